@@ -1,0 +1,81 @@
+# Every command of the project; `make` alone lists them. Needs make and Python 3.11 or newer.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+PYTHONS := python3.13 python3.12 python3.11 python3
+TORCH := 2.13.0
+
+# Options for a single call: make test ARGS='-k split -x'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format bench constraints wheel clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## install, then train, score and report on bundled data, offline
+	$(BIN)/warmstart demo
+
+test: $(VENV)/.installed-dev  ## install what tests need, run all but the slow ones
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-slow: $(VENV)/.installed-dev  ## run the slow tests
+	$(PYTEST) -m slow $(ARGS)
+
+check: $(VENV)/.installed-dev  ## lint, format, types, import order, docstrings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict src
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev  ## repair what lint and format can repair
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.installed-dev  ## time and score against the usual ways: make bench ARGS=SUITE
+	$(BIN)/python -m benchmarks $(ARGS)
+
+constraints: $(BIN)/python  ## renew constraints.txt from what the registry offers today
+	rm -rf build/constraints
+	$(BIN)/python -m venv build/constraints
+	build/constraints/bin/python -m pip install --upgrade torch==$(TORCH) '.[dev]'
+	{ echo "# Exact versions of everything, all extras included; renewed by make constraints, $$(date +%F)."; \
+	  build/constraints/bin/python -m pip list --format=freeze --exclude pip --exclude warmstart \
+	  | sed 's/+[a-z0-9.]*$$//' | LC_ALL=C sort -f; } > constraints.new
+	mv constraints.new constraints.txt
+	rm -rf build/constraints
+
+wheel: $(BIN)/python  ## build the wheel into dist/
+	rm -rf dist
+	$(PIP) wheel --no-deps --wheel-dir dist .
+
+clean:  ## remove the environment, builds and caches; runs stay
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Empty files that say what was installed; a second `make demo` sees them and installs nothing.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt --editable '.[bundled]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	  $$python -m venv $(VENV) && exit; \
+	  rm -rf $(VENV); \
+	  echo "$$python could not make the environment $(VENV)"; \
+	  echo "  expected: a Python with its venv module"; \
+	  echo "  try:      apt install python3-venv (Debian, Ubuntu), then the same command again"; \
+	  exit 1; \
+	done; \
+	echo "none of $(PYTHONS) is Python 3.11 or newer"; \
+	echo "  expected: Python 3.11 or newer on the PATH"; \
+	echo "  try:      install it, or name one: make PYTHONS=/path/to/python demo"; \
+	exit 1

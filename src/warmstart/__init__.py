@@ -1,0 +1,48 @@
+"""Fine-tune pretrained transformers on your own file, and take the result all the way.
+
+    import warmstart
+    run = warmstart.train("config.yaml")
+    run.evaluate("more.tsv")
+    run.predict(["The book was read by the girl."])
+
+What needs a finished run is a method of it. The names below are resolved when first used (PEP 562),
+so that ``import warmstart`` loads neither torch nor transformers and the command line answers at
+once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from warmstart.api import Run, check, info, load, resume, train
+    from warmstart.config import RunConfig
+    from warmstart.errors import WarmstartError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Run",
+    "RunConfig",
+    "WarmstartError",
+    "__version__",
+    "check",
+    "info",
+    "load",
+    "resume",
+    "train",
+]
+
+_HOME = {"RunConfig": "warmstart.config", "WarmstartError": "warmstart.errors"}
+"""Where a public name lives, if not in ``warmstart.api``."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name's module at its first use."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME.get(name, "warmstart.api")), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, before and after their first use."""
+    return __all__

@@ -1,0 +1,62 @@
+"""The command line: a thin layer that parses words, calls ``warmstart.api`` and prints.
+
+    exit 0   done                    2    wrong usage (an unknown option, a missing argument)
+         1   the person can fix it   70   our bug (a traceback, and where to report it)
+                                     130  interrupted; the message says how to go on
+
+The result goes to stdout – with ``--json`` exactly one JSON object – and everything else to stderr.
+Modules load what they need inside their commands, so that ``--help`` answers at once.
+"""
+
+import sys
+import traceback
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: the words after ``warmstart``; those of the process by default.
+    """
+    import click
+
+    from warmstart.cli.app import app
+
+    try:
+        result = app(arguments, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        return _say("Interrupted.", 130)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _say("Interrupted; nothing was changed after the last line above.", 130)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has had enough.
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    from warmstart.errors import Interrupted, UsageError, WarmstartError
+
+    if isinstance(error, Interrupted):
+        return _say(str(error), 130)
+    if isinstance(error, WarmstartError):
+        return _say(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
+    traceback.print_exc()
+    return _say(
+        "This is a bug in warmstart, not in what you typed. Please report it with the lines above: "
+        "https://github.com/warmstart-ai/warmstart/issues",
+        70,
+    )
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr)  # noqa: T201
+    return code

@@ -1,0 +1,62 @@
+"""The Typer application: every command under its name, and the options they share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="warmstart",
+    help="Fine-tune pretrained transformers on your own text: checked data in; a trained, honestly "
+    "scored, explained model out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; may be repeated."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIR", help="Run directory; default: runs/NAME-TIME."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in DIR.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from warmstart import __version__
+
+        typer.echo(f"warmstart {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def _add_commands() -> None:
+    # Imported here and not above: these modules take the shared options from this one.
+    from warmstart.cli import inspect, train, use
+
+    app.command("demo")(train.demo)
+    app.command("train")(train.train)
+    app.command("evaluate")(use.evaluate)
+    app.command("predict")(use.predict)
+    app.command("check")(inspect.check)
+    app.command("info")(inspect.info)
+    app.command("report")(inspect.report)
+    app.command("recipes")(inspect.recipes)
+
+
+_add_commands()

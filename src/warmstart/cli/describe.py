@@ -1,0 +1,92 @@
+"""A model's description for a terminal: fits 80 columns, one block after the other."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from warmstart.models.describe import Description
+    from warmstart.models.describe import Group as ParameterGroup
+
+
+def render(description: "Description") -> RenderableType:
+    """Configuration, parameters with shapes, totals, memory.
+
+    Embeddings, the first layer and the output head are listed in full; the other layers look like
+    the first and appear in the totals.
+
+    Args:
+        description: from ``warmstart.models.describe``.
+    """
+    groups = description.groups
+    layers = [group for group in groups if group.name.startswith("layer ")]
+    listed = [group for group in groups if group not in layers[1:]]
+    title = Text.assemble((description.name, "bold"), f"  {description.architecture}")
+    return Group(
+        title,
+        Padding(_configuration(description), (1, 0, 1, 2), expand=False),
+        *(Padding(_shapes(group, len(layers)), (0, 0, 1, 0), expand=False) for group in listed),
+        Padding(_totals(description, layers), (0, 0, 1, 0), expand=False),
+        _memory(description),
+    )
+
+
+def _configuration(description: "Description") -> Table:
+    """Two columns of settings."""
+    limit = description.max_tokens
+    rows = {
+        "model_type": description.model_type,
+        **{name: f"{value:,}" for name, value in description.config.items()},
+        "longest input": "unlimited" if limit is None else f"{limit:,} tokens",
+        "labels": ", ".join(description.labels),
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(Text(name, "dim"), Text(value))
+    return table
+
+
+def _shapes(group: "ParameterGroup", layers: int) -> Table:
+    """Every parameter of a group with its shape."""
+    others = f" (and {layers - 1} more like it)" if layers > 1 else ""
+    heading = group.name + (others if group.name.startswith("layer ") else "")
+    table = Table.grid(padding=(0, 1))
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_row(Text(heading.capitalize(), "bold"), Text("shape", "dim"))
+    for parameter in group.parameters:
+        shape = " × ".join(f"{size:,}" for size in parameter.shape)
+        table.add_row(Text(f"  {parameter.name}"), Text(shape))
+    return table
+
+
+def _totals(description: "Description", layers: list["ParameterGroup"]) -> Table:
+    """Parameters of each group, the layers taken together."""
+    table = Table.grid(padding=(0, 2))
+    for justify in ("left", "right", "right", "right"):
+        table.add_column(justify=justify)
+    heading = ("Parameters", "named", "count", "share")
+    table.add_row(*(Text(text, "dim" if place else "bold") for place, text in enumerate(heading)))
+    rows = [(group.name, [group]) for group in description.groups if group not in layers]
+    rows.insert(1, (f"{len(layers)} layers", layers))
+    for name, members in rows:
+        count = sum(group.count for group in members)
+        named = sum(len(group.parameters) for group in members)
+        table.add_row(
+            f"  {name}", f"{named}", f"{count:,}", f"{count / description.parameters:.1%}"
+        )
+    table.add_row("  all", f"{description.named_parameters}", f"{description.parameters:,}", "")
+    return table
+
+
+def _memory(description: "Description") -> Text:
+    """What the model and its training take."""
+    return Text.assemble(
+        (f"{description.named_parameters} named parameters", "bold"),
+        f"; {description.weights_mib:,.0f} MiB in float32; training with AdamW holds ",
+        f"{description.training_mib:,.0f} MiB\n(weights, gradients, two moments) and the "
+        "activations of a batch.",
+    )

@@ -1,0 +1,119 @@
+"""The data findings on a terminal: one table, one histogram a split, then the sentences.
+
+The splits stand side by side, because what matters is where they differ. Everything reads without
+colour: a warning begins with ``!``. Made for 80 columns; no torch.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from warmstart.data.check import Findings, SplitFindings
+from warmstart.data.lengths import Lengths
+
+LABELS_SHOWN = 8
+"""Labels with a line of their own; the rest share one."""
+
+LABEL_WIDTH = 24
+"""Characters of a label before it is cut."""
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def render(findings: Findings) -> RenderableType:
+    """What a person sees before training, and as the answer of ``warmstart check``.
+
+    Args:
+        findings: as ``warmstart.data.check.find`` gives them.
+    """
+    parts: list[RenderableType] = [_overview(findings.splits), _histograms(findings.splits)]
+    if findings.messages:
+        parts.append(_messages(findings))
+    return Group(*parts)
+
+
+def _overview(splits: Sequence[SplitFindings]) -> Table:
+    """Rows, labels and lengths; a column for each split."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for split in splits:
+        table.add_column(split.split, justify="right")
+    table.add_row("rows", *(f"{split.rows:,}" for split in splits))
+    if any(sum(split.dropped.values()) for split in splits):
+        table.add_row("left out", *(f"{sum(split.dropped.values()):,}" for split in splits))
+    counted = [split for split in splits if split.label_counts]
+    names = list(counted[0].label_counts) if counted else []
+    shown = names if len(names) <= LABELS_SHOWN + 1 else names[:LABELS_SHOWN]
+    for name in shown:
+        title = Text(f"label {_cut(name)}")
+        table.add_row(title, *(_share(split.label_counts.get(name), split) for split in splits))
+    if len(shown) < len(names):
+        rest = [
+            _share(sum(split.label_counts.get(name, 0) for name in names[LABELS_SHOWN:]), split)
+            for split in splits
+        ]
+        table.add_row(f"{len(names) - LABELS_SHOWN:,} other labels", *rest)
+    lengths = [split.lengths for split in splits]
+    table.add_row("tokens: median", *(f"{of_split.median:,.0f}" for of_split in lengths))
+    table.add_row("95 % up to", *(f"{of_split.p95:,.0f}" for of_split in lengths))
+    table.add_row("longest", *(f"{of_split.longest:,}" for of_split in lengths))
+    table.add_row(
+        f"cut at {lengths[0].max_tokens:,}",
+        *(_share(split.lengths.truncated_rows, split) for split in splits),
+    )
+    return table
+
+
+def _histograms(splits: Sequence[SplitFindings]) -> Table:
+    """One line of blocks for each split, the limit as ``│``, and the axis below."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column()
+    grid.add_column(no_wrap=True)
+    for split in splits:
+        grid.add_row(split.split, _bars(split.lengths))
+    first = splits[0].lengths
+    overflow = max(split.lengths.longest for split in splits) >= first.edges[-1]
+    axis = f"{first.edges[0]} to {first.edges[-1] - 1:,} tokens{' and more' * overflow}"
+    limit = "│ is" if _limit_bin(first) is not None else "none reaches"
+    grid.add_row("", f"{axis}; {limit} the limit of {first.max_tokens:,}", style="dim")
+    return grid
+
+
+def _bars(lengths: Lengths) -> str:
+    """The histogram in eighths of a line; a bin with a single row still shows."""
+    counts = np.asarray(lengths.counts)
+    heights = np.ceil(counts / max(counts.max(), 1) * (len(BLOCKS) - 1)).astype(int)
+    bars = [BLOCKS[height] for height in heights]
+    limit = _limit_bin(lengths)
+    if limit is not None:
+        bars.insert(limit, "│")
+    return "".join(bars)
+
+
+def _limit_bin(lengths: Lengths) -> int | None:
+    """The first bin beyond the limit, ``None`` where the bins end before it."""
+    above = lengths.max_tokens + 1
+    return lengths.edges.index(above) if above in lengths.edges[:-1] else None
+
+
+def _messages(findings: Findings) -> Table:
+    """The sentences, warnings marked with ``!``."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    for message in findings.messages:
+        warning = message.level == "warning"
+        style = "yellow" if warning else ""
+        grid.add_row(Text("!" if warning else "·", style=style), Text(message.text))
+    return grid
+
+
+def _share(rows: int | None, split: SplitFindings) -> str:
+    """``602  70.4 %``."""
+    return "" if rows is None else f"{rows:,} {rows / split.rows:6.1%}"
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"

@@ -1,0 +1,80 @@
+"""``warmstart check``, ``info``, ``report`` and ``recipes``: looking without training."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warmstart.cli.app import Json, RunArgument, Set
+from warmstart.cli.output import result, show
+
+
+def check(
+    source: Annotated[str, typer.Argument(metavar="CONFIG|FILE")],
+    text: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
+    sets: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Read the data as training would, and say what stands out."""
+    from warmstart import api, config_file
+    from warmstart.cli.findings import render
+
+    if Path(source).suffix in (".yaml", ".yml") or source in config_file.recipe_names():
+        settings = config_file.load(source, sets or ())
+    else:
+        settings = config_file.from_arguments(
+            train=[source], text=text, label=label, overrides=sets or ()
+        )
+    findings = api.check(settings).findings
+    show(render(findings))
+    warnings = [message for message in findings.messages if message.level == "warning"]
+    text_result = f"{len(warnings)} warning(s)" if warnings else "nothing stands out"
+    result(findings.to_json(), text_result, as_json=as_json)
+
+
+def info(
+    name: Annotated[str, typer.Argument(metavar="RUN|MODEL")],
+    labels: Annotated[int, typer.Option(help="Classes of the head of a MODEL.", min=2)] = 2,
+    as_json: Json = False,
+) -> None:
+    """Print a model's configuration, parameters and memory."""
+    from warmstart import api
+    from warmstart.cli.describe import render
+
+    description = api.info(name, labels)
+    if not as_json:
+        from rich.console import Console
+
+        Console().print(render(description), highlight=False)
+        return
+    result(description.to_json(), "", as_json=True)
+
+
+def report(run: RunArgument, as_json: Json = False) -> None:
+    """Write a run's report and model card anew."""
+    from warmstart import api
+
+    path = api.load(run).report()
+    result({"run": str(run), "report": str(path)}, str(path), as_json=as_json)
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: Json = False
+) -> None:
+    """List the shipped recipes, or print one."""
+    from warmstart import config_file
+
+    if name is not None:
+        text = config_file.recipe_text(name)
+        result({"recipe": name, "yaml": text}, text.rstrip("\n"), as_json=as_json)
+        return
+    names = config_file.recipe_names()
+    lines = [f"{recipe:16} {_first_line(recipe)}" for recipe in names]
+    result({"recipes": names}, "\n".join(lines), as_json=as_json)
+
+
+def _first_line(recipe: str) -> str:
+    from warmstart import config_file
+
+    return config_file.recipe_text(recipe).splitlines()[0].lstrip("# ")

@@ -1,0 +1,71 @@
+"""What commands print: results on stdout, everything else on stderr.
+
+Tables show each score with its interval and n, beside the baselines; no information is in colour
+alone.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+
+def result(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Print a command's result on stdout: one JSON object, or text for a person.
+
+    Args:
+        content: JSON-ready.
+        text: the same for reading.
+        as_json: which of the two.
+    """
+    typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False) if as_json else text)
+
+
+def show(*renderables: RenderableType) -> None:
+    """Print to stderr, as wide as the terminal (80 columns where there is none)."""
+    console = Console(stderr=True)
+    for renderable in renderables:
+        console.print(renderable, highlight=False)
+
+
+def scores_table(
+    split: str, metrics: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
+) -> Table:
+    """One split's scores with intervals, beside each baseline's.
+
+    Args:
+        split: its name.
+        metrics: ``{metric: {"value", "low", "high", "n"}}``.
+        baselines: the same for each baseline.
+    """
+    n = next(iter(metrics.values()))["n"] if metrics else 0
+    table = Table(title=f"{split}, n = {n:,}", title_justify="left", title_style="bold")
+    table.add_column("metric")
+    table.add_column("model [95 % interval]", justify="right")
+    for baseline in baselines:
+        table.add_column(BASELINE_TITLES.get(baseline, baseline), justify="right")
+    for name, score in metrics.items():
+        arrow = "" if score["higher_is_better"] else " (less is better)"
+        table.add_row(
+            name.replace("_", " ") + arrow,
+            with_interval(score),
+            *(_number(scores[name]["value"]) for scores in baselines.values()),
+        )
+    return table
+
+
+BASELINE_TITLES = {"majority": "majority class", "tfidf": "TF-IDF + log. regr."}
+
+
+def with_interval(score: Mapping[str, Any]) -> str:
+    """``0.456 [0.401, 0.512]``, or ``undefined``."""
+    if score["value"] is None or score["low"] is None:
+        return _number(score["value"])
+    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

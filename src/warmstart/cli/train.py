@@ -1,0 +1,128 @@
+"""``warmstart demo`` and ``warmstart train``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from warmstart.cli.app import Json, Output, Overwrite, Set
+from warmstart.cli.output import result, scores_table, show
+
+if TYPE_CHECKING:
+    from warmstart.api import Run
+    from warmstart.config import RunConfig
+
+
+def demo(output: Output = None, overwrite: Overwrite = False, as_json: Json = False) -> None:
+    """The whole path on the bundled model and corpus, offline, in one command."""
+    train(config="demo", output=output, overwrite=overwrite, as_json=as_json)
+
+
+def train(
+    config: Annotated[
+        str | None,
+        typer.Argument(metavar="[CONFIG.yaml|RECIPE|RUN]", help="What to train; RUN to repeat it."),
+    ] = None,
+    sets: Set = None,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with RUN.")] = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print every setting as YAML and stop.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and check everything, then stop.")
+    ] = False,
+    task: Annotated[str | None, typer.Option(help="Instead of CONFIG: the task.")] = None,
+    model: Annotated[str | None, typer.Option(help="Hub id or folder of a checkpoint.")] = None,
+    train_file: Annotated[
+        list[str] | None, typer.Option("--train", metavar="F", help="File to learn from.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(metavar="COL", help="Column with the text.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COL", help="Column with the label.")] = None,
+    validation: Annotated[str | None, typer.Option(metavar="F|SHARE")] = None,
+    test: Annotated[list[str] | None, typer.Option("--test", metavar="F")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a model on your file and score it honestly."""
+    from warmstart import api, config_file, errors
+
+    flags: dict[str, Any] = {
+        "task": task, "model": model, "train": train_file, "text": text,
+        "label": label, "validation": validation, "test": test,
+    }  # fmt: skip
+    given = {name: value for name, value in flags.items() if value}
+    if config is not None and given:
+        raise errors.command.config_and_flags(config, list(given))
+    if resume:
+        _resume(Path(config) if config is not None else output, sets, as_json=as_json)
+        return
+    if config is None and not given:
+        raise errors.command.nothing_to_train()
+    settings = (
+        config_file.load(_config_path(config), sets or ())
+        if config is not None
+        else config_file.from_arguments(**given, overrides=sets or ())
+    )
+    if print_config:
+        typer.echo(config_file.dump(settings), nl=False)
+        return
+    path = output or api.default_output(config or settings, settings)
+    _train(settings, path, overwrite=overwrite, dry_run=dry_run, as_json=as_json)
+
+
+def _config_path(config: str) -> str:
+    """A run directory stands for its ``config.yaml``."""
+    inside = Path(config) / "config.yaml"
+    return str(inside) if inside.is_file() else config
+
+
+def _train(
+    settings: "RunConfig", path: Path, *, overwrite: bool, dry_run: bool, as_json: bool
+) -> None:
+    from warmstart import api
+    from warmstart.cli.findings import render
+    from warmstart.runs.directory import RunDirectory
+
+    RunDirectory(path).refuse_unusable(overwrite=overwrite)
+    prepared = api.check(settings)
+    show(render(prepared.findings))
+    if dry_run:
+        content = {"run": None, "status": "checked", "output": str(path)}
+        result(content, f"ready: would train into {path}", as_json=as_json)
+        return
+    show(f"training {prepared.checkpoint.name} into {path}")
+    _print_run(api.train_prepared(prepared, path, overwrite=overwrite), as_json=as_json)
+
+
+def _resume(path: Path | None, sets: list[str] | None, *, as_json: bool) -> None:
+    from warmstart import api, errors
+
+    if path is None:
+        raise errors.command.resume_what()
+    if sets:
+        raise errors.command.resume_with_settings(sets)
+    _print_run(api.resume(path), as_json=as_json)
+
+
+def _print_run(run: "Run", *, as_json: bool) -> None:
+    from warmstart.runs.events import events_of, read_events
+
+    finish = events_of(read_events(run.path / "events.jsonl"), "finish")[-1]
+    content: dict[str, Any] = {
+        "run": str(run.path),
+        "status": finish["status"],
+        "steps": finish["steps"],
+        "seconds": round(finish["seconds"], 3),
+        "scores": run.scores,
+        "baselines": run.baselines,
+    }
+    for split, metrics in run.scores.items():
+        beside = {name: splits[split] for name, splits in run.baselines.items()}
+        show(scores_table(split, metrics, beside))
+    text = (
+        f"run     {run.path}\n"
+        f"report  {run.path / 'report.html'}\n"
+        f'try     warmstart predict {run.path} --text "…"'
+    )
+    result(content, text, as_json=as_json)

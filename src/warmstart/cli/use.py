@@ -1,0 +1,67 @@
+"""``warmstart evaluate`` and ``warmstart predict``: what a finished run is for."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warmstart.cli.app import Json, RunArgument, Set
+from warmstart.cli.output import result, scores_table, show
+
+
+def evaluate(
+    run: RunArgument,
+    data: Annotated[list[str], typer.Option("--data", metavar="F", help="Labelled file(s).")],
+    sets: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Score a run's model on a labelled file."""
+    from warmstart import api
+
+    scores = api.load(run).evaluate(data, sets or ())
+    show(scores_table(", ".join(data), scores, {}))
+    content = {"run": str(run), "data": data, "scores": scores}
+    main = next(iter(scores))
+    value = scores[main]["value"]
+    text = f"{main.replace('_', ' ')} {'undefined' if value is None else format(value, '.3f')}"
+    result(content, text, as_json=as_json)
+
+
+def predict(
+    run: RunArgument,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="May be repeated.")
+    ] = None,
+    data: Annotated[list[str] | None, typer.Option("--data", metavar="F")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="F", help="Write .csv, .parquet or .jsonl."),
+    ] = None,
+    sets: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Answer texts, or every row of a file."""
+    from warmstart import api, errors
+    from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
+
+    if bool(text) == bool(data):
+        raise errors.command.text_or_data()
+    if output is not None:
+        refuse_output(output)
+    opened = api.load(run)
+    if text:
+        answers = opened.predict(text)
+    else:
+        table = opened.predict_file(data or [], sets or ())
+        if output is not None:
+            write_predictions(table, output)
+            content = {"predictions": len(table), "output": str(output)}
+            result(content, f"{len(table):,} predictions in {output}", as_json=as_json)
+            return
+        answers = predictions_json(table)
+    lines = [
+        f"{answer['label']}  {answer['probabilities'][answer['label']]:.3f}"
+        + ("  (truncated)" if answer["truncated"] else "")
+        for answer in answers
+    ]
+    result({"predictions": answers}, "\n".join(lines), as_json=as_json)

@@ -1,0 +1,197 @@
+"""Every setting of a run, with its default, its unit and its limits. No torch here.
+
+``RunConfig`` is what a YAML file says, checked. It is closed (an unknown key is an error) and
+frozen; ``config_file`` builds it from YAML, recipes and ``--set``, and writes it back resolved, so
+that training from a run directory's ``config.yaml`` repeats the run.
+
+Units: a *step* is one optimiser update; *tokens* are the model's own; rates are per step.
+"""
+
+from collections import Counter
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from warmstart import errors
+
+TaskName = Literal["text-classification"]
+"""The keys of ``warmstart.tasks.TASKS``, spelt out because settings come before tasks."""
+Source = Annotated[str, Field(min_length=1)]
+"""One file, folder member, URL or hub data set."""
+Sources = Source | Annotated[list[Source], Field(min_length=1)]
+"""One source, or several, read one after the other."""
+
+
+class _Part(BaseModel):
+    """A group of settings: closed, frozen, without coercion of one type into another."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def _refusal(error: errors.ConfigError) -> PydanticCustomError:
+    """``error`` in the form that pydantic collects together with a config's other faults."""
+    return PydanticCustomError("contradiction", "{error}", {"error": error})
+
+
+class ModelConfig(_Part):
+    """Which pretrained checkpoint to start from, and how much of a text it reads."""
+
+    name: Annotated[str, Field(min_length=1)] = "bundled/minilm-l6"
+    """Hub id (``google-bert/bert-base-uncased``), folder, or ``bundled/minilm-l6``."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub checkpoint."""
+    max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"
+    """Longest input in tokens, special tokens included; ``auto`` is all the model can read."""
+    local_files_only: bool = False
+    """Use the download cache alone, never the network."""
+    allow_pickle: bool = False
+    """Accept ``pytorch_model.bin`` (opened with ``weights_only``) where there is no safetensors."""
+
+
+class DataConfig(_Part):
+    """Where the rows are, how their file is written, and which columns mean what."""
+
+    train: Sources
+    """File(s) to learn from: path, ``archive.zip!member``, URL (``#sha256=…`` verifies it),
+    ``hub:NAME[/CONFIG]:SPLIT`` (a Hugging Face data set), or ``bundled/grammar/train``."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | Sources = 0.1
+    """A share of ``train``, or file(s)."""
+    test: Sources | None = None
+    """File(s) scored once, at the end."""
+    dir: str | None = None
+    """A folder, zip file or URL of a zip file in which relative names above are looked up."""
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"] = "auto"
+    """``auto`` reads it off the file name."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Between the columns of a csv file; by default a comma, or a tab for ``tsv``."""
+    columns: Annotated[list[str], Field(min_length=1)] | None = None
+    """Names of the columns, only where the file has no header line."""
+    quoting: Literal["double", "none"] = "double"
+    """``double``: fields may stand in double quotes; ``none``: a quote is an ordinary character."""
+    encoding: str = "auto"
+    """``auto`` tells UTF-8, UTF-8 with BOM, UTF-16 and GB18030 apart; or any Python codec name."""
+    text: str = "text"
+    """Column with the text."""
+    label: Annotated[str, Field(validate_default=True)] = "label"
+    """Column with the label."""
+    group: str | None = None
+    """Column whose rows stay together in one split (a person, a document, a query)."""
+    ragged: Literal["error", "drop"] = "error"
+    """What to do with a row that has too many or too few fields."""
+    missing: Literal["error", "drop"] = "error"
+    """What to do with a row whose text is empty or whose label is missing."""
+    stratify: bool = True
+    """Keep the label shares of ``train`` in a validation share."""
+    split_seed: Annotated[int, Field(ge=0)] = 42
+    """Which rows a validation share takes."""
+    allow_same_file: bool = False
+    """Permit one file to serve as two splits (the score then measures memory, not learning)."""
+
+    # A validator sees the fields above its own, so each stands at the later of the two settings
+    # that contradict each other. Validators of fields, unlike those of models, also run when
+    # another setting is at fault, and so every contradiction reaches the one message.
+
+    @field_validator("delimiter", "columns")
+    @classmethod
+    def _fits_the_format(cls, value: object, info: ValidationInfo) -> object:
+        without = {
+            "delimiter": ("jsonl", "parquet", "text"),
+            "columns": ("jsonl", "parquet"),
+        }[str(info.field_name)]
+        if value is not None and (file_format := info.data.get("format")) in without:
+            raise _refusal(errors.config.no_such_option(f"data.{info.field_name}", file_format))
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _named_once(cls, columns: list[str] | None) -> list[str] | None:
+        for name, count in Counter(columns or ()).items():
+            if count > 1:
+                raise _refusal(errors.config.repeated_column(name))
+        return columns
+
+    @field_validator("label", "group")
+    @classmethod
+    def _column_of_its_own(cls, column: str | None, info: ValidationInfo) -> str | None:
+        for other in ("text", "label"):
+            if column is not None and info.data.get(other) == column:
+                raise _refusal(
+                    errors.config.same_column(f"data.{other}", f"data.{info.field_name}", column)
+                )
+        return column
+
+
+class TrainConfig(_Part):
+    """How the model learns. Defaults are of Devlin et al. 2019, appendix A.3, where it has one."""
+
+    epochs: Annotated[int, Field(ge=1)] = 3
+    """Passes over the training rows."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Rows per batch."""
+    gradient_accumulation: Annotated[int, Field(ge=1)] = 1
+    """Batches per step; the loss is the mean over every row of them all."""
+    group_by_length: bool = False
+    """Batches of rows of like length: less padding, other batches than a plain shuffle."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-5
+    """Peak rate of AdamW."""
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """Decoupled decay per unit of rate; biases and norms are spared."""
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """How much of the mean gradient a step carries over."""
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """How much of the mean squared gradient a step carries over."""
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the root of the mean squared gradient before dividing by it."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Shape of the rate after the warm-up."""
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    """Steps before the peak rate; give this or ``warmup_share``."""
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of all steps before the peak rate; 0.1 where neither is given."""
+    max_gradient_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Clip the gradient to this length; ``null`` never clips."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+    """Order of the rows, dropout, and the new head's weights."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Arithmetic of the forward pass; ``auto`` asks the device."""
+    device: Literal["auto", "cpu"] = "auto"
+    """``cpu`` keeps off an accelerator that is there."""
+    evaluations_per_epoch: Annotated[int, Field(ge=1)] = 1
+    """How often an epoch scores the validation rows, evenly spaced, the last time at its end."""
+    best_metric: str | None = None
+    """Validation metric that chooses the kept model; the task's main metric by default."""
+    early_stopping: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many evaluations without a better ``best_metric``."""
+    checkpoint_every_steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps between checkpoints; by default one at each evaluation."""
+    keep_checkpoints: Annotated[int, Field(ge=1)] = 1
+    """How many checkpoints stay on disk, newest first."""
+    tensorboard: bool = False
+    """Write TensorBoard events beside ``events.jsonl`` (needs the ``tensorboard`` package)."""
+
+    @field_validator("warmup_share")
+    @classmethod
+    def _one_warmup(cls, share: float | None, info: ValidationInfo) -> float | None:
+        if share is not None and (steps := info.data.get("warmup_steps")) is not None:
+            raise _refusal(errors.config.two_warmups(steps, share))
+        return share
+
+
+class RunConfig(_Part):
+    """Every setting of one run."""
+
+    task: TaskName = "text-classification"
+    """What is learned, by the Hugging Face task name."""
+    model: ModelConfig = ModelConfig()
+    """Which pretrained checkpoint to start from."""
+    data: DataConfig
+    """Where the rows are and what their columns mean."""
+    train: TrainConfig = TrainConfig()
+    """How the model learns."""

@@ -1,0 +1,1 @@
+"""From a person's file to batches: read, split, check, tokenise, group."""

@@ -1,0 +1,185 @@
+"""Batches: which rows come together, in which order, and how they look as tensors.
+
+The order of the rows is a pure function of (seed, epoch): it comes from a counter-based generator
+made for that epoch and thrown away, never from a global one. A run can therefore be resumed at any
+step by computing where it was, and nothing that happens between two steps can disturb the next.
+
+A ``Batch`` is *packed*: real tokens only, rows end to end, with the offsets at which they start.
+A model that wants a rectangle asks ``padded`` for one.
+
+Letters: N rows of a split, B rows of a batch, T tokens of a batch, L its longest row.
+
+Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", for counter-based
+generators (numpy's ``Philox``).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from warmstart.data.encode import NO_LABEL, Bools, Examples, Ints
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+GROUPED_BATCHES = 50
+"""Batches whose rows ``group_by_length`` sorts together, as in Transformers' ``Trainer``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B rows, T tokens, packed.
+
+    Args:
+        input_ids: the rows' tokens end to end, int64 [T].
+        offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``; on the CPU, where shapes are
+            decided, int64 [B + 1].
+        labels: class indices, int64 [B].
+        rows: row ids, int64 [B].
+        truncated: whether the row was cut to the model's length, bool [B].
+        count: labels that enter the loss; known before the model runs, so that the loss of several
+            batches can be divided once, by their sum.
+    """
+
+    input_ids: "Tensor"
+    offsets: Ints
+    labels: "Tensor"
+    rows: Ints
+    truncated: Bools
+    count: int
+
+    def __len__(self) -> int:
+        """Number of rows, B."""
+        return len(self.rows)
+
+    @property
+    def tokens(self) -> int:
+        """Number of real tokens, T."""
+        return int(self.offsets[-1])
+
+    def to(self, device: "torch.device") -> "Batch":
+        """The same batch with its tensors on ``device``."""
+        return replace(
+            self,
+            input_ids=self.input_ids.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+        )
+
+    def padded(self, pad_token_id: int) -> dict[str, "Tensor"]:
+        """The rectangle a Transformers model takes.
+
+        Args:
+            pad_token_id: fills the end of short rows; the mask hides it.
+
+        Returns:
+            ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L] (1 at real tokens).
+        """
+        import torch
+
+        lengths = torch.from_numpy(np.diff(self.offsets)).to(self.input_ids.device)
+        width = int(np.diff(self.offsets).max())
+        mask = torch.arange(width, device=lengths.device) < lengths[:, None]
+        ids = torch.full(mask.shape, pad_token_id, dtype=torch.int64, device=lengths.device)
+        ids[mask] = self.input_ids
+        return {"input_ids": ids, "attention_mask": mask.long()}
+
+
+def collate(examples: Examples, positions: Ints) -> Batch:
+    """The batch of the examples at these positions, in this order.
+
+    Args:
+        examples: one split.
+        positions: indices into ``examples``, int64 [B].
+    """
+    import torch
+
+    lengths = examples.offsets[positions + 1] - examples.offsets[positions]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    # Index of every token of the batch in the flat array: its row's start plus its place in the
+    # row.
+    starts = np.repeat(examples.offsets[positions] - offsets[:-1], lengths)
+    ids = examples.input_ids[starts + np.arange(offsets[-1])]
+    labels = examples.labels[positions]
+    return Batch(
+        input_ids=torch.from_numpy(ids.astype(np.int64)),
+        offsets=offsets,
+        labels=torch.from_numpy(labels),
+        rows=examples.rows[positions],
+        truncated=examples.full_lengths[positions] > lengths,
+        count=int(np.count_nonzero(labels != NO_LABEL)),
+    )
+
+
+def split_batch(batch: Batch, pieces: int) -> list[Batch]:
+    """Cut a batch into at most ``pieces`` batches of nearly equal row counts, in order."""
+    bounds = np.linspace(0, len(batch), min(pieces, len(batch)) + 1).astype(int).tolist()
+    return [_rows_between(batch, start, stop) for start, stop in pairwise(bounds)]
+
+
+def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
+    first, last = batch.offsets[start], batch.offsets[stop]
+    labels = batch.labels[start:stop]
+    return Batch(
+        input_ids=batch.input_ids[first:last],
+        offsets=batch.offsets[start : stop + 1] - first,
+        labels=labels,
+        rows=batch.rows[start:stop],
+        truncated=batch.truncated[start:stop],
+        count=int((labels != NO_LABEL).sum()),
+    )
+
+
+def epoch_order(rows: int, seed: int, epoch: int) -> Ints:
+    """A permutation of ``0 .. rows - 1`` that depends on nothing but its arguments.
+
+    >>> epoch_order(5, seed=42, epoch=0).tolist() == epoch_order(5, seed=42, epoch=0).tolist()
+    True
+    """
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(rows)
+
+
+def training_batches(
+    lengths: Ints, batch_size: int, seed: int, epoch: int, *, group_by_length: bool
+) -> list[Ints]:
+    """Which rows make up each batch of one epoch; every row once, the last batch may be short.
+
+    Args:
+        lengths: tokens of each row, int64 [N].
+        batch_size: rows per batch.
+        seed: of the run.
+        epoch: counted from 0.
+        group_by_length: sort rows by length within stretches of ``GROUPED_BATCHES`` batches, then
+            shuffle the batches: less padding, at the price of batches that are no longer a uniform
+            sample.
+    """
+    order = epoch_order(len(lengths), seed, epoch)
+    if not group_by_length:
+        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches = []
+    stretch = GROUPED_BATCHES * batch_size
+    for start in range(0, len(order), stretch):
+        block = order[start : start + stretch]
+        block = block[np.argsort(-lengths[block], kind="stable")]
+        batches += [block[i : i + batch_size] for i in range(0, len(block), batch_size)]
+    # The short batch is the last cut off, of the shortest rows; it is shuffled among the others.
+    shuffled = epoch_order(len(batches), seed + 1, epoch)
+    return [batches[i] for i in shuffled]
+
+
+def evaluation_batches(lengths: Ints, max_tokens: int) -> Iterator[Ints]:
+    """Batches for a pass without gradients: longest rows first, each rectangle within a budget.
+
+    Args:
+        lengths: tokens of each row, int64 [N].
+        max_tokens: largest rectangle, rows times longest row; a single longer row stands alone.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        rows = max(1, max_tokens // int(lengths[order[start]]))
+        yield order[start : start + rows]
+        start += rows

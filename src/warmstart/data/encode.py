@@ -1,0 +1,109 @@
+"""Tokenised rows in flat arrays: every row's token ids end to end, and where each row starts.
+
+Texts are tokenised once, before training, in chunks, by the tokenizer's own threads. What stays in
+memory is 4 bytes a token, not a Python list a row. Nothing is padded here: the width of a batch is
+the batch's own affair.
+
+Source: ``tokenizers`` documentation, ``Tokenizer.encode_batch_fast`` (no character offsets, which
+nobody reads here) and ``Encoding.overflowing`` (what truncation took away, so that it is counted).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CHUNK_ROWS = 4096
+"""Rows tokenised in one call: enough to fill the threads, little enough to hold twice."""
+
+NO_LABEL = -100
+"""Label of a row that has none; ``torch.nn.functional.cross_entropy`` leaves it out by default."""
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Example(NamedTuple):
+    """One tokenised row."""
+
+    input_ids: np.ndarray[Any, np.dtype[np.int32]]
+    """Token ids, special tokens included, int32 [length]."""
+    label: int
+    """Index of the class, or ``NO_LABEL``."""
+    row: int
+    """Row id in its table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """The tokenised rows of one split: N rows, T tokens, stored flat.
+
+    Args:
+        input_ids: all rows' token ids end to end, int32 [T].
+        offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``, int64 [N + 1].
+        labels: class index of each row, or ``NO_LABEL``, int64 [N].
+        rows: row ids, int64 [N].
+        full_lengths: tokens each row would have without truncation, int64 [N].
+    """
+
+    input_ids: np.ndarray[Any, np.dtype[np.int32]]
+    offsets: Ints
+    labels: Ints
+    rows: Ints
+    full_lengths: Ints
+
+    def __len__(self) -> int:
+        """Number of rows, N."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Example:
+        """The row at position ``index``."""
+        start, stop = self.offsets[index], self.offsets[index + 1]
+        return Example(self.input_ids[start:stop], int(self.labels[index]), int(self.rows[index]))
+
+    @property
+    def lengths(self) -> Ints:
+        """Tokens of each row as the model sees it, int64 [N]."""
+        return np.diff(self.offsets)
+
+
+def encode(
+    tokenizer: "PreTrainedTokenizerBase",
+    chunks: Iterable[list[str]],
+    labels: Ints,
+    rows: Ints,
+    max_tokens: int,
+) -> Examples:
+    """Tokenise texts, truncating each to ``max_tokens`` and counting what that takes away.
+
+    Args:
+        tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
+        chunks: the texts, in lists of about ``CHUNK_ROWS``.
+        labels: class index of each row, int64 [N].
+        rows: row ids, int64 [N].
+        max_tokens: longest row the model is to see, special tokens included.
+    """
+    backend = tokenizer.backend_tokenizer
+    special = tokenizer.num_special_tokens_to_add()
+    # A tokenizer.json may carry its own padding (all-MiniLM-L6-v2: to 128) and truncation.
+    backend.no_padding()
+    backend.enable_truncation(max_tokens)
+    ids: list[np.ndarray[Any, np.dtype[np.int32]]] = []
+    full_lengths: list[int] = []
+    for texts in chunks:
+        for encoding in backend.encode_batch_fast(texts):
+            ids.append(np.asarray(encoding.ids, dtype=np.int32))
+            lost = sum(len(piece) - special for piece in encoding.overflowing)
+            full_lengths.append(len(encoding) + lost)
+    return Examples(
+        input_ids=np.concatenate(ids) if ids else np.empty(0, np.int32),
+        offsets=np.cumsum([0, *map(len, ids)], dtype=np.int64),
+        labels=labels,
+        rows=rows,
+        full_lengths=np.asarray(full_lengths, dtype=np.int64),
+    )

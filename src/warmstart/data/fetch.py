@@ -1,0 +1,90 @@
+"""Files from the web, kept in a cache: downloaded once, checked, and found again offline.
+
+A copy appears under its final name only when it is complete and its sha256 is the expected one, so
+whatever is in the cache can be trusted. The cache is in the folder that the variable
+``WARMSTART_CACHE`` names, or where the operating system keeps caches.
+
+Source: pooch documentation, ``pooch.retrieve``.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from warmstart import errors
+
+_TIMEOUT_SECONDS = 30
+"""Longest wait for a connection, and for each piece of an answer."""
+
+
+def is_url(source: str) -> bool:
+    """Whether ``source`` is to be downloaded.
+
+    >>> is_url("https://example.org/a.csv"), is_url("a.csv")
+    (True, False)
+    """
+    return source.lower().startswith(("http://", "https://"))
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept; nothing is created."""
+    if named := os.environ.get("WARMSTART_CACHE"):
+        return Path(named).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("warmstart", appauthor=False)
+
+
+def file_name(url: str) -> str:
+    """The last part of the URL's path, which tells the format.
+
+    >>> file_name("https://example.org/data/a%20b.csv?download=1#sha256=00")
+    'a b.csv'
+    """
+    return unquote(urlsplit(url).path).replace("\\", "/").rpartition("/")[2] or "download"
+
+
+def fetch(source: str) -> Path:
+    """A local copy of what a URL leads to, from the cache where it is there.
+
+    Args:
+        source: a URL; ``#sha256=HEX`` at its end is what the download must have.
+
+    Raises:
+        DataError: the download failed, or its sha256 is another.
+    """
+    url, _, fragment = source.partition("#")
+    expected = fragment.removeprefix("sha256=").lower()
+    if fragment and not re.fullmatch(r"sha256=[0-9a-fA-F]{64}", fragment):
+        raise errors.files.bad_checksum(url, fragment)
+    folder = cache_folder() / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    copy = folder / file_name(url)
+    if copy.is_file() and (not expected or _sha256(copy) == expected):
+        return copy
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+            download = _download(url, Path(unfinished))
+            if expected and (found := _sha256(download)) != expected:
+                raise files.wrong_sha256(url, found=found, expected=expected)
+            download.replace(copy)
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+        raise errors.files.download_failed(url, error) from error
+    return copy
+
+
+def _download(url: str, folder: Path) -> Path:
+    """Download without a progress bar or a word to the log."""
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    downloader = pooch.HTTPDownloader(chunk_size=1 << 20, timeout=_TIMEOUT_SECONDS)
+    return Path(pooch.retrieve(url, None, fname="download", path=folder, downloader=downloader))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,196 @@
+"""Words of the bundled corpus: two vocabularies that share no noun, verb, name or adjective.
+
+Each *kind* is a slot of the templates in ``grammar_paradigms``. A kind groups words by the grammar
+they obey (``treat``: verbs that must have a person as object) and by what they can sensibly be said
+of, so that any draw from it gives a sentence a person could say. ``DEVELOPMENT`` writes the
+training and validation sentences, ``TEST`` the test sentences.
+
+Verb classes follow Levin 1993, *English Verb Classes and Alternations*, part I (which verbs take
+which arguments); the choice and every word list are ours.
+"""
+
+from dataclasses import dataclass
+
+IRREGULAR_VERBS = {
+    "ban": ("banned", "banned"),
+    "deter": ("deterred", "deterred"),
+    "choose": ("chose", "chosen"),
+    "drip": ("dripped", "dripped"),
+    "forget": ("forgot", "forgotten"),
+    "hear": ("heard", "heard"),
+    "hide": ("hid", "hidden"),
+    "hurt": ("hurt", "hurt"),
+    "know": ("knew", "known"),
+    "let": ("let", "let"),
+    "make": ("made", "made"),
+    "say": ("said", "said"),
+    "see": ("saw", "seen"),
+    "sleep": ("slept", "slept"),
+    "speak": ("spoke", "spoken"),
+    "steal": ("stole", "stolen"),
+    "take": ("took", "taken"),
+    "tell": ("told", "told"),
+    "think": ("thought", "thought"),
+    "throw": ("threw", "thrown"),
+}
+"""Past and participle of the verbs that do not simply add ``-ed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A noun, verb, adjective or name, with the forms a template can ask for.
+
+    >>> word = Word("carry")
+    >>> f"{word} {word.s} {word.past} {word.ing}"
+    'carry carries carried carrying'
+    """
+
+    base: str
+
+    def __str__(self) -> str:
+        """The form without ending, which a template writes as ``{kind}``."""
+        return self.base
+
+    @property
+    def s(self) -> str:
+        """Plural of a noun, third person singular of a verb: English spells them alike."""
+        if self.base.endswith(("s", "x", "z", "ch", "sh")):
+            return f"{self.base}es"
+        return f"{self._stem('i')}es" if self._drops_y else f"{self.base}s"
+
+    @property
+    def past(self) -> str:
+        """Simple past of a verb."""
+        return IRREGULAR_VERBS.get(self.base, (self._regular_past,))[0]
+
+    @property
+    def participle(self) -> str:
+        """Past participle of a verb."""
+        return IRREGULAR_VERBS.get(self.base, (self._regular_past,))[-1]
+
+    @property
+    def ing(self) -> str:
+        """Present participle of a verb."""
+        return f"{self._stem('') if self.base.endswith('e') else self.base}ing"
+
+    @property
+    def _drops_y(self) -> bool:
+        return self.base.endswith("y") and self.base[-2] not in "aeiou"
+
+    @property
+    def _regular_past(self) -> str:
+        if self._drops_y:
+            return f"{self._stem('i')}ed"
+        return f"{self.base}{'d' if self.base.endswith('e') else 'ed'}"
+
+    def _stem(self, last: str) -> str:
+        return self.base[:-1] + last
+
+
+Lexicon = dict[str, tuple[Word, ...]]
+"""Kind of word -> its members, in a fixed order."""
+
+
+def _lexicon(**kinds: str) -> Lexicon:
+    return {kind: tuple(Word(word) for word in words.split(", ")) for kind, words in kinds.items()}
+
+
+TIMES = "yesterday, last week, last night, this morning, on Monday"
+"""Time expressions count as function words: both vocabularies use them."""
+
+_GIRLS, _TEST_GIRLS = (
+    "Mary, Anna, Susan, Linda, Laura, Alice, Sarah, Helen",
+    "Emma, Julia, Karen, Nancy, Rachel, Diana",
+)
+_BOYS, _TEST_BOYS = (
+    "John, Peter, David, Thomas, Robert, Paul, Henry, Frank",
+    "George, Michael, Daniel, Steven, Walter, Edward",
+)
+
+DEVELOPMENT = _lexicon(
+    time=TIMES,
+    # people
+    girl=_GIRLS,
+    boy=_BOYS,
+    name=f"{_GIRLS}, {_BOYS}",
+    woman="mother, sister, aunt, queen, grandmother, princess, girl",
+    man="father, brother, uncle, king, grandfather, prince, boy",
+    person="teacher, doctor, farmer, student, lawyer, singer, painter, driver, baker, visitor, "
+    "guard, writer, manager, judge, dancer",
+    helper="friend, assistant, cousin, neighbor",
+    mood="tired, careful, famous, polite, nervous, patient, honest",
+    # things
+    thing="lamp, vase, basket, mirror, chair, table, kettle, jacket, wagon, clock, painting, ladder",
+    place="window, door, wall, gate, tree, bridge, fence",
+    town="village, city, office, school, factory, club",
+    container="bucket, bowl, box, barrel",
+    stuff="water, soup, mud, paint",
+    burden="trouble, pain, expense, danger",
+    rumor="rumor, story",
+    quality="heavy, dirty, expensive, old, beautiful, useful, small",
+    # verbs that need an object: a thing, a person, oneself
+    handle="repair, remove, examine, obtain, damage, discard, carry, lift",
+    strong="steal, choose, take",
+    treat="praise, blame, thank, greet, ignore, invite, support, admire",
+    oneself="hurt, blame, defend, admire, convince",
+    # verbs that allow none
+    rest="smile, sleep, cough, wait, laugh, faint, yawn",
+    talk="talk, wave, listen",
+    # verbs that take a clause or a verb phrase
+    bridge="say, think, believe",
+    know="know, remember",
+    wonder="wonder, ask",
+    claim="claim, complain",
+    spread="spread",
+    persuade="force, order, allow",
+    prevent="prevent, ban",
+    make="make, see, let",
+    ask="ask, tell",
+    # verbs that differ in the shape of their arguments alone
+    fill="fill, cover, stain",
+    pour="pour, spill, drip",
+    spare="spare, save",
+    explain="explain, describe, mention",
+    inform="inform, warn",
+)
+
+TEST = _lexicon(
+    time=TIMES,
+    girl=_TEST_GIRLS,
+    boy=_TEST_BOYS,
+    name=f"{_TEST_GIRLS}, {_TEST_BOYS}",
+    woman="daughter, niece, duchess, widow, stepmother",
+    man="son, nephew, duke, widower, stepfather",
+    person="nurse, engineer, sailor, journalist, tailor, pilot, librarian, mechanic, scientist, "
+    "butcher, gardener",
+    helper="colleague, partner, rival, guest",
+    mood="cheerful, generous, cautious, anxious, confident, stubborn",
+    thing="carpet, blanket, cabinet, guitar, necklace, bicycle, helmet, camera, pillow",
+    place="tower, fountain, bench, staircase, statue, hedge",
+    town="town, museum, hospital, theater, library",
+    container="jar, pan, tray, crate",
+    stuff="honey, oil, glue, syrup",
+    burden="success, victory, promotion",
+    rumor="claim, report",
+    quality="fragile, cheap, dusty, ugly, huge, valuable",
+    handle="fix, replace, inspect, acquire, restore, display, measure",
+    strong="hide, throw, forget",
+    treat="criticize, welcome, respect, punish, reward, insult, comfort",
+    oneself="injure, criticize, protect, embarrass, comfort",
+    rest="sneeze, hesitate, stumble, blush, tremble, shiver, snore",
+    talk="speak, nod, bow",
+    bridge="suspect, assume, imagine",
+    know="recall, realize",
+    wonder="inquire, ponder",
+    claim="boast, declare",
+    spread="repeat",
+    persuade="urge, encourage, instruct",
+    prevent="discourage, prohibit, deter",
+    make="hear, watch",
+    ask="beg, command",
+    fill="coat, drench, smother",
+    pour="dump, ladle, scoop",
+    spare="envy, begrudge",
+    explain="announce, reveal, demonstrate",
+    inform="notify, remind",
+)

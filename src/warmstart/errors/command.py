@@ -1,0 +1,80 @@
+"""Texts of the errors about how a command was typed. Exit code 2, but for refused output files."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from warmstart.errors.base import ConfigError, UsageError
+
+
+def config_and_flags(config: str, flags: Sequence[str]) -> UsageError:
+    """A config file and flags that would make one."""
+    first = flags[0]
+    setting = {"task": "task", "model": "model.name"}.get(first, f"data.{first}")
+    return UsageError(
+        found=f"both a config ({config}) and --{', --'.join(flags)}",
+        expected="a config or recipe, changed by --set; or flags alone",
+        do=f"warmstart train {config} --set {setting}=…",
+    )
+
+
+def nothing_to_train() -> UsageError:
+    """``warmstart train`` with neither config nor flags."""
+    return UsageError(
+        found="nothing to train on",
+        expected="a config file, a recipe, or --train with --text and --label",
+        do="warmstart train --train reviews.csv --text review --label stars; or warmstart recipes",
+    )
+
+
+def resume_with_settings(sets: Sequence[str]) -> UsageError:
+    """``--resume`` together with ``--set``."""
+    return UsageError(
+        found=f"--resume with --set {sets[0]}",
+        expected="a resumed run keeps its own settings: otherwise it would be another run",
+        do="leave --set out, or train anew from RUN/config.yaml with --set and a new --output",
+    )
+
+
+def resume_what() -> UsageError:
+    """``--resume`` without a run."""
+    return UsageError(
+        found="--resume without a run",
+        expected="the run directory to go on with",
+        do="warmstart train RUN --resume",
+    )
+
+
+def text_or_data() -> UsageError:
+    """``warmstart predict`` with neither or both of its inputs."""
+    return UsageError(
+        found="neither or both of --text and --data",
+        expected="one of them",
+        do="warmstart predict RUN --text '…'; or warmstart predict RUN --data FILE",
+    )
+
+
+def output_format(path: Path, known: Collection[str]) -> ConfigError:
+    """The predictions file has a suffix that says no known format."""
+    return ConfigError(
+        found=f"--output {path}",
+        expected=f"a file name that ends in {', '.join(known)}",
+        do=f"--output {path.with_suffix('.csv')}",
+    )
+
+
+def output_exists(path: Path) -> ConfigError:
+    """The predictions file is there already."""
+    return ConfigError(
+        found=f"{path} exists already",
+        expected="a new file; nothing is overwritten",
+        do=f"remove it, or --output {path.with_stem(path.stem + '-2')}",
+    )
+
+
+def tensorboard_missing() -> ConfigError:
+    """``train.tensorboard: true`` without the package."""
+    return ConfigError(
+        found="train.tensorboard is true, but the tensorboard package is not installed",
+        expected="the package, or no TensorBoard files (events.jsonl is written always)",
+        do="pip install tensorboard, or --set train.tensorboard=false",
+    )

@@ -1,0 +1,219 @@
+"""Texts of the errors about settings: unknown, malformed, contradictory.
+
+``where`` is the place a setting was written, as the message begins with it: ``cola.yaml:12``,
+``--set train.epochs=0``, ``--validation 2``, or empty for a config made in Python.
+"""
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+
+from warmstart.errors.base import ConfigError
+
+LIST_SETTINGS = "`warmstart recipes cola` prints a config to start from"
+
+
+def located(error: ConfigError, where: str) -> ConfigError:
+    """``error`` with the place it was written at in front."""
+    return ConfigError(f"{where}: {error.found}", error.expected, error.do) if where else error
+
+
+def all_of(faults: Sequence[ConfigError], source: str) -> ConfigError:
+    """One error for all faults of the config called ``source``; a single fault stays as it is."""
+    if len(faults) == 1:
+        return faults[0]
+    blocks = "\n".join(str(fault) for fault in faults)
+    return ConfigError(
+        found=f"{source} has {len(faults)} faults\n  " + blocks.replace("\n", "\n  "),
+        expected="only known settings, each within its limits",
+        do=f"correct all {len(faults)}, each as said above",
+    )
+
+
+def unknown_setting(name: str, nearest: str | None, do: str) -> ConfigError:
+    """A setting that no part of the config has; ``nearest`` is the known one most like it."""
+    return ConfigError(
+        found=f"{name} is not a setting",
+        expected=f"a known setting, such as {nearest}" if nearest else "a known setting",
+        do=do if nearest else f"take it out; {LIST_SETTINGS}",
+    )
+
+
+def missing_setting(name: str, meaning: str, do: str) -> ConfigError:
+    """A setting without a default that was not given."""
+    return ConfigError(f"{name} is missing", meaning.replace("``", "`"), do)
+
+
+def wrong_value(name: str, value: str, expected: str, do: str) -> ConfigError:
+    """A value of the wrong type or outside the limits; ``value`` is written as in YAML."""
+    return ConfigError(f"{name} is {value}", expected, do)
+
+
+def not_a_group(name: str, value: str, member: str) -> ConfigError:
+    """A single value where a group of settings stands; ``member`` is one of them."""
+    return ConfigError(
+        found=f"{name} is {value}",
+        expected=f"{name} is a group of settings, not a setting",
+        do=f"name one of the group, such as {name}.{member}",
+    )
+
+
+def not_a_config(path: str, value: str) -> ConfigError:
+    """A file that holds no settings: a list, a number, a table in CSV."""
+    return ConfigError(
+        found=f"{path} holds {value}, no settings",
+        expected="YAML with lines such as `task: text-classification`",
+        do="to train on a table, type: warmstart train --train FILE --text COLUMN --label COLUMN",
+    )
+
+
+def bad_yaml(path: str, line: int, column: int, problem: str) -> ConfigError:
+    """Text that is not YAML, from line and column 1."""
+    return ConfigError(
+        found=f"{path}:{line}:{column}: {problem}",
+        expected="YAML: `name: value` lines, indented alike with spaces within a group",
+        do=f"mend line {line}; put a value that holds `: ` or ` #` in quotes",
+    )
+
+
+def yaml_feature(path: str, line: int, feature: str) -> ConfigError:
+    """YAML that a config has no use for: aliases, tags, several documents, deep nesting."""
+    return ConfigError(
+        found=f"{path}:{line}: {feature}",
+        expected="one document of plain names, values and lists",
+        do=f"write the value out in line {line}",
+    )
+
+
+def duplicate_key(path: str, line: int, name: str, first_line: int) -> ConfigError:
+    """A setting that one file gives twice."""
+    return ConfigError(
+        found=f"{path}:{line}: {name} was given before, in line {first_line}",
+        expected="every setting once",
+        do=f"delete line {first_line} or line {line}",
+    )
+
+
+def not_text(path: str, line: int) -> ConfigError:
+    """A config file with bytes that are not UTF-8."""
+    return ConfigError(
+        found=f"{path}:{line}: bytes that are not UTF-8",
+        expected="a config in UTF-8",
+        do="save the file as UTF-8",
+    )
+
+
+def bad_override(text: str) -> ConfigError:
+    """A ``--set`` without ``=``."""
+    return ConfigError(
+        found=f"--set {text}",
+        expected="SETTING=VALUE",
+        do=f"--set {text or 'train.epochs'}=VALUE",
+    )
+
+
+def config_not_found(path: str, recipes: Collection[str]) -> ConfigError:
+    """A path with no file; ``recipes`` are offered where one of them may have been meant."""
+    nearest = get_close_matches(path.removesuffix(".yaml").removesuffix(".yml"), recipes, n=1)
+    return ConfigError(
+        found=f"{path} does not exist",
+        expected="a YAML file, or the bare name of a recipe",
+        do=f"{nearest[0]} (the recipe)" if nearest else f"a recipe: {', '.join(recipes)}",
+    )
+
+
+def config_is_a_folder(path: str) -> ConfigError:
+    """A folder where a YAML file was to be named."""
+    return ConfigError(
+        found=f"{path} is a folder",
+        expected="a YAML file, or the bare name of a recipe",
+        do=f"{path}/config.yaml repeats the run of a run directory",
+    )
+
+
+def config_unreadable(path: str, why: str) -> ConfigError:
+    """A file that the operating system does not let us read."""
+    return ConfigError(f"{path}: {why}", "a file that can be read", "check its permissions")
+
+
+def unknown_recipe(name: str, known: Collection[str]) -> ConfigError:
+    """A bare name that no recipe has."""
+    nearest = get_close_matches(name, known, n=1)
+    return ConfigError(
+        found=f"there is no recipe {name}",
+        expected=f"one of: {', '.join(known)}",
+        do=nearest[0] if nearest else f"./{name} if it is a file; `warmstart recipes` lists them",
+    )
+
+
+def unknown_task(name: str, known: Collection[str]) -> ConfigError:
+    """A task that warmstart does not have."""
+    nearest = get_close_matches(name, known, n=1, cutoff=0.4) or sorted(known)[:1]
+    return ConfigError(
+        found=f"task is {name}",
+        expected=f"one of: {', '.join(known)}",
+        do=f"--set task={nearest[0]}",
+    )
+
+
+def unknown_metric(name: str, known: Sequence[str]) -> ConfigError:
+    """A ``best_metric`` that the task does not report; ``known`` has its main metric first."""
+    nearest = get_close_matches(name, known, n=1) or known[:1]
+    return ConfigError(
+        found=f"train.best_metric is {name}",
+        expected=f"one of: {', '.join(known)}",
+        do=f"--set train.best_metric={nearest[0]}",
+    )
+
+
+def warmup_too_long(warmup_steps: int, total_steps: int) -> ConfigError:
+    """A warm-up that would outlast the run, both in steps."""
+    return ConfigError(
+        found=f"a warm-up of {warmup_steps} steps in a run of {total_steps}",
+        expected="a warm-up shorter than the run",
+        do="--set train.warmup_steps=0, or raise train.epochs",
+    )
+
+
+def precision_unsupported(precision: str, device: str, why: str) -> ConfigError:
+    """Arithmetic that the device at hand does not do; ``why`` says what it lacks."""
+    return ConfigError(
+        found=f"train.precision is {precision} on {device}: {why}",
+        expected=f"a precision that {device} has",
+        do="--set train.precision=auto",
+    )
+
+
+def two_warmups(warmup_steps: int, warmup_share: float) -> ConfigError:
+    """A warm-up given both in steps and as a share of the run."""
+    return ConfigError(
+        found=f"train.warmup_share is {warmup_share} and train.warmup_steps is {warmup_steps}",
+        expected="one of the two",
+        do="--set train.warmup_steps=null or --set train.warmup_share=null",
+    )
+
+
+def no_such_option(setting: str, file_format: str) -> ConfigError:
+    """A setting that files of this format have no use for."""
+    return ConfigError(
+        found=f"{setting} is set and data.format is {file_format}",
+        expected=f"no {setting}: {file_format} files need none",
+        do=f"--set {setting}=null, or --set data.format=csv",
+    )
+
+
+def repeated_column(name: str) -> ConfigError:
+    """A column name that ``data.columns`` gives twice."""
+    return ConfigError(
+        found=f"data.columns has {name} more than once",
+        expected="a name of its own for every column",
+        do=f"rename one {name} in data.columns",
+    )
+
+
+def same_column(setting: str, other: str, column: str) -> ConfigError:
+    """One column that would have to mean two things."""
+    return ConfigError(
+        found=f"{setting} and {other} are both {column}",
+        expected="two different columns",
+        do=f"--set {other}=COLUMN",
+    )

@@ -1,0 +1,48 @@
+"""Baseline scores to set beside a model's: the task scores both, on the same rows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from warmstart.config import RunConfig
+from warmstart.data.table import Table
+from warmstart.evaluation.baselines import baseline_probabilities
+from warmstart.metrics.scores import Scores
+from warmstart.tasks.task import Task
+
+
+def baseline_scores(
+    task: Task, config: RunConfig, train: Table, splits: Mapping[str, Table]
+) -> tuple[dict[str, dict[str, Scores]], list[str]]:
+    """Fit the task's baselines on the training split and score them on every other.
+
+    Args:
+        task: what is learned.
+        config: names the text column and the seed.
+        train: the training split.
+        splits: the splits to score, by name.
+
+    Returns:
+        ``{baseline: {split: scores}}``, and what a reader of them must know (a baseline that
+        learned from a sample says so).
+    """
+    column = config.data.text
+    found = baseline_probabilities(
+        task.name,
+        train.column(column, "data.text"),
+        task.targets(train),
+        {name: table.column(column, "data.text") for name, table in splits.items()},
+        classes=int(task.targets(train).max()) + 1,
+        seed=config.train.seed,
+    )
+    scores = {
+        name: {
+            split: task.score(
+                task.answers(shares, table.rows, np.zeros(len(table), dtype=np.bool_)), table
+            )
+            for split, table in splits.items()
+            for shares in [result.probabilities[split]]
+        }
+        for name, result in found.items()
+    }
+    return scores, [f"{name}: {r.note}" for name, r in found.items() if r.note is not None]

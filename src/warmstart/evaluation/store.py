@@ -1,0 +1,88 @@
+"""An evaluation on disk: ``evaluation/SPLIT/predictions.parquet`` and ``scores.json``.
+
+Every row of the split stands in ``predictions.parquet`` with where it came from, its text, its true
+label, the predicted one and every label's probability, so that any question about the model's
+answers can be put to the file itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from warmstart.config import DataConfig
+from warmstart.data.table import Table
+from warmstart.evaluation.evaluate import Evaluation
+from warmstart.metrics.scores import Scores
+from warmstart.runs.directory import RunDirectory, write_atomically
+from warmstart.tasks.task import Prediction
+
+
+def write_evaluation(
+    run: RunDirectory,
+    split: str,
+    found: Evaluation,
+    table: Table,
+    data: DataConfig,
+    baselines: Mapping[str, Scores],
+) -> None:
+    """Write one split's predictions and scores.
+
+    Args:
+        run: the run directory.
+        split: name of the split, or of the file that was evaluated.
+        found: what the model made of it.
+        table: its rows.
+        data: names the columns.
+        baselines: scores of the models that cost nothing, on the same rows.
+    """
+    rows = prediction_table(found.predictions, table, data, labelled=True)
+    write_atomically(
+        run.evaluation(split) / "predictions.parquet",
+        lambda temporary: pyarrow.parquet.write_table(rows, temporary),
+    )
+    run.write_json(f"evaluation/{split}/scores.json", scores_json(split, found, table, baselines))
+
+
+def scores_json(
+    split: str, found: Evaluation, table: Table, baselines: Mapping[str, Scores]
+) -> dict[str, Any]:
+    """The content of ``scores.json``."""
+    return {
+        "split": split,
+        "n": len(table),
+        "loss": found.loss,
+        "scores": found.scores.metrics_json(),
+        "details": dict(found.scores.details),
+        "baselines": {name: scores.metrics_json() for name, scores in baselines.items()},
+    }
+
+
+def prediction_table(
+    predictions: Sequence[Prediction], table: Table, data: DataConfig, *, labelled: bool
+) -> pa.Table:
+    """Predictions beside their rows: row, file, line, text, label, prediction, probabilities.
+
+    Args:
+        predictions: one for each row of ``table``, in its order.
+        table: the rows.
+        data: names the columns.
+        labelled: whether the table has the label column.
+    """
+    paths = pa.array([file.path for file in table.files])
+    columns: dict[str, Any] = {
+        "row": pa.array(table.rows),
+        "file": paths.take(pa.array(table.file_index)),
+        "line": pa.array(table.lines),
+        "text": table.column(data.text, "data.text"),
+    }
+    if labelled:
+        columns["label"] = table.column(data.label, "data.label").cast(pa.string())
+    columns["prediction"] = pa.array([prediction.label for prediction in predictions])
+    columns["truncated"] = pa.array([prediction.truncated for prediction in predictions])
+    for label in predictions[0].probabilities if predictions else ():
+        shares = [prediction.probabilities[label] for prediction in predictions]
+        columns[f"probability:{label}"] = pa.array(shares, pa.float64())
+    return pa.table(columns)

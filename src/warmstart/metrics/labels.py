@@ -1,0 +1,306 @@
+"""Scores of a classifier: from each row's class probabilities and its true class to ``Scores``.
+
+All seven metrics are functions of sums over rows, so the value on the split and its 1,000
+bootstrap resamples come from one function, ``_metrics``, given one row of sums or a thousand. See
+``intervals`` for what that costs and why it stays bounded for millions of rows.
+
+The predicted class is the likeliest; of equally likely ones the first. Units: log-loss is in nats
+per row; everything else is a share or a correlation. Whatever is not defined on the rows at hand
+(Matthews correlation or ROC-AUC when the true classes are all one, ROC-AUC when a class is missing)
+is ``None``; the interval is over the resamples in which the metric is defined.
+
+Letters: N rows, C classes, K calibration bins, R rows of sums.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from warmstart.metrics.intervals import (
+    Floats,
+    Ints,
+    deal_units,
+    percentile_interval,
+    resampled_sums,
+    sums_per_unit,
+)
+from warmstart.metrics.scores import Metric, Score, Scores
+
+METRICS = (
+    Metric("matthews_correlation", True, "Matthews correlation"),
+    Metric("accuracy", True, "Accuracy"),
+    Metric("macro_f1", True, "Macro F1"),
+    Metric("weighted_f1", True, "Weighted F1"),
+    Metric("roc_auc", True, "ROC-AUC"),
+    Metric("log_loss", False, "Log-loss"),
+    Metric("expected_calibration_error", False, "Expected calibration error"),
+)
+CALIBRATION_BINS = 15
+BATCH_ROWS = 32
+"""Rows of a batch in ``matthews_per_batch``, as in the CoLA tutorials that plot it."""
+MAX_BATCHES = 2_000
+"""Batches in ``matthews_per_batch``, which stops there: a picture of more shows nothing more."""
+
+
+def metrics_for(classes: int) -> tuple[Metric, ...]:
+    """The metrics of a classifier, the main one first: Matthews for two classes, else macro F1.
+
+    Args:
+        classes: how many classes there are, C.
+
+    >>> metrics_for(2)[0].name, metrics_for(3)[0].name
+    ('matthews_correlation', 'macro_f1')
+    """
+    main = "matthews_correlation" if classes == 2 else "macro_f1"
+    return tuple(sorted(METRICS, key=lambda metric: metric.name != main))
+
+
+def classification_scores(
+    probabilities: Floats, targets: Ints, names: Sequence[str], *, intervals: bool
+) -> Scores:
+    """Score a classifier's probabilities against the true classes.
+
+    ``details`` holds ``labels``; ``confusion_matrix`` (rows true, columns predicted); ``per_class``
+    (precision, recall, F1, support); ``calibration`` (bins of the top probability); and
+    ``matthews_per_batch`` over consecutive batches of ``batch_rows`` rows.
+
+    Args:
+        probabilities: of each class for each row, finite, each row summing to 1, float64 [N, C].
+        targets: the true class of each row, int64 [N].
+        names: the classes' names, C of them.
+        intervals: whether to spend the time on 95 % intervals.
+
+    Returns:
+        The metrics in the order of ``metrics_for(C)``, each on all N rows.
+
+    >>> sure = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+    >>> scores = classification_scores(sure, np.array([0, 1, 1, 1]), ["no", "yes"], intervals=False)
+    >>> scores.metrics["accuracy"].value, scores.details["confusion_matrix"]
+    (0.75, [[1, 0], [1, 2]])
+    """
+    rows, classes = probabilities.shape
+    sums = _unit_sums(probabilities, targets)
+    values = _metrics(sums.sum(axis=0, keepdims=True), classes)
+    resampled = _metrics(resampled_sums(sums), classes) if intervals and rows else {}
+    if resampled:
+        # Sampling noise lengthens every gap, so each resample's error is too large by as much again
+        # as the value itself is: without this shift the interval may lie wholly above the value.
+        name = "expected_calibration_error"
+        shift = values[name] - resampled[name].mean()
+        resampled[name] = np.maximum(resampled[name] + shift, 0)
+    scores = {}
+    for metric in metrics_for(classes):
+        value = _defined(values[metric.name][0])
+        low, high = None, None
+        if value is not None and resampled:
+            low, high = percentile_interval(resampled[metric.name])
+        scores[metric.name] = Score(value, low, high, rows, metric.higher_is_better)
+    return Scores(scores, _details(probabilities, targets, names))
+
+
+def matthews_correlation(true: Floats, predicted: Floats, hits: Floats) -> Floats:
+    """Matthews correlation of C classes (Gorodkin's R_K), float64 [R]; C = 2 gives the usual one.
+
+    NaN where the true classes are all one: nothing could correlate with them. Zero, as in
+    scikit-learn, where only the predictions are all one: they tell nothing about true classes that
+    do differ, and an evaluation early in a run, when that happens, can be compared with later ones.
+
+    Args:
+        true: rows of each true class, float64 [R, C].
+        predicted: rows of each predicted class, float64 [R, C].
+        hits: rows of each class predicted as such, float64 [R, C].
+
+    Source: Gorodkin 2004, Computational Biology and Chemistry 28(5-6), "Comparing two K-category
+    assignments by a K-category correlation coefficient".
+    """
+    rows = true.sum(axis=1)
+    covariance = hits.sum(axis=1) * rows - (true * predicted).sum(axis=1)
+    true_variance = rows**2 - (true**2).sum(axis=1)
+    predicted_variance = rows**2 - (predicted**2).sum(axis=1)
+    scale = np.sqrt(true_variance * predicted_variance)
+    correlation = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
+    return np.where(true_variance > 0, correlation, np.nan)
+
+
+def _unit_sums(probabilities: Floats, targets: Ints) -> Floats:
+    """What ``_metrics`` needs, summed over each unit's rows, float64 [U, 3 C + K + 1 + 2 S].
+
+    In this order: rows of each true class, of each predicted class, hits of each class; calibration
+    gaps of each bin; log-loss; and, for each of the S classes with a ROC curve, the placements of
+    the rows outside and inside the class.
+    """
+    rows, classes = probabilities.shape
+    units = deal_units(rows)
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1)
+    hit = predicted == targets
+    one_column = np.zeros(rows, dtype=np.int64)
+    parts = [
+        sums_per_unit(units, targets, classes),
+        sums_per_unit(units, predicted, classes),
+        sums_per_unit(units, targets, classes, hit.astype(np.float64)),
+        sums_per_unit(units, _bins(confidence), CALIBRATION_BINS, confidence - hit),
+        sums_per_unit(units, one_column, 1, _row_log_loss(probabilities, targets)),
+    ]
+    for index in _curves(classes):
+        inside = targets == index
+        placements = _placements(probabilities[:, index], inside)
+        parts.append(sums_per_unit(units, inside.astype(np.int64), 2, placements))
+    return np.hstack(parts)
+
+
+def _metrics(sums: Floats, classes: int) -> dict[str, Floats]:
+    """Every metric from each row of sums, float64 [R] each; NaN where undefined.
+
+    Args:
+        sums: totals of the columns of ``_unit_sums``, float64 [R, ...].
+        classes: how many classes there are, C.
+    """
+    widths = [classes, classes, classes, CALIBRATION_BINS, 1]
+    true, predicted, hits, gaps, loss, placements = np.split(sums, np.cumsum(widths), axis=1)
+    rows = true.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f1 = 2 * hits / (true + predicted)
+        outside = np.stack([rows - true[:, index] for index in _curves(classes)], axis=1)
+        inside = np.stack([true[:, index] for index in _curves(classes)], axis=1)
+        area = placements[:, 0::2] / outside + placements[:, 1::2] / inside
+        return {
+            "matthews_correlation": matthews_correlation(true, predicted, hits),
+            "accuracy": hits.sum(axis=1) / rows,
+            "macro_f1": np.nansum(f1, axis=1) / np.sum(~np.isnan(f1), axis=1),
+            "weighted_f1": np.nansum(f1 * true, axis=1) / rows,
+            "roc_auc": np.clip(area.mean(axis=1), 0, 1),
+            "log_loss": loss[:, 0] / rows,
+            "expected_calibration_error": np.abs(gaps).sum(axis=1) / rows,
+        }
+
+
+def _curves(classes: int) -> range:
+    """The classes with a ROC curve: each against the rest, but only the second of two."""
+    return range(1, 2) if classes == 2 else range(classes)
+
+
+def _placements(scores: Floats, inside: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:
+    """Each row's part in the area under the ROC curve, float64 [N]; NaN where there is no area.
+
+    A row's *placement* is the share of the other side that it is ranked rightly against, a tie
+    counting half; the mean placement of either side is the area A. Resampling both means, A* =
+    mean of outside + mean of inside - A, is the first-order bootstrap of A: sums instead of ranks.
+    To spare the last term, the placements outside come with A already taken off.
+
+    Args:
+        scores: probability of the class, float64 [N].
+        inside: whether the row is of the class, bool [N].
+
+    Source: DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44(3) (placements as components of A).
+    """
+    if inside.all() or not inside.any():
+        return np.full(len(scores), np.nan)
+    order = np.argsort(scores)
+    in_class, rest = order[inside[order]], order[~inside[order]]
+    placements = np.empty(len(scores))
+    placements[in_class] = _share_below(scores[in_class], scores[rest])
+    area = placements[in_class].mean()
+    placements[rest] = 1 - _share_below(scores[rest], scores[in_class]) - area
+    return placements
+
+
+def _share_below(scores: Floats, others: Floats) -> Floats:
+    """For each score the share of ``others`` (sorted) below it, ties counting half."""
+    ends = np.searchsorted(others, scores, "left") + np.searchsorted(others, scores, "right")
+    return np.asarray(ends / (2 * len(others)))
+
+
+def _row_log_loss(probabilities: Floats, targets: Ints) -> Floats:
+    """Minus the logarithm of each true class's probability, in nats, float64 [N].
+
+    A probability below float64's epsilon counts as epsilon: one row costs at most 36.04 nats, as in
+    ``sklearn.metrics.log_loss``.
+    """
+    chosen = probabilities[np.arange(len(targets)), targets]
+    return np.asarray(-np.log(np.clip(chosen, np.finfo(np.float64).eps, 1)))
+
+
+def _bins(confidence: Floats) -> Ints:
+    """Calibration bin of each row, int64 [N]: bin k is (k / K, (k + 1) / K]."""
+    upper_edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
+    return np.searchsorted(upper_edges, confidence, "left").astype(np.int64, copy=False)
+
+
+def _details(probabilities: Floats, targets: Ints, names: Sequence[str]) -> dict[str, Any]:
+    """Everything beyond the metrics that a report shows, JSON-ready."""
+    classes = len(names)
+    predicted = probabilities.argmax(axis=1)
+    cells = np.bincount(targets * classes + predicted, minlength=classes**2)
+    confusion = cells.reshape(classes, classes)
+    return {
+        "labels": [str(name) for name in names],
+        "confusion_matrix": confusion.tolist(),
+        "per_class": _per_class(confusion, names),
+        "calibration": _calibration(probabilities.max(axis=1), predicted == targets),
+        "matthews_per_batch": _matthews_per_batch(predicted, targets, classes),
+        "batch_rows": BATCH_ROWS,
+    }
+
+
+def _per_class(confusion: Ints, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and support of each class; ``None`` for a share of no rows."""
+    hits, true, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        precision, recall, f1 = hits / predicted, hits / true, 2 * hits / (true + predicted)
+    return [
+        {
+            "label": str(name),
+            "precision": _defined(precision[index]),
+            "recall": _defined(recall[index]),
+            "f1": _defined(f1[index]),
+            "support": int(true[index]),
+        }
+        for index, name in enumerate(names)
+    ]
+
+
+def _calibration(
+    confidence: Floats, hit: np.ndarray[Any, np.dtype[np.bool_]]
+) -> list[dict[str, Any]]:
+    """Mean top probability and accuracy of each of K equal-width bins; ``None`` in an empty one.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 2 (reliability diagrams; ECE, equation 3).
+    """
+    bins = _bins(confidence)
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    with np.errstate(invalid="ignore"):
+        confidences = np.bincount(bins, confidence, CALIBRATION_BINS) / counts
+        accuracies = np.bincount(bins, hit, CALIBRATION_BINS) / counts
+    return [
+        {
+            "low": index / CALIBRATION_BINS,
+            "high": (index + 1) / CALIBRATION_BINS,
+            "n": int(counts[index]),
+            "confidence": _defined(confidences[index]),
+            "accuracy": _defined(accuracies[index]),
+        }
+        for index in range(CALIBRATION_BINS)
+    ]
+
+
+def _matthews_per_batch(predicted: Ints, targets: Ints, classes: int) -> list[float | None]:
+    """Matthews correlation of consecutive batches in file order, the last one maybe shorter.
+
+    ``None`` for a batch whose true classes are all one. The first ``MAX_BATCHES`` batches only.
+    """
+    predicted, targets = (column[: BATCH_ROWS * MAX_BATCHES] for column in (predicted, targets))
+    batches = np.arange(len(targets)) // BATCH_ROWS
+    hit = (predicted == targets).astype(np.float64)
+    correlations = matthews_correlation(
+        sums_per_unit(batches, targets, classes),
+        sums_per_unit(batches, predicted, classes),
+        sums_per_unit(batches, targets, classes, hit),
+    )
+    return [_defined(value) for value in correlations]
+
+
+def _defined(value: float | np.floating[Any]) -> float | None:
+    """The value as a Python number, or ``None`` for NaN."""
+    return None if np.isnan(value) else float(value)

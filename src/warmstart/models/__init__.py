@@ -1,0 +1,1 @@
+"""Pretrained checkpoints: finding, loading, describing and running them."""

@@ -1,0 +1,116 @@
+"""``config.json`` of a checkpoint: read, judged, and built into a model without weights.
+
+The model without weights ("skeleton") lives on PyTorch's meta device: all names and shapes, no
+memory, built in hundredths of a second. It answers what configurations of different families spell
+differently, such as how many positions there are, and serves ``warmstart info``.
+
+Source: https://docs.pytorch.org/docs/stable/meta.html.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warmstart import errors
+from warmstart.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+
+def read_config(name: str, folder: Path) -> "PreTrainedConfig":
+    """The configuration in ``folder``, if it is an encoder's that can classify sequences.
+
+    Args:
+        name: the checkpoint, for messages.
+        folder: with ``config.json``.
+
+    Raises:
+        ModelError: there is none, it cannot be read, its architecture is unknown or needs remote
+            code, or is no encoder with a sequence-classification head.
+    """
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    path = folder / "config.json"
+    if not path.is_file():
+        raise errors.model.no_config(folder)
+    try:
+        content: dict[str, Any] = dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise errors.model.unreadable_config(path, str(error)) from error
+    model_type = content.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        if "auto_map" in content:
+            raise errors.model.remote_code(name)
+        raise errors.model.unknown_architecture(name, model_type)
+    try:
+        with quiet():
+            config: PreTrainedConfig = AutoConfig.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
+        _refuse_other_architectures(name, config)
+        skeleton(config)
+    except errors.ModelError:
+        raise
+    except Exception as error:  # each family checks its own numbers, each in its own way
+        raise errors.model.unreadable_config(path, str(error).split("\n")[0]) from error
+    return config
+
+
+def _refuse_other_architectures(name: str, config: "PreTrainedConfig") -> None:
+    """An encoder is what has a masked-language-model head too, and no decoder."""
+    from transformers import (
+        MODEL_FOR_MASKED_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    )
+
+    if config.is_encoder_decoder:
+        kind = "an encoder-decoder"
+    elif type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        kind = "a model without a sequence-classification head"
+    elif type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        kind = "a decoder"
+    else:
+        return
+    raise errors.model.not_an_encoder(name, config.model_type, kind)
+
+
+def skeleton(config: "PreTrainedConfig") -> "PreTrainedModel":
+    """The sequence classifier of this configuration, names and shapes only.
+
+    Args:
+        config: of an encoder; its ``id2label`` gives the size of the head.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with quiet(), torch.random.fork_rng(devices=[]), torch.device("meta"):
+        build: Callable[..., PreTrainedModel] = AutoModelForSequenceClassification.from_config
+        return build(config, trust_remote_code=False)
+
+
+def longest_input(config: "PreTrainedConfig") -> int | None:
+    """How many tokens the model's positions allow; ``None`` where it has no limit.
+
+    RoBERTa and its relatives count positions from ``padding_idx + 1``, so that their table of
+    positions has that many rows more than a text may have tokens.
+
+    Args:
+        config: of an encoder.
+
+    >>> from transformers import BertConfig, RobertaConfig
+    >>> longest_input(BertConfig(max_position_embeddings=512))
+    512
+    >>> longest_input(RobertaConfig(max_position_embeddings=514, pad_token_id=1))
+    512
+    """
+    from torch import nn
+
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return None
+    for name, module in skeleton(config).named_modules():
+        if name.endswith(".embeddings.position_embeddings") and isinstance(module, nn.Embedding):
+            return positions - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return positions

@@ -1,0 +1,254 @@
+"""Pretrained checkpoints: found and checked without their weights, loaded when all else is right.
+
+``find`` settles everything that can be settled from a few kilobytes: that the checkpoint exists, is
+safe to open, is an encoder, and that its tokenizer fits it. Weights are read by
+``sequence_classifier`` alone, after the data were checked too, so that no mistake costs a download.
+
+A checkpoint is a hub id, a folder, or ``bundled/minilm-l6``; the last two make no network call.
+Code from a checkpoint is never run; pickles are opened only when ``model.allow_pickle`` says so.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from warmstart import errors
+from warmstart.config import ModelConfig
+from warmstart.models import hub
+from warmstart.models.bundled import PREFIX, bundled_folder
+from warmstart.models.configuration import longest_input, read_config
+from warmstart.models.files import VOCABULARIES, held_files, no_weights, weight_files
+from warmstart.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that was found and checked; its weights are not read, perhaps not even here.
+
+    Args:
+        name: as the person wrote it.
+        folder: where configuration and tokenizer are, and the weights once they are needed.
+        config: the body's configuration.
+        tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
+        weights: names of the files with the weights: one, or several shards.
+        commit: of the hub; ``None`` for a folder or a bundled model.
+    """
+
+    name: str
+    folder: Path
+    config: "PreTrainedConfig"
+    tokenizer: "PreTrainedTokenizerBase"
+    weights: tuple[str, ...]
+    commit: str | None = None
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest input in tokens, special tokens included; ``None`` where nothing limits it."""
+        limits = (longest_input(self.config), self.tokenizer.model_max_length)
+        # A tokenizer that was given no limit has the huge VERY_LARGE_INTEGER of Transformers.
+        known = [int(limit) for limit in limits if limit is not None and limit < 1e9]
+        return min(known, default=None)
+
+
+def find(model: ModelConfig) -> Checkpoint:
+    """Locate a checkpoint and check all that its weights are not needed for.
+
+    Args:
+        model: the settings; a hub id downloads configuration and tokenizer, not the weights.
+
+    Raises:
+        ModelError: it does not exist, cannot be reached, lacks a file, is unsafe to open, is no
+            encoder with a classification head, or its tokenizer does not fit it.
+    """
+    path = Path(model.name).expanduser()
+    commit = None
+    if model.name.startswith(PREFIX):
+        folder = bundled_folder(model.name)
+        files = held_files(folder)
+    elif path.is_dir():
+        folder, files = path, held_files(path)
+    elif path.exists() or model.name[0] in "/.~\\" or path.is_absolute() or len(path.parts) > 2:
+        raise errors.model.no_folder(path)
+    else:
+        snapshot = hub.snapshot(model)
+        folder, files, commit = snapshot.folder, snapshot.files, snapshot.commit
+    config = read_config(model.name, folder)
+    tokenizer = _tokenizer(model.name, folder, files, config)
+    weights = weight_files(folder, files, allow_pickle=model.allow_pickle)
+    if weights is None:
+        raise no_weights(model.name, folder, files)
+    checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, commit)
+    _check_headers([path for path in _weight_paths(checkpoint) if path.exists()])
+    return checkpoint
+
+
+def resolve_max_tokens(checkpoint: Checkpoint, max_tokens: int | Literal["auto"]) -> int:
+    """The longest input a run uses, in tokens, special tokens included.
+
+    Args:
+        checkpoint: whose positions are the limit.
+        max_tokens: ``model.max_tokens``; ``auto`` is all the model can read.
+
+    Raises:
+        ModelError: more than the model can read, or ``auto`` and the model does not say.
+    """
+    limit = checkpoint.max_positions
+    if max_tokens == "auto":
+        if limit is None:
+            raise errors.model.unknown_limit(checkpoint.name)
+        return limit
+    if limit is not None and max_tokens > limit:
+        raise errors.model.too_many_tokens(max_tokens, limit, checkpoint.name)
+    return max_tokens
+
+
+def sequence_classifier(
+    checkpoint: Checkpoint, label_names: Sequence[str], seed: int
+) -> "PreTrainedModel":
+    """The checkpoint's body in float32 with a classification head for these labels.
+
+    Weights the checkpoint lacks (the head; BERT's pooler, where it was pretrained without one) are
+    drawn from ``seed``; no global generator moves. A checkpoint that is itself a classifier with as
+    many labels keeps its head. The heads of pretraining are left behind.
+
+    Args:
+        checkpoint: from ``find``; its weights are downloaded now if they have to be.
+        label_names: in the order of the classes.
+        seed: of the new weights.
+
+    Raises:
+        ModelError: the download failed, a file is damaged, or the weights are not those that
+            config.json describes.
+    """
+    config = with_labels(checkpoint.config, label_names)
+    paths = _weight_paths(checkpoint)
+    if checkpoint.commit is not None and not all(path.exists() for path in paths):
+        hub.download_weights(checkpoint.name, checkpoint.commit, checkpoint.weights)
+    model, report = _read(checkpoint.folder, paths, config, seed)
+    body = model.base_model_prefix + "."
+    missing = [
+        name
+        for name in sorted(report["missing_keys"])
+        if name.startswith(body) and "pooler" not in name.split(".")
+    ]
+    wrong = sorted(entry for entry in report["mismatched_keys"] if entry[0].startswith(body))
+    if missing:
+        raise errors.model.missing_weights(checkpoint.name, missing)
+    if wrong:
+        raise errors.model.wrong_shapes(checkpoint.name, wrong)
+    return model
+
+
+def with_labels(config: "PreTrainedConfig", label_names: Sequence[str]) -> "PreTrainedConfig":
+    """A copy of the configuration for a classifier of these labels, one of them for each text.
+
+    Args:
+        config: of an encoder; left as it is.
+        label_names: in the order of the classes.
+    """
+    config = copy.deepcopy(config)
+    config.id2label = dict(enumerate(label_names))
+    config.label2id = {label: index for index, label in enumerate(label_names)}
+    # Else a checkpoint made for regression would turn a saved model's pipeline to that.
+    config.problem_type = "single_label_classification"
+    return config
+
+
+def load_run_model(folder: Path) -> "PreTrainedModel":
+    """A trained classifier as a run directory's ``model/`` holds it, in float32.
+
+    Args:
+        folder: with ``config.json`` and ``model.safetensors``.
+
+    Raises:
+        ModelError: a file is missing or damaged, or the weights are not all there.
+    """
+    config = read_config(str(folder), folder)
+    weights = weight_files(folder, held_files(folder), allow_pickle=False)
+    if weights is None:
+        raise no_weights(str(folder), folder, held_files(folder))
+    model, report = _read(folder, [folder / name for name in weights], config, seed=0)
+    if report["missing_keys"]:
+        raise errors.model.missing_weights(str(folder), sorted(report["missing_keys"]))
+    if report["mismatched_keys"]:
+        raise errors.model.wrong_shapes(str(folder), sorted(report["mismatched_keys"]))
+    return model
+
+
+def _read(
+    folder: Path, paths: Sequence[Path], config: "PreTrainedConfig", seed: int
+) -> tuple["PreTrainedModel", dict[str, Any]]:
+    """Load weights, drawing missing ones from ``seed``; and Transformers' account of it."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    _check_headers(paths)
+    safetensors = all(path.suffix == ".safetensors" for path in paths)
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=safetensors,
+                weights_only=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                # Reported, not raised: a head of another size is replaced, a body is refused.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except Exception as error:
+        if safetensors:  # their headers were read: whatever this is, it is not the file
+            raise
+        raise errors.model.damaged_weights(paths[0], str(error).split("\n")[0]) from error
+    return model, report
+
+
+def _weight_paths(checkpoint: Checkpoint) -> list[Path]:
+    """Where the files with the weights are, or will be."""
+    return [checkpoint.folder / name for name in checkpoint.weights]
+
+
+def _check_headers(paths: Sequence[Path]) -> None:
+    """Open safetensors files: their header says how long they must be, so a short one is found."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in paths:
+        if path.suffix == ".safetensors":
+            try:
+                with safe_open(path, framework="np"):
+                    pass
+            except (SafetensorError, OSError) as error:
+                raise errors.model.damaged_weights(path, str(error)) from error
+
+
+def _tokenizer(
+    name: str, folder: Path, files: Sequence[str], config: "PreTrainedConfig"
+) -> "PreTrainedTokenizerBase":
+    """Open the tokenizer and hold it against the model."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+    if not set(files) & set(VOCABULARIES):
+        raise errors.model.no_tokenizer(name, files)
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, config=config, trust_remote_code=False, local_files_only=True
+            )
+    except Exception as error:  # the Rust library raises bare Exceptions
+        raise errors.model.unreadable_tokenizer(name, str(error).split("\n")[0]) from error
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if not tokenizer.is_fast:
+        raise errors.model.slow_tokenizer(name, type(tokenizer).__name__)
+    if tokenizer.pad_token_id is None:
+        raise errors.model.no_padding_token(name)
+    if len(tokenizer) > config.vocab_size:
+        raise errors.model.tokenizer_too_large(name, len(tokenizer), config.vocab_size)
+    return tokenizer

@@ -1,0 +1,88 @@
+"""What the report's figures share: their size, their axes, and curves made fit to be drawn.
+
+Sizes are in inches of 72 CSS pixels.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+WIDTH = 5.9
+HEIGHT = 3.5
+DRAWN_POINTS = 1200
+"""Most points a curve is drawn with; a longer one is averaged over stretches of equal length."""
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def canvas(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes, in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def legend_above(axes: Axes) -> None:
+    """A legend in one line above the axes, where it hides nothing."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(
+            handles,
+            names,
+            loc="lower left",
+            bbox_to_anchor=(0, 1.01),
+            ncols=len(handles),
+            handlelength=1.4,
+            columnspacing=1.4,
+            borderaxespad=0.2,
+        )
+
+
+def epoch_axis(axes: Axes, last: float) -> None:
+    """Epochs from 0 to ``last``, whole ones marked where there are several."""
+    axes.set_xlim(0, max(last, 1e-3) * 1.03)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=last >= 2))
+
+
+def loss_axis(axes: Axes, training: Floats, validation: Floats) -> None:
+    """Losses from 0 to a height that shows every validation and nearly every training loss.
+
+    A handful of first steps must not flatten the rest of the curve.
+    """
+    training, validation = (values[np.isfinite(values)] for values in (training, validation))
+    tops = [np.quantile(training, 0.995)] if training.size else []
+    tops += [validation.max()] if validation.size else []
+    if tops:
+        axes.set_ylim(0, max(*map(float, tops), 1e-6) * 1.06)
+
+
+def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[Floats, Floats]:
+    """At most ``DRAWN_POINTS`` points, each the mean over a stretch of the curve."""
+    parts = np.array_split(floats([x, y]), min(len(x), DRAWN_POINTS), axis=1)
+    means = floats([part.mean(axis=1) for part in parts])
+    return means[:, 0], means[:, 1]
+
+
+def smoothed(values: Floats) -> Floats:
+    """Exponential moving average over about a thirtieth of the curve, unbiased at its start."""
+    decay = 1 - 1 / max(2.0, len(values) / 30)
+    mean, weight, smooth = 0.0, 0.0, np.full(len(values), np.nan)
+    for i, value in enumerate(values):
+        if np.isfinite(value):
+            mean = decay * mean + (1 - decay) * float(value)
+            weight = decay * weight + (1 - decay)
+            smooth[i] = mean / weight
+    return smooth
+
+
+def floats(values: Any) -> Floats:
+    """The values as float64, ``None`` as NaN."""
+    return np.asarray(values, dtype=np.float64)
+
+
+def thousands() -> FuncFormatter:
+    """Counts with a comma between thousands."""
+    return FuncFormatter(lambda value, _: f"{value:,.0f}")

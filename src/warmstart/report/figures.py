@@ -1,0 +1,355 @@
+"""The figures of the report, each a plain function from numbers to a Matplotlib figure.
+
+A figure says one thing and leaves its title to the page. Sizes are in inches of 72 CSS pixels: the
+half-width of a desktop page, which is also the width of a phone held upright. Nothing here touches
+``pyplot`` or any other global drawing state, so reports can be made in threads and servers.
+
+Letters: C classes, K evaluations, B batches.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from warmstart.data.lengths import Lengths
+from warmstart.metrics.scores import Score
+from warmstart.report.canvas import (
+    HEIGHT,
+    WIDTH,
+    canvas,
+    epoch_axis,
+    floats,
+    legend_above,
+    loss_axis,
+    smoothed,
+    thinned,
+    thousands,
+)
+from warmstart.report.svg import Colour, can_draw
+from warmstart.runs.record import Check, Step
+from warmstart.runs.words import decimals, metric_title
+
+DRAWN_CLASSES = 20
+"""Most classes a confusion matrix is drawn for; beyond, cells are too small to read."""
+NAMED_CLASSES = 6
+"""Most classes whose names stand below the columns too; beyond, columns have numbers."""
+
+
+def scores(systems: Mapping[str, Score], metric: str) -> Figure:
+    """The main metric of the model and of each baseline, with intervals, one row each.
+
+    Args:
+        systems: name to score, the model first.
+        metric: name of the metric, for the axis.
+    """
+    figure, axes = canvas(height=0.95 + 0.42 * len(systems))
+    for row, score in enumerate(systems.values()):
+        if score.value is None:
+            axes.text(0, row, "undefined", va="center", color=Colour.MUTED)
+            continue
+        colour = Colour.MODEL if row == 0 else Colour.OTHER
+        if score.low is not None and score.high is not None:
+            axes.plot(
+                [score.low, score.high],
+                [row, row],
+                color=colour,
+                lw=7,
+                alpha=0.3,
+                solid_capstyle="round",
+            )
+        axes.plot([score.value], [row], "o", color=colour, ms=8)
+        axes.annotate(
+            decimals(score.value),
+            (score.value, row),
+            xytext=(0, 8),
+            textcoords="offset points",
+            ha="center",
+            color=Colour.INK,
+        )
+    axes.set_yticks(range(len(systems)), list(systems), color=Colour.INK)
+    axes.set_ylim(len(systems) - 0.5, -0.75)
+    axes.margins(x=0.12)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"{metric_title(metric)}, 95 % interval")
+    return figure
+
+
+def loss(steps: Sequence[Step], checks: Sequence[Check], overfits_after: Check | None) -> Figure:
+    """Training loss of every step, raw and smoothed, and validation loss of every evaluation.
+
+    Args:
+        steps: in order, at least one.
+        checks: in order, may be empty.
+        overfits_after: the evaluation from which validation loss only rises.
+    """
+    figure, axes = canvas()
+    epochs, values = thinned([step.epoch for step in steps], [step.loss for step in steps])
+    axes.plot(epochs, values, color=Colour.MODEL, lw=0.7, alpha=0.3)
+    axes.plot(epochs, smoothed(values), color=Colour.MODEL, lw=1.8, label="training, smoothed")
+    if checks:
+        axes.plot(
+            [check.epoch for check in checks],
+            [check.loss for check in checks],
+            "o-",
+            color=Colour.SECOND,
+            lw=1.8,
+            ms=5,
+            label="validation",
+        )
+    if overfits_after is not None:
+        axes.axvline(
+            overfits_after.epoch,
+            color=Colour.INK,
+            lw=1,
+            ls=(0, (3, 3)),
+            label="overfitting from here",
+        )
+    loss_axis(axes, values, floats([check.loss for check in checks]))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss (nats)")
+    epoch_axis(axes, epochs[-1])
+    legend_above(axes)
+    return figure
+
+
+def metric(checks: Sequence[Check], name: str) -> Figure:
+    """One validation metric at every evaluation, with its interval; the kept model is ringed.
+
+    Args:
+        checks: in order, at least one.
+        name: the metric drawn.
+    """
+    figure, axes = canvas()
+    epochs = [check.epoch for check in checks]
+    found = [check.scores[name] for check in checks]
+    axes.errorbar(
+        epochs,
+        floats([score.value for score in found]),
+        yerr=floats([[_gap(s.value, s.low), _gap(s.high, s.value)] for s in found]).T,
+        fmt="o-",
+        color=Colour.SECOND,
+        lw=1.8,
+        ms=5,
+        ecolor=to_rgba(Colour.SECOND, 0.25),
+        elinewidth=6,
+        label="validation, 95 % interval",
+    )
+    best = [check for check in checks if check.best][-1:]
+    for check in best:
+        value = check.scores[name].value
+        if value is not None:
+            axes.plot(
+                [check.epoch],
+                [value],
+                "o",
+                ms=11,
+                mfc="none",
+                mec=Colour.INK,
+                mew=1.4,
+                ls="none",
+                label="kept model",
+            )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(metric_title(name))
+    epoch_axis(axes, epochs[-1])
+    legend_above(axes)
+    return figure
+
+
+def matthews_per_batch(
+    values: Sequence[float | None], batch_rows: int, whole: float | None
+) -> Figure:
+    """Matthews correlation of each batch in file order; an undefined one is a cross, not a 0.
+
+    Args:
+        values: float or ``None`` [B].
+        batch_rows: rows in each batch.
+        whole: the correlation over all rows at once.
+    """
+    figure, axes = canvas()
+    heights = floats(values)
+    at = np.arange(1, len(heights) + 1)
+    undefined = np.isnan(heights)
+    for chosen, colour in ((heights >= 0, Colour.MODEL), (heights < 0, Colour.SECOND)):
+        axes.bar(at[chosen], heights[chosen], width=0.75, color=colour)
+    if undefined.any():
+        axes.plot(
+            at[undefined],
+            np.zeros(undefined.sum()),
+            "x",
+            color=Colour.INK,
+            ms=6,
+            mew=1.4,
+            label="undefined: one class only",
+        )
+    if whole is not None:
+        axes.axhline(
+            whole,
+            color=Colour.INK,
+            lw=1,
+            ls=(0, (3, 3)),
+            label=f"all rows at once: {decimals(whole)}",
+        )
+    axes.axhline(0, color=Colour.MUTED, lw=0.8)
+    axes.set_ylim(min(-0.06, float(np.nanmin(heights, initial=0)) * 1.1), 1.02)
+    axes.set_xlim(0.2, len(heights) + 0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel(f"batch of {batch_rows} rows, in file order")
+    axes.set_ylabel("Matthews correlation")
+    legend_above(axes)
+    return figure
+
+
+def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
+    """Counts of true against predicted labels, shaded by the share of the true label's rows.
+
+    Args:
+        matrix: rows by true label, columns by predicted label, [C, C] with C <= ``DRAWN_CLASSES``.
+        labels: [C]; drawn as their numbers where no installed font can write them.
+    """
+    counts = np.asarray(matrix)
+    classes = len(counts)
+    wide = classes > NAMED_CLASSES
+    height = HEIGHT if classes <= 3 else 0.8 * WIDTH if not wide else 1.2 + 0.34 * classes
+    figure, axes = canvas(width=2 * WIDTH if wide else WIDTH, height=height)
+    _shaded_cells(axes, counts, name_zeros=not wide)
+    names = _drawable(labels, classes)
+    columns, rows = names, names
+    if wide:
+        columns = [str(index) for index in range(classes)]
+        rows = [_numbered(index, name) for index, name in enumerate(names)]
+    axes.set_xticks(range(classes), columns)
+    axes.set_yticks(range(classes), rows)
+    axes.set_xlim(-0.5, classes - 0.5)
+    axes.set_ylim(classes - 0.5, -0.5)
+    axes.grid(visible=False)
+    axes.tick_params(length=0, labelcolor=Colour.INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xlabel("predicted label")
+    axes.set_ylabel("true label")
+    return figure
+
+
+def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
+    """Reliability diagram: accuracy against mean confidence of each bin, and the rows in each.
+
+    Args:
+        bins: ``{"low", "high", "n", "confidence", "accuracy"}``; an empty bin has n 0.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
+    """
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    filled = [part for part in bins if part["n"]]
+    confidence = [part["confidence"] for part in filled]
+    upper.plot(
+        [0, 1], [0, 1], color=Colour.MUTED, lw=1, ls=(0, (3, 3)), label="perfectly calibrated"
+    )
+    upper.plot(
+        confidence,
+        [part["accuracy"] for part in filled],
+        "o-",
+        color=Colour.MODEL,
+        lw=1.8,
+        ms=5,
+        label="model",
+    )
+    upper.set_ylabel("accuracy")
+    upper.set_ylim(-0.02, 1.04)
+    for part in filled:
+        lower.bar(
+            part["low"],
+            part["n"],
+            width=(part["high"] - part["low"]) * 0.9,
+            align="edge",
+            color=Colour.MODEL,
+            alpha=0.45,
+        )
+    lower.set_ylabel("rows")
+    lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    lower.yaxis.set_major_formatter(thousands())
+    lower.set_xlabel("confidence: probability of the predicted label")
+    lower.set_xlim(min([0.5, *(part["low"] for part in filled)]) - 0.01, 1.01)
+    legend_above(upper)
+    return figure
+
+
+def lengths(found: Lengths) -> Figure:
+    """How long the rows are in tokens, and from which length on the model stops reading.
+
+    Args:
+        found: of one split; the last bin also holds everything longer.
+    """
+    figure, axes = canvas()
+    edges = floats(found.edges)
+    cut = edges[:-1] > found.max_tokens
+    counts = np.asarray(found.counts)
+    for chosen, colour, name in (
+        (~cut, Colour.MODEL, "read whole"),
+        (cut, Colour.SECOND, "truncated"),
+    ):
+        if counts[chosen].any():
+            axes.bar(
+                edges[:-1][chosen],
+                counts[chosen],
+                width=np.diff(edges)[chosen] * 0.9,
+                align="edge",
+                color=colour,
+                label=name,
+            )
+    limit = f"the model reads {found.max_tokens:,} tokens"
+    if found.max_tokens <= 1.5 * edges[-1]:
+        axes.axvline(found.max_tokens + 1, color=Colour.INK, lw=1, ls=(0, (3, 3)), label=limit)
+    else:
+        axes.plot([], [], " ", label=f"({limit}, far to the right)")
+    axes.set_xlim(left=max(0.0, edges[0]))
+    axes.xaxis.set_major_formatter(thousands())
+    axes.yaxis.set_major_formatter(thousands())
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel("tokens")
+    axes.set_ylabel("training rows")
+    legend_above(axes)
+    return figure
+
+
+def _shaded_cells(axes: Axes, counts: np.ndarray[Any, Any], *, name_zeros: bool) -> None:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    for (row, column), count in np.ndenumerate(counts):
+        share = float(shares[row, column])
+        colour = Colour.MODEL if row == column else Colour.SECOND
+        corner = (column - 0.5, row - 0.5)
+        shade = 0.08 + 0.92 * share
+        axes.add_patch(
+            Rectangle(corner, 1, 1, facecolor=colour, edgecolor=Colour.PAPER, lw=1.5, alpha=shade)
+        )
+        if count or name_zeros:
+            ink = Colour.PAPER if share > 0.55 else Colour.INK
+            size = 13 if len(counts) <= 3 else 10.5
+            axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=size, color=ink)
+
+
+def _drawable(labels: Sequence[str], classes: int) -> list[str]:
+    """The labels, cut to what there is room for, or their numbers where no font can write them."""
+    most = 28 if classes > NAMED_CLASSES else max(6, 56 // classes)
+    short = [label if len(label) <= most else f"{label[: most - 1]}…" for label in labels]
+    if all(can_draw(label) for label in short):
+        return short
+    return [str(index) for index in range(len(labels))]
+
+
+def _numbered(index: int, name: str) -> str:
+    return name if name == str(index) else f"{name} · {index}"
+
+
+def _gap(high: float | None, low: float | None) -> float:
+    return float("nan") if high is None or low is None else max(high - low, 0.0)

@@ -1,0 +1,186 @@
+"""Everything the report shows, taken from a run directory and put in the shape of the page.
+
+The page itself (``template.html.j2``) only lays out; what is worth showing, in which order and from
+which rows is decided here, in plain values that a test can look at. A section whose files are not
+there yet is ``None`` or empty, and the page says so in one line.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from warmstart.data.lengths import Lengths
+from warmstart.runs.record import Check, Evaluation, RunRecord, read_record
+from warmstart.runs.words import verdict
+
+MISTAKES = 20
+"""Most confident mistakes shown."""
+CONFUSIONS = 20
+"""Largest confusions listed where there are too many classes for a matrix."""
+TEXT_CHARACTERS = 600
+"""A longer text is cut in the page; the whole one is in ``predictions.parquet``."""
+
+PROBABILITY = "probability:"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A row that the model got wrong, with the probability it gave to its own answer."""
+
+    text: str
+    label: str
+    prediction: str
+    probability: float
+    where: str
+    """``file:line``."""
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often one label was taken for another."""
+
+    label: str
+    prediction: str
+    n: int
+    share: float
+    """Of the rows whose true label it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """What the report shows.
+
+    Args:
+        record: what the run directory's files say.
+        verdict: what came of the run, in a sentence or two.
+        evaluation: the evaluation the run is judged by.
+        overfits_after: the training evaluation from which validation loss only rises.
+        mistakes: the most confident ones of ``evaluation``'s split, worst first.
+        mistaken: how many rows of that split are wrong in all; ``None`` without predictions.
+        confusions: the largest, for tasks with many labels.
+    """
+
+    record: RunRecord
+    verdict: str
+    evaluation: Evaluation | None
+    overfits_after: Check | None
+    mistakes: tuple[Mistake, ...]
+    mistaken: int | None
+    confusions: tuple[Confusion, ...]
+
+    @property
+    def training_metric(self) -> str | None:
+        """The validation metric that chose the kept model, where there were evaluations."""
+        if not self.record.checks:
+            return None
+        return self.record.config.train.best_metric or next(
+            iter(self.record.checks[0].scores), None
+        )
+
+    @property
+    def lengths(self) -> Lengths | None:
+        """How long the training rows are."""
+        findings = self.record.findings
+        return findings.splits[0].lengths if findings and findings.splits else None
+
+
+def gather(run_path: Path) -> ReportContent:
+    """Read what the report shows.
+
+    Args:
+        run_path: the run directory, of a finished or an unfinished run.
+
+    Raises:
+        RunError: this is no run directory, or one of its files is damaged.
+    """
+    record = read_record(run_path)
+    evaluation = record.evaluation
+    mistakes: tuple[Mistake, ...] = ()
+    mistaken: int | None = None
+    if evaluation is not None:
+        table = run_path / "evaluation" / evaluation.split / "predictions.parquet"
+        if table.exists():
+            mistakes, mistaken = confident_mistakes(table, MISTAKES)
+    return ReportContent(
+        record=record,
+        verdict=verdict(record),
+        evaluation=evaluation,
+        overfits_after=overfitting_start(record.checks),
+        mistakes=mistakes,
+        mistaken=mistaken,
+        confusions=largest_confusions(evaluation.details) if evaluation else (),
+    )
+
+
+def overfitting_start(checks: Sequence[Check]) -> Check | None:
+    """The evaluation after which validation loss only rises, or ``None`` if it ends by falling.
+
+    Args:
+        checks: the evaluations during training, in order.
+    """
+    start = None
+    for earlier, later in zip(checks[-2::-1], checks[:0:-1], strict=True):
+        if not later.loss > earlier.loss:
+            break
+        start = earlier
+    return start
+
+
+def confident_mistakes(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
+    """The wrong answers that the model was surest of, and how many wrong answers there are.
+
+    Args:
+        path: a ``predictions.parquet``.
+        most: how many to return.
+    """
+    table = pq.read_table(path)
+    wrong = table.filter(pc.not_equal(table["label"], table["prediction"]))
+    names = [name for name in wrong.column_names if name.startswith(PROBABILITY)]
+    if not len(wrong) or not names:
+        return (), len(wrong)
+    surest = pc.max_element_wise(*(wrong[name] for name in names))
+    order = pc.array_sort_indices(surest, order="descending")[:most]
+    shown = wrong.append_column("surest", surest).take(order)
+    return tuple(map(_mistake, shown.to_pylist())), len(wrong)
+
+
+def _mistake(row: Mapping[str, Any]) -> Mistake:
+    text = str(row["text"])
+    return Mistake(
+        text=text if len(text) <= TEXT_CHARACTERS else f"{text[:TEXT_CHARACTERS]}…",
+        label=str(row["label"]),
+        prediction=str(row["prediction"]),
+        probability=row["surest"],
+        where=f"{row['file']}:{row['line']}",
+        truncated=bool(row["truncated"]),
+    )
+
+
+def largest_confusions(details: Mapping[str, Any]) -> tuple[Confusion, ...]:
+    """The off-diagonal cells of the confusion matrix with the most rows, most first.
+
+    Args:
+        details: a classifier's, with ``labels`` [C] and ``confusion_matrix`` [C, C] (rows by true
+            label); anything else gives none.
+
+    >>> found = largest_confusions({"labels": ["a", "b"], "confusion_matrix": [[3, 1], [0, 4]]})
+    >>> [(c.label, c.prediction, c.n, c.share) for c in found]
+    [('a', 'b', 1, 0.25)]
+    """
+    if "confusion_matrix" not in details:
+        return ()
+    labels, matrix = details["labels"], np.asarray(details["confusion_matrix"])
+    errors = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-errors, axis=None, kind="stable")[:CONFUSIONS]
+    cells = (divmod(int(cell), len(matrix)) for cell in order)
+    return tuple(
+        Confusion(labels[i], labels[j], int(matrix[i, j]), float(matrix[i, j] / matrix[i].sum()))
+        for i, j in cells
+        if errors[i, j]
+    )

@@ -1,0 +1,200 @@
+"""The report: one self-contained HTML page about one run, with its figures beside it as PNG.
+
+The page asks nothing of any server: style and figures are inside it, fonts are the reader's own,
+there is no script. It follows the reader's light or dark theme, fits a phone and prints.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from warmstart.metrics.scores import Score
+from warmstart.report import figures
+from warmstart.report.gather import ReportContent, gather
+from warmstart.report.svg import can_draw, drawing, to_png, to_svg
+from warmstart.runs import words
+from warmstart.runs.directory import write_atomically
+
+FOLDER = Path(__file__).parent
+
+
+def write_report(run_path: Path) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` of a finished or unfinished run.
+
+    Args:
+        run_path: the run directory.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: this is no run directory, one of its files is damaged, or it cannot be written.
+    """
+    content = gather(run_path)
+    pictures = {}
+    with drawing():
+        for name, (figure, description) in draw(content).items():
+            write_atomically(run_path / "figures" / f"{name}.png", partial(to_png, figure))
+            pictures[name] = Markup(to_svg(figure, name, description))
+    page = render(content, pictures)
+    path = run_path / "report.html"
+    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    return path
+
+
+def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
+    """The figures that this run has data for, each with what it shows in words.
+
+    Call it inside ``svg.drawing()``.
+    """
+    drawn: dict[str, tuple[Figure, str]] = {}
+    record = content.record
+    if record.steps:
+        drawn["loss"] = (
+            figures.loss(record.steps, record.checks, content.overfits_after),
+            f"Training loss over {len(record.steps):,} steps and validation loss at "
+            f"{len(record.checks)} evaluations.",
+        )
+    metric = content.training_metric
+    if metric is not None:
+        drawn["metric"] = (
+            figures.metric(record.checks, metric),
+            f"{words.metric_title(metric)} on the validation rows at each evaluation.",
+        )
+    if content.lengths is not None:
+        drawn["lengths"] = (
+            figures.lengths(content.lengths),
+            "Histogram of the training rows' lengths in tokens.",
+        )
+    return drawn | _evaluation_figures(content)
+
+
+def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]:
+    evaluation = content.evaluation
+    if evaluation is None:
+        return {}
+    drawn: dict[str, tuple[Figure, str]] = {}
+    main, details = evaluation.main_metric, evaluation.details
+    systems = {"model": evaluation.scores[main]} | {
+        words.short_baseline(name): scores[main] for name, scores in evaluation.baselines.items()
+    }
+    drawn["scores"] = figures.scores(systems, main), f"{content.verdict}"
+    labels = details.get("labels", ())
+    if "confusion_matrix" in details and len(labels) <= figures.DRAWN_CLASSES:
+        drawn["confusion"] = (
+            figures.confusion(details["confusion_matrix"], labels),
+            "Counts of true against predicted labels; the table beside it has the same per label.",
+        )
+    if any(part["n"] for part in details.get("calibration", ())):
+        drawn["calibration"] = (
+            figures.calibration(details["calibration"]),
+            "Accuracy against confidence in bins, with the number of rows in each.",
+        )
+    if details.get("matthews_per_batch"):
+        whole = evaluation.scores.get("matthews_correlation")
+        drawn["matthews_per_batch"] = (
+            figures.matthews_per_batch(
+                details["matthews_per_batch"], details["batch_rows"], whole.value if whole else None
+            ),
+            "Matthews correlation of each batch of rows in file order.",
+        )
+    return drawn
+
+
+def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
+    """The page as text.
+
+    Args:
+        content: what the report shows.
+        pictures: ``<svg>`` elements by figure name.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "decimals": words.decimals,
+        "interval": words.interval,
+        "percent": words.percent,
+        "duration": words.duration,
+        "metric_title": words.metric_title,
+        "short_baseline": words.short_baseline,
+        "sentence_case": words.sentence_case,
+        "setting": _setting,
+        "date": _date,
+    }
+    template = environment.get_template("template.html.j2")
+    return template.render(
+        content=content,
+        record=content.record,
+        config=content.record.config,
+        evaluation=content.evaluation,
+        pictures=pictures,
+        style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
+        settings=content.record.config.model_dump(mode="json"),
+        source=_source(content.record.config.data.train),
+        status=words.status(content.record),
+        kept=content.record.kept,
+        leads=_leads,
+        named_classes=figures.NAMED_CLASSES,
+        loss_note=_loss_note(content),
+        numbered=not all(map(can_draw, content.record.labels)),
+        command=_command(content.record.path),
+    )
+
+
+def _source(train: str | list[str]) -> str:
+    """The training data in a heading: the name of the file, or of the first of several."""
+    first, *others = [train] if isinstance(train, str) else train
+    name = first.rstrip("/").rsplit("/", 1)[-1] if "/" in first and ":" not in first else first
+    return f"{name} and {len(others)} more" if others else name
+
+
+def _leads(score: Score, rivals: Sequence[Score]) -> bool:
+    """Whether a score beats all of its rivals; with none there is nothing to lead."""
+    return bool(rivals) and all(score.better_than(rival) for rival in rivals)
+
+
+def _loss_note(content: ReportContent) -> str:
+    """What the loss curves say about overfitting, in words."""
+    if not content.record.checks:
+        return ""
+    start = content.overfits_after
+    if start is None:
+        return "Validation loss was still falling, or wavering, at the end: no overfitting to mark."
+    return (
+        f"Validation loss only rises after epoch {words.number(start.epoch)}: from there on the "
+        "model fits its training rows better and others worse."
+    )
+
+
+def _command(run_path: Path) -> str:
+    config, output = run_path / "config.yaml", run_path.with_name(f"{run_path.name}-again")
+    return f"warmstart train {shlex.quote(str(config))} --output {shlex.quote(str(output))}"
+
+
+def _setting(value: Any) -> str:
+    """A setting's value as one would write it in YAML."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(map(_setting, value))
+    return str(value)
+
+
+def _date(seconds: float) -> str:
+    """A time in seconds since 1970 as a date and time of day, UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,138 @@
+"""From a Matplotlib figure to SVG that lives inside a page, and to a PNG that stands on its own.
+
+Figures are drawn once, in the light colours of ``Colour``. In the page each of these becomes a CSS
+variable, so that one drawing serves light and dark; text stays text, set in the page's own
+fonts, which is what makes labels in any script readable, searchable and small.
+
+The hues are from the palette of Okabe and Ito (2008), "Color Universal Design", which stay apart
+under every common colour blindness.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from html import escape
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+PNG_DOTS_PER_INCH = 200
+
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+    "Arial Unicode MS",
+)
+"""Tried in this order for every character; the first ships with Matplotlib."""
+
+
+class Colour(StrEnum):
+    """What a colour is for; its value is the light theme's, its name the CSS variable's."""
+
+    INK = "#1f2430"
+    MUTED = "#667085"
+    LINE = "#d5dae3"
+    PAPER = "#fefefe"
+    MODEL = "#0072b2"
+    SECOND = "#d55e00"
+    OTHER = "#8a94a6"
+
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "warmstart",
+    "font.size": 10.5,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.edgecolor": Colour.LINE.value,
+    "axes.labelcolor": Colour.MUTED.value,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "axes.grid": True,
+    "grid.color": Colour.LINE.value,
+    "grid.linewidth": 0.6,
+    "text.color": Colour.INK.value,
+    "xtick.color": Colour.LINE.value,
+    "ytick.color": Colour.LINE.value,
+    "xtick.labelcolor": Colour.MUTED.value,
+    "ytick.labelcolor": Colour.MUTED.value,
+    "legend.frameon": False,
+    "legend.borderpad": 0.0,
+    "legend.labelcolor": Colour.INK.value,
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The style in which figures are drawn and saved; Matplotlib's settings are put back after."""
+    style: Any = STYLE | {"font.family": list(_installed_fonts())}
+    with matplotlib.rc_context(style):
+        yield
+
+
+def can_draw(text: str) -> bool:
+    """Whether an installed font has every character, so that a PNG shows no empty boxes."""
+    missing = {ord(character) for character in text}
+    for name in _installed_fonts():
+        missing -= font_manager.get_font(font_manager.findfont(name)).get_charmap().keys()
+    return not missing
+
+
+def to_png(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG on the light theme's paper, whatever the path is called."""
+    FigureCanvasAgg(figure).print_figure(
+        path, format="png", dpi=PNG_DOTS_PER_INCH, facecolor=Colour.PAPER.value
+    )
+
+
+def to_svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an ``<svg>`` element for a page that has others.
+
+    Args:
+        figure: drawn inside ``drawing()``.
+        name: distinguishes this element's ids from those of the page's other figures.
+        description: what the figure shows, for people who cannot see it.
+    """
+    content = StringIO()
+    FigureCanvasSVG(figure).print_figure(
+        content,
+        format="svg",
+        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+    )
+    svg = content.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    for colour in Colour:
+        svg = svg.replace(colour.value, f"var(--{colour.name.lower()})")
+    view_box = re.search(r'viewBox="[^"]*"', svg)
+    opening = (
+        f'<svg {view_box[0] if view_box else ""} role="img" aria-label="{escape(description)}">'
+    )
+    return re.sub(r"<svg.*?>", lambda _: opening, svg, count=1, flags=re.DOTALL)
+
+
+def _installed_fonts() -> Iterator[str]:
+    have = set(font_manager.get_font_names())
+    return (name for name in FONTS if name in have)

@@ -1,0 +1,90 @@
+"""The events of a run: an append-only JSON-lines file, and whoever wants to watch it grow.
+
+Every event is one object with ``event`` (its kind), ``time`` (seconds since 1970) and its own
+fields; the report, the progress display and TensorBoard all live on these and on nothing else.
+Events record what happened and never steer it.
+
+    start       steps, steps_per_epoch, epochs, rows, batch_size, precision, device
+    step        step, epoch, loss, learning_rate, gradient_norm, rows, labels, tokens, seconds
+    evaluation  step, epoch, split, loss, train_loss, train_seconds, seconds, metric, best, scores
+    checkpoint  step            resume  step            notice  text
+    interrupted step            finish  status, steps, seconds, best_step
+
+Units: losses in nats a label (mean), times in seconds, ``step`` counted from 0, ``epoch`` the share
+of the data seen once that step is done.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from warmstart.runs.directory import write_atomically
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """Writes events to ``path`` and tells ``listeners`` of each."""
+
+    path: Path
+    listeners: Sequence[Listener] = ()
+
+    def write(self, *events: Event) -> None:
+        """Append events, one line each, and hand each to every listener.
+
+        A value that is no number (NaN, infinity) is written as null: JSON has no word for it.
+        """
+        stamped = [_finite({**event, "time": event.get("time", time.time())}) for event in events]
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(
+                json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n" for event in stamped
+            )
+        for event in stamped:
+            for listener in self.listeners:
+                listener(event)
+
+    def notice(self, text: str) -> None:
+        """Say something the person should know, here and in the report."""
+        self.write({"event": "notice", "text": text})
+
+    def rewind(self, step: int) -> None:
+        """Forget what was recorded after ``step``: a resumed run will record it again."""
+        kept = [event for event in read_events(self.path) if event.get("step", -1) <= step]
+        kept = [event for event in kept if event["event"] not in ("interrupted", "finish")]
+        text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
+        write_atomically(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_events(path: Path) -> list[Event]:
+    """All events of a file; a last line that a crash cut short is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [event for line in lines if (event := _parsed(line)) is not None]
+
+
+def events_of(events: Iterable[Event], kind: str) -> list[Event]:
+    """The events of one kind, in order."""
+    return [event for event in events if event["event"] == kind]
+
+
+def _parsed(line: str) -> Event | None:
+    try:
+        event: Event = json.loads(line)
+    except ValueError:
+        return None
+    return event
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

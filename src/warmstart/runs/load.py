@@ -1,0 +1,72 @@
+"""Opening a finished run: its settings, its task, its best model, ready to answer."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from warmstart import config_file, errors
+from warmstart.config import RunConfig
+from warmstart.runs.directory import RunDirectory
+from warmstart.tasks import TASKS
+from warmstart.tasks.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run and the model it kept.
+
+    Args:
+        directory: the run directory.
+        config: its settings.
+        task: with what it learned.
+        model: the best weights, on the CPU, in evaluation mode.
+        tokenizer: the checkpoint's.
+        max_tokens: longest input.
+    """
+
+    directory: RunDirectory
+    config: RunConfig
+    task: Task
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    max_tokens: int
+
+
+def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:
+    """The settings and the task of a run, without its model.
+
+    Raises:
+        RunError: the folder is no run directory, or damaged.
+    """
+    config = config_file.load(directory.path / "config.yaml")
+    content = directory.read_json("task.json")
+    return config, TASKS[content["task"]].from_facts(config.data, content["facts"])
+
+
+def load_run(directory: RunDirectory) -> LoadedRun:
+    """Open the best model of a run.
+
+    Raises:
+        RunError: no model was kept yet, or the folder is damaged.
+    """
+    from transformers import AutoTokenizer
+
+    from warmstart.models.load import load_run_model
+
+    config, task = load_task(directory)
+    if not (directory.model / "model.safetensors").is_file():
+        raise errors.run.no_model(directory.path)
+    model = load_run_model(directory.model)
+    model.requires_grad_(requires_grad=False)
+    model.train(mode=False)
+    tokenizer = AutoTokenizer.from_pretrained(directory.model, local_files_only=True)
+    return LoadedRun(
+        directory=directory,
+        config=config,
+        task=task,
+        model=model,
+        tokenizer=tokenizer,
+        max_tokens=directory.read_json("data.json")["max_tokens"],
+    )

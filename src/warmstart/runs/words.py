@@ -1,0 +1,214 @@
+"""Numbers and sentences as a person reads them, the same in the report and in the model card.
+
+Scores keep three decimals so that columns line up; everything else keeps three significant digits.
+A value that is undefined or not finite is a dash, never a stand-in number.
+"""
+
+import math
+from collections.abc import Mapping
+
+from warmstart.metrics.labels import METRICS
+from warmstart.metrics.scores import Score
+from warmstart.runs.record import RunRecord
+
+DASH = "–"
+MINUS = "−"
+
+METRIC_TITLES = {metric.name: metric.title for metric in METRICS}
+
+BASELINE_TITLES = {
+    "majority": "the majority class",
+    "tfidf": "TF-IDF with logistic regression",
+}
+
+
+def number(value: float | None) -> str:
+    """A number with three significant digits; whole numbers in full, with separators.
+
+    >>> [number(x) for x in (0.0004321, 2e-5, 1.0, 12.345, 8551, None)]
+    ['4.32e-4', '2e-5', '1', '12.3', '8,551', '–']
+    """
+    if value is None or not math.isfinite(value):
+        return DASH
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}".replace("-", MINUS)
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace("-", MINUS)
+    if abs(value) < 1e-3:
+        digits, exponent = f"{value:.2e}".split("e")
+        digits = digits.rstrip("0").rstrip(".").replace("-", MINUS)
+        return f"{digits}e{int(exponent)}"
+    return f"{value:#.3g}".rstrip(".").replace("-", MINUS)
+
+
+def decimals(value: float | None, places: int = 3) -> str:
+    """A number with a fixed count of decimals, so that a column of them lines up.
+
+    >>> decimals(-0.0417), decimals(0), decimals(float("nan"))
+    ('−0.042', '0.000', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
+
+
+def interval(score: Score, places: int = 3) -> str:
+    """The 95 % interval in brackets, empty where there is none.
+
+    >>> interval(Score(0.43, 0.35, 0.512, n=516, higher_is_better=True), places=2)
+    '[0.35, 0.51]'
+    """
+    if score.low is None or score.high is None:
+        return ""
+    return f"[{decimals(score.low, places)}, {decimals(score.high, places)}]"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one decimal.
+
+    >>> percent(0.9966)
+    '99.7 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """A time in the units a person would use.
+
+    >>> [duration(x) for x in (0.254, 7.25, 75, 3725)]
+    ['0.25 s', '7.2 s', '1 min 15 s', '1 h 02 min']
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return DASH
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def metric_title(name: str) -> str:
+    """A metric's name in words.
+
+    >>> metric_title("matthews_correlation"), metric_title("top_five_recall")
+    ('Matthews correlation', 'Top five recall')
+    """
+    return METRIC_TITLES.get(name, sentence_case(name.replace("_", " ")))
+
+
+def metric_in_sentence(name: str) -> str:
+    """A metric's name with its article.
+
+    >>> metric_in_sentence("matthews_correlation"), metric_in_sentence("accuracy")
+    ('a Matthews correlation', 'an accuracy')
+    """
+    title = metric_title(name)
+    if not title.startswith(("Matthews", "ROC")):
+        title = title[0].lower() + title[1:]
+    return f"{'an' if title[0] in 'aeio' else 'a'} {title}"
+
+
+def short_baseline(name: str) -> str:
+    """A baseline's name as it heads a column.
+
+    >>> short_baseline("tfidf")
+    'TF-IDF + logistic regression'
+    """
+    return {"majority": "majority class", "tfidf": "TF-IDF + logistic regression"}.get(
+        name, name.replace("_", " ")
+    )
+
+
+def baseline_title(name: str) -> str:
+    """A baseline's name in words, as it stands in a sentence."""
+    return BASELINE_TITLES.get(name, name.replace("_", " "))
+
+
+def sentence_case(text: str) -> str:
+    """The text with its first letter raised and nothing else changed.
+
+    >>> sentence_case("the TF-IDF baseline")
+    'The TF-IDF baseline'
+    """
+    return text[:1].upper() + text[1:]
+
+
+def verdict(record: RunRecord) -> str:
+    """What came of the run, in a sentence or two that claim no more than the intervals allow."""
+    evaluation = record.evaluation
+    if evaluation is None:
+        return _without_scores(record)
+    metric = evaluation.main_metric
+    score = evaluation.scores[metric]
+    opening = f"On {evaluation.n:,} {evaluation.split} rows"
+    if score.value is None:
+        return f"{opening} the model has {metric_in_sentence(metric)} that is undefined."
+    reached = f"{opening} the model reaches {metric_in_sentence(metric)} of {_value(score)}"
+    rivals = {
+        baseline_title(name): scores[metric]
+        for name, scores in evaluation.baselines.items()
+        if metric in scores
+    }
+    if not rivals:
+        return f"{reached}. No baseline was scored beside it."
+    others = [f"{name} reaches {_value(rival)}" for name, rival in _best_first(rivals)]
+    return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}"
+
+
+def status(record: RunRecord) -> str:
+    """How far the run came, in a few words."""
+    if record.finish:
+        return f"{record.finish['status']} in {duration(record.finish['seconds'])}"
+    if record.interrupted:
+        return "interrupted"
+    return "unfinished" if record.steps else "not begun"
+
+
+def _without_scores(record: RunRecord) -> str:
+    if not record.steps:
+        return "Training has not begun, so there is nothing to judge yet."
+    planned = record.start.get("steps")
+    done = f"{len(record.steps):,}{f' of {planned:,}' if planned else ''} steps"
+    if record.finish:
+        return f"Training ended after {done}; no split has been scored."
+    state = "was interrupted after" if record.interrupted else "had come to"
+    return f"Training {state} {done}; no split has been scored yet."
+
+
+def _best_first(rivals: Mapping[str, Score]) -> list[tuple[str, Score]]:
+    def rank(item: tuple[str, Score]) -> tuple[bool, float]:
+        value = item[1].value
+        if value is None:
+            return (True, 0.0)
+        return (False, -value if item[1].higher_is_better else value)
+
+    return sorted(rivals.items(), key=rank)
+
+
+def _comparison(score: Score, rivals: Mapping[str, Score]) -> str:
+    name, rival = _best_first(rivals)[0]
+    if rival.value is None:
+        return f"The score of {name} is undefined, so the two cannot be compared."
+    if not score.better_than(rival):
+        return f"The model is not better than {name}, which costs next to nothing to train."
+    if score.low is None or score.high is None or rival.low is None or rival.high is None:
+        return f"The model is ahead of {name}, but without intervals the lead may be chance."
+    if max(score.low, rival.low) <= min(score.high, rival.high):
+        return (
+            f"The model is ahead of {name}, but their 95 % intervals overlap: "
+            "more test rows are needed to be sure of the lead."
+        )
+    return f"The model is clearly ahead of {name}: their 95 % intervals do not overlap."
+
+
+def _value(score: Score) -> str:
+    """Value and interval at two decimals, an exact 0 or 1 as such."""
+    if score.value is None:
+        return "an undefined value"
+    value = str(int(score.value)) if score.value in (0, 1) else decimals(score.value, 2)
+    if score.low == score.high == score.value:
+        return value
+    return f"{value} {interval(score, 2)}".rstrip()

@@ -1,0 +1,13 @@
+"""The tasks warmstart knows, by their Hugging Face names.
+
+To add one: write ``tasks/your_task.py`` with a class that satisfies ``task.Task``, add it here, and
+run ``tests/contract``.
+"""
+
+from warmstart.tasks.task import Task
+from warmstart.tasks.text_classification import TextClassification
+
+TASKS: dict[str, type[Task]] = {
+    "text-classification": TextClassification,
+}
+"""Every task by name; the one place that lists them."""

@@ -1,0 +1,139 @@
+"""What a task is: everything about learning that depends on *what* is learned.
+
+The loop, the evaluation, the run directory and the commands know a task through this protocol
+alone. A new task is one file that satisfies it and one line in ``TASKS``; ``tests/contract`` then
+holds it to the same battery as every other.
+
+Letters: B rows of a batch, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from warmstart.config import DataConfig
+from warmstart.data.batches import Batch
+from warmstart.data.encode import Bools, Examples, Floats, Ints
+from warmstart.data.table import Table
+from warmstart.metrics.scores import Metric, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from warmstart.models.load import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The model's answer for one row."""
+
+    row: int
+    """Row id in its table."""
+    label: str
+    """The likeliest label."""
+    probabilities: Mapping[str, float]
+    """Every label's probability; they sum to 1."""
+    truncated: bool = False
+    """Whether the model saw only the beginning of the row."""
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"row", "label", "probabilities", "truncated"}``."""
+        return {
+            "row": self.row,
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+            "truncated": self.truncated,
+        }
+
+
+class Task(Protocol):
+    """One kind of learning, e.g. ``text-classification``."""
+
+    @property
+    def name(self) -> str:
+        """The Hugging Face task name."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What ``score`` reports, the main metric first."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was learned from the training split, JSON-ready, as kept in ``task.json``."""
+        ...
+
+    @staticmethod
+    def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
+        """The rows that can be used, and how many were left out for which reason.
+
+        Args:
+            data: names the columns and says what to do with incomplete rows.
+            table: as read.
+            labelled: whether a row without label is incomplete.
+
+        Raises:
+            DataError: a column is missing, or a row is incomplete and ``data.missing`` is
+                ``error``.
+        """
+        ...
+
+    @classmethod
+    def learn(cls, data: DataConfig, train: Table) -> Self:
+        """Take what must be known before training (label names, …) from the training split alone.
+
+        Raises:
+            DataError: the split cannot be learned from (one class only, a missing column, …).
+        """
+        ...
+
+    @classmethod
+    def from_facts(cls, data: DataConfig, facts: Mapping[str, Any]) -> Self:
+        """The task as it was when ``facts`` were written."""
+        ...
+
+    def examples(
+        self, table: Table, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, *, labelled: bool
+    ) -> Examples:
+        """Tokenise a clean table; ``labelled=False`` ignores the label column, as for prediction.
+
+        Raises:
+            DataError: a column is missing, or a label was never seen in training.
+        """
+        ...
+
+    def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
+        """The checkpoint's body with this task's head on it, new weights drawn from ``seed``."""
+        ...
+
+    def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
+        """Sum of the loss in nats over the batch's labels, and their number, ``batch.count``."""
+        ...
+
+    def predictions(self, logits: "Tensor", batch: Batch) -> list[Prediction]:
+        """The answers for a batch's rows, in batch order; logits [B, C]."""
+        ...
+
+    def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> list[Prediction]:
+        """Answers from probabilities, wherever they come from (the model, a baseline).
+
+        Args:
+            shares: probabilities, float64 [B, C].
+            rows: row ids, int64 [B].
+            truncated: whether only the beginning of the row was seen, bool [B].
+        """
+        ...
+
+    def score(self, predictions: Sequence[Prediction], table: Table) -> Scores:
+        """Compare answers with the table's labels; both in the same row order."""
+        ...
+
+    def targets(self, table: Table) -> Ints:
+        """The label of each row as a number, int64 [N].
+
+        Raises:
+            DataError: a label was never seen in training.
+        """
+        ...

@@ -1,0 +1,68 @@
+"""Device and precision: what arithmetic the forward pass uses, and why.
+
+Weights, gradients and optimiser state are float32 always; a lower precision means autocast around
+the forward pass (torch documentation, "Automatic Mixed Precision"). ``auto`` chooses
+
+- on a GPU with bfloat16 units (compute capability 8.0 and newer): bfloat16;
+- on an older GPU such as the T4 (7.5): float16 with a loss scaler;
+- on a CPU and on Apple's GPU: float32.
+"""
+
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+
+from warmstart import errors
+from warmstart.config import TrainConfig
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+def build_accelerator(config: TrainConfig) -> Accelerator:
+    """Accelerate's view of the machine: device, processes, autocast.
+
+    Raises:
+        ConfigError: the device cannot compute in ``train.precision``.
+    """
+    on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    device_type = "cpu" if on_cpu else str(torch.accelerator.current_accelerator())
+    precision = choose_precision(config.precision, device_type)
+    names = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+    return Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
+
+
+def precision_of(accelerator: Accelerator) -> Precision:
+    """The precision an accelerator computes in, in our word for it."""
+    names: dict[str, Precision] = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
+    return names[accelerator.mixed_precision]
+
+
+def choose_precision(setting: str, device_type: str) -> Precision:
+    """What ``train.precision`` means on this kind of device.
+
+    Args:
+        setting: ``auto`` or a precision.
+        device_type: ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        ConfigError: the device cannot compute in that precision, or only more slowly.
+    """
+    fast = _fast_precisions(device_type)
+    if setting == "auto":
+        return fast[0]
+    for precision in fast:
+        if setting == precision:
+            return precision
+    raise errors.config.precision_unsupported(setting, device_type, f"it has {', '.join(fast)}")
+
+
+def _fast_precisions(device_type: str) -> tuple[Precision, ...]:
+    """What a device computes without emulation, the best for training first."""
+    if device_type == "cuda":
+        if torch.cuda.get_device_capability() >= (8, 0):
+            return ("bfloat16", "float16", "float32")
+        return ("float16", "float32")
+    if device_type == "cpu" and torch.cpu._is_amx_tile_supported():
+        return ("float32", "bfloat16")
+    return ("float32",)

@@ -1,0 +1,53 @@
+"""What a run was made with: versions, device, precision. Written once, compared on resume."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+import warmstart
+from warmstart.training.device import precision_of
+
+PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "numpy")
+"""Packages whose version can change a number."""
+
+MUST_MATCH = ("torch", "transformers", "device", "processes", "precision", "execution")
+"""What a resumed run must share with the run it continues, to be that run bit for bit."""
+
+
+def environment(accelerator: Accelerator, execution: str) -> dict[str, Any]:
+    """The content of ``environment.json``.
+
+    Args:
+        accelerator: device, processes, precision.
+        execution: how the model reads a batch, from ``models.forward``.
+    """
+    device = accelerator.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "warmstart": warmstart.__version__,
+        **{package: version(package) for package in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": name,
+        "processes": accelerator.num_processes,
+        "precision": precision_of(accelerator),
+        "execution": execution,
+    }
+
+
+def _cpu_name() -> str:
+    """The processor's name as the system gives it; Linux keeps it in ``/proc/cpuinfo``."""
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,83 @@
+"""What the loop keeps: the best model so far, and checkpoints to go on from."""
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from warmstart.evaluation.evaluate import evaluate
+from warmstart.metrics.scores import Score
+from warmstart.runs.model_folder import save_model_folder
+from warmstart.training import checkpoint
+from warmstart.training.checkpoint import Progress
+from warmstart.training.job import Job
+
+
+def evaluate_and_keep_best(
+    job: Job, model: nn.Module, progress: Progress, epoch: float
+) -> Progress:
+    """Score the validation split; where that is the best so far, the weights become ``model/``.
+
+    Args:
+        job: what is trained.
+        model: as the loop trains it.
+        progress: after a flush, so that its sums hold every step.
+        epoch: passes over the training rows done.
+
+    Returns:
+        Progress with the best noted and the sums since the last evaluation begun anew.
+    """
+    began = time.perf_counter()
+    found = evaluate(
+        job.task, model, job.forward, job.validation, job.validation_table, job.accelerator
+    )
+    score = found.scores.metrics[job.best_metric]
+    step = progress.step - 1
+    # The first evaluation is kept whatever it says, so that there is always a model to go on with.
+    best = progress.best_step is None or score.better_than(_score_of(progress.best, score))
+    if best:
+        unwrapped = job.accelerator.unwrap_model(model)
+        save_model_folder(job.run, unwrapped, job.tokenizer, job.max_tokens)
+    seconds = time.perf_counter() - began
+    job.log.write(
+        {
+            "event": "evaluation",
+            "step": step,
+            "epoch": epoch,
+            "split": "validation",
+            "loss": found.loss,
+            "train_loss": progress.loss_sum / max(progress.loss_count, 1),
+            "train_seconds": progress.train_seconds,
+            "seconds": seconds,
+            "metric": job.best_metric,
+            "best": best,
+            "scores": found.scores.metrics_json(),
+        }
+    )
+    return replace(
+        progress,
+        best=score.value if best else progress.best,
+        best_step=step if best else progress.best_step,
+        evaluations_without_gain=0 if best else progress.evaluations_without_gain + 1,
+        loss_sum=0.0,
+        loss_count=0,
+        train_seconds=0.0,
+        total_seconds=progress.total_seconds + seconds,
+    )
+
+
+def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write a checkpoint of the loop as it is, and say so in the events.
+
+    Raises:
+        RunError: no room, or no right to write; older checkpoints are intact.
+    """
+    scaler = job.accelerator.scaler
+    state = scaler.state_dict() if scaler is not None else {}
+    checkpoint.save(job.run, job.model, optimizer, state, progress, job.config.keep_checkpoints)
+    job.log.write({"event": "checkpoint", "step": progress.step - 1})
+
+
+def _score_of(best: float | None, like: Score) -> Score | None:
+    return None if best is None else replace(like, value=best)

@@ -1,0 +1,207 @@
+"""The training loop: all of it, in the order it happens.
+
+One *step* is one optimiser update; it takes the rows of one or several batches (its *window*), and
+its loss is the mean over every label of them all, however batches and micro-batches share the
+labels out. Each step is a function of the weights, the optimiser's moments and its own number: its
+rows come from (seed, epoch), its dropout from (seed, step). That makes a resume exact.
+
+Best is what ``best_metric`` says on the validation split: the best weights go to ``model/``, the
+last ones to ``checkpoint/``.
+
+Not here: what is learned (``tasks``), how a model reads a batch (``models.forward``), what is shown
+(``progress``). To change those, change them there; nothing hooks into this loop.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils.memory import should_reduce_batch_size
+from torch import Tensor, nn
+
+from warmstart import errors
+from warmstart.data.batches import Batch, collate, split_batch
+from warmstart.data.encode import Ints
+from warmstart.training import checkpoint
+from warmstart.training.checkpoint import Progress, seed_step
+from warmstart.training.device import precision_of
+from warmstart.training.job import Job
+from warmstart.training.keep import evaluate_and_keep_best, save_checkpoint
+from warmstart.training.optimizer import build_optimizer, clip_gradients, set_rates
+from warmstart.training.plan import Plan
+from warmstart.training.recorder import NotFinite, StepRecorder
+from warmstart.training.schedule import schedule_for
+
+
+def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progress:
+    """Fine-tune ``job.model`` in place until the plan is done, patience ends, or it must stop.
+
+    Args:
+        job: what to train, on what, and how.
+        resume: go on from the newest checkpoint.
+        stop_requested: asked after each step; True saves and stops.
+
+    Returns:
+        Where the run ended: steps made, best metric and the step that reached it.
+
+    Raises:
+        ConfigError: the warm-up would outlast the run.
+        Interrupted: ``stop_requested`` said so; everything is saved.
+        RunError: the loss is no number, memory ran out with a single row, the disk is full.
+    """
+    plan = Plan(job.train.lengths, job.config)
+    share_at = schedule_for(job.config, plan.total_steps)
+    job.model.to(job.accelerator.device).train()
+    optimizer = build_optimizer(job.model, job.config)
+    progress = _restored(job, optimizer) if resume else Progress()
+    model, stepper = job.accelerator.prepare(job.model, optimizer)
+    recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
+    parts = Parts(job, plan, model, optimizer, stepper, recorder)
+    windows: list[list[Ints]] = []
+    try:
+        for step in range(progress.step, plan.total_steps):
+            epoch, index = divmod(step, plan.steps_per_epoch)
+            if index == 0 or not windows:
+                windows = plan.epoch_windows(epoch)
+            set_rates(optimizer, share_at(step))
+            progress = make_step(parts, windows[index], progress)
+            stop = stop_requested() and progress.step < plan.total_steps
+            if plan.evaluates_after(step):
+                progress = recorder.flush(progress)
+                progress = evaluate_and_keep_best(job, model, progress, plan.epochs_done(step))
+            if stop or plan.checkpoints_after(step):
+                progress = recorder.flush(progress)
+                save_checkpoint(job, optimizer, progress)
+            if stop:
+                job.log.write({"event": "interrupted", "step": step})
+                raise errors.run.interrupted(job.run.path, step)
+            if _patience_ended(job, progress):
+                break
+        return recorder.flush(progress)
+    except NotFinite as error:
+        kept = checkpoint.newest_step(job.run)
+        raise errors.run.diverged(job.run.path, error.step, kept) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a step works with; ``model`` and ``stepper`` are Accelerate's wrappers."""
+
+    job: Job
+    plan: Plan
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    stepper: AcceleratedOptimizer
+    recorder: StepRecorder
+
+
+def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progress:
+    """One optimiser update.
+
+    Args:
+        parts: model, optimiser and the rest.
+        positions: for each batch of the window, its rows.
+        progress: before the step.
+
+    Raises:
+        NotFinite: the loss of this step, or of one shortly before it, is no number.
+    """
+    began = time.perf_counter()
+    job, step = parts.job, progress.step
+    window = [collate(job.train, rows) for rows in positions]
+    loss, micro_batches = step_gradients(parts, window, step, progress.micro_batches)
+    if job.accelerator.scaler is not None:
+        job.accelerator.unscale_gradients(parts.stepper)
+    norm = clip_gradients(parts.model, job.config.max_gradient_norm)
+    parts.stepper.step()
+    parts.stepper.zero_grad()
+
+    seconds = time.perf_counter() - began
+    progress = replace(
+        progress,
+        step=step + 1,
+        micro_batches=micro_batches,
+        total_seconds=progress.total_seconds + seconds,
+    )
+    event = {
+        "step": step,
+        "epoch": parts.plan.epochs_done(step),
+        "learning_rate": parts.optimizer.param_groups[0]["lr"],
+        "rows": sum(map(len, window)),
+        "labels": sum(batch.count for batch in window),
+        "tokens": sum(batch.tokens for batch in window),
+        "seconds": seconds,
+    }
+    return parts.recorder.end_step(progress, loss, norm, event)
+
+
+def step_gradients(
+    parts: Parts, window: list[Batch], step: int, micro_batches: int
+) -> tuple[Tensor, int]:
+    """Leave the gradient of the window's mean loss in the parameters.
+
+    When memory runs out, the step starts again with its batches cut into twice as many pieces. The
+    window, and so the gradient, stays the same; only the time it takes changes.
+
+    Args:
+        parts: model, optimiser and the rest.
+        window: the step's batches.
+        step: its number, which seeds its dropout.
+        micro_batches: pieces to cut each batch into.
+
+    Returns:
+        The mean loss in nats, and the pieces that fitted.
+
+    Raises:
+        RunError: memory ran out with a single row.
+    """
+    job = parts.job
+    while True:
+        seed_step(job.config.seed, step, job.accelerator.process_index)
+        try:
+            return window_gradients(job, parts.model, window, micro_batches), micro_batches
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            if micro_batches >= max(map(len, window)):
+                raise errors.run.out_of_memory(rows=1) from error
+        parts.stepper.zero_grad()
+        micro_batches *= 2
+        job.log.notice(
+            f"memory ran out at step {step}: each batch is now computed in {micro_batches} pieces; "
+            "the rows of a step and their gradient stay the same"
+        )
+
+
+def window_gradients(job: Job, model: nn.Module, window: list[Batch], micro_batches: int) -> Tensor:
+    """Forward and backward over every piece of the window; its mean loss in nats."""
+    # Known before the model runs, so that every piece is divided by the labels of them all.
+    count = sum(batch.count for batch in window)
+    total = torch.zeros((), device=job.accelerator.device)
+    for batch in window:
+        for piece in split_batch(batch.to(job.accelerator.device), micro_batches):
+            with job.accelerator.autocast():
+                logits = job.forward.run(model, piece)
+            loss_sum, _ = job.task.loss(logits.float(), piece)
+            job.accelerator.backward(loss_sum / count)
+            total += loss_sum.detach()
+    return total / count
+
+
+def _restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
+    progress, scaler_state = checkpoint.restore(job.run, job.model, optimizer)
+    if job.accelerator.scaler is not None:
+        job.accelerator.scaler.load_state_dict(scaler_state)
+    job.log.rewind(progress.step - 1)
+    job.log.write({"event": "resume", "step": progress.step - 1})
+    return progress
+
+
+def _patience_ended(job: Job, progress: Progress) -> bool:
+    patience = job.config.early_stopping
+    if patience is None or progress.evaluations_without_gain < patience:
+        return False
+    job.log.notice(f"stopped early: {patience} evaluations without a better {job.best_metric}")
+    return True

@@ -1,0 +1,75 @@
+"""AdamW with weight decay on matrices only, and a peak rate per group.
+
+Source: Loshchilov & Hutter 2019, arXiv:1711.05101 (decoupled decay); sparing biases and layer norms
+is BERT's own practice (``optimization.py`` of google-research/bert, ``exclude_from_weight_decay``).
+"""
+
+import torch
+from torch import nn
+
+from warmstart.config import TrainConfig
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay applies: to matrices, not to biases nor to the vectors of a norm.
+
+    A bias or norm is told by its shape and not by its name, because names differ between
+    architectures (``LayerNorm.weight``, ``layer_norm.weight``, ``norm1.weight``).
+
+    Args:
+        name: the parameter's dotted name.
+        parameter: any parameter of the model.
+    """
+    return parameter.ndim >= 2 and not name.endswith("bias")
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW over what trains, in two groups; each group keeps its own ``peak_lr``.
+
+    Args:
+        model: on its device already, so that the fused kernel can be chosen.
+        config: rates and decay.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {
+            "params": [p for name, p in named if decays(name, p)],
+            "weight_decay": config.weight_decay,
+        },
+        {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0},
+    ]
+    for group in groups:
+        group["peak_lr"] = config.learning_rate
+    return torch.optim.AdamW(
+        groups,
+        lr=config.learning_rate,
+        betas=(config.adam_beta1, config.adam_beta2),
+        eps=config.adam_epsilon,
+        # One kernel for all parameters; on a CPU it reads and writes each byte once, where the
+        # default loops over every parameter several times (pytorch/pytorch#123074).
+        fused=True,
+    )
+
+
+def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
+    """Give every group ``share`` of its peak rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * share
+
+
+def clip_gradients(model: nn.Module, max_norm: float | None) -> torch.Tensor:
+    """Scale the gradient to length ``max_norm`` where it is longer; its length before that.
+
+    Args:
+        model: whose parameters hold gradients.
+        max_norm: None never clips.
+
+    Source: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+    # Asking a GPU for the number would stop its queue; on a CPU it saves a pass over every
+    # gradient.
+    if max_norm is not None and (norm.device.type != "cpu" or norm > max_norm):
+        torch.nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
+    return norm

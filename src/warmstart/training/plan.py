@@ -1,0 +1,71 @@
+"""The plan of a run: how many steps, which rows at each, and what happens after which.
+
+Computed before anything is loaded, so that a run can be announced, checked (``--dry-run``) and
+resumed at any step without replaying the steps before it.
+
+Units: a *step* is one optimiser update and consumes ``gradient_accumulation`` batches, fewer at the
+end of an epoch; an epoch's last batch may be short. Epochs and steps are counted from 0.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from warmstart.config import TrainConfig
+from warmstart.data.batches import training_batches
+from warmstart.data.encode import Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Step arithmetic of one run.
+
+    Args:
+        lengths: tokens of each training row, int64 [N].
+        config: the settings.
+    """
+
+    lengths: Ints
+    config: TrainConfig
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser updates in one pass over the rows."""
+        batches = ceil(len(self.lengths) / self.config.batch_size)
+        return ceil(batches / self.config.gradient_accumulation)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser updates of the whole run."""
+        return self.config.epochs * self.steps_per_epoch
+
+    def epoch_windows(self, epoch: int) -> list[list[Ints]]:
+        """For each step of an epoch, the rows of each of its batches."""
+        batches = training_batches(
+            self.lengths,
+            self.config.batch_size,
+            self.config.seed,
+            epoch,
+            group_by_length=self.config.group_by_length,
+        )
+        width = self.config.gradient_accumulation
+        return [batches[start : start + width] for start in range(0, len(batches), width)]
+
+    def epochs_done(self, step: int) -> float:
+        """Epochs completed once ``step`` is done, in epochs and fractions of one."""
+        return (step + 1) / self.steps_per_epoch
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether the model is evaluated once ``step`` is done; always after an epoch's last."""
+        index = step % self.steps_per_epoch
+        per_epoch = min(self.config.evaluations_per_epoch, self.steps_per_epoch)
+        ends = np.rint(np.arange(1, per_epoch + 1) * self.steps_per_epoch / per_epoch) - 1
+        return index in ends.astype(int)
+
+    def checkpoints_after(self, step: int) -> bool:
+        """Whether a checkpoint is due once ``step`` is done: every n steps, or at evaluations."""
+        every = self.config.checkpoint_every_steps
+        if every is None:
+            return self.evaluates_after(step)
+        return (step + 1) % every == 0 or step + 1 == self.total_steps

@@ -1,0 +1,153 @@
+"""Everything that is read, checked and decided before weights are loaded.
+
+The order is the order in which mistakes are cheap to find: the files, their columns and rows, the
+labels, the splits, the settings against the task, then the checkpoint's configuration and
+tokenizer, then tokenising and the findings. Whatever is wrong is said here, while nothing has been
+written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from warmstart import errors
+from warmstart.config import RunConfig
+from warmstart.data.check import Findings, find
+from warmstart.data.encode import Examples
+from warmstart.data.sources import read
+from warmstart.data.split import hold_out, refuse_same_file
+from warmstart.data.table import Table
+from warmstart.models.load import Checkpoint, resolve_max_tokens
+from warmstart.models.load import find as find_checkpoint
+from warmstart.tasks import TASKS
+from warmstart.tasks.task import Task
+from warmstart.training.plan import Plan
+from warmstart.training.schedule import schedule_for
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that could start now.
+
+    Args:
+        config: the settings.
+        task: with what it learned from the training split.
+        checkpoint: found and checked; its weights are not loaded.
+        max_tokens: longest input.
+        best_metric: metric of the task that chooses the kept model.
+        tables: clean rows of each split: train, validation and, where given, test.
+        dropped: of each split, how many rows were left out for which reason.
+        examples: the same rows, tokenised.
+        findings: what stands out in the data.
+    """
+
+    config: RunConfig
+    task: Task
+    checkpoint: Checkpoint
+    max_tokens: int
+    best_metric: str
+    tables: Mapping[str, Table]
+    dropped: Mapping[str, Mapping[str, int]]
+    examples: Mapping[str, Examples]
+    findings: Findings
+
+    def data_json(self) -> dict[str, Any]:
+        """The content of ``data.json``: files, splits by row id, findings."""
+        shared = not isinstance(self.config.data.validation, str | list)
+        return {
+            "files": {
+                name: [asdict(f) for f in table.files] for name, table in self.tables.items()
+            },
+            "splits": {
+                name: {
+                    "source": "train" if shared and name == "validation" else name,
+                    "rows": _row_ids(table),
+                    "left_out": dict(self.dropped[name]),
+                }
+                for name, table in self.tables.items()
+            },
+            "max_tokens": self.max_tokens,
+            "findings": self.findings.to_json(),
+        }
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Read, split, check and tokenise, without loading any weights.
+
+    Args:
+        config: what to train on what.
+
+    Raises:
+        WarmstartError: anything that would make the run fail later, or not mean what it seems to.
+    """
+    if config.task not in TASKS:
+        raise errors.config.unknown_task(config.task, list(TASKS))
+    tables, dropped = read_splits(config)
+    task = TASKS[config.task].learn(config.data, tables["train"])
+    for table in tables.values():
+        task.targets(table)
+    best_metric = config.train.best_metric or task.metrics[0].name
+    known = [metric.name for metric in task.metrics]
+    if best_metric not in known:
+        raise errors.config.unknown_metric(best_metric, known)
+    plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
+    schedule_for(config.train, plan.total_steps)
+
+    checkpoint = find_checkpoint(config.model)
+    max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
+    examples = {
+        name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)
+        for name, table in tables.items()
+    }
+    findings = find(
+        tables,
+        config.data,
+        lengths={name: split.full_lengths for name, split in examples.items()},
+        max_tokens=max_tokens,
+        dropped=dropped,
+    )
+    return Prepared(
+        config, task, checkpoint, max_tokens, best_metric, tables, dropped, examples, findings
+    )
+
+
+def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str, int]]]:
+    """The clean rows of each split, and how many were left out for which reason.
+
+    Args:
+        config: names the files, or the share that validation takes of ``data.train``.
+
+    Raises:
+        DataError: a file cannot be read, rows are incomplete, or one file serves two splits.
+    """
+    data, task = config.data, TASKS[config.task]
+    sources = {"train": data.train, "validation": data.validation, "test": data.test}
+    read_tables = {
+        name: read(source, data, f"data.{name}")
+        for name, source in sources.items()
+        if isinstance(source, str | list)
+    }
+    refuse_same_file(read_tables, allow=data.allow_same_file)
+    tables: dict[str, Table] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    for name, table in read_tables.items():
+        tables[name], dropped[name] = task.clean(data, table, labelled=True)
+    if isinstance(data.validation, float):
+        tables["train"], tables["validation"] = hold_out(
+            tables["train"],
+            data.validation,
+            data.split_seed,
+            stratify_by=data.label if data.stratify else None,
+            group_by=data.group,
+        )
+        dropped["validation"] = {}
+    order = [name for name in sources if name in tables]
+    return {name: tables[name] for name in order}, {name: dropped[name] for name in order}
+
+
+def _row_ids(table: Table) -> str | list[int]:
+    """``"all"`` where the split is its whole source, else the ids."""
+    read_rows = sum(file.rows for file in table.files)
+    return "all" if len(table) == read_rows else table.rows.tolist()

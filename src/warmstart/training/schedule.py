@@ -1,0 +1,111 @@
+"""Learning-rate schedules: what share of the peak rate to use at each optimiser step.
+
+A schedule is a plain function from a step to a share in (0, 1]. The loop multiplies that share by
+every parameter group's own peak rate. A schedule therefore needs no optimiser to be drawn, tested
+or resumed, and one schedule serves groups with different rates.
+
+Unit: a *step* is one optimiser update, counted from 0; nothing here counts batches or epochs.
+
+Source: linear warm-up, then linear decay is the shape used to train BERT (Devlin et al. 2019,
+arXiv:1810.04805, appendix A.2). Two ends are ours: no step has a share of 0, because an update with
+rate 0 is a step paid for and wasted.
+"""
+
+import math
+from collections.abc import Callable
+
+from warmstart import errors
+from warmstart.config import TrainConfig
+
+Schedule = Callable[[int], float]
+
+DEFAULT_WARMUP_SHARE = 0.1
+"""Share of all steps spent warming up where the config names none."""
+
+
+def schedule_for(config: TrainConfig, total_steps: int) -> Schedule:
+    """The schedule that ``train.schedule`` and ``train.warmup_*`` describe.
+
+    Args:
+        config: the settings.
+        total_steps: optimiser steps of the whole run.
+
+    Raises:
+        ConfigError: the warm-up would outlast the run.
+    """
+    warmup_steps = config.warmup_steps
+    if warmup_steps is None:
+        share = DEFAULT_WARMUP_SHARE if config.warmup_share is None else config.warmup_share
+        warmup_steps = min(int(share * total_steps), total_steps - 1)
+    shapes = {
+        "linear": warmup_then_linear,
+        "cosine": warmup_then_cosine,
+        "constant": warmup_then_constant,
+    }
+    return shapes[config.schedule](warmup_steps, total_steps)
+
+
+def warmup_then_linear(warmup_steps: int, total_steps: int) -> Schedule:
+    """Rise to 1 over ``warmup_steps`` steps, then fall to just above 0 by the last step.
+
+    Args:
+        warmup_steps: steps before the peak; 0 starts at the peak.
+        total_steps: steps the whole run will make, more than ``warmup_steps``.
+
+    Raises:
+        ConfigError: the warm-up would outlast the run.
+
+    >>> share_at = warmup_then_linear(warmup_steps=1, total_steps=5)
+    >>> [share_at(step) for step in range(5)]
+    [0.5, 1.0, 0.75, 0.5, 0.25]
+    """
+    return _after_warmup(warmup_steps, total_steps, lambda left: left)
+
+
+def warmup_then_cosine(warmup_steps: int, total_steps: int) -> Schedule:
+    """Rise to 1, then fall along half a cosine wave to just above 0.
+
+    Args:
+        warmup_steps: steps before the peak; 0 starts at the peak.
+        total_steps: steps the whole run will make, more than ``warmup_steps``.
+
+    Raises:
+        ConfigError: the warm-up would outlast the run.
+
+    Source: Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5, without restarts.
+
+    >>> share_at = warmup_then_cosine(warmup_steps=0, total_steps=4)
+    >>> [round(share_at(step), 3) for step in range(4)]
+    [1.0, 0.854, 0.5, 0.146]
+    """
+    return _after_warmup(warmup_steps, total_steps, lambda left: (1 - math.cos(math.pi * left)) / 2)
+
+
+def warmup_then_constant(warmup_steps: int, total_steps: int) -> Schedule:
+    """Rise to 1 and stay there.
+
+    Args:
+        warmup_steps: steps before the peak; 0 starts at the peak.
+        total_steps: steps the whole run will make, more than ``warmup_steps``.
+
+    Raises:
+        ConfigError: the warm-up would outlast the run.
+
+    >>> share_at = warmup_then_constant(warmup_steps=1, total_steps=3)
+    >>> [share_at(step) for step in range(3)]
+    [0.5, 1.0, 1.0]
+    """
+    return _after_warmup(warmup_steps, total_steps, lambda _left: 1.0)
+
+
+def _after_warmup(warmup_steps: int, total_steps: int, fall: Callable[[float], float]) -> Schedule:
+    """A linear rise, then ``fall`` of the share of the falling steps that is left, from 1 to 0."""
+    if not 0 <= warmup_steps < total_steps:
+        raise errors.config.warmup_too_long(warmup_steps, total_steps)
+
+    def share_at(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        return fall((total_steps - step) / (total_steps - warmup_steps))
+
+    return share_at

@@ -1,0 +1,42 @@
+"""A description on a terminal."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from transformers import BertConfig, PreTrainedConfig, RobertaPreLayerNormConfig
+
+from tests.tiny import tiny_tokenizer
+from warmstart.cli.describe import render
+from warmstart.models.describe import describe
+from warmstart.models.load import Checkpoint
+
+
+def printed(config: PreTrainedConfig) -> str:
+    checkpoint = Checkpoint("a/model", Path("nowhere"), config, tiny_tokenizer(), ())
+    screen = StringIO()
+    Console(file=screen, width=80).print(render(describe(checkpoint)))
+    return screen.getvalue()
+
+
+def test_it_shows_what_the_tutorials_print() -> None:
+    text = printed(BertConfig())
+    assert "201 named parameters" in text
+    assert "bert.embeddings.word_embeddings.weight" in text
+    assert "30,522 × 768" in text
+    assert "bert.encoder.layer.0.attention.self.query.weight" in text
+    assert "layer.1." not in text
+    assert "classifier.weight" in text
+    assert "12 layers" in text
+    assert "109,483,778" in text
+    assert "418 MiB" in text
+    assert "1,671 MiB" in text
+
+
+@pytest.mark.parametrize("config", [BertConfig(), RobertaPreLayerNormConfig()])
+def test_it_fits_80_columns_and_cuts_no_name(config: PreTrainedConfig) -> None:
+    text = printed(config)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert "encoder.layer.0.attention.output.dense.weight" in text

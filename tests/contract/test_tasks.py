@@ -1,0 +1,162 @@
+"""One battery that every task passes; a new task adds one line to ``CASES``.
+
+Modelled on scikit-learn's ``check_estimator``: what the loop, the evaluation and the exports rely
+on is checked here for every entry of ``TASKS``, so that they need no exception for any of them.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.runs_in_memory import settings
+from warmstart import config_file
+from warmstart.data.batches import collate, split_batch
+from warmstart.evaluation.evaluate import predict
+from warmstart.models.forward import forward_for
+from warmstart.tasks import TASKS
+from warmstart.training.device import build_accelerator
+from warmstart.training.prepare import Prepared, prepare
+
+CASES: dict[str, Callable[[Path], dict[str, Any]]] = {"text-classification": settings}
+"""For each task, the settings of a small run on data made in a folder."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A prepared run of the task and its model in evaluation mode."""
+
+    prepared: Prepared
+    model: Any
+
+
+@pytest.fixture(scope="module", params=sorted(TASKS))
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp(request.param)
+    prepared = prepare(config_file.load({**CASES[request.param](folder), "task": request.param}))
+    return Case(prepared, prepared.task.model(prepared.checkpoint, seed=1).eval())
+
+
+def test_every_task_has_a_case() -> None:
+    assert CASES.keys() == TASKS.keys()
+
+
+def test_name_and_metrics(case: Case) -> None:
+    task = case.prepared.task
+    assert TASKS[task.name] is type(task)
+    names = [metric.name for metric in task.metrics]
+    assert names
+    assert len(set(names)) == len(names)
+
+
+def test_facts_survive_json(case: Case) -> None:
+    task, data = case.prepared.task, case.prepared.config.data
+    again = type(task).from_facts(data, json.loads(json.dumps(task.facts)))
+    assert again == task
+
+
+def test_facts_come_from_training_alone(case: Case) -> None:
+    task, prepared = case.prepared.task, case.prepared
+    assert type(task).learn(prepared.config.data, prepared.tables["train"]) == task
+
+
+def test_unlabelled_examples_have_the_same_tokens(case: Case) -> None:
+    prepared = case.prepared
+    table, tokenizer = prepared.tables["validation"], prepared.checkpoint.tokenizer
+    bare = prepared.task.examples(table, tokenizer, prepared.max_tokens, labelled=False)
+    full = prepared.examples["validation"]
+    assert (bare.input_ids == full.input_ids).all()
+    assert collate(bare, np.arange(len(bare))).count == 0
+
+
+def test_loss_is_a_sum_over_counted_labels(case: Case) -> None:
+    """Promise 1: however a batch is cut or padded, losses and gradients add up to the same."""
+    task, model = case.prepared.task, case.model
+    run = forward_for(model).run
+    batch = collate(case.prepared.examples["train"], np.arange(12))
+
+    def gradient(pieces: int) -> tuple[float, int, list[torch.Tensor]]:
+        model.zero_grad()
+        total, count = 0.0, 0
+        for piece in split_batch(batch, pieces):
+            loss, labels = task.loss(run(model, piece), piece)
+            assert labels == piece.count
+            loss.backward()
+            total, count = total + loss.item(), count + labels
+        return total, count, [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    whole, parts, single = gradient(1), gradient(4), gradient(12)
+    assert whole[1] == parts[1] == single[1] > 0
+    for other in (parts, single):
+        assert other[0] == pytest.approx(whole[0], rel=1e-5)
+        for one, two in zip(whole[2], other[2], strict=True):
+            torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
+def test_predictions_are_in_row_order_and_finite(case: Case) -> None:
+    prepared = case.prepared
+    examples = prepared.examples["validation"]
+    accelerator = build_accelerator(prepared.config.train)
+    answers, loss, count = predict(
+        prepared.task, case.model, forward_for(case.model), examples, accelerator
+    )
+    assert [answer.row for answer in answers] == examples.rows.tolist()
+    assert np.isfinite(loss)
+    assert count > 0
+    for answer in answers:
+        shares = answer.probabilities
+        assert sum(shares.values()) == pytest.approx(1)
+        assert shares[answer.label] == max(shares.values())
+
+
+def test_predictions_do_not_depend_on_company(case: Case) -> None:
+    """A row alone, in a small batch and in a large one gets the same answer."""
+    task, run = case.prepared.task, forward_for(case.model).run
+    examples = case.prepared.examples["validation"]
+    batch = collate(examples, np.arange(len(examples)))
+    with torch.no_grad():
+        together = task.predictions(run(case.model, batch), batch)
+        for position in range(0, len(examples), 5):
+            one = collate(examples, np.array([position]))
+            alone = task.predictions(run(case.model, one), one)[0]
+            assert alone.row == together[position].row
+            for label, share in alone.probabilities.items():
+                assert together[position].probabilities[label] == pytest.approx(share, abs=1e-5)
+
+
+def test_scores_name_every_metric_with_n(case: Case) -> None:
+    prepared = case.prepared
+    table, examples = prepared.tables["validation"], prepared.examples["validation"]
+    accelerator = build_accelerator(prepared.config.train)
+    answers, _, _ = predict(
+        prepared.task, case.model, forward_for(case.model), examples, accelerator
+    )
+    scores = prepared.task.score(answers, table)
+    assert list(scores.metrics) == [metric.name for metric in prepared.task.metrics]
+    for metric in prepared.task.metrics:
+        score = scores.metrics[metric.name]
+        assert score.n == len(table)
+        assert score.higher_is_better == metric.higher_is_better
+        if score.value is not None:
+            assert score.low is not None
+            assert score.high is not None
+            assert score.low <= score.value <= score.high
+    json.dumps({"scores": scores.metrics_json(), "details": dict(scores.details)}, allow_nan=False)
+
+
+def test_new_weights_come_from_the_seed(case: Case) -> None:
+    task, checkpoint = case.prepared.task, case.prepared.checkpoint
+    torch.manual_seed(0)
+    one = task.model(checkpoint, seed=3).state_dict()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    two = task.model(checkpoint, seed=3).state_dict()
+    assert torch.equal(before, torch.get_rng_state())
+    other = task.model(checkpoint, seed=4).state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)

@@ -1,0 +1,194 @@
+"""Labels and missing values: what is dropped, what is refused, how labels are spelled."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmstart.config import DataConfig
+from warmstart.data.labels import class_index, clean_rows, label_names, label_texts
+from warmstart.data.table import SourceFile, Table
+from warmstart.errors import DataError
+
+FILE = SourceFile("a.csv", "0", "utf-8", 0)
+
+
+def table(columns: Mapping[str, Sequence[object] | pa.Array], setting: str = "data.train") -> Table:
+    """Rows whose first stands on line 2 of ``a.csv``."""
+    content = pa.table(dict(columns))
+    n = content.num_rows
+    rows = np.arange(n)
+    return Table(content, rows, (FILE,), np.zeros(n, np.int32), rows + 2, setting)
+
+
+def labels(*values: object) -> Table:
+    return table({"label": pa.array(list(values))})
+
+
+# --- clean_rows
+
+GAPS = {
+    "text": ["good", "", "  \t", None, "\u3000", "fine", "well", ""],
+    "label": ["1", "1", "0", "0", "1", " ", None, None],
+}
+
+
+def test_incomplete_rows_are_dropped_counted_and_keep_their_lines() -> None:
+    kept, counts = clean_rows(table(GAPS), DataConfig(train="a.csv", missing="drop"), labelled=True)
+    assert counts == {"empty_text": 5, "missing_label": 2}
+    assert kept.columns["text"].to_pylist() == ["good"]
+    assert kept.where(0) == "a.csv:2"
+
+
+def test_labels_are_not_looked_at_where_none_are_needed() -> None:
+    without = table({"text": ["a", ""]})
+    kept, counts = clean_rows(without, DataConfig(train="a.csv", missing="drop"), labelled=False)
+    assert len(kept) == 1
+    assert counts == {"empty_text": 1, "missing_label": 0}
+
+
+def test_a_complete_table_is_passed_on_as_it_is() -> None:
+    whole = table({"text": ["a", "b"], "label": ["x", "y"]})
+    kept, counts = clean_rows(whole, DataConfig(train="a.csv"), labelled=True)
+    assert kept is whole
+    assert counts == {"empty_text": 0, "missing_label": 0}
+
+
+def test_an_empty_text_is_refused_by_default() -> None:
+    with pytest.raises(DataError) as error:
+        clean_rows(table(GAPS), DataConfig(train="a.csv"), labelled=True)
+    assert error.value.found == "a.csv:3: the column 'text' is empty here (the first of 5 rows)"
+    assert "--set data.missing=drop" in error.value.do
+
+
+@pytest.mark.parametrize("gap", [None, math.nan])
+def test_a_missing_label_is_refused_by_default(gap: float | None) -> None:
+    rows = table({"text": ["a", "b"], "label": pa.array([1.0, gap])})
+    with pytest.raises(DataError) as error:
+        clean_rows(rows, DataConfig(train="a.csv"), labelled=True)
+    assert error.value.found == "a.csv:3: no label in the column 'label'"
+    assert "--set data.missing=drop" in error.value.do
+
+
+def test_dropping_every_row_is_refused() -> None:
+    rows = table({"text": ["", " "], "label": ["0", "1"]})
+    with pytest.raises(DataError, match="all 2 rows of data.train") as error:
+        clean_rows(rows, DataConfig(train="a.csv", missing="drop"), labelled=True)
+    assert "data.text" in error.value.do
+
+
+def test_a_text_column_of_numbers_is_refused() -> None:
+    with pytest.raises(DataError, match="type int64") as error:
+        clean_rows(table({"text": [1, 2]}), DataConfig(train="a.csv"), labelled=False)
+    assert "--set data.text=COLUMN" in error.value.do
+
+
+# --- label_texts
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["1", "0", "1"], ["1", "0", "1"]),
+        (["1.0", "0.0", "1.0"], ["1", "0", "1"]),
+        ([1.0, 0.0, 1.0], ["1", "0", "1"]),
+        ([1, 0, 1], ["1", "0", "1"]),
+        ([True, False], ["true", "false"]),
+        (["1.0", "1.5"], ["1", "1.5"]),
+        ([1.0, 1.5], ["1", "1.5"]),
+        (["v1.0", "no. 2"], ["v1.0", "no. 2"]),
+    ],
+)
+def test_labels_become_text_and_whole_floats_integers(
+    written: list[object], read: list[str]
+) -> None:
+    assert label_texts(labels(*written), "label").to_pylist() == read
+
+
+def test_a_categorical_column_of_labels_is_read() -> None:
+    rows = table({"label": pa.array(["no", "yes"]).dictionary_encode()})
+    assert label_texts(rows, "label").to_pylist() == ["no", "yes"]
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [("1", "1.0"), ("Yes", "yes "), ("no", "No"), ("2", "02"), ("是", "是 "), ("1", "\uff11")],
+)
+def test_two_spellings_of_one_label_are_refused_with_the_place_of_each(
+    spellings: tuple[str, str],
+) -> None:
+    one, other = spellings
+    with pytest.raises(DataError) as error:
+        label_texts(labels(one, "else", other, one), "label")
+    assert f"{one!r} (a.csv:2), {other!r} (a.csv:4)" in error.value.found
+    assert f"write {one!r} everywhere" in error.value.do
+
+
+def test_a_column_of_identifiers_is_refused_as_labels() -> None:
+    with pytest.raises(DataError, match="1,200 different values in 1,200 rows") as error:
+        label_texts(labels(*map(str, range(1200))), "label")
+    assert "--set data.label=COLUMN" in error.value.do
+
+
+def test_a_column_of_lists_is_refused_as_labels() -> None:
+    with pytest.raises(DataError, match="type list") as error:
+        label_texts(labels(["a"], ["b"]), "label")
+    assert "--set data.label=COLUMN" in error.value.do
+
+
+# --- label_names and class_index
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        (["b", "a", "b"], ("a", "b")),
+        (["10", "9", "-1"], ("-1", "9", "10")),
+        (["10", "9", "x"], ("10", "9", "x")),
+    ],
+)
+def test_label_names_are_sorted_as_numbers_or_as_text(
+    written: list[str], names: tuple[str, ...]
+) -> None:
+    assert label_names(pa.chunked_array([written])) == names
+
+
+def test_one_label_only_is_refused() -> None:
+    with pytest.raises(DataError, match="all 3 training rows have the label 'x'") as error:
+        label_names(pa.chunked_array([["x", "x", "x"]]))
+    assert "--set data.label=COLUMN" in error.value.do
+
+
+def test_a_label_never_seen_in_training_is_refused_with_the_nearest_known() -> None:
+    rows = table({"label": ["no", "yess", "maybe", "yess"]}, setting="data.test")
+    with pytest.raises(DataError) as error:
+        class_index(label_texts(rows, "label"), ("no", "yes"), rows)
+    assert error.value.found == (
+        "a.csv:3: no training row has the label 'yess' (2 rows; 1 more such label)"
+    )
+    assert error.value.expected == "one of the 2 labels of training: 'no', 'yes'"
+    assert "write 'yes' there" in error.value.do
+    assert "data.test" in error.value.do
+
+
+def test_an_unseen_label_unlike_any_other_names_no_nearest_one() -> None:
+    rows = table({"label": ["zzz"]})
+    with pytest.raises(DataError) as error:
+        class_index(label_texts(rows, "label"), tuple(map(str, range(20))), rows)
+    assert error.value.do.startswith("correct it there")
+    assert error.value.expected.endswith("'9' …")
+
+
+@given(st.lists(st.integers(-20, 20), min_size=2).filter(lambda values: len(set(values)) > 1))
+def test_the_class_index_leads_back_to_the_label(values: list[int]) -> None:
+    rows = labels(*(f"{value}.0" for value in values))
+    texts = label_texts(rows, "label")
+    names = label_names(texts)
+    index = class_index(texts, names, rows)
+    assert index.dtype == np.int64
+    assert [int(names[at]) for at in index] == values
+    assert list(names) == [str(value) for value in sorted(set(values))]

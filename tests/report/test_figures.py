@@ -1,0 +1,119 @@
+"""The figures say what the numbers say, and their SVG fits into a page with others."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.patches import Patch, Rectangle
+
+from warmstart.data.lengths import describe
+from warmstart.report import figures
+from warmstart.report.canvas import DRAWN_POINTS
+from warmstart.report.svg import Colour, can_draw, drawing, to_png, to_svg
+from warmstart.runs.record import Check, Step
+
+LINEAR_A = "\U00010600\U00010601"
+"""Letters that no usual font has."""
+
+
+def texts(svg: str) -> set[str]:
+    return set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
+
+
+def heights(bars: Iterable[Patch]) -> list[float]:
+    return [bar.get_height() for bar in bars if isinstance(bar, Rectangle)]
+
+
+def steps(count: int) -> list[Step]:
+    return [Step(i, (i + 1) / count, 1 / (i + 1), 1e-5) for i in range(count)]
+
+
+def test_svg_takes_its_colours_and_ids_from_the_page() -> None:
+    with drawing():
+        svg = to_svg(figures.loss(steps(40), [], None), "loss", 'A "curve" <falls>')
+    assert svg.startswith("<svg viewBox=")
+    assert 'aria-label="A &quot;curve&quot; &lt;falls&gt;"' in svg
+    assert "var(--model)" in svg
+    assert not any(colour.value in svg for colour in Colour)
+    assert all(name.startswith("loss-") for name in re.findall(r'\bid="([^"]*)"', svg))
+    assert all(name.startswith("loss-") for name in re.findall(r"url\(#([^)]*)\)", svg))
+    assert "loss (nats)" in texts(svg)
+
+
+def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    with drawing():
+        to_png(figures.loss(steps(3), [], None), tmp_path / "loss.png")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_an_undefined_batch_is_a_cross_and_no_bar() -> None:
+    figure = figures.matthews_per_batch([0.5, None, -0.2, None], 32, 0.3)
+    axes = figure.axes[0]
+    assert heights(axes.patches) == [0.5, -0.2]
+    crosses = next(line for line in axes.lines if line.get_marker() == "x")
+    assert np.asarray(crosses.get_xdata()).tolist() == [2, 4]
+
+
+def test_batches_that_are_all_undefined_are_drawn() -> None:
+    with drawing():
+        svg = to_svg(figures.matthews_per_batch([None], 32, None), "batches", "")
+    assert "undefined: one class only" in texts(svg)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6, 7, figures.DRAWN_CLASSES])
+def test_every_filled_cell_of_a_confusion_matrix_has_its_count(classes: int) -> None:
+    matrix = np.arange(1000, 1000 + classes**2).reshape(classes, classes)
+    with drawing():
+        svg = to_svg(figures.confusion(matrix.tolist(), [f"c{i}" for i in range(classes)]), "x", "")
+    assert {f"{count:,}" for count in matrix.flat} <= texts(svg)
+
+
+def test_labels_that_no_font_can_write_are_numbered() -> None:
+    assert not can_draw(LINEAR_A)
+    with drawing():
+        svg = to_svg(figures.confusion([[3, 1], [0, 4]], [LINEAR_A, "b"]), "x", "")
+    assert LINEAR_A not in svg
+    assert {"0", "1"} <= texts(svg)
+
+
+def test_the_truncated_part_of_a_histogram_stands_out() -> None:
+    found = describe({"train": np.array([4, 5, 9, 9, 30])}, max_tokens=8)["train"]
+    axes = figures.lengths(found).axes[0]
+    names = axes.get_legend_handles_labels()[1]
+    assert names == ["the model reads 8 tokens", "read whole", "truncated"]
+    cut = [bar for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_x() > 8]
+    assert sum(heights(cut)) == found.truncated_rows == 3
+
+
+def test_a_far_limit_does_not_squeeze_the_histogram() -> None:
+    found = describe({"train": np.array([4, 5, 9])}, max_tokens=512)["train"]
+    axes = figures.lengths(found).axes[0]
+    assert axes.get_xlim()[1] < 20
+    assert any("512" in name for name in axes.get_legend_handles_labels()[1])
+
+
+def test_a_long_curve_is_thinned_to_means() -> None:
+    line = figures.loss(steps(10 * DRAWN_POINTS), [], None).axes[0].lines[0]
+    drawn = np.asarray(line.get_ydata())
+    assert len(drawn) == DRAWN_POINTS
+    assert drawn[0] == pytest.approx(np.mean([1 / (i + 1) for i in range(10)]))
+
+
+def test_a_rising_validation_loss_stays_in_sight() -> None:
+    late = [Check(i, i / 4, i * 1.0, 0.0, 1.0, 1.0, best=False, scores={}) for i in range(5)]
+    assert figures.loss(steps(1000), late, None).axes[0].get_ylim()[1] > 4
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0, 50) | st.just(float("nan")), min_size=1, max_size=60))
+def test_any_loss_curve_can_be_drawn(losses: list[float]) -> None:
+    curve = [Step(i, float(i), loss, 1e-5) for i, loss in enumerate(losses)]
+    checks = [Check(0, 1.0, losses[-1], 0.0, 1.0, 1.0, best=True, scores={})]
+    with drawing():
+        assert "var(--model)" in to_svg(figures.loss(curve, checks, checks[0]), "loss", "")

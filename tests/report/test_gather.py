@@ -1,0 +1,87 @@
+"""What of a run is worth showing: mistakes, confusions, the start of overfitting."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.report.example_run import example_run
+from warmstart import errors
+from warmstart.report.gather import (
+    confident_mistakes,
+    gather,
+    largest_confusions,
+    overfitting_start,
+)
+from warmstart.runs.record import Check
+
+
+def checks(*losses: float) -> list[Check]:
+    return [
+        Check(i, float(i + 1), loss, 0.1, 1.0, 1.0, best=False, scores={})
+        for i, loss in enumerate(losses)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("losses", "epoch"),
+    [
+        ((0.5, 0.4, 0.45, 0.6), 2.0),
+        ((0.5, 0.6, 0.4, 0.45), 3.0),
+        ((0.4, 0.5, 0.6), 1.0),
+        ((0.5, 0.6, 0.5), None),
+        ((0.5, 0.5), None),
+        ((0.5, float("nan")), None),
+        ((0.5,), None),
+        ((), None),
+    ],
+)
+def test_overfitting_starts_where_validation_loss_only_rises(
+    losses: tuple[float, ...], epoch: float | None
+) -> None:
+    start = overfitting_start(checks(*losses))
+    assert (start and start.epoch) == epoch
+
+
+def test_the_surest_mistakes_come_first_and_all_are_counted(tmp_path: Path) -> None:
+    run = example_run(tmp_path / "run")
+    path = run / "evaluation" / "test" / "predictions.parquet"
+    mistakes, mistaken = confident_mistakes(path, 7)
+    rows = [row for row in pq.read_table(path).to_pylist() if row["label"] != row["prediction"]]
+    surest = sorted((row[f"probability:{row['prediction']}"] for row in rows), reverse=True)
+    assert mistaken == len(rows)
+    assert [mistake.probability for mistake in mistakes] == surest[:7]
+    assert mistakes[0].where.startswith("cola_public/raw/out_of_domain_dev.tsv:")
+
+
+def test_rows_without_a_label_are_no_mistakes(tmp_path: Path) -> None:
+    path = example_run(tmp_path / "run") / "evaluation" / "test" / "predictions.parquet"
+    table = pq.read_table(path)
+    at = table.column_names.index("label")
+    unlabelled = table.set_column(at, "label", [[None] * len(table)])
+    pq.write_table(unlabelled.cast(table.schema), path)
+    assert confident_mistakes(path, 5) == ((), 0)
+
+
+def test_confusions_leave_out_right_answers_and_empty_cells() -> None:
+    matrix = [[90, 2, 0], [7, 1, 0], [0, 0, 5]]
+    found = largest_confusions({"labels": ["a", "b", "c"], "confusion_matrix": matrix})
+    assert [(cell.label, cell.prediction, cell.n) for cell in found] == [
+        ("b", "a", 7),
+        ("a", "b", 2),
+    ]
+    assert found[0].share == 7 / 8
+
+
+def test_the_test_split_judges_the_run(tmp_path: Path) -> None:
+    content = gather(example_run(tmp_path / "run"))
+    assert content.evaluation is not None
+    assert content.evaluation.split == "test"
+    assert content.verdict.startswith("On 516 test rows the model reaches a Matthews correlation")
+    assert list(content.record.evaluations) == ["test", "validation"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.RunError, match="holds no run") as caught:
+        gather(tmp_path)
+    assert "warmstart demo" in caught.value.do

@@ -1,0 +1,45 @@
+"""Every text of ``errors/`` is raised somewhere: one that is not is a promise nobody keeps."""
+
+import ast
+
+import pytest
+
+from tests.rules.source import PACKAGE, modules, nodes
+
+FAULTS = sorted(
+    path.stem
+    for path in modules()
+    if path.parent == PACKAGE / "errors" and path.stem not in {"__init__", "base"}
+)
+"""The files of texts: config, data, …"""
+
+
+def _texts(fault: str) -> set[str]:
+    """Public functions of ``errors/<fault>.py``."""
+    tree = modules()[PACKAGE / "errors" / f"{fault}.py"]
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {node.name for node in functions if not node.name.startswith("_")}
+
+
+def _raised(fault: str) -> set[str]:
+    """Names called as ``errors.<fault>.<name>(…)`` anywhere in the package."""
+    called = [ast.unparse(call.func).split(".") for _, call in nodes(ast.Call)]
+    return {name for *where, name in called if where == ["errors", fault]}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_text_is_raised(fault: str) -> None:
+    assert _texts(fault)
+    never = sorted(_texts(fault) - _raised(fault))
+    assert not never
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_text_raised_exists(fault: str) -> None:
+    assert _raised(fault)
+    missing = sorted(_raised(fault) - _texts(fault))
+    assert not missing
+
+
+def test_the_files_of_texts_are_found() -> None:
+    assert {"config", "data", "model", "run"} <= set(FAULTS)

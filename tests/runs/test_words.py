@@ -1,0 +1,81 @@
+"""The verdict claims no more than the intervals allow."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.report.example_run import example_run
+from warmstart.metrics.scores import Score
+from warmstart.runs import words
+from warmstart.runs.record import Evaluation, RunRecord, read_record
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
+    return read_record(example_run(tmp_path_factory.mktemp("runs") / "run", rows=64))
+
+
+def score(value: float | None, spread: float | None = 0.05, *, higher: bool = True) -> Score:
+    if value is None or spread is None:
+        return Score(value, None, None, 500, higher)
+    return Score(value, value - spread, value + spread, 500, higher)
+
+
+def verdict(record: RunRecord, model: Score, metric: str = "accuracy", **baselines: Score) -> str:
+    beside = {name: {metric: found} for name, found in baselines.items()}
+    evaluation = Evaluation("test", 1043, None, {metric: model}, {}, beside)
+    return words.verdict(replace(record, evaluations={"test": evaluation}))
+
+
+def test_a_clear_lead(record: RunRecord) -> None:
+    said = verdict(record, score(0.43, 0.08), majority=score(0.0, 0.0), tfidf=score(0.06, 0.03))
+    assert said == (
+        "On 1,043 test rows the model reaches an accuracy of 0.43 [0.35, 0.51]; TF-IDF with "
+        "logistic regression reaches 0.06 [0.03, 0.09] and the majority class reaches 0. The model "
+        "is clearly ahead of TF-IDF with logistic regression: their 95 % intervals do not overlap."
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "baseline", "says"),
+    [
+        (score(0.50), score(0.45), "intervals overlap"),
+        (score(0.50), score(0.50), "not better than the majority class"),
+        (score(0.40), score(0.70), "not better than the majority class"),
+        (score(0.50, None), score(0.40), "the lead may be chance"),
+        (score(0.50), score(None), "cannot be compared"),
+        (score(None), score(0.40), "undefined"),
+        (score(0.30, higher=False), score(0.60, higher=False), "clearly ahead"),
+        (score(0.60, higher=False), score(0.30, higher=False), "not better"),
+    ],
+)
+def test_what_is_said_of_a_doubtful_lead(
+    record: RunRecord, model: Score, baseline: Score, says: str
+) -> None:
+    assert says in verdict(record, model, majority=baseline)
+
+
+def test_the_strongest_baseline_is_the_one_to_beat(record: RunRecord) -> None:
+    said = verdict(record, score(0.5), majority=score(0.6), tfidf=score(0.1))
+    assert "not better than the majority class" in said
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_any_number_has_a_short_form(value: float) -> None:
+    assert 1 <= len(words.number(value)) <= 420
+    assert "nan" not in words.number(value)
+    assert "nan" not in words.decimals(value)
+
+
+@given(st.floats(1e-9, 1e9))
+def test_a_number_keeps_three_digits(value: float) -> None:
+    assert float(words.number(value).replace(",", "")) == pytest.approx(value, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(59.96, "1 min 00 s"), (3599.7, "1 h 00 min"), (None, words.DASH)]
+)
+def test_durations_carry_over(seconds: float | None, text: str) -> None:
+    assert words.duration(seconds) == text

@@ -1,0 +1,87 @@
+"""Small real runs for tests: a tiny checkpoint, a learnable corpus, a job ready for the loop."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+from tests.tiny import tiny_checkpoint
+from warmstart import config_file
+from warmstart.models.forward import forward_for
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.events import EventLog
+from warmstart.training.device import build_accelerator
+from warmstart.training.job import Job
+from warmstart.training.prepare import Prepared, prepare
+
+GOOD = "wonderful excellent great happy nice".split()
+BAD = "terrible awful boring poor bad".split()
+OTHER = "the cat saw my house and her story was very old when we read it".split()
+
+
+def write_reviews(path: Path, rows: int = 120, seed: int = 0) -> Path:
+    """A CSV of made-up reviews whose label is one telling word; lengths from 3 to 14 words."""
+    pick = random.Random(seed)
+    lines = ["text,label"]
+    for number in range(rows):
+        positive = pick.random() < 0.6
+        words = pick.choices(OTHER, k=pick.randint(2, 13))
+        words.insert(pick.randrange(len(words)), pick.choice(GOOD if positive else BAD))
+        lines.append(f"{' '.join(words)} {number},{'good' if positive else 'bad'}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run on a tiny model; both are made in ``folder``."""
+    model = folder / "checkpoint"
+    if not model.exists():
+        tiny_checkpoint(model)
+    data = folder / "reviews.csv"
+    if not data.exists():
+        write_reviews(data)
+    defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "device": "cpu"}
+    return {
+        "model": {"name": str(model)},
+        "data": {"train": str(data), "validation": 0.2},
+        "train": {**defaults, **train},
+    }
+
+
+def prepared_run(folder: Path, **train: Any) -> Prepared:
+    """``settings``, read and checked."""
+    return prepare(config_file.load(settings(folder, **train)))
+
+
+def job_of(prepared: Prepared, path: Path, *, dropout: float | None = None) -> Job:
+    """A job for the loop in a new run directory.
+
+    Args:
+        prepared: the run.
+        path: its folder to be.
+        dropout: replaces the model's own everywhere.
+    """
+    if dropout is not None:
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            setattr(prepared.checkpoint.config, name, dropout)
+    model = prepared.task.model(prepared.checkpoint, prepared.config.train.seed)
+    run = RunDirectory.create(path)
+    return Job(
+        task=prepared.task,
+        model=model,
+        tokenizer=prepared.checkpoint.tokenizer,
+        forward=forward_for(model),
+        train=prepared.examples["train"],
+        validation=prepared.examples["validation"],
+        validation_table=prepared.tables["validation"],
+        max_tokens=prepared.max_tokens,
+        best_metric=prepared.best_metric,
+        config=prepared.config.train,
+        accelerator=build_accelerator(prepared.config.train),
+        run=run,
+        log=EventLog(run.path / "events.jsonl"),
+    )
+
+
+def never() -> bool:
+    """For ``stop_requested``."""
+    return False

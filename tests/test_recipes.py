@@ -1,0 +1,118 @@
+"""Every shipped config loads, says what it should reproduce, and keeps the published settings."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from warmstart import config_file, errors
+
+RECIPES = config_file.recipe_names()
+
+
+def _comments(name: str) -> str:
+    """The recipe's comments as one text."""
+    lines = config_file.recipe_text(name).splitlines()
+    return " ".join(line.partition("#")[2].strip() for line in lines if "#" in line)
+
+
+def test_the_recipes_there_are() -> None:
+    assert {"cola", "cola-offline", "demo"} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_loads_and_repeats_from_what_it_resolves_to(name: str, tmp_path: Path) -> None:
+    config = config_file.load(name)
+    resolved = tmp_path / "config.yaml"
+    resolved.write_text(config_file.dump(config), "utf-8")
+    assert config_file.load(resolved) == config
+
+
+@pytest.mark.parametrize("name", ["cola", "cola-offline", "demo"])
+def test_a_recipe_says_what_is_published_and_on_what_hardware(name: str) -> None:
+    comments = _comments(name)
+    assert "0.498" in comments
+    assert "51 s an epoch" in comments
+    assert "2020 Colab GPU" in comments or "Google Colab lent in 2020" in comments
+
+
+def test_cola_has_the_settings_of_the_tutorials() -> None:
+    config = config_file.load("cola")
+    assert config.model.name == "google-bert/bert-base-uncased"
+    assert config.data.dir == "https://nyu-mll.github.io/CoLA/cola_public_1.1.zip"
+    assert config.data.train == "cola_public/raw/in_domain_train.tsv"
+    assert config.data.test == "cola_public/raw/out_of_domain_dev.tsv"
+    assert config.data.columns == ["source", "label", "mark", "sentence"]
+    assert (config.data.text, config.data.label) == ("sentence", "label")
+    assert (config.data.format, config.data.quoting) == ("tsv", "none")
+    assert (config.data.validation, config.data.split_seed) == (0.1, 2018)
+    train = config.train
+    assert (train.batch_size, train.epochs, train.learning_rate) == (32, 4, 2e-5)
+    assert (train.adam_epsilon, train.weight_decay, train.max_gradient_norm) == (1e-8, 0.1, 1.0)
+    assert (train.schedule, train.warmup_steps) == ("linear", 0)
+
+
+def test_the_steps_that_cola_counts_are_those_it_makes() -> None:
+    config = config_file.load("cola")
+    assert isinstance(config.data.validation, float)
+    for rows in (8551 - math.floor(855.1), 8551 - math.ceil(855.1)):
+        assert f"{rows:,}" in _comments("cola")
+        batches = math.ceil(rows / config.train.batch_size)
+        assert f"{batches} batches" in _comments("cola")
+        assert f"{batches * config.train.epochs} steps" in _comments("cola")
+
+
+def test_the_offline_recipe_differs_in_the_model_and_the_rate_alone() -> None:
+    online, offline = config_file.load("cola"), config_file.load("cola-offline")
+    assert offline.model.name == "bundled/minilm-l6"
+    assert offline.train.learning_rate > online.train.learning_rate
+    assert offline.data == online.data
+    assert offline.model.model_copy(update={"name": online.model.name}) == online.model
+    rate = {"learning_rate": online.train.learning_rate}
+    assert offline.train.model_copy(update=rate) == online.train
+
+
+def test_the_demo_needs_nothing_from_outside() -> None:
+    config = config_file.load("demo")
+    sources = (config.model.name, config.data.train, config.data.validation, config.data.test)
+    assert all(str(source).startswith("bundled/") for source in sources)
+
+
+def test_a_local_copy_takes_the_place_of_the_download() -> None:
+    config = config_file.load("cola", ["data.dir=/data/cola"])
+    assert config.data.dir == "/data/cola"
+    assert config.data.train == config_file.load("cola").data.train
+
+
+def test_a_misspelt_recipe() -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        config_file.load("cola-ofline")
+    assert caught.value.found == "there is no recipe cola-ofline"
+    assert caught.value.expected == f"one of: {', '.join(RECIPES)}"
+    assert caught.value.do == "cola-offline"
+
+
+def test_a_name_unlike_any_recipe_may_be_a_file() -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        config_file.load("quarterly")
+    assert caught.value.do == "./quarterly if it is a file; `warmstart recipes` lists them"
+
+
+@pytest.mark.parametrize("written", ["cola.yaml", "./cola", "cola.yml"])
+def test_a_path_is_never_taken_for_a_recipe(
+    written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.ConfigError) as caught:
+        config_file.load(written)
+    assert caught.value.found == f"{written} does not exist"
+    assert caught.value.do == "cola (the recipe)"
+    (tmp_path / written).write_text("data: {train: mine.csv}")
+    assert config_file.load(written).data.train == "mine.csv"
+
+
+def test_a_file_does_not_shadow_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cola").write_text("data: {train: mine.csv}")
+    assert config_file.load("cola").data.split_seed == 2018
+    assert config_file.load("./cola").data.train == "mine.csv"

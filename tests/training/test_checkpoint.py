@@ -1,0 +1,164 @@
+"""Exact resume: stopped anywhere, by any means, a run ends with the same bits."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.runs_in_memory import job_of, never, prepared_run, settings
+from warmstart.errors import Interrupted, RunError
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.events import events_of, read_events
+from warmstart.training import checkpoint
+from warmstart.training.loop import fit
+from warmstart.training.run import train_run
+
+
+def last_weights(run: RunDirectory) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint.checkpoints(run)[-1] / "model.safetensors")
+
+
+def assert_same_bits(one: RunDirectory, other: RunDirectory) -> None:
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        first = load_file(checkpoint.checkpoints(one)[-1] / name)
+        second = load_file(checkpoint.checkpoints(other)[-1] / name)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first), name
+    best = [load_file(run.model / "model.safetensors") for run in (one, other)]
+    assert all(torch.equal(best[0][key], best[1][key]) for key in best[0])
+
+
+def step_records(run: RunDirectory) -> list[dict[str, float]]:
+    """Step events without the times, which may differ."""
+    events = events_of(read_events(run.path / "events.jsonl"), "step")
+    return [{k: v for k, v in e.items() if k not in ("time", "seconds")} for e in events]
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 11, 12, 17])
+def test_stopped_and_resumed_is_bit_identical(tmp_path: Path, stop_after: int) -> None:
+    prepared = prepared_run(tmp_path, batch_size=8, gradient_accumulation=1)
+    whole = job_of(prepared, tmp_path / "whole")
+    fit(whole, resume=False, stop_requested=never)
+
+    calls = iter(range(10**6))
+    broken = job_of(prepared, tmp_path / "broken")
+    with pytest.raises(Interrupted, match="--resume"):
+        fit(broken, resume=False, stop_requested=lambda: next(calls) + 1 >= stop_after)
+    assert len(step_records(broken.run)) == stop_after
+
+    # A new process would build its model anew; other weights show that all of them are restored.
+    again = job_of(prepared, tmp_path / "again")
+    for parameter in again.model.parameters():
+        torch.nn.init.normal_(parameter)
+    Path(broken.run.path).rename(tmp_path / "moved")
+    (tmp_path / "again").rename(tmp_path / "spare")
+    Path(tmp_path / "moved").rename(tmp_path / "again")
+    fit(again, resume=True, stop_requested=never)
+    assert_same_bits(whole.run, again.run)
+    assert step_records(whole.run) == step_records(again.run)
+
+
+TRAIN = """
+import sys, json
+from pathlib import Path
+from warmstart import api
+if __name__ == "__main__":
+    folder, resume = Path(sys.argv[1]), sys.argv[2] == "resume"
+    if resume:
+        api.resume(folder, progress=False)
+    else:
+        api.train(json.loads(sys.argv[3]), output=folder, progress=False)
+"""
+
+
+def start(run: Path, mode: str, config: dict[str, object]) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", TRAIN, str(run), mode, json.dumps(config)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_again_and_again_is_bit_identical(tmp_path: Path, how: signal.Signals) -> None:
+    config = settings(tmp_path, epochs=12, checkpoint_every_steps=5, keep_checkpoints=2)
+    assert start(tmp_path / "whole", "train", config).wait() == 0
+    events = tmp_path / "broken" / "events.jsonl"
+    mode, kills = "train", 0
+    for goal in (20, 60, 61, 100):
+        process = start(tmp_path / "broken", mode, config)
+        while process.poll() is None and goal > len(events_of(read_events(events), "step")):
+            time.sleep(0.01)
+        if process.poll() is None:
+            process.send_signal(how)
+            kills += 1
+        process.communicate()
+        mode = "resume"
+    assert kills >= 2, "the runs ended before they could be killed"
+    last = start(tmp_path / "broken", "resume", config)
+    message = last.communicate()[1]
+    assert last.returncode == 0 or b"is finished" in message
+    whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
+    assert_same_bits(whole, broken)
+    assert step_records(whole) == step_records(broken)
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    prepared = prepared_run(tmp_path, checkpoint_every_steps=5, keep_checkpoints=2)
+    job = job_of(prepared, tmp_path / "run")
+    fit(job, resume=False, stop_requested=never)
+    names = [path.name for path in checkpoint.checkpoints(job.run)]
+    assert names == ["step-00000019", "step-00000023"]
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path, checkpoint_every_steps=4), tmp_path / "run")
+    calls = iter(range(10**6))
+    with pytest.raises(Interrupted):
+        fit(job, resume=False, stop_requested=lambda: next(calls) == 6)
+    before = last_weights(job.run)
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(RunError) as caught:
+            fit(job, resume=True, stop_requested=never)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, previous)
+    assert "free some space, then go on with --resume" in caught.value.do
+    after = last_weights(job.run)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert not (job.run.checkpoints / ".partial").exists()
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path), tmp_path / "run")
+    with pytest.raises(RunError, match="holds no checkpoint"):
+        fit(job, resume=True, stop_requested=never)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path), tmp_path / "run")
+    fit(job, resume=False, stop_requested=never)
+    newest = checkpoint.checkpoints(job.run)[-1]
+    weights = newest / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(RunError, match="cannot read .*step-00000023"):
+        fit(job, resume=True, stop_requested=never)
+
+
+def test_resume_refuses_other_data(tmp_path: Path) -> None:
+    prepared = prepared_run(tmp_path, epochs=1)
+    train_run(prepared, tmp_path / "run")
+    data = tmp_path / "reviews.csv"
+    data.write_text(data.read_text() + "a very nice story 999,good\n")
+    changed = prepared_run(tmp_path, epochs=1)
+    with pytest.raises(RunError, match="this changed: the data files"):
+        train_run(changed, tmp_path / "run", resume=True)
