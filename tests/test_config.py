@@ -126,11 +126,6 @@ def test_one_warmup(steps: int, share: float) -> None:
             "--set train.best_metric=matthews_correlation",
         ),
         (
-            errors.config.unknown_task("classification", ["fill-mask", "text-classification"]),
-            "task is classification",
-            "--set task=text-classification",
-        ),
-        (
             errors.config.precision_unsupported("float16", "cpu", "no fast float16"),
             "train.precision is float16 on cpu: no fast float16",
             "--set train.precision=auto",

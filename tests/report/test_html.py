@@ -1,11 +1,16 @@
 """The page: self-contained, well-formed, escaped, and there even for a run that did not finish."""
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
 from tests.report.example_run import example_run, write_json
-from warmstart.report.html import write_report
+from warmstart.metrics.scores import Score
+from warmstart.report.html import leader, write_report
+from warmstart.runs.record import Evaluation
 
 VOID = {"meta", "br", "link", "img", "hr"}
 HOSTILE = "</td><script>alert(1)</script>"
@@ -166,3 +171,33 @@ def test_scores_without_details_baselines_or_predictions(tmp_path: Path) -> None
 def test_a_model_without_mistakes(tmp_path: Path) -> None:
     page = page_of(example_run(tmp_path / "run", skill=40.0))
     assert "The model made no mistake on these rows." in page.text
+
+
+@pytest.mark.parametrize(
+    ("model", "majority", "tfidf", "best"),
+    [
+        (0.5, 0.2, 0.3, "model"),
+        (0.2, 0.3, 0.5, "tfidf"),
+        (0.5, 0.5, 0.3, None),
+        (None, 0.5, None, "majority"),
+    ],
+)
+def test_the_best_of_a_row_may_be_a_baseline(
+    model: float | None, majority: float, tfidf: float | None, best: str | None
+) -> None:
+    found = {
+        name: {"accuracy": Score(value, None, None, 9, higher_is_better=True)}
+        for name, value in {"model": model, "majority": majority, "tfidf": tfidf}.items()
+    }
+    scores = found.pop("model")
+    assert leader(Evaluation("test", 9, None, scores, {}, found), "accuracy") == best
+
+
+def test_a_leading_baseline_is_bold(tmp_path: Path) -> None:
+    run = example_run(tmp_path / "run", skill=-1.0)
+    text = write_report(run).read_text(encoding="utf-8")
+    tfidf = json.loads((run / "evaluation" / "test" / "scores.json").read_text())["baselines"][
+        "tfidf"
+    ]
+    value = f"{tfidf['accuracy']['value']:.3f}"
+    assert re.search(rf'<td class="n best">{value} ', text)

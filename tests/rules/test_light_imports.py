@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"accelerate", "matplotlib", "pandas", "sklearn", "tensorboard", "torch", "transformers"}
+HEAVY = {"accelerate", "matplotlib", "sklearn", "torch", "transformers"}
 
 
 @pytest.mark.parametrize(

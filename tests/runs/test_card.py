@@ -87,3 +87,9 @@ def test_an_unfinished_run_has_a_card_without_results(tmp_path: Path) -> None:
     assert "model-index" not in header_of(card)
     assert "No split has been scored yet." in card
     assert "The data have not been read yet." in card
+
+
+def test_labels_are_shown_as_they_are_and_not_as_markup(tmp_path: Path) -> None:
+    run = example_run(tmp_path / "run", labels=("a|b", "*c*\n# d"), rows=64)
+    card = write_card(run).read_text(encoding="utf-8")
+    assert "Labels, in the order of the model's outputs: a\\|b, \\*c\\* \\# d." in card

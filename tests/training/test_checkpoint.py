@@ -87,7 +87,8 @@ def start(run: Path, mode: str, config: dict[str, object]) -> "subprocess.Popen[
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_again_and_again_is_bit_identical(tmp_path: Path, how: signal.Signals) -> None:
     config = settings(tmp_path, epochs=12, checkpoint_every_steps=5, keep_checkpoints=2)
-    assert start(tmp_path / "whole", "train", config).wait() == 0
+    with start(tmp_path / "whole", "train", config) as process:
+        assert process.wait() == 0
     events = tmp_path / "broken" / "events.jsonl"
     mode, kills = "train", 0
     for goal in (20, 60, 61, 100):

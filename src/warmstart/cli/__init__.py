@@ -18,28 +18,17 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: the words after ``warmstart``; those of the process by default.
     """
-    import click
-
     from warmstart.cli.app import app
 
     try:
-        result = app(arguments, standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except click.exceptions.Abort:
-        return _say("Interrupted.", 130)
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except click.exceptions.Exit as error:
-        return error.exit_code
+        app(arguments)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
     except KeyboardInterrupt:
-        return _say("Interrupted; nothing was changed after the last line above.", 130)
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has had enough.
-        sys.stderr.close()
-        return 0
+        return _say("Interrupted.", 130)
     except Exception as error:
         return _explain(error)
+    return 0
 
 
 def _explain(error: Exception) -> int:

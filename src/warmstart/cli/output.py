@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 
@@ -42,22 +43,23 @@ def scores_table(
         baselines: the same for each baseline.
     """
     n = next(iter(metrics.values()))["n"] if metrics else 0
-    table = Table(title=f"{split}, n = {n:,}", title_justify="left", title_style="bold")
-    table.add_column("metric")
-    table.add_column("model [95 % interval]", justify="right")
+    table = Table(
+        title=f"{split}, n = {n:,}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+    )
+    table.add_column("↓: less is better", no_wrap=True)
+    table.add_column("model [95 % interval]", justify="right", no_wrap=True)
     for baseline in baselines:
         table.add_column(BASELINE_TITLES.get(baseline, baseline), justify="right")
     for name, score in metrics.items():
-        arrow = "" if score["higher_is_better"] else " (less is better)"
         table.add_row(
-            name.replace("_", " ") + arrow,
+            name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),
             with_interval(score),
             *(_number(scores[name]["value"]) for scores in baselines.values()),
         )
     return table
 
 
-BASELINE_TITLES = {"majority": "majority class", "tfidf": "TF-IDF + log. regr."}
+BASELINE_TITLES = {"majority": "majority", "tfidf": "TF-IDF"}
 
 
 def with_interval(score: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ memory is 4 bytes a token, not a Python list a row. Nothing is padded here: the 
 the batch's own affair.
 
 Source: ``tokenizers`` documentation, ``Tokenizer.encode_batch_fast`` (no character offsets, which
-nobody reads here) and ``Encoding.overflowing`` (what truncation took away, so that it is counted).
+nobody reads here).
 """
 
 from collections.abc import Iterable
@@ -89,17 +89,22 @@ def encode(
         max_tokens: longest row the model is to see, special tokens included.
     """
     backend = tokenizer.backend_tokenizer
-    special = tokenizer.num_special_tokens_to_add()
     # A tokenizer.json may carry its own padding (all-MiniLM-L6-v2: to 128) and truncation.
     backend.no_padding()
-    backend.enable_truncation(max_tokens)
     ids: list[np.ndarray[Any, np.dtype[np.int32]]] = []
     full_lengths: list[int] = []
     for texts in chunks:
-        for encoding in backend.encode_batch_fast(texts):
-            ids.append(np.asarray(encoding.ids, dtype=np.int32))
-            lost = sum(len(piece) - special for piece in encoding.overflowing)
-            full_lengths.append(len(encoding) + lost)
+        backend.no_truncation()
+        encodings = backend.encode_batch_fast(texts)
+        lengths = [len(encoding) for encoding in encodings]
+        # Only what is too long is tokenised again, by the tokenizer's own rules of truncation.
+        long = [index for index, length in enumerate(lengths) if length > max_tokens]
+        backend.enable_truncation(max_tokens)
+        cut = backend.encode_batch_fast([texts[index] for index in long])
+        for index, encoding in zip(long, cut, strict=True):
+            encodings[index] = encoding
+        ids += [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
+        full_lengths += lengths
     return Examples(
         input_ids=np.concatenate(ids) if ids else np.empty(0, np.int32),
         offsets=np.cumsum([0, *map(len, ids)], dtype=np.int64),

@@ -69,7 +69,7 @@ def fetch(source: str) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as unfinished:
             download = _download(url, Path(unfinished))
             if expected and (found := _sha256(download)) != expected:
-                raise files.wrong_sha256(url, found=found, expected=expected)
+                raise errors.files.wrong_sha256(url, found=found, expected=expected)
             download.replace(copy)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
         raise errors.files.download_failed(url, error) from error

@@ -136,6 +136,7 @@ def _json_by_arrow(text: bytes) -> pa.Table | None:
 def _json_by_line(lines: Ints, pieces: pa.LargeStringArray, path: str) -> pa.Table:
     """The same by Python's parser, some thousand lines at a time: slow, exact, names the line."""
     chunks = []
+    keys: dict[str, None] = {}
     for start in range(0, len(pieces), _CHUNK_LINES):
         numbered = zip(
             lines[start : start + _CHUNK_LINES],
@@ -143,7 +144,9 @@ def _json_by_line(lines: Ints, pieces: pa.LargeStringArray, path: str) -> pa.Tab
             strict=True,
         )
         rows = [_object(line, path, int(number)) for number, line in numbered]
-        keys = dict.fromkeys(key for row in rows for key in row)
+        keys.update(dict.fromkeys(key for row in rows for key in row))
+        if not keys:
+            raise errors.data.bad_json_line(path, int(lines[0]), reason="it is empty", text="{}")
         chunks.append(
             pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in keys})
         )
@@ -158,8 +161,8 @@ def _object(line: str, path: str, number: int) -> dict[str, str | None]:
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         raise errors.data.bad_json_line(path, number, reason=reason, text=line) from None
-    if not isinstance(value, dict) or not value:
-        reason = "it is empty" if value == {} else f"it is a JSON {type(value).__name__}"
+    if not isinstance(value, dict):
+        reason = f"it is a {type(value).__name__}"
         raise errors.data.bad_json_line(path, number, reason=reason, text=line)
     return {
         key: item if item is None or isinstance(item, str) else json.dumps(item, ensure_ascii=False)
@@ -170,12 +173,13 @@ def _object(line: str, path: str, number: int) -> dict[str, str | None]:
 def _parquet(content: bytes, path: str) -> Parsed:
     """Every column as strings, except those without a text (lists, structures, binary)."""
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        file = pq.ParquetFile(pa.BufferReader(content))
+        names = file.schema_arrow.names
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise errors.data.duplicate_columns(path, 1, twice)
+        table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise errors.files.corrupt(path, "Parquet", error) from error
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if twice:
-        raise errors.data.duplicate_columns(path, 1, twice)
     if not table.num_rows:
         raise errors.data.no_rows(path, 0)
     return _all_rows(as_strings(table), np.arange(1, table.num_rows + 1, dtype=np.int64))

@@ -1,4 +1,4 @@
-"""Sentence templates of the bundled corpus: thirteen paradigms and one way to read them.
+"""Sentence templates of the bundled corpus, and the one way to read them.
 
 ``[a|b]``
     a *place*: its alternatives are what makes a sentence acceptable or not. A template with two
@@ -13,20 +13,20 @@ every word, and every pair of neighbouring words, as often on the acceptable sid
 counting them says nothing, and only their relation does.
 
 An island template has three places, because an island is an interaction: a question word is fine,
-and the clause is fine, and only moving the one out of the other is not. See ``ISLAND``.
+and the clause is fine, and only moving the one out of the other is not.
 """
 
 SQUARE = (
     ((0, 0), (0, 1)),
     ((1, 1), (1, 0)),
 )
-"""The pairs of a square: alternatives taken in an acceptable sentence, and in its unacceptable twin,
+"""The pairs of a square: the sides taken in an acceptable sentence, and in its unacceptable twin,
 which differs from it in the second place."""
 
 ISLAND = (
-    ((0, 0, 0), (0, 2, 0)),  # What did Mary say that he lifted?  *What did Mary smile because …?
-    ((0, 1, 0), (0, 1, 1)),  # What did Mary think that he lifted?  *… think that he lifted it?
-    ((1, 2, 1), (1, 0, 0)),  # Did Mary smile because he lifted it?  *Did Mary say that he lifted?
+    ((0, 0, 0), (0, 2, 0)),  # What did Mary say that he touched?  *What did Mary smile because …?
+    ((0, 1, 0), (0, 1, 1)),  # What did Mary think that he touched?  *… think that he touched it?
+    ((1, 2, 1), (1, 0, 0)),  # Did Mary smile because he touched it?  *Did Mary say that he touched?
 )
 """The pairs of an island template, whose places are: question word or none; two clauses one can ask
 out of and one that is an island; gap or object. The first pair tests the island. The others use the
@@ -35,77 +35,71 @@ same words and keep them balanced; they test that question word and gap come tog
 AGREEMENT_PHRASE = (
     "The [{thing}|{thing.s}] near the <{place}|{place.s}> [is|are] {quality}.",
     "The [{helper}|{helper.s}] of the <{person}|{person.s}> [was|were] very {mood}.",
-    "The [{person}|{person.s}] with the <{thing}|{thing.s}> often [{treat.s}|{treat}] {name}.",
 )
 AGREEMENT_CLAUSE = (
     "The [{person}|{person.s}] who {treat.past} the <{person2}|{person2.s}> [is|are] {mood}.",
     "The [{thing}|{thing.s}] that the <{person}|{person.s}> {handle.past} [was|were] {quality}.",
-    "{name} {bridge.s} that the [{thing}|{thing.s}] near the <{place}|{place.s}> [is|are] {quality}.",
 )
 REFLEXIVE = (
     "The [{woman}|{woman.s}] near the <{man}|{man.s}> {oneself.past} [herself|themselves] {time}.",
-    "The <{woman}|{woman.s}> {bridge.past} that the [{man}|{man.s}] {oneself.past} "
-    "[himself|themselves].",
-    "[{girl}|{boy}] {oneself.past} [herself|himself] {time}.",
     "<{girl}|{boy}> {bridge.past} that the [{woman}|{man}] would {oneself} [herself|himself].",
 )
 DETERMINER_NOUN = (
     "{name} {handle.past} [this|these] {quality} [{thing}|{thing.s}] {time}.",
-    "[That|Those] {mood} [{person}|{person.s}] {treat.past} {name} {time}.",
     "[Every|Many] {mood} [{person}|{person.s}] {rest.past} {time}.",
-    "The {person} {handle.past} [another|several] {quality} [{thing}|{thing.s}] {time}.",
 )
 AUXILIARY = (
     "The {person} [has|will] never [{handle.participle}|{handle}] the {thing}.",
     "[Has|Did] the {person} [{strong.participle}|{strong}] the {quality} {thing}?",
     "The {mood} {person.s} [are|must] not [{rest.ing}|{rest}] near the {place}.",
     "{name} [was|had] already [{handle.ing}|{handle.participle}] the {quality} {thing}.",
+    "[Is|Will] the {person} from the {town} [{rest.ing}|{rest}] again tonight?",
+    "[Have|Should] the {person.s} ever [{treat.participle}|{treat}] {name}?",
+    "The {person} [had|might] not [{strong.participle}|{strong}] the {thing}.",
 )
 TENSE = (
     "[Yesterday|Tomorrow] the {person} [{handle.past}|will {handle}] the {quality} {thing}.",
     "The {person} [{strong.past}|will {strong}] the {thing} [last|next] <week|month>.",
+    "[Last|Next] <Monday|Friday>, {name} [{rest.past}|will {rest}] near the {place}.",
     "[Yesterday|Right now] the {person.s} [{handle.past}|are {handle.ing}] the {thing}.",
+    "The {person.s} from the {town} [{treat.past}|will {treat}] {name} [yesterday|tomorrow].",
 )
 TRANSITIVITY = (
     "The {person} {know.s} [what|that] {name} [{handle.past}|{rest.past}] {time}.",
-    "The {person} from the {town} [was|has] already [{treat.participle}|{rest.participle}].",
-    "The {person} [to whom|whom] {name} [{talk.past}|{treat.past}] was {mood}.",
     "[Which {thing}|Why] did the {person} [{handle}|{rest}] {time}?",
 )
 ALTERNATION = (
-    "The {person} [{fill.past}|{pour.past}] the "
-    "[{container} with the {stuff}|{stuff} into the {container}].",
-    "The {person} [{spare.past}|{explain.past}] the "
-    "[{person2} the {burden}|{burden} to the {person2}].",
-    "The {person} [{inform.past}|{explain.past}] the "
-    "[{person2} of the {burden}|{burden} to the {person2}] {time}.",
+    "The {person} [{fill.past}|{pour.past}] the [{container} with the {stuff}|{stuff} into the "
+    "{container}].",
+    "The {person} [{spare.past}|{explain.past}] the [{person2} the {burden}|{burden} to the "
+    "{person2}].",
 )
 COMPLEMENT = (
-    "The {person} [{persuade.past}|{prevent.past}] {name} [to {handle}|from {handle.ing}] "
-    "the {thing}.",
+    "The {person} [{persuade.past}|{prevent.past}] {name} [to {handle}|from {handle.ing}] the "
+    "{thing}.",
     "The {person} [{make.past}|{ask.past}] {name} [{rest}|to {rest}] {time}.",
     "{name} [{wonder.past}|{claim.past}] again [whether|that] the {person} was {mood}.",
     "{name} was [{persuade.participle}|{prevent.participle}] again [to {rest}|from {rest.ing}].",
+    "Did the {person} [{make}|{ask}] the {person2} [{handle}|to {handle}] the {thing}?",
 )
 ISLANDS = (
     "[What did|Did] {name} [{bridge} that|{bridge2} that|{rest} <because|when>] the {person} "
     "{handle.past} [|the {thing}] {time}?",
     "[What did|Did] {name} [{bridge} that the {person}|{bridge2} that the {person}|{treat} the "
     "{person} who] {handle.past} [|the {thing}] {time}?",
-    "[Who did|Did] {name} [{bridge} that|{bridge2} that|{spread} the {rumor} that] the {person} "
-    "{treat.past} [|{name2}] {time}?",
 )
 COORDINATION = (
-    "[What did the {person} {handle}|Did the {person} {handle} the {thing}] and {handle2} "
-    "[|the {thing2}] {time}?",
-    "[Which {thing} has {name} {handle.participle}|Has {name} {handle.participle} the {thing}] and "
-    "{handle2.participle} [|the {thing2}] before?",
+    "[What did the {person} {handle}|Did the {person} {handle} the {thing}] and {handle2} [|the "
+    "{thing2}] {time}?",
+    "[Which {thing} has {name} {handle.participle}|Has {name} {handle.participle} the {thing}] "
+    "and {handle2.participle} [|the {thing2}] before?",
 )
 POLARITY = (
     "{name} [never|always] {rest.s}, and [neither|so] does the {person}.",
     "{name} [cannot|can] {handle} the {thing}, and [neither|so] can the {person}.",
     "[No|Every] {person} {treat.past} {name}, and [neither|so] did the {man}.",
     "{girl} [did not {rest}|{rest.past}] {time}, and {boy} did [not either|too].",
+    "[Nobody|Everybody] {handle.past} the {thing}, and the {person} did [not either|too].",
 )
 CORRELATIVE = (
     "The {person} is [more|as] {mood} [than|as] {name}.",
@@ -113,6 +107,7 @@ CORRELATIVE = (
     "The {person} {handle.past} [both|either] the {thing} [and|or] the {thing2} {time}.",
     "[Both|Neither] {girl} [and|nor] {boy} {rest.past} {time}.",
     "{name} {treat.past} [more|as many] {person.s} [than|as] the {person2}.",
+    "The {person} was [less|so] {mood} [than {name}|that {name} {rest.past}].",
 )
 
 PARADIGMS: dict[str, tuple[str, ...]] = {
@@ -130,4 +125,4 @@ PARADIGMS: dict[str, tuple[str, ...]] = {
     "polarity": POLARITY,
     "correlative": CORRELATIVE,
 }
-"""Paradigm -> its templates, taken in turn. The names are the corpus's first column."""
+"""Paradigm -> its templates. The names are the corpus's first column."""

@@ -17,7 +17,7 @@ from warmstart import errors
 from warmstart.data.formats import as_strings
 from warmstart.data.lines import Parsed
 
-_SOURCE = re.compile(r"hub:(?P<name>[^:/]+(?:/[^:/]+){0,2}):(?P<split>[^:]+)")
+_SOURCE = re.compile(r"hub:(?P<name>[^:/]+(?:/[^:/]+){0,2}):(?P<split>.+)")
 _BATCH_ROWS = 1 << 16
 
 

@@ -65,7 +65,8 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
     starts = np.cumsum([0, *(part.total for part, _ in parts)])
     return Table(
         columns=pa.concat_tables(
-            [part.columns.select(names) for part, _ in parts], promote_options="permissive"
+            [part.columns for part, _ in parts],
+            promote_options="permissive",  # by name
         ),
         rows=np.concatenate(
             [part.positions + start for (part, _), start in zip(parts, starts, strict=False)]

@@ -10,14 +10,14 @@ test that reaches it and reads its advice::
 
 WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config
-├── DataError     the person's file cannot be used as the task needs it         errors.data
+├── DataError     the person's file cannot be used as the task needs it         errors.data, .files
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit its task     errors.model
 ├── RunError      a run directory is missing, locked, half written, or full     errors.run
 ├── UsageError    a command was typed in a way that says nothing it could do    errors.command
 └── Interrupted   the run was asked to stop, and is saved                       errors.run
 """
 
-from warmstart.errors import command, config, data, model, run
+from warmstart.errors import command, config, data, files, model, run
 from warmstart.errors.base import (
     ConfigError,
     DataError,
@@ -39,6 +39,7 @@ __all__ = [
     "command",
     "config",
     "data",
+    "files",
     "model",
     "run",
 ]

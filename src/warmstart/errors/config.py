@@ -145,16 +145,6 @@ def unknown_recipe(name: str, known: Collection[str]) -> ConfigError:
     )
 
 
-def unknown_task(name: str, known: Collection[str]) -> ConfigError:
-    """A task that warmstart does not have."""
-    nearest = get_close_matches(name, known, n=1, cutoff=0.4) or sorted(known)[:1]
-    return ConfigError(
-        found=f"task is {name}",
-        expected=f"one of: {', '.join(known)}",
-        do=f"--set task={nearest[0]}",
-    )
-
-
 def unknown_metric(name: str, known: Sequence[str]) -> ConfigError:
     """A ``best_metric`` that the task does not report; ``known`` has its main metric first."""
     nearest = get_close_matches(name, known, n=1) or known[:1]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from warmstart.errors.base import DataError
-from warmstart.errors.files import listed
+from warmstart.errors.files import _listed
 
 # --- reading rows
 
@@ -22,7 +22,7 @@ def missing_column(name: str, have: Sequence[str], *, path: str, setting: str) -
     nearest = get_close_matches(name, have, n=1)
     return DataError(
         f"{path} has no column {name!r}",
-        f"one of: {listed([_short(column) for column in have])}",
+        f"one of: {_listed([_short(column) for column in have])}",
         f"--set {shlex.quote(f'{setting}={nearest[0]}')}"
         if nearest
         else f"--set {setting}=COLUMN with one of them; or say how the file is written: "
@@ -82,7 +82,7 @@ def column_count(path: str, line: int, *, columns: int, fields: int) -> DataErro
 def duplicate_columns(path: str, line: int, names: Sequence[str]) -> DataError:
     """Columns that cannot be told apart by name."""
     return DataError(
-        f"{path}:{line} names columns twice: {listed([_short(name) for name in names])}",
+        f"{path}:{line} names columns twice: {_listed([_short(name) for name in names])}",
         "a different name for each column",
         "rename them; if this line is a row and no header: --set data.columns=[NAME,NAME,…]",
     )
@@ -153,8 +153,8 @@ def columns_differ(
     path: str, other: str, *, missing: Sequence[str], extra: Sequence[str]
 ) -> DataError:
     """Files of one setting differ in columns; ``missing`` and ``extra`` are those of ``other``."""
-    lacks = f"lacks {listed([_short(name) for name in missing])}" if missing else ""
-    adds = f"adds {listed([_short(name) for name in extra])}" if extra else ""
+    lacks = f"lacks {_listed([_short(name) for name in missing])}" if missing else ""
+    adds = f"adds {_listed([_short(name) for name in extra])}" if extra else ""
     return DataError(
         f"{other} {' and '.join(filter(None, (lacks, adds)))}, compared with {path}",
         "the same columns in all files of one setting",

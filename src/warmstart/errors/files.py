@@ -14,7 +14,7 @@ _LISTED = 12
 """Names shown of a long list."""
 
 
-def listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     """The names, joined; the tail of a long list is counted, not shown."""
     shown = ", ".join(names[:_LISTED]) or "nothing"
     return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"
@@ -23,7 +23,7 @@ def listed(names: Sequence[str]) -> str:
 def not_found(path: str, setting: str, *, name: str, near: Sequence[str]) -> DataError:
     """No such file; ``near`` are the names in the folder (or archive) where ``name`` should be."""
     nearest = get_close_matches(name, near, n=1, cutoff=0.5)
-    holds = f"; there: {listed(near)}" if near else ""
+    holds = f"; there: {_listed(near)}" if near else ""
     return DataError(
         f"{setting}: {path} does not exist",
         f"a file that can be read{holds}",
@@ -39,7 +39,7 @@ def is_folder(path: str, setting: str, *, inside: Sequence[str]) -> DataError:
     choice = f"{path.rstrip('/')}/{inside[0] if inside else 'FILE'}"
     return DataError(
         f"{setting}: {path} is a folder",
-        f"one file or a list of files; in it: {listed(inside)}",
+        f"one file or a list of files; in it: {_listed(inside)}",
         f"--set {shlex.quote(f'{setting}={choice}')}",
     )
 
@@ -126,7 +126,7 @@ def member_not_found(path: str, member: str, have: Sequence[str]) -> DataError:
     """The archive has no member of that name."""
     nearest = get_close_matches(member, have, n=1, cutoff=0.3) or list(have[:1]) or ["MEMBER"]
     return DataError(
-        f"{path} has no member {member!r}", f"one of: {listed(have)}", f"write {path}!{nearest[0]}"
+        f"{path} has no member {member!r}", f"one of: {_listed(have)}", f"write {path}!{nearest[0]}"
     )
 
 
@@ -134,7 +134,7 @@ def ambiguous_archive(path: str, have: Sequence[str]) -> DataError:
     """Several members (or none) could be meant."""
     return DataError(
         f"{path} holds {len(have)} data files",
-        f"one, or the name of the one to read; it holds: {listed(have)}",
+        f"one, or the name of the one to read; it holds: {_listed(have)}",
         f"write '{path}!{have[0] if have else 'MEMBER'}'",
     )
 
@@ -236,5 +236,5 @@ def unknown_bundled(source: str, have: Sequence[str]) -> DataError:
     """No corpus of that name comes with the package."""
     nearest = get_close_matches(source, have, n=1) or have
     return DataError(
-        f"{source} does not come with the package", f"one of: {listed(have)}", f"use {nearest[0]}"
+        f"{source} does not come with the package", f"one of: {_listed(have)}", f"use {nearest[0]}"
     )

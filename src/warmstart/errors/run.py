@@ -1,6 +1,7 @@
 """Texts of the errors about run directories: missing, locked, half written, full disk, diverged."""
 
 import errno
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,12 +97,13 @@ def locked(path: Path) -> RunError:
 def cannot_write(path: Path, error: Exception) -> RunError:
     """The disk is full, or the folder may not be written.
 
-    safetensors wraps the system's error in its own and keeps only the text.
+    safetensors wraps the system's error in its own and keeps only its text: ``… (os error 28)``.
     """
-    number = error.errno if isinstance(error, OSError) else None
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in text
-    if full:
+    number = error.errno if isinstance(error, OSError) else None
+    if wrapped := re.search(r"os error (\d+)", text):
+        number = int(wrapped[1])
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         do = "free some space, then go on with --resume; what was saved before is intact"
     else:
         do = "choose a folder you may write to: --output DIR"

@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from warmstart.config import DataConfig
+from warmstart.data.labels import label_texts
 from warmstart.data.table import Table
 from warmstart.evaluation.evaluate import Evaluation
 from warmstart.metrics.scores import Scores
@@ -79,7 +80,7 @@ def prediction_table(
         "text": table.column(data.text, "data.text"),
     }
     if labelled:
-        columns["label"] = table.column(data.label, "data.label").cast(pa.string())
+        columns["label"] = label_texts(table, data.label)
     columns["prediction"] = pa.array([prediction.label for prediction in predictions])
     columns["truncated"] = pa.array([prediction.truncated for prediction in predictions])
     for label in predictions[0].probabilities if predictions else ():

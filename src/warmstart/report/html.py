@@ -5,7 +5,7 @@ there is no script. It follows the reader's light or dark theme, fits a phone an
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from warmstart.metrics.scores import Score
 from warmstart.report import figures
 from warmstart.report.gather import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
 from warmstart.runs.directory import write_atomically
+from warmstart.runs.record import Evaluation
 
 FOLDER = Path(__file__).parent
 
@@ -146,7 +146,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         source=_source(content.record.config.data.train),
         status=words.status(content.record),
         kept=content.record.kept,
-        leads=_leads,
+        leader=leader,
         named_classes=figures.NAMED_CLASSES,
         loss_note=_loss_note(content),
         numbered=not all(map(can_draw, content.record.labels)),
@@ -161,9 +161,17 @@ def _source(train: str | list[str]) -> str:
     return f"{name} and {len(others)} more" if others else name
 
 
-def _leads(score: Score, rivals: Sequence[Score]) -> bool:
-    """Whether a score beats all of its rivals; with none there is nothing to lead."""
-    return bool(rivals) and all(score.better_than(rival) for rival in rivals)
+def leader(evaluation: Evaluation, metric: str) -> str | None:
+    """Who is best by a metric: ``model``, a baseline, or ``None`` where nobody leads."""
+    systems = {"model": evaluation.scores, **evaluation.baselines}
+    found = {name: scores[metric] for name, scores in systems.items() if metric in scores}
+    ahead = [
+        name
+        for name, score in found.items()
+        if len(found) > 1
+        and all(score.better_than(rival) for other, rival in found.items() if other != name)
+    ]
+    return ahead[0] if ahead else None
 
 
 def _loss_note(content: ReportContent) -> str:

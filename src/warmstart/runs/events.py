@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from warmstart import errors
 from warmstart.runs.directory import write_atomically
 
 Event = dict[str, Any]
@@ -39,12 +40,19 @@ class EventLog:
         """Append events, one line each, and hand each to every listener.
 
         A value that is no number (NaN, infinity) is written as null: JSON has no word for it.
+
+        Raises:
+            RunError: the disk is full, or the folder may not be written.
         """
         stamped = [_finite({**event, "time": event.get("time", time.time())}) for event in events]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(
-                json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n" for event in stamped
-            )
+        text = "".join(
+            json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n" for event in stamped
+        )
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise errors.run.cannot_write(self.path, error) from error
         for event in stamped:
             for listener in self.listeners:
                 listener(event)

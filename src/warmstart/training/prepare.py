@@ -82,8 +82,6 @@ def prepare(config: RunConfig) -> Prepared:
     Raises:
         WarmstartError: anything that would make the run fail later, or not mean what it seems to.
     """
-    if config.task not in TASKS:
-        raise errors.config.unknown_task(config.task, list(TASKS))
     tables, dropped = read_splits(config)
     task = TASKS[config.task].learn(config.data, tables["train"])
     for table in tables.values():

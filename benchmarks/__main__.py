@@ -1,0 +1,74 @@
+"""``python -m benchmarks SUITE``: run one suite, print its table, keep its dated result.
+
+A whole run is written to ``benchmarks/results/``; a shortened one (``--limit``, ``--quick``) only
+where ``--results`` says, so that it can never pass for the real thing.
+"""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from benchmarks import preparation, quality, startup, training
+from benchmarks.machine import machine
+from benchmarks.outcome import Outcome, as_json, show, write
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Suite(Protocol):
+    """What the module of a suite offers."""
+
+    DESCRIPTION: str
+
+    def add_options(self, parser: ArgumentParser) -> None:
+        """Its own options."""
+
+    def run(self, options: Namespace) -> Outcome:
+        """Measure."""
+
+
+SUITES: dict[str, Suite] = {
+    "quality": quality,
+    "training": training,
+    "preparation": preparation,
+    "startup": startup,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the suite that the command line names.
+
+    Args:
+        arguments: of the command line, without the program.
+    """
+    options = _parser().parse_args(arguments)
+    facts = machine()  # before the suite makes the machine busy
+    outcome = SUITES[options.suite].run(options)
+    content = as_json(options.suite, arguments, outcome, facts)
+    shortened = vars(options).get("limit") or vars(options).get("quick")
+    folder = options.results or (None if shortened else RESULTS)
+    if folder is not None:
+        print(f"written to {write(content, folder)}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(content, ensure_ascii=False))
+    else:
+        show(content)
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    suites = parser.add_subparsers(dest="suite", required=True, metavar="SUITE")
+    for name, suite in SUITES.items():
+        own = suites.add_parser(name, help=suite.DESCRIPTION, description=suite.DESCRIPTION)
+        own.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        own.add_argument("--results", type=Path, metavar="FOLDER", help="where the result goes")
+        suite.add_options(own)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

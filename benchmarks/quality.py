@@ -1,0 +1,180 @@
+"""Is the trained model as good as the one a plain ``Trainer`` makes? CoLA, several seeds.
+
+Both engines see the same rows of the same split and have the same settings: epochs, batch size,
+rate, decay, schedule, clipping, the checkpoint with the best validation MCC kept. Their batches,
+head and dropout differ even at one seed, so means over seeds are compared, not runs.
+
+The claim: warmstart's mean MCC out of domain is at least the ``Trainer``'s mean less its standard
+error. A run takes minutes; with ``--work FILE`` each is written down as it ends, and what is in the
+file already is not run again.
+"""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks import cola
+from benchmarks.machine import own_process, peak_mib, versions
+from benchmarks.outcome import Outcome, Row, Verdict
+from benchmarks.peers import MCC
+
+DESCRIPTION = "Matthews correlation on CoLA, beside Transformers' Trainer"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Seeds, epochs, and where finished runs are kept."""
+    cola.add_options(parser)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument(
+        "--work", type=Path, metavar="FILE", help="JSON lines of finished runs, to go on from"
+    )
+
+
+def run(options: Namespace) -> Outcome:
+    """Every engine at every seed, each run in a process of its own."""
+    finished = _read(options.work)
+    runs = []
+    with cola.resized(options.data, options.limit) as data:
+        for seed in options.seeds:
+            for engine in ENGINES:
+                key = {
+                    "engine": engine,
+                    "seed": seed,
+                    "epochs": options.epochs,
+                    "limit": options.limit,
+                    "model": options.model,
+                    "versions": versions(),
+                }
+                known = [one for one in finished if key.items() <= one.items()]
+                if not known:
+                    print(f"quality: {engine}, seed {seed} …", file=sys.stderr, flush=True)
+                    found = own_process(measure, engine, data, options.model, seed, options.epochs)
+                    known = [{**key, **found}]
+                    _append(options.work, known[0])
+                runs.append(known[-1])
+    rows = [summary(engine, runs, cola.workload(options.model)) for engine in ENGINES]
+    notes = ["seconds: from loading the weights to the scored test rows, baselines included"]
+    return Outcome(rows, [verdict(*rows)], notes)
+
+
+def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
+    """Train once and score the best checkpoint; in its own process.
+
+    Args:
+        engine: a key of ``ENGINES``.
+        data: folder with CoLA's files.
+        model: ``model.name``.
+        seed: of head, order and dropout.
+        epochs: passes over the training rows.
+    """
+    from warmstart.training.prepare import prepare
+
+    prepared = prepare(cola.settings(data, model, f"train.seed={seed}", f"train.epochs={epochs}"))
+    with TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        validation, test = ENGINES[engine](prepared, Path(folder))
+        seconds = time.perf_counter() - began
+    return {
+        "test_mcc": test,
+        "validation_mcc": validation,
+        "seconds": seconds,
+        "peak_mib": peak_mib(),
+        "rows": {name: len(table) for name, table in prepared.tables.items()},
+    }
+
+
+def warmstart(prepared: Any, folder: Path) -> tuple[float, float]:
+    """Validation and test MCC of a whole warmstart run."""
+    from warmstart.training.run import train_run
+
+    finished = train_run(prepared, folder / "run")
+    validation, test = (
+        float(finished.evaluations[split]["scores"][MCC]["value"])
+        for split in ("validation", "test")
+    )
+    return validation, test
+
+
+def transformers_trainer(prepared: Any, folder: Path) -> tuple[float, float]:
+    """Validation and test MCC of a plain ``Trainer`` with ``load_best_model_at_end``."""
+    from benchmarks import peers
+
+    trainer = peers.trainer(prepared, folder, grouped=False, evaluating=True)
+    trainer.train()
+    rows: Any = peers.rows(prepared, "test", trainer.processing_class)
+    metrics = trainer.predict(rows).metrics or {}
+    assert trainer.state.best_metric is not None
+    return trainer.state.best_metric, float(metrics[f"test_{MCC}"])
+
+
+ENGINES: dict[str, Callable[[Any, Path], tuple[float, float]]] = {
+    "warmstart": warmstart,
+    "transformers-trainer": transformers_trainer,
+}
+
+
+def summary(engine: str, runs: Sequence[Row], workload: str) -> Row:
+    """One engine's row: means over seeds, standard errors of the means.
+
+    Args:
+        engine: whose.
+        runs: of every engine.
+        workload: its name.
+    """
+    own = [one for one in runs if one["engine"] == engine]
+    row: Row = {"workload": workload, "engine": engine, "seeds": [one["seed"] for one in own]}
+    for metric in ("test_mcc", "validation_mcc"):
+        values = [one[metric] for one in own]
+        row[metric] = mean(values)
+        row[f"{metric}_standard_error"] = standard_error(values)
+    row["seconds"] = mean(one["seconds"] for one in own)
+    row["peak_mib"] = max(one["peak_mib"] for one in own)
+    # Versions stand once in the result file; a model may be a folder of this machine.
+    left_out = {"versions", "model"}
+    row["runs"] = [{key: one[key] for key in one if key not in left_out} for one in own]
+    return row
+
+
+def verdict(ours: Row, peer: Row) -> Verdict:
+    """Whether our mean is at least the peer's less its standard error."""
+    claim = "warmstart mean >= trainer mean - one standard error"
+    error = peer["test_mcc_standard_error"]
+    if error is None:
+        return Verdict(f"{claim} (one seed has none)", ours["test_mcc"], None, None)
+    target = peer["test_mcc"] - error
+    return Verdict(claim, ours["test_mcc"], target, ours["test_mcc"] >= target)
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean, from the sample's standard deviation; None for a single value.
+
+    >>> standard_error([0.3, 0.5])
+    0.1
+    """
+    return round(stdev(values) / len(values) ** 0.5, 12) if len(values) > 1 else None
+
+
+def _read(work: Path | None) -> list[Row]:
+    """The finished runs; a last line that a crash cut short is left out."""
+    if work is None or not work.exists():
+        return []
+    finished = []
+    for line in work.read_text(encoding="utf-8").splitlines():
+        try:
+            finished.append(json.loads(line))
+        except ValueError:
+            print(f"quality: {work} has half a line, ignored", file=sys.stderr)
+    return finished
+
+
+def _append(work: Path | None, row: Row) -> None:
+    if work is not None:
+        with work.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")

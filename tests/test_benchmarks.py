@@ -1,0 +1,247 @@
+"""Each suite runs on a tiny model and corpus, and its JSON has what is promised."""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import cola, machine, peers, preparation, quality, training
+from tests.runs_in_memory import BAD, GOOD, OTHER
+from tests.tiny import tiny_checkpoint
+from warmstart.training.optimizer import decays
+from warmstart.training.prepare import Prepared, prepare
+
+# What a peer warns of is the peer's own affair.
+peers_may_warn = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CoLA's two files, with 360 and 30 sentences, and a tiny checkpoint in ``model``."""
+    folder = tmp_path_factory.mktemp("corpus")
+    pick = random.Random(0)
+    for name, rows in ((cola.TRAIN, 360), (cola.TEST, 30)):
+        lines = []
+        for number in range(rows):
+            label = int(pick.random() < 0.6)
+            words = [*pick.choices(OTHER, k=pick.randint(2, 9)), pick.choice((BAD, GOOD)[label])]
+            lines.append(f'x\t{label}\t\t"{" ".join(words)} {number}')
+        (folder / name).write_text("\n".join(lines), encoding="utf-8")
+    tiny_checkpoint(folder / "model", layers=1)
+    return folder
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process for each measurement costs seconds, nearly all of them imports."""
+
+    def call(function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    for suite in (quality, training, preparation):
+        monkeypatch.setattr(suite, "own_process", call)
+
+
+@pytest.fixture(scope="module")
+def prepared(corpus: Path) -> Prepared:
+    return prepare(cola.settings(corpus, str(corpus / "model")))
+
+
+@pytest.fixture
+def bench(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., dict[str, Any]]:
+    """Run a suite as the command line would; the JSON object that it printed."""
+
+    def run(suite: str, *options: str) -> dict[str, Any]:
+        where = () if suite == "startup" else ("--data", f"{corpus}", "--model", f"{corpus}/model")
+        results = ("--results", str(tmp_path / "results"))
+        capsys.readouterr()
+        assert command.main([suite, "--json", *results, *where, *options]) == 0
+        printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+        (written,) = (tmp_path / "results").glob(f"????-??-??-{suite}.json")
+        assert json.loads(written.read_text("utf-8")) == printed
+        for folder in (corpus, tmp_path, Path.cwd()):
+            assert str(folder) not in written.read_text("utf-8")
+        return printed
+
+    return run
+
+
+def check_envelope(content: dict[str, Any]) -> None:
+    assert content["command"].startswith(f"python -m benchmarks {content['suite']} --json")
+    assert {"cpu", "cores", "flags", "memory_gib", "load_average_before"} <= set(content["machine"])
+    assert {"python", "warmstart", "torch", "transformers"} <= set(content["versions"])
+    for row in content["rows"]:
+        assert row["workload"]
+        assert row["engine"]
+        assert row["runs"]
+    assert content["verdicts"]
+    for verdict in content["verdicts"]:
+        assert set(verdict) == {"claim", "measured", "target", "holds"}
+
+
+@peers_may_warn
+@pytest.mark.usefixtures("in_process")
+def test_quality_compares_means_over_seeds(
+    bench: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--limit", "120", "--epochs", "1", "--work", str(tmp_path / "work.jsonl"))
+    content = bench("quality", *options, "--seeds", "1", "2")
+    check_envelope(content)
+    assert [row["engine"] for row in content["rows"]] == ["warmstart", "transformers-trainer"]
+    for row in content["rows"]:
+        assert row["workload"] == "cola-model"
+        assert row["seeds"] == [1, 2]
+        scores = [one["test_mcc"] for one in row["runs"]]
+        assert row["test_mcc"] == pytest.approx(sum(scores) / 2, abs=1e-4)
+        assert row["test_mcc_standard_error"] == pytest.approx(
+            abs(scores[0] - scores[1]) / 2, abs=1e-4
+        )
+        for one in row["runs"]:
+            assert -1 <= one["validation_mcc"] <= 1
+            assert one["seconds"] > 0
+            assert one["peak_mib"] > 50
+            assert one["rows"]["train"] + one["rows"]["validation"] == 120
+            assert one["rows"]["test"] == 30
+
+    # Everything asked for is in the work file now: nothing is run, and the result is the same.
+    with (tmp_path / "work.jsonl").open("a", encoding="utf-8") as work:
+        work.write('{"engine": "warms')
+    with monkeypatch.context() as patched:
+        patched.setattr(quality, "own_process", None)
+        assert bench("quality", *options, "--seeds", "1", "2")["rows"] == content["rows"]
+        with pytest.raises(TypeError):
+            bench("quality", *options, "--seeds", "3")
+
+
+def test_the_verdict_allows_one_standard_error_of_the_trainer() -> None:
+    def row(mcc: float, error: float | None) -> dict[str, Any]:
+        return {"test_mcc": mcc, "test_mcc_standard_error": error}
+
+    assert quality.verdict(row(0.31, 0.5), row(0.32, 0.02)).holds is True
+    assert quality.verdict(row(0.29, 0.5), row(0.32, 0.02)).holds is False
+    assert quality.verdict(row(0.31, None), row(0.32, None)).holds is None
+
+
+@peers_may_warn
+@pytest.mark.usefixtures("in_process")
+def test_training_measures_every_engine_twice_a_round(
+    bench: Callable[..., dict[str, Any]],
+) -> None:
+    content = bench("training", "--rounds", "1", "--steps", "4", "--warmup-steps", "2")
+    check_envelope(content)
+    assert [row["engine"] for row in content["rows"]] == list(training.ENGINES)
+    for row in content["rows"]:
+        assert [one["seed"] for one in row["runs"]] == [1, 2]
+        for rate in training.RATES:
+            values = [one[rate] for one in row["runs"]]
+            assert row[f"{rate}_low"] == min(values) <= row[rate] <= max(values)
+        assert row["peak_mib"] > 50
+        for one in row["runs"]:
+            assert one["samples_per_second"] * one["seconds"] == pytest.approx(4 * 32, rel=0.1)
+            assert 4 < one["tokens_per_second"] / one["samples_per_second"] < 40
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_window_longer_than_an_epoch_is_refused(bench: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(SystemExit, match="first epoch's 11 steps"):
+        bench("training", "--rounds", "1", "--steps", "9", "--warmup-steps", "2")
+
+
+def test_the_window_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 20.0, 21.0, 23.0])
+    monkeypatch.setattr("benchmarks.training.time.perf_counter", lambda: next(clock))
+    window = training.Window(warmup_steps=2, steps=2)
+    assert [window.tick() for _ in range(4)] == [False, False, False, True]
+    rates = window.rates(rows=[9, 9, 32, 28, 9], tokens=[9, 9, 300, 330, 9])
+    assert rates["samples_per_second"] == 20.0
+    assert rates["tokens_per_second"] == 210.0
+
+
+@pytest.mark.usefixtures("in_process")
+def test_preparation_counts_every_row(bench: Callable[..., dict[str, Any]]) -> None:
+    content = bench("preparation", "--repeats", "1", "--rows", "1000", "--limit", "200")
+    check_envelope(content)
+    assert [row["rows"] for row in content["rows"]] == [200, 1000]
+    for row in content["rows"]:
+        (one,) = row["runs"]
+        seconds = one["prepare"] - one["checkpoint"]
+        assert row["rows_per_second"] == pytest.approx(row["rows"] / seconds, rel=0.05)
+
+
+def test_startup_times_three_commands(bench: Callable[..., dict[str, Any]]) -> None:
+    content = bench("startup", "--repeats", "1")
+    check_envelope(content)
+    assert [row["engine"] for row in content["rows"]] == ["python", "import", "help"]
+    seconds = {row["engine"]: row["seconds"] for row in content["rows"]}
+    assert seconds["help"] > seconds["python"] > 0
+    assert content["verdicts"][1]["measured"] == seconds["help"]
+
+
+def test_a_shortened_run_leaves_the_results_alone(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process: None
+) -> None:
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    where = ["--data", str(corpus), "--model", str(corpus / "model")]
+    small = [*where, "--repeats", "1", "--rows", "200"]
+    command.main(["preparation", *small, "--limit", "100"])
+    assert not list(tmp_path.iterdir())
+    command.main(["preparation", *small])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_peer_sees_the_rows_that_warmstart_sees(prepared: Prepared) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(prepared.checkpoint.folder)
+    for split, examples in prepared.examples.items():
+        rows = peers.rows(prepared, split, tokenizer)
+        assert [row["input_ids"] for row in rows] == [
+            examples[i].input_ids.tolist() for i in range(len(examples))
+        ]
+        assert [row["labels"] for row in rows] == examples.labels.tolist()
+
+
+@peers_may_warn
+def test_the_peer_has_the_same_settings(prepared: Prepared, tmp_path: Path) -> None:
+    trainer = peers.trainer(prepared, tmp_path, grouped=True, evaluating=True)
+    config = prepared.config.train
+    optimizer = trainer.create_optimizer()
+    assert type(optimizer).__name__ == "AdamW"
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["eps"]) == (config.learning_rate, config.adam_epsilon)
+    assert group["betas"] == (config.adam_beta1, config.adam_beta2)
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.1, 0.0}
+    assert trainer.args.max_grad_norm == config.max_gradient_norm == 1.0
+    assert trainer.args.seed == config.seed
+    assert trainer.model is not None
+    spared = {name for name, p in trainer.model.named_parameters() if not decays(name, p)}
+    every = {name for name, _ in trainer.model.named_parameters()}
+    assert set(trainer.get_decay_parameter_names(trainer.model)) == every - spared
+    assert len(trainer.get_train_dataloader()) == 11
+    assert trainer.args.train_sampling_strategy == "group_by_length"
+
+
+def test_a_measurement_has_a_process_and_a_peak_of_its_own() -> None:
+    assert machine.own_process(os.getpid) != os.getpid()
+    held = b"x" * (300 * 2**20)
+    assert machine.own_process(machine.peak_mib) < machine.peak_mib() - 200
+    assert len(held) > 0
+
+
+def test_repeating_the_corpus_begins_anew(corpus: Path) -> None:
+    lines = (corpus / cola.TRAIN).read_text("utf-8").splitlines()
+    with cola.resized(corpus, 361, repeat=True) as folder:
+        assert (folder / cola.TRAIN).read_text("utf-8").splitlines() == [*lines, lines[0]]
+        assert len((folder / cola.TEST).read_text("utf-8").splitlines()) == 30
+    assert not folder.exists()
+    with cola.resized(corpus, 361) as folder:
+        assert (folder / cola.TRAIN).read_text("utf-8").splitlines() == lines
+    with cola.resized(corpus, None) as folder:
+        assert folder == corpus
