@@ -83,7 +83,7 @@ def write(content: Mapping[str, Any], folder: Path) -> Path:
 def command_line(arguments: Sequence[str]) -> str:
     """The command to repeat, without folders of this machine.
 
-    >>> command_line(["quality", "--work", "/home/me/work.jsonl", "--seeds", "1"])
+    >>> command_line(["quality", "--work", "/data/work.jsonl", "--seeds", "1"])
     'python -m benchmarks quality --work work.jsonl --seeds 1'
     """
     shown = [Path(text).name if Path(text).is_absolute() else text for text in arguments]

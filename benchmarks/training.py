@@ -83,11 +83,13 @@ class Window:
     warmup_steps: int
     steps: int
     _ticks: list[float] = field(default_factory=list)
+    _cpu_ticks: list[float] = field(default_factory=list)
     _peak_mib: float = 0.0
 
     def tick(self) -> bool:
         """Note the end of a step; whether the window is over."""
         self._ticks.append(time.perf_counter())
+        self._cpu_ticks.append(time.process_time())
         if len(self._ticks) < self.warmup_steps + self.steps:
             return False
         self._peak_mib = peak_mib()
@@ -102,12 +104,15 @@ class Window:
         """
         first, last = self.warmup_steps, self.warmup_steps + self.steps
         seconds = self._ticks[last - 1] - self._ticks[first - 1]
+        cpu_seconds = self._cpu_ticks[last - 1] - self._cpu_ticks[first - 1]
         return {
             "steps": self.steps,
             "seconds": seconds,
             "samples_per_second": sum(rows[first:last]) / seconds,
             "tokens_per_second": sum(tokens[first:last]) / seconds,
             "peak_mib": self._peak_mib,
+            # Clearly less than ``threads``: somebody else was computing, the times are not ours.
+            "cores_used": cpu_seconds / seconds,
         }
 
 
@@ -206,6 +211,7 @@ def summary(engine: str, runs: Sequence[Row], workload: str) -> Row:
         row[rate] = median(values)
         row[f"{rate}_low"], row[f"{rate}_high"] = min(values), max(values)
     row["peak_mib"] = median(one["peak_mib"] for one in own)
+    row["cores_used"] = median(one["cores_used"] for one in own)
     row["runs"] = own
     return row
 

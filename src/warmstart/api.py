@@ -193,6 +193,8 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     """
     directory = RunDirectory.open(Path(path))
     refuse_finished(directory)
+    with directory.locked():  # by nobody else, before the work of preparing
+        pass
     prepared = check(directory.path / "config.yaml")
     return train_prepared(prepared, directory.path, resuming=True, progress=progress)
 
@@ -233,12 +235,15 @@ def info(name: str | Path, labels: int = 2) -> "Description":
 
     Raises:
         ModelError: there is no such checkpoint.
+        RunError: the run kept no model yet.
     """
     from warmstart.config import ModelConfig
     from warmstart.models.describe import describe
     from warmstart.models.load import find
 
     directory = RunDirectory(Path(name))
+    if directory.is_run and not directory.model.is_dir():
+        raise errors.run.no_model(directory.path)
     source = str(directory.model) if directory.is_run else str(name)
     return describe(find(ModelConfig(name=source)), labels=labels)
 

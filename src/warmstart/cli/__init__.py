@@ -8,8 +8,11 @@ The result goes to stdout – with ``--json`` exactly one JSON object – and ev
 Modules load what they need inside their commands, so that ``--help`` answers at once.
 """
 
+import io
 import sys
 import traceback
+
+INTERRUPTED = "Interrupted. A run that had begun goes on with: warmstart train RUN --resume"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,14 +21,19 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: the words after ``warmstart``; those of the process by default.
     """
-    from warmstart.cli.app import app
-
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr is by default: what the encoding lacks is spelt out and ends no command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app(arguments)
+        from warmstart.cli.app import app
+
+        app(arguments, prog_name="warmstart")
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
+        code = ended.code if isinstance(ended.code, int) else 1
+        # Typer's word for Ctrl-C, about which it says nothing.
+        return _say(INTERRUPTED, 130) if code == 130 else code
     except KeyboardInterrupt:
-        return _say("Interrupted.", 130)
+        return _say(INTERRUPTED, 130)
     except Exception as error:
         return _explain(error)
     return 0

@@ -30,7 +30,7 @@ def render(findings: Findings) -> RenderableType:
     Args:
         findings: as ``warmstart.data.check.find`` gives them.
     """
-    parts: list[RenderableType] = [_overview(findings.splits), _histograms(findings.splits)]
+    parts: list[RenderableType] = [_overview(findings.splits), *_histograms(findings.splits)]
     if findings.messages:
         parts.append(_messages(findings))
     return Group(*parts)
@@ -68,10 +68,10 @@ def _overview(splits: Sequence[SplitFindings]) -> Table:
     return table
 
 
-def _histograms(splits: Sequence[SplitFindings]) -> Table:
+def _histograms(splits: Sequence[SplitFindings]) -> tuple[Table, Text]:
     """One line of blocks for each split, the limit as ``│``, and the axis below."""
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column()
+    grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True)
     for split in splits:
         grid.add_row(split.split, _bars(split.lengths))
@@ -79,8 +79,7 @@ def _histograms(splits: Sequence[SplitFindings]) -> Table:
     overflow = max(split.lengths.longest for split in splits) >= first.edges[-1]
     axis = f"{first.edges[0]} to {first.edges[-1] - 1:,} tokens{' and more' * overflow}"
     limit = "│ is" if _limit_bin(first) is not None else "none reaches"
-    grid.add_row("", f"{axis}; {limit} the limit of {first.max_tokens:,}", style="dim")
-    return grid
+    return grid, Text(f"{axis}; {limit} the limit of {first.max_tokens:,}", style="dim")
 
 
 def _bars(lengths: Lengths) -> str:

@@ -10,18 +10,23 @@ from warmstart.cli.output import result, show
 
 
 def check(
-    source: Annotated[str, typer.Argument(metavar="CONFIG|FILE")],
+    source: Annotated[str, typer.Argument(metavar="CONFIG|FILE|RUN")],
     text: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
     label: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
     """Read the data as training would, and say what stands out."""
-    from warmstart import api, config_file
+    from warmstart import api, config_file, errors
     from warmstart.cli.findings import render
+    from warmstart.cli.train import config_path
 
-    if Path(source).suffix in (".yaml", ".yml") or source in config_file.recipe_names():
-        settings = config_file.load(source, sets or ())
+    config = config_path(source)
+    if Path(config).suffix in (".yaml", ".yml") or config in config_file.recipe_names():
+        given = {n: v for n, v in (("text", text), ("label", label)) if v is not None}
+        if given:
+            raise errors.command.config_and_flags(source, given, "check")
+        settings = config_file.load(config, sets or ())
     else:
         settings = config_file.from_arguments(
             train=[source], text=text, label=label, overrides=sets or ()
@@ -29,7 +34,8 @@ def check(
     findings = api.check(settings).findings
     show(render(findings))
     warnings = [message for message in findings.messages if message.level == "warning"]
-    text_result = f"{len(warnings)} warning(s)" if warnings else "nothing stands out"
+    count = f"{len(warnings)} warning{'s' * (len(warnings) != 1)}"
+    text_result = count if warnings else "nothing stands out"
     result(findings.to_json(), text_result, as_json=as_json)
 
 

@@ -5,13 +5,17 @@ alone.
 """
 
 import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
+
+from warmstart import errors
 
 
 def result(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
@@ -21,15 +25,28 @@ def result(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
         content: JSON-ready.
         text: the same for reading.
         as_json: which of the two.
+
+    Raises:
+        RunError: stdout goes to a disk that is full.
     """
-    typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False) if as_json else text)
+    if as_json:
+        # Where stdout is not in UTF-8, JSON has its own way to spell what is missing.
+        ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+        text = json.dumps(content, ensure_ascii=ascii_only, allow_nan=False)
+    try:
+        typer.echo(text)
+    except BrokenPipeError:  # `| head` has seen enough; Typer ends quietly
+        raise
+    except OSError as error:
+        raise errors.run.cannot_write(Path("stdout"), error) from error
 
 
 def show(*renderables: RenderableType) -> None:
     """Print to stderr, as wide as the terminal (80 columns where there is none)."""
-    console = Console(stderr=True)
+    # The names of files and labels are no markup, whatever brackets and colons they hold.
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     for renderable in renderables:
-        console.print(renderable, highlight=False)
+        console.print(renderable)
 
 
 def scores_table(
@@ -46,8 +63,8 @@ def scores_table(
     table = Table(
         title=f"{split}, n = {n:,}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
     )
-    table.add_column("↓: less is better", no_wrap=True)
-    table.add_column("model [95 % interval]", justify="right", no_wrap=True)
+    table.add_column("↓: less is better")
+    table.add_column("model [95 % interval]", justify="right", overflow="fold")
     for baseline in baselines:
         table.add_column(BASELINE_TITLES.get(baseline, baseline), justify="right")
     for name, score in metrics.items():

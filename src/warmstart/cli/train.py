@@ -51,30 +51,45 @@ def train(
         "task": task, "model": model, "train": train_file, "text": text,
         "label": label, "validation": validation, "test": test,
     }  # fmt: skip
-    given = {name: value for name, value in flags.items() if value}
-    if config is not None and given:
-        raise errors.command.config_and_flags(config, list(given))
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
     if resume:
-        _resume(Path(config) if config is not None else output, sets, as_json=as_json)
+        given |= {"overwrite": overwrite, "print-config": print_config, "dry-run": dry_run}
+        given |= {"output": config and output}
+        beside = [f"--set {one}" for one in sets or ()]
+        beside += [f"--{name}" for name, value in given.items() if value]
+        _resume(config or output, beside, as_json=as_json)
         return
+    if config is not None and given:
+        raise errors.command.config_and_flags(config, given, "train")
     if config is None and not given:
         raise errors.command.nothing_to_train()
     settings = (
-        config_file.load(_config_path(config), sets or ())
+        config_file.load(config_path(config), sets or ())
         if config is not None
         else config_file.from_arguments(**given, overrides=sets or ())
     )
     if print_config:
-        typer.echo(config_file.dump(settings), nl=False)
+        result(settings.model_dump(), config_file.dump(settings).rstrip("\n"), as_json=as_json)
         return
     path = output or api.default_output(config or settings, settings)
     _train(settings, path, overwrite=overwrite, dry_run=dry_run, as_json=as_json)
 
 
-def _config_path(config: str) -> str:
-    """A run directory stands for its ``config.yaml``."""
-    inside = Path(config) / "config.yaml"
-    return str(inside) if inside.is_file() else config
+def config_path(config: str) -> str:
+    """``config``, or the ``config.yaml`` of the run directory that it is.
+
+    Args:
+        config: as typed. The name of a recipe is that recipe, whatever folders lie about.
+
+    Raises:
+        RunError: it is a folder, and no run was started there.
+    """
+    from warmstart import config_file
+    from warmstart.runs.directory import RunDirectory
+
+    if config in config_file.recipe_names() or not Path(config).is_dir():
+        return config
+    return str(RunDirectory.open(Path(config)).path / "config.yaml")
 
 
 def _train(
@@ -95,13 +110,13 @@ def _train(
     _print_run(api.train_prepared(prepared, path, overwrite=overwrite), as_json=as_json)
 
 
-def _resume(path: Path | None, sets: list[str] | None, *, as_json: bool) -> None:
+def _resume(path: str | Path | None, beside: list[str], *, as_json: bool) -> None:
     from warmstart import api, errors
 
     if path is None:
         raise errors.command.resume_what()
-    if sets:
-        raise errors.command.resume_with_settings(sets)
+    if beside:
+        raise errors.command.resume_with(path, beside)
     _print_run(api.resume(path), as_json=as_json)
 
 

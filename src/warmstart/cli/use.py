@@ -46,6 +46,8 @@ def predict(
 
     if bool(text) == bool(data):
         raise errors.command.text_or_data()
+    if text and (sets or output):
+        raise errors.command.only_with_data(f"--set {sets[0]}" if sets else f"--output {output}")
     if output is not None:
         refuse_output(output)
     opened = api.load(run)

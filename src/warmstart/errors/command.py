@@ -1,19 +1,22 @@
 """Texts of the errors about how a command was typed. Exit code 2, but for refused output files."""
 
-from collections.abc import Collection, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from warmstart.errors.base import ConfigError, UsageError
 
 
-def config_and_flags(config: str, flags: Sequence[str]) -> UsageError:
-    """A config file and flags that would make one."""
-    first = flags[0]
+def config_and_flags(config: str, flags: Mapping[str, Any], command: str) -> UsageError:
+    """A config and flags that would make one, for ``train`` or ``check``."""
+    first = next(iter(flags))
     setting = {"task": "task", "model": "model.name"}.get(first, f"data.{first}")
+    value = flags[first][0] if isinstance(flags[first], list) else flags[first]
     return UsageError(
         found=f"both a config ({config}) and --{', --'.join(flags)}",
         expected="a config or recipe, changed by --set; or flags alone",
-        do=f"warmstart train {config} --set {setting}=…",
+        do=f"warmstart {command} {config} --set {shlex.quote(f'{setting}={value}')}",
     )
 
 
@@ -26,12 +29,13 @@ def nothing_to_train() -> UsageError:
     )
 
 
-def resume_with_settings(sets: Sequence[str]) -> UsageError:
-    """``--resume`` together with ``--set``."""
+def resume_with(run: str | Path, options: Sequence[str]) -> UsageError:
+    """``--resume`` together with options that would make another run, or none."""
     return UsageError(
-        found=f"--resume with --set {sets[0]}",
-        expected="a resumed run keeps its own settings: otherwise it would be another run",
-        do="leave --set out, or train anew from RUN/config.yaml with --set and a new --output",
+        found=f"--resume with {', '.join(options)}",
+        expected="nothing beside --resume: a resumed run keeps its own settings and folder",
+        do=f"warmstart train {run} --resume; or with other settings, into a new folder: "
+        f"warmstart train {run} --set train.epochs=…",
     )
 
 
@@ -50,6 +54,16 @@ def text_or_data() -> UsageError:
         found="neither or both of --text and --data",
         expected="one of them",
         do="warmstart predict RUN --text '…'; or warmstart predict RUN --data FILE",
+    )
+
+
+def only_with_data(option: str) -> UsageError:
+    """``warmstart predict --text`` with ``--set`` or ``--output``, which are about a file."""
+    return UsageError(
+        found=f"--text with {option}",
+        expected=f"{option.split()[0]} together with --data",
+        do="put the texts in a file: warmstart predict RUN --data FILE; "
+        "or without it: warmstart predict RUN --text '…' --json > answers.json",
     )
 
 

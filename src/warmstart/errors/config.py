@@ -173,6 +173,15 @@ def precision_unsupported(precision: str, device: str, why: str) -> ConfigError:
     )
 
 
+def several_processes(processes: int) -> ConfigError:
+    """Started by a launcher of several processes; a step's rows are not shared out among them."""
+    return ConfigError(
+        found=f"{processes} processes were started to train together",
+        expected="one process for now; it uses one device",
+        do="run the same command without torchrun or `accelerate launch`",
+    )
+
+
 def two_warmups(warmup_steps: int, warmup_share: float) -> ConfigError:
     """A warm-up given both in steps and as a share of the run."""
     return ConfigError(

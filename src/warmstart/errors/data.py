@@ -180,6 +180,15 @@ def empty_text(column: str, where: str, rows: int) -> DataError:
     )
 
 
+def unusable_text(which: str, value: object) -> DataError:
+    """Of the texts to answer one is empty or no text, or a single string came for them all."""
+    return DataError(
+        f"{which} is {_short(repr(value))}",
+        "a list of texts, each with something in it",
+        "run.predict(['one text', 'another']); or --text 'one text' --text another",
+    )
+
+
 def missing_label(column: str, where: str, rows: int) -> DataError:
     """A row without label, under ``data.missing: error``."""
     return DataError(

@@ -20,6 +20,13 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"
 
 
+def _typed(setting: str, value: str) -> str:
+    """How one types a value for a setting, or for an option such as ``--data``."""
+    if setting.startswith("--"):
+        return f"{setting} {shlex.quote(value)}"
+    return f"--set {shlex.quote(f'{setting}={value}')}"
+
+
 def not_found(path: str, setting: str, *, name: str, near: Sequence[str]) -> DataError:
     """No such file; ``near`` are the names in the folder (or archive) where ``name`` should be."""
     nearest = get_close_matches(name, near, n=1, cutoff=0.5)
@@ -27,9 +34,9 @@ def not_found(path: str, setting: str, *, name: str, near: Sequence[str]) -> Dat
     return DataError(
         f"{setting}: {path} does not exist",
         f"a file that can be read{holds}",
-        f"--set {shlex.quote(f'{setting}={path.removesuffix(name)}{nearest[0]}')}"
+        _typed(setting, path.removesuffix(name) + nearest[0])
         if nearest
-        else f"check the path and the working directory; --set {setting}=FILE, or "
+        else f"check the path and the working directory; {_typed(setting, 'FILE')}, or "
         "--set data.dir=FOLDER to look for the name there",
     )
 
@@ -40,7 +47,7 @@ def is_folder(path: str, setting: str, *, inside: Sequence[str]) -> DataError:
     return DataError(
         f"{setting}: {path} is a folder",
         f"one file or a list of files; in it: {_listed(inside)}",
-        f"--set {shlex.quote(f'{setting}={choice}')}",
+        _typed(setting, choice),
     )
 
 

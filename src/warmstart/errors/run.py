@@ -41,7 +41,8 @@ def not_ours_to_overwrite(path: Path, held: Sequence[str]) -> RunError:
 
 def not_a_run(path: Path) -> RunError:
     """A command was given a folder in which no run was started."""
-    state = "holds no run" if path.is_dir() else "does not exist"
+    there = "holds no run" if path.is_dir() else "is a file and no run directory"
+    state = there if path.exists() else "does not exist"
     return RunError(
         found=f"{path} {state}",
         expected="a run directory, as `warmstart train` writes it (config.yaml, task.json, model/)",

@@ -17,8 +17,9 @@ then renamed (POSIX ``rename`` replaces atomically), so a reader sees the old fi
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,25 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
         flush_to_disk(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        raise errors.run.cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):  # not there: moved into place, or never made
+            temporary.unlink()
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Say early that ``path`` could not be made or, if it is a folder, that nothing could in it.
+
+    Found out by making a folder and taking it away: permissions alone do not tell.
+
+    Raises:
+        RunError: it could not.
+    """
+    try:
+        above = next(place for place in (path, *path.absolute().parents) if place.exists())
+        with tempfile.TemporaryDirectory(dir=above, prefix=".warmstart-"):
+            pass
+    except OSError as error:
         raise errors.run.cannot_write(path, error) from error
 
 
@@ -112,16 +131,24 @@ class RunDirectory:
         """Say early, before work is wasted, that ``create`` would not accept this folder.
 
         Raises:
-            RunError: the folder holds something that is not to be overwritten.
+            RunError: the folder holds something that is not to be overwritten, is in use, or
+                cannot be written.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise errors.run.not_a_directory(self.path)
-        entries = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise errors.run.not_a_directory(self.path)
+            entries = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+        except OSError as error:
+            raise errors.run.cannot_write(self.path, error) from error
         held = sorted(entries - {".lock"})
         if held and not overwrite:
             raise errors.run.not_empty(self.path, self.is_run)
         if held and not self.is_run:
             raise errors.run.not_ours_to_overwrite(self.path, held)
+        refuse_unwritable(self.path)
+        if ".lock" in entries:
+            with self.locked():
+                pass
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":

@@ -73,7 +73,8 @@ def read_events(path: Path) -> list[Event]:
     """All events of a file; a last line that a crash cut short is left out."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    # Not ``splitlines``, which also ends a line at characters that JSON leaves as they are.
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return [event for line in lines if (event := _parsed(line)) is not None]
 
 

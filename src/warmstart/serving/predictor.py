@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from accelerate import Accelerator
 
 from warmstart import config_file, errors
 from warmstart.config import DataConfig
@@ -21,18 +22,23 @@ from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.evaluate import evaluate, predict
 from warmstart.evaluation.store import prediction_table, write_evaluation
 from warmstart.models.forward import forward_for
-from warmstart.runs.directory import write_atomically
+from warmstart.runs.directory import refuse_unwritable, write_atomically
 from warmstart.runs.load import LoadedRun
-from warmstart.tasks.task import Prediction
-from warmstart.training.device import build_accelerator
+from warmstart.tasks.task import Prediction, Task
+from warmstart.training.device import build_accelerator, can_compute
 
 
 def predict_texts(run: LoadedRun, texts: Sequence[str]) -> list[Prediction]:
-    """Answers for texts, in order.
+    """Answers for texts, one for each and in order.
 
     Raises:
-        DataError: a text is empty.
+        DataError: a text is empty, or no text; ``texts`` is a single string.
     """
+    if isinstance(texts, str):
+        raise errors.data.unusable_text("texts", texts)
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str) or not text.strip():
+            raise errors.data.unusable_text(f"text {number} of {len(texts)}", text)
     table = Table(
         columns=pa.table({run.config.data.text: pa.array(texts, pa.string())}),
         rows=np.arange(len(texts), dtype=np.int64),
@@ -40,7 +46,7 @@ def predict_texts(run: LoadedRun, texts: Sequence[str]) -> list[Prediction]:
         file_index=np.zeros(len(texts), dtype=np.int32),
         lines=np.arange(1, len(texts) + 1, dtype=np.int64),
     )
-    return _predict_table(run, run.config.data, table)[0]
+    return _answers(run, run.task, table)
 
 
 def predict_file(
@@ -48,8 +54,9 @@ def predict_file(
 ) -> pa.Table:
     """Answers for every row of the file(s), beside row id, file, line and text."""
     data = _data_config(run, overrides)
-    predictions, table = _predict_table(run, data, read(_sources(source), data, "--data"))
-    return prediction_table(predictions, table, data, labelled=False)
+    task = type(run.task).from_facts(data, run.task.facts)
+    table, _ = task.clean(data, read(_sources(source), data, "--data"), labelled=False)
+    return prediction_table(_answers(run, task, table), table, data, labelled=False)
 
 
 def evaluate_file(
@@ -60,28 +67,38 @@ def evaluate_file(
     task = type(run.task).from_facts(data, run.task.facts)
     table, _ = task.clean(data, read(_sources(source), data, "--data"), labelled=True)
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
-    accelerator = build_accelerator(run.config.train)
-    run.model.to(accelerator.device)
+    accelerator = _accelerator(run)
     found = evaluate(task, run.model, forward_for(run.model), examples, table, accelerator)
     name = Path(_sources(source)[0]).name.partition(".")[0]
     write_evaluation(run.directory, f"file-{name}", found, table, data, baselines={})
     return found.scores.metrics_json()
 
 
-def _predict_table(
-    run: LoadedRun, data: DataConfig, table: Table
-) -> tuple[list[Prediction], Table]:
-    task = type(run.task).from_facts(data, run.task.facts)
-    table, _ = task.clean(data, table, labelled=False)
+def _answers(run: LoadedRun, task: Task, table: Table) -> list[Prediction]:
+    """What the model makes of a clean table."""
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=False)
-    accelerator = build_accelerator(run.config.train)
-    run.model.to(accelerator.device)
+    accelerator = _accelerator(run)
     predictions, _, _ = predict(task, run.model, forward_for(run.model), examples, accelerator)
-    return predictions, table
+    return predictions
+
+
+def _accelerator(run: LoadedRun) -> Accelerator:
+    """Device and precision, with the model moved there.
+
+    The run's own precision where this machine has it; a model that was trained on a GPU must
+    answer on a laptop too.
+    """
+    config = run.config.train
+    if not can_compute(config):
+        config = config.model_copy(update={"precision": "auto"})
+    accelerator = build_accelerator(config)
+    run.model.to(accelerator.device)
+    return accelerator
 
 
 def _data_config(run: LoadedRun, overrides: Sequence[str]) -> DataConfig:
-    return config_file.load(run.config, overrides).data
+    # A file named here is looked up from the working directory, not in the training's folder.
+    return config_file.load(run.config, ["data.dir=null", *overrides]).data
 
 
 def _sources(source: str | Sequence[str]) -> list[str]:
@@ -108,11 +125,13 @@ def refuse_output(path: Path) -> None:
 
     Raises:
         ConfigError: its suffix is unknown, or the file is there already.
+        RunError: its folder cannot be written.
     """
     if path.suffix not in WRITERS:
         raise errors.command.output_format(path, list(WRITERS))
     if path.exists():
         raise errors.command.output_exists(path)
+    refuse_unwritable(path)
 
 
 def write_predictions(table: pa.Table, path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from warmstart import errors
 from warmstart.config import TrainConfig
@@ -23,13 +24,19 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
     """Accelerate's view of the machine: device, processes, autocast.
 
     Raises:
-        ConfigError: the device cannot compute in ``train.precision``.
+        ConfigError: the device cannot compute in ``train.precision``, or several processes were
+            started to train together.
     """
-    on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
-    device_type = "cpu" if on_cpu else str(torch.accelerator.current_accelerator())
-    precision = choose_precision(config.precision, device_type)
+    precision = choose_precision(config.precision, _device_type(config))
     names = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
-    return Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
+    # Accelerate keeps one state for the whole process and would hold a second run to the device and
+    # precision of the first. Transformers' ``TrainingArguments`` begins anew in the same way.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
+    if accelerator.num_processes > 1:
+        accelerator.state.destroy_process_group()
+        raise errors.config.several_processes(accelerator.num_processes)
+    return accelerator
 
 
 def precision_of(accelerator: Accelerator) -> Precision:
@@ -55,6 +62,18 @@ def choose_precision(setting: str, device_type: str) -> Precision:
         if setting == precision:
             return precision
     raise errors.config.precision_unsupported(setting, device_type, f"it has {', '.join(fast)}")
+
+
+def can_compute(config: TrainConfig) -> bool:
+    """Whether this machine has the arithmetic that ``train.precision`` names."""
+    return config.precision in ("auto", *_fast_precisions(_device_type(config)))
+
+
+def _device_type(config: TrainConfig) -> str:
+    """``cpu``, ``cuda`` or ``mps``: where ``train.device`` leads on this machine."""
+    if config.device == "cpu" or not torch.accelerator.is_available():
+        return "cpu"
+    return str(torch.accelerator.current_accelerator())
 
 
 def _fast_precisions(device_type: str) -> tuple[Precision, ...]:

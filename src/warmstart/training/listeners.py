@@ -12,6 +12,9 @@ from warmstart.config import TrainConfig
 from warmstart.runs.events import Event, Listener
 from warmstart.training.progress import Bar, progress_listener
 
+STEP_CURVES = ("loss", "learning_rate", "gradient_norm")
+"""What TensorBoard draws of each step."""
+
 
 @contextmanager
 def listening(path: Path, config: TrainConfig, *, progress: bool) -> Iterator[list[Listener]]:
@@ -47,22 +50,29 @@ def _tensorboard(folder: Path) -> Iterator[Listener]:
 
     def listen(event: Event) -> None:
         nonlocal writer
-        # Opened at the first event: until then the run directory does not exist.
-        writer = writer or SummaryWriter(folder)
-        if event["event"] == "step":
-            for name in ("loss", "learning_rate", "gradient_norm"):
-                if event[name] is not None:
-                    writer.add_scalar(f"train/{name}", event[name], event["step"], event["time"])
-        elif event["event"] == "evaluation":
-            writer.add_scalar("validation/loss", event["loss"], event["step"], event["time"])
-            for name, score in event["scores"].items():
-                if score["value"] is not None:
-                    writer.add_scalar(
-                        f"validation/{name}", score["value"], event["step"], event["time"]
-                    )
+        if event["event"] == "start":
+            return
+        if writer is None:  # before the run began, its directory did not exist
+            resumed_at = event["step"] + 1 if event["event"] == "resume" else None
+            writer = SummaryWriter(folder, purge_step=resumed_at)
+        for name, value in _scalars(event).items():
+            if value is not None:
+                writer.add_scalar(name, value, event["step"], event["time"])
 
     try:
         yield listen
     finally:
         if writer is not None:
             writer.close()
+
+
+def _scalars(event: Event) -> dict[str, float | None]:
+    """What TensorBoard draws of an event, by the curve's name."""
+    match event["event"]:
+        case "step":
+            return {f"train/{name}": event[name] for name in STEP_CURVES}
+        case "evaluation":
+            scores = {f"validation/{name}": s["value"] for name, s in event["scores"].items()}
+            return {"validation/loss": event["loss"], **scores}
+        case _:
+            return {}

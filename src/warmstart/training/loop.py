@@ -24,8 +24,7 @@ from torch import Tensor, nn
 from warmstart import errors
 from warmstart.data.batches import Batch, collate, split_batch
 from warmstart.data.encode import Ints
-from warmstart.training import checkpoint
-from warmstart.training.checkpoint import Progress, seed_step
+from warmstart.training.checkpoint import Progress, newest_step, restore, seed_step
 from warmstart.training.device import precision_of
 from warmstart.training.job import Job
 from warmstart.training.keep import evaluate_and_keep_best, save_checkpoint
@@ -81,8 +80,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
                 break
         return recorder.flush(progress)
     except NotFinite as error:
-        kept = checkpoint.newest_step(job.run)
-        raise errors.run.diverged(job.run.path, error.step, kept) from None
+        raise errors.run.diverged(job.run.path, error.step, newest_step(job.run)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +96,7 @@ class Parts:
 
 
 def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progress:
-    """One optimiser update.
-
-    Args:
-        parts: model, optimiser and the rest.
-        positions: for each batch of the window, its rows.
-        progress: before the step.
-
-    Raises:
-        NotFinite: the loss of this step, or of one shortly before it, is no number.
-    """
+    """One optimiser update over the rows at ``positions``, a list for each batch of the window."""
     began = time.perf_counter()
     job, step = parts.job, progress.step
     window = [collate(job.train, rows) for rows in positions]
@@ -140,19 +129,10 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
 def step_gradients(
     parts: Parts, window: list[Batch], step: int, micro_batches: int
 ) -> tuple[Tensor, int]:
-    """Leave the gradient of the window's mean loss in the parameters.
+    """Leave the gradient of the window's mean loss in the parameters; return loss and pieces.
 
     When memory runs out, the step starts again with its batches cut into twice as many pieces. The
     window, and so the gradient, stays the same; only the time it takes changes.
-
-    Args:
-        parts: model, optimiser and the rest.
-        window: the step's batches.
-        step: its number, which seeds its dropout.
-        micro_batches: pieces to cut each batch into.
-
-    Returns:
-        The mean loss in nats, and the pieces that fitted.
 
     Raises:
         RunError: memory ran out with a single row.
@@ -191,7 +171,7 @@ def window_gradients(job: Job, model: nn.Module, window: list[Batch], micro_batc
 
 
 def _restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
-    progress, scaler_state = checkpoint.restore(job.run, job.model, optimizer)
+    progress, scaler_state = restore(job.run, job.model, optimizer)
     if job.accelerator.scaler is not None:
         job.accelerator.scaler.load_state_dict(scaler_state)
     job.log.rewind(progress.step - 1)

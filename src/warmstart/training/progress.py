@@ -1,17 +1,22 @@
 """Live progress on stderr, fed by events: a bar in a terminal, plain lines elsewhere.
 
-Shows epoch, step, loss, rate, rows and *real* tokens per second (padding does not count) and the
-time left. A listener of ``EventLog`` and nothing more: it can be left out or replaced without the
-loop knowing.
+    epoch 2/4 ━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ step 301/1,072  0:01:03 left
+    loss 0.612  rate 1.8e-05  395 samples/s  4,444 tokens/s
+
+Tokens are *real* ones: padding does not count. A listener of ``EventLog`` and nothing more: it can
+be left out or replaced without the loop knowing.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from importlib.util import find_spec
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from warmstart.runs.events import Event
 
@@ -34,7 +39,7 @@ class Speed:
 
     def add(self, event: Event) -> None:
         """Take in one step event."""
-        self.loss = SMOOTHING * self.loss + (1 - SMOOTHING) * (event["loss"] or 0.0)
+        self.loss = SMOOTHING * self.loss + (1 - SMOOTHING) * _number(event["loss"])
         self.weight = SMOOTHING * self.weight + (1 - SMOOTHING)
         self.rows = SMOOTHING * self.rows + event["rows"]
         self.tokens = SMOOTHING * self.tokens + event["tokens"]
@@ -84,60 +89,60 @@ class PlainLines:
         left = (now - self.began) / done * (self.total - step - 1) if done else None
         eta = "" if left is None else f"  {_clock(left)} left"
         self.write(
-            f"epoch {min(int(event['epoch']) + 1, self.epochs)}/{self.epochs}  "
-            f"step {step + 1}/{self.total}  {self.speed.text(event)}{eta}"
+            f"epoch {_epoch(event)}/{self.epochs}  "
+            f"step {step + 1:,}/{self.total:,}  {self.speed.text(event)}{eta}"
         )
 
 
 @dataclass(slots=True)
 class Bar:
-    """A live bar; evaluations and notices are printed above it."""
+    """A live bar with the numbers under it; evaluations and notices are printed above it."""
 
     console: Console
     speed: Speed = field(default_factory=Speed)
-    bar: Progress | None = None
-    line: Any = None
+    live: Live | None = None
+    steps: Progress = field(default_factory=Progress)
+    numbers: Text = field(default_factory=Text)
 
     def __call__(self, event: Event) -> None:
         """Take in one event."""
         match event["event"]:
             case "start":
                 self._open(event)
-            case "step" if self.bar is not None:
+            case "step":
                 self.speed.add(event)
-                epochs = self.bar.tasks[0].fields["epochs"]
-                self.bar.update(
-                    self.line,
-                    completed=event["step"] + 1,
-                    epoch=min(int(event["epoch"]) + 1, epochs),
-                    numbers=self.speed.text(event),
-                )
-            case _:
-                if event["event"] in ("finish", "interrupted"):
-                    self.close()
-                if line := describe(event):
-                    self.console.print(line, highlight=False)
+                self.steps.update(self._line, completed=event["step"] + 1, epoch=_epoch(event))
+                self.numbers.plain = self.speed.text(event)
+            case "resume":  # the steps made before say nothing of the time left
+                self.steps.reset(self._line, completed=event["step"] + 1)
+            case "finish" | "interrupted":
+                self.close()
+        if line := describe(event):
+            self.console.print(line, highlight=False, markup=False)
 
     def _open(self, event: Event) -> None:
-        self.bar = Progress(
+        self.steps = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("step {task.completed:,}/{task.total:,} "),
             TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
+            TextColumn("left"),
+            expand=True,
         )
-        self.line = self.bar.add_task(
-            "train", total=event["steps"], epoch=1, epochs=event["epochs"], numbers=""
-        )
-        self.bar.start()
+        self.steps.add_task("train", total=event["steps"], epoch=1, epochs=event["epochs"])
+        shown = Group(self.steps, self.numbers)
+        self.live = Live(shown, console=self.console, transient=True)
+        self.live.start()
+
+    @property
+    def _line(self) -> TaskID:
+        return self.steps.task_ids[0]
 
     def close(self) -> None:
         """Take the bar off the screen; also called when training ends in an error."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
 
 
 def describe(event: Event) -> str | None:
@@ -147,10 +152,11 @@ def describe(event: Event) -> str | None:
             name = event["metric"]
             score = event["scores"][name]
             value = "undefined" if score["value"] is None else f"{score['value']:.3f}"
+            losses = [_number(event[name]) for name in ("train_loss", "loss")]
             return (
-                f"epoch {event['epoch']:.2f}  training loss {event['train_loss']:.3f}  "
-                f"validation loss {event['loss']:.3f}  {name.replace('_', ' ')} {value}"
-                + ("  (best so far)" if event["best"] else "")
+                f"epoch {round(event['epoch'], 2):g}  "
+                f"loss {losses[0]:.3f} train, {losses[1]:.3f} validation  "
+                f"{name.replace('_', ' ')} {value}" + ("  best" if event["best"] else "")
             )
         case "notice":
             return f"note: {event['text']}"
@@ -162,9 +168,24 @@ def describe(event: Event) -> str | None:
 
 def progress_listener(console: Console) -> Bar | PlainLines:
     """The display that suits where stderr goes: a bar in a terminal or notebook, else lines."""
-    if console.is_terminal or console.is_jupyter:
+    # In a notebook rich draws live displays with ipywidgets, and without them warns and draws none.
+    live = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
+    if live and not console.is_dumb_terminal:
         return Bar(console)
-    return PlainLines(lambda line: console.print(line, highlight=False, soft_wrap=True))
+    return PlainLines(
+        lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+    )
+
+
+def _epoch(event: Event) -> int:
+    """The epoch that a step belongs to, counted from 1 as people do."""
+    epochs_done: float = event["epoch"]
+    return math.ceil(epochs_done)
+
+
+def _number(value: float | None) -> float:
+    """A logged number; null stands for one that was not finite."""
+    return math.nan if value is None else value
 
 
 def _clock(seconds: float) -> str:

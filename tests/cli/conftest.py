@@ -1,0 +1,85 @@
+"""The command line in process: what it returned, what stood on stdout, what on stderr."""
+
+import io
+from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.runs_in_memory import write_reviews
+from tests.tiny import tiny_checkpoint
+from warmstart import cli
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Warmstart = Callable[..., Ran]
+
+TERMINAL = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Variables of a terminal that rich heeds and that a test sets by itself."""
+
+
+def ran(*words: str) -> Ran:
+    """Type the words after ``warmstart``, outside any test's own capture."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = cli.main(list(words))
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TERMINAL:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def warmstart(capsys: pytest.CaptureFixture[str]) -> Warmstart:
+    """``warmstart("train", "cola")``."""
+
+    def run(*words: str) -> Ran:
+        capsys.readouterr()
+        code = cli.main(list(words))
+        return Ran(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that trains in a moment."""
+    return tiny_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run of one epoch, what its training printed, and the folder it was typed in."""
+
+    path: Path
+    ran: Ran
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Trained once, by flags, with ``--json``; tests may add evaluations to it and nothing else."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_reviews(folder / "reviews.csv", rows=80)
+    write_reviews(folder / "test.csv", rows=20, seed=5)
+    flags = "--train reviews.csv --text text --label label --validation 0.2 --test test.csv"
+    settings = ("train.epochs=1", "train.batch_size=8", "train.device=cpu")
+    sets = [word for setting in settings for word in ("--set", setting)]
+    with chdir(folder):
+        train = ran(
+            "train", *flags.split(), "--model", str(tiny), "--output", "run", "--json", *sets
+        )
+    return Trained(folder / "run", train, folder)

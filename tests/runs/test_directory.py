@@ -1,0 +1,209 @@
+"""The run directory: what is written is whole, what is not ours stays, and one process has it."""
+
+import errno
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from warmstart.errors import RunError
+from warmstart.runs.directory import ENTRIES, RunDirectory, write_atomically
+
+
+def started(path: Path) -> RunDirectory:
+    """A directory in which a run was begun."""
+    run = RunDirectory.create(path)
+    run.write_text("config.yaml", "task: text-classification\n")
+    run.write_json("task.json", {})
+    return run
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class Crash(Exception):
+    """Something other than the operating system's errors."""
+
+
+def half_then(error: Exception | KeyboardInterrupt) -> Callable[[Path], None]:
+    """A writer that gets half-way."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise error
+
+    return write
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    write_atomically(path, lambda temporary: temporary.write_text("old"))
+    assert path.read_text() == "old"
+    seen: list[str] = []
+
+    def write(temporary: Path) -> None:
+        temporary.write_text("new")
+        seen.append(path.read_text())
+
+    write_atomically(path, write)
+    assert seen == ["old"]
+    assert path.read_text() == "new"
+    assert names(path.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [Crash(), KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: Exception | KeyboardInterrupt
+) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    expected = RunError if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected) as caught:
+        write_atomically(path, half_then(error))
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file.txt"]
+    if isinstance(caught.value, RunError):
+        assert str(path) in caught.value.found
+        assert "free some space" in caught.value.do
+
+
+def test_a_file_in_the_way_of_a_folder_is_an_error_with_advice(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("no folder")
+    with pytest.raises(RunError, match="cannot write .*README.md/x.csv") as caught:
+        write_atomically(tmp_path / "README.md" / "x.csv", lambda temporary: temporary.touch())
+    assert "--output DIR" in caught.value.do
+
+
+def test_a_new_run_takes_a_new_or_empty_folder(tmp_path: Path) -> None:
+    for path in (tmp_path / "deep" / "new", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        run = RunDirectory.create(path)
+        assert path.is_dir()
+        assert not run.is_run
+    # The lock of a process that was refused or crashed before it wrote is nothing to protect.
+    RunDirectory.create(tmp_path / "empty")
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    run = started(tmp_path / "run")
+    with pytest.raises(RunError, match="already holds a run") as caught:
+        RunDirectory.create(run.path)
+    assert f"warmstart train {run.path} --resume" in caught.value.do
+    assert f"--output {run.path}-2" in caught.value.do
+    assert "--overwrite" in caught.value.do
+    assert run.read_json("task.json") == {}
+
+
+def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(RunError, match="notes is a file") as caught:
+        RunDirectory.create(tmp_path / "notes", overwrite=True)
+    assert f"--output {tmp_path / 'notes'}-run" in caught.value.do
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_overwrite_removes_what_a_run_wrote_and_nothing_else(tmp_path: Path) -> None:
+    run = started(tmp_path / "run")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    for name in ENTRIES:
+        path = run.path / name
+        if path.suffix:
+            path.touch()
+        elif name == "figures":  # a link is removed and not followed
+            path.symlink_to(elsewhere)
+        else:
+            (path / "inside").mkdir(parents=True)
+            (path / "inside" / "file").touch()
+    (run.path / "notes.txt").write_text("mine")
+    (run.path / "mine").mkdir()
+    RunDirectory.create(run.path, overwrite=True)
+    assert set(names(run.path)) - {".lock"} == {"mine", "notes.txt"}
+    assert (elsewhere / "precious").exists()
+
+
+def test_overwrite_never_empties_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    """Someone's project may well have a README.md and a model/ of its own."""
+    (tmp_path / "README.md").write_text("mine")
+    (tmp_path / "model").mkdir()
+    with pytest.raises(RunError, match="README.md, model, but no run") as caught:
+        RunDirectory.create(tmp_path, overwrite=True)
+    assert f"--output {tmp_path}/run" in caught.value.do
+    assert names(tmp_path) == ["README.md", "model"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="nowhere does not exist") as caught:
+        RunDirectory.open(tmp_path / "nowhere")
+    assert "warmstart demo" in caught.value.do
+    with pytest.raises(RunError, match="holds no run"):
+        RunDirectory.open(tmp_path)
+    run = started(tmp_path / "run")
+    assert RunDirectory.open(run.path) == run
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from warmstart.runs.directory import RunDirectory
+with RunDirectory(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path: Path) -> None:
+    run = started(tmp_path / "run")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        for attempt in (run.locked().__enter__, lambda: RunDirectory.create(run.path, overwrite=True)):
+            with pytest.raises(RunError, match="another process is at work") as caught:
+                attempt()
+            assert f"--output {run.path}-2" in caught.value.do
+        assert run.is_run, "a refused --overwrite must not have removed anything"
+        holder.kill()
+    with run.locked():
+        pass
+
+
+def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
+    run = started(tmp_path / "run")
+    with pytest.raises(Crash), run.locked():
+        raise Crash
+    with run.locked():
+        pass
+
+
+def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path)
+    content = {"标签": [1, 2.5, None], "nested": {"a": "é"}}
+    path = run.write_json("evaluation/test/scores.json", content)
+    assert path == run.evaluation("test") / "scores.json"
+    assert run.read_json("evaluation/test/scores.json") == content
+    assert "标签" in path.read_text(encoding="utf-8")
+
+
+def test_a_number_that_json_lacks_is_refused_and_not_written(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run.write_json("scores.json", {"loss": float("nan")})
+    assert names(tmp_path) == [".lock"]
+
+
+@pytest.mark.parametrize("content", [None, b'{"cut": [1, 2', b"\xff\xfe\x00", b""])
+def test_a_missing_or_damaged_file_is_named(tmp_path: Path, content: bytes | None) -> None:
+    run = RunDirectory.create(tmp_path)
+    if content is not None:
+        (tmp_path / "data.json").write_bytes(content)
+    with pytest.raises(RunError, match="cannot read .*data.json") as caught:
+        run.read_json("data.json")
+    assert "train again from the run's config.yaml" in caught.value.do
+

@@ -1,0 +1,62 @@
+"""Signals: the first is noted, the second does what it always did, and none is touched for good."""
+
+import signal
+import threading
+
+import pytest
+
+from warmstart.training.stop import stop_requested
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_noted_and_not_obeyed(number: signal.Signals) -> None:
+    with stop_requested() as asked:
+        assert not asked()
+        signal.raise_signal(number)
+        assert asked()
+
+
+def test_a_second_signal_interrupts() -> None:
+    with pytest.raises(KeyboardInterrupt), stop_requested() as asked:  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        assert asked()
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_second_signal_of_the_other_kind_is_not_swallowed() -> None:
+    """An impatient person presses Ctrl-C after the machine has asked politely."""
+    with pytest.raises(KeyboardInterrupt), stop_requested():  # noqa: PT012
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with stop_requested():
+        assert all(
+            signal.getsignal(number) is not handler
+            for number, handler in zip(SIGNALS, before, strict=True)
+        )
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    with pytest.raises(ZeroDivisionError), stop_requested() as asked:  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        assert asked()
+        _ = 1 / 0
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_outside_the_main_thread_nothing_is_installed_and_nothing_asked() -> None:
+    """A notebook server or a job queue trains in a thread, where Python allows no handlers."""
+    said: list[object] = []
+
+    def train() -> None:
+        with stop_requested() as asked:
+            said.extend([asked(), *map(signal.getsignal, SIGNALS)])
+
+    before = [signal.getsignal(number) for number in SIGNALS]
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert said == [False, *before]
