@@ -31,7 +31,7 @@ def write_reviews(path: Path, rows: int = 120, seed: int = 0) -> Path:
     return path
 
 
-def settings(folder: Path, **train: Any) -> dict[str, Any]:
+def settings(folder: Path, *, dropout: float | None = None, **train: Any) -> dict[str, Any]:
     """The settings of a small run on a tiny model; both are made in ``folder``."""
     model = folder / "checkpoint"
     if not model.exists():
@@ -41,7 +41,7 @@ def settings(folder: Path, **train: Any) -> dict[str, Any]:
         write_reviews(data)
     defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "device": "cpu"}
     return {
-        "model": {"name": str(model)},
+        "model": {"name": str(model), "dropout": dropout},
         "data": {"train": str(data), "validation": 0.2},
         "train": {**defaults, **train},
     }
@@ -52,17 +52,13 @@ def prepared_run(folder: Path, **train: Any) -> Prepared:
     return prepare(config_file.load(settings(folder, **train)))
 
 
-def job_of(prepared: Prepared, path: Path, *, dropout: float | None = None) -> Job:
+def job_of(prepared: Prepared, path: Path) -> Job:
     """A job for the loop in a new run directory.
 
     Args:
         prepared: the run.
         path: its folder to be.
-        dropout: replaces the model's own everywhere.
     """
-    if dropout is not None:
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            setattr(prepared.checkpoint.config, name, dropout)
     model = prepared.task.model(prepared.checkpoint, prepared.config.train.seed)
     run = RunDirectory.create(path)
     return Job(

@@ -49,6 +49,8 @@ class ModelConfig(_Part):
     """Branch, tag or commit of a hub checkpoint."""
     max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"
     """Longest input in tokens, special tokens included; ``auto`` is all the model can read."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Replaces every dropout probability of the checkpoint; ``null`` keeps its own."""
     local_files_only: bool = False
     """Use the download cache alone, never the network."""
     allow_pickle: bool = False

@@ -1,6 +1,9 @@
 """The command line in process: what it returned, what stood on stdout, what on stderr."""
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -34,6 +37,24 @@ def ran(*words: str) -> Ran:
     with redirect_stdout(out), redirect_stderr(err):
         code = cli.main(list(words))
     return Ran(code, out.getvalue(), err.getvalue())
+
+
+def own_process(*words: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """``python -m warmstart`` with these words, as a process of its own.
+
+    Args:
+        words: of the command.
+        cwd: the folder it is typed in.
+        environment: variables beside those of the tests.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "warmstart", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
 
 
 @pytest.fixture(autouse=True)

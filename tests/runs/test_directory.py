@@ -164,7 +164,10 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path: Path) -> None:
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        for attempt in (run.locked().__enter__, lambda: RunDirectory.create(run.path, overwrite=True)):
+        for attempt in (
+            run.locked().__enter__,
+            lambda: RunDirectory.create(run.path, overwrite=True),
+        ):
             with pytest.raises(RunError, match="another process is at work") as caught:
                 attempt()
             assert f"--output {run.path}-2" in caught.value.do
@@ -206,4 +209,3 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, content: bytes | Non
     with pytest.raises(RunError, match="cannot read .*data.json") as caught:
         run.read_json("data.json")
     assert "train again from the run's config.yaml" in caught.value.do
-

@@ -68,9 +68,9 @@ def plain_losses(job: Job, model: nn.Module, steps: int) -> list[float]:
 
 
 def test_fifty_steps_equal_a_plain_transformers_loop(tmp_path: Path) -> None:
-    prepared = prepared_run(tmp_path, epochs=5, weight_decay=0.1, max_gradient_norm=0.5)
-    job = job_of(prepared, tmp_path / "run", dropout=0.0)
-    twin = job_of(prepared, tmp_path / "twin", dropout=0.0).model
+    prepared = prepared_run(tmp_path, dropout=0.0, epochs=5, weight_decay=0.1, max_gradient_norm=0.5)
+    job = job_of(prepared, tmp_path / "run")
+    twin = job_of(prepared, tmp_path / "twin").model
     fit(job, resume=False, stop_requested=never)
     ours = losses_of(job)[:50]
     assert len(ours) == 50
@@ -84,13 +84,17 @@ def test_it_learns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("accumulation", [2, 5])
 def test_accumulated_batches_are_the_big_batch(tmp_path: Path, accumulation: int) -> None:
-    whole = prepared_run(tmp_path, batch_size=20, epochs=2)
-    one = job_of(whole, tmp_path / "one", dropout=0.0)
+    whole = prepared_run(tmp_path, dropout=0.0, batch_size=20, epochs=2)
+    one = job_of(whole, tmp_path / "one")
     fit(one, resume=False, stop_requested=never)
     parts = prepared_run(
-        tmp_path, batch_size=20 // accumulation, gradient_accumulation=accumulation, epochs=2
+        tmp_path,
+        dropout=0.0,
+        batch_size=20 // accumulation,
+        gradient_accumulation=accumulation,
+        epochs=2,
     )
-    many = job_of(parts, tmp_path / "many", dropout=0.0)
+    many = job_of(parts, tmp_path / "many")
     fit(many, resume=False, stop_requested=never)
     # 96 rows: the last step of an epoch has 16 in an uneven window, where a mean of means would
     # err.
@@ -110,10 +114,10 @@ def short_of_memory(forward: Forward, rows: int) -> Forward:
 
 
 def test_when_memory_runs_out_the_step_is_the_same(tmp_path: Path) -> None:
-    prepared = prepared_run(tmp_path, batch_size=12, epochs=1)
-    roomy = job_of(prepared, tmp_path / "roomy", dropout=0.0)
+    prepared = prepared_run(tmp_path, dropout=0.0, batch_size=12, epochs=1)
+    roomy = job_of(prepared, tmp_path / "roomy")
     fit(roomy, resume=False, stop_requested=never)
-    tight = job_of(prepared, tmp_path / "tight", dropout=0.0)
+    tight = job_of(prepared, tmp_path / "tight")
     tight = replace(tight, forward=short_of_memory(tight.forward, rows=3))
     progress = fit(tight, resume=False, stop_requested=never)
     assert progress.micro_batches == 4

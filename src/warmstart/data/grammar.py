@@ -13,7 +13,7 @@ still leaks: where ``are`` is wrong more often than right, counting it suffices.
     The keys near the doors are old.   *The keys near the doors is old.
 
 A classifier that counts words, or pairs of neighbours, learns nothing from a square. No noun, verb,
-name or adjective of the test split occurs in the others, so there is nothing to remember either.
+name or adjective of the test split occurs in the others, so what it remembers of them does not help.
 
 What the paradigms (the first column) test:
 
@@ -23,6 +23,8 @@ What the paradigms (the first column) test:
 - ``reflexive``: *herself*, *themselves* match the subject of their own clause (the same);
 - ``determiner_noun``: *this* and *these* match the noun behind the adjective;
 - ``auxiliary``, ``tense``: the verb's form fits its auxiliary, its tense the time named;
+- ``inflection``: irregular verbs have the forms they have (*bringed*); the only paradigm without
+  squares;
 - ``transitivity``, ``alternation``, ``complement``: which objects, prepositions and clauses a verb
   takes (classes of Levin 1993, *English Verb Classes and Alternations*);
 - ``filler_gap``, ``island``, ``coordination``: a question word needs a gap, which must not lie in
@@ -41,13 +43,14 @@ from random import Random
 
 from warmstart import errors
 from warmstart.data.grammar_lexicon import DEVELOPMENT, TEST, Lexicon, Word
-from warmstart.data.grammar_paradigms import ISLAND, PARADIGMS, SQUARE
+from warmstart.data.grammar_paradigms import ISLAND, PAIR, PARADIGMS, SQUARE
 
 SPLITS = ("train", "validation", "test")
 """``validation`` is made of the words of ``train``, ``test`` of others; no sentence comes twice."""
 
 _TRAIN_ROUNDS, _VALIDATION_ROUNDS, _TEST_ROUNDS = 16, 2, 4
-"""A round is one block of each template: the four sentences of a square, the six of an island."""
+"""A round is one block of each template: two sentences of a pair, four of a square, six of an island.
+"""
 
 _PLACE = re.compile(r"\[([^\[\]]*)\]")
 _FREE_CHOICE = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
@@ -75,7 +78,7 @@ def corpus(split: str, seed: int = 2018) -> list[Sentence]:
         seed: which words are drawn; the same seed gives the same sentences on every machine.
 
     Returns:
-        Half acceptable, half not: 2,880 to train on, 360 for validation, 720 for test.
+        Half acceptable, half not: 3,136 to train on, 392 for validation, 784 for test.
 
     Raises:
         DataError: there is no such split.
@@ -145,10 +148,10 @@ def _block(paradigm: str, template: str, lexicon: Lexicon, random: Random) -> li
     template = _FREE_CHOICE.sub(lambda sides: sides[1 + _below(2, random)], template)
     places = [place.split("|") for place in _PLACE.findall(template)]
     words = _draw(template, lexicon, random)
-    is_island = len(places) == 3
+    pairs = {1: PAIR, 2: SQUARE, 3: ISLAND}[len(places)]
     block = []
-    for number, pair in enumerate(ISLAND if is_island else SQUARE):
-        source = "filler_gap" if is_island and number > 0 else paradigm
+    for number, pair in enumerate(pairs):
+        source = "filler_gap" if pairs is ISLAND and number > 0 else paradigm
         for label, sides in zip((1, 0), pair, strict=True):
             chosen = [place[side] for place, side in zip(places, sides, strict=True)]
             text = _fill(template, chosen).format_map(words)

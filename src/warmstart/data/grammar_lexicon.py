@@ -13,24 +13,40 @@ from dataclasses import dataclass
 
 IRREGULAR_VERBS = {
     "ban": ("banned", "banned"),
+    "break": ("broke", "broken"),
+    "bring": ("brought", "brought"),
+    "build": ("built", "built"),
+    "buy": ("bought", "bought"),
+    "catch": ("caught", "caught"),
     "choose": ("chose", "chosen"),
     "deter": ("deterred", "deterred"),
+    "draw": ("drew", "drawn"),
     "drip": ("dripped", "dripped"),
+    "find": ("found", "found"),
     "forget": ("forgot", "forgotten"),
     "hear": ("heard", "heard"),
     "hide": ("hid", "hidden"),
+    "hold": ("held", "held"),
     "hurt": ("hurt", "hurt"),
+    "keep": ("kept", "kept"),
     "know": ("knew", "known"),
+    "leave": ("left", "left"),
+    "lend": ("lent", "lent"),
     "let": ("let", "let"),
+    "lose": ("lost", "lost"),
     "make": ("made", "made"),
     "say": ("said", "said"),
     "see": ("saw", "seen"),
+    "sell": ("sold", "sold"),
+    "send": ("sent", "sent"),
+    "shake": ("shook", "shaken"),
     "sleep": ("slept", "slept"),
     "steal": ("stole", "stolen"),
     "take": ("took", "taken"),
     "tell": ("told", "told"),
     "think": ("thought", "thought"),
     "throw": ("threw", "thrown"),
+    "wear": ("wore", "worn"),
 }
 """Past and participle of the verbs that do not simply add ``-ed``."""
 
@@ -66,6 +82,11 @@ class Word:
     def participle(self) -> str:
         """Past participle of a verb."""
         return IRREGULAR_VERBS.get(self.base, (self._regular_past,))[-1]
+
+    @property
+    def regular(self) -> str:
+        """Past of a verb as if it were regular: ``bringed``, which is no word of English."""
+        return self._regular_past
 
     @property
     def ing(self) -> str:
@@ -130,6 +151,7 @@ DEVELOPMENT = _lexicon(
     # verbs that need an object: a thing, a person, oneself
     handle="repair, remove, examine, obtain, damage, discard, carry, touch",
     strong="steal, choose, take",
+    irregular="break, bring, build, buy, draw, find, lose, sell",
     treat="praise, blame, thank, greet, ignore, invite, support, admire",
     oneself="hurt, blame, defend, admire, convince",
     # verbs that allow none
@@ -170,6 +192,7 @@ TEST = _lexicon(
     quality="fragile, cheap, dusty, ugly, huge, valuable",
     handle="fix, replace, inspect, acquire, restore, display, measure",
     strong="hide, throw, forget",
+    irregular="catch, hold, keep, leave, lend, send, shake, wear",
     treat="criticize, welcome, respect, punish, reward, insult, comfort",
     oneself="injure, criticize, protect, embarrass, comfort",
     rest="sneeze, hesitate, stumble, blush, tremble, shiver, snore",

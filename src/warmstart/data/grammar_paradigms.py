@@ -3,6 +3,7 @@
 ``[a|b]``
     a *place*: its alternatives are what makes a sentence acceptable or not. A template with two
     places is a *square*: acceptable where both take their first or both their second alternative.
+    A template with one place is acceptable with the first.
 ``<a|b>``
     a free choice, made once for all sentences of a block (an attractor's number, say).
 ``{kind}``, ``{kind2}``, ``{kind.past}``
@@ -11,6 +12,11 @@
 At least one word that never varies stands between two places. A square's four sentences then hold
 every word, and every pair of neighbouring words, as often on the acceptable side as on the other:
 counting them says nothing, and only their relation does.
+
+Inflection alone has templates with one place: ``bringed`` is wrong wherever it stands. Counting
+learns such forms by heart, which helps on the validation split and not on the test split, whose verbs
+are others. They give a learner its first foothold: where *nothing* but relations tells the classes
+apart, the small bundled model stays at chance for hundreds of steps.
 
 An island template has three places, because an island is an interaction: a question word is fine,
 and the clause is fine, and only moving the one out of the other is not.
@@ -22,6 +28,9 @@ SQUARE = (
 )
 """The pairs of a square: the sides taken in an acceptable sentence, and in its unacceptable twin,
 which differs from it in the second place."""
+
+PAIR = (((0,), (1,)),)
+"""The pair of a template with one place: acceptable with its first alternative, not its second."""
 
 ISLAND = (
     ((0, 0, 0), (0, 2, 0)),  # What did Mary say that he touched?  *What did Mary smile because …?
@@ -63,6 +72,16 @@ TENSE = (
     "[Last|Next] <Monday|Friday>, {name} [{rest.past}|will {rest}] near the {place}.",
     "[Yesterday|Right now] the {person.s} [{handle.past}|are {handle.ing}] the {thing}.",
     "The {person.s} from the {town} [{treat.past}|will {treat}] {name} [yesterday|tomorrow].",
+)
+INFLECTION = (
+    "The {person} [{irregular.past}|{irregular.regular}] the {quality} {thing} {time}.",
+    "{name} [{irregular.past}|{irregular.regular}] the {thing} near the {place}.",
+    "The {person.s} who [{irregular.past}|{irregular.regular}] the {thing} were {mood}.",
+    "The {mood} {helper} [{irregular.past}|{irregular.regular}] a {thing} from the {town}.",
+    "The {person} has never [{irregular.participle}|{irregular.regular}] the {thing}.",
+    "{name} and the {person} had [{irregular.participle}|{irregular.regular}] the {thing} before.",
+    "{name} {bridge.past} that the {person} [{irregular.past}|{irregular.regular}] the {thing}.",
+    "The {thing} that {name} [{irregular.past}|{irregular.regular}] {time} was {quality}.",
 )
 TRANSITIVITY = (
     "The {person} {know.s} [what|that] {name} [{handle.past}|{rest.past}] {time}.",
@@ -117,6 +136,7 @@ PARADIGMS: dict[str, tuple[str, ...]] = {
     "determiner_noun": DETERMINER_NOUN,
     "auxiliary": AUXILIARY,
     "tense": TENSE,
+    "inflection": INFLECTION,
     "transitivity": TRANSITIVITY,
     "alternation": ALTERNATION,
     "complement": COMPLEMENT,

@@ -179,7 +179,6 @@ def _bundled(source: str) -> _Found:
     """A split of the corpus that comes with the package."""
     from warmstart.data import grammar
 
-    split = source.removeprefix(_GRAMMAR)
-    if not source.startswith(_GRAMMAR) or split not in grammar.SPLITS:
+    if not source.startswith(_GRAMMAR):
         raise errors.files.unknown_bundled(source, [_GRAMMAR + known for known in grammar.SPLITS])
-    return _Found(grammar.tsv(split), "grammar.tsv", source)
+    return _Found(grammar.tsv(source.removeprefix(_GRAMMAR)), "grammar.tsv", source)

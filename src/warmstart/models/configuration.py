@@ -58,6 +58,19 @@ def read_config(name: str, folder: Path) -> "PreTrainedConfig":
     return config
 
 
+def with_dropout(config: "PreTrainedConfig", dropout: float | None) -> "PreTrainedConfig":
+    """The configuration with every dropout probability replaced, whatever its family calls them.
+
+    Args:
+        config: changed in place.
+        dropout: from 0 up to 1; None leaves the checkpoint's own.
+    """
+    if dropout is not None:
+        names = [name for name in config.to_dict() if name.endswith(("dropout", "dropout_prob"))]
+        config.update({name: dropout for name in names})
+    return config
+
+
 def _refuse_other_architectures(name: str, config: "PreTrainedConfig") -> None:
     """An encoder is what has a masked-language-model head too, and no decoder."""
     from transformers import (

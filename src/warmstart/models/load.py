@@ -18,7 +18,7 @@ from warmstart import errors
 from warmstart.config import ModelConfig
 from warmstart.models import hub
 from warmstart.models.bundled import PREFIX, bundled_folder
-from warmstart.models.configuration import longest_input, read_config
+from warmstart.models.configuration import longest_input, read_config, with_dropout
 from warmstart.models.files import VOCABULARIES, held_files, no_weights, weight_files
 from warmstart.models.quiet import quiet
 
@@ -77,7 +77,7 @@ def find(model: ModelConfig) -> Checkpoint:
     else:
         snapshot = hub.snapshot(model)
         folder, files, commit = snapshot.folder, snapshot.files, snapshot.commit
-    config = read_config(model.name, folder)
+    config = with_dropout(read_config(model.name, folder), model.dropout)
     tokenizer = _tokenizer(model.name, folder, files, config)
     weights = weight_files(folder, files, allow_pickle=model.allow_pickle)
     if weights is None:

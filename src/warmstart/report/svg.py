@@ -11,7 +11,6 @@ under every common colour blindness.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from html import escape
 from io import StringIO
 from pathlib import Path
@@ -41,8 +40,8 @@ FONTS = (
 """Tried in this order for every character; the first ships with Matplotlib."""
 
 
-class Colour(StrEnum):
-    """What a colour is for; its value is the light theme's, its name the CSS variable's."""
+class Colour:
+    """What each colour is for; in the page, ``INK`` becomes the CSS variable ``--ink``."""
 
     INK = "#1f2430"
     MUTED = "#667085"
@@ -60,23 +59,23 @@ STYLE: dict[str, Any] = {
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
     "axes.facecolor": "none",
-    "axes.edgecolor": Colour.LINE.value,
-    "axes.labelcolor": Colour.MUTED.value,
+    "axes.edgecolor": Colour.LINE,
+    "axes.labelcolor": Colour.MUTED,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
     "axes.grid": True,
-    "grid.color": Colour.LINE.value,
+    "grid.color": Colour.LINE,
     "grid.linewidth": 0.6,
-    "text.color": Colour.INK.value,
-    "xtick.color": Colour.LINE.value,
-    "ytick.color": Colour.LINE.value,
-    "xtick.labelcolor": Colour.MUTED.value,
-    "ytick.labelcolor": Colour.MUTED.value,
+    "text.color": Colour.INK,
+    "xtick.color": Colour.LINE,
+    "ytick.color": Colour.LINE,
+    "xtick.labelcolor": Colour.MUTED,
+    "ytick.labelcolor": Colour.MUTED,
     "legend.frameon": False,
     "legend.borderpad": 0.0,
-    "legend.labelcolor": Colour.INK.value,
+    "legend.labelcolor": Colour.INK,
 }
 
 
@@ -99,7 +98,7 @@ def can_draw(text: str) -> bool:
 def to_png(figure: Figure, path: Path) -> None:
     """Write the figure as a PNG on the light theme's paper, whatever the path is called."""
     FigureCanvasAgg(figure).print_figure(
-        path, format="png", dpi=PNG_DOTS_PER_INCH, facecolor=Colour.PAPER.value
+        path, format="png", dpi=PNG_DOTS_PER_INCH, facecolor=Colour.PAPER
     )
 
 
@@ -124,8 +123,9 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    for colour in Colour:
-        svg = svg.replace(colour.value, f"var(--{colour.name.lower()})")
+    for name_of, colour in vars(Colour).items():
+        if name_of.isupper():
+            svg = svg.replace(colour, f"var(--{name_of.lower()})")
     view_box = re.search(r'viewBox="[^"]*"', svg)
     opening = (
         f'<svg {view_box[0] if view_box else ""} role="img" aria-label="{escape(description)}">'

@@ -1,5 +1,6 @@
 """What the loop keeps: the best model so far, and checkpoints to go on from."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from warmstart.runs.model_folder import save_model_folder
 from warmstart.training import checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
+from warmstart.training.recorder import NotFinite
 
 
 def evaluate_and_keep_best(
@@ -27,13 +29,18 @@ def evaluate_and_keep_best(
 
     Returns:
         Progress with the best noted and the sums since the last evaluation begun anew.
+
+    Raises:
+        NotFinite: the model's answers are no numbers, though its last training loss was one.
     """
     began = time.perf_counter()
     found = evaluate(
         job.task, model, job.forward, job.validation, job.validation_table, job.accelerator
     )
-    score = found.scores.metrics[job.best_metric]
     step = progress.step - 1
+    if not math.isfinite(found.loss):
+        raise NotFinite(step)
+    score = found.scores.metrics[job.best_metric]
     # The first evaluation is kept whatever it says, so that there is always a model to go on with.
     best = progress.best_step is None or score.better_than(_score_of(progress.best, score))
     if best:

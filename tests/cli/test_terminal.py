@@ -1,0 +1,142 @@
+"""Where the command line meets the terminal: signals, pipes, colours, widths, encodings, bugs."""
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Trained, Warmstart, own_process
+from warmstart import api
+
+COLOUR = re.compile(r"\x1b\[[\d;]*\b[39][0-7]\b[\d;]*m")
+"""The escape sequence of a foreground colour."""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--nope"], "No such option: --nope"),
+        (["train", "a.yaml", "b.yaml"], "unexpected extra argument"),
+        (["trian"], "No such command 'trian'"),
+        (["predict"], "Missing argument 'RUN'"),
+        (["evaluate", "run"], "Missing option '--data'"),
+        (["info", "bundled/minilm-l6", "--labels", "1"], "Invalid value for '--labels'"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(words: list[str], said: str, warmstart: Warmstart) -> None:
+    ran = warmstart(*words)
+    assert ran.code == 2
+    assert said in ran.err
+    assert "Usage: warmstart" in ran.err
+    assert not ran.out
+
+
+def test_a_bug_is_exit_code_70_with_a_traceback_and_where_to_report_it(
+    trained: Trained, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise KeyError("not the person's fault")
+
+    monkeypatch.setattr(api, "load", fail)
+    ran = warmstart("predict", str(trained.path), "--text", "nice")
+    assert ran.code == 70
+    assert not ran.out
+    assert "Traceback (most recent call last)" in ran.err
+    assert "not the person's fault" in ran.err
+    assert "https://github.com/warmstart-ai/warmstart/issues" in ran.err
+
+
+def test_ctrl_c_before_training_is_exit_code_130(
+    trained: Trained, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "load", interrupt)
+    ran = warmstart("predict", str(trained.path), "--text", "nice")
+    assert (ran.code, ran.out) == (130, "")
+    assert "warmstart train RUN --resume" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_colour_only_where_it_is_wanted(
+    tiny: Path, trained: Trained, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("check", str(trained.folder / "reviews.csv"), "--set", f"model.name={tiny}")
+    assert "\x1b" not in warmstart(*words).err
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert COLOUR.search(warmstart(*words).err)
+    monkeypatch.setenv("NO_COLOR", "1")
+    ran = warmstart(*words)
+    assert not COLOUR.search(ran.err)
+    assert "\n! 2 of 2 labels" in ran.err
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_cuts_nothing(
+    columns: int,
+    tiny: Path,
+    trained: Trained,
+    warmstart: Warmstart,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    checked = warmstart("check", str(trained.folder / "reviews.csv"), "--set", f"model.name={tiny}")
+    scored = warmstart("evaluate", str(trained.path), "--data", str(trained.folder / "test.csv"))
+    for ran in (checked, scored):
+        assert ran.code == 0
+        assert max(map(len, ran.err.splitlines()[1:])) <= columns
+        assert "…" not in ran.err
+    assert "validation  " in checked.err.partition("cut at")[2]
+    assert scored.err.count("[") == scored.err.count("]") == 8
+
+
+@pytest.mark.parametrize("words", [["recipes", "cola"], ["--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(words: list[str], tmp_path: Path) -> None:
+    process = own_process(*words, cwd=tmp_path)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() in (0, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_full_disk_behind_stdout_is_no_bug(
+    warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("wb", buffering=0) as raw:
+        stdout = io.TextIOWrapper(raw, "utf-8", write_through=True)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        ran = warmstart("recipes")
+        monkeypatch.undo()
+        stdout.detach()
+    assert ran.code == 1
+    assert "cannot write stdout: No space left on device" in ran.err
+    assert "free some space" in ran.err
+
+
+def test_what_stdout_cannot_spell_is_spelt_out(
+    tiny: Path, warmstart: Warmstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "café 模型"
+    model.symlink_to(tiny)
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii", write_through=True))
+    assert warmstart("info", str(model)).code == 0
+    assert rb"393 \xd7 32" in written.getvalue()
+    written.seek(0)
+    written.truncate()
+    assert warmstart("info", str(model), "--json").code == 0
+    assert json.loads(written.getvalue())["name"] == str(model)
+
+
+def test_the_version(warmstart: Warmstart) -> None:
+    from warmstart import __version__
+
+    assert warmstart("--version").out == f"warmstart {__version__}\n"

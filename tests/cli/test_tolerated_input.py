@@ -1,0 +1,68 @@
+"""What looks odd and is no mistake, or is allowed by name: it works, and what it means is said."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Warmstart
+from tests.cli.test_bad_input import ROWS, json_lines
+
+LONG = ROWS + "film " * 200 + ",good\n"
+NUMBERS = ROWS.replace(",good", ",1.0").replace(",bad", ",0.0")
+OBJECTS = json_lines(*({"text": f"it is {n}", "label": n % 2 == 0} for n in range(8)))
+
+CASES: dict[str, tuple[str, str | bytes, str, str]] = {
+    "ragged rows, dropped": (
+        "a.csv", ROWS + "a,b,c\nd\n", "--set data.ragged=drop",
+        "2 training rows left out: too many or too few fields"),
+    "empty texts, dropped": (
+        "a.csv", ROWS + ",good\n", "--set data.missing=drop", "1 training row left out: no text"),
+    "missing labels, dropped": (
+        "a.csv", ROWS + "hello,\n", "--set data.missing=drop",
+        "1 training row left out: no label"),
+    "text beyond the positions": (
+        "a.csv", LONG, "", "1 of 18 training rows longer than 128 tokens and cut there"),
+    "text beyond max_tokens": (
+        "a.csv", ROWS, "--set model.max_tokens=4", "18 of 18 training rows longer than 4 tokens"),
+    "labels written as floats": ("a.csv", NUMBERS, "", "label 1          9  50.0%"),
+    "labels that are booleans": ("a.jsonl", OBJECTS, "", "label true"),
+    "a class with one row, not stratified": (
+        "a.csv", ROWS + "odd,strange\n", "--set data.stratify=false", "label strange"),
+    "one file for train and test, allowed": (
+        "a.csv", ROWS, "--test a.csv --set data.allow_same_file=true",
+        "18 of 20 test rows stand word for word in training: the score is partly memory"),
+    "texts in training and test": (
+        "a.csv", ROWS + "the boy,good\n", "--test rows.csv", "test rows stand word for word in"),
+    "GB18030": ("a.csv", (ROWS + "他们的猫很好,good\n").encode("gb18030"), "", "ready"),
+    "a byte order mark": ("a.csv", ("\ufeff" + ROWS).encode(), "", "ready"),
+    "UTF-16 from a spreadsheet": ("a.csv", ROWS.encode("utf-16"), "", "ready"),
+    "line ends of Windows": ("a.csv", ROWS.replace("\n", "\r\n"), "", "ready"),
+    "blank lines": ("a.csv", ROWS.replace("\n", "\n\n"), "", "ready"),
+    "brackets in a name": ("[a] :smile:.csv", ROWS, "--test '[a] :smile:.csv' "
+        "--set data.allow_same_file=true", "(first: [a] :smile:.csv:4 = [a] :smile:.csv:4)"),
+}  # fmt: skip
+"""By what is odd: the file's name, its content, more words, and what is said."""
+
+
+@pytest.mark.parametrize(("file", "content", "words", "said"), CASES.values(), ids=CASES)
+def test_it_works_and_is_said(
+    file: str,
+    content: str | bytes,
+    words: str,
+    said: str,
+    tiny: Path,
+    warmstart: Warmstart,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(ROWS)
+    Path(file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = sorted(tmp_path.rglob("*"))
+    flags = ("--model", str(tiny), "--train", file, "--dry-run", "--output", "run")
+    ran = warmstart("train", *flags, *shlex.split(words))
+    assert ran.code == 0, ran.err
+    assert ran.out == "ready: would train into run\n"
+    assert said in " ".join((ran.out + ran.err).split("\n")).replace("  ", " ") or said in ran.err
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,85 @@
+"""Evaluation: every row once and in order, the exact mean loss, and a model left as it was."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.runs_in_memory import job_of, prepared_run
+from warmstart.data.batches import collate
+from warmstart.data.encode import NO_LABEL
+from warmstart.evaluation import evaluate as module
+from warmstart.evaluation.evaluate import evaluate, predict
+from warmstart.training.job import Job
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A model with random weights and rows to read; nothing is trained."""
+    folder: Path = tmp_path_factory.mktemp("evaluate")
+    return job_of(prepared_run(folder), folder / "run")
+
+
+@torch.no_grad()
+def one_by_one(job: Job) -> torch.Tensor:
+    """Logits of each training row, read alone, float32 [N, C]."""
+    job.model.train(mode=False)
+    rows = [collate(job.train, np.array([index])) for index in range(len(job.train))]
+    return torch.cat([job.forward.run(job.model, row) for row in rows])
+
+
+@pytest.mark.parametrize("budget", [1, 64, 100_000])
+def test_batching_changes_neither_answers_nor_their_order_nor_the_loss(
+    job: Job, monkeypatch: pytest.MonkeyPatch, budget: int
+) -> None:
+    monkeypatch.setattr(module, "MAX_TOKENS_PER_BATCH", {"cpu": budget})
+    logits = one_by_one(job)
+    answers, loss, count = predict(job.task, job.model, job.forward, job.train, job.accelerator)
+    assert [answer.row for answer in answers] == job.train.rows.tolist()
+    shares = np.array([list(answer.probabilities.values()) for answer in answers])
+    np.testing.assert_allclose(shares, logits.softmax(dim=1).numpy(), atol=1e-6)
+    expected = functional.cross_entropy(
+        logits, torch.from_numpy(job.train.labels), reduction="sum"
+    ).item()
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert count == len(job.train)
+
+
+def test_an_evaluation_is_scored_on_its_own_rows(job: Job) -> None:
+    found = evaluate(
+        job.task, job.model, job.forward, job.validation, job.validation_table, job.accelerator
+    )
+    right = [
+        answer.label == label
+        for answer, label in zip(
+            found.predictions, job.validation_table.columns["label"].to_pylist(), strict=True
+        )
+    ]
+    assert found.scores.metrics["accuracy"].value == pytest.approx(np.mean(right))
+    assert found.scores.metrics["accuracy"].n == len(job.validation)
+    assert found.loss == pytest.approx(found.scores.metrics["log_loss"].value, rel=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_is_off_and_the_mode_is_put_back(job: Job, training: bool) -> None:
+    job.model.train(training)
+    first = predict(job.task, job.model, job.forward, job.train, job.accelerator)
+    assert predict(job.task, job.model, job.forward, job.train, job.accelerator) == first
+    assert job.model.training is training
+    assert all(parameter.grad is None for parameter in job.model.parameters())
+
+
+def test_rows_without_a_label_are_answered_and_not_counted(job: Job) -> None:
+    labels = job.train.labels.copy()
+    labels[::2] = NO_LABEL
+    half = replace(job.train, labels=labels)
+    answers, loss, count = predict(job.task, job.model, job.forward, half, job.accelerator)
+    assert len(answers) == len(labels)
+    assert count == len(labels) // 2
+    assert 0 < loss < math.inf
+    bare = replace(job.train, labels=np.full_like(labels, NO_LABEL))
+    assert predict(job.task, job.model, job.forward, bare, job.accelerator)[1:] == (0.0, 0)

@@ -1,0 +1,89 @@
+"""An evaluation on disk: every row with where it came from, and the scores that belong to it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from warmstart.config import DataConfig
+from warmstart.data.table import SourceFile, Table
+from warmstart.evaluation.evaluate import Evaluation
+from warmstart.evaluation.store import prediction_table, scores_json, write_evaluation
+from warmstart.metrics.scores import Score, Scores
+from warmstart.runs.directory import RunDirectory
+from warmstart.tasks.task import Prediction
+from warmstart.tasks.text_classification import TextClassification
+
+DATA = DataConfig(train="a.csv", text="review", label="stars")
+TABLE = Table(
+    columns=pa.table({"stars": [1.0, 0.0, 1.0], "review": ["好书", "b, with a comma", "c"]}),
+    rows=np.array([2, 7, 9], dtype=np.int64),
+    files=tuple(
+        SourceFile(name, sha256="", encoding="utf-8", rows=6) for name in ("a.csv", "b.csv")
+    ),
+    file_index=np.array([0, 1, 1], dtype=np.int32),
+    lines=np.array([4, 3, 5], dtype=np.int64),
+)
+SHARES = [0.25, 0.75, 0.5]
+PREDICTIONS = [
+    Prediction(row, str(round(share)), {"0": 1 - share, "1": share}, truncated=row == 9)
+    for row, share in zip(TABLE.rows.tolist(), SHARES, strict=True)
+]
+BASELINES = {"majority": Scores({"accuracy": Score(0.5, 0.4, 0.6, 3, True)}, {})}
+
+
+@pytest.fixture
+def found() -> Evaluation:
+    scores = TextClassification("review", "stars", ("0", "1")).score(PREDICTIONS, TABLE)
+    return Evaluation(PREDICTIONS, scores, loss=1.25)
+
+
+def test_every_prediction_stands_beside_its_row(tmp_path: Path, found: Evaluation) -> None:
+    run = RunDirectory.create(tmp_path)
+    write_evaluation(run, "test", found, TABLE, DATA, BASELINES)
+    rows = pyarrow.parquet.read_table(run.evaluation("test") / "predictions.parquet")
+    assert rows.to_pydict() == {
+        "row": [2, 7, 9],
+        "file": ["a.csv", "b.csv", "b.csv"],
+        "line": [4, 3, 5],
+        "text": ["好书", "b, with a comma", "c"],
+        "label": ["1", "0", "1"],
+        "prediction": ["0", "1", "0"],
+        "truncated": [False, False, True],
+        "probability:0": [0.75, 0.25, 0.5],
+        "probability:1": SHARES,
+    }
+
+
+def test_scores_carry_n_interval_loss_and_baselines(tmp_path: Path, found: Evaluation) -> None:
+    run = RunDirectory.create(tmp_path)
+    write_evaluation(run, "test", found, TABLE, DATA, BASELINES)
+    content = run.read_json("evaluation/test/scores.json")
+    assert content == json.loads(json.dumps(scores_json("test", found, TABLE, BASELINES)))
+    assert content["split"] == "test"
+    assert content["n"] == 3
+    assert content["loss"] == 1.25
+    assert list(content["scores"]) == list(found.scores.metrics)
+    for score in content["scores"].values():
+        assert score.keys() == {"value", "low", "high", "n", "higher_is_better"}
+        assert score["n"] == 3
+    assert content["baselines"]["majority"]["accuracy"]["value"] == 0.5
+    assert Scores.from_json(content).metrics == found.scores.metrics
+    assert content["details"]["confusion_matrix"] == found.scores.details["confusion_matrix"]
+
+
+def test_unlabelled_rows_have_no_label_column() -> None:
+    bare = Table(
+        TABLE.columns.select(["review"]), TABLE.rows, TABLE.files, TABLE.file_index, TABLE.lines
+    )
+    columns = prediction_table(PREDICTIONS, bare, DATA, labelled=False).column_names
+    assert "label" not in columns
+    assert "prediction" in columns
+
+
+def test_no_rows_are_an_empty_table() -> None:
+    none = TABLE.take(np.array([], dtype=np.int64))
+    assert prediction_table([], none, DATA, labelled=False).num_rows == 0

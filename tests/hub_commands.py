@@ -1,0 +1,53 @@
+"""Whole commands beside a hub on this machine; prints what each exited with and asked the hub for.
+
+Run by ``test_hub_end_to_end.py`` in a process of its own: ``HF_ENDPOINT`` is read as
+``huggingface_hub`` is imported, so the hub is started first.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.tiny.hub import serve_hub
+
+
+def main(folder: Path) -> None:
+    """Train, evaluate and predict with a checkpoint of the hub, of a folder and of a package."""
+    said: dict[str, Any] = {}
+    with serve_hub(folder / "repos") as hub:
+        os.environ.clear()
+        os.environ.update(hub.environment(folder / "home"))
+        from warmstart import cli
+
+        checkpoints = {
+            "hub": "org/tiny",
+            "folder": str(folder / "repos" / "org" / "tiny"),
+            "bundled": "bundled/minilm-l6",
+        }
+        for kind, name in checkpoints.items():
+            for command, arguments in commands(folder, name, folder / kind).items():
+                before = len(hub.requests)
+                code = cli.main(arguments)
+                said[f"{kind} {command}"] = {"code": code, "requests": hub.requests[before:]}
+    print(json.dumps(said), file=sys.__stderr__)
+
+
+def commands(folder: Path, name: str, run: Path) -> dict[str, list[str]]:
+    """The words of each command."""
+    data = str(folder / "reviews.csv")
+    # fmt: off
+    return {
+        "train": ["train", "--model", name, "--train", data, "--validation", "0.5",
+                  "--text", "text", "--label", "label", "--set", "train.epochs=1",
+                  "--set", "model.max_tokens=16", "--output", str(run)],
+        "evaluate": ["evaluate", str(run), "--data", data],
+        "predict": ["predict", str(run), "--text", "a wonderful story"],
+        "info": ["info", str(run)],
+    }
+    # fmt: on
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

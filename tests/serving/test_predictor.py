@@ -1,0 +1,191 @@
+"""Answers from a run: the same on every way in and out, one for each row that was asked about."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from tests.runs_in_memory import settings, write_reviews
+from warmstart import api, config_file
+from warmstart.api import Run
+from warmstart.errors import ConfigError, DataError
+from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
+from warmstart.training.prepare import prepare
+from warmstart.training.run import train_run
+
+LONG = "the old cat saw my house and her story was boring when we read it again and again"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose labels the file writes as floats, with rows to drop and texts to cut."""
+    folder: Path = tmp_path_factory.mktemp("predictor")
+    config = settings(folder, epochs=1)
+    lines = write_reviews(folder / "reviews.csv", rows=80).read_text().splitlines()
+    lines = [line.replace(",good", ",1.0").replace(",bad", ",0.0") for line in lines]
+    lines[4] = "  ,1.0"  # row 3
+    lines[9] = "a story without label,"  # row 8
+    lines[12] = f"{LONG},0.0"  # row 11
+    (folder / "reviews.csv").write_text("\n".join(lines) + "\n")
+    test = [*lines[:1], *lines[5:40]]
+    (folder / "test.csv").write_text("\n".join(test) + "\n")
+    config["model"]["max_tokens"] = 12
+    config["data"].update(missing="drop", validation=0.3, test=str(folder / "test.csv"))
+    train_run(prepare(config_file.load(config)), folder / "run")
+    return api.load(folder / "run")
+
+
+def lines_of(run: Run, name: str) -> list[str]:
+    return (run.path.parent / name).read_text().splitlines()
+
+
+def kept(run: Run, split: str) -> list[dict[str, Any]]:
+    """The rows of ``predictions.parquet``."""
+    path = run.path / "evaluation" / split / "predictions.parquet"
+    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_what_was_scored_is_what_is_served(run: Run, split: str) -> None:
+    rows = kept(run, split)
+    answers = run.predict([row["text"] for row in rows])
+    assert [answer["row"] for answer in answers] == list(range(len(rows)))
+    for row, answer in zip(rows, answers, strict=True):
+        assert list(answer["probabilities"]) == ["0", "1"]
+        for label, share in answer["probabilities"].items():
+            assert row[f"probability:{label}"] == pytest.approx(share, abs=1e-6)
+        assert row["prediction"] == answer["label"]
+        assert row["truncated"] == answer["truncated"]
+
+
+@pytest.mark.parametrize(("split", "file"), [("validation", "reviews.csv"), ("test", "test.csv")])
+def test_rows_can_be_traced_to_their_lines_past_those_left_out(
+    run: Run, split: str, file: str
+) -> None:
+    lines, rows = lines_of(run, file), kept(run, split)
+    for row in rows:
+        text, label = lines[row["line"] - 1].split(",")
+        assert (row["text"], row["label"]) == (text, label.removesuffix(".0"))
+        assert row["line"] == row["row"] + 2
+        assert row["file"] == str(run.path.parent / file)
+    dropped = {9 - 5} if split == "test" else {3, 8}
+    assert not dropped & {row["row"] for row in rows}
+    if split == "test":
+        assert {row["row"] for row in rows} == set(range(35)) - dropped
+        assert [row["row"] for row in rows if row["truncated"]] != []
+    assert run.scores[split]["accuracy"]["n"] == len(rows)
+
+
+def test_a_file_is_answered_like_its_texts(run: Run, tmp_path: Path) -> None:
+    """No label column is needed; a row without text is left out and the others keep their ids."""
+    texts = ["a wonderful story", "", "the boring cat", LONG]
+    file = tmp_path / "new.csv"
+    file.write_text("\n".join(["text", *(text or '""' for text in texts)]) + "\n")
+    table = run.predict_file(str(file))
+    assert table.column("row").to_pylist() == [0, 2, 3]
+    assert table.column("line").to_pylist() == [2, 4, 5]
+    assert table.column("file").to_pylist() == [str(file)] * 3
+    assert table.column("truncated").to_pylist() == [False, False, True]
+    direct = run.predict([text for text in texts if text])
+    for answer, same in zip(predictions_json(table), direct, strict=True):
+        assert answer["label"] == same["label"]
+        assert answer["probabilities"] == pytest.approx(same["probabilities"], abs=1e-6)
+
+
+def test_a_file_may_be_written_otherwise_than_the_training_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "new.jsonl"
+    file.write_text('{"body": "a nice cat", "y": 1}\n{"body": "a poor house", "y": 0}\n')
+    table = run.predict_file([str(file)], ["data.text=body"])
+    assert table.column("text").to_pylist() == ["a nice cat", "a poor house"]
+    scores = run.evaluate(str(file), ["data.text=body", "data.label=y"])
+    assert scores["accuracy"]["n"] == 2
+    assert [row["label"] for row in kept(run, "file-new")] == ["1", "0"]
+
+
+def test_evaluating_the_test_file_again_gives_its_scores(run: Run) -> None:
+    again = run.evaluate(str(run.path.parent / "test.csv"))
+    assert again == run.scores["test"]
+    assert kept(run, "file-test") == kept(run, "test")
+
+
+def test_an_unseen_label_is_refused_with_its_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("text,label\na cat,1\na dog,2\n")
+    with pytest.raises(DataError, match=r"new.csv:3.*2"):
+        run.evaluate(str(tmp_path / "new.csv"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["a", ""], "text 2 of 2 is ''"),
+        ([" \n"], "text 1 of 1"),
+        (["a", None], "text 2 of 2 is None"),
+        ([b"a"], "text 1 of 1 is b'a'"),
+        ("a whole sentence", "texts is 'a whole sentence'"),
+    ],
+)
+def test_what_is_no_text_is_refused_and_never_left_out(run: Run, texts: Any, found: str) -> None:
+    """Under ``data.missing: drop`` too: the caller counts on one answer for each text."""
+    with pytest.raises(DataError) as caught:
+        run.predict(texts)
+    assert found in caught.value.found
+    assert "a list of texts" in caught.value.expected
+    assert "run.predict(['one text', 'another'])" in caught.value.do
+
+
+def test_no_texts_have_no_answers(run: Run) -> None:
+    assert run.predict([]) == []
+
+
+def test_a_model_trained_in_a_precision_this_machine_lacks_still_answers(
+    run: Run, tmp_path: Path
+) -> None:
+    config = run.path / "config.yaml"
+    before = config.read_text()
+    assert "precision: auto" in before
+    config.write_text(before.replace("precision: auto", "precision: float16"))
+    try:
+        elsewhere = api.load(run.path)
+        assert elsewhere.predict(["a nice cat"]) == run.predict(["a nice cat"])
+        assert elsewhere.evaluate(str(run.path.parent / "test.csv")) == run.scores["test"]
+    finally:
+        config.write_text(before)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_every_format_holds_the_same_answers(run: Run, tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / "new.csv"
+    source.write_text('text\n"good, ""very"" good"\n好的故事\n"two\nlines"\n')
+    table, path = run.predict_file(str(source)), tmp_path / "out" / f"answers{suffix}"
+    refuse_output(path)
+    write_predictions(table, path)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    expected = predictions_json(table)
+    if suffix == ".parquet":
+        assert pyarrow.parquet.read_table(path).equals(table)
+    elif suffix == ".jsonl":
+        assert [json.loads(line) for line in path.read_text("utf-8").splitlines()] == expected
+    else:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["text"] for row in rows] == table.column("text").to_pylist()
+        assert [int(row["row"]) for row in rows] == [0, 1, 2]
+        for row, answer in zip(rows, expected, strict=True):
+            assert row["prediction"] == answer["label"]
+            for label, share in answer["probabilities"].items():
+                assert float(row[f"probability:{label}"]) == share
+
+
+def test_an_output_file_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="answers.xlsx") as caught:
+        refuse_output(tmp_path / "answers.xlsx")
+    assert ".csv, .parquet, .jsonl" in caught.value.expected
+    assert caught.value.do == f"--output {tmp_path / 'answers.csv'}"
+    (tmp_path / "answers.csv").touch()
+    with pytest.raises(ConfigError, match="exists already") as caught:
+        refuse_output(tmp_path / "answers.csv")
+    assert str(tmp_path / "answers-2.csv") in caught.value.do

@@ -1,0 +1,147 @@
+"""Text classification itself: its labels, its loss and its answers; the rest is the contract's."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from tests.tiny import tiny_tokenizer
+from warmstart.config import DataConfig
+from warmstart.data.batches import Batch, collate
+from warmstart.data.encode import Examples
+from warmstart.data.table import SourceFile, Table
+from warmstart.errors import DataError
+from warmstart.tasks.text_classification import TextClassification
+
+DATA = DataConfig(train="reviews.csv", text="review", label="stars")
+
+
+def table_of(labels: pa.Array, texts: list[str] | None = None) -> Table:
+    """Rows whose ids and lines are not their positions."""
+    rows = len(labels)
+    texts = texts or [f"story {number}" for number in range(rows)]
+    return Table(
+        columns=pa.table({"stars": labels, "review": pa.array(texts)}),
+        rows=np.arange(rows, dtype=np.int64) + 10,
+        files=(SourceFile("reviews.csv", sha256="", encoding="utf-8", rows=rows),),
+        file_index=np.zeros(rows, dtype=np.int32),
+        lines=np.arange(rows, dtype=np.int64) + 12,
+        setting="data.train",
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "targets"),
+    [
+        (pa.array(["no", "yes", "no"]), ("no", "yes"), [0, 1, 0]),
+        (pa.array(["10", "9", "10"]), ("9", "10"), [1, 0, 1]),
+        (pa.array(["1.0", "0.0", "1.0"]), ("0", "1"), [1, 0, 1]),
+        (pa.array([1.0, 0.0, 1.0]), ("0", "1"), [1, 0, 1]),
+        (pa.array([2, -1, 2]), ("-1", "2"), [1, 0, 1]),
+        (pa.array([True, False, True]), ("false", "true"), [1, 0, 1]),
+        (pa.array(["差", "好", "好"]).dictionary_encode(), ("好", "差"), [1, 0, 0]),
+    ],
+)
+def test_labels_are_texts_whatever_the_file_holds(
+    labels: pa.Array, names: tuple[str, ...], targets: list[int]
+) -> None:
+    table = table_of(labels)
+    task = TextClassification.learn(DATA, table)
+    assert task.label_names == names
+    assert task.targets(table).tolist() == targets
+    assert json.loads(json.dumps(task.facts)) == {"label_names": list(names)}
+
+
+def test_the_main_metric_depends_on_the_number_of_labels() -> None:
+    two = TextClassification("review", "stars", ("a", "b"))
+    three = TextClassification("review", "stars", ("a", "b", "c"))
+    assert two.metrics[0].name == "matthews_correlation"
+    assert three.metrics[0].name == "macro_f1"
+
+
+def test_a_label_never_seen_in_training_is_named_with_its_line() -> None:
+    task = TextClassification.learn(DATA, table_of(pa.array(["no", "yes"])))
+    with pytest.raises(DataError, match=r"reviews.csv:13.*maybe"):
+        task.targets(table_of(pa.array(["no", "maybe"])))
+
+
+def test_without_labels_the_label_column_is_not_read() -> None:
+    """A file to predict may lack it, or hold what it likes."""
+    task = TextClassification("review", "stars", ("no", "yes"))
+    table = table_of(pa.array(["whatever", None]), ["a cat", "the old dog sat"])
+    tokenizer = tiny_tokenizer()
+    bare = task.examples(table, tokenizer, 128, labelled=False)
+    assert set(bare.labels.tolist()) == {-100}
+    assert bare.rows.tolist() == [10, 11]
+    assert [len(bare[0].input_ids), len(bare[1].input_ids)] == [4, 6]
+    without = Table(
+        table.columns.drop_columns(["stars"]),
+        table.rows,
+        table.files,
+        table.file_index,
+        table.lines,
+    )
+    assert (
+        task.examples(without, tokenizer, 128, labelled=False).input_ids == bare.input_ids
+    ).all()
+
+
+def batch_of(labels: list[int], lengths: list[int] | None = None) -> Batch:
+    """A batch of rows 10, 11, …; ``lengths`` are what each had before it was cut to 3 tokens."""
+    count = len(labels)
+    examples = Examples(
+        input_ids=np.ones(3 * count, dtype=np.int32),
+        offsets=np.arange(count + 1, dtype=np.int64) * 3,
+        labels=np.array(labels, dtype=np.int64),
+        rows=np.arange(count, dtype=np.int64) + 10,
+        full_lengths=np.array(lengths or [3] * count, dtype=np.int64),
+    )
+    return collate(examples, np.arange(count))
+
+
+def test_the_loss_is_the_sum_of_surprises_in_nats() -> None:
+    task = TextClassification("review", "stars", ("a", "b", "c"))
+    shares = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
+    loss, count = task.loss(shares.log(), batch_of([0, 2, -100]))
+    assert count == 2
+    assert loss.item() == pytest.approx(-np.log(0.7) - np.log(0.25), rel=1e-6)
+
+
+def test_answers_carry_row_label_probabilities_and_truncation() -> None:
+    task = TextClassification("review", "stars", ("a", "b"))
+    logits = torch.tensor([[0.0, 0.0], [30.0, -30.0], [-1.0, 1.0]], dtype=torch.bfloat16)
+    answers = task.predictions(logits, batch_of([0, 0, 0], lengths=[3, 9, 3]))
+    assert [answer.row for answer in answers] == [10, 11, 12]
+    assert [answer.label for answer in answers] == ["a", "a", "b"]
+    assert [answer.truncated for answer in answers] == [False, True, False]
+    for answer in answers:
+        assert list(answer.probabilities) == ["a", "b"]
+        assert abs(sum(answer.probabilities.values()) - 1) < 1e-15
+    assert answers[2].probabilities["b"] == pytest.approx(1 / (1 + np.exp(-2)))
+    assert json.loads(json.dumps(answers[1].to_json()))["truncated"] is True
+
+
+def test_scores_compare_answers_with_the_tables_labels() -> None:
+    task = TextClassification("review", "stars", ("0", "1"))
+    table = table_of(pa.array([1.0, 0.0, 1.0, 0.0]))
+    shares = np.array([[0.2, 0.8], [0.4, 0.6], [0.1, 0.9], [0.7, 0.3]])
+    answers = task.answers(shares, table.rows, np.zeros(4, dtype=np.bool_))
+    scores = task.score(answers, table)
+    assert scores.metrics["accuracy"].value == 0.75
+    assert scores.metrics["accuracy"].n == 4
+    assert scores.details["confusion_matrix"] == [[1, 1], [0, 2]]
+
+
+def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
+    table = table_of(pa.array(["a", None, "b", "a"]), ["x", "y", " ", "z"])
+    drop = DATA.model_copy(update={"missing": "drop"})
+    kept, counts = TextClassification.clean(drop, table, labelled=True)
+    assert counts == {"empty_text": 1, "missing_label": 1}
+    assert kept.rows.tolist() == [10, 13]
+    assert kept.where(1) == "reviews.csv:15"
+    assert len(TextClassification.clean(drop, table, labelled=False)[0]) == 3
+    with pytest.raises(DataError, match="reviews.csv:14"):
+        TextClassification.clean(DATA, table, labelled=True)

@@ -1,0 +1,97 @@
+"""Whole commands and the network: a checkpoint is downloaded once, and what is local asks nobody.
+
+Promise 7 of the design: with a folder or the bundled model no network call is made, metrics
+included. The hub is one on this machine, named as the mirror; ``hub_commands.py`` runs beside it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub_commands import commands
+from tests.runs_in_memory import write_reviews
+from tests.tiny import tiny_checkpoint
+from tests.tiny.hub import Hub
+
+Session = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub's repositories, and rows to learn from."""
+    folder: Path = tmp_path_factory.mktemp("end-to-end")
+    tiny_checkpoint(folder / "repos" / "org" / "tiny")
+    write_reviews(folder / "reviews.csv", rows=24)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def session(folder: Path) -> Session:
+    """What the commands said while the hub was there."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.hub_commands", str(folder)],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    content: Session = json.loads(ran.stderr.splitlines()[-1])
+    assert {name: said["code"] for name, said in content.items()} == dict.fromkeys(content, 0), (
+        ran.stderr
+    )
+    return content
+
+
+def test_a_hub_checkpoint_is_downloaded_once(session: Session) -> None:
+    downloads = Counter(
+        request.rpartition("/")[2]
+        for request in session["hub train"]["requests"]
+        if request.startswith("GET") and "/resolve/" in request
+    )
+    assert downloads.keys() >= {"config.json", "tokenizer.json", "model.safetensors"}
+    assert set(downloads.values()) == {1}
+
+
+def test_a_run_needs_no_hub_once_it_is_trained(session: Session) -> None:
+    for command in ("evaluate", "predict", "info"):
+        assert session[f"hub {command}"]["requests"] == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "bundled"])
+def test_what_is_local_asks_nobody_for_anything(session: Session, kind: str) -> None:
+    asked = {name: said["requests"] for name, said in session.items() if name.startswith(kind)}
+    assert len(asked) == 4
+    assert not any(asked.values()), asked
+
+
+@pytest.mark.usefixtures("session")
+def test_from_the_cache_alone_when_the_hub_is_gone(folder: Path) -> None:
+    """In another process, so that nothing is remembered but what is on the disk."""
+    words = commands(folder, "org/tiny", folder / "offline")["train"]
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "warmstart",
+            *words,
+            "--set",
+            "model.local_files_only=true",
+            "--json",
+        ],
+        env=Hub("http://127.0.0.1:9").environment(folder / "home"),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    scores = json.loads(ran.stdout)["scores"]
+    with_hub = json.loads((folder / "hub/evaluation/validation/scores.json").read_text())
+    assert scores["validation"] == with_hub["scores"]
