@@ -11,7 +11,7 @@ TORCH := 2.13.0
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench constraints wheel clean
+.PHONY: help demo test test-slow check format bench docs constraints wheel clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ format: $(VENV)/.installed-dev  ## repair what lint and format can repair
 
 bench: $(VENV)/.installed-dev  ## time and score against the usual ways: make bench ARGS=SUITE
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.installed-dev  ## write docs/configuration.md anew from the settings
+	$(BIN)/python docs/configuration.py
 
 constraints: $(BIN)/python  ## renew constraints.txt from what the registry offers today
 	rm -rf build/constraints

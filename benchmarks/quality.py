@@ -1,7 +1,8 @@
 """Is the trained model as good as the one a plain ``Trainer`` makes? CoLA, several seeds.
 
-Both engines see the same rows of the same split and have the same settings: epochs, batch size,
-rate, decay, schedule, clipping, the checkpoint with the best validation MCC kept. Their batches,
+Both engines see the same rows of the same split and have the settings of recipe ``cola-offline``:
+epochs, batch size, grouping by length, rate, decay, schedule, clipping, and the checkpoint with the
+best validation MCC kept. Their batches,
 head and dropout differ even at one seed, so means over seeds are compared, not runs.
 
 The claim: warmstart's mean MCC out of domain is at least the ``Trainer``'s mean less its standard
@@ -106,7 +107,8 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[float, float]:
     """Validation and test MCC of a plain ``Trainer`` with ``load_best_model_at_end``."""
     from benchmarks import peers
 
-    trainer = peers.trainer(prepared, folder, grouped=False, evaluating=True)
+    grouped = prepared.config.train.group_by_length
+    trainer = peers.trainer(prepared, folder, grouped=grouped, evaluating=True)
     trainer.train()
     rows: Any = peers.rows(prepared, "test", trainer.processing_class)
     metrics = trainer.predict(rows).metrics or {}

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Trained, Warmstart, own_process
 from warmstart import api
 
-COLOUR = re.compile(r"\x1b\[[\d;]*\b[39][0-7]\b[\d;]*m")
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*[39][0-7](?:;\d+)*m")
 """The escape sequence of a foreground colour."""
 
 

@@ -1,7 +1,5 @@
 """Tokenising into flat arrays, and counting what truncation takes away."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase

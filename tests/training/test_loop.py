@@ -68,7 +68,9 @@ def plain_losses(job: Job, model: nn.Module, steps: int) -> list[float]:
 
 
 def test_fifty_steps_equal_a_plain_transformers_loop(tmp_path: Path) -> None:
-    prepared = prepared_run(tmp_path, dropout=0.0, epochs=5, weight_decay=0.1, max_gradient_norm=0.5)
+    prepared = prepared_run(
+        tmp_path, dropout=0.0, epochs=5, weight_decay=0.1, max_gradient_norm=0.5
+    )
     job = job_of(prepared, tmp_path / "run")
     twin = job_of(prepared, tmp_path / "twin").model
     fit(job, resume=False, stop_requested=never)

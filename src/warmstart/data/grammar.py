@@ -13,7 +13,7 @@ still leaks: where ``are`` is wrong more often than right, counting it suffices.
     The keys near the doors are old.   *The keys near the doors is old.
 
 A classifier that counts words, or pairs of neighbours, learns nothing from a square. No noun, verb,
-name or adjective of the test split occurs in the others, so what it remembers of them does not help.
+name or adjective of the test split occurs in the others: remembering those does not help either.
 
 What the paradigms (the first column) test:
 
@@ -49,8 +49,8 @@ SPLITS = ("train", "validation", "test")
 """``validation`` is made of the words of ``train``, ``test`` of others; no sentence comes twice."""
 
 _TRAIN_ROUNDS, _VALIDATION_ROUNDS, _TEST_ROUNDS = 16, 2, 4
-"""A round is one block of each template: two sentences of a pair, four of a square, six of an island.
-"""
+"""A round is one block of each template: two sentences of a pair, four of a square, six of an
+island."""
 
 _PLACE = re.compile(r"\[([^\[\]]*)\]")
 _FREE_CHOICE = re.compile(r"<([^<>|]*)\|([^<>|]*)>")

@@ -14,9 +14,9 @@ every word, and every pair of neighbouring words, as often on the acceptable sid
 counting them says nothing, and only their relation does.
 
 Inflection alone has templates with one place: ``bringed`` is wrong wherever it stands. Counting
-learns such forms by heart, which helps on the validation split and not on the test split, whose verbs
-are others. They give a learner its first foothold: where *nothing* but relations tells the classes
-apart, the small bundled model stays at chance for hundreds of steps.
+learns such forms by heart, which helps on the validation split and not on the test split, whose
+verbs are others. They give a learner its first foothold: where *nothing* but relations tells the
+classes apart, the small bundled model stays at chance for hundreds of steps.
 
 An island template has three places, because an island is an interaction: a question word is fine,
 and the clause is fine, and only moving the one out of the other is not.

@@ -67,7 +67,7 @@ def with_dropout(config: "PreTrainedConfig", dropout: float | None) -> "PreTrain
     """
     if dropout is not None:
         names = [name for name in config.to_dict() if name.endswith(("dropout", "dropout_prob"))]
-        config.update({name: dropout for name in names})
+        config.update(dict.fromkeys(names, dropout))
     return config
 
 

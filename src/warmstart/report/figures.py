@@ -75,6 +75,7 @@ def scores(systems: Mapping[str, Score], metric: str) -> Figure:
     axes.set_yticks(range(len(systems)), list(systems), color=Colour.INK)
     axes.set_ylim(len(systems) - 0.5, -0.75)
     axes.margins(x=0.12)
+    axes.locator_params(axis="x", nbins=6)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)

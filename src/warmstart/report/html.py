@@ -157,7 +157,8 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
 def _source(train: str | list[str]) -> str:
     """The training data in a heading: the name of the file, or of the first of several."""
     first, *others = [train] if isinstance(train, str) else train
-    name = first.rstrip("/").rsplit("/", 1)[-1] if "/" in first and ":" not in first else first
+    is_path = "/" in first and ":" not in first and not first.startswith("bundled/")
+    name = first.rstrip("/").rsplit("/", 1)[-1] if is_path else first
     return f"{name} and {len(others)} more" if others else name
 
 

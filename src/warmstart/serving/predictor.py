@@ -69,8 +69,10 @@ def evaluate_file(
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
     accelerator = _accelerator(run)
     found = evaluate(task, run.model, forward_for(run.model), examples, table, accelerator)
-    name = Path(_sources(source)[0]).name.partition(".")[0]
-    write_evaluation(run.directory, f"file-{name}", found, table, data, baselines={})
+    # Two files may share a name; their content tells them apart.
+    stem, content = Path(_sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
+    name = f"file-{stem}-{content}"
+    write_evaluation(run.directory, name, found, table, data, baselines={})
     return found.scores.metrics_json()
 
 

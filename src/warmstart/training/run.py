@@ -17,7 +17,7 @@ from warmstart.models.forward import forward_for
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.runs.load import load_run
-from warmstart.training.device import build_accelerator
+from warmstart.training.device import build_accelerator, precision_of
 from warmstart.training.environment import MUST_MATCH, environment
 from warmstart.training.job import Job
 from warmstart.training.loop import fit
@@ -135,7 +135,7 @@ def _announce(job: Job, *, resume: bool) -> None:
         "epochs": job.config.epochs,
         "rows": len(job.train),
         "batch_size": job.config.batch_size,
-        "precision": job.accelerator.mixed_precision,
+        "precision": precision_of(job.accelerator),
         "device": job.accelerator.device.type,
     }
     if resume:
