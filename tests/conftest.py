@@ -15,6 +15,8 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# The models are tiny and test files run side by side: a second thread would only get in the way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(
     os.environ.get("WARMSTART_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")

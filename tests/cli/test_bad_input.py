@@ -126,6 +126,8 @@ READING = [
          expected=("one of: text, label",), do=("--set data.text=COLUMN",)),
     Case("misspelt column", TRAIN, "--label lable", found=("rows.csv has no column 'lable'",),
          expected=("one of: text, label",), mends="--set data.label=label"),
+    Case("empty column name", TRAIN, "--label ''", found=("rows.csv has no column ''",),
+         expected=("one of: text, label",), do=("--set data.label=COLUMN",)),
     Case("one column for two", TRAIN, "--text label", found=("are both label",),
          expected=("two different columns",), do=("data.label=COLUMN",)),
     bad_file("wrong delimiter", ROWS.replace(",", ";"), found=("bad.csv:1 is one column", "';'"),
@@ -365,7 +367,7 @@ def test_the_message_says_what_is_wrong_and_what_to_do(
     warmstart: Warmstart,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not made.words.startswith(("predict", "evaluate")):
+    if not made.words.startswith(("predict", "evaluate")) or "--output" in made.fault:
         forbid_weights(monkeypatch)
     before = contents(folder, trained.path)
     ran = warmstart(*shlex.split(f"{made.words} {made.fault}"))

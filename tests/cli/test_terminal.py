@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Trained, Warmstart, own_process
+from tests.cli.test_bad_input import ROWS
 from warmstart import api
 
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*[39][0-7](?:;\d+)*m")
@@ -76,23 +77,37 @@ def test_colour_only_where_it_is_wanted(
     assert "\n! 2 of 2 labels" in ran.err
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80])
-def test_a_narrow_terminal_cuts_nothing(
-    columns: int,
-    tiny: Path,
-    trained: Trained,
-    warmstart: Warmstart,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("columns", [30, 40, 60, 80])
+def test_a_narrow_terminal_cuts_no_score(
+    columns: int, trained: Trained, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    checked = warmstart("check", str(trained.folder / "reviews.csv"), "--set", f"model.name={tiny}")
-    scored = warmstart("evaluate", str(trained.path), "--data", str(trained.folder / "test.csv"))
-    for ran in (checked, scored):
-        assert ran.code == 0
-        assert max(map(len, ran.err.splitlines()[1:])) <= columns
-        assert "…" not in ran.err
-    assert "validation  " in checked.err.partition("cut at")[2]
-    assert scored.err.count("[") == scored.err.count("]") == 8
+    data = str(trained.folder / "test.csv")
+    ran = warmstart("evaluate", str(trained.path), "--data", data)
+    assert ran.code == 0
+    table = ran.err.partition("n = 20")[2]
+    assert max(map(len, table.splitlines())) <= columns
+    assert "…" not in table
+    assert table.count("[") == table.count("]") == 8
+
+
+def test_a_narrow_terminal_keeps_the_names_of_the_splits(
+    tiny: Path, warmstart: Warmstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text(ROWS + "film " * 200 + ",good\n")
+    monkeypatch.setenv("COLUMNS", "40")
+    ran = warmstart("check", str(tmp_path / "a.csv"), "--set", f"model.name={tiny}")
+    assert ran.code == 0
+    assert re.search("^train ", ran.err, re.MULTILINE)
+    assert re.search("^validation ", ran.err, re.MULTILINE)
+    assert "is the limit of 128" in " ".join(ran.err.split())
+
+
+def test_names_are_no_markup(trained: Trained, warmstart: Warmstart, tmp_path: Path) -> None:
+    data = tmp_path / "[bold] :smile:.csv"
+    data.write_bytes((trained.folder / "test.csv").read_bytes())
+    ran = warmstart("evaluate", str(trained.path), "--data", str(data))
+    assert "[bold] :smile:.csv, n = 20" in ran.err.replace("\n", "")
 
 
 @pytest.mark.parametrize("words", [["recipes", "cola"], ["--help"]])
@@ -127,7 +142,7 @@ def test_what_stdout_cannot_spell_is_spelt_out(
     model = tmp_path / "café 模型"
     model.symlink_to(tiny)
     written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii", write_through=True))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "koi8-r", write_through=True))
     assert warmstart("info", str(model)).code == 0
     assert rb"393 \xd7 32" in written.getvalue()
     written.seek(0)

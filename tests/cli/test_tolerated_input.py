@@ -25,7 +25,7 @@ CASES: dict[str, tuple[str, str | bytes, str, str]] = {
         "a.csv", LONG, "", "1 of 18 training rows longer than 128 tokens and cut there"),
     "text beyond max_tokens": (
         "a.csv", ROWS, "--set model.max_tokens=4", "18 of 18 training rows longer than 4 tokens"),
-    "labels written as floats": ("a.csv", NUMBERS, "", "label 1          9  50.0%"),
+    "labels written as floats": ("a.csv", NUMBERS, "", "label 1 9 50.0%"),
     "labels that are booleans": ("a.jsonl", OBJECTS, "", "label true"),
     "a class with one row, not stratified": (
         "a.csv", ROWS + "odd,strange\n", "--set data.stratify=false", "label strange"),
@@ -64,5 +64,5 @@ def test_it_works_and_is_said(
     ran = warmstart("train", *flags, *shlex.split(words))
     assert ran.code == 0, ran.err
     assert ran.out == "ready: would train into run\n"
-    assert said in " ".join((ran.out + ran.err).split("\n")).replace("  ", " ") or said in ran.err
+    assert said in " ".join((ran.out + ran.err).split())
     assert sorted(tmp_path.rglob("*")) == before

@@ -1,5 +1,6 @@
 """The ``model/`` folder: complete at every moment, and no secret of the machine that wrote it."""
 
+import errno
 import json
 import resource
 import signal
@@ -90,6 +91,23 @@ def test_a_full_disk_leaves_the_older_model(job: Job) -> None:
     assert "free some space" in caught.value.do
     assert files(job) == before
     assert not (job.run.path / ".model.partial").exists()
+
+
+def test_half_a_new_model_never_replaces_half_of_the_old(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights are written before the tokenizer, and the disk fills up between the two."""
+    before = save(job)
+
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(job.tokenizer), "save_pretrained", no_room)
+    with torch.no_grad():
+        job.model.get_parameter("classifier.bias").fill_(3.0)
+    with pytest.raises(RunError, match="No space left"):
+        save(job)
+    assert files(job) == before
 
 
 def test_what_a_crash_left_behind_does_no_harm(job: Job) -> None:

@@ -43,8 +43,8 @@ def lines_of(run: Run, name: str) -> list[str]:
 
 
 def kept(run: Run, split: str) -> list[dict[str, Any]]:
-    """The rows of ``predictions.parquet``."""
-    path = run.path / "evaluation" / split / "predictions.parquet"
+    """The rows of ``predictions.parquet``; ``split`` may be a pattern."""
+    (path,) = run.path.glob(f"evaluation/{split}/predictions.parquet")
     rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
     return rows
 
@@ -97,19 +97,43 @@ def test_a_file_is_answered_like_its_texts(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_file_may_be_written_otherwise_than_the_training_file(run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "new.jsonl"
+    file = tmp_path / "body.jsonl"
     file.write_text('{"body": "a nice cat", "y": 1}\n{"body": "a poor house", "y": 0}\n')
     table = run.predict_file([str(file)], ["data.text=body"])
     assert table.column("text").to_pylist() == ["a nice cat", "a poor house"]
     scores = run.evaluate(str(file), ["data.text=body", "data.label=y"])
     assert scores["accuracy"]["n"] == 2
-    assert [row["label"] for row in kept(run, "file-new")] == ["1", "0"]
+    assert [row["label"] for row in kept(run, "file-body-*")] == ["1", "0"]
 
 
 def test_evaluating_the_test_file_again_gives_its_scores(run: Run) -> None:
     again = run.evaluate(str(run.path.parent / "test.csv"))
     assert again == run.scores["test"]
-    assert kept(run, "file-test") == kept(run, "test")
+    assert kept(run, "file-test-*") == kept(run, "test")
+
+
+def test_files_of_one_name_are_evaluated_beside_each_other(run: Run, tmp_path: Path) -> None:
+    for folder, label in (("a", "1"), ("b", "0")):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "same.csv"
+        file.write_text(f"text,label\na nice cat,{label}\n")
+        run.evaluate(str(file))
+    assert len(list(run.path.glob("evaluation/file-same-*/scores.json"))) == 2
+
+
+def test_a_relative_file_is_looked_up_from_here_and_not_in_the_training_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = run.path / "config.yaml"
+    before = config.read_text()
+    assert "dir: null" in before
+    config.write_text(before.replace("dir: null", f"dir: {run.path.parent}"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test.csv").write_text("text\na nice cat\n")
+    try:
+        assert api.load(run.path).predict_file("test.csv").num_rows == 1
+    finally:
+        config.write_text(before)
 
 
 def test_an_unseen_label_is_refused_with_its_line(run: Run, tmp_path: Path) -> None:

@@ -163,3 +163,11 @@ def test_resume_refuses_other_data(tmp_path: Path) -> None:
     changed = prepared_run(tmp_path, epochs=1)
     with pytest.raises(RunError, match="this changed: the data files"):
         train_run(changed, tmp_path / "run", resume=True)
+
+
+def test_a_run_that_stopped_early_makes_no_further_step(tmp_path: Path) -> None:
+    prepared = prepared_run(tmp_path, epochs=9, early_stopping=1, learning_rate=1e-9)
+    first = job_of(prepared, tmp_path / "run")
+    ended = fit(first, resume=False, stop_requested=never)
+    assert ended.step < 9 * 12
+    assert fit(first, resume=True, stop_requested=never).step == ended.step

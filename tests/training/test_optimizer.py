@@ -9,7 +9,7 @@ from torch import nn
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig, TrainConfig
 from warmstart.models.load import find, sequence_classifier
-from warmstart.training.optimizer import build_optimizer, clip_gradients, set_rates
+from warmstart.training.optimizer import build_optimizer, clip_gradients, decays, set_rates
 
 
 def classifier(folder: Path, architecture: str) -> nn.Module:
@@ -48,6 +48,12 @@ def test_every_parameter_is_in_one_group_and_matrices_alone_decay(
     assert decayed_names == matrices
     assert vectors <= spared_names
     assert {name for name in names.values() if name.endswith("bias")} <= spared_names
+
+
+def test_a_bias_is_spared_whatever_its_shape() -> None:
+    matrix = nn.Parameter(torch.zeros(2, 3))
+    assert decays("layer.weight", matrix)
+    assert not decays("layer.position_bias", matrix)
 
 
 def test_what_is_frozen_is_left_out(tmp_path: Path) -> None:

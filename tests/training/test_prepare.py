@@ -124,6 +124,7 @@ def test_data_json_tells_every_row_its_split(tmp_path: Path, checkpoint: str) ->
         for position, row in enumerate(rows):
             assert table.where(position) == f"{source}:{row + 2}"
             assert texts(table)[position] == lines[row + 1].partition(",")[0]
+    assert content["splits"]["validation"]["source"] == "train"
     assert content["files"]["train"] == content["files"]["validation"]
     assert content["files"]["train"][0]["rows"] == 60
     assert content["files"]["train"][0]["dropped"] == 1
@@ -194,6 +195,9 @@ def test_the_data_are_checked_before_the_model(tmp_path: Path) -> None:
     absent = str(tmp_path / "no-model")
     with pytest.raises(DataError):
         prepared(absent, {"train": source})
+    unseen = write_lines(tmp_path / "unseen.csv", "text,label", "a story,ugly")
+    with pytest.raises(DataError, match=r"unseen.csv:2"):
+        prepared(absent, {"train": str(write_reviews(tmp_path / "r.csv")), "test": unseen})
     with pytest.raises(ModelError):
         prepared(absent, {"train": str(write_reviews(tmp_path / "good.csv", rows=20))})
 

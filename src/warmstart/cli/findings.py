@@ -68,18 +68,18 @@ def _overview(splits: Sequence[SplitFindings]) -> Table:
     return table
 
 
-def _histograms(splits: Sequence[SplitFindings]) -> tuple[Table, Text]:
+def _histograms(splits: Sequence[SplitFindings]) -> list[Text]:
     """One line of blocks for each split, the limit as ``│``, and the axis below."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
-    for split in splits:
-        grid.add_row(split.split, _bars(split.lengths))
+    width = max(len(split.split) for split in splits)
+    lines = [
+        Text(f"{split.split:{width}}  {_bars(split.lengths)}", no_wrap=True, overflow="ellipsis")
+        for split in splits
+    ]
     first = splits[0].lengths
     overflow = max(split.lengths.longest for split in splits) >= first.edges[-1]
     axis = f"{first.edges[0]} to {first.edges[-1] - 1:,} tokens{' and more' * overflow}"
     limit = "│ is" if _limit_bin(first) is not None else "none reaches"
-    return grid, Text(f"{axis}; {limit} the limit of {first.max_tokens:,}", style="dim")
+    return [*lines, Text(f"{axis}; {limit} the limit of {first.max_tokens:,}", style="dim")]
 
 
 def _bars(lengths: Lengths) -> str:

@@ -71,7 +71,7 @@ def train(
     if print_config:
         result(settings.model_dump(), config_file.dump(settings).rstrip("\n"), as_json=as_json)
         return
-    path = output or api.default_output(config or settings, settings)
+    path = (output or api.default_output(config or settings, settings)).expanduser()
     _train(settings, path, overwrite=overwrite, dry_run=dry_run, as_json=as_json)
 
 

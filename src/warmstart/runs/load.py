@@ -42,7 +42,10 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:
     """
     config = config_file.load(directory.path / "config.yaml")
     content = directory.read_json("task.json")
-    return config, TASKS[content["task"]].from_facts(config.data, content["facts"])
+    try:
+        return config, TASKS[content["task"]].from_facts(config.data, content["facts"])
+    except (KeyError, TypeError) as error:
+        raise errors.run.unreadable(directory.path / "task.json", error) from error
 
 
 def load_run(directory: RunDirectory) -> LoadedRun:
@@ -61,7 +64,10 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     model = load_run_model(directory.model)
     model.requires_grad_(requires_grad=False)
     model.train(mode=False)
-    tokenizer = AutoTokenizer.from_pretrained(directory.model, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory.model, local_files_only=True)
+    except Exception as error:  # the Rust library raises bare Exceptions
+        raise errors.run.unreadable(directory.model / "tokenizer.json", error) from error
     return LoadedRun(
         directory=directory,
         config=config,

@@ -61,6 +61,8 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     windows: list[list[Ints]] = []
     try:
         for step in range(progress.step, plan.total_steps):
+            if _patience_ended(job, progress):
+                break
             epoch, index = divmod(step, plan.steps_per_epoch)
             if index == 0 or not windows:
                 windows = plan.epoch_windows(epoch)
@@ -76,8 +78,6 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
             if stop:
                 job.log.write({"event": "interrupted", "step": step})
                 raise errors.run.interrupted(job.run.path, step)
-            if _patience_ended(job, progress):
-                break
         return recorder.flush(progress)
     except NotFinite as error:
         raise errors.run.diverged(job.run.path, error.step, newest_step(job.run)) from None

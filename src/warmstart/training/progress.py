@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from warmstart.runs.events import Event
@@ -111,10 +111,10 @@ class Bar:
                 self._open(event)
             case "step":
                 self.speed.add(event)
-                self.steps.update(self._line, completed=event["step"] + 1, epoch=_epoch(event))
+                self.steps.update(
+                    self.steps.task_ids[0], completed=event["step"] + 1, epoch=_epoch(event)
+                )
                 self.numbers.plain = self.speed.text(event)
-            case "resume":  # the steps made before say nothing of the time left
-                self.steps.reset(self._line, completed=event["step"] + 1)
             case "finish" | "interrupted":
                 self.close()
         if line := describe(event):
@@ -133,10 +133,6 @@ class Bar:
         shown = Group(self.steps, self.numbers)
         self.live = Live(shown, console=self.console, transient=True)
         self.live.start()
-
-    @property
-    def _line(self) -> TaskID:
-        return self.steps.task_ids[0]
 
     def close(self) -> None:
         """Take the bar off the screen; also called when training ends in an error."""
