@@ -115,6 +115,19 @@ def test_training_from_a_runs_config_repeats_the_run(
     assert data[0] == data[1]
 
 
+@pytest.mark.usefixtures("without_report")
+def test_the_paths_of_a_run_lead_to_its_files_from_anywhere(
+    config: dict[str, Any], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"train": "reviews.csv", "validation": 0.2, "test": "test.csv"}
+    relative = {**config, "data": data, "model": {"name": "checkpoint"}}
+    monkeypatch.chdir(folder_of(config))
+    trained = warmstart.train(relative, output=tmp_path / "run", progress=False)
+    monkeypatch.chdir(tmp_path)
+    assert trained.config == run.config
+    assert warmstart.check(trained.path / "config.yaml").config == run.config
+
+
 def test_report_and_card_are_made_anew(run: Run) -> None:
     before = {name: (run.path / name).read_text() for name in ("report.html", "README.md")}
     for name in before:

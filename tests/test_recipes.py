@@ -62,14 +62,15 @@ def test_the_steps_that_cola_counts_are_those_it_makes() -> None:
         assert f"{batches * config.train.epochs} steps" in _comments("cola")
 
 
-def test_the_offline_recipe_differs_in_the_model_and_the_rate_alone() -> None:
+def test_the_offline_recipe_differs_in_model_rate_and_grouping_alone() -> None:
     online, offline = config_file.load("cola"), config_file.load("cola-offline")
     assert offline.model.name == "bundled/minilm-l6"
     assert offline.train.learning_rate > online.train.learning_rate
     assert offline.data == online.data
     assert offline.model.model_copy(update={"name": online.model.name}) == online.model
-    rate = {"learning_rate": online.train.learning_rate}
-    assert offline.train.model_copy(update=rate) == online.train
+    assert offline.train.group_by_length
+    same = {"learning_rate": online.train.learning_rate, "group_by_length": False}
+    assert offline.train.model_copy(update=same) == online.train
 
 
 def test_the_demo_needs_nothing_from_outside() -> None:

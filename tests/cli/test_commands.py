@@ -108,6 +108,15 @@ def test_a_dry_run_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_tilde_in_the_output_is_the_home_folder(
+    tiny: Path, trained: Trained, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(trained.folder))
+    words = ("--model", str(tiny), "--train", str(trained.folder / "reviews.csv"), "--dry-run")
+    ran = warmstart("train", *words, "--output=~/new")
+    assert ran.out == f"ready: would train into {trained.folder}/new\n"
+
+
 def test_a_recipe_is_meant_whatever_folders_lie_about(
     trained: Trained, warmstart: Warmstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,8 @@ def corpus(split: str, seed: int = 2018) -> list[Sentence]:
     0 agreement_phrase The table near the windows are useful.
     """
     if split not in SPLITS:
-        raise errors.data.unknown_bundled_split(split, SPLITS)
+        known = [f"bundled/grammar/{name}" for name in SPLITS]
+        raise errors.files.unknown_bundled(f"bundled/grammar/{split}", known)
     if split == "test":
         return _rounds(TEST, Random(f"{seed}/test"), 0, _TEST_ROUNDS)
     # One stream feeds both, so that what comes later cannot repeat what came before.

@@ -335,13 +335,3 @@ def _in_all(rows: int) -> str:
 
 
 # --- the bundled corpus
-
-
-def unknown_bundled_split(name: str, known: Sequence[str]) -> DataError:
-    """A split the bundled corpus does not have."""
-    nearest = get_close_matches(name, known, n=1, cutoff=0.3) or [known[0]]
-    return DataError(
-        f"bundled/grammar/{name}: the bundled corpus has no split called {name!r}",
-        f"one of bundled/grammar/{', bundled/grammar/'.join(known)}",
-        f"write bundled/grammar/{nearest[0]}",
-    )
