@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Warmstart
+from tests.cli.conftest import Trained, Warmstart
 from tests.cli.test_bad_input import ROWS, json_lines
 
 LONG = ROWS + "film " * 200 + ",good\n"
@@ -66,3 +66,13 @@ def test_it_works_and_is_said(
     assert ran.out == "ready: would train into run\n"
     assert said in " ".join((ran.out + ran.err).split())
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_predicting_says_which_rows_it_left_out(
+    warmstart: Warmstart, trained: Trained, tmp_path: Path
+) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text('text\n"a nice cat"\n""\n', encoding="utf-8")
+    ran = warmstart("predict", str(trained.path), "--data", str(file), "--set", "data.missing=drop")
+    assert ran.code == 0
+    assert "note: of 2 rows, left out: 1 empty text" in ran.err

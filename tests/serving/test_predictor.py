@@ -85,7 +85,8 @@ def test_a_file_is_answered_like_its_texts(run: Run, tmp_path: Path) -> None:
     texts = ["a wonderful story", "", "the boring cat", LONG]
     file = tmp_path / "new.csv"
     file.write_text("\n".join(["text", *(text or '""' for text in texts)]) + "\n")
-    table = run.predict_file(str(file))
+    with pytest.warns(UserWarning, match="of 4 rows, left out: 1 empty text"):
+        table = run.predict_file(str(file))
     assert table.column("row").to_pylist() == [0, 2, 3]
     assert table.column("line").to_pylist() == [2, 4, 5]
     assert table.column("file").to_pylist() == [str(file)] * 3
@@ -107,7 +108,11 @@ def test_a_file_may_be_written_otherwise_than_the_training_file(run: Run, tmp_pa
 
 
 def test_evaluating_the_test_file_again_gives_its_scores(run: Run) -> None:
-    again = run.evaluate(str(run.path.parent / "test.csv"))
+    with (
+        pytest.warns(UserWarning, match="of 35 rows, left out: 1 missing label"),
+        pytest.warns(UserWarning, match="cut to [0-9]+ tokens: "),
+    ):
+        again = run.evaluate(str(run.path.parent / "test.csv"))
     assert again == run.scores["test"]
     assert kept(run, "file-test-*") == kept(run, "test")
 
@@ -175,7 +180,8 @@ def test_a_model_trained_in_a_precision_this_machine_lacks_still_answers(
     try:
         elsewhere = api.load(run.path)
         assert elsewhere.predict(["a nice cat"]) == run.predict(["a nice cat"])
-        assert elsewhere.evaluate(str(run.path.parent / "test.csv")) == run.scores["test"]
+        with pytest.warns(UserWarning, match="of 35 rows"):
+            assert elsewhere.evaluate(str(run.path.parent / "test.csv")) == run.scores["test"]
     finally:
         config.write_text(before)
 

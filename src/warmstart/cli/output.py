@@ -6,7 +6,9 @@ alone.
 
 import json
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,16 @@ def show(*renderables: RenderableType) -> None:
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     for renderable in renderables:
         console.print(renderable)
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """What the library warns of inside the block, on stderr, a line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        show(f"note: {warning.message}")
 
 
 def scores_table(

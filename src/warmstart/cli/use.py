@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from warmstart.cli.app import Json, RunArgument, Set
-from warmstart.cli.output import result, scores_table, show
+from warmstart.cli.output import notes, result, scores_table, show
 
 
 def evaluate(
@@ -18,7 +18,8 @@ def evaluate(
     """Score a run's model on a labelled file."""
     from warmstart import api
 
-    scores = api.load(run).evaluate(data, sets or ())
+    with notes():
+        scores = api.load(run).evaluate(data, sets or ())
     show(scores_table(", ".join(data), scores, {}))
     content = {"run": str(run), "data": data, "scores": scores}
     main = next(iter(scores))
@@ -54,7 +55,8 @@ def predict(
     if text:
         answers = opened.predict(text)
     else:
-        table = opened.predict_file(data or [], sets or ())
+        with notes():
+            table = opened.predict_file(data or [], sets or ())
         if output is not None:
             write_predictions(table, output)
             content = {"predictions": len(table), "output": str(output)}

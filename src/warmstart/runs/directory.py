@@ -206,9 +206,9 @@ class RunDirectory:
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return path
 
-    def write_json(self, name: str, content: Any) -> Path:
-        """Write a JSON file; returns its path."""
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+    def write_json(self, name: str, content: Any, *, indent: int | None = 1) -> Path:
+        """Write a JSON file, one value a line unless ``indent`` is None; returns its path."""
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
         return self.write_text(name, text + "\n")
 
     def read_json(self, name: str) -> Any:

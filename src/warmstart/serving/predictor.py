@@ -5,6 +5,7 @@ that what is served cannot differ from what was scored.
 """
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from accelerate import Accelerator
 
 from warmstart import config_file, errors
 from warmstart.config import DataConfig
+from warmstart.data.encode import Examples
 from warmstart.data.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.evaluate import evaluate, predict
@@ -52,21 +54,48 @@ def predict_texts(run: LoadedRun, texts: Sequence[str]) -> list[Prediction]:
 def predict_file(
     run: LoadedRun, source: str | Sequence[str], overrides: Sequence[str] = ()
 ) -> pa.Table:
-    """Answers for every row of the file(s), beside row id, file, line and text."""
+    """Answers for every row of the file(s), beside row id, file, line and text.
+
+    Warns of rows that were left out or cut.
+    """
     data = _data_config(run, overrides)
     task = type(run.task).from_facts(data, run.task.facts)
-    table, _ = task.clean(data, read(_sources(source), data, "--data"), labelled=False)
+    table = _usable_rows(task, data, source, labelled=False)
     return prediction_table(_answers(run, task, table), table, data, labelled=False)
+
+
+def _usable_rows(
+    task: Task, data: DataConfig, source: str | Sequence[str], *, labelled: bool
+) -> Table:
+    """The rows of the file(s) that can be used; what is left out under ``drop`` is warned of."""
+    table, left_out = task.clean(data, read(_sources(source), data, "--data"), labelled=labelled)
+    reasons = {"ragged": sum(file.dropped for file in table.files), **left_out}
+    told = [f"{count:,} {name.replace('_', ' ')}" for name, count in reasons.items() if count]
+    if told:
+        rows = sum(file.rows for file in table.files)
+        warnings.warn(f"of {rows:,} rows, left out: {', '.join(told)}", stacklevel=4)
+    return table
+
+
+def _warn_of_cut_rows(examples: Examples, max_tokens: int) -> None:
+    cut = int((examples.full_lengths > examples.lengths).sum())
+    if cut:
+        rows = len(examples)
+        warnings.warn(f"of {rows:,} rows, cut to {max_tokens} tokens: {cut:,}", stacklevel=4)
 
 
 def evaluate_file(
     run: LoadedRun, source: str | Sequence[str], overrides: Sequence[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Score the run's model on labelled file(s); keeps the result under ``evaluation/``."""
+    """Score the run's model on labelled file(s); keeps the result under ``evaluation/``.
+
+    Warns of rows that were left out or cut.
+    """
     data = _data_config(run, overrides)
     task = type(run.task).from_facts(data, run.task.facts)
-    table, _ = task.clean(data, read(_sources(source), data, "--data"), labelled=True)
+    table = _usable_rows(task, data, source, labelled=True)
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
+    _warn_of_cut_rows(examples, run.max_tokens)
     accelerator = _accelerator(run)
     found = evaluate(task, run.model, forward_for(run.model), examples, table, accelerator)
     # Two files may share a name; their content tells them apart.

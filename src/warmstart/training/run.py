@@ -154,7 +154,8 @@ def _write_or_compare(
     if not resume:
         config = config_file.resolve_paths(prepared.config, Path.cwd())
         directory.write_text("config.yaml", config_file.dump(config))
-        directory.write_json("data.json", data)
+        # On one line: it may hold the ids of millions of rows.
+        directory.write_json("data.json", data, indent=None)
         directory.write_json("environment.json", facts)
         content = {"task": prepared.task.name, "facts": prepared.task.facts}
         directory.write_json("task.json", content)
