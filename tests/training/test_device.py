@@ -121,7 +121,7 @@ def test_two_processes_as_a_launcher_starts_them_both_say_so() -> None:
 def test_the_device_type_is_the_accelerators_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    found = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: found)
     assert device._device_type(TrainConfig()) == "cuda"
     assert device._device_type(TrainConfig(device="cpu")) == "cpu"

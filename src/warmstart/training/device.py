@@ -71,9 +71,10 @@ def can_compute(config: TrainConfig) -> bool:
 
 def _device_type(config: TrainConfig) -> str:
     """``cpu``, ``cuda`` or ``mps``: where ``train.device`` leads on this machine."""
-    if config.device == "cpu" or not torch.accelerator.is_available():
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if config.device == "cpu" or accelerator is None:
         return "cpu"
-    return str(torch.accelerator.current_accelerator())
+    return accelerator.type
 
 
 def _fast_precisions(device_type: str) -> tuple[Precision, ...]:
