@@ -53,3 +53,13 @@ def test_the_first_model_is_kept_and_then_only_a_better_one(tmp_path: Path) -> N
     assert load_file(weights)["classifier.bias"].tolist() == [5.0, 5.0]
     events = events_of(read_events(job.log.path), "evaluation")
     assert [event["best"] for event in events] == [True, False, True]
+
+
+def test_of_two_equally_good_models_the_surer_one_is_kept(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path, best_metric="accuracy"), tmp_path / "run")
+    first = evaluate_and_keep_best(job, job.model, Progress(step=1), epoch=0.5)
+    unsure = replace(first, best_loss=first.best_loss + 0.1, step=2)
+    second = evaluate_and_keep_best(job, job.model, unsure, epoch=1.0)
+    assert (second.best, second.best_step) == (first.best, 1)
+    assert second.best_loss == first.best_loss
+    assert second.evaluations_without_gain == 1

@@ -190,7 +190,9 @@ def test_early_stopping_and_best_model(tmp_path: Path) -> None:
     values = [event["scores"]["accuracy"]["value"] for event in evaluations]
     assert len(values) < 30
     assert progress.best == max(values)
-    assert evaluations[values.index(max(values))]["step"] == progress.best_step
+    equally_good = [e for e, value in zip(evaluations, values, strict=True) if value == max(values)]
+    assert min(equally_good, key=lambda e: e["loss"])["step"] == progress.best_step
+    assert [e["step"] for e in evaluations if e["best"]][-1] == progress.best_step
     assert len(values) - 1 - values.index(max(values)) == 3
     assert "stopped early" in events_of(read_events(job.log.path), "notice")[-1]["text"]
 

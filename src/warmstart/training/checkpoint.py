@@ -34,7 +34,8 @@ class Progress:
     Args:
         step: the next step to make, counted from 0.
         best: value of the best metric so far; None before the first defined one.
-        best_step: the step after which it was reached.
+        best_loss: validation loss of the kept model, in nats.
+        best_step: the step after which that model was evaluated.
         evaluations_without_gain: evaluations since then.
         loss_sum: training loss in nats since the last evaluation, summed over labels.
         loss_count: labels it was summed over.
@@ -45,6 +46,7 @@ class Progress:
 
     step: int = 0
     best: float | None = None
+    best_loss: float | None = None
     best_step: int | None = None
     evaluations_without_gain: int = 0
     loss_sum: float = 0.0

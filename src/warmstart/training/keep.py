@@ -21,6 +21,9 @@ def evaluate_and_keep_best(
 ) -> Progress:
     """Score the validation split; where that is the best so far, the weights become ``model/``.
 
+    Of two models that are equally good by the metric, the one with the lower loss is kept; patience
+    counts the metric alone.
+
     Args:
         job: what is trained.
         model: as the loop trains it.
@@ -42,10 +45,10 @@ def evaluate_and_keep_best(
         raise NotFinite(step)
     score = found.scores.metrics[job.best_metric]
     # The first evaluation is kept whatever it says, so that there is always a model to go on with.
-    best = progress.best_step is None or score.better_than(_score_of(progress.best, score))
+    gain = progress.best_step is None or score.better_than(_score_of(progress.best, score))
+    best = gain or (score.value == progress.best and _lower(found.loss, progress.best_loss))
     if best:
-        unwrapped = job.accelerator.unwrap_model(model)
-        save_model_folder(job.run, unwrapped, job.tokenizer, job.max_tokens)
+        save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens)
     seconds = time.perf_counter() - began
     job.log.write(
         {
@@ -65,8 +68,9 @@ def evaluate_and_keep_best(
     return replace(
         progress,
         best=score.value if best else progress.best,
+        best_loss=found.loss if best else progress.best_loss,
         best_step=step if best else progress.best_step,
-        evaluations_without_gain=0 if best else progress.evaluations_without_gain + 1,
+        evaluations_without_gain=0 if gain else progress.evaluations_without_gain + 1,
         loss_sum=0.0,
         loss_count=0,
         train_seconds=0.0,
@@ -84,6 +88,10 @@ def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progre
     state = scaler.state_dict() if scaler is not None else {}
     checkpoint.save(job.run, job.model, optimizer, state, progress, job.config.keep_checkpoints)
     job.log.write({"event": "checkpoint", "step": progress.step - 1})
+
+
+def _lower(loss: float, than: float | None) -> bool:
+    return than is not None and loss < than
 
 
 def _score_of(best: float | None, like: Score) -> Score | None:
