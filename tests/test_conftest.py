@@ -30,6 +30,7 @@ def test_the_loopback_stays_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(server.getsockname()[:2], timeout=5).close()
         socket.create_connection(("localhost", server.getsockname()[1]), timeout=5).close()
+    assert not conftest._attempts
 
 
 def test_the_hub_is_offline() -> None:
