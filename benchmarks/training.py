@@ -146,30 +146,12 @@ def measure(engine: str, data: Path, model: str, seed: int, window: Window) -> R
 def _warmstart(prepared: Any, folder: Path, window: Window) -> Row:
     """The loop, asked after each step whether to stop, as Ctrl-C would make it."""
     from warmstart.errors import Interrupted
-    from warmstart.models.forward import forward_for
     from warmstart.runs.directory import RunDirectory
-    from warmstart.runs.events import EventLog, events_of, read_events
-    from warmstart.training.device import build_accelerator
-    from warmstart.training.job import Job
+    from warmstart.runs.events import events_of, read_events
+    from warmstart.training.job import job_for
     from warmstart.training.loop import fit
 
-    model = prepared.task.model(prepared.checkpoint, prepared.config.train.seed)
-    run = RunDirectory.create(folder / "run")
-    job = Job(
-        task=prepared.task,
-        model=model,
-        tokenizer=prepared.checkpoint.tokenizer,
-        forward=forward_for(model),
-        train=prepared.examples["train"],
-        validation=prepared.examples["validation"],
-        validation_table=prepared.tables["validation"],
-        max_tokens=prepared.max_tokens,
-        best_metric=prepared.best_metric,
-        config=prepared.config.train,
-        accelerator=build_accelerator(prepared.config.train),
-        run=run,
-        log=EventLog(run.path / "events.jsonl"),
-    )
+    job = job_for(prepared, RunDirectory.create(folder / "run"))
     with suppress(Interrupted):
         fit(job, resume=False, stop_requested=window.tick)
     steps = events_of(read_events(job.log.path), "step")

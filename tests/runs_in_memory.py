@@ -6,11 +6,8 @@ from typing import Any
 
 from tests.tiny import tiny_checkpoint
 from warmstart import config_file
-from warmstart.models.forward import forward_for
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.events import EventLog
-from warmstart.training.device import build_accelerator
-from warmstart.training.job import Job
+from warmstart.training.job import Job, job_for
 from warmstart.training.prepare import Prepared, prepare
 
 GOOD = "wonderful excellent great happy nice".split()
@@ -59,23 +56,7 @@ def job_of(prepared: Prepared, path: Path) -> Job:
         prepared: the run.
         path: its folder to be.
     """
-    model = prepared.task.model(prepared.checkpoint, prepared.config.train.seed)
-    run = RunDirectory.create(path)
-    return Job(
-        task=prepared.task,
-        model=model,
-        tokenizer=prepared.checkpoint.tokenizer,
-        forward=forward_for(model),
-        train=prepared.examples["train"],
-        validation=prepared.examples["validation"],
-        validation_table=prepared.tables["validation"],
-        max_tokens=prepared.max_tokens,
-        best_metric=prepared.best_metric,
-        config=prepared.config.train,
-        accelerator=build_accelerator(prepared.config.train),
-        run=run,
-        log=EventLog(run.path / "events.jsonl"),
-    )
+    return job_for(prepared, RunDirectory.create(path))
 
 
 def never() -> bool:

@@ -1,5 +1,6 @@
 """A job: everything the training loop needs, prepared and checked before it starts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accelerate import Accelerator
@@ -8,10 +9,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from warmstart.config import TrainConfig
 from warmstart.data.encode import Examples
 from warmstart.data.table import Table
-from warmstart.models.forward import Forward
+from warmstart.models.forward import Forward, forward_for
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.events import EventLog
+from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
+from warmstart.training.device import build_accelerator
+from warmstart.training.prepare import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +50,35 @@ class Job:
     accelerator: Accelerator
     run: RunDirectory
     log: EventLog
+
+
+def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener] = ()) -> Job:
+    """Load the weights of what was prepared and put the loop's parts together; writes nothing.
+
+    Args:
+        prepared: read and checked.
+        run: where everything will be written.
+        listeners: told of every event.
+
+    Raises:
+        ConfigError: the device cannot compute in ``train.precision``.
+        ModelError: the weights cannot be read or do not fit.
+    """
+    config = prepared.config.train
+    accelerator = build_accelerator(config)
+    model = prepared.task.model(prepared.checkpoint, config.seed)
+    return Job(
+        task=prepared.task,
+        model=model,
+        tokenizer=prepared.checkpoint.tokenizer,
+        forward=forward_for(model),
+        train=prepared.examples["train"],
+        validation=prepared.examples["validation"],
+        validation_table=prepared.tables["validation"],
+        max_tokens=prepared.max_tokens,
+        best_metric=prepared.best_metric,
+        config=config,
+        accelerator=accelerator,
+        run=run,
+        log=EventLog(run.path / "events.jsonl", listeners),
+    )

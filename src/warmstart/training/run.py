@@ -13,13 +13,12 @@ from warmstart import config_file, errors
 from warmstart.evaluation.beside import baseline_scores
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.store import scores_json, write_evaluation
-from warmstart.models.forward import forward_for
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.events import EventLog, Listener
+from warmstart.runs.events import Listener
 from warmstart.runs.load import load_run
-from warmstart.training.device import build_accelerator, precision_of
+from warmstart.training.device import precision_of
 from warmstart.training.environment import MUST_MATCH, environment
-from warmstart.training.job import Job
+from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.plan import Plan
 from warmstart.training.prepare import Prepared
@@ -67,33 +66,17 @@ def train_run(
         Interrupted: asked to stop; everything is saved.
         WarmstartError: the directory cannot be used, the run diverged, memory or disk ran out.
     """
-    accelerator = build_accelerator(prepared.config.train)
-    model = prepared.task.model(prepared.checkpoint, prepared.config.train.seed)
-    forward = forward_for(model)
-    facts = environment(accelerator, forward.path)
-    directory = RunDirectory(path) if resume else RunDirectory.create(path, overwrite=overwrite)
+    directory = RunDirectory(path)
+    job = job_for(prepared, directory, listeners)
+    facts = environment(job.accelerator, job.forward.path)
+    if not resume:
+        RunDirectory.create(path, overwrite=overwrite)
     with directory.locked(), stop_requested() as stopping:
         _write_or_compare(directory, prepared, facts, resume=resume)
-        log = EventLog(directory.path / "events.jsonl", listeners)
-        job = Job(
-            task=prepared.task,
-            model=model,
-            tokenizer=prepared.checkpoint.tokenizer,
-            forward=forward,
-            train=prepared.examples["train"],
-            validation=prepared.examples["validation"],
-            validation_table=prepared.tables["validation"],
-            max_tokens=prepared.max_tokens,
-            best_metric=prepared.best_metric,
-            config=prepared.config.train,
-            accelerator=accelerator,
-            run=directory,
-            log=log,
-        )
         _announce(job, resume=resume)
         progress = fit(job, resume=resume, stop_requested=stopping)
         evaluations = score_held_out(prepared, job)
-        log.write(
+        job.log.write(
             {
                 "event": "finish",
                 "status": "finished",
