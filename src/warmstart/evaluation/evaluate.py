@@ -6,9 +6,9 @@ nats and divided once, so batch sizes never weigh in. Logits are turned into pre
 batch and never hoarded.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -18,7 +18,7 @@ from warmstart.data.encode import Examples
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
 from warmstart.models.forward import Forward
-from warmstart.tasks.task import Prediction, Task
+from warmstart.tasks.task import Predictions, Task
 
 MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 """Rectangle of one batch: small enough for a CPU's cache, large enough to fill a GPU."""
@@ -28,7 +28,7 @@ MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 class Evaluation:
     """What a model makes of one labelled split."""
 
-    predictions: Sequence[Prediction]
+    predictions: Predictions
     """In row order."""
     scores: Scores
     loss: float
@@ -38,14 +38,14 @@ class Evaluation:
 @torch.no_grad()
 def predict(
     task: Task, model: nn.Module, forward: Forward, examples: Examples, accelerator: Accelerator
-) -> tuple[list[Prediction], float, int]:
+) -> tuple[Predictions, float, int]:
     """Run the model in evaluation mode over every example.
 
     Args:
         task: turns logits into predictions and losses.
         model: on its device; its training mode is put back afterwards.
         forward: how to run it.
-        examples: tokenised rows, labelled or not.
+        examples: tokenised rows, labelled or not; one at least.
         accelerator: gives device and precision.
 
     Returns:
@@ -54,7 +54,7 @@ def predict(
     was_training = model.training
     model.eval()
     loss_sum, count = 0.0, 0
-    answers: list[Prediction | None] = [None] * len(examples)
+    answers, order = [], []
     budget = MAX_TOKENS_PER_BATCH.get(accelerator.device.type, 8192)
     for positions in evaluation_batches(examples.lengths, budget):
         batch = collate(examples, positions).to(accelerator.device)
@@ -64,10 +64,10 @@ def predict(
             batch_loss, batch_count = task.loss(logits, batch)
             loss_sum += float(batch_loss)
             count += batch_count
-        for position, answer in zip(positions, task.predictions(logits, batch), strict=True):
-            answers[position] = answer
+        answers.append(task.predictions(logits, batch))
+        order.append(positions)
     model.train(was_training)
-    return [answer for answer in answers if answer is not None], loss_sum, count
+    return Predictions.joined(answers, np.concatenate(order)), loss_sum, count
 
 
 def evaluate(
