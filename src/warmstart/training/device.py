@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState
 
 from warmstart import errors
 from warmstart.config import TrainConfig
+from warmstart.training.allocator import keep_freed_memory
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -33,6 +34,8 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
     # precision of the first. Transformers' ``TrainingArguments`` begins anew in the same way.
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     if accelerator.num_processes > 1:
         accelerator.state.destroy_process_group()
         raise errors.config.several_processes(accelerator.num_processes)

@@ -23,7 +23,7 @@ class Job:
 
     Args:
         task: what is learned.
-        model: with its head, on the CPU still.
+        model: with its head, on its device.
         tokenizer: saved beside the weights.
         forward: how the model reads a batch.
         train: tokenised training rows.
@@ -66,13 +66,14 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     """
     config = prepared.config.train
     accelerator = build_accelerator(config)
-    model = prepared.task.model(prepared.checkpoint, config.seed)
+    model = prepared.task.model(prepared.checkpoint, config.seed).to(accelerator.device)
+    train = prepared.examples["train"]
     return Job(
         task=prepared.task,
         model=model,
         tokenizer=prepared.checkpoint.tokenizer,
-        forward=forward_for(model),
-        train=prepared.examples["train"],
+        forward=forward_for(model, train, accelerator.autocast),
+        train=train,
         validation=prepared.examples["validation"],
         validation_table=prepared.tables["validation"],
         max_tokens=prepared.max_tokens,

@@ -52,7 +52,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     """
     plan = Plan(job.train.lengths, job.config)
     share_at = schedule_for(job.config, plan.total_steps)
-    job.model.to(job.accelerator.device).train()
+    job.model.train()
     optimizer = build_optimizer(job.model, job.config)
     progress = _restored(job, optimizer) if resume else Progress()
     model, stepper = job.accelerator.prepare(job.model, optimizer)

@@ -13,6 +13,7 @@ from warmstart import config_file, errors
 from warmstart.evaluation.beside import baseline_scores
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.store import scores_json, write_evaluation
+from warmstart.models.forward import forward_for
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.load import load_run
@@ -92,6 +93,7 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
     """Score the kept model on the validation and test splits, with baselines, and write it all."""
     best = load_run(job.run)
     best.model.to(job.accelerator.device)
+    forward = forward_for(best.model, job.train, job.accelerator.autocast)
     splits = {name: prepared.tables[name] for name in HELD_OUT if name in prepared.tables}
     baselines, notes = baseline_scores(
         prepared.task, prepared.config, prepared.tables["train"], splits
@@ -101,7 +103,7 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
     evaluations = {}
     for name, table in splits.items():
         found = evaluate(
-            job.task, best.model, job.forward, prepared.examples[name], table, job.accelerator
+            job.task, best.model, forward, prepared.examples[name], table, job.accelerator
         )
         beside = {baseline: scores[name] for baseline, scores in baselines.items()}
         write_evaluation(job.run, name, found, table, prepared.config.data, beside)
