@@ -1,5 +1,7 @@
 """Order, packing and padding of batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -78,6 +80,25 @@ def test_padded_masks_exactly_what_is_not_a_token() -> None:
     padded = collate(examples_of([2, 4, 1]), np.array([0, 1, 2])).padded(pad_token_id=99)
     assert padded["input_ids"].tolist() == [[1, 2, 99, 99], [3, 4, 5, 6], [7, 99, 99, 99]]
     assert padded["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]
+
+
+@given(lengths=LENGTHS, pieces=st.integers(1, 9))
+def test_type_ids_go_with_their_tokens(lengths: list[int], pieces: int) -> None:
+    examples = examples_of(lengths)
+    examples = replace(examples, token_type_ids=(examples.input_ids % 2).astype(np.int8))
+    batch = collate(examples, np.arange(len(lengths))[::-1]).to(torch.device("cpu"))
+    for part in split_batch(batch, pieces):
+        assert part.token_type_ids is not None
+        assert (part.token_type_ids == part.input_ids % 2).all()
+        assert part.token_type_ids.dtype == torch.int64
+        padded = part.padded(pad_token_id=4)
+        assert (padded["token_type_ids"] == padded["input_ids"] % 2).all()
+
+
+def test_without_type_ids_the_model_is_given_none() -> None:
+    batch = collate(examples_of([2, 4]), np.arange(2))
+    assert batch.token_type_ids is None
+    assert batch.padded(0).keys() == {"input_ids", "attention_mask"}
 
 
 @given(lengths=LENGTHS, pieces=st.integers(1, 70))

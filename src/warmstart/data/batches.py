@@ -43,6 +43,7 @@ class Batch:
         truncated: whether the row was cut to the model's length, bool [B].
         count: labels that enter the loss; known before the model runs, so that the loss of several
             batches can be divided once, by their sum.
+        token_type_ids: which text of its pair each token is of, int64 [T]; None is 0 everywhere.
     """
 
     input_ids: "Tensor"
@@ -51,6 +52,7 @@ class Batch:
     rows: Ints
     truncated: Bools
     count: int
+    token_type_ids: "Tensor | None" = None
 
     def __len__(self) -> int:
         """Number of rows, B."""
@@ -63,10 +65,12 @@ class Batch:
 
     def to(self, device: "torch.device") -> "Batch":
         """The same batch with its tensors on ``device``."""
+        types = self.token_type_ids
         return replace(
             self,
             input_ids=self.input_ids.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
+            token_type_ids=None if types is None else types.to(device, non_blocking=True),
         )
 
     def padded(self, pad_token_id: int) -> dict[str, "Tensor"]:
@@ -76,7 +80,8 @@ class Batch:
             pad_token_id: fills the end of short rows; the mask hides it.
 
         Returns:
-            ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L] (1 at real tokens).
+            ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L] (1 at real tokens); and,
+            where the batch has them, ``token_type_ids`` int64 [B, L] (0 where there is no token).
         """
         import torch
 
@@ -85,7 +90,11 @@ class Batch:
         mask = torch.arange(width, device=lengths.device) < lengths[:, None]
         ids = torch.full(mask.shape, pad_token_id, dtype=torch.int64, device=lengths.device)
         ids[mask] = self.input_ids
-        return {"input_ids": ids, "attention_mask": mask.long()}
+        rectangle = {"input_ids": ids, "attention_mask": mask.long()}
+        if self.token_type_ids is not None:
+            rectangle["token_type_ids"] = torch.zeros_like(ids)
+            rectangle["token_type_ids"][mask] = self.token_type_ids
+        return rectangle
 
 
 def collate(examples: Examples, positions: Ints) -> Batch:
@@ -102,15 +111,17 @@ def collate(examples: Examples, positions: Ints) -> Batch:
     # Index of every token of the batch in the flat array: its row's start plus its place in the
     # row.
     starts = np.repeat(examples.offsets[positions] - offsets[:-1], lengths)
-    ids = examples.input_ids[starts + np.arange(offsets[-1])]
+    tokens = starts + np.arange(offsets[-1])
+    types = examples.token_type_ids
     labels = examples.labels[positions]
     return Batch(
-        input_ids=torch.from_numpy(ids.astype(np.int64)),
+        input_ids=torch.from_numpy(examples.input_ids[tokens].astype(np.int64)),
         offsets=offsets,
         labels=torch.from_numpy(labels),
         rows=examples.rows[positions],
         truncated=examples.full_lengths[positions] > lengths,
         count=int(np.count_nonzero(labels != NO_LABEL)),
+        token_type_ids=None if types is None else torch.from_numpy(types[tokens].astype(np.int64)),
     )
 
 
@@ -122,7 +133,7 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
 
 def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
     first, last = batch.offsets[start], batch.offsets[stop]
-    labels = batch.labels[start:stop]
+    labels, types = batch.labels[start:stop], batch.token_type_ids
     return Batch(
         input_ids=batch.input_ids[first:last],
         offsets=batch.offsets[start : stop + 1] - first,
@@ -130,6 +141,7 @@ def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
         rows=batch.rows[start:stop],
         truncated=batch.truncated[start:stop],
         count=int((labels != NO_LABEL).sum()),
+        token_type_ids=None if types is None else types[first:last],
     )
 
 
