@@ -55,7 +55,8 @@ class Packed:
             batch.input_ids.device,
         )
         architecture = self._architecture
-        hidden = architecture.embed(model, batch.input_ids[None], None, packing)
+        types = None if batch.token_type_ids is None else batch.token_type_ids[None]
+        hidden = architecture.embed(model, batch.input_ids[None], types, packing)
         for index in range(len(architecture.layers(model)) - 1):
             hidden = architecture.layer(model, index, hidden, packing)
         return architecture.head(model, architecture.last_layer(model, hidden, packing))
