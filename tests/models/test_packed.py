@@ -170,7 +170,7 @@ def test_a_model_set_to_packed_still_reads_rectangles(tmp_path: Path, architectu
 
 
 def test_attention_with_dropout_is_what_its_formula_says() -> None:
-    """Values and gradients against PyTorch's own operations, with the very masks that were drawn."""
+    """Values and gradients against PyTorch's own operations, with the masks that were drawn."""
     drawn: list[Tensor] = []
 
     class Noted(Noise):

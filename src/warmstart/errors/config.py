@@ -155,6 +155,15 @@ def unknown_metric(name: str, known: Sequence[str]) -> ConfigError:
     )
 
 
+def unknown_part(freeze: str) -> ConfigError:
+    """A ``train.freeze`` that names no part of a model."""
+    return ConfigError(
+        found=f"train.freeze is {freeze}",
+        expected="backbone (only the head trains), or embeddings+layers:k (the first k layers)",
+        do="--set train.freeze=backbone",
+    )
+
+
 def warmup_too_long(warmup_steps: int, total_steps: int) -> ConfigError:
     """A warm-up that would outlast the run, both in steps."""
     return ConfigError(

@@ -36,6 +36,9 @@ class Architecture(Protocol):
     def embed(self, model: Model, ids: Tensor, types: Tensor | None, packing: Packing) -> Tensor:
         """Hidden states [1, T, H] of token ids [1, T] and segments [1, T]."""
 
+    def embeddings(self, model: Model) -> list[nn.Module]:
+        """The modules below the first layer that hold weights."""
+
     def layers(self, model: Model) -> nn.ModuleList:
         """The encoder's layers, first to last."""
 
@@ -97,12 +100,19 @@ class BertLike:
         hidden: Tensor = body.embeddings(
             input_ids=ids, token_type_ids=types, position_ids=positions
         )
-        small = (
-            model.config.model_type == "electra" and hidden.shape[-1] != model.config.hidden_size
-        )
-        if small:
+        if self._has_projection(model):
             hidden = body.embeddings_project(hidden)
         return hidden
+
+    def embeddings(self, model: Model) -> list[nn.Module]:
+        """The embeddings, and ELECTRA's projection."""
+        body = model.base_model
+        projection = [body.embeddings_project] if self._has_projection(model) else []
+        return [body.embeddings, *projection]
+
+    def _has_projection(self, model: Model) -> bool:
+        config = model.config
+        return bool(config.model_type == "electra" and config.embedding_size != config.hidden_size)
 
     def layers(self, model: Model) -> nn.ModuleList:
         """The encoder's layers."""
@@ -143,6 +153,10 @@ class DistilBert:
         """Words and positions."""
         hidden: Tensor = model.base_model.embeddings(ids, position_ids=packing.positions)
         return hidden
+
+    def embeddings(self, model: Model) -> list[nn.Module]:
+        """The embeddings."""
+        return [model.base_model.embeddings]
 
     def layers(self, model: Model) -> nn.ModuleList:
         """The encoder's layers."""
@@ -191,6 +205,10 @@ class ModernBert:
         """Words alone; positions come in at every layer."""
         hidden: Tensor = model.base_model.embeddings(input_ids=ids)
         return hidden
+
+    def embeddings(self, model: Model) -> list[nn.Module]:
+        """The embeddings."""
+        return [model.base_model.embeddings]
 
     def layers(self, model: Model) -> nn.ModuleList:
         """The encoder's layers."""

@@ -39,12 +39,12 @@ class Forward:
     Args:
         run: (model, batch) to logits [B, C].
         path: how, and where not packed why, in a few words.
-        packed: whether it is packed.
+        packed: what runs it, where it is packed.
     """
 
     run: Callable[[Any, Batch], Tensor]
     path: str
-    packed: bool = False
+    packed: Packed | None = None
 
 
 def forward_for(
@@ -66,7 +66,8 @@ def forward_for(
         return Forward(padded.run, f"{padded.path}: {reason}")
     rows = two_rows(examples).to(model.device)
     expected = [_answers(padded, model, rows, context) for context in (nullcontext, autocast)]
-    packed = Forward(Packed(model).logits, "packed: real tokens only, no padding", packed=True)
+    runner = Packed(model)
+    packed = Forward(runner.logits, "packed: real tokens only, no padding", runner)
     for answer, context in zip(expected, (nullcontext, autocast), strict=True):
         found = _answers(packed, model, rows, context)
         apart = float((found - answer).norm() / answer.norm())

@@ -10,14 +10,14 @@ Source: Krell et al. 2021, arXiv:2107.02027, and Portes et al. 2023 (MosaicBERT)
 who do so in pretraining.
 """
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from warmstart.data.batches import Batch
 from warmstart.models.architectures import ARCHITECTURES, Architecture
 from warmstart.models.dropout import Noise, use_fast_dropout
 from warmstart.models.packed_attention import PACKED
-from warmstart.models.packing import pack
+from warmstart.models.packing import Packing, pack
 
 
 class Packed:
@@ -39,27 +39,46 @@ class Packed:
 
         Args:
             model: the one this was made for.
-            batch: on the model's device.
+            batch: on the model's device; where it has ``computed``, the model begins there.
 
         Raises:
             ValueError: it is another model, whose attention would not heed the packing.
         """
         if model is not self._model:
             raise ValueError("this packed execution was made for another model")
+        return self._architecture.head(model, self.read(batch)[:, None])
+
+    def read(self, batch: Batch) -> Tensor:
+        """What the head reads of each row: [B, H]."""
+        if batch.computed is not None and batch.computed.by_row:
+            values: Tensor = batch.computed.values
+            return values
+        hidden, packing = self._through(batch, layers=len(self._layers()) - 1)
+        return self._architecture.last_layer(self._model, hidden, packing)[:, 0]
+
+    def states(self, batch: Batch, layers: int) -> Tensor:
+        """Hidden states after so many layers: [T, H]."""
+        return self._through(batch, layers)[0][0]
+
+    def _through(self, batch: Batch, layers: int) -> tuple[Tensor, Packing]:
+        """Hidden states [1, T, H] after so many layers, and the batch's layout."""
+        model, architecture = self._model, self._architecture
         if model.training:
             self._noise.renew()
-        packing = pack(
-            batch.offsets,
-            model.config.num_attention_heads,
-            self._noise,
-            batch.input_ids.device,
-        )
-        architecture = self._architecture
-        types = None if batch.token_type_ids is None else batch.token_type_ids[None]
-        hidden = architecture.embed(model, batch.input_ids[None], types, packing)
-        for index in range(len(architecture.layers(model)) - 1):
+        heads, device = model.config.num_attention_heads, batch.input_ids.device
+        packing = pack(batch.offsets, heads, self._noise, device)
+        if batch.computed is None:
+            types = None if batch.token_type_ids is None else batch.token_type_ids[None]
+            hidden = architecture.embed(model, batch.input_ids[None], types, packing)
+            done = 0
+        else:
+            hidden, done = batch.computed.values[None], batch.computed.layers
+        for index in range(done, layers):
             hidden = architecture.layer(model, index, hidden, packing)
-        return architecture.head(model, architecture.last_layer(model, hidden, packing))
+        return hidden, packing
+
+    def _layers(self) -> nn.ModuleList:
+        return self._architecture.layers(self._model)
 
 
 def refusal(model: PreTrainedModel) -> str | None:

@@ -1,7 +1,8 @@
 """A job: everything the training loop needs, prepared and checked before it starts."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -9,7 +10,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from warmstart.config import TrainConfig
 from warmstart.data.encode import Examples
 from warmstart.data.table import Table
+from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
+from warmstart.models.features import with_features
 from warmstart.models.forward import Forward, forward_for
+from warmstart.models.freezing import Frozen, freeze, frozen_part
+from warmstart.models.load import lacks_pooler
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
@@ -35,6 +40,7 @@ class Job:
         accelerator: device, precision, processes.
         run: where everything is written.
         log: where events go.
+        frozen: what of the model does not train.
     """
 
     task: Task
@@ -50,6 +56,7 @@ class Job:
     accelerator: Accelerator
     run: RunDirectory
     log: EventLog
+    frozen: Frozen | None = None
 
 
 def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener] = ()) -> Job:
@@ -67,6 +74,10 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     config = prepared.config.train
     accelerator = build_accelerator(config)
     model = prepared.task.model(prepared.checkpoint, config.seed).to(accelerator.device)
+    frozen = None
+    if config.freeze is not None:
+        frozen = frozen_part(config.freeze, model.config)
+        freeze(model, frozen, new_pooler=lacks_pooler(prepared.checkpoint))
     train = prepared.examples["train"]
     return Job(
         task=prepared.task,
@@ -82,4 +93,33 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         accelerator=accelerator,
         run=run,
         log=EventLog(run.path / "events.jsonl", listeners),
+        frozen=frozen,
     )
+
+
+def with_features_computed(job: Job) -> Job:
+    """Run the frozen part of the model over training and validation rows, once for all epochs.
+
+    Args:
+        job: whose model has a frozen part.
+
+    Returns:
+        The job with rows that begin where the frozen part ends; as it is where the model does not
+        run packed.
+    """
+    assert job.frozen is not None
+    packed = job.forward.packed
+    if packed is None:
+        job.log.notice(f"{job.frozen} is frozen, and runs anew in every epoch: {job.forward.path}")
+        return job
+    began = time.perf_counter()
+    budget = MAX_TOKENS_PER_BATCH.get(job.accelerator.device.type, 8192)
+    train, validation = (
+        with_features(rows, job.model, packed, job.frozen, job.accelerator.autocast, budget)
+        for rows in (job.train, job.validation)
+    )
+    seconds = time.perf_counter() - began
+    job.log.notice(
+        f"{job.frozen} is frozen and ran once over all rows, without dropout, in {seconds:.1f} s"
+    )
+    return replace(job, train=train, validation=validation)

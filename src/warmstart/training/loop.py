@@ -26,7 +26,7 @@ from warmstart.data.batches import Batch, collate, split_batch
 from warmstart.data.encode import Ints
 from warmstart.training.checkpoint import Progress, newest_step, restore, seed_step
 from warmstart.training.device import precision_of
-from warmstart.training.job import Job
+from warmstart.training.job import Job, with_features_computed
 from warmstart.training.keep import evaluate_and_keep_best, save_checkpoint
 from warmstart.training.optimizer import build_optimizer, clip_gradients, set_rates
 from warmstart.training.plan import Plan
@@ -52,6 +52,8 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     """
     plan = Plan(job.train.lengths, job.config)
     share_at = schedule_for(job.config, plan.total_steps)
+    if job.frozen is not None:
+        job = with_features_computed(job)
     job.model.train()
     optimizer = build_optimizer(job.model, job.config)
     progress = _restored(job, optimizer) if resume else Progress()
