@@ -10,6 +10,7 @@ from warmstart.config import TrainConfig
 from warmstart.data.encode import Examples
 from warmstart.data.table import Table
 from warmstart.models.forward import Forward, forward_for
+from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
@@ -32,7 +33,8 @@ class Job:
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
         config: the settings.
-        accelerator: device, precision, processes.
+        accelerator: device and precision.
+        processes: those that train together; one, as a rule.
         run: where everything is written.
         log: where events go.
     """
@@ -48,6 +50,7 @@ class Job:
     best_metric: str
     config: TrainConfig
     accelerator: Accelerator
+    processes: Processes
     run: RunDirectory
     log: EventLog
 
@@ -65,7 +68,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         ModelError: the weights cannot be read or do not fit.
     """
     config = prepared.config.train
-    accelerator = build_accelerator(config)
+    accelerator, processes = build_accelerator(config), current()
     model = prepared.task.model(prepared.checkpoint, config.seed)
     return Job(
         task=prepared.task,
@@ -79,6 +82,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         best_metric=prepared.best_metric,
         config=config,
         accelerator=accelerator,
+        processes=processes,
         run=run,
-        log=EventLog(run.path / "events.jsonl", listeners),
+        log=EventLog(run.path / "events.jsonl", listeners, silent=not processes.first),
     )
