@@ -15,6 +15,7 @@ from warmstart.models.features import with_features
 from warmstart.models.forward import Forward, forward_for
 from warmstart.models.freezing import Frozen, freeze, frozen_part
 from warmstart.models.load import lacks_pooler
+from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
@@ -37,7 +38,8 @@ class Job:
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
         config: the settings.
-        accelerator: device, precision, processes.
+        accelerator: device and precision.
+        processes: those that train together; one, as a rule.
         run: where everything is written.
         log: where events go.
         frozen: what of the model does not train.
@@ -54,6 +56,7 @@ class Job:
     best_metric: str
     config: TrainConfig
     accelerator: Accelerator
+    processes: Processes
     run: RunDirectory
     log: EventLog
     frozen: Frozen | None = None
@@ -72,7 +75,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         ModelError: the weights cannot be read or do not fit.
     """
     config = prepared.config.train
-    accelerator = build_accelerator(config)
+    accelerator, processes = build_accelerator(config), current()
     model = prepared.task.model(prepared.checkpoint, config.seed).to(accelerator.device)
     frozen = None
     if config.freeze is not None:
@@ -91,8 +94,9 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         best_metric=prepared.best_metric,
         config=config,
         accelerator=accelerator,
+        processes=processes,
         run=run,
-        log=EventLog(run.path / "events.jsonl", listeners),
+        log=EventLog(run.path / "events.jsonl", listeners, silent=not processes.first),
         frozen=frozen,
     )
 
