@@ -7,6 +7,7 @@ that training from a run directory's ``config.yaml`` repeats the run.
 Units: a *step* is one optimiser update; *tokens* are the model's own; rates are per step.
 """
 
+import re
 from collections import Counter
 from typing import Annotated, Literal
 
@@ -174,6 +175,8 @@ class TrainConfig(_Part):
     """Clip the gradient to this length; ``null`` never clips."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     """Order of the rows, dropout, and the new head's weights."""
+    freeze: str | None = None
+    """``backbone``: only the head trains; ``embeddings+layers:k``: all above the first k layers."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Arithmetic of the forward pass; ``auto`` asks the device."""
     device: Literal["auto", "cpu"] = "auto"
@@ -190,6 +193,13 @@ class TrainConfig(_Part):
     """How many checkpoints stay on disk, newest first."""
     tensorboard: bool = False
     """Write TensorBoard events beside ``events.jsonl`` (needs the ``tensorboard`` package)."""
+
+    @field_validator("freeze")
+    @classmethod
+    def _names_a_part(cls, freeze: str | None) -> str | None:
+        if freeze is not None and not re.fullmatch(r"backbone|embeddings\+layers:\d+", freeze):
+            raise _refusal(errors.config.unknown_part(freeze))
+        return freeze
 
     @field_validator("warmup_share")
     @classmethod

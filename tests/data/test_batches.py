@@ -11,6 +11,7 @@ from warmstart.data.batches import (
     collate,
     epoch_order,
     evaluation_batches,
+    share_rows,
     split_batch,
     training_batches,
 )
@@ -124,3 +125,27 @@ def test_evaluation_rectangles_stay_in_the_budget(lengths: list[int], budget: in
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     widths = np.array(lengths)
     assert all(len(rows) == 1 or len(rows) * widths[rows].max() <= budget for rows in batches)
+
+
+@given(lengths=LENGTHS, processes=st.integers(1, 9))
+def test_shares_are_the_batch_in_order_and_even_in_tokens(
+    lengths: list[int], processes: int
+) -> None:
+    tokens = np.array(lengths)
+    shares = share_rows(tokens, processes)
+    assert len(shares) == processes
+    assert sorted(np.concatenate(shares).tolist()) == list(range(len(lengths)))
+    assert all((np.diff(share) > 0).all() for share in shares)
+    loads = [int(tokens[share].sum()) for share in shares]
+    assert max(loads) - min(loads) <= max(lengths)
+    mean = sum(lengths) / processes
+    assert max(loads) <= mean + max(lengths) * (1 - 1 / processes)
+
+
+def test_tokens_are_shared_out_and_not_rows() -> None:
+    long_and_short = np.array([500, 10, 10, 10, 10, 10])
+    assert [share.tolist() for share in share_rows(long_and_short, 2)] == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_with_fewer_rows_than_processes_the_rest_get_none() -> None:
+    assert [share.tolist() for share in share_rows(np.array([4, 7]), 4)] == [[1], [0], [], []]

@@ -16,7 +16,7 @@ from warmstart import config_file
 from warmstart.data import mapped
 from warmstart.evaluation.evaluate import predict
 from warmstart.evaluation.store import prediction_table
-from warmstart.models.forward import forward_for
+from warmstart.models.forward import padded_forward
 from warmstart.training.device import build_accelerator
 from warmstart.training.prepare import Prepared, prepare
 
@@ -100,7 +100,7 @@ def test_answers_are_a_few_numbers_a_row(folder: Path) -> None:
     ready = {rows: prepared(folder, rows) for rows in (100, FEW, MANY)}
     model = ready[FEW].task.model(ready[FEW].checkpoint, seed=0)
     accelerator = build_accelerator(ready[FEW].config.train)
-    forward = forward_for(model)
+    forward = padded_forward(model)
 
     def answers(rows: int) -> Any:
         one = ready[rows]

@@ -15,12 +15,13 @@ generators (numpy's ``Philox``).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from heapq import heapreplace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warmstart.data.encode import NO_LABEL, Bools, Examples, Ints
+from warmstart.data.encode import NO_LABEL, Bools, Computed, Examples, Ints
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,7 @@ class Batch:
         count: labels that enter the loss; known before the model runs, so that the loss of several
             batches can be divided once, by their sum.
         token_type_ids: which text of its pair each token is of, int64 [T]; None is 0 everywhere.
+        computed: what the frozen part of the model makes of the rows: [T, H] or [B, H].
     """
 
     input_ids: "Tensor"
@@ -53,6 +55,7 @@ class Batch:
     truncated: Bools
     count: int
     token_type_ids: "Tensor | None" = None
+    computed: Computed | None = None
 
     def __len__(self) -> int:
         """Number of rows, B."""
@@ -65,12 +68,14 @@ class Batch:
 
     def to(self, device: "torch.device") -> "Batch":
         """The same batch with its tensors on ``device``."""
-        types = self.token_type_ids
+        types, computed = self.token_type_ids, self.computed
         return replace(
             self,
             input_ids=self.input_ids.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
             token_type_ids=None if types is None else types.to(device, non_blocking=True),
+            computed=computed
+            and computed._replace(values=computed.values.to(device, non_blocking=True)),
         )
 
     def padded(self, pad_token_id: int) -> dict[str, "Tensor"]:
@@ -114,6 +119,10 @@ def collate(examples: Examples, positions: Ints) -> Batch:
     tokens = starts + np.arange(offsets[-1])
     types = examples.token_type_ids
     labels = examples.labels[positions]
+    computed = examples.computed
+    if computed is not None:
+        values = computed.values[positions if computed.by_row else tokens]
+        computed = computed._replace(values=torch.from_numpy(values))
     return Batch(
         input_ids=torch.from_numpy(examples.input_ids[tokens].astype(np.int64)),
         offsets=offsets,
@@ -122,6 +131,7 @@ def collate(examples: Examples, positions: Ints) -> Batch:
         truncated=examples.full_lengths[positions] > lengths,
         count=int(np.count_nonzero(labels != NO_LABEL)),
         token_type_ids=None if types is None else torch.from_numpy(types[tokens].astype(np.int64)),
+        computed=computed,
     )
 
 
@@ -134,6 +144,10 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
 def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
     first, last = batch.offsets[start], batch.offsets[stop]
     labels, types = batch.labels[start:stop], batch.token_type_ids
+    computed = batch.computed
+    if computed is not None:
+        rows = slice(start, stop) if computed.by_row else slice(first, last)
+        computed = computed._replace(values=computed.values[rows])
     return Batch(
         input_ids=batch.input_ids[first:last],
         offsets=batch.offsets[start : stop + 1] - first,
@@ -142,6 +156,7 @@ def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
         truncated=batch.truncated[start:stop],
         count=int((labels != NO_LABEL).sum()),
         token_type_ids=None if types is None else types[first:last],
+        computed=computed,
     )
 
 
@@ -180,6 +195,35 @@ def training_batches(
     # The short batch is the last cut off, of the shortest rows; it is shuffled among the others.
     shuffled = epoch_order(len(batches), seed + 1, epoch)
     return [batches[i] for i in shuffled]
+
+
+def share_rows(lengths: Ints, processes: int) -> list[Ints]:
+    """Share a batch's rows out so that every process gets nearly as many tokens.
+
+    The longest row not given yet goes to whoever has the fewest tokens. No two shares end up
+    further apart than the longest row is long; where there are fewer rows than processes, some
+    shares are empty.
+
+    Args:
+        lengths: tokens of each row of the batch, int64 [B].
+        processes: how many shares to make.
+
+    Returns:
+        For each process the positions of its rows in the batch, ascending; each int64.
+
+    Source: Graham 1969, "Bounds on multiprocessing timing anomalies" (longest processing time
+    first: at most 4/3 of the best possible largest share).
+
+    >>> [share.tolist() for share in share_rows(np.array([3, 9, 4, 2]), processes=2)]
+    [[1], [0, 2, 3]]
+    """
+    loads = [(0, process) for process in range(processes)]  # a heap as it stands
+    shares: list[list[int]] = [[] for _ in loads]
+    for row in np.argsort(-lengths, kind="stable").tolist():
+        tokens, process = loads[0]
+        shares[process].append(row)
+        heapreplace(loads, (tokens + int(lengths[row]), process))
+    return [np.sort(np.array(share, dtype=np.int64)) for share in shares]
 
 
 def evaluation_batches(lengths: Ints, max_tokens: int) -> Iterator[Ints]:

@@ -42,6 +42,18 @@ class Example(NamedTuple):
     """Row id in its table."""
 
 
+class Computed(NamedTuple):
+    """What a model's frozen part makes of rows, computed once (``models.features``)."""
+
+    values: Any
+    """float32: hidden states of all tokens end to end [T, H], or of each row what the head reads
+    [N, H]; an array, perhaps memory-mapped, or in a batch a tensor."""
+    layers: int
+    """After how many layers of the encoder."""
+    by_row: bool
+    """Whether there is one vector for each row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Examples:
     """The tokenised rows of one split: N rows, T tokens, stored flat.
@@ -54,6 +66,7 @@ class Examples:
         full_lengths: tokens each row would have without truncation, int64 [N].
         token_type_ids: which text of its pair each token is of, int8 [T]; None for single texts and
             for models that are not told, which is to say 0 everywhere.
+        computed: what the frozen part of the model makes of the rows, where it is known.
     """
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
@@ -62,6 +75,7 @@ class Examples:
     rows: Ints
     full_lengths: Ints
     token_type_ids: np.ndarray[Any, np.dtype[np.int8]] | None = None
+    computed: Computed | None = None
 
     def __len__(self) -> int:
         """Number of rows, N."""

@@ -234,6 +234,24 @@ def _read(
     return model, report
 
 
+def lacks_pooler(checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint's weights are known to hold no pooler, so that a model's is random.
+
+    Args:
+        checkpoint: its weights are on disk by now.
+    """
+    from safetensors import safe_open
+
+    paths = _weight_paths(checkpoint)
+    if any(path.suffix != ".safetensors" for path in paths):
+        return False
+    names: list[str] = []
+    for path in paths:
+        with safe_open(path, framework="np") as file:
+            names += file.keys()
+    return not any("pooler" in name.split(".") for name in names)
+
+
 def _weight_paths(checkpoint: Checkpoint) -> list[Path]:
     """Where the files with the weights are, or will be."""
     return [checkpoint.folder / name for name in checkpoint.weights]

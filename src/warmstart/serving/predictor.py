@@ -119,7 +119,8 @@ def evaluate_file(
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
     _warn_of_cut_rows(examples, run.max_tokens)
     accelerator = _accelerator(run)
-    found = evaluate(task, run.model, forward_for(run.model), examples, table, accelerator)
+    forward = forward_for(run.model, examples, accelerator.autocast)
+    found = evaluate(task, run.model, forward, examples, table, accelerator)
     # Two files may share a name; their content tells them apart.
     stem, content = Path(_sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
     name = f"file-{stem}-{content}"
@@ -131,7 +132,8 @@ def _answers(run: LoadedRun, task: Task, table: Table) -> Predictions:
     """What the model makes of a clean table, which has a row at least."""
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=False)
     accelerator = _accelerator(run)
-    predictions, _, _ = predict(task, run.model, forward_for(run.model), examples, accelerator)
+    forward = forward_for(run.model, examples, accelerator.autocast)
+    predictions, _, _ = predict(task, run.model, forward, examples, accelerator)
     return predictions
 
 
