@@ -4,6 +4,7 @@
     quality       scores on CoLA against Transformers' ``Trainer`` at the same settings and seeds
     training      samples and tokens a second of the loop, interleaved with the peers
     preparation   rows a second from the file to tokenised, checked splits
+    scale         time and memory by rows, preparing and training, up to five million rows
     startup       how long ``import warmstart`` and ``warmstart --help`` keep a person waiting
     peers         the other ways of doing it
     cola          the workload

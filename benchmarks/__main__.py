@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import preparation, quality, startup, training
+from benchmarks import preparation, quality, scale, startup, training
 from benchmarks.machine import machine
 from benchmarks.outcome import Outcome, as_json, show, write
 
@@ -34,6 +34,7 @@ SUITES: dict[str, Suite] = {
     "quality": quality,
     "training": training,
     "preparation": preparation,
+    "scale": scale,
     "startup": startup,
 }
 

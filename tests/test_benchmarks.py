@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import cola, machine, peers, preparation, quality, training
+from benchmarks import cola, machine, peers, preparation, quality, scale, training
 from tests.runs_in_memory import BAD, GOOD, OTHER
 from tests.tiny import tiny_checkpoint
 from warmstart.training.optimizer import decays
@@ -43,7 +43,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def call(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
-    for suite in (quality, training, preparation):
+    for suite in (quality, training, preparation, scale):
         monkeypatch.setattr(suite, "own_process", call)
 
 
@@ -59,7 +59,11 @@ def bench(
     """Run a suite as the command line would; the JSON object that it printed."""
 
     def run(suite: str, *options: str) -> dict[str, Any]:
-        where = () if suite == "startup" else ("--data", f"{corpus}", "--model", f"{corpus}/model")
+        where = (
+            ()
+            if suite in {"startup", "scale"}
+            else ("--data", f"{corpus}", "--model", f"{corpus}/model")
+        )
         results = ("--results", str(tmp_path / "results"))
         capsys.readouterr()
         assert command.main([suite, "--json", *results, *where, *options]) == 0
@@ -185,6 +189,39 @@ def test_preparation_counts_every_row(bench: Callable[..., dict[str, Any]]) -> N
         (one,) = row["runs"]
         seconds = one["prepare"] - one["checkpoint"]
         assert row["rows_per_second"] == pytest.approx(row["rows"] / seconds, rel=0.05)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_scale_measures_every_size(
+    bench: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale, "SIZES", (300, 900, 5000))
+    monkeypatch.setattr(scale, "REPEATED_ROWS", 300)
+    monkeypatch.setattr(scale, "WARMUP_ROWS", 100)
+    content = bench("scale", "--repeats", "2", "--steps", "3", "--limit", "900")
+    check_envelope(content)
+    assert [(row["rows"], len(row["runs"])) for row in content["rows"]] == [(300, 2), (900, 1)]
+    for row in content["rows"]:
+        per_row = row["microseconds_per_row"]
+        assert row["rows_per_second"] == pytest.approx(1e6 / per_row, rel=0.01)
+        assert row["microseconds_per_row_low"] <= per_row <= row["microseconds_per_row_high"]
+        assert row["train_seconds"] > 0
+        assert row["prepare_peak_mib"] > 100
+        assert row["above_model_anonymous_mib"] < 500
+    ratio, memory = content["verdicts"]
+    times = [row["microseconds_per_row"] for row in content["rows"]]
+    assert ratio["measured"] == pytest.approx(max(times) / min(times), rel=0.01)
+    assert memory["measured"] == max(row["above_model_mib"] for row in content["rows"])
+
+
+def test_made_up_rows_are_like_colas(tmp_path: Path) -> None:
+    scale.write_rows(tmp_path / "a.tsv", 2000, ["the", "cat", "sat", "on"])
+    scale.write_rows(tmp_path / "b.tsv", 2000, ["the", "cat", "sat", "on"])
+    assert (tmp_path / "a.tsv").read_bytes() == (tmp_path / "b.tsv").read_bytes()
+    rows = [line.split("\t") for line in (tmp_path / "a.tsv").read_text().splitlines()]
+    assert {len(row) for row in rows} == {4}
+    assert sum(int(row[1]) for row in rows) / 2000 == pytest.approx(0.7, abs=0.05)
+    assert sum(len(row[3].split()) for row in rows) / 2000 == pytest.approx(7.7, abs=0.3)
 
 
 def test_startup_times_three_commands(bench: Callable[..., dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import ran
 from tests.runs_in_memory import BAD, GOOD, OTHER, settings
+from tests.training.test_prepare import rows_of
 from warmstart import api, config_file
 from warmstart.api import Run
 from warmstart.data.sources import read
@@ -86,7 +87,7 @@ def test_both_texts_are_read(run: Run) -> None:
 def test_a_group_may_be_one_of_the_texts(run: Run) -> None:
     """All answers to a question stay on one side."""
     held_out = {row["text"] for row in kept(run, "validation")}
-    rows = set(json.loads((run.path / "data.json").read_text())["splits"]["train"]["rows"])
+    rows = set(rows_of(json.loads((run.path / "data.json").read_text()), "train"))
     lines = (run.path.parent / "pairs.tsv").read_text().splitlines()[1:]
     trained = {line.split("\t")[0] for row, line in enumerate(lines) if row in rows}
     assert trained

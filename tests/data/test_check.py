@@ -75,7 +75,7 @@ def test_labels_are_counted_in_one_order_with_zero_where_a_split_has_none() -> N
 def test_rows_left_out_are_counted_once_for_a_setting_that_serves_two_splits() -> None:
     train = table("train", many(20, "a"), dropped=3)
     findings = find(
-        {"train": train, "validation": train.take(np.arange(5))},
+        {"train": train, "validation": train.filter(np.arange(20) < 5)},
         DATA,
         {"train": np.full(20, 4), "validation": np.full(5, 4)},
         100,

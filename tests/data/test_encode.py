@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint, tiny_tokenizer
 from warmstart.config import ModelConfig
+from warmstart.data import mapped
 from warmstart.data.encode import encode
 from warmstart.models.load import find
 
@@ -69,6 +70,25 @@ def test_pairs_are_the_tokenizers_own(tmp_path: Path, architecture: str, max_tok
         types = np.split(examples.token_type_ids, examples.offsets[1:-1])
         assert [part.tolist() for part in types] == expected["token_type_ids"]
         assert examples.token_type_ids.dtype == np.int8
+
+
+def test_tokens_on_disk_are_the_tokens(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.arange(3)
+    in_memory = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], rows, rows, 11)
+    monkeypatch.setattr(mapped, "MAPPED_BYTES", 0)
+    on_disk = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], rows, rows, 11)
+    for name in ("input_ids", "token_type_ids", "offsets", "full_lengths"):
+        one, other = getattr(in_memory, name), getattr(on_disk, name)
+        assert one.tolist() == other.tolist()
+        assert one.dtype == other.dtype
+
+
+def test_no_texts_are_no_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
+    none = np.zeros(0, np.int64)
+    examples = encode(tokenizer, [], none, none, 8)
+    assert (len(examples), len(examples.input_ids), examples.offsets.tolist()) == (0, 0, [0])
 
 
 def test_single_texts_have_no_type_ids(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -14,7 +14,7 @@ from warmstart.evaluation.evaluate import Evaluation
 from warmstart.evaluation.store import prediction_table, scores_json, write_evaluation
 from warmstart.metrics.scores import Score, Scores
 from warmstart.runs.directory import RunDirectory
-from warmstart.tasks.task import Prediction
+from warmstart.tasks.task import Predictions
 from warmstart.tasks.text_classification import TextClassification
 
 DATA = DataConfig(train="a.csv", text="review", label="stars")
@@ -28,10 +28,12 @@ TABLE = Table(
     lines=np.array([4, 3, 5], dtype=np.int64),
 )
 SHARES = [0.25, 0.75, 0.5]
-PREDICTIONS = [
-    Prediction(row, str(round(share)), {"0": 1 - share, "1": share}, truncated=row == 9)
-    for row, share in zip(TABLE.rows.tolist(), SHARES, strict=True)
-]
+PREDICTIONS = Predictions(
+    ("0", "1"),
+    np.stack([1 - np.array(SHARES), SHARES], axis=1),
+    TABLE.rows,
+    np.array([False, False, True]),
+)
 BASELINES = {"majority": Scores({"accuracy": Score(0.5, 0.4, 0.6, 3, True)}, {})}
 
 
@@ -85,5 +87,6 @@ def test_unlabelled_rows_have_no_label_column() -> None:
 
 
 def test_no_rows_are_an_empty_table() -> None:
-    none = TABLE.take(np.array([], dtype=np.int64))
-    assert prediction_table([], none, DATA, labelled=False).num_rows == 0
+    none = np.zeros(3, dtype=np.bool_)
+    nothing = Predictions(("0", "1"), np.zeros((0, 2)), TABLE.rows[none], none[none])
+    assert prediction_table(nothing, TABLE.filter(none), DATA, labelled=False).num_rows == 0

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -52,6 +53,18 @@ def test_the_surest_mistakes_come_first_and_all_are_counted(tmp_path: Path) -> N
     assert mistaken == len(rows)
     assert [mistake.probability for mistake in mistakes] == surest[:7]
     assert mistakes[0].where.startswith("cola_public/raw/out_of_domain_dev.tsv:")
+
+
+def test_mistakes_of_a_large_split_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    """The file is read in pieces of some ten thousand rows."""
+    path = example_run(tmp_path / "run") / "evaluation" / "test" / "predictions.parquet"
+    table = pq.read_table(path)
+    few, mistaken = confident_mistakes(path, 3)
+    times = 150_000 // len(table)
+    pq.write_table(pa.concat_tables([table] * times), path)
+    many, mistaken_of_many = confident_mistakes(path, 3 * times)
+    assert mistaken_of_many == times * mistaken
+    assert sorted(many[::times], key=str) == sorted(few, key=str)
 
 
 def test_rows_without_a_label_are_no_mistakes(tmp_path: Path) -> None:

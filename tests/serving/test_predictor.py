@@ -12,6 +12,7 @@ from tests.runs_in_memory import settings, write_reviews
 from warmstart import api, config_file
 from warmstart.api import Run
 from warmstart.errors import ConfigError, DataError
+from warmstart.serving import predictor
 from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
 from warmstart.training.prepare import prepare
 from warmstart.training.run import train_run
@@ -187,7 +188,10 @@ def test_a_model_trained_in_a_precision_this_machine_lacks_still_answers(
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_every_format_holds_the_same_answers(run: Run, tmp_path: Path, suffix: str) -> None:
+def test_every_format_holds_the_same_answers(
+    run: Run, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "_JSON_ROWS", 2)
     source = tmp_path / "new.csv"
     source.write_text('text\n"good, ""very"" good"\n好的故事\n"two\nlines"\n')
     table, path = run.predict_file(str(source)), tmp_path / "out" / f"answers{suffix}"

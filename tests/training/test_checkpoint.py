@@ -1,7 +1,6 @@
 """Exact resume: stopped anywhere, by any means, a run ends with the same bits."""
 
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.limits import file_size
 from tests.runs_in_memory import job_of, never, prepared_run, settings
 from warmstart.errors import Interrupted, RunError
 from warmstart.runs.directory import RunDirectory
@@ -124,15 +124,8 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
         fit(job, resume=False, stop_requested=lambda: next(calls) == 6)
     before = last_weights(job.run)
 
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
-    try:
-        with pytest.raises(RunError) as caught:
-            fit(job, resume=True, stop_requested=never)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        signal.signal(signal.SIGXFSZ, previous)
+    with file_size(4096), pytest.raises(RunError) as caught:
+        fit(job, resume=True, stop_requested=never)
     assert "free some space, then go on with --resume" in caught.value.do
     after = last_weights(job.run)
     assert all(torch.equal(before[key], after[key]) for key in before)

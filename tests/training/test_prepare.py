@@ -98,10 +98,13 @@ def test_groups_stay_together(tmp_path: Path, checkpoint: str) -> None:
 
 
 def rows_of(content: dict[str, Any], split: str) -> list[int]:
-    """The row ids of a split, from ``data.json`` alone."""
+    """The row ids of a split, from ``data.json`` alone: ``0-6,8,10-11``, or ``all``."""
     about = content["splits"][split]
     read = sum(file["rows"] for file in content["files"][about["source"]])
-    return list(range(read)) if about["rows"] == "all" else list(about["rows"])
+    if about["rows"] == "all":
+        return list(range(read))
+    runs = [list(map(int, run.split("-"))) for run in about["rows"].split(",")]
+    return [row for run in runs for row in range(run[0], run[-1] + 1)]
 
 
 def test_data_json_tells_every_row_its_split(tmp_path: Path, checkpoint: str) -> None:

@@ -20,6 +20,7 @@ import pyarrow.csv as pacsv
 from warmstart import errors
 from warmstart.config import DataConfig
 from warmstart.data.lines import Ints, Mask, Parsed, line_starts, slices
+from warmstart.data.mapped import filtered, mapped_table
 from warmstart.data.quotes import Records, refuse_swallowing
 
 BLOCKS = (1 << 24, (1 << 31) - 1)
@@ -134,7 +135,7 @@ def _rows(
         raise errors.data.header_only(layout.path, layout.line)
     columns = table.rename_columns(layout.names)
     if len(blank):
-        columns = columns.filter(pa.array(is_row[fits]))
+        columns = filtered(columns, is_row[fits])
     return Parsed(
         columns=columns.select([at for at, name in enumerate(layout.names) if name]),
         positions=np.cumsum(is_row)[kept] - 1,
@@ -199,7 +200,7 @@ def _records(body: bytes, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
             return "skip"
 
         try:
-            table = pacsv.read_csv(
+            reader = pacsv.open_csv(
                 pa.BufferReader(body),
                 # One thread: only then does the handler learn the number of a row.
                 read_options=pacsv.ReadOptions(
@@ -218,6 +219,7 @@ def _records(body: bytes, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
                     quoted_strings_can_be_null=False,
                 ),
             )
+            table = mapped_table(reader, reader.schema)
         except pa.ArrowInvalid as error:
             if "straddl" not in str(error):
                 raise

@@ -84,23 +84,22 @@ def _text_ids(tables: Mapping[str, Table], columns: Mapping[str, str]) -> dict[s
     """A number for each text that stands more than once, -1 for all others; by split, int64 [N]."""
     hashes = np.concatenate([_hashes(table, columns) for table in tables.values()])
     order = np.argsort(hashes)
-    equal = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
-    suspects = np.unique(np.concatenate([order[equal], order[equal + 1]]))
-    ends = list(accumulate(len(table) for table in tables.values()))
-    within = np.split(suspects, np.searchsorted(suspects, ends[:-1]))
-    starts = [0, *ends[:-1]]
-    positions = [pa.array(part - start) for part, start in zip(within, starts, strict=True)]
-    codes = np.zeros(len(suspects), np.int64)
+    ascending = hashes[order]
+    equal = np.flatnonzero(ascending[1:] == ascending[:-1])
+    suspect = np.zeros(len(hashes), np.bool_)
+    suspect[order[equal]] = suspect[order[equal + 1]] = True
+    ends = list(accumulate(len(table) for table in tables.values()))[:-1]
+    codes = np.zeros(suspect.sum(), np.int64)
     for setting, name in columns.items():
         parts = [
-            table.column(name, setting).take(part)
-            for table, part in zip(tables.values(), positions, strict=True)
+            table.column(name, setting).filter(pa.array(mask))
+            for table, mask in zip(tables.values(), np.split(suspect, ends), strict=True)
         ]
         of_column = _codes([chunk for part in parts for chunk in part.chunks])
-        _, codes = np.unique(codes * len(suspects) + of_column, return_inverse=True)
+        _, codes = np.unique(codes * len(codes) + of_column, return_inverse=True)
     ids = np.full(len(hashes), -1)
-    ids[suspects] = codes
-    return dict(zip(tables, np.split(ids, ends[:-1]), strict=True))
+    ids[suspect] = codes
+    return dict(zip(tables, np.split(ids, ends), strict=True))
 
 
 def _codes(texts: Sequence[pa.Array]) -> Ints:

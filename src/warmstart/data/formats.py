@@ -20,6 +20,7 @@ from warmstart.config import DataConfig
 from warmstart.data.delimited import parse_delimited
 from warmstart.data.encodings import to_utf8
 from warmstart.data.lines import Ints, Parsed, line_starts, slices
+from warmstart.data.mapped import mapped_table
 
 FORMATS = {
     ".csv": "csv",
@@ -99,7 +100,7 @@ def _plain(text: bytes) -> Parsed:
         pc.ascii_rtrim(pieces.slice(start, _SLICE_LINES), "\r\n").cast(pa.string())
         for start in range(0, len(pieces), _SLICE_LINES)
     ]
-    return _all_rows(pa.table({"text": pa.chunked_array(texts)}), lines)
+    return all_rows(pa.table({"text": pa.chunked_array(texts)}), lines)
 
 
 def _json_lines(text: bytes, path: str) -> Parsed:
@@ -108,7 +109,7 @@ def _json_lines(text: bytes, path: str) -> Parsed:
     table = _json_by_arrow(text)
     if table is None or table.num_rows != len(lines):
         table = _json_by_line(lines, pieces, path)
-    return _all_rows(table, lines)
+    return all_rows(table, lines)
 
 
 def _filled_lines(text: bytes) -> tuple[Ints, pa.LargeStringArray]:
@@ -182,7 +183,7 @@ def _parquet(content: bytes, path: str) -> Parsed:
         raise errors.files.corrupt(path, "Parquet", error) from error
     if not table.num_rows:
         raise errors.data.no_rows(path, 0)
-    return _all_rows(as_strings(table), np.arange(1, table.num_rows + 1, dtype=np.int64))
+    return all_rows(as_strings(table), np.arange(1, table.num_rows + 1, dtype=np.int64))
 
 
 def as_strings(table: pa.Table) -> pa.Table:
@@ -205,6 +206,12 @@ def _as_string(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column
 
 
-def _all_rows(table: pa.Table, lines: Ints) -> Parsed:
-    """Rows of which none was dropped."""
+def all_rows(table: pa.Table, lines: Ints) -> Parsed:
+    """Rows of which none was dropped.
+
+    Args:
+        table: N rows.
+        lines: of each, int64 [N].
+    """
+    table = mapped_table(table.to_batches(), table.schema)
     return Parsed(table, np.arange(len(lines), dtype=np.int64), lines, len(lines))

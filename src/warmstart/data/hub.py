@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmstart import errors
-from warmstart.data.formats import as_strings
+from warmstart.data.formats import all_rows, as_strings
 from warmstart.data.lines import Parsed
 
 _SOURCE = re.compile(r"hub:(?P<name>[^:/]+(?:/[^:/]+){0,2}):(?P<split>.+)")
@@ -47,8 +47,7 @@ def read_hub(source: str) -> tuple[Parsed, str]:
     digest = hashlib.sha256()
     for batch in table.combine_chunks().to_batches(max_chunksize=_BATCH_ROWS):
         digest.update(batch.serialize())
-    numbers = np.arange(table.num_rows, dtype=np.int64)
-    return Parsed(table, numbers, numbers + 1, table.num_rows), digest.hexdigest()
+    return all_rows(table, np.arange(1, len(table) + 1, dtype=np.int64)), digest.hexdigest()
 
 
 def _load(source: str, parts: list[str], split: str) -> Any:

@@ -71,10 +71,10 @@ def clean_rows(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
                 raise errors.data.empty_text(name, where, int(rows.sum()), setting=setting)
         where = table.where(int(unlabelled.argmax()))
         raise errors.data.missing_label(data.label, where, counts["missing_label"])
-    kept = np.flatnonzero(~(empty | unlabelled))
-    if not len(kept):
+    kept = ~(empty | unlabelled)
+    if not kept.any():
         raise errors.data.nothing_left(len(table), data.text_columns, setting=table.setting)
-    return table.take(kept), counts
+    return table.filter(kept), counts
 
 
 def _text_column(table: Table, name: str, setting: str) -> pa.ChunkedArray:

@@ -68,7 +68,7 @@ def hold_out(
     if held.all() or not held.any():
         unit = "row" if group_by is None else "group"
         raise errors.data.empty_split(share, len(strata), unit, stratified=stratify_by is not None)
-    return table.take(np.flatnonzero(~held)), table.take(np.flatnonzero(held))
+    return table.filter(~held), table.filter(held)
 
 
 def refuse_same_file(tables: Mapping[str, Table], allow: bool) -> None:

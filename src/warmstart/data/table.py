@@ -1,7 +1,8 @@
 """Rows as the person gave them: Arrow columns, and for every row the file and line it came from.
 
-A ``Table`` is what reading gives and what splitting, checking and tokenising take. Its columns stay
-in Arrow memory, so five million rows are a few buffers and not five million Python objects.
+A ``Table`` is what reading gives and what splitting, checking and tokenising take. Its columns are
+Arrow's, in memory or on disk (``mapped``), so five million rows are a few buffers and not five
+million Python objects.
 
 A *row id* counts the rows of one setting's files (``data.train``, …) from 0, in file order, before
 anything is dropped or split; it never changes afterwards, so a split is a list of row ids and a
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from warmstart import errors
+from warmstart.data.mapped import filtered
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,14 @@ class Table:
         """``file:line`` of the row at position ``index`` (not row id) of this table."""
         return f"{self.files[int(self.file_index[index])].path}:{int(self.lines[index])}"
 
-    def take(self, positions: np.ndarray[Any, np.dtype[np.int64]]) -> "Table":
-        """The rows at these positions, in this order, with their ids and lines."""
+    def filter(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> "Table":
+        """The rows where ``kept``, bool [N], in their order, with their ids and lines."""
         return replace(
             self,
-            columns=self.columns.take(pa.array(positions)),
-            rows=self.rows[positions],
-            file_index=self.file_index[positions],
-            lines=self.lines[positions],
+            columns=filtered(self.columns, kept),
+            rows=self.rows[kept],
+            file_index=self.file_index[kept],
+            lines=self.lines[kept],
         )
 
     def chunks(self, columns: Mapping[str, str], size: int) -> Iterator[list[Any]]:

@@ -5,6 +5,7 @@
 """
 
 import shlex
+import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -66,6 +67,20 @@ def unreadable(path: str, cause: OSError) -> DataError:
         f"{path} cannot be read: {cause.strerror or cause}",
         "a file that this user may read",
         f"chmod +r '{path}', or copy it to a folder of your own",
+    )
+
+
+def no_temporary_room(cause: OSError) -> DataError:
+    """Rows too many to hold are kept in the temporary folder, which is full or not writable."""
+    try:
+        folder = tempfile.gettempdir()
+    except OSError:  # there is none
+        folder = "the temporary folder"
+    return DataError(
+        f"{folder} takes no more of the rows that are kept there: {cause.strerror or cause}",
+        "room for two copies of the columns and for the tokens, about four times the data file",
+        "free some space there, or name a folder on a larger disk in TMPDIR: "
+        "TMPDIR=FOLDER warmstart …",
     )
 
 

@@ -30,6 +30,7 @@ from sklearn.linear_model import LogisticRegression
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 MAX_ROWS = 200_000
 MAX_CHARACTERS = 20_000_000
@@ -133,17 +134,17 @@ def tfidf(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed:
         classes: how many classes there are, C.
         seed: which rows a sample takes.
     """
-    positions = _sample(train_texts, train_targets, classes, seed)
+    chosen = _sample(train_texts, train_targets, classes, seed)
     notes = []
-    if len(positions) < len(train_texts):
-        notes.append(f"trained on a sample of {len(positions):,} of {len(train_texts):,} rows")
-    texts = train_texts.take(pa.array(positions)).to_pylist()
+    if not chosen.all():
+        notes.append(f"trained on a sample of {chosen.sum():,} of {len(train_texts):,} rows")
+    texts = train_texts.filter(pa.array(chosen)).to_pylist()
     vectorizer = _vectorizer(texts, max_features=MAX_COEFFICIENTS // classes)
     features = vectorizer.fit_transform(texts)
     model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(features, train_targets[positions])
+        model.fit(features, train_targets[chosen])
     if model.n_iter_.max() >= MAX_ITERATIONS:
         notes.append(f"stopped after {MAX_ITERATIONS:,} iterations, before it converged")
 
@@ -175,8 +176,8 @@ def _chunks(texts: pa.ChunkedArray) -> Iterator[tuple[int, list[str]]]:
         yield start, texts.slice(start, _PREDICTION_ROWS).to_pylist()
 
 
-def _sample(texts: pa.ChunkedArray, targets: Ints, classes: int, seed: int) -> Ints:
-    """Positions of the rows to learn from, ascending: all of them, or a sample within the limits.
+def _sample(texts: pa.ChunkedArray, targets: Ints, classes: int, seed: int) -> Bools:
+    """Which rows to learn from, bool [N]: all of them, or a sample within the limits.
 
     A sample keeps one row at least of every class, so that no class is impossible.
     """
@@ -184,10 +185,12 @@ def _sample(texts: pa.ChunkedArray, targets: Ints, classes: int, seed: int) -> I
     rows = len(texts)
     limit = min(MAX_ROWS, MAX_ROW_CLASSES // classes, rows * MAX_CHARACTERS // max(characters, 1))
     if rows <= limit:
-        return np.arange(rows)
+        return np.ones(rows, np.bool_)
     order = np.random.default_rng(seed).permutation(rows)
     _, first_of_each_class = np.unique(targets[order], return_index=True)
-    return np.union1d(order[:limit], order[first_of_each_class])
+    chosen = np.zeros(rows, np.bool_)
+    chosen[order[:limit]] = chosen[order[first_of_each_class]] = True
+    return chosen
 
 
 def _vectorizer(texts: Sequence[str], max_features: int) -> TfidfVectorizer:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmstart.config import DataConfig, RunConfig
+from warmstart.data.mapped import PIECE_ROWS, mapped_table
 from warmstart.data.table import Table
 from warmstart.evaluation.baselines import baseline_probabilities
 from warmstart.metrics.scores import Scores
@@ -52,4 +53,14 @@ def baseline_scores(
 def _texts(table: Table, data: DataConfig) -> pa.ChunkedArray:
     """Every row's text; of pairs both, with a space between."""
     texts = [table.column(name, setting) for setting, name in data.text_columns.items()]
-    return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, " ")
+    if len(texts) == 1:
+        return texts[0]
+    wide = pa.large_string()  # a piece of long texts may be over 2 GiB
+    columns = pa.table([column.cast(wide) for column in texts], names=["text", "text_pair"])
+    joined = (
+        pa.record_batch(
+            [pc.binary_join_element_wise(*piece.columns, pa.scalar(" ", wide))], names=["both"]
+        )
+        for piece in columns.to_batches(max_chunksize=PIECE_ROWS)
+    )
+    return mapped_table(joined, pa.schema([("both", wide)]))["both"]

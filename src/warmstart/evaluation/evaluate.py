@@ -10,21 +10,21 @@ out is what one of them would have found.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from warmstart.data.batches import collate, evaluation_batches
-from warmstart.data.encode import Examples
+from warmstart.data.encode import Examples, Ints
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
 from warmstart.models.forward import Forward
 from warmstart.processes import ALONE, Processes
-from warmstart.tasks.task import Prediction, Task
+from warmstart.tasks.task import Predictions, Task
 
 MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 """Rectangle of one batch: small enough for a CPU's cache, large enough to fill a GPU."""
@@ -34,7 +34,7 @@ MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 class Evaluation:
     """What a model makes of one labelled split."""
 
-    predictions: Sequence[Prediction]
+    predictions: Predictions
     """In row order."""
     scores: Scores
     loss: float
@@ -49,14 +49,14 @@ def predict(
     examples: Examples,
     accelerator: Accelerator,
     processes: Processes = ALONE,
-) -> tuple[list[Prediction], float, int]:
+) -> tuple[Predictions, float, int]:
     """Run the model in evaluation mode over every example.
 
     Args:
         task: turns logits into predictions and losses.
         model: on its device; its training mode is put back afterwards.
         forward: how to run it.
-        examples: tokenised rows, labelled or not.
+        examples: tokenised rows, labelled or not; one at least.
         accelerator: gives device and precision.
         processes: those that share the work; all of them call this, and all get everything.
 
@@ -67,7 +67,7 @@ def predict(
     model.eval()
     losses: list[float] = []
     count = 0
-    answers: dict[int, Prediction] = {}
+    answers: list[tuple[Predictions, Ints]] = []
     budget = MAX_TOKENS_PER_BATCH.get(accelerator.device.type, 8192)
     batches = evaluation_batches(examples.lengths, budget)
     for positions in islice(batches, processes.index, None, processes.count):
@@ -78,12 +78,12 @@ def predict(
             batch_loss, batch_count = task.loss(logits, batch)
             losses.append(float(batch_loss))
             count += batch_count
-        answers |= zip(positions.tolist(), task.predictions(logits, batch), strict=True)
+        answers.append((task.predictions(logits, batch), positions))
     model.train(was_training)
     parts = processes.gather((losses, count, answers))
-    found = {position: answer for _, _, part in parts for position, answer in part.items()}
+    found, order = zip(*(batch for _, _, part in parts for batch in part), strict=True)
     return (
-        [found[position] for position in range(len(examples))],
+        Predictions.joined(found, np.concatenate(order)),
         # Correctly rounded, so that it does not matter who summed what.
         math.fsum(loss for part, _, _ in parts for loss in part),
         sum(part for _, part, _ in parts),

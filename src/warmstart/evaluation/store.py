@@ -5,7 +5,7 @@ label, the predicted one and every label's probability, so that any question abo
 answers can be put to the file itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from warmstart.data.table import Table
 from warmstart.evaluation.evaluate import Evaluation
 from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory, write_atomically
-from warmstart.tasks.task import Prediction
+from warmstart.tasks.task import Predictions
 
 
 def write_evaluation(
@@ -62,7 +62,7 @@ def scores_json(
 
 
 def prediction_table(
-    predictions: Sequence[Prediction], table: Table, data: DataConfig, *, labelled: bool
+    predictions: Predictions, table: Table, data: DataConfig, *, labelled: bool
 ) -> pa.Table:
     """Predictions beside their rows: row, file, line, text(s), label, prediction, probabilities.
 
@@ -82,9 +82,9 @@ def prediction_table(
         columns[setting.removeprefix("data.")] = table.column(name, setting)
     if labelled:
         columns["label"] = label_texts(table, data.label)
-    columns["prediction"] = pa.array([prediction.label for prediction in predictions])
-    columns["truncated"] = pa.array([prediction.truncated for prediction in predictions])
-    for label in predictions[0].probabilities if predictions else ():
-        shares = [prediction.probabilities[label] for prediction in predictions]
-        columns[f"probability:{label}"] = pa.array(shares, pa.float64())
+    names = pa.array(predictions.label_names, pa.string())
+    columns["prediction"] = names.take(pa.array(predictions.likeliest))
+    columns["truncated"] = pa.array(predictions.truncated)
+    for label, shares in zip(predictions.label_names, predictions.probabilities.T, strict=True):
+        columns[f"probability:{label}"] = pa.array(shares)
     return pa.table(columns)

@@ -139,15 +139,19 @@ def confident_mistakes(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]
         path: a ``predictions.parquet``.
         most: how many to return.
     """
-    table = pq.read_table(path)
-    wrong = table.filter(pc.not_equal(table["label"], table["prediction"]))
-    names = [name for name in wrong.column_names if name.startswith(PROBABILITY)]
-    if not len(wrong) or not names:
-        return (), len(wrong)
-    surest = pc.max_element_wise(*(wrong[name] for name in names))
-    order = pc.array_sort_indices(surest, order="descending")[:most]
-    shown = wrong.append_column("surest", surest).take(order)
-    return tuple(map(_mistake, shown.to_pylist())), len(wrong)
+    shown: list[dict[str, Any]] = []
+    count = 0
+    for batch in pq.ParquetFile(path).iter_batches():
+        wrong = batch.filter(pc.not_equal(batch["label"], batch["prediction"]))
+        names = [name for name in wrong.schema.names if name.startswith(PROBABILITY)]
+        count += len(wrong)
+        if len(wrong) and names:
+            surest = pc.max_element_wise(*(wrong[name] for name in names))
+            order = pc.array_sort_indices(surest, order="descending")[:most]
+            shown += wrong.append_column("surest", surest).take(order).to_pylist()
+            # Of equally sure ones the first; the sort is stable.
+            shown = sorted(shown, key=lambda row: -row["surest"])[:most]
+    return tuple(map(_mistake, shown)), count
 
 
 def _mistake(row: Mapping[str, Any]) -> Mistake:

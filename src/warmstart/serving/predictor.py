@@ -26,10 +26,12 @@ from warmstart.evaluation.store import prediction_table, write_evaluation
 from warmstart.models.forward import forward_for
 from warmstart.runs.directory import refuse_unwritable, write_atomically
 from warmstart.runs.load import LoadedRun
-from warmstart.tasks.task import Prediction, Task
+from warmstart.tasks.task import Prediction, Predictions, Task
 from warmstart.training.device import build_accelerator, can_compute
 
 _PAIR = "data.text_pair"
+_JSON_ROWS = 4096
+"""Rows that are Python objects at one time, while they are written as JSON lines."""
 
 
 def predict_texts(
@@ -59,7 +61,7 @@ def predict_texts(
         file_index=np.zeros(len(texts), dtype=np.int32),
         lines=np.arange(1, len(texts) + 1, dtype=np.int64),
     )
-    return _answers(run, run.task, table)
+    return list(_answers(run, run.task, table)) if len(table) else []
 
 
 def _refuse_unusable(texts: Sequence[str], name: str) -> None:
@@ -126,8 +128,8 @@ def evaluate_file(
     return found.scores.metrics_json()
 
 
-def _answers(run: LoadedRun, task: Task, table: Table) -> list[Prediction]:
-    """What the model makes of a clean table."""
+def _answers(run: LoadedRun, task: Task, table: Table) -> Predictions:
+    """What the model makes of a clean table, which has a row at least."""
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=False)
     accelerator = _accelerator(run)
     forward = forward_for(run.model, examples, accelerator.autocast)
@@ -194,8 +196,9 @@ def write_predictions(table: pa.Table, path: Path) -> None:
 
 def _write_jsonl(table: pa.Table, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for answer in predictions_json(table):
-            file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        for start in range(0, len(table), _JSON_ROWS):
+            for answer in predictions_json(table.slice(start, _JSON_ROWS)):
+                file.write(json.dumps(answer, ensure_ascii=False) + "\n")
 
 
 WRITERS: dict[str, Callable[[pa.Table, Path], object]] = {

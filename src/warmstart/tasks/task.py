@@ -7,9 +7,11 @@ holds it to the same battery as every other.
 Letters: B rows of a batch, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
 
 from warmstart.config import DataConfig
 from warmstart.data.batches import Batch
@@ -45,6 +47,63 @@ class Prediction:
             "probabilities": dict(self.probabilities),
             "truncated": self.truncated,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """The model's answers for N rows, stored flat; ``predictions[i]`` gives one ``Prediction``.
+
+    Args:
+        label_names: the classes, in the order of the logits, C.
+        probabilities: of each class for each row, float64 [N, C].
+        rows: row ids, int64 [N].
+        truncated: whether the model saw only the beginning of the row, bool [N].
+    """
+
+    label_names: tuple[str, ...]
+    probabilities: Floats
+    rows: Ints
+    truncated: Bools
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
+        """The answers of several batches, put in order.
+
+        Args:
+            parts: one batch at least.
+            positions: of each of their rows in the whole, each once, int64 [N].
+        """
+        order = np.argsort(positions)
+        return cls(
+            parts[0].label_names,
+            np.concatenate([part.probabilities for part in parts])[order],
+            np.concatenate([part.rows for part in parts])[order],
+            np.concatenate([part.truncated for part in parts])[order],
+        )
+
+    @property
+    def likeliest(self) -> Ints:
+        """Index of each row's likeliest label, of equally likely ones the first, int64 [N]."""
+        best: Ints = self.probabilities.argmax(axis=1)
+        return best
+
+    def __len__(self) -> int:
+        """Number of rows, N."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Prediction:
+        """The answer at position ``index``."""
+        shares = self.probabilities[index]
+        return Prediction(
+            int(self.rows[index]),
+            self.label_names[int(shares.argmax())],
+            dict(zip(self.label_names, shares.tolist(), strict=True)),
+            bool(self.truncated[index]),
+        )
+
+    def __iter__(self) -> Iterator[Prediction]:
+        """Every answer, one alive at a time."""
+        return map(self.__getitem__, range(len(self)))
 
 
 class Task(Protocol):
@@ -112,11 +171,11 @@ class Task(Protocol):
         """Sum of the loss in nats over the batch's labels, and their number, ``batch.count``."""
         ...
 
-    def predictions(self, logits: "Tensor", batch: Batch) -> list[Prediction]:
+    def predictions(self, logits: "Tensor", batch: Batch) -> Predictions:
         """The answers for a batch's rows, in batch order; logits [B, C]."""
         ...
 
-    def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> list[Prediction]:
+    def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> Predictions:
         """Answers from probabilities, wherever they come from (the model, a baseline).
 
         Args:
@@ -126,7 +185,7 @@ class Task(Protocol):
         """
         ...
 
-    def score(self, predictions: Sequence[Prediction], table: Table) -> Scores:
+    def score(self, predictions: Predictions, table: Table) -> Scores:
         """Compare answers with the table's labels; both in the same row order."""
         ...
 

@@ -13,7 +13,7 @@ Source: one layer over the first token's vector, as in Devlin et al. 2019, arXiv
 section 4.1; the head itself is the checkpoint family's own in Transformers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
@@ -26,7 +26,7 @@ from warmstart.data.labels import class_index, clean_rows, label_names, label_te
 from warmstart.data.table import Table
 from warmstart.metrics.labels import classification_scores, metrics_for
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.tasks.task import Prediction
+from warmstart.tasks.task import Predictions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,24 +99,18 @@ class TextClassification:
 
         return functional.cross_entropy(logits, batch.labels, reduction="sum"), batch.count
 
-    def predictions(self, logits: "Tensor", batch: Batch) -> list[Prediction]:
+    def predictions(self, logits: "Tensor", batch: Batch) -> Predictions:
         """The likeliest label of each row, with the probability of every label."""
         # In float64 the shares of a row sum to 1 as closely as a JSON reader can tell.
         shares = logits.double().softmax(dim=-1).cpu().numpy()
         return self.answers(shares, batch.rows, batch.truncated)
 
-    def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> list[Prediction]:
+    def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> Predictions:
         """The likeliest label of each row, with the probability of every label; shares [B, C]."""
-        names, likeliest = self.label_names, shares.argmax(axis=1).tolist()
-        rows_of = zip(rows.tolist(), likeliest, shares.tolist(), truncated.tolist(), strict=True)
-        return [
-            Prediction(row, names[best], dict(zip(names, row_shares, strict=True)), cut)
-            for row, best, row_shares, cut in rows_of
-        ]
+        return Predictions(self.label_names, shares, rows, truncated)
 
-    def score(self, predictions: Sequence[Prediction], table: Table) -> Scores:
+    def score(self, predictions: Predictions, table: Table) -> Scores:
         """Every metric of ``metrics`` with its interval; the confusion matrix among the details."""
-        probabilities = np.array([list(p.probabilities.values()) for p in predictions])
         return classification_scores(
-            probabilities, self.targets(table), self.label_names, intervals=True
+            predictions.probabilities, self.targets(table), self.label_names, intervals=True
         )

@@ -15,7 +15,7 @@ import numpy as np
 from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.data.check import Findings, find
-from warmstart.data.encode import Examples
+from warmstart.data.encode import Examples, Ints
 from warmstart.data.sources import read
 from warmstart.data.split import hold_out, refuse_same_file
 from warmstart.data.table import Table
@@ -26,6 +26,9 @@ from warmstart.tasks import TASKS
 from warmstart.tasks.task import Task
 from warmstart.training.plan import Plan
 from warmstart.training.schedule import schedule_for
+
+_PIECE = 1 << 16
+"""Ranges that are Python objects at one time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,28 @@ def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str
     return {name: tables[name] for name in order}, {name: dropped[name] for name in order}
 
 
-def _row_ids(table: Table) -> str | list[int]:
-    """``"all"`` where the split is its whole source, else the ids."""
+def _row_ids(table: Table) -> str:
+    """``"all"`` where the split is its whole source, else the ids as ``ranges`` writes them."""
     read_rows = sum(file.rows for file in table.files)
-    return "all" if len(table) == read_rows else table.rows.tolist()
+    return "all" if len(table) == read_rows else ranges(table.rows)
+
+
+def ranges(rows: Ints) -> str:
+    """Row ids as one text, neighbours as the first and the last of them.
+
+    A list of millions of ids would be millions of Python objects for whoever opens the file.
+
+    Args:
+        rows: rising, int64 [N].
+
+    >>> ranges(np.array([0, 1, 2, 5, 7, 8]))
+    '0-2,5,7-8'
+    """
+    gaps = np.flatnonzero(np.diff(rows) != 1)
+    first, last = np.append(rows[:1], rows[gaps + 1]), np.append(rows[gaps], rows[-1:])
+    pieces = []
+    for start in range(0, len(first), _PIECE):
+        here = slice(start, start + _PIECE)
+        pairs = zip(first[here].tolist(), last[here].tolist(), strict=True)
+        pieces.append(",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in pairs))
+    return ",".join(pieces)

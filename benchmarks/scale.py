@@ -1,0 +1,258 @@
+"""Time and memory by rows: preparing and the first steps of training, from 10⁴ to 5·10⁶ rows.
+
+The rows are made up, sentences of CoLA's length in its four columns, so that there are as many as
+wanted; the model is a tiny random one under the bundled model's tokenizer, so that what is measured
+is the rows and not the arithmetic. Each size has a process of its own, which first prepares and
+trains a few rows: imports, the model and the allocators' reserves are there when counting begins,
+and memory is what comes on top of that.
+
+``above_model_mib`` is the most that was resident, less what was there before; of that,
+``above_model_anonymous_mib`` is what no file backs. The rest are pages of memory-mapped files,
+which the system takes back when it needs them. Finding the checkpoint costs the same whatever the
+rows; it is taken off the time. ``cpu_microseconds_per_row`` is processor time of all threads, which
+hardly depends on how busy the machine is.
+"""
+
+import json
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+
+import numpy as np
+
+from benchmarks import cola
+from benchmarks.machine import own_process, peak_mib
+from benchmarks.outcome import Outcome, Row, Verdict
+
+DESCRIPTION = "time and memory by rows, up to five million"
+SIZES = (10_000, 100_000, 1_000_000, 5_000_000)
+QUICK_SIZES = SIZES[:2]
+REPEATED_ROWS = 100_000
+"""Sizes up to this are measured in every turn, larger ones in the first alone."""
+WARMUP_ROWS = 2_000
+MAX_RATIO, MAX_MIB = 1.1, 2048.0
+"""Targets: of the time per row between two sizes, and of memory above the model."""
+
+_WRITTEN_ROWS = 100_000
+_MEAN_WORDS = 7.7
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Which sizes, how many steps, how often."""
+    parser.add_argument("--quick", action="store_true", help=f"only {QUICK_SIZES} rows, once")
+    parser.add_argument("--limit", type=int, metavar="ROWS", help="no more rows than this")
+    parser.add_argument("--steps", type=int, default=50, help="of training; 50 by default")
+    parser.add_argument("--repeats", type=int, default=5, help="of small sizes; 5 by default")
+
+
+def run(options: Namespace) -> Outcome:
+    """Prepare and train every size, the small ones before and after the large."""
+    sizes = [s for s in (QUICK_SIZES if options.quick else SIZES) if s <= (options.limit or s)]
+    runs: dict[int, list[Row]] = {size: [] for size in sizes}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        own_process(write_model, folder / "model")
+        for turn in range(1 if options.quick else options.repeats):
+            for size in sizes:
+                if turn == 0 or size <= REPEATED_ROWS:
+                    runs[size].append(own_process(measure, folder, size, options.steps))
+    rows = [summary(size, found) for size, found in runs.items()]
+    return Outcome(
+        rows,
+        verdicts(rows),
+        ["a tiny random model; sentences made up; no test split, no baselines"],
+    )
+
+
+def write_model(folder: Path) -> None:
+    """A random BERT, 2 layers of width 32, with the bundled model's tokenizer."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    from warmstart.config import ModelConfig
+    from warmstart.models.load import find
+    from warmstart.models.quiet import quiet
+
+    tokenizer = find(ModelConfig()).tokenizer
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with quiet():
+        BertForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def write_rows(path: Path, rows: int, words: Sequence[str]) -> None:
+    """A file like CoLA's: source, label, mark and a sentence, no header.
+
+    Args:
+        path: of the file.
+        rows: how many.
+        words: the commonest first; drawn by Zipf's law.
+    """
+    draw = np.random.default_rng(0)
+    shares = np.cumsum(1 / (np.arange(len(words)) + 10))
+    with path.open("w", encoding="utf-8") as file:
+        for start in range(0, rows, _WRITTEN_ROWS):
+            count = min(_WRITTEN_ROWS, rows - start)
+            ends = np.cumsum(np.clip(draw.poisson(_MEAN_WORDS, count), 2, 40))
+            drawn = np.searchsorted(shares, draw.random(ends[-1]) * shares[-1]).tolist()
+            labels = (draw.random(count) < 0.7).astype(int).tolist()
+            for label, begin, end in zip(labels, [0, *ends], ends, strict=False):
+                sentence = " ".join([words[index] for index in drawn[begin:end]])
+                file.write(f"gen\t{label}\t\t{sentence}.\n")
+
+
+def measure(folder: Path, rows: int, steps: int) -> Row:
+    """Prepare so many rows and make the first steps of training; in its own process.
+
+    Args:
+        folder: with the model; the file of rows is written there and removed again.
+        rows: how many.
+        steps: of training.
+    """
+    from warmstart.models.load import find
+
+    checkpoint = find(cola.settings(folder, str(folder / "model")).model)
+    pieces = sorted(checkpoint.tokenizer.get_vocab().items(), key=lambda item: item[1])
+    words = [piece for piece, _ in pieces if piece.isascii() and piece.isalpha()]
+    _prepare_and_train(folder, WARMUP_ROWS, words, steps=2)
+    with _memory() as base:
+        pass
+    found = _prepare_and_train(folder, rows, words, steps)
+    for part in ("prepare", "train"):
+        peaks = found.pop(f"{part}_memory")
+        found[f"{part}_peak_mib"] = peaks["resident"]
+        found[f"{part}_above_model_mib"] = peaks["resident"] - base["resident"]
+        found[f"{part}_above_model_anonymous_mib"] = peaks["anonymous"] - base["anonymous"]
+    return {"rows": rows, "model_mib": base["resident"], **found}
+
+
+def _prepare_and_train(folder: Path, rows: int, words: Sequence[str], steps: int) -> Row:
+    """Seconds and peaks of both."""
+    from warmstart.errors import Interrupted
+    from warmstart.models.load import find
+    from warmstart.runs.directory import RunDirectory
+    from warmstart.training.job import job_for
+    from warmstart.training.loop import fit
+    from warmstart.training.prepare import prepare
+
+    path = folder / f"{rows}.tsv"
+    write_rows(path, rows, words)
+    files = f"data.train={path.name}", "data.test=null"
+    config = cola.settings(folder, str(folder / "model"), *files)
+    began = time.perf_counter(), time.process_time()
+    find(config.model)
+    found = time.perf_counter(), time.process_time()
+    with _memory() as prepare_memory:
+        prepared = prepare(config)
+        json.dumps(prepared.data_json())
+    ready = time.perf_counter(), time.process_time()
+    path.unlink()
+    left = iter(range(steps))
+    with TemporaryDirectory() as run, _memory() as train_memory:
+        job = job_for(prepared, RunDirectory.create(Path(run) / "run"))
+        loaded = time.perf_counter()
+        ticks: list[float] = []
+
+        def stop() -> bool:
+            ticks.append(time.perf_counter())
+            return next(left) == steps - 1
+
+        with suppress(Interrupted):
+            fit(job, resume=False, stop_requested=stop)
+    seconds, cpu_seconds = (
+        (ready[clock] - found[clock]) - (found[clock] - began[clock]) for clock in (0, 1)
+    )
+    return {
+        "microseconds_per_row": seconds / rows * 1e6,
+        "cpu_microseconds_per_row": cpu_seconds / rows * 1e6,
+        "prepare_seconds": ready[0] - found[0],
+        "train_seconds": ticks[-1] - loaded,
+        "prepare_memory": prepare_memory,
+        "train_memory": train_memory,
+    }
+
+
+@contextmanager
+def _memory() -> Iterator[dict[str, float]]:
+    """The most that was resident within the block, and the most without a file behind it, in MiB.
+
+    Linux alone tells; elsewhere the first is of the whole process, and the second as much.
+    """
+    peaks = {"resident": 0.0, "anonymous": 0.0}
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    over = Event()
+
+    def watch() -> None:
+        while True:
+            peaks["anonymous"] = max(peaks["anonymous"], _anonymous_mib())
+            if over.wait(0.02):
+                return
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    try:
+        yield peaks
+    finally:
+        over.set()
+        watcher.join()
+        peaks["resident"] = peak_mib()
+
+
+def _anonymous_mib() -> float:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return peak_mib()
+    lines = status.read_text(encoding="utf-8").splitlines()
+    sizes = [line.split()[1] for line in lines if line.startswith(("RssAnon:", "RssShmem:"))]
+    return sum(map(int, sizes)) / 1024
+
+
+def summary(size: int, runs: Sequence[Row]) -> Row:
+    """One size's row: medians over its turns."""
+    row: Row = {"workload": "generated", "engine": "warmstart", "rows": size}
+    medians = {name: median(one[name] for one in runs) for name in runs[0] if name != "rows"}
+    row["rows_per_second"] = 1e6 / medians["microseconds_per_row"]
+    row |= {name: medians[name] for name in ("microseconds_per_row", "cpu_microseconds_per_row")}
+    row["microseconds_per_row_low"] = min(one["microseconds_per_row"] for one in runs)
+    row["microseconds_per_row_high"] = max(one["microseconds_per_row"] for one in runs)
+    row |= {name: medians[name] for name in ("prepare_peak_mib", "train_peak_mib", "train_seconds")}
+    for kind in ("mib", "anonymous_mib"):
+        parts = [medians[f"{part}_above_model_{kind}"] for part in ("prepare", "train")]
+        row[f"above_model_{kind}"] = max(parts)
+    row["runs"] = list(runs)
+    return row
+
+
+def verdicts(rows: Sequence[Row]) -> list[Verdict]:
+    """Whether a row costs the same however many there are, and whether memory stays bounded."""
+    times = [row["microseconds_per_row"] for row in rows]
+    ratio = max(times) / min(times)
+    least, most = rows[0]["rows"], rows[-1]["rows"]
+    memory = max(row["above_model_mib"] for row in rows)
+    return [
+        Verdict(
+            f"a row takes as long among {most:,} as among {least:,}, within 10 % (highest time "
+            "per row to lowest)",
+            ratio,
+            MAX_RATIO,
+            ratio <= MAX_RATIO,
+        ),
+        Verdict(
+            f"up to {most:,} rows are prepared and trained in 2 GiB above the model (MiB)",
+            memory,
+            MAX_MIB,
+            memory <= MAX_MIB,
+        ),
+    ]

@@ -1,0 +1,114 @@
+"""Nothing keeps a Python object a row: memory by rows, measured at two sizes and compared."""
+
+import gc
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pytest
+
+from tests.runs_in_memory import settings
+from tests.tiny import tiny_sentences
+from warmstart import config_file
+from warmstart.data import mapped
+from warmstart.evaluation.evaluate import predict
+from warmstart.evaluation.store import prediction_table
+from warmstart.models.forward import padded_forward
+from warmstart.training.device import build_accelerator
+from warmstart.training.prepare import Prepared, prepare
+
+FEW, MANY = 5_000, 20_000
+
+
+class PerRow(NamedTuple):
+    """What each further row costs."""
+
+    objects: float
+    """Blocks of Python's allocator that stay; an object takes one at least."""
+    kept_bytes: float
+    """Arrays and objects that stay."""
+    peak_bytes: float
+    """At the worst moment."""
+    arrow_bytes: float
+    """Of Arrow's own allocator, that stay."""
+
+
+def per_row(make: Callable[[int], Any]) -> PerRow:
+    """How the memory of ``make(rows)`` grows from ``FEW`` to ``MANY`` rows, by one row."""
+
+    def measured(rows: int) -> PerRow:
+        gc.collect()
+        arrow = pa.total_allocated_bytes()
+        blocks = sys.getallocatedblocks()
+        tracemalloc.start()
+        kept = make(rows)
+        gc.collect()
+        size, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        blocks = sys.getallocatedblocks() - blocks
+        arrow = pa.total_allocated_bytes() - arrow
+        assert kept is not None
+        return PerRow(blocks, size, peak, arrow)
+
+    measured(100)  # imports and caches
+    few, many = measured(FEW), measured(MANY)
+    return PerRow(*((b - a) / (MANY - FEW) for a, b in zip(few, many, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scale")
+    for rows in (100, FEW, MANY):
+        sentences = enumerate(tiny_sentences(rows))
+        lines = [f"{sentence[:-1]} {n},{n * 7 % 3 // 2}\n" for n, sentence in sentences]
+        (folder / f"{rows}.csv").write_text("text,label\n" + "".join(lines))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _all_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped, "MAPPED_BYTES", 1 << 14)
+
+
+def prepared(folder: Path, rows: int) -> Prepared:
+    config = settings(folder)
+    config["data"] = {"train": str(folder / f"{rows}.csv"), "validation": 0.25}
+    return prepare(config_file.load(config))
+
+
+def test_preparing_keeps_a_few_numbers_a_row(folder: Path) -> None:
+    """Row id, line, file, label, offset, length: 44 bytes; texts and tokens are on disk."""
+    found = per_row(lambda rows: prepared(folder, rows))
+    assert found.objects < 0.05
+    assert 40 < found.kept_bytes < 50
+    assert found.arrow_bytes < 1
+    assert found.peak_bytes < 250
+
+
+def test_data_json_names_rows_without_an_object_for_each(folder: Path) -> None:
+    ready = {rows: prepared(folder, rows) for rows in (100, FEW, MANY)}
+    found = per_row(lambda rows: ready[rows].data_json())
+    assert found.objects < 0.01
+    assert found.kept_bytes < 8
+
+
+def test_answers_are_a_few_numbers_a_row(folder: Path) -> None:
+    """Two probabilities, the row id and whether it was cut: 25 bytes of each validation row."""
+    ready = {rows: prepared(folder, rows) for rows in (100, FEW, MANY)}
+    model = ready[FEW].task.model(ready[FEW].checkpoint, seed=0)
+    accelerator = build_accelerator(ready[FEW].config.train)
+    forward = padded_forward(model)
+
+    def answers(rows: int) -> Any:
+        one = ready[rows]
+        found = predict(one.task, model, forward, one.examples["validation"], accelerator)
+        table = prediction_table(found[0], one.tables["validation"], one.config.data, labelled=True)
+        scores = one.task.score(found[0], one.tables["validation"])
+        return found, table, scores.metrics
+
+    found = per_row(answers)
+    assert found.objects < 0.05
+    assert found.kept_bytes < 0.25 * 50
