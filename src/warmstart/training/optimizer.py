@@ -4,10 +4,19 @@ Source: Loshchilov & Hutter 2019, arXiv:1711.05101 (decoupled decay); sparing bi
 is BERT's own practice (``optimization.py`` of google-research/bert, ``exclude_from_weight_decay``).
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from warmstart.config import TrainConfig
+
+CACHED_WEIGHTS = 2**16
+"""Weights that go through all steps together: 256 KiB, which a core's own cache holds."""
+
+SENT_WEIGHTS = 2**24
+"""The same on another device, which wants much at once: 256 MiB with gradient and moments."""
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
@@ -57,7 +66,51 @@ def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
         group["lr"] = group["peak_lr"] * share
 
 
-def clip_gradients(model: nn.Module, max_norm: float | None) -> torch.Tensor:
+def decay_only(
+    weights: Tensor, shares: Sequence[float], config: TrainConfig, device: torch.device
+) -> None:
+    """Change weights as AdamW changes those whose gradient is zero at every step, bit for bit.
+
+    Their moments stay zero, so each step multiplies them by (1 − rate · decay) and no more.
+
+    Args:
+        weights: on the CPU, float32, contiguous; changed in place.
+        shares: of the peak rate, one for each step.
+        config: rates and decay.
+        device: where the other weights train.
+    """
+    if config.weight_decay == 0:
+        return
+    size = CACHED_WEIGHTS if device.type == "cpu" else SENT_WEIGHTS
+    blocks = torch.split(weights.view(-1), size)
+    if device.type != "cpu":
+        for block in blocks:
+            _step_without_gradient(block, shares, config, device)
+        return
+    # The factor as the CPU's fused kernel forms it: in double, then rounded to float32.
+    factors = [
+        np.float32(1 - config.learning_rate * share * config.weight_decay) for share in shares
+    ]
+    for block in blocks:
+        numbers = block.numpy()
+        for factor in factors:
+            np.multiply(numbers, factor, out=numbers)
+
+
+def _step_without_gradient(
+    block: Tensor, shares: Sequence[float], config: TrainConfig, device: torch.device
+) -> None:
+    """The same by the very kernel of the other weights, whichever the device has; slower."""
+    holder = nn.ParameterList([block.view(-1, 1).to(device, copy=True)])
+    optimizer = build_optimizer(holder, config)
+    holder[0].grad = torch.zeros_like(holder[0])
+    for share in shares:
+        set_rates(optimizer, share)
+        optimizer.step()
+    block.copy_(holder[0].detach().flatten())
+
+
+def clip_gradients(model: nn.Module, max_norm: float | None) -> Tensor:
     """Scale the gradient to length ``max_norm`` where it is longer; its length before that.
 
     Args:

@@ -83,7 +83,7 @@ def train_run(
     """
     directory = RunDirectory(path)
     job = job_for(prepared, directory, listeners)
-    facts = environment(job.accelerator, job.forward.path, job.processes.count)
+    facts = environment(job)
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
     with directory.locked(), stop_requested() as stopping:
@@ -207,15 +207,15 @@ def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str
     then = directory.read_json("environment.json")
     if then["processes"] != facts["processes"]:
         raise errors.run.other_processes(directory.path, then["processes"], facts["processes"])
-    changed = [key for key in MUST_MATCH if then.get(key) != facts[key]]
-    changed += _other_data(directory, prepared)
+    changed = _other_data(directory, prepared)
+    changed += [key for key in MUST_MATCH if then.get(key) != facts[key]]
     if changed:
         raise errors.run.changed_since(directory.path, changed)
 
 
 def _refuse_differences(job: Job, prepared: Prepared) -> None:
     """Compare what this process has with what the first one wrote."""
-    facts = environment(job.accelerator, job.forward.path, job.processes.count)
+    facts = environment(job)
     theirs = job.run.read_json("environment.json")
     other = [key for key in MUST_BE_ALIKE if theirs[key] != facts[key]]
     other += _other_data(job.run, prepared)
