@@ -83,6 +83,9 @@ def test_validation_is_a_share_or_files(share: object) -> None:
         ({"text": "a", "label": "a"}, "label", "--set data.label=COLUMN"),
         ({"text": "a", "group": "a"}, "group", "--set data.group=COLUMN"),
         ({"label": "a", "group": "a"}, "group", "--set data.group=COLUMN"),
+        ({"text": "a", "text_pair": "a"}, "text_pair", "--set data.text_pair=COLUMN"),
+        ({"text_pair": "label"}, "label", "--set data.label=COLUMN"),
+        ({"text_pair": "b", "group": "label"}, "group", "--set data.group=COLUMN"),
     ],
 )
 def test_settings_of_the_data_that_contradict_each_other(
@@ -97,6 +100,12 @@ def test_settings_of_the_data_that_contradict_each_other(
 
 def test_a_text_column_named_like_the_default_label_needs_another_label() -> None:
     assert DataConfig(train="a.csv", text="label", label="grade").label == "grade"
+
+
+def test_of_pairs_a_text_may_be_the_group() -> None:
+    pairs = DataConfig(train="a.csv", text="question", text_pair="answer", group="question")
+    assert pairs.text_columns == {"data.text": "question", "data.text_pair": "answer"}
+    assert DataConfig(train="a.csv").text_columns == {"data.text": "text"}
 
 
 @pytest.mark.parametrize(("steps", "share"), [(0, 0.0), (10, 0.1)])

@@ -63,22 +63,25 @@ class Run:
                 found.setdefault(baseline, {})[split] = metrics
         return found
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    def predict(
+        self, texts: Sequence[str], text_pairs: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
         """Answers for texts, in order: ``{"row", "label", "probabilities", "truncated"}`` each.
 
         Args:
             texts: none of them empty.
+            text_pairs: the second text of each, for a run that was trained on pairs.
 
         Raises:
-            DataError: a text is empty.
+            DataError: a text is empty, or second texts are missing or not wanted.
             RunError: the run kept no model yet.
         """
         from warmstart.serving.predictor import predict_texts
 
-        return [answer.to_json() for answer in predict_texts(self._loaded, texts)]
+        return [answer.to_json() for answer in predict_texts(self._loaded, texts, text_pairs)]
 
     def predict_file(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> "pa.Table":
-        """Answers for every row of a file: row, file, line, text, prediction, probabilities.
+        """Answers for every row of a file: row, file, line, text(s), prediction, probabilities.
 
         Args:
             data: the file(s), written like the training file.

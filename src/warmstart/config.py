@@ -7,6 +7,7 @@ that training from a run directory's ``config.yaml`` repeats the run.
 Units: a *step* is one optimiser update; *tokens* are the model's own; rates are per step.
 """
 
+import re
 from collections import Counter
 from typing import Annotated, Literal
 
@@ -21,6 +22,8 @@ Source = Annotated[str, Field(min_length=1)]
 """One file, folder member, URL or hub data set."""
 Sources = Source | Annotated[list[Source], Field(min_length=1)]
 """One source, or several, read one after the other."""
+
+_COLUMNS = ("text", "text_pair", "label")
 
 
 class _Part(BaseModel):
@@ -81,20 +84,28 @@ class DataConfig(_Part):
     """``auto`` tells UTF-8, UTF-8 with BOM, UTF-16 and GB18030 apart; or any Python codec name."""
     text: str = "text"
     """Column with the text."""
+    text_pair: str | None = None
+    """Column with the second text, where a row is a pair (question and answer, two sentences)."""
     label: Annotated[str, Field(validate_default=True)] = "label"
     """Column with the label."""
     group: str | None = None
-    """Column whose rows stay together in one split (a person, a document, a query)."""
+    """Column whose rows stay together in one split (a person, a document, a question)."""
     ragged: Literal["error", "drop"] = "error"
     """What to do with a row that has too many or too few fields."""
     missing: Literal["error", "drop"] = "error"
-    """What to do with a row whose text is empty or whose label is missing."""
+    """What to do with a row that has an empty text or no label."""
     stratify: bool = True
     """Keep the label shares of ``train`` in a validation share."""
     split_seed: Annotated[int, Field(ge=0)] = 42
     """Which rows a validation share takes."""
     allow_same_file: bool = False
     """Permit one file to serve as two splits (the score then measures memory, not learning)."""
+
+    @property
+    def text_columns(self) -> dict[str, str]:
+        """The column with the text by its setting; of pairs both, the first one first."""
+        columns = {"data.text": self.text, "data.text_pair": self.text_pair}
+        return {setting: column for setting, column in columns.items() if column is not None}
 
     # A validator sees the fields above its own, so each stands at the later of the two settings
     # that contradict each other. Validators of fields, unlike those of models, also run when
@@ -119,10 +130,13 @@ class DataConfig(_Part):
                 raise _refusal(errors.config.repeated_column(name))
         return columns
 
-    @field_validator("label", "group")
+    @field_validator("text_pair", "label", "group")
     @classmethod
     def _column_of_its_own(cls, column: str | None, info: ValidationInfo) -> str | None:
-        for other in ("text", "label"):
+        # Of pairs one text may be the group: all answers to a question stay in one split.
+        pairs = info.data.get("text_pair") is not None
+        others = ("label",) if info.field_name == "group" and pairs else _COLUMNS
+        for other in others:
             if column is not None and info.data.get(other) == column:
                 raise _refusal(
                     errors.config.same_column(f"data.{other}", f"data.{info.field_name}", column)
@@ -161,6 +175,8 @@ class TrainConfig(_Part):
     """Clip the gradient to this length; ``null`` never clips."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     """Order of the rows, dropout, and the new head's weights."""
+    freeze: str | None = None
+    """``backbone``: only the head trains; ``embeddings+layers:k``: all above the first k layers."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Arithmetic of the forward pass; ``auto`` asks the device."""
     device: Literal["auto", "cpu"] = "auto"
@@ -177,6 +193,13 @@ class TrainConfig(_Part):
     """How many checkpoints stay on disk, newest first."""
     tensorboard: bool = False
     """Write TensorBoard events beside ``events.jsonl`` (needs the ``tensorboard`` package)."""
+
+    @field_validator("freeze")
+    @classmethod
+    def _names_a_part(cls, freeze: str | None) -> str | None:
+        if freeze is not None and not re.fullmatch(r"backbone|embeddings\+layers:\d+", freeze):
+            raise _refusal(errors.config.unknown_part(freeze))
+        return freeze
 
     @field_validator("warmup_share")
     @classmethod

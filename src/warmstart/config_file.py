@@ -60,6 +60,7 @@ def from_arguments(
     validation: str | None = None,
     test: str | Sequence[str] = (),
     text: str | None = None,
+    text_pair: str | None = None,
     label: str | None = None,
     task: str | None = None,
     model: str | None = None,
@@ -72,6 +73,7 @@ def from_arguments(
         validation: ``data.validation``; a share where it is a number.
         test: ``data.test``.
         text: ``data.text``.
+        text_pair: ``data.text_pair``.
         label: ``data.label``.
         task: ``task``.
         model: ``model.name``.
@@ -90,6 +92,7 @@ def from_arguments(
         ("data", "validation"): ("--validation", _number_or_file(validation)),
         ("data", "test"): ("--test", _one_or_all(test)),
         ("data", "text"): ("--text", text),
+        ("data", "text_pair"): ("--text-pair", text_pair),
         ("data", "label"): ("--label", label),
     }
     content: dict[str, Any] = {}

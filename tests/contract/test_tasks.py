@@ -18,7 +18,7 @@ from tests.runs_in_memory import settings
 from warmstart import config_file
 from warmstart.data.batches import collate, split_batch
 from warmstart.evaluation.evaluate import predict
-from warmstart.models.forward import forward_for
+from warmstart.models.forward import padded_forward
 from warmstart.tasks import TASKS
 from warmstart.training.device import build_accelerator
 from warmstart.training.prepare import Prepared, prepare
@@ -77,7 +77,7 @@ def test_unlabelled_examples_have_the_same_tokens(case: Case) -> None:
 def test_loss_is_a_sum_over_counted_labels(case: Case) -> None:
     """Promise 1: however a batch is cut or padded, losses and gradients add up to the same."""
     task, model = case.prepared.task, case.model
-    run = forward_for(model).run
+    run = padded_forward(model).run
     batch = collate(case.prepared.examples["train"], np.arange(12))
 
     def gradient(pieces: int) -> tuple[float, int, list[torch.Tensor]]:
@@ -103,7 +103,7 @@ def test_predictions_are_in_row_order_and_finite(case: Case) -> None:
     examples = prepared.examples["validation"]
     accelerator = build_accelerator(prepared.config.train)
     answers, loss, count = predict(
-        prepared.task, case.model, forward_for(case.model), examples, accelerator
+        prepared.task, case.model, padded_forward(case.model), examples, accelerator
     )
     assert [answer.row for answer in answers] == examples.rows.tolist()
     assert np.isfinite(loss)
@@ -116,7 +116,7 @@ def test_predictions_are_in_row_order_and_finite(case: Case) -> None:
 
 def test_predictions_do_not_depend_on_company(case: Case) -> None:
     """A row alone, in a small batch and in a large one gets the same answer."""
-    task, run = case.prepared.task, forward_for(case.model).run
+    task, run = case.prepared.task, padded_forward(case.model).run
     examples = case.prepared.examples["validation"]
     batch = collate(examples, np.arange(len(examples)))
     with torch.no_grad():
@@ -134,7 +134,7 @@ def test_scores_name_every_metric_with_n(case: Case) -> None:
     table, examples = prepared.tables["validation"], prepared.examples["validation"]
     accelerator = build_accelerator(prepared.config.train)
     answers, _, _ = predict(
-        prepared.task, case.model, forward_for(case.model), examples, accelerator
+        prepared.task, case.model, padded_forward(case.model), examples, accelerator
     )
     scores = prepared.task.score(answers, table)
     assert list(scores.metrics) == [metric.name for metric in prepared.task.metrics]

@@ -1,5 +1,7 @@
 """Order, packing and padding of batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from warmstart.data.batches import (
     collate,
     epoch_order,
     evaluation_batches,
+    share_rows,
     split_batch,
     training_batches,
 )
@@ -80,6 +83,25 @@ def test_padded_masks_exactly_what_is_not_a_token() -> None:
     assert padded["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]
 
 
+@given(lengths=LENGTHS, pieces=st.integers(1, 9))
+def test_type_ids_go_with_their_tokens(lengths: list[int], pieces: int) -> None:
+    examples = examples_of(lengths)
+    examples = replace(examples, token_type_ids=(examples.input_ids % 2).astype(np.int8))
+    batch = collate(examples, np.arange(len(lengths))[::-1]).to(torch.device("cpu"))
+    for part in split_batch(batch, pieces):
+        assert part.token_type_ids is not None
+        assert (part.token_type_ids == part.input_ids % 2).all()
+        assert part.token_type_ids.dtype == torch.int64
+        padded = part.padded(pad_token_id=4)
+        assert (padded["token_type_ids"] == padded["input_ids"] % 2).all()
+
+
+def test_without_type_ids_the_model_is_given_none() -> None:
+    batch = collate(examples_of([2, 4]), np.arange(2))
+    assert batch.token_type_ids is None
+    assert batch.padded(0).keys() == {"input_ids", "attention_mask"}
+
+
 @given(lengths=LENGTHS, pieces=st.integers(1, 70))
 def test_pieces_are_the_batch(lengths: list[int], pieces: int) -> None:
     batch = collate(examples_of(lengths), np.arange(len(lengths)))
@@ -103,3 +125,27 @@ def test_evaluation_rectangles_stay_in_the_budget(lengths: list[int], budget: in
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     widths = np.array(lengths)
     assert all(len(rows) == 1 or len(rows) * widths[rows].max() <= budget for rows in batches)
+
+
+@given(lengths=LENGTHS, processes=st.integers(1, 9))
+def test_shares_are_the_batch_in_order_and_even_in_tokens(
+    lengths: list[int], processes: int
+) -> None:
+    tokens = np.array(lengths)
+    shares = share_rows(tokens, processes)
+    assert len(shares) == processes
+    assert sorted(np.concatenate(shares).tolist()) == list(range(len(lengths)))
+    assert all((np.diff(share) > 0).all() for share in shares)
+    loads = [int(tokens[share].sum()) for share in shares]
+    assert max(loads) - min(loads) <= max(lengths)
+    mean = sum(lengths) / processes
+    assert max(loads) <= mean + max(lengths) * (1 - 1 / processes)
+
+
+def test_tokens_are_shared_out_and_not_rows() -> None:
+    long_and_short = np.array([500, 10, 10, 10, 10, 10])
+    assert [share.tolist() for share in share_rows(long_and_short, 2)] == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_with_fewer_rows_than_processes_the_rest_get_none() -> None:
+    assert [share.tolist() for share in share_rows(np.array([4, 7]), 4)] == [[1], [0], [], []]

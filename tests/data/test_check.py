@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
@@ -21,6 +22,7 @@ from warmstart.data.lengths import describe
 from warmstart.data.table import SourceFile, Table
 
 DATA = DataConfig(train="train.csv")
+TEXT = {"data.text": "text"}
 
 Rows = Sequence[tuple[str, str]]
 """(text, label)."""
@@ -148,17 +150,31 @@ def test_repeats_agree_with_counting_in_python(train: list[str], test: list[str]
         "train": table("train", [(text, "0") for text in train]),
         "test": table("test", [(text, "0") for text in test]),
     }
-    rows = {(r.split, r.stands_in): r.rows for r in find_repeats(tables, "text", {})}
+    rows = {(r.split, r.stands_in): r.rows for r in find_repeats(tables, TEXT, {})}
     assert rows.get(("train", "train"), 0) == len(train) - len(set(train))
     assert rows.get(("test", "test"), 0) == len(test) - len(set(test))
     assert rows.get(("test", "train"), 0) == sum(text in train for text in test)
+
+
+@given(
+    st.lists(st.tuples(*[st.sampled_from(["a", "b", "ab", "ba", ""])] * 2), min_size=1, max_size=20)
+)
+def test_pairs_repeat_where_both_texts_do(pairs: list[tuple[str, str]]) -> None:
+    columns = {
+        name: list(texts) for name, texts in zip("qa", zip(*pairs, strict=True), strict=True)
+    }
+    n = len(pairs)
+    rows = Table(pa.table(columns), np.arange(n), (), np.zeros(n, np.int32), np.arange(n) + 2)
+    rows = replace(rows, files=(SourceFile("a.csv", "0", "utf-8", n),))
+    found = find_repeats({"train": rows}, {"data.text": "q", "data.text_pair": "a"}, {})
+    assert sum(repeat.rows for repeat in found) == n - len(set(pairs))
 
 
 def test_texts_with_equal_hashes_are_still_told_apart() -> None:
     tables = {"train": table("train", [("a", "0"), ("b", "0"), ("a", "1"), ("c", "0")])}
     labels = {"train": label_texts(tables["train"], "label")}
     with patch("warmstart.data.duplicates.hash", lambda text: 7, create=True):
-        (repeat,) = find_repeats(tables, "text", labels)
+        (repeat,) = find_repeats(tables, TEXT, labels)
     assert repeat.examples == (("train.csv:4", "train.csv:2"),)
 
 

@@ -1,11 +1,15 @@
 """Tokenising into flat arrays, and counting what truncation takes away."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from tests.tiny import tiny_checkpoint
+from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint, tiny_tokenizer
+from warmstart.config import ModelConfig
 from warmstart.data.encode import encode
+from warmstart.models.load import find
 
 TEXTS = ["the cat sat", "a very long story about the old house and the cat that saw it", "no"]
 
@@ -39,3 +43,43 @@ def test_a_tokenizers_own_padding_is_not_applied(tokenizer: PreTrainedTokenizerB
     tokenizer.backend_tokenizer.enable_padding(length=50)
     examples = encode(tokenizer, [TEXTS], np.zeros(3, int), np.arange(3), 100)
     assert examples.lengths.max() < 50
+
+
+PAIRS = [
+    ("the cat sat", "no"),
+    ("no", "a very long story about the old house and the cat that saw it"),
+    ("a very long story about the old house", "a very long story about the cat that saw it"),
+]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("max_tokens", [8, 11, 100])
+def test_pairs_are_the_tokenizers_own(tmp_path: Path, architecture: str, max_tokens: int) -> None:
+    checkpoint = find(ModelConfig(name=str(tiny_checkpoint(tmp_path, architecture))))
+    tokenizer = checkpoint.tokenizer
+    rows = np.arange(3)
+    examples = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], rows, rows, max_tokens)
+    texts, seconds = map(list, zip(*PAIRS, strict=True))
+    expected = tokenizer(texts, seconds, truncation="longest_first", max_length=max_tokens)
+    assert [examples[i].input_ids.tolist() for i in range(3)] == expected["input_ids"]
+    whole = tokenizer(texts, seconds)["input_ids"]
+    assert examples.full_lengths.tolist() == list(map(len, whole))
+    assert (examples.token_type_ids is not None) == (architecture in TYPED)
+    if examples.token_type_ids is not None:
+        types = np.split(examples.token_type_ids, examples.offsets[1:-1])
+        assert [part.tolist() for part in types] == expected["token_type_ids"]
+        assert examples.token_type_ids.dtype == np.int8
+
+
+def test_single_texts_have_no_type_ids(tokenizer: PreTrainedTokenizerBase) -> None:
+    assert "token_type_ids" in tokenizer.model_input_names
+    assert encode(tokenizer, [TEXTS], np.zeros(3, int), np.arange(3), 8).token_type_ids is None
+
+
+def test_a_model_of_one_type_is_given_none(tmp_path: Path) -> None:
+    """Transformers opens a DistilBERT with BERT's tokenizer, type ids and all."""
+    tiny_checkpoint(tmp_path, "distilbert")
+    tiny_tokenizer("bert").save_pretrained(tmp_path)
+    tokenizer = find(ModelConfig(name=str(tmp_path))).tokenizer
+    examples = encode(tokenizer, [PAIRS], np.zeros(3, int), np.arange(3), 20)
+    assert examples.token_type_ids is None

@@ -61,8 +61,44 @@ def test_a_complete_table_is_passed_on_as_it_is() -> None:
 def test_an_empty_text_is_refused_by_default() -> None:
     with pytest.raises(DataError) as error:
         clean_rows(table(GAPS), DataConfig(train="a.csv"), labelled=True)
-    assert error.value.found == "a.csv:3: the column 'text' is empty here (the first of 5 rows)"
+    assert (
+        error.value.found
+        == "a.csv:3: the column 'text' (data.text) is empty here (the first of 5 rows)"
+    )
     assert "--set data.missing=drop" in error.value.do
+
+
+PAIRS = DataConfig(train="a.csv", text="q", text_pair="a")
+
+
+def test_a_pair_needs_both_its_texts() -> None:
+    rows = table({"q": ["x", " ", "z", "w"], "a": ["y", "y", "", "v"], "label": list("0101")})
+    kept, counts = clean_rows(rows, PAIRS.model_copy(update={"missing": "drop"}), labelled=True)
+    assert counts == {"empty_text": 2, "missing_label": 0}
+    assert kept.columns["q"].to_pylist() == ["x", "w"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"q": ["x", "y"], "a": ["x", None]}, "a.csv:3: the column 'a' (data.text_pair) is empty"),
+        ({"q": ["", "y"], "a": ["x", "y"]}, "a.csv:2: the column 'q' (data.text) is empty here"),
+        ({"q": ["x", "y"], "a": [1, 2]}, "the column 'a' (data.text_pair) holds values"),
+        ({"q": ["x", "y"], "b": ["x", "y"]}, "a.csv has no column 'a'"),
+    ],
+)
+def test_the_faulty_one_of_two_texts_is_named(columns: dict[str, list[object]], found: str) -> None:
+    with pytest.raises(DataError) as error:
+        clean_rows(table({**columns, "label": ["0", "1"]}), PAIRS, labelled=True)
+    assert error.value.found.startswith(found)
+
+
+def test_pairs_that_are_all_dropped_name_both_settings() -> None:
+    rows = table({"q": ["", "x"], "a": ["y", ""], "label": ["0", "1"]})
+    with pytest.raises(DataError) as error:
+        clean_rows(rows, PAIRS.model_copy(update={"missing": "drop"}), labelled=True)
+    assert "columns 'q' and 'a'" in error.value.expected
+    assert "data.text, data.text_pair and data.label" in error.value.do
 
 
 @pytest.mark.parametrize("gap", [None, math.nan])

@@ -37,7 +37,7 @@ BASELINES = {"majority": Scores({"accuracy": Score(0.5, 0.4, 0.6, 3, True)}, {})
 
 @pytest.fixture
 def found() -> Evaluation:
-    scores = TextClassification("review", "stars", ("0", "1")).score(PREDICTIONS, TABLE)
+    scores = TextClassification(DATA, ("0", "1")).score(PREDICTIONS, TABLE)
     return Evaluation(PREDICTIONS, scores, loss=1.25)
 
 

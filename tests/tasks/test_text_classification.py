@@ -56,8 +56,8 @@ def test_labels_are_texts_whatever_the_file_holds(
 
 
 def test_the_main_metric_depends_on_the_number_of_labels() -> None:
-    two = TextClassification("review", "stars", ("a", "b"))
-    three = TextClassification("review", "stars", ("a", "b", "c"))
+    two = TextClassification(DATA, ("a", "b"))
+    three = TextClassification(DATA, ("a", "b", "c"))
     assert two.metrics[0].name == "matthews_correlation"
     assert three.metrics[0].name == "macro_f1"
 
@@ -70,7 +70,7 @@ def test_a_label_never_seen_in_training_is_named_with_its_line() -> None:
 
 def test_without_labels_the_label_column_is_not_read() -> None:
     """A file to predict may lack it, or hold what it likes."""
-    task = TextClassification("review", "stars", ("no", "yes"))
+    task = TextClassification(DATA, ("no", "yes"))
     table = table_of(pa.array(["whatever", None]), ["a cat", "the old dog sat"])
     tokenizer = tiny_tokenizer()
     bare = task.examples(table, tokenizer, 128, labelled=False)
@@ -103,7 +103,7 @@ def batch_of(labels: list[int], lengths: list[int] | None = None) -> Batch:
 
 
 def test_the_loss_is_the_sum_of_surprises_in_nats() -> None:
-    task = TextClassification("review", "stars", ("a", "b", "c"))
+    task = TextClassification(DATA, ("a", "b", "c"))
     shares = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
     loss, count = task.loss(shares.log(), batch_of([0, 2, -100]))
     assert count == 2
@@ -111,7 +111,7 @@ def test_the_loss_is_the_sum_of_surprises_in_nats() -> None:
 
 
 def test_answers_carry_row_label_probabilities_and_truncation() -> None:
-    task = TextClassification("review", "stars", ("a", "b"))
+    task = TextClassification(DATA, ("a", "b"))
     logits = torch.tensor([[0.0, 0.0], [30.0, -30.0], [-1.0, 1.0]], dtype=torch.bfloat16)
     answers = task.predictions(logits, batch_of([0, 0, 0], lengths=[3, 9, 3]))
     assert [answer.row for answer in answers] == [10, 11, 12]
@@ -125,7 +125,7 @@ def test_answers_carry_row_label_probabilities_and_truncation() -> None:
 
 
 def test_scores_compare_answers_with_the_tables_labels() -> None:
-    task = TextClassification("review", "stars", ("0", "1"))
+    task = TextClassification(DATA, ("0", "1"))
     table = table_of(pa.array([1.0, 0.0, 1.0, 0.0]))
     shares = np.array([[0.2, 0.8], [0.4, 0.6], [0.1, 0.9], [0.7, 0.3]])
     answers = task.answers(shares, table.rows, np.zeros(4, dtype=np.bool_))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = ("bert", "roberta", "distilbert", "electra", "modernbert")
 
+TYPED = ("bert", "electra")
+"""Those whose tokenizer tells the two texts of a pair apart by type ids."""
+
 _TEXT = """
 a about after again all an and any are as at be because been before best better big bought boy
 boys bread but by called came can cat cats child children could day did do dog dogs each eat
@@ -114,9 +117,11 @@ def tiny_tokenizer(
     else:
         backend = _word_piece(vocabulary, names)
     pad, unknown, first, last, mask = names
+    typed = architecture in TYPED
+    between = f"{last} {last}" if architecture == "roberta" else last
     backend.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}",
-        pair=f"{first} $A {last} $B:1 {last}:1",
+        pair=f"{first} $A {between} $B{':1' * typed} {last}{':1' * typed}",
         special_tokens=[(name, backend.token_to_id(name)) for name in (first, last)],
     )
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
@@ -127,7 +132,7 @@ def tiny_tokenizer(
         cls_token=first,
         sep_token=last,
         mask_token=mask,
-        model_input_names=["input_ids", "attention_mask"],
+        model_input_names=["input_ids", *["token_type_ids"] * typed, "attention_mask"],
     )
 
 

@@ -41,14 +41,14 @@ def test_answers_that_are_no_numbers_are_an_error_and_not_kept(tmp_path: Path) -
 def test_the_first_model_is_kept_and_then_only_a_better_one(tmp_path: Path) -> None:
     job = job_of(prepared_run(tmp_path), tmp_path / "run")
     weights = job.run.model / "model.safetensors"
-    first = evaluate_and_keep_best(job, job.model, Progress(step=1), epoch=0.5)
+    first = evaluate_and_keep_best(job, Progress(step=1), epoch=0.5)
     assert (first.best_step, first.evaluations_without_gain) == (0, 0)
     kept = load_file(weights)["classifier.bias"].tolist()
     nn.init.constant_(job.model.get_parameter("classifier.bias"), 5.0)
-    same = evaluate_and_keep_best(job, job.model, replace(first, step=2, best=1.0), epoch=1.0)
+    same = evaluate_and_keep_best(job, replace(first, step=2, best=1.0), epoch=1.0)
     assert (same.best, same.best_step, same.evaluations_without_gain) == (1.0, 0, 1)
     assert load_file(weights)["classifier.bias"].tolist() == kept
-    better = evaluate_and_keep_best(job, job.model, replace(same, step=3, best=-1.1), epoch=1.5)
+    better = evaluate_and_keep_best(job, replace(same, step=3, best=-1.1), epoch=1.5)
     assert (better.best_step, better.evaluations_without_gain) == (2, 0)
     assert load_file(weights)["classifier.bias"].tolist() == [5.0, 5.0]
     events = events_of(read_events(job.log.path), "evaluation")
@@ -57,9 +57,9 @@ def test_the_first_model_is_kept_and_then_only_a_better_one(tmp_path: Path) -> N
 
 def test_of_two_equally_good_models_the_surer_one_is_kept(tmp_path: Path) -> None:
     job = job_of(prepared_run(tmp_path, best_metric="accuracy"), tmp_path / "run")
-    first = evaluate_and_keep_best(job, job.model, Progress(step=1), epoch=0.5)
+    first = evaluate_and_keep_best(job, Progress(step=1), epoch=0.5)
     unsure = replace(first, best_loss=first.best_loss + 0.1, step=2)
-    second = evaluate_and_keep_best(job, job.model, unsure, epoch=1.0)
+    second = evaluate_and_keep_best(job, unsure, epoch=1.0)
     assert (second.best, second.best_step) == (first.best, 1)
     assert second.best_loss == first.best_loss
     assert second.evaluations_without_gain == 1

@@ -18,13 +18,31 @@ INTERRUPTED = "Interrupted. A run that had begun goes on with: warmstart train R
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code.
 
+    Of several processes that a launcher started, the first runs the command; the others read no
+    command line, print nothing, and help with what the first one trains.
+
     Args:
         arguments: the words after ``warmstart``; those of the process by default.
     """
+    from warmstart.processes import part
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As stderr is by default: what the encoding lacks is spelt out and ends no command.
         sys.stdout.reconfigure(errors="backslashreplace")
+    code = _command(arguments)
+    if code == 0:
+        part()
+    return code
+
+
+def _command(arguments: list[str] | None) -> int:
+    from warmstart.processes import join
+
     try:
+        if not join().first:
+            from warmstart.training.run import follow
+
+            return follow()
         from warmstart.cli.app import app
 
         app(arguments, prog_name="warmstart")

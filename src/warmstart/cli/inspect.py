@@ -12,6 +12,7 @@ from warmstart.cli.output import result, show
 def check(
     source: Annotated[str, typer.Argument(metavar="CONFIG|FILE|RUN")],
     text: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
+    text_pair: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
     label: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
     sets: Set = None,
     as_json: Json = False,
@@ -23,13 +24,14 @@ def check(
 
     config = config_path(source)
     if Path(config).suffix in (".yaml", ".yml") or config in config_file.recipe_names():
-        given = {n: v for n, v in (("text", text), ("label", label)) if v is not None}
+        flags = {"text": text, "text_pair": text_pair, "label": label}
+        given = {name: value for name, value in flags.items() if value is not None}
         if given:
             raise errors.command.config_and_flags(source, given, "check")
         settings = config_file.load(config, sets or ())
     else:
         settings = config_file.from_arguments(
-            train=[source], text=text, label=label, overrides=sets or ()
+            train=[source], text=text, text_pair=text_pair, label=label, overrides=sets or ()
         )
     findings = api.check(settings).findings
     show(render(findings))

@@ -39,6 +39,9 @@ def train(
         list[str] | None, typer.Option("--train", metavar="F", help="File to learn from.")
     ] = None,
     text: Annotated[str | None, typer.Option(metavar="COL", help="Column with the text.")] = None,
+    text_pair: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column with the second text of a pair.")
+    ] = None,
     label: Annotated[str | None, typer.Option(metavar="COL", help="Column with the label.")] = None,
     validation: Annotated[str | None, typer.Option(metavar="F|SHARE")] = None,
     test: Annotated[list[str] | None, typer.Option("--test", metavar="F")] = None,
@@ -48,7 +51,7 @@ def train(
     from warmstart import api, config_file, errors
 
     flags: dict[str, Any] = {
-        "task": task, "model": model, "train": train_file, "text": text,
+        "task": task, "model": model, "train": train_file, "text": text, "text_pair": text_pair,
         "label": label, "validation": validation, "test": test,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
@@ -56,7 +59,7 @@ def train(
         given |= {"overwrite": overwrite, "print-config": print_config, "dry-run": dry_run}
         given |= {"output": config and output}
         beside = [f"--set {one}" for one in sets or ()]
-        beside += [f"--{name}" for name, value in given.items() if value]
+        beside += [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
         _resume(config or output, beside, as_json=as_json)
         return
     if config is not None and given:

@@ -33,6 +33,10 @@ def predict(
     text: Annotated[
         list[str] | None, typer.Option("--text", metavar="TEXT", help="May be repeated.")
     ] = None,
+    text_pair: Annotated[
+        list[str] | None,
+        typer.Option("--text-pair", metavar="TEXT", help="Second text, one for each --text."),
+    ] = None,
     data: Annotated[list[str] | None, typer.Option("--data", metavar="F")] = None,
     output: Annotated[
         Path | None,
@@ -45,18 +49,18 @@ def predict(
     from warmstart import api, errors
     from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
 
-    if bool(text) == bool(data):
+    if bool(text or text_pair) == bool(data):
         raise errors.command.text_or_data()
-    if text and (sets or output):
+    if not data and (sets or output):
         raise errors.command.only_with_data(f"--set {sets[0]}" if sets else f"--output {output}")
     if output is not None:
         refuse_output(output)
     opened = api.load(run)
-    if text:
-        answers = opened.predict(text)
+    if not data:
+        answers = opened.predict(text or [], text_pair or None)
     else:
         with notes():
-            table = opened.predict_file(data or [], sets or ())
+            table = opened.predict_file(data, sets or ())
         if output is not None:
             write_predictions(table, output)
             content = {"predictions": len(table), "output": str(output)}

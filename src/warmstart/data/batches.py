@@ -15,12 +15,13 @@ generators (numpy's ``Philox``).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from heapq import heapreplace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warmstart.data.encode import NO_LABEL, Bools, Examples, Ints
+from warmstart.data.encode import NO_LABEL, Bools, Computed, Examples, Ints
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,8 @@ class Batch:
         truncated: whether the row was cut to the model's length, bool [B].
         count: labels that enter the loss; known before the model runs, so that the loss of several
             batches can be divided once, by their sum.
+        token_type_ids: which text of its pair each token is of, int64 [T]; None is 0 everywhere.
+        computed: what the frozen part of the model makes of the rows: [T, H] or [B, H].
     """
 
     input_ids: "Tensor"
@@ -51,6 +54,8 @@ class Batch:
     rows: Ints
     truncated: Bools
     count: int
+    token_type_ids: "Tensor | None" = None
+    computed: Computed | None = None
 
     def __len__(self) -> int:
         """Number of rows, B."""
@@ -63,10 +68,14 @@ class Batch:
 
     def to(self, device: "torch.device") -> "Batch":
         """The same batch with its tensors on ``device``."""
+        types, computed = self.token_type_ids, self.computed
         return replace(
             self,
             input_ids=self.input_ids.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
+            token_type_ids=None if types is None else types.to(device, non_blocking=True),
+            computed=computed
+            and computed._replace(values=computed.values.to(device, non_blocking=True)),
         )
 
     def padded(self, pad_token_id: int) -> dict[str, "Tensor"]:
@@ -76,7 +85,8 @@ class Batch:
             pad_token_id: fills the end of short rows; the mask hides it.
 
         Returns:
-            ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L] (1 at real tokens).
+            ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L] (1 at real tokens); and,
+            where the batch has them, ``token_type_ids`` int64 [B, L] (0 where there is no token).
         """
         import torch
 
@@ -85,7 +95,11 @@ class Batch:
         mask = torch.arange(width, device=lengths.device) < lengths[:, None]
         ids = torch.full(mask.shape, pad_token_id, dtype=torch.int64, device=lengths.device)
         ids[mask] = self.input_ids
-        return {"input_ids": ids, "attention_mask": mask.long()}
+        rectangle = {"input_ids": ids, "attention_mask": mask.long()}
+        if self.token_type_ids is not None:
+            rectangle["token_type_ids"] = torch.zeros_like(ids)
+            rectangle["token_type_ids"][mask] = self.token_type_ids
+        return rectangle
 
 
 def collate(examples: Examples, positions: Ints) -> Batch:
@@ -102,15 +116,22 @@ def collate(examples: Examples, positions: Ints) -> Batch:
     # Index of every token of the batch in the flat array: its row's start plus its place in the
     # row.
     starts = np.repeat(examples.offsets[positions] - offsets[:-1], lengths)
-    ids = examples.input_ids[starts + np.arange(offsets[-1])]
+    tokens = starts + np.arange(offsets[-1])
+    types = examples.token_type_ids
     labels = examples.labels[positions]
+    computed = examples.computed
+    if computed is not None:
+        values = computed.values[positions if computed.by_row else tokens]
+        computed = computed._replace(values=torch.from_numpy(values))
     return Batch(
-        input_ids=torch.from_numpy(ids.astype(np.int64)),
+        input_ids=torch.from_numpy(examples.input_ids[tokens].astype(np.int64)),
         offsets=offsets,
         labels=torch.from_numpy(labels),
         rows=examples.rows[positions],
         truncated=examples.full_lengths[positions] > lengths,
         count=int(np.count_nonzero(labels != NO_LABEL)),
+        token_type_ids=None if types is None else torch.from_numpy(types[tokens].astype(np.int64)),
+        computed=computed,
     )
 
 
@@ -122,7 +143,11 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
 
 def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
     first, last = batch.offsets[start], batch.offsets[stop]
-    labels = batch.labels[start:stop]
+    labels, types = batch.labels[start:stop], batch.token_type_ids
+    computed = batch.computed
+    if computed is not None:
+        rows = slice(start, stop) if computed.by_row else slice(first, last)
+        computed = computed._replace(values=computed.values[rows])
     return Batch(
         input_ids=batch.input_ids[first:last],
         offsets=batch.offsets[start : stop + 1] - first,
@@ -130,6 +155,8 @@ def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
         rows=batch.rows[start:stop],
         truncated=batch.truncated[start:stop],
         count=int((labels != NO_LABEL).sum()),
+        token_type_ids=None if types is None else types[first:last],
+        computed=computed,
     )
 
 
@@ -168,6 +195,35 @@ def training_batches(
     # The short batch is the last cut off, of the shortest rows; it is shuffled among the others.
     shuffled = epoch_order(len(batches), seed + 1, epoch)
     return [batches[i] for i in shuffled]
+
+
+def share_rows(lengths: Ints, processes: int) -> list[Ints]:
+    """Share a batch's rows out so that every process gets nearly as many tokens.
+
+    The longest row not given yet goes to whoever has the fewest tokens. No two shares end up
+    further apart than the longest row is long; where there are fewer rows than processes, some
+    shares are empty.
+
+    Args:
+        lengths: tokens of each row of the batch, int64 [B].
+        processes: how many shares to make.
+
+    Returns:
+        For each process the positions of its rows in the batch, ascending; each int64.
+
+    Source: Graham 1969, "Bounds on multiprocessing timing anomalies" (longest processing time
+    first: at most 4/3 of the best possible largest share).
+
+    >>> [share.tolist() for share in share_rows(np.array([3, 9, 4, 2]), processes=2)]
+    [[1], [0, 2, 3]]
+    """
+    loads = [(0, process) for process in range(processes)]  # a heap as it stands
+    shares: list[list[int]] = [[] for _ in loads]
+    for row in np.argsort(-lengths, kind="stable").tolist():
+        tokens, process = loads[0]
+        shares[process].append(row)
+        heapreplace(loads, (tokens + int(lengths[row]), process))
+    return [np.sort(np.array(share, dtype=np.int64)) for share in shares]
 
 
 def evaluation_batches(lengths: Ints, max_tokens: int) -> Iterator[Ints]:

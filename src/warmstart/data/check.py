@@ -135,7 +135,7 @@ def find(
                 lengths=distributions[split],
             )
         )
-    repeats = find_repeats(tables, data.text, labels)
+    repeats = find_repeats(tables, data.text_columns, labels)
     messages = [message for split in splits for message in _about(split)]
     messages += _about_lengths(splits)
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]

@@ -1,14 +1,14 @@
 """Texts that stand in the data more than once: inside a split, across splits, with other labels.
 
-Two rows are the same when their texts are equal character for character. To find them among
-millions, each text becomes 8 bytes, Python's own hash; only rows that share one are compared as
-texts, by Arrow. What stays in memory is those 8 bytes a row. The hash differs from process to
-process, the result does not, because equal hashes are only a reason to look.
+Two rows are the same when their texts are equal character for character; of pairs, when both are.
+To find them among millions, a row's text becomes 8 bytes, Python's own hash; only rows that share
+one are compared as texts, by Arrow. What stays in memory is those 8 bytes a row. The hash differs
+from process to process, the result does not, because equal hashes are only a reason to look.
 
 Letters: N rows of all splits together, G texts that stand more than once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, combinations_with_replacement
 from typing import Any, Self
@@ -59,19 +59,19 @@ class Repeats:
 
 
 def find_repeats(
-    tables: Mapping[str, Table], column: str, labels: Mapping[str, pa.ChunkedArray]
+    tables: Mapping[str, Table], columns: Mapping[str, str], labels: Mapping[str, pa.ChunkedArray]
 ) -> tuple[Repeats, ...]:
     """Every repeat inside a split and, for each two splits, of the earlier in the later.
 
     Args:
         tables: by split, in the order training, validation, test.
-        column: the column with the text.
+        columns: the column with the text by its setting; of pairs both.
         labels: by split, each row's label as text; a split without labels is left out.
 
     Returns:
         One entry for each pair of splits that has repeats, and none for the others.
     """
-    texts = _text_ids(tables, column)
+    texts = _text_ids(tables, columns)
     found = []
     for earlier, later in combinations_with_replacement(tables, 2):
         rows, twins = _twins(texts[earlier], texts[later], inside=earlier == later)
@@ -80,28 +80,39 @@ def find_repeats(
     return tuple(found)
 
 
-def _text_ids(tables: Mapping[str, Table], column: str) -> dict[str, Ints]:
+def _text_ids(tables: Mapping[str, Table], columns: Mapping[str, str]) -> dict[str, Ints]:
     """A number for each text that stands more than once, -1 for all others; by split, int64 [N]."""
-    hashes = np.concatenate([_hashes(table, column) for table in tables.values()])
+    hashes = np.concatenate([_hashes(table, columns) for table in tables.values()])
     order = np.argsort(hashes)
     equal = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
     suspects = np.unique(np.concatenate([order[equal], order[equal + 1]]))
     ends = list(accumulate(len(table) for table in tables.values()))
     within = np.split(suspects, np.searchsorted(suspects, ends[:-1]))
     starts = [0, *ends[:-1]]
-    parts = [
-        table.column(column, "data.text").take(pa.array(part - start))
-        for table, part, start in zip(tables.values(), within, starts, strict=True)
-    ]
-    wide = pa.large_string()  # of all splits together; 32-bit offsets end at 2 GiB
-    texts = pa.chunked_array([chunk.cast(wide) for part in parts for chunk in part.chunks], wide)
+    positions = [pa.array(part - start) for part, start in zip(within, starts, strict=True)]
+    codes = np.zeros(len(suspects), np.int64)
+    for setting, name in columns.items():
+        parts = [
+            table.column(name, setting).take(part)
+            for table, part in zip(tables.values(), positions, strict=True)
+        ]
+        of_column = _codes([chunk for part in parts for chunk in part.chunks])
+        _, codes = np.unique(codes * len(suspects) + of_column, return_inverse=True)
     ids = np.full(len(hashes), -1)
-    ids[suspects] = pc.index_in(texts, value_set=pc.unique(texts)).to_numpy()
+    ids[suspects] = codes
     return dict(zip(tables, np.split(ids, ends[:-1]), strict=True))
 
 
-def _hashes(table: Table, column: str) -> Ints:
-    chunks = table.chunks(column, "data.text", CHUNK_ROWS)
+def _codes(texts: Sequence[pa.Array]) -> Ints:
+    """A number from 0 for each distinct text of all the arrays together, int64."""
+    wide = pa.large_string()  # of all splits together; 32-bit offsets end at 2 GiB
+    joined = pa.chunked_array([part.cast(wide) for part in texts], wide)
+    codes: Ints = pc.index_in(joined, value_set=pc.unique(joined)).to_numpy().astype(np.int64)
+    return codes
+
+
+def _hashes(table: Table, columns: Mapping[str, str]) -> Ints:
+    chunks = table.chunks(columns, CHUNK_ROWS)
     return np.concatenate([np.fromiter(map(hash, texts), np.int64, len(texts)) for texts in chunks])
 
 

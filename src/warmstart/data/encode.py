@@ -1,8 +1,8 @@
 """Tokenised rows in flat arrays: every row's token ids end to end, and where each row starts.
 
 Texts are tokenised once, before training, in chunks, by the tokenizer's own threads. What stays in
-memory is 4 bytes a token, not a Python list a row. Nothing is padded here: the width of a batch is
-the batch's own affair.
+memory is 4 bytes a token (5 where pairs of texts are told apart by type ids), not a Python list a
+row. Nothing is padded here: the width of a batch is the batch's own affair.
 
 Source: ``tokenizers`` documentation, ``Tokenizer.encode_batch_fast`` (no character offsets, which
 nobody reads here).
@@ -39,6 +39,18 @@ class Example(NamedTuple):
     """Row id in its table."""
 
 
+class Computed(NamedTuple):
+    """What a model's frozen part makes of rows, computed once (``models.features``)."""
+
+    values: Any
+    """float32: hidden states of all tokens end to end [T, H], or of each row what the head reads
+    [N, H]; an array, perhaps memory-mapped, or in a batch a tensor."""
+    layers: int
+    """After how many layers of the encoder."""
+    by_row: bool
+    """Whether there is one vector for each row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Examples:
     """The tokenised rows of one split: N rows, T tokens, stored flat.
@@ -49,6 +61,9 @@ class Examples:
         labels: class index of each row, or ``NO_LABEL``, int64 [N].
         rows: row ids, int64 [N].
         full_lengths: tokens each row would have without truncation, int64 [N].
+        token_type_ids: which text of its pair each token is of, int8 [T]; None for single texts and
+            for models that are not told, which is to say 0 everywhere.
+        computed: what the frozen part of the model makes of the rows, where it is known.
     """
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
@@ -56,6 +71,8 @@ class Examples:
     labels: Ints
     rows: Ints
     full_lengths: Ints
+    token_type_ids: np.ndarray[Any, np.dtype[np.int8]] | None = None
+    computed: Computed | None = None
 
     def __len__(self) -> int:
         """Number of rows, N."""
@@ -74,16 +91,18 @@ class Examples:
 
 def encode(
     tokenizer: "PreTrainedTokenizerBase",
-    chunks: Iterable[list[str]],
+    chunks: Iterable[list[str]] | Iterable[list[tuple[str, str]]],
     labels: Ints,
     rows: Ints,
     max_tokens: int,
 ) -> Examples:
     """Tokenise texts, truncating each to ``max_tokens`` and counting what that takes away.
 
+    Pairs are joined by the tokenizer's own template; of the two texts the longer is cut first.
+
     Args:
         tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
-        chunks: the texts, in lists of about ``CHUNK_ROWS``.
+        chunks: the texts, or pairs of texts, in lists of about ``CHUNK_ROWS``.
         labels: class index of each row, int64 [N].
         rows: row ids, int64 [N].
         max_tokens: longest row the model is to see, special tokens included.
@@ -92,6 +111,7 @@ def encode(
     # A tokenizer.json may carry its own padding (all-MiniLM-L6-v2: to 128) and truncation.
     backend.no_padding()
     ids: list[np.ndarray[Any, np.dtype[np.int32]]] = []
+    types: list[np.ndarray[Any, np.dtype[np.int8]]] = []
     full_lengths: list[int] = []
     for texts in chunks:
         backend.no_truncation()
@@ -99,11 +119,13 @@ def encode(
         lengths = [len(encoding) for encoding in encodings]
         # Only what is too long is tokenised again, by the tokenizer's own rules of truncation.
         long = [index for index, length in enumerate(lengths) if length > max_tokens]
-        backend.enable_truncation(max_tokens)
+        backend.enable_truncation(max_tokens, strategy="longest_first")
         cut = backend.encode_batch_fast([texts[index] for index in long])
         for index, encoding in zip(long, cut, strict=True):
             encodings[index] = encoding
         ids += [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
+        if "token_type_ids" in tokenizer.model_input_names and isinstance(texts[0], tuple):
+            types += [np.asarray(encoding.type_ids, dtype=np.int8) for encoding in encodings]
         full_lengths += lengths
     return Examples(
         input_ids=np.concatenate(ids) if ids else np.empty(0, np.int32),
@@ -111,4 +133,5 @@ def encode(
         labels=labels,
         rows=rows,
         full_lengths=np.asarray(full_lengths, dtype=np.int64),
+        token_type_ids=np.concatenate(types) if types else None,
     )

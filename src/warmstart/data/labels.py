@@ -46,16 +46,18 @@ def clean_rows(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
 
     Returns:
         The table without the unusable rows (the same table where there are none), and
-        ``{"empty_text": n, "missing_label": n}``; a row that lacks both counts as an empty text.
+        ``{"empty_text": n, "missing_label": n}``; a row that lacks both counts as an empty text, as
+        does a pair that lacks one of its texts.
 
     Raises:
         DataError: a column is missing or holds no text, a row lacks its text or its label under
             ``data.missing: error``, or no row remains.
     """
-    column = table.column(data.text, "data.text")
-    if not _is_string(column.type):
-        raise errors.data.not_text(data.text, str(column.type), setting="data.text")
-    empty = blank(column)
+    without = {
+        (setting, name): blank(_text_column(table, name, setting))
+        for setting, name in data.text_columns.items()
+    }
+    empty = np.logical_or.reduce(list(without.values()))
     unlabelled = np.zeros_like(empty)
     if labelled:
         unlabelled = blank(table.column(data.label, "data.label")) & ~empty
@@ -63,15 +65,24 @@ def clean_rows(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
     if not any(counts.values()):
         return table, counts
     if data.missing == "error":
-        if counts["empty_text"]:
-            where = table.where(int(empty.argmax()))
-            raise errors.data.empty_text(data.text, where, counts["empty_text"])
+        for (setting, name), rows in without.items():
+            if rows.any():
+                where = table.where(int(rows.argmax()))
+                raise errors.data.empty_text(name, where, int(rows.sum()), setting=setting)
         where = table.where(int(unlabelled.argmax()))
         raise errors.data.missing_label(data.label, where, counts["missing_label"])
     kept = np.flatnonzero(~(empty | unlabelled))
     if not len(kept):
-        raise errors.data.nothing_left(len(table), data.text, setting=table.setting)
+        raise errors.data.nothing_left(len(table), data.text_columns, setting=table.setting)
     return table.take(kept), counts
+
+
+def _text_column(table: Table, name: str, setting: str) -> pa.ChunkedArray:
+    """A column of texts, which one of numbers or dates is not."""
+    column = table.column(name, setting)
+    if not _is_string(column.type):
+        raise errors.data.not_text(name, str(column.type), setting=setting)
+    return column
 
 
 def label_texts(table: Table, column: str) -> pa.ChunkedArray:

@@ -8,7 +8,7 @@ anything is dropped or split; it never changes afterwards, so a split is a list 
 prediction can be traced to its line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,8 +90,17 @@ class Table:
             lines=self.lines[positions],
         )
 
-    def chunks(self, name: str, setting: str, size: int) -> Iterator[list[Any]]:
-        """The column's values as Python lists of at most ``size``, one list alive at a time."""
-        column = self.column(name, setting)
-        for start in range(0, len(column), size):
-            yield column.slice(start, size).to_pylist()
+    def chunks(self, columns: Mapping[str, str], size: int) -> Iterator[list[Any]]:
+        """The rows' values as Python lists of at most ``size``, one list alive at a time.
+
+        Args:
+            columns: the column by its setting; of several, a row's value is a tuple.
+            size: rows at once.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        found = [self.column(name, setting) for setting, name in columns.items()]
+        for start in range(0, len(self), size):
+            values = [column.slice(start, size).to_pylist() for column in found]
+            yield values[0] if len(values) == 1 else list(zip(*values, strict=True))

@@ -10,11 +10,11 @@ from warmstart.errors.base import ConfigError, UsageError
 
 def config_and_flags(config: str, flags: Mapping[str, Any], command: str) -> UsageError:
     """A config and flags that would make one, for ``train`` or ``check``."""
-    first = next(iter(flags))
+    first, names = next(iter(flags)), [name.replace("_", "-") for name in flags]
     setting = {"task": "task", "model": "model.name"}.get(first, f"data.{first}")
     value = flags[first][0] if isinstance(flags[first], list) else flags[first]
     return UsageError(
-        found=f"both a config ({config}) and --{', --'.join(flags)}",
+        found=f"both a config ({config}) and --{', --'.join(names)}",
         expected="a config or recipe, changed by --set; or flags alone",
         do=f"warmstart {command} {config} --set {shlex.quote(f'{setting}={value}')}",
     )
@@ -53,7 +53,8 @@ def text_or_data() -> UsageError:
     return UsageError(
         found="neither or both of --text and --data",
         expected="one of them",
-        do="warmstart predict RUN --text '…'; or warmstart predict RUN --data FILE",
+        do="warmstart predict RUN --text '…' (with a --text-pair '…' where the run was trained on "
+        "pairs); or warmstart predict RUN --data FILE",
     )
 
 

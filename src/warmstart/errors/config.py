@@ -155,6 +155,15 @@ def unknown_metric(name: str, known: Sequence[str]) -> ConfigError:
     )
 
 
+def unknown_part(freeze: str) -> ConfigError:
+    """A ``train.freeze`` that names no part of a model."""
+    return ConfigError(
+        found=f"train.freeze is {freeze}",
+        expected="backbone (only the head trains), or embeddings+layers:k (the first k layers)",
+        do="--set train.freeze=backbone",
+    )
+
+
 def warmup_too_long(warmup_steps: int, total_steps: int) -> ConfigError:
     """A warm-up that would outlast the run, both in steps."""
     return ConfigError(
@@ -174,11 +183,11 @@ def precision_unsupported(precision: str, device: str, why: str) -> ConfigError:
 
 
 def several_processes(processes: int) -> ConfigError:
-    """Started by a launcher of several processes; a step's rows are not shared out among them."""
+    """A launcher started several processes of a program that does not know how to join them."""
     return ConfigError(
-        found=f"{processes} processes were started to train together",
-        expected="one process for now; it uses one device",
-        do="run the same command without torchrun or `accelerate launch`",
+        found=f"{processes} processes were started, and each would do all the work by itself",
+        expected="the command `warmstart`, which shares the work of a training out",
+        do=f"torchrun --nproc-per-node {processes} -m warmstart train CONFIG",
     )
 
 

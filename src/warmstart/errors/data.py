@@ -171,10 +171,10 @@ def _short(text: str, characters: int = 30) -> str:
 # --- splitting and checking
 
 
-def empty_text(column: str, where: str, rows: int) -> DataError:
+def empty_text(column: str, where: str, rows: int, *, setting: str) -> DataError:
     """A row without text, under ``data.missing: error``."""
     return DataError(
-        f"{where}: the column {column!r} is empty here{_in_all(rows)}",
+        f"{where}: the column {column!r} ({setting}) is empty here{_in_all(rows)}",
         "a text in every row",
         "fill it in, or leave such rows out with --set data.missing=drop",
     )
@@ -189,6 +189,35 @@ def unusable_text(which: str, value: object) -> DataError:
     )
 
 
+def texts_without_pairs(column: str) -> DataError:
+    """A model of pairs is given single texts."""
+    return DataError(
+        "one text, and the run was trained on pairs of texts",
+        f"a second text for each, as the column {column!r} (data.text_pair) had in training",
+        "run.predict(['first text'], ['second text']); or --text 'first text' --text-pair 'second "
+        "text'",
+    )
+
+
+def pairs_without_use(column: str) -> DataError:
+    """A model of single texts is given pairs."""
+    return DataError(
+        "a second text, and the run was trained on single texts",
+        f"one text for each answer, as the column {column!r} (data.text) had in training",
+        "run.predict(['one text', 'another']); or --text 'one text' --text another",
+    )
+
+
+def unequal_texts(texts: int, pairs: int) -> DataError:
+    """First and second texts that do not go together one to one."""
+    return DataError(
+        f"{texts:,} first and {pairs:,} second text{'s' * (pairs != 1)}",
+        "a second text for each first, in the same order",
+        "run.predict(['a', 'b'], ['to a', 'to b']); or --text a --text-pair 'to a' --text b "
+        "--text-pair 'to b'",
+    )
+
+
 def missing_label(column: str, where: str, rows: int) -> DataError:
     """A row without label, under ``data.missing: error``."""
     return DataError(
@@ -198,12 +227,14 @@ def missing_label(column: str, where: str, rows: int) -> DataError:
     )
 
 
-def nothing_left(rows: int, column: str, *, setting: str) -> DataError:
-    """Every row was dropped for a missing text or label."""
+def nothing_left(rows: int, columns: Mapping[str, str], *, setting: str) -> DataError:
+    """Every row was dropped for a missing text or label; ``columns`` are of texts, by setting."""
+    places = " and ".join(map(repr, columns.values()))
     return DataError(
-        f"all {rows:,} rows of {setting} lack their text or their label",
-        f"rows with a text in the column {column!r} and a label",
-        "check that data.text and data.label name the right columns, and data.delimiter",
+        f"all {rows:,} rows of {setting} lack a text or their label",
+        f"rows with a text in the column{'s' * (len(columns) > 1)} {places}, and a label",
+        f"check that {', '.join(columns)} and data.label name the right columns, and "
+        "data.delimiter",
     )
 
 

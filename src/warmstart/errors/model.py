@@ -298,3 +298,21 @@ def unknown_bundled(name: str, have: Collection[str]) -> ModelError:
         expected=f"one of: {', '.join(have)}",
         do=f"--set model.name={next(iter(have))}",
     )
+
+
+def cannot_freeze(architecture: str, known: Sequence[str]) -> ModelError:
+    """``train.freeze`` with an architecture whose layers are not known here."""
+    return ModelError(
+        found=f"train.freeze is set, and {architecture} is not an architecture it knows",
+        expected=f"one of: {', '.join(known)}",
+        do="--set train.freeze=null, or choose another model.name",
+    )
+
+
+def too_many_frozen_layers(setting: str, layers: int) -> ModelError:
+    """``train.freeze`` names more layers than may be frozen; the model has ``layers``."""
+    return ModelError(
+        found=f"train.freeze is {setting}, and the model has {layers} layers",
+        expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}",
+        do="--set train.freeze=backbone, which freezes them all",
+    )

@@ -86,6 +86,36 @@ def changed_since(path: Path, what: Sequence[str]) -> RunError:
     )
 
 
+def other_processes(path: Path, then: int, now: int) -> RunError:
+    """A run of several processes was to go on with more or fewer of them."""
+    return RunError(
+        found=f"the run in {path} was begun by {_processes(then)} and would go on with {now}",
+        expected="as many as before: each draws its own dropout, so that others make another run",
+        do=f"{_resume_command(path, then)}; or start anew: "
+        f"warmstart train {path}/config.yaml --output {path}-2",
+    )
+
+
+def processes_differ(process: int, what: Sequence[str]) -> RunError:
+    """What one process read or would compute with is not what the first one has."""
+    return RunError(
+        found=f"process {process} differs from the first in: {', '.join(what)}",
+        expected="the same files and versions for all processes that train together",
+        do="on several machines, keep the files on a disk that all of them see, under one path, and"
+        " install the same versions",
+    )
+
+
+def lost_process(reason: str) -> RunError:
+    """Another process of the training ended, or was never there."""
+    return RunError(
+        found=f"another process of this training cannot be reached: {reason}",
+        expected="all processes at work until the end",
+        do="read what it said above; a run that had begun goes on from its last checkpoint with the"
+        " same launcher and: -m warmstart train RUN --resume",
+    )
+
+
 def locked(path: Path) -> RunError:
     """Another process holds the run directory."""
     return RunError(
@@ -148,10 +178,20 @@ def out_of_memory(rows: int) -> RunError:
     )
 
 
-def interrupted(path: Path, step: int) -> Interrupted:
-    """The person stopped the run; it is saved."""
+def interrupted(path: Path, step: int, processes: int = 1) -> Interrupted:
+    """The person stopped the run of so many processes; it is saved."""
     return Interrupted(
         found=f"stopped after step {step}; everything up to there is saved in {path}",
         expected="to be continued, with the same result as if it had never stopped",
-        do=f"warmstart train {path} --resume",
+        do=_resume_command(path, processes),
     )
+
+
+def _resume_command(path: Path, processes: int) -> str:
+    """What to type to go on with a run of so many processes."""
+    launcher = "" if processes == 1 else f"torchrun --nproc-per-node {processes} -m "
+    return f"{launcher}warmstart train {path} --resume"
+
+
+def _processes(count: int) -> str:
+    return f"{count} process" + ("" if count == 1 else "es")

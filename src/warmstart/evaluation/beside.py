@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from warmstart.config import RunConfig
+from warmstart.config import DataConfig, RunConfig
 from warmstart.data.table import Table
 from warmstart.evaluation.baselines import baseline_probabilities
 from warmstart.metrics.scores import Scores
@@ -18,7 +20,7 @@ def baseline_scores(
 
     Args:
         task: what is learned.
-        config: names the text column and the seed.
+        config: names the columns and the seed.
         train: the training split.
         splits: the splits to score, by name.
 
@@ -26,12 +28,11 @@ def baseline_scores(
         ``{baseline: {split: scores}}``, and what a reader of them must know (a baseline that
         learned from a sample says so).
     """
-    column = config.data.text
     found = baseline_probabilities(
         task.name,
-        train.column(column, "data.text"),
+        _texts(train, config.data),
         task.targets(train),
-        {name: table.column(column, "data.text") for name, table in splits.items()},
+        {name: _texts(table, config.data) for name, table in splits.items()},
         classes=int(task.targets(train).max()) + 1,
         seed=config.train.seed,
     )
@@ -46,3 +47,9 @@ def baseline_scores(
         for name, result in found.items()
     }
     return scores, [f"{name}: {r.note}" for name, r in found.items() if r.note is not None]
+
+
+def _texts(table: Table, data: DataConfig) -> pa.ChunkedArray:
+    """Every row's text; of pairs both, with a space between."""
+    texts = [table.column(name, setting) for setting, name in data.text_columns.items()]
+    return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, " ")

@@ -4,10 +4,15 @@ The same function serves evaluation during training, at the end, and ``warmstart
 batched by length, so that little is padded, and put back in order afterwards; the loss is summed in
 nats and divided once, so batch sizes never weigh in. Logits are turned into predictions batch by
 batch and never hoarded.
+
+Several processes take the same batches in turns and tell each other all they found, so what comes
+out is what one of them would have found.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +23,7 @@ from warmstart.data.encode import Examples
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
 from warmstart.models.forward import Forward
+from warmstart.processes import ALONE, Processes
 from warmstart.tasks.task import Prediction, Task
 
 MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
@@ -37,7 +43,12 @@ class Evaluation:
 
 @torch.no_grad()
 def predict(
-    task: Task, model: nn.Module, forward: Forward, examples: Examples, accelerator: Accelerator
+    task: Task,
+    model: nn.Module,
+    forward: Forward,
+    examples: Examples,
+    accelerator: Accelerator,
+    processes: Processes = ALONE,
 ) -> tuple[list[Prediction], float, int]:
     """Run the model in evaluation mode over every example.
 
@@ -47,27 +58,36 @@ def predict(
         forward: how to run it.
         examples: tokenised rows, labelled or not.
         accelerator: gives device and precision.
+        processes: those that share the work; all of them call this, and all get everything.
 
     Returns:
         Predictions in row order, the summed loss in nats, and the number of labels summed.
     """
     was_training = model.training
     model.eval()
-    loss_sum, count = 0.0, 0
-    answers: list[Prediction | None] = [None] * len(examples)
+    losses: list[float] = []
+    count = 0
+    answers: dict[int, Prediction] = {}
     budget = MAX_TOKENS_PER_BATCH.get(accelerator.device.type, 8192)
-    for positions in evaluation_batches(examples.lengths, budget):
+    batches = evaluation_batches(examples.lengths, budget)
+    for positions in islice(batches, processes.index, None, processes.count):
         batch = collate(examples, positions).to(accelerator.device)
         with accelerator.autocast():
             logits = forward.run(model, batch).float()
         if batch.count:
             batch_loss, batch_count = task.loss(logits, batch)
-            loss_sum += float(batch_loss)
+            losses.append(float(batch_loss))
             count += batch_count
-        for position, answer in zip(positions, task.predictions(logits, batch), strict=True):
-            answers[position] = answer
+        answers |= zip(positions.tolist(), task.predictions(logits, batch), strict=True)
     model.train(was_training)
-    return [answer for answer in answers if answer is not None], loss_sum, count
+    parts = processes.gather((losses, count, answers))
+    found = {position: answer for _, _, part in parts for position, answer in part.items()}
+    return (
+        [found[position] for position in range(len(examples))],
+        # Correctly rounded, so that it does not matter who summed what.
+        math.fsum(loss for part, _, _ in parts for loss in part),
+        sum(part for _, part, _ in parts),
+    )
 
 
 def evaluate(
@@ -77,6 +97,7 @@ def evaluate(
     examples: Examples,
     table: Table,
     accelerator: Accelerator,
+    processes: Processes = ALONE,
 ) -> Evaluation:
     """Predict every row of a labelled split and score the answers.
 
@@ -87,7 +108,8 @@ def evaluate(
         examples: the tokenised rows of ``table``, in its order.
         table: the labelled rows.
         accelerator: gives device and precision.
+        processes: those that share the work, as in ``predict``.
     """
-    predictions, loss_sum, count = predict(task, model, forward, examples, accelerator)
+    predictions, loss_sum, count = predict(task, model, forward, examples, accelerator, processes)
     scores = task.score(predictions, table)
     return Evaluation(predictions, scores, loss_sum / max(count, 1))

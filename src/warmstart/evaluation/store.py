@@ -64,7 +64,7 @@ def scores_json(
 def prediction_table(
     predictions: Sequence[Prediction], table: Table, data: DataConfig, *, labelled: bool
 ) -> pa.Table:
-    """Predictions beside their rows: row, file, line, text, label, prediction, probabilities.
+    """Predictions beside their rows: row, file, line, text(s), label, prediction, probabilities.
 
     Args:
         predictions: one for each row of ``table``, in its order.
@@ -77,8 +77,9 @@ def prediction_table(
         "row": pa.array(table.rows),
         "file": paths.take(pa.array(table.file_index)),
         "line": pa.array(table.lines),
-        "text": table.column(data.text, "data.text"),
     }
+    for setting, name in data.text_columns.items():
+        columns[setting.removeprefix("data.")] = table.column(name, setting)
     if labelled:
         columns["label"] = label_texts(table, data.label)
     columns["prediction"] = pa.array([prediction.label for prediction in predictions])

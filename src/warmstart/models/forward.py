@@ -1,18 +1,35 @@
-"""From a batch to logits: the one place that knows how a model wants its input laid out.
+"""From a batch to logits: the one place that decides how a model reads a batch.
 
-A batch is packed (real tokens only); a plain Transformers model wants a rectangle. ``forward_for``
-looks at a model once and returns the function that runs it, with a word on which way it took.
+A batch is packed (real tokens only). ``forward_for`` looks at a model once and returns the function
+that runs it:
+
+- **packed** (``packed``), where the architecture is known and two real rows, tried at once, give
+  what the model gives for them padded;
+- **padded** otherwise, in rectangles of like length: the same batch, so the same loss and
+  gradients, with less filling than one rectangle has. ``Forward.path`` says why.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-    from transformers import PreTrainedModel
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-    from warmstart.data.batches import Batch
+from warmstart.data.batches import Batch, collate
+from warmstart.data.encode import Examples
+from warmstart.models.packed import Packed, refusal
+from warmstart.models.packing import MAX_RECTANGLES, rows_of_like_length
+
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
+"""How far packed logits may be from padded ones, as a share of their length, by precision.
+
+Rounding makes 1e-6 of it in float32 and 1e-2 in half precision; a row that sees another row's
+tokens, or positions that start elsewhere, make the whole of it another vector.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +37,92 @@ class Forward:
     """How to run a model.
 
     Args:
-        run: (model, batch) to logits [B, C]; the model may be wrapped for several devices.
-        path: how, in a few words, for ``environment.json``.
+        run: (model, batch) to logits [B, C].
+        path: how, and where not packed why, in a few words.
+        packed: what runs it, where it is packed.
     """
 
-    run: "Callable[[nn.Module, Batch], Tensor]"
+    run: Callable[[Any, Batch], Tensor]
     path: str
+    packed: Packed | None = None
 
 
-def forward_for(model: "PreTrainedModel") -> Forward:
-    """The way to run this model: padded to the longest row of each batch.
+def forward_for(
+    model: PreTrainedModel,
+    examples: Examples,
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Forward:
+    """The best way to run this model that gives right numbers.
+
+    Args:
+        model: on its device; where it can run packed, its attention and dropout modules are
+            exchanged for ours, which changes no weight and no name.
+        examples: real rows to try packed execution on; with none, it is not tried.
+        autocast: the precision it will run in.
+    """
+    padded = padded_forward(model)
+    reason = "no rows to try packed execution on" if not len(examples) else refusal(model)
+    if reason is not None:
+        return Forward(padded.run, f"{padded.path}: {reason}")
+    rows = two_rows(examples).to(model.device)
+    expected = [_answers(padded, model, rows, context) for context in (nullcontext, autocast)]
+    runner = Packed(model)
+    packed = Forward(runner.logits, "packed: real tokens only, no padding", runner)
+    for answer, context in zip(expected, (nullcontext, autocast), strict=True):
+        found = _answers(packed, model, rows, context)
+        apart = float((found - answer).norm() / answer.norm())
+        if not apart <= TOLERANCE[found.dtype]:
+            why = f"packed execution was {apart:.1%} off on two rows of the data"
+            return Forward(padded.run, f"{padded.path}: {why}")
+    return packed
+
+
+def padded_forward(model: PreTrainedModel) -> Forward:
+    """Run the model as Transformers does, on rectangles of rows of like length.
 
     Args:
         model: any Transformers model whose output has ``logits``.
     """
     pad_token_id = model.config.pad_token_id or 0
 
-    def run(model: "nn.Module", batch: "Batch") -> "Tensor":
-        logits: Tensor = model(**batch.padded(pad_token_id)).logits
-        return logits
+    def run(model: Any, batch: Batch) -> Tensor:
+        lengths = np.diff(batch.offsets)
+        most = MAX_RECTANGLES if batch.input_ids.device.type == "cpu" else 1
+        groups = rows_of_like_length(lengths, most)
+        inputs = batch.padded(pad_token_id)
+        logits = []
+        for group in groups:
+            width = int(lengths[group].max())
+            rows = torch.from_numpy(group).to(batch.input_ids.device)
+            part = {name: values[rows, :width] for name, values in inputs.items()}
+            logits.append(model(**part).logits)
+        back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
+        return torch.cat(logits)[back]
 
-    return Forward(run, "padded to the longest row of each batch")
+    return Forward(run, "padded, in rectangles of like length")
+
+
+def two_rows(examples: Examples) -> Batch:
+    """A short row and a long one, as a batch to try a forward on.
+
+    Args:
+        examples: at least one row.
+    """
+    some = examples.lengths[:1000]
+    return collate(examples, np.array([some.argmin(), some.argmax()]))
+
+
+@torch.no_grad()
+def _answers(
+    forward: Forward,
+    model: nn.Module,
+    batch: Batch,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> Tensor:
+    """Logits in evaluation mode; the model's mode is put back."""
+    was_training = model.training
+    model.eval()
+    with autocast():
+        logits = forward.run(model, batch)
+    model.train(was_training)
+    return logits

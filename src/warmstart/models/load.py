@@ -107,6 +107,29 @@ def resolve_max_tokens(checkpoint: Checkpoint, max_tokens: int | Literal["auto"]
     return max_tokens
 
 
+def open_tokenizer(folder: Path, config: "PreTrainedConfig") -> "PreTrainedTokenizerBase":
+    """The tokenizer in a folder, without the inputs that its model does not read.
+
+    Transformers opens a DistilBERT with BERT's tokenizer, which tells the two texts of a pair apart
+    by type ids; a model of one type or none is not to be given any.
+
+    Args:
+        folder: of a checkpoint or of a run's ``model/``.
+        config: the model's.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, config=config, trust_remote_code=False, local_files_only=True
+        )
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if getattr(config, "type_vocab_size", 0) < 2:
+        names = tokenizer.model_input_names
+        tokenizer.model_input_names = [name for name in names if name != "token_type_ids"]
+    return tokenizer
+
+
 def sequence_classifier(
     checkpoint: Checkpoint, label_names: Sequence[str], seed: int
 ) -> "PreTrainedModel":
@@ -211,6 +234,24 @@ def _read(
     return model, report
 
 
+def lacks_pooler(checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint's weights are known to hold no pooler, so that a model's is random.
+
+    Args:
+        checkpoint: its weights are on disk by now.
+    """
+    from safetensors import safe_open
+
+    paths = _weight_paths(checkpoint)
+    if any(path.suffix != ".safetensors" for path in paths):
+        return False
+    names: list[str] = []
+    for path in paths:
+        with safe_open(path, framework="np") as file:
+            names += file.keys()
+    return not any("pooler" in name.split(".") for name in names)
+
+
 def _weight_paths(checkpoint: Checkpoint) -> list[Path]:
     """Where the files with the weights are, or will be."""
     return [checkpoint.folder / name for name in checkpoint.weights]
@@ -233,18 +274,12 @@ def _tokenizer(
     name: str, folder: Path, files: Sequence[str], config: "PreTrainedConfig"
 ) -> "PreTrainedTokenizerBase":
     """Open the tokenizer and hold it against the model."""
-    from transformers import AutoTokenizer, PreTrainedTokenizerBase
-
     if not set(files) & set(VOCABULARIES):
         raise errors.model.no_tokenizer(name, files)
     try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, config=config, trust_remote_code=False, local_files_only=True
-            )
+        tokenizer = open_tokenizer(folder, config)
     except Exception as error:  # the Rust library raises bare Exceptions
         raise errors.model.unreadable_tokenizer(name, str(error).split("\n")[0]) from error
-    assert isinstance(tokenizer, PreTrainedTokenizerBase)
     if not tokenizer.is_fast:
         raise errors.model.slow_tokenizer(name, type(tokenizer).__name__)
     if tokenizer.pad_token_id is None:

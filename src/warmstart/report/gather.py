@@ -151,7 +151,7 @@ def confident_mistakes(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]
 
 
 def _mistake(row: Mapping[str, Any]) -> Mistake:
-    text = str(row["text"])
+    text = " | ".join(str(row[name]) for name in ("text", "text_pair") if name in row)
     return Mistake(
         text=text if len(text) <= TEXT_CHARACTERS else f"{text[:TEXT_CHARACTERS]}…",
         label=str(row["label"]),

@@ -31,10 +31,17 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class EventLog:
-    """Writes events to ``path`` and tells ``listeners`` of each."""
+    """Writes events to ``path`` and tells ``listeners`` of each.
+
+    Args:
+        path: the file.
+        listeners: told in order.
+        silent: whether neither is done: of several processes, one keeps the log.
+    """
 
     path: Path
     listeners: Sequence[Listener] = ()
+    silent: bool = False
 
     def write(self, *events: Event) -> None:
         """Append events, one line each, and hand each to every listener.
@@ -44,6 +51,8 @@ class EventLog:
         Raises:
             RunError: the disk is full, or the folder may not be written.
         """
+        if self.silent:
+            return
         stamped = [_finite({**event, "time": event.get("time", time.time())}) for event in events]
         text = "".join(
             json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n" for event in stamped
@@ -63,6 +72,8 @@ class EventLog:
 
     def rewind(self, step: int) -> None:
         """Forget what was recorded after ``step``: a resumed run will record it again."""
+        if self.silent:
+            return
         kept = [event for event in read_events(self.path) if event.get("step", -1) <= step]
         kept = [event for event in kept if event["event"] not in ("interrupted", "finish")]
         text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)

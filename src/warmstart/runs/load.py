@@ -54,9 +54,7 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     Raises:
         RunError: no model was kept yet, or the folder is damaged.
     """
-    from transformers import AutoTokenizer
-
-    from warmstart.models.load import load_run_model
+    from warmstart.models.load import load_run_model, open_tokenizer
 
     config, task = load_task(directory)
     if not (directory.model / "model.safetensors").is_file():
@@ -65,7 +63,7 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     model.requires_grad_(requires_grad=False)
     model.train(mode=False)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(directory.model, local_files_only=True)
+        tokenizer = open_tokenizer(directory.model, model.config)
     except Exception as error:  # the Rust library raises bare Exceptions
         raise errors.run.unreadable(directory.model / "tokenizer.json", error) from error
     return LoadedRun(

@@ -29,26 +29,46 @@ from warmstart.runs.load import LoadedRun
 from warmstart.tasks.task import Prediction, Task
 from warmstart.training.device import build_accelerator, can_compute
 
+_PAIR = "data.text_pair"
 
-def predict_texts(run: LoadedRun, texts: Sequence[str]) -> list[Prediction]:
-    """Answers for texts, one for each and in order.
+
+def predict_texts(
+    run: LoadedRun, texts: Sequence[str], text_pairs: Sequence[str] | None = None
+) -> list[Prediction]:
+    """Answers for texts, or for pairs of texts, one for each and in order.
 
     Raises:
-        DataError: a text is empty, or no text; ``texts`` is a single string.
+        DataError: a text is empty, or no text; texts or pairs come as a single string; there are
+            second texts and the run knows none, or the reverse.
     """
-    if isinstance(texts, str):
-        raise errors.data.unusable_text("texts", texts)
-    for number, text in enumerate(texts, start=1):
-        if not isinstance(text, str) or not text.strip():
-            raise errors.data.unusable_text(f"text {number} of {len(texts)}", text)
+    given = {"data.text": texts} if text_pairs is None else {"data.text": texts, _PAIR: text_pairs}
+    for setting, values in given.items():
+        _refuse_unusable(values, setting.removeprefix("data."))
+    columns = run.config.data.text_columns
+    if given.keys() < columns.keys():
+        raise errors.data.texts_without_pairs(columns[_PAIR])
+    if columns.keys() < given.keys():
+        raise errors.data.pairs_without_use(columns["data.text"])
+    if text_pairs is not None and len(text_pairs) != len(texts):
+        raise errors.data.unequal_texts(len(texts), len(text_pairs))
+    arrays = {columns[setting]: pa.array(v, pa.string()) for setting, v in given.items()}
     table = Table(
-        columns=pa.table({run.config.data.text: pa.array(texts, pa.string())}),
+        columns=pa.table(arrays),
         rows=np.arange(len(texts), dtype=np.int64),
         files=(SourceFile("text", sha256="", encoding=None, rows=len(texts)),),
         file_index=np.zeros(len(texts), dtype=np.int32),
         lines=np.arange(1, len(texts) + 1, dtype=np.int64),
     )
     return _answers(run, run.task, table)
+
+
+def _refuse_unusable(texts: Sequence[str], name: str) -> None:
+    """Raise where what should be a list of texts is not; ``name`` is what a message calls them."""
+    if isinstance(texts, str):
+        raise errors.data.unusable_text(f"{name}s", texts)
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str) or not text.strip():
+            raise errors.data.unusable_text(f"{name} {number} of {len(texts)}", text)
 
 
 def predict_file(
@@ -97,7 +117,8 @@ def evaluate_file(
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
     _warn_of_cut_rows(examples, run.max_tokens)
     accelerator = _accelerator(run)
-    found = evaluate(task, run.model, forward_for(run.model), examples, table, accelerator)
+    forward = forward_for(run.model, examples, accelerator.autocast)
+    found = evaluate(task, run.model, forward, examples, table, accelerator)
     # Two files may share a name; their content tells them apart.
     stem, content = Path(_sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
     name = f"file-{stem}-{content}"
@@ -109,7 +130,8 @@ def _answers(run: LoadedRun, task: Task, table: Table) -> list[Prediction]:
     """What the model makes of a clean table."""
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=False)
     accelerator = _accelerator(run)
-    predictions, _, _ = predict(task, run.model, forward_for(run.model), examples, accelerator)
+    forward = forward_for(run.model, examples, accelerator.autocast)
+    predictions, _, _ = predict(task, run.model, forward, examples, accelerator)
     return predictions
 
 

@@ -1,8 +1,9 @@
-"""One label for a text.
+"""One label for a text, or for a pair of texts.
 
-Reads the columns ``data.text`` and ``data.label``; labels are compared as text, whatever the file
-holds. Learns the label names from the training split, sorted, and keeps them as facts: a label
-first met in the validation or test split is an error, not a new class.
+Reads the columns ``data.text``, of pairs also ``data.text_pair``, and ``data.label``; labels are
+compared as text, whatever the file holds. Learns the label names from the training split, sorted,
+and keeps them as facts: a label first met in the validation or test split is an error, not a new
+class.
 
 Main score: Matthews correlation for two labels, macro F1 for more. Accuracy is reported beside it,
 never alone: on CoLA always answering "acceptable" is right 70 % of the time.
@@ -37,16 +38,14 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, slots=True)
 class TextClassification:
-    """One of C labels for each text.
+    """One of C labels for each text, or pair of texts.
 
     Args:
-        text: column with the text.
-        label: column with the label.
+        data: names the columns.
         label_names: the classes, in the order of the logits.
     """
 
-    text: str
-    label: str
+    data: DataConfig
     label_names: tuple[str, ...]
 
     name: ClassVar[str] = "text-classification"
@@ -69,23 +68,23 @@ class TextClassification:
     @classmethod
     def learn(cls, data: DataConfig, train: Table) -> Self:
         """Take the label names from the training split, which must hold at least two."""
-        return cls(data.text, data.label, label_names(label_texts(train, data.label)))
+        return cls(data, label_names(label_texts(train, data.label)))
 
     @classmethod
     def from_facts(cls, data: DataConfig, facts: Mapping[str, Any]) -> Self:
         """The task with the label names it learned."""
-        return cls(data.text, data.label, tuple(facts["label_names"]))
+        return cls(data, tuple(facts["label_names"]))
 
     def targets(self, table: Table) -> Ints:
         """Index of each row's label among the label names, int64 [N]."""
-        return class_index(label_texts(table, self.label), self.label_names, table)
+        return class_index(label_texts(table, self.data.label), self.label_names, table)
 
     def examples(
         self, table: Table, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, *, labelled: bool
     ) -> Examples:
-        """Tokenise the text column."""
+        """Tokenise the text column, or both of pairs."""
         labels = self.targets(table) if labelled else np.full(len(table), NO_LABEL)
-        texts = table.chunks(self.text, "data.text", CHUNK_ROWS)
+        texts = table.chunks(self.data.text_columns, CHUNK_ROWS)
         return encode(tokenizer, texts, labels, table.rows, max_tokens)
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":

@@ -16,26 +16,29 @@ from accelerate.state import AcceleratorState
 
 from warmstart import errors
 from warmstart.config import TrainConfig
+from warmstart.processes import current, started
+from warmstart.training.allocator import keep_freed_memory
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def build_accelerator(config: TrainConfig) -> Accelerator:
-    """Accelerate's view of the machine: device, processes, autocast.
+    """Accelerate's view of the machine: this process's device, and autocast.
 
     Raises:
         ConfigError: the device cannot compute in ``train.precision``, or several processes were
-            started to train together.
+            started and have not joined.
     """
+    if started() > current().count:
+        raise errors.config.several_processes(started())
     precision = choose_precision(config.precision, _device_type(config))
     names = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
     # Accelerate keeps one state for the whole process and would hold a second run to the device and
     # precision of the first. Transformers' ``TrainingArguments`` begins anew in the same way.
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
-    if accelerator.num_processes > 1:
-        accelerator.state.destroy_process_group()
-        raise errors.config.several_processes(accelerator.num_processes)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     return accelerator
 
 

@@ -15,16 +15,20 @@ from warmstart.training.device import precision_of
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "numpy")
 """Packages whose version can change a number."""
 
-MUST_MATCH = ("torch", "transformers", "device", "processes", "precision", "execution")
+MUST_MATCH = ("torch", "transformers", "device", "precision", "execution")
 """What a resumed run must share with the run it continues, to be that run bit for bit."""
 
+MUST_BE_ALIKE = ("torch", "transformers", "precision", "execution")
+"""What the processes of a run must have in common."""
 
-def environment(accelerator: Accelerator, execution: str) -> dict[str, Any]:
+
+def environment(accelerator: Accelerator, execution: str, processes: int) -> dict[str, Any]:
     """The content of ``environment.json``.
 
     Args:
-        accelerator: device, processes, precision.
+        accelerator: device and precision.
         execution: how the model reads a batch, from ``models.forward``.
+        processes: how many train together.
     """
     device = accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -37,7 +41,7 @@ def environment(accelerator: Accelerator, execution: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": name,
-        "processes": accelerator.num_processes,
+        "processes": processes,
         "precision": precision_of(accelerator),
         "execution": execution,
     }

@@ -1,7 +1,8 @@
 """A job: everything the training loop needs, prepared and checked before it starts."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -9,7 +10,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from warmstart.config import TrainConfig
 from warmstart.data.encode import Examples
 from warmstart.data.table import Table
+from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
+from warmstart.models.features import with_features
 from warmstart.models.forward import Forward, forward_for
+from warmstart.models.freezing import Frozen, freeze, frozen_part
+from warmstart.models.load import lacks_pooler
+from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
@@ -23,7 +29,7 @@ class Job:
 
     Args:
         task: what is learned.
-        model: with its head, on the CPU still.
+        model: with its head, on its device.
         tokenizer: saved beside the weights.
         forward: how the model reads a batch.
         train: tokenised training rows.
@@ -32,9 +38,11 @@ class Job:
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
         config: the settings.
-        accelerator: device, precision, processes.
+        accelerator: device and precision.
+        processes: those that train together; one, as a rule.
         run: where everything is written.
         log: where events go.
+        frozen: what of the model does not train.
     """
 
     task: Task
@@ -48,8 +56,10 @@ class Job:
     best_metric: str
     config: TrainConfig
     accelerator: Accelerator
+    processes: Processes
     run: RunDirectory
     log: EventLog
+    frozen: Frozen | None = None
 
 
 def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener] = ()) -> Job:
@@ -65,20 +75,55 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         ModelError: the weights cannot be read or do not fit.
     """
     config = prepared.config.train
-    accelerator = build_accelerator(config)
-    model = prepared.task.model(prepared.checkpoint, config.seed)
+    accelerator, processes = build_accelerator(config), current()
+    model = prepared.task.model(prepared.checkpoint, config.seed).to(accelerator.device)
+    frozen = None
+    if config.freeze is not None:
+        frozen = frozen_part(config.freeze, model.config)
+        freeze(model, frozen, new_pooler=lacks_pooler(prepared.checkpoint))
+    train = prepared.examples["train"]
     return Job(
         task=prepared.task,
         model=model,
         tokenizer=prepared.checkpoint.tokenizer,
-        forward=forward_for(model),
-        train=prepared.examples["train"],
+        forward=forward_for(model, train, accelerator.autocast),
+        train=train,
         validation=prepared.examples["validation"],
         validation_table=prepared.tables["validation"],
         max_tokens=prepared.max_tokens,
         best_metric=prepared.best_metric,
         config=config,
         accelerator=accelerator,
+        processes=processes,
         run=run,
-        log=EventLog(run.path / "events.jsonl", listeners),
+        log=EventLog(run.path / "events.jsonl", listeners, silent=not processes.first),
+        frozen=frozen,
     )
+
+
+def with_features_computed(job: Job) -> Job:
+    """Run the frozen part of the model over training and validation rows, once for all epochs.
+
+    Args:
+        job: whose model has a frozen part.
+
+    Returns:
+        The job with rows that begin where the frozen part ends; as it is where the model does not
+        run packed.
+    """
+    assert job.frozen is not None
+    packed = job.forward.packed
+    if packed is None:
+        job.log.notice(f"{job.frozen} is frozen, and runs anew in every epoch: {job.forward.path}")
+        return job
+    began = time.perf_counter()
+    budget = MAX_TOKENS_PER_BATCH.get(job.accelerator.device.type, 8192)
+    train, validation = (
+        with_features(rows, job.model, packed, job.frozen, job.accelerator.autocast, budget)
+        for rows in (job.train, job.validation)
+    )
+    seconds = time.perf_counter() - began
+    job.log.notice(
+        f"{job.frozen} is frozen and ran once over all rows, without dropout, in {seconds:.1f} s"
+    )
+    return replace(job, train=train, validation=validation)

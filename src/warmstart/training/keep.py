@@ -5,7 +5,6 @@ import time
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
@@ -16,9 +15,7 @@ from warmstart.training.job import Job
 from warmstart.training.recorder import NotFinite
 
 
-def evaluate_and_keep_best(
-    job: Job, model: nn.Module, progress: Progress, epoch: float
-) -> Progress:
+def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progress:
     """Score the validation split; where that is the best so far, the weights become ``model/``.
 
     Of two models that are equally good by the metric, the one with the lower loss is kept; patience
@@ -26,7 +23,6 @@ def evaluate_and_keep_best(
 
     Args:
         job: what is trained.
-        model: as the loop trains it.
         progress: after a flush, so that its sums hold every step.
         epoch: passes over the training rows done.
 
@@ -37,9 +33,8 @@ def evaluate_and_keep_best(
         NotFinite: the model's answers are no numbers, though its last training loss was one.
     """
     began = time.perf_counter()
-    found = evaluate(
-        job.task, model, job.forward, job.validation, job.validation_table, job.accelerator
-    )
+    split = job.validation, job.validation_table
+    found = evaluate(job.task, job.model, job.forward, *split, job.accelerator, job.processes)
     step = progress.step - 1
     if not math.isfinite(found.loss):
         raise NotFinite(step)
@@ -47,7 +42,7 @@ def evaluate_and_keep_best(
     # The first evaluation is kept whatever it says, so that there is always a model to go on with.
     gain = progress.best_step is None or score.better_than(_score_of(progress.best, score))
     best = gain or (score.value == progress.best and _lower(found.loss, progress.best_loss))
-    if best:
+    if best and job.processes.first:
         save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens)
     seconds = time.perf_counter() - began
     job.log.write(
@@ -65,7 +60,7 @@ def evaluate_and_keep_best(
             "scores": found.scores.metrics_json(),
         }
     )
-    return replace(
+    progress = replace(
         progress,
         best=score.value if best else progress.best,
         best_loss=found.loss if best else progress.best_loss,
@@ -76,6 +71,8 @@ def evaluate_and_keep_best(
         train_seconds=0.0,
         total_seconds=progress.total_seconds + seconds,
     )
+    # What is best and when patience ends is one process's word, and ``model/`` is written by now.
+    return job.processes.from_first(progress)
 
 
 def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
@@ -84,6 +81,8 @@ def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progre
     Raises:
         RunError: no room, or no right to write; older checkpoints are intact.
     """
+    if not job.processes.first:
+        return
     scaler = job.accelerator.scaler
     state = scaler.state_dict() if scaler is not None else {}
     checkpoint.save(job.run, job.model, optimizer, state, progress, job.config.keep_checkpoints)

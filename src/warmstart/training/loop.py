@@ -1,9 +1,9 @@
 """The training loop: all of it, in the order it happens.
 
 One *step* is one optimiser update; it takes the rows of one or several batches (its *window*), and
-its loss is the mean over every label of them all, however batches and micro-batches share the
-labels out. Each step is a function of the weights, the optimiser's moments and its own number: its
-rows come from (seed, epoch), its dropout from (seed, step). That makes a resume exact.
+its loss is the mean over every label of them all, however batches, micro-batches and processes
+share the labels out. Each step is a function of the weights, the optimiser's moments and its own
+number: its rows come from (seed, epoch), its dropout from (seed, step). That makes a resume exact.
 
 Best is what ``best_metric`` says on the validation split: the best weights go to ``model/``, the
 last ones to ``checkpoint/``.
@@ -19,19 +19,20 @@ from dataclasses import dataclass, replace
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils.memory import should_reduce_batch_size
-from torch import Tensor, nn
+from torch import Tensor
 
 from warmstart import errors
 from warmstart.data.batches import Batch, collate, split_batch
 from warmstart.data.encode import Ints
 from warmstart.training.checkpoint import Progress, newest_step, restore, seed_step
 from warmstart.training.device import precision_of
-from warmstart.training.job import Job
+from warmstart.training.job import Job, with_features_computed
 from warmstart.training.keep import evaluate_and_keep_best, save_checkpoint
 from warmstart.training.optimizer import build_optimizer, clip_gradients, set_rates
 from warmstart.training.plan import Plan
 from warmstart.training.recorder import NotFinite, StepRecorder
 from warmstart.training.schedule import schedule_for
+from warmstart.training.sharing import add_up, own_rows
 
 
 def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progress:
@@ -52,12 +53,15 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     """
     plan = Plan(job.train.lengths, job.config)
     share_at = schedule_for(job.config, plan.total_steps)
-    job.model.to(job.accelerator.device).train()
+    if job.frozen is not None:
+        job = with_features_computed(job)
+    job.model.train()
     optimizer = build_optimizer(job.model, job.config)
-    progress = _restored(job, optimizer) if resume else Progress()
-    model, stepper = job.accelerator.prepare(job.model, optimizer)
+    progress = job.processes.agreed(lambda: _restored(job, optimizer)) if resume else Progress()
+    job.processes.copy_first([parameter.detach() for parameter in job.model.parameters()])
+    stepper = job.accelerator.prepare(optimizer)
     recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
-    parts = Parts(job, plan, model, optimizer, stepper, recorder)
+    parts = Parts(job, plan, optimizer, stepper, recorder)
     windows: list[list[Ints]] = []
     try:
         for step in range(progress.step, plan.total_steps):
@@ -68,16 +72,18 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
                 windows = plan.epoch_windows(epoch)
             set_rates(optimizer, share_at(step))
             progress = make_step(parts, windows[index], progress)
-            stop = stop_requested() and progress.step < plan.total_steps
-            if plan.evaluates_after(step):
+            asked, due = job.processes.any(stop_requested(), recorder.due)
+            stop = asked and progress.step < plan.total_steps
+            evaluates, saves = plan.evaluates_after(step), stop or plan.checkpoints_after(step)
+            if due or evaluates or saves:
                 progress = recorder.flush(progress)
-                progress = evaluate_and_keep_best(job, model, progress, plan.epochs_done(step))
-            if stop or plan.checkpoints_after(step):
-                progress = recorder.flush(progress)
+            if evaluates:
+                progress = evaluate_and_keep_best(job, progress, plan.epochs_done(step))
+            if saves:
                 save_checkpoint(job, optimizer, progress)
             if stop:
                 job.log.write({"event": "interrupted", "step": step})
-                raise errors.run.interrupted(job.run.path, step)
+                raise errors.run.interrupted(job.run.path, step, job.processes.count)
         return recorder.flush(progress)
     except NotFinite as error:
         raise errors.run.diverged(job.run.path, error.step, newest_step(job.run)) from None
@@ -85,11 +91,10 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a step works with; ``model`` and ``stepper`` are Accelerate's wrappers."""
+    """What a step works with; ``stepper`` is Accelerate's wrapper of ``optimizer``."""
 
     job: Job
     plan: Plan
-    model: nn.Module
     optimizer: torch.optim.Optimizer
     stepper: AcceleratedOptimizer
     recorder: StepRecorder
@@ -100,10 +105,13 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
     began = time.perf_counter()
     job, step = parts.job, progress.step
     window = [collate(job.train, rows) for rows in positions]
-    loss, micro_batches = step_gradients(parts, window, step, progress.micro_batches)
+    # Known before the model runs, so that every piece is divided by the labels of them all.
+    count = sum(batch.count for batch in window)
+    own = own_rows(job.processes, job.train, positions, window)
+    loss, micro_batches = step_gradients(parts, own, count, step, progress.micro_batches)
     if job.accelerator.scaler is not None:
         job.accelerator.unscale_gradients(parts.stepper)
-    norm = clip_gradients(parts.model, job.config.max_gradient_norm)
+    norm = clip_gradients(job.model, job.config.max_gradient_norm)
     parts.stepper.step()
     parts.stepper.zero_grad()
 
@@ -119,34 +127,43 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
         "epoch": parts.plan.epochs_done(step),
         "learning_rate": parts.optimizer.param_groups[0]["lr"],
         "rows": sum(map(len, window)),
-        "labels": sum(batch.count for batch in window),
+        "labels": count,
         "tokens": sum(batch.tokens for batch in window),
         "seconds": seconds,
     }
-    return parts.recorder.end_step(progress, loss, norm, event)
+    parts.recorder.add(loss, norm, event)
+    return progress
 
 
 def step_gradients(
-    parts: Parts, window: list[Batch], step: int, micro_batches: int
+    parts: Parts, window: list[Batch], count: int, step: int, micro_batches: int
 ) -> tuple[Tensor, int]:
     """Leave the gradient of the window's mean loss in the parameters; return loss and pieces.
 
-    When memory runs out, the step starts again with its batches cut into twice as many pieces. The
-    window, and so the gradient, stays the same; only the time it takes changes.
+    When memory runs out in any process, all start the step again with their batches cut into twice
+    as many pieces. The rows, and so the gradient, stay the same; only the time it takes changes.
+    ``window`` is this process's share of the rows, ``count`` the labels of all shares together.
 
     Raises:
         RunError: memory ran out with a single row.
     """
     job = parts.job
     while True:
-        seed_step(job.config.seed, step, job.accelerator.process_index)
+        seed_step(job.config.seed, step, job.processes.index)
+        ran_out = False
         try:
-            return window_gradients(job, parts.model, window, micro_batches), micro_batches
+            loss = window_gradients(job, window, count, micro_batches)
         except RuntimeError as error:
-            if not should_reduce_batch_size(error):
+            ran_out = should_reduce_batch_size(error)
+            if not ran_out:
                 raise
-            if micro_batches >= max(map(len, window)):
-                raise errors.run.out_of_memory(rows=1) from error
+        finer = micro_batches < max(map(len, window), default=0)
+        ran_out, finer = job.processes.any(ran_out, finer)
+        if not ran_out:
+            add_up(job.processes, job.model, loss)
+            return loss, micro_batches
+        if not finer:
+            raise errors.run.out_of_memory(rows=1)
         parts.stepper.zero_grad()
         micro_batches *= 2
         job.log.notice(
@@ -155,15 +172,13 @@ def step_gradients(
         )
 
 
-def window_gradients(job: Job, model: nn.Module, window: list[Batch], micro_batches: int) -> Tensor:
-    """Forward and backward over every piece of the window; its mean loss in nats."""
-    # Known before the model runs, so that every piece is divided by the labels of them all.
-    count = sum(batch.count for batch in window)
+def window_gradients(job: Job, window: list[Batch], count: int, micro_batches: int) -> Tensor:
+    """Forward and backward over every piece of the window; its part of the mean loss in nats."""
     total = torch.zeros((), device=job.accelerator.device)
     for batch in window:
         for piece in split_batch(batch.to(job.accelerator.device), micro_batches):
             with job.accelerator.autocast():
-                logits = job.forward.run(model, piece)
+                logits = job.forward.run(job.model, piece)
             loss_sum, _ = job.task.loss(logits.float(), piece)
             job.accelerator.backward(loss_sum / count)
             total += loss_sum.detach()

@@ -19,6 +19,7 @@ from warmstart.data.encode import Examples
 from warmstart.data.sources import read
 from warmstart.data.split import hold_out, refuse_same_file
 from warmstart.data.table import Table
+from warmstart.models.freezing import frozen_part
 from warmstart.models.load import Checkpoint, resolve_max_tokens
 from warmstart.models.load import find as find_checkpoint
 from warmstart.tasks import TASKS
@@ -94,6 +95,8 @@ def prepare(config: RunConfig) -> Prepared:
     schedule_for(config.train, plan.total_steps)
 
     checkpoint = find_checkpoint(config.model)
+    if config.train.freeze is not None:
+        frozen_part(config.train.freeze, checkpoint.config)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = {
         name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)

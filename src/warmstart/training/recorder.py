@@ -1,8 +1,9 @@
 """What the loop reports of its steps, without making a device wait for it.
 
-Losses and gradient norms stay on the device as tensors; every ``FLUSH_SECONDS`` they are fetched
-together and written as one event a step. Before anything is kept – an evaluation, a checkpoint –
-the loop flushes, so a step whose loss is no number is noticed before it can spoil what is on disk.
+Losses and gradient norms stay on the device as tensors; every ``FLUSH_SECONDS`` the loop flushes:
+they are fetched together and written as one event a step. It also does so before anything is kept –
+an evaluation, a checkpoint –, so a step whose loss is no number is noticed before it can spoil what
+is on disk.
 """
 
 import math
@@ -43,24 +44,22 @@ class StepRecorder:
     _norms: list[Tensor] = field(default_factory=list)
     _flushed: float = 0.0
 
-    def end_step(self, progress: Progress, loss: Tensor, norm: Tensor, event: Event) -> Progress:
-        """Note a step; write it, with those before it, when the last writing is a while ago.
+    def add(self, loss: Tensor, norm: Tensor, event: Event) -> None:
+        """Note a step.
 
         Args:
-            progress: after the step.
             loss: its mean loss in nats, on any device.
             norm: length of its gradient before clipping, on the same device.
             event: the rest of the event: step, epoch, learning_rate, rows, labels, tokens, seconds.
-
-        Raises:
-            NotFinite: the loss of a step not yet written is no number.
         """
         self._events.append({"event": "step", **event})
         self._losses.append(loss)
         self._norms.append(norm)
-        if time.perf_counter() - self._flushed > FLUSH_SECONDS:
-            return self.flush(progress)
-        return progress
+
+    @property
+    def due(self) -> bool:
+        """Whether the last flush is a while ago."""
+        return time.perf_counter() - self._flushed > FLUSH_SECONDS
 
     def flush(self, progress: Progress) -> Progress:
         """Fetch what is on the device and write it; ``progress`` with the losses added to its sums.

@@ -2,26 +2,32 @@
 
 ``loop.fit`` trains; this file is what stands around it: the directory and its lock, loading the
 weights, the final evaluation of the best model on every split beside the baselines.
+
+Of several processes the first runs ``train_run`` as if it were alone, and calls the others once all
+is checked, downloaded and written; they are in ``follow``. Only the first writes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from warmstart import config_file, errors
+from warmstart.config import RunConfig
 from warmstart.evaluation.beside import baseline_scores
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.store import scores_json, write_evaluation
+from warmstart.models.forward import forward_for
+from warmstart.processes import current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.load import load_run
 from warmstart.training.device import precision_of
-from warmstart.training.environment import MUST_MATCH, environment
+from warmstart.training.environment import MUST_BE_ALIKE, MUST_MATCH, environment
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.plan import Plan
-from warmstart.training.prepare import Prepared
+from warmstart.training.prepare import Prepared, prepare
 from warmstart.training.stop import stop_requested
 
 HELD_OUT = ("validation", "test")
@@ -43,6 +49,14 @@ class Finished:
     steps: int
     seconds: float
     evaluations: Mapping[str, Mapping[str, Any]]
+
+
+class Order(NamedTuple):
+    """What the first of several processes tells the others to take part in."""
+
+    config: RunConfig
+    path: Path
+    resume: bool
 
 
 def train_run(
@@ -68,12 +82,18 @@ def train_run(
     """
     directory = RunDirectory(path)
     job = job_for(prepared, directory, listeners)
-    facts = environment(job.accelerator, job.forward.path)
+    facts = environment(job.accelerator, job.forward.path, job.processes.count)
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
     with directory.locked(), stop_requested() as stopping:
-        _write_or_compare(directory, prepared, facts, resume=resume)
+        if resume:
+            _refuse_changes(directory, prepared, facts)
+        else:
+            _write(directory, prepared, facts)
         _announce(job, resume=resume)
+        config = config_file.resolve_paths(prepared.config, Path.cwd())
+        job.processes.from_first(Order(config, path.absolute(), resume))
+        job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
         evaluations = score_held_out(prepared, job)
         job.log.write(
@@ -88,11 +108,59 @@ def train_run(
     return Finished(directory, progress.step, progress.total_seconds, evaluations)
 
 
+def follow() -> int:
+    """What a process does that is not the first: its share of each run that the first begins.
+
+    Returns:
+        Its exit code. It says nothing: the first process does.
+    """
+    code = 0
+    order: Order | None = None
+    try:
+        while (order := current().from_first(order)) is not None:
+            code = _take_part(*order)
+    except errors.RunError:  # the first process has ended, and with it the work
+        pass
+    except KeyboardInterrupt:
+        code = 130
+    return code
+
+
+def _take_part(config: RunConfig, path: Path, resume: bool) -> int:
+    """Train and evaluate with the others; the exit code."""
+
+    def get_ready() -> tuple[Prepared, Job]:
+        prepared = prepare(config)
+        job = job_for(prepared, RunDirectory(path))
+        _refuse_differences(job, prepared)
+        return prepared, job
+
+    try:
+        with stop_requested() as stopping:
+            prepared, job = current().agreed(get_ready)
+            fit(job, resume=resume, stop_requested=stopping)
+            score_held_out(prepared, job)
+    except errors.Interrupted:
+        return 130
+    except errors.WarmstartError:
+        return 1
+    return 0
+
+
 def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
     """Score the kept model on the validation and test splits, with baselines, and write it all."""
-    best = load_run(job.run)
+    best = job.processes.agreed(lambda: load_run(job.run))
     best.model.to(job.accelerator.device)
+    forward = forward_for(best.model, job.train, job.accelerator.autocast)
     splits = {name: prepared.tables[name] for name in HELD_OUT if name in prepared.tables}
+    found = {}
+    for name, table in splits.items():
+        split = prepared.examples[name], table
+        found[name] = evaluate(
+            job.task, best.model, forward, *split, job.accelerator, job.processes
+        )
+    if not job.processes.first:
+        return {}
     baselines, notes = baseline_scores(
         prepared.task, prepared.config, prepared.tables["train"], splits
     )
@@ -100,12 +168,9 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
         job.log.notice(note)
     evaluations = {}
     for name, table in splits.items():
-        found = evaluate(
-            job.task, best.model, job.forward, prepared.examples[name], table, job.accelerator
-        )
         beside = {baseline: scores[name] for baseline, scores in baselines.items()}
-        write_evaluation(job.run, name, found, table, prepared.config.data, beside)
-        evaluations[name] = scores_json(name, found, table, beside)
+        write_evaluation(job.run, name, found[name], table, prepared.config.data, beside)
+        evaluations[name] = scores_json(name, found[name], table, beside)
     return evaluations
 
 
@@ -129,27 +194,45 @@ def _announce(job: Job, *, resume: bool) -> None:
         job.log.write(start)
 
 
-def _write_or_compare(
-    directory: RunDirectory, prepared: Prepared, facts: dict[str, Any], *, resume: bool
-) -> None:
-    """Write what the run is made of; on resume, compare with what was written then."""
-    data = prepared.data_json()
-    if not resume:
-        config = config_file.resolve_paths(prepared.config, Path.cwd())
-        directory.write_text("config.yaml", config_file.dump(config))
-        # On one line: it may hold the ids of millions of rows.
-        directory.write_json("data.json", data, indent=None)
-        directory.write_json("environment.json", facts)
-        content = {"task": prepared.task.name, "facts": prepared.task.facts}
-        directory.write_json("task.json", content)
-        return
-    before, then = directory.read_json("data.json"), directory.read_json("environment.json")
+def _write(directory: RunDirectory, prepared: Prepared, facts: dict[str, Any]) -> None:
+    """Write what the run is made of."""
+    config = config_file.resolve_paths(prepared.config, Path.cwd())
+    directory.write_text("config.yaml", config_file.dump(config))
+    # On one line: it may hold the ids of millions of rows.
+    directory.write_json("data.json", prepared.data_json(), indent=None)
+    directory.write_json("environment.json", facts)
+    content = {"task": prepared.task.name, "facts": prepared.task.facts}
+    directory.write_json("task.json", content)
+
+
+def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str, Any]) -> None:
+    """Compare what a resumed run is made of with what was written when it began."""
+    then = directory.read_json("environment.json")
+    if then["processes"] != facts["processes"]:
+        raise errors.run.other_processes(directory.path, then["processes"], facts["processes"])
+    changed = [key for key in MUST_MATCH if then.get(key) != facts[key]]
+    changed += _other_data(directory, prepared)
+    if changed:
+        raise errors.run.changed_since(directory.path, changed)
+
+
+def _refuse_differences(job: Job, prepared: Prepared) -> None:
+    """Compare what this process has with what the first one wrote."""
+    facts = environment(job.accelerator, job.forward.path, job.processes.count)
+    theirs = job.run.read_json("environment.json")
+    other = [key for key in MUST_BE_ALIKE if theirs[key] != facts[key]]
+    other += _other_data(job.run, prepared)
+    if other:
+        raise errors.run.processes_differ(job.processes.index, other)
+
+
+def _other_data(directory: RunDirectory, prepared: Prepared) -> list[str]:
+    """In what the data differ from what ``data.json`` says."""
+    before, data = directory.read_json("data.json"), prepared.data_json()
     hashes = [
         {name: [file["sha256"] for file in files] for name, files in content["files"].items()}
         for content in (before, data)
     ]
-    changed = [key for key in MUST_MATCH if then.get(key) != facts[key]]
-    changed += ["the data files"] if hashes[0] != hashes[1] else []
-    changed += ["the splits"] if before["splits"] != data["splits"] else []
-    if changed:
-        raise errors.run.changed_since(directory.path, changed)
+    return ["the data files"] * (hashes[0] != hashes[1]) + ["the splits"] * (
+        before["splits"] != data["splits"]
+    )

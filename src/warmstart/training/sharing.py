@@ -1,0 +1,56 @@
+"""What several processes do differently in a step: each takes some rows, then they add up.
+
+Gradients are added up once a step, after its last backward pass. PyTorch's
+``DistributedDataParallel`` begins during that pass, to hide the time the transfer takes; but then a
+process whose memory runs out in the middle leaves the others waiting, where here all agree to make
+the step again. A process without rows needs no backward pass, accumulated batches cost no transfer
+of their own, and the model is not wrapped: whatever runs it need not know of the others.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from warmstart.data.batches import Batch, collate, share_rows
+from warmstart.data.encode import Examples, Ints
+from warmstart.processes import Processes
+
+
+def own_rows(
+    processes: Processes, examples: Examples, positions: list[Ints], window: list[Batch]
+) -> list[Batch]:
+    """This process's share of each batch of a window, by tokens; no batch where it has no rows.
+
+    Args:
+        processes: those that share the rows.
+        examples: the training split.
+        positions: the rows of each batch.
+        window: the batches themselves.
+    """
+    if processes.count == 1:
+        return window
+    own = []
+    for rows, batch in zip(positions, window, strict=True):
+        share = share_rows(np.diff(batch.offsets), processes.count)[processes.index]
+        if len(share):
+            own.append(collate(examples, rows[share]))
+    return own
+
+
+def add_up(processes: Processes, model: nn.Module, loss: torch.Tensor) -> None:
+    """Add gradients and loss up over the processes, in place.
+
+    Each was divided by the labels of all processes' rows already, so that the sum is the mean.
+
+    Args:
+        processes: those that share the rows.
+        model: a parameter without a gradient, as in a process without rows, counts as zero.
+        loss: this process's part of the window's mean.
+    """
+    if processes.count == 1:
+        return
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+    processes.sum([loss, *gradients])
+    for parameter, gradient in zip(trained, gradients, strict=True):
+        parameter.grad = gradient
