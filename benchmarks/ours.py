@@ -1,5 +1,6 @@
 """warmstart itself, through the functions that its command line calls."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,8 @@ def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
 
     prepared = prepare(setup.run_config(group_by_length=grouped))
     with TemporaryDirectory() as folder:
+        # What a frozen backbone makes of the rows is computed in every run, not found from the last.
+        os.environ["WARMSTART_CACHE"] = folder
         run = RunDirectory.create(Path(folder) / "run")
         window.start()
         job = job_for(prepared, run)
