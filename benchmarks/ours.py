@@ -48,7 +48,8 @@ def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
         return {}
     metric = prepared.best_metric
     scores = [event["scores"][metric]["value"] for event in events_of(events, "evaluation")]
-    return {"validation_mcc": max(score for score in scores if score is not None)}
+    defined = [score for score in scores if score is not None]
+    return {"validation_mcc": max(defined, default=None)}
 
 
 def warmstart_predict(setup: Setup, window: Window) -> Row:

@@ -40,13 +40,15 @@ def transformers_trainer(
         pad_to: pad every row to this many tokens; by default to the longest of its batch.
     """
     whole = window.batches is None
-    if whole:
-        strategy, train = "group_by_length" if grouped else "random", setup.train
-    else:
-        strategy, train = "sequential", setup.train.at(window.positions)
+    strategy = ("group_by_length" if grouped else "random") if whole else "sequential"
     with TemporaryDirectory() as folder:
         made = trainer(
-            setup, train, Path(folder), strategy=strategy, evaluating=whole, pad_to=pad_to
+            setup,
+            Path(folder),
+            strategy=strategy,
+            evaluating=whole,
+            pad_to=pad_to,
+            positions=None if whole else window.positions,
         )
         made.add_callback(ticking(window))
         assert made.model is not None
@@ -60,23 +62,23 @@ def transformers_trainer(
 
 def trainer(
     setup: Setup,
-    train: Rows,
     folder: Path,
     *,
     strategy: str,
     evaluating: bool,
     pad_to: int | None = None,
+    positions: Sequence[int] | None = None,
 ) -> "Trainer":
     """A ``Trainer`` on the CPU.
 
     Args:
-        setup: checkpoint, settings, validation rows.
-        train: rows to learn from.
+        setup: rows, checkpoint and settings.
         folder: for its checkpoints.
         strategy: ``random``, ``group_by_length`` or ``sequential``.
         evaluating: score the validation rows after each epoch and keep the best model; without it
             nothing is scored and nothing saved.
         pad_to: as above.
+        positions: of the training rows, in this order; by default each once.
     """
     from transformers import (
         AutoModelForSequenceClassification,
@@ -94,6 +96,7 @@ def trainer(
     model = AutoModelForSequenceClassification.from_pretrained(setup.checkpoint, num_labels=2)
     if setup.frozen:
         model.base_model.requires_grad_(False)
+    train = features(setup.train, tokenizer, setup.max_tokens)
     padding: dict[str, Any] = {"padding": "max_length", "max_length": pad_to} if pad_to else {}
     made = Trainer(
         model=model,
@@ -108,7 +111,7 @@ def trainer(
             metric_for_best_model=MCC,
             greater_is_better=True,
         ),
-        train_dataset=features(train, tokenizer, setup.max_tokens),
+        train_dataset=train if positions is None else [train[i] for i in positions],
         eval_dataset=features(setup.validation, tokenizer, setup.max_tokens),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer, **padding),

@@ -119,7 +119,7 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[float, float]:
 
     setup = setup_of(prepared)
     strategy = "group_by_length" if prepared.config.train.group_by_length else "random"
-    trainer = peers.trainer(setup, setup.train, folder, strategy=strategy, evaluating=True)
+    trainer = peers.trainer(setup, folder, strategy=strategy, evaluating=True)
     trainer.train()
     test = rows_of(prepared, "test")
     inputs: Any = peers.features(test, trainer.processing_class, setup.max_tokens)

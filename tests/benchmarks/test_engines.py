@@ -77,9 +77,7 @@ def test_the_trainer_has_the_same_settings(material: Material, tmp_path: Path) -
     unusual |= {"adam_beta1": 0.8, "adam_beta2": 0.9, "max_gradient_norm": 0.5, "epochs": 5}
     config = _config(**unusual, batch_size=8)
     setup = replace(material.setup(1), train_config=config)
-    trainer = peers.trainer(
-        setup, setup.train, tmp_path, strategy="group_by_length", evaluating=True
-    )
+    trainer = peers.trainer(setup, tmp_path, strategy="group_by_length", evaluating=True)
     group = trainer.create_optimizer().param_groups[0]
     assert (group["lr"], group["eps"]) == (config.learning_rate, config.adam_epsilon)
     assert group["betas"] == (config.adam_beta1, config.adam_beta2)
@@ -142,6 +140,13 @@ def test_warmstart_makes_a_whole_run_too(material: Material) -> None:
     assert row["validation_mcc"] > 0.2  # one telling word: what random answers would not reach
 
 
+def test_warmstart_freezes_too(material: Material) -> None:
+    workload = replace(material.workload, kind="run", frozen=True)
+    frozen = replace(material, workload=workload)
+    assert frozen.setup(1).run_config().train.freeze == "backbone"
+    assert measure("warmstart", frozen, seed=1, started_at=time.time())["rows"] == 2 * 180
+
+
 @pytest.mark.parametrize(
     "name", ["transformers-trainer", "tutorial-loop-64", "sentence-transformers"]
 )
@@ -164,7 +169,7 @@ def test_pairs_are_given_as_pairs(material: Material, tmp_path: Path) -> None:
     pairs = materials.make(workload, Path(), tmp_path, limit=100)
     assert len(pairs.train) == 90
     assert (tmp_path / "train.csv").read_text("utf-8").startswith("text,label,pair\n")
-    for name in ("transformers-trainer", "sentence-transformers", "tutorial-loop-128"):
+    for name in ("warmstart", "transformers-trainer", "sentence-transformers", "tutorial-loop-128"):
         row = measure(name, replace(pairs, workload=workload), seed=1, started_at=0.0)
         assert row["tokens"] / row["rows"] > 1.5 * np.mean(material.lengths)
 
