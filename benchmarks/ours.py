@@ -30,7 +30,7 @@ def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
 
     prepared = prepare(setup.run_config(group_by_length=grouped))
     with TemporaryDirectory() as folder:
-        # What a frozen backbone makes of the rows is computed in every run, not found from the last.
+        # What a frozen backbone makes of rows is computed in every run, not found from the last.
         os.environ["WARMSTART_CACHE"] = folder
         run = RunDirectory.create(Path(folder) / "run")
         window.start()
