@@ -11,7 +11,7 @@ TORCH := 2.13.0
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench docs constraints wheel clean
+.PHONY: help demo test test-slow check format bench bench-table docs constraints wheel clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,12 @@ format: $(VENV)/.installed-dev  ## repair what lint and format can repair
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed-dev  ## time and score against the usual ways: make bench ARGS=SUITE
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.installed-dev  ## time every engine, hours: make bench ARGS='training --quick'
+	$(BIN)/python -m benchmarks $(or $(ARGS),training)
+	$(BIN)/python -m benchmarks table
+
+bench-table: $(VENV)/.installed-dev  ## write the READMEs' table from benchmarks/results
+	$(BIN)/python -m benchmarks table
 
 docs: $(VENV)/.installed-dev  ## write docs/configuration.md anew from the settings
 	$(BIN)/python docs/configuration.py

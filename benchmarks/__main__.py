@@ -1,7 +1,7 @@
 """``python -m benchmarks SUITE``: run one suite, print its table, keep its dated result.
 
-A whole run is written to ``benchmarks/results/``; a shortened one (``--limit``, ``--quick``) only
-where ``--results`` says, so that it can never pass for the real thing.
+A whole run is written to ``benchmarks/results/``; a shortened one (``--quick``, ``--limit``, …)
+only where ``--results`` says, so that it can never pass for the real thing.
 """
 
 import json
@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import preparation, quality, scale, startup, training
+from benchmarks import preparation, quality, scale, startup, table, training
 from benchmarks.machine import machine
-from benchmarks.outcome import Outcome, as_json, show, write
+from benchmarks.outcome import RESULTS, Outcome, as_json, show, write
 
-RESULTS = Path(__file__).parent / "results"
+TABLE = "table"
+SHORTENING = ("limit", "quick", "steps", "engine")
+"""Options under which a suite does less than the whole thing."""
 
 
 class Suite(Protocol):
@@ -46,10 +48,13 @@ def main(arguments: Sequence[str]) -> int:
         arguments: of the command line, without the program.
     """
     options = _parser().parse_args(arguments)
+    if options.suite == TABLE:
+        table.write_tables()
+        return 0
     facts = machine()  # before the suite makes the machine busy
     outcome = SUITES[options.suite].run(options)
     content = as_json(options.suite, arguments, outcome, facts)
-    shortened = vars(options).get("limit") or vars(options).get("quick")
+    shortened = any(vars(options).get(option) for option in SHORTENING)
     folder = options.results or (None if shortened else RESULTS)
     if folder is not None:
         print(f"written to {write(content, folder)}", file=sys.stderr)
@@ -63,6 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     suites = parser.add_subparsers(dest="suite", required=True, metavar="SUITE")
+    suites.add_parser(TABLE, help="write the READMEs' table from the stored results")
     for name, suite in SUITES.items():
         own = suites.add_parser(name, help=suite.DESCRIPTION, description=suite.DESCRIPTION)
         own.add_argument("--json", action="store_true", help="one JSON object on stdout")

@@ -8,11 +8,13 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import versions
+
+RESULTS = Path(__file__).parent / "results"
 
 Row = dict[str, Any]
 
@@ -42,11 +44,13 @@ class Outcome:
         rows: one for each workload and engine.
         verdicts: what they say about our targets.
         notes: what a reader of the figures must know.
+        part: which part of the suite was run; empty for all of it.
     """
 
     rows: Sequence[Row]
     verdicts: Sequence[Verdict]
     notes: Sequence[str] = field(default=())
+    part: str = ""
 
 
 def as_json(
@@ -62,7 +66,9 @@ def as_json(
     """
     return {
         "suite": suite,
+        **({"part": outcome.part} if outcome.part else {}),
         "date": date.today().isoformat(),
+        "finished": datetime.now().isoformat(timespec="seconds"),
         "command": command_line(arguments),
         "machine": dict(facts),
         "versions": versions(),
@@ -73,11 +79,38 @@ def as_json(
 
 
 def write(content: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``YYYY-MM-DD-SUITE.json`` into ``folder``; the same day's earlier one is replaced."""
+    """Write ``YYYY-MM-DD-SUITE[-PART].json`` into ``folder``; an earlier one of it is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{content['date']}-{content['suite']}.json"
+    part = f"-{content['part']}" if "part" in content else ""
+    path = folder / f"{content['date']}-{content['suite']}{part}.json"
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def results(folder: Path, suite: str) -> list[tuple[str, dict[str, Any]]]:
+    """Every stored result of a suite, name and content, oldest first."""
+    found = [
+        (path.name, json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(folder.glob(f"????-??-??-{suite}*.json"))
+    ]
+    return sorted(found, key=lambda one: one[1].get("finished", one[1]["date"]))
+
+
+def newest_rows(folder: Path, suite: str) -> dict[tuple[str, str], tuple[Row, str]]:
+    """Of each (workload, engine) the row of the newest result that has the workload, and its file.
+
+    A workload's rows are of one session: they are never put together from two results.
+
+    Args:
+        folder: of the results.
+        suite: whose.
+    """
+    rows: dict[tuple[str, str], tuple[Row, str]] = {}
+    for name, content in results(folder, suite):
+        replaced = {row["workload"] for row in content["rows"]}
+        rows = {key: row for key, row in rows.items() if key[0] not in replaced}
+        rows |= {(row["workload"], row["engine"]): (row, name) for row in content["rows"]}
+    return rows
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -105,14 +138,22 @@ def rounded(value: Any) -> Any:
 
 def show(content: Mapping[str, Any]) -> None:
     """Print rows and verdicts to stdout as a person reads them."""
-    names = list(dict.fromkeys(name for row in content["rows"] for name in row if name != "runs"))
-    lines = [names, *([str(row.get(name, "")) for name in names] for row in content["rows"])]
+    hidden = ("runs", "_low", "_high", "_from")
+    every = dict.fromkeys(name for row in content["rows"] for name in row)
+    names = [name for name in every if not name.endswith(hidden)]
+    lines = [names, *([_shown(row.get(name)) for name in names] for row in content["rows"])]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)))
-    marks = {True: "yes", False: "NO", None: "not told"}
+    marks = {True: "reached", False: "MISSED", None: ""}
     for verdict in content["verdicts"]:
-        figures = f"measured {verdict['measured']}, target {verdict['target']}"
-        print(f"{marks[verdict['holds']]:>8}  {verdict['claim']}: {figures}")
+        print(f"{marks[verdict['holds']]:>8}  {verdict['claim']}: {_shown(verdict['measured'])}")
     for note in content["notes"]:
         print(f"    note  {note}")
+
+
+def _shown(value: Any) -> str:
+    """As a table shows it: numbers to four digits, nothing as a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value}"

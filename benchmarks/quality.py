@@ -1,13 +1,13 @@
 """Is the trained model as good as the one a plain ``Trainer`` makes? CoLA, several seeds.
 
 Both engines see the same rows of the same split and have the settings of recipe ``cola-offline``:
-epochs, batch size, grouping by length, rate, decay, schedule, clipping, and the checkpoint with the
-best validation MCC kept. Their batches,
-head and dropout differ even at one seed, so means over seeds are compared, not runs.
+epochs, batch size, rate, decay, schedule, clipping, and the checkpoint with the best validation MCC
+kept. Batches are random, or of rows of like length where an engine's name says ``-grouped``. Their
+batches, head and dropout differ even at one seed, so means over seeds are compared, not runs.
 
 The claim: warmstart's mean MCC out of domain is at least the ``Trainer``'s mean less its standard
 error. A run takes minutes; with ``--work FILE`` each is written down as it ends, and what is in the
-file already is not run again.
+file already is not run again. The suite ``training`` shows these scores beside its speeds.
 """
 
 import json
@@ -21,7 +21,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import cola
+from benchmarks.corpora import Rows
 from benchmarks.machine import own_process, peak_mib, versions
+from benchmarks.materials import Setup
 from benchmarks.outcome import Outcome, Row, Verdict
 from benchmarks.peers import MCC
 
@@ -29,8 +31,9 @@ DESCRIPTION = "Matthews correlation on CoLA, beside Transformers' Trainer"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Seeds, epochs, and where finished runs are kept."""
+    """Engines, seeds, epochs, and where finished runs are kept."""
     cola.add_options(parser)
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES)[:2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument(
@@ -44,9 +47,10 @@ def run(options: Namespace) -> Outcome:
     runs = []
     with cola.resized(options.data, options.limit) as data:
         for seed in options.seeds:
-            for engine in ENGINES:
+            for engine in options.engines:
                 key = {
                     "engine": engine,
+                    "grouped": engine.endswith(GROUPED),
                     "seed": seed,
                     "epochs": options.epochs,
                     "limit": options.limit,
@@ -60,9 +64,13 @@ def run(options: Namespace) -> Outcome:
                     known = [{**key, **found}]
                     _append(options.work, known[0])
                 runs.append(known[-1])
-    rows = [summary(engine, runs, cola.workload(options.model)) for engine in ENGINES]
+    workload = cola.workload(options.model)
+    rows = {engine: summary(engine, runs, workload) for engine in options.engines}
     notes = ["seconds: from loading the weights to the scored test rows, baselines included"]
-    return Outcome(rows, [verdict(*rows)], notes)
+    verdicts = [
+        verdict(rows[ours], rows[peer]) for ours, peer in PAIRS if {ours, peer} <= rows.keys()
+    ]
+    return Outcome(list(rows.values()), verdicts, notes)
 
 
 def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
@@ -77,7 +85,9 @@ def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
     """
     from warmstart.training.prepare import prepare
 
-    prepared = prepare(cola.settings(data, model, f"train.seed={seed}", f"train.epochs={epochs}"))
+    grouped = str(engine.endswith(GROUPED)).lower()
+    own = f"train.seed={seed}", f"train.epochs={epochs}", f"train.group_by_length={grouped}"
+    prepared = prepare(cola.settings(data, model, *own))
     with TemporaryDirectory() as folder:
         began = time.perf_counter()
         validation, test = ENGINES[engine](prepared, Path(folder))
@@ -107,19 +117,48 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[float, float]:
     """Validation and test MCC of a plain ``Trainer`` with ``load_best_model_at_end``."""
     from benchmarks import peers
 
-    grouped = prepared.config.train.group_by_length
-    trainer = peers.trainer(prepared, folder, grouped=grouped, evaluating=True)
+    setup = setup_of(prepared)
+    strategy = "group_by_length" if prepared.config.train.group_by_length else "random"
+    trainer = peers.trainer(setup, folder, strategy=strategy, evaluating=True)
     trainer.train()
-    rows: Any = peers.rows(prepared, "test", trainer.processing_class)
-    metrics = trainer.predict(rows).metrics or {}
+    test = rows_of(prepared, "test")
+    inputs: Any = peers.features(test, trainer.processing_class, setup.max_tokens)
+    metrics = trainer.predict(inputs).metrics or {}
     assert trainer.state.best_metric is not None
     return trainer.state.best_metric, float(metrics[f"test_{MCC}"])
 
 
+def setup_of(prepared: Any) -> Setup:
+    """What a peer is given to make the run that warmstart prepared."""
+    return Setup(
+        Path(),
+        prepared.checkpoint.folder,
+        prepared.max_tokens,
+        prepared.config.train,
+        frozen=False,
+        train=rows_of(prepared, "train"),
+        validation=rows_of(prepared, "validation"),
+    )
+
+
+def rows_of(prepared: Any, split: str) -> Rows:
+    """The rows of a split as warmstart prepared them."""
+    table = prepared.tables[split]
+    texts = table.column(prepared.config.data.text, "data.text").to_pylist()
+    return Rows(texts, prepared.task.targets(table).tolist())
+
+
+GROUPED = "-grouped"
 ENGINES: dict[str, Callable[[Any, Path], tuple[float, float]]] = {
     "warmstart": warmstart,
     "transformers-trainer": transformers_trainer,
+    "warmstart-grouped": warmstart,
+    "transformers-trainer-grouped": transformers_trainer,
 }
+PAIRS = (
+    ("warmstart", "transformers-trainer"),
+    ("warmstart-grouped", "transformers-trainer-grouped"),
+)
 
 
 def summary(engine: str, runs: Sequence[Row], workload: str) -> Row:
@@ -146,7 +185,7 @@ def summary(engine: str, runs: Sequence[Row], workload: str) -> Row:
 
 def verdict(ours: Row, peer: Row) -> Verdict:
     """Whether our mean is at least the peer's less its standard error."""
-    claim = "warmstart mean >= trainer mean - one standard error"
+    claim = f"{ours['engine']} mean >= {peer['engine']} mean - one standard error"
     error = peer["test_mcc_standard_error"]
     if error is None:
         return Verdict(f"{claim} (one seed has none)", ours["test_mcc"], None, None)

@@ -1,208 +1,272 @@
-"""Samples and real tokens a second of the training loop, beside Transformers' ``Trainer``.
+"""Speed, memory and share of the machine's limit, beside every peer: the table of the README.
 
-Runs are interleaved in ABBA order within one session, each in a process of its own, so that a
-machine that slows down or warms up treats all alike. A run starts like a whole run of the recipe
-(same rows, schedule, seed) and is stopped by its own means after ``warmup_steps + steps``; time
-counts from the end of the last warm-up step to the end of the last step. Evaluating and saving fall
-outside: the window ends before the first epoch does.
+For each workload the engines take turns in ABBA order within one session, each in a process of its
+own, so that a machine that slows down or warms up treats all alike; before, between and after the
+turns the machine itself is measured (``limit.probe``). What is timed, and why it is fair, is said
+in ``workloads`` and ``window``; what the limit is, in ``limit``.
 
-``steps`` is a multiple of 50 because the ``Trainer``'s grouped order falls from long rows to short
-ones every 50 batches: a window of whole falls sees every length as often as it is.
+A row has medians over the turns; ``_low`` and ``_high`` are the least and the most.
+
+- ``startup_seconds``: from asking for a process to its first step (its first answer, where it
+  predicts): imports, reading, tokenising, loading.
+- ``time_to_trained_seconds``: from asking for a process to the trained model. Measured where whole
+  runs are timed; elsewhere computed as start-up + epochs × rows ÷ samples a second, which leaves
+  out evaluating and saving.
+- ``warmstart_speedup``: warmstart's samples a second ÷ this engine's, the median of the ratios
+  within each turn.
+- ``share_of_limit``: the least time ÷ the time taken.
+- ``validation_mcc``: of the measured run where it was a whole one, else from the newest result of
+  the suite ``quality``; ``validation_from`` says which.
+
+A turn that fails is told and left out, with its engine's later turns; the row then says ``failed``.
 """
 
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from benchmarks import cola
-from benchmarks.machine import own_process, peak_mib
-from benchmarks.outcome import Outcome, Row, Verdict
+from benchmarks import limit, materials
+from benchmarks.engines import NAMES, Engine, engines_of, measure
+from benchmarks.limit import Rates, Work
+from benchmarks.machine import own_process
+from benchmarks.materials import Material
+from benchmarks.outcome import RESULTS, Outcome, Row, Verdict, newest_rows
+from benchmarks.workloads import WORKLOADS, Steps, Workload
 
-DESCRIPTION = "samples and tokens a second of training on CoLA, beside Transformers' Trainer"
-ENGINES = (
-    "warmstart",
-    "transformers-trainer",
-    "warmstart-grouped",
-    "transformers-trainer-grouped",
-)
-"""``-grouped``: batches of rows of like length (``train.group_by_length``)."""
+DESCRIPTION = "samples and tokens a second, memory and share of the limit, beside every peer"
+DATA = Path("../shared/data")
+QUICK_WORKLOAD, QUICK_STEPS, QUICK_FIXED_STEPS = "cola-minilm", Steps(2, 8), Steps(1, 2)
+OURS, TRAINER = "warmstart", "transformers-trainer"
 RATES = ("samples_per_second", "tokens_per_second")
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """How long and how often."""
-    cola.add_options(parser)
-    parser.add_argument("--quick", action="store_true", help="one round of 50 steps")
-    parser.add_argument("--rounds", type=int, default=3, help="each measures every engine twice")
-    parser.add_argument("--steps", type=int, default=200, help="timed, a multiple of 50")
-    parser.add_argument("--warmup-steps", type=int, default=10, help="made before, not timed")
+    """Which workloads and engines, how long and how often."""
+    names = ", ".join(WORKLOADS)
+    parser.add_argument(
+        "--workload", nargs="+", choices=WORKLOADS, metavar="NAME", help=f"of {names}; all"
+    )
+    parser.add_argument(
+        "--engine", nargs="+", choices=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}; all"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each engine; 5")
+    parser.add_argument("--steps", type=int, help="timed, instead of each workload's own")
+    parser.add_argument("--warmup-steps", type=int, default=1, help="with --steps: untimed; 1")
+    parser.add_argument("--limit", type=int, metavar="ROWS", help="only the first of each corpus")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"one turn of a few steps; {QUICK_WORKLOAD} alone"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=DATA, metavar="FOLDER", help=f"of the data sets; {DATA}"
+    )
 
 
 def run(options: Namespace) -> Outcome:
-    """Every engine ``2 * rounds`` times, interleaved."""
-    rounds, steps = (1, 50) if options.quick else (options.rounds, options.steps)
+    """Every engine of every workload that was asked for."""
+    rows: list[Row] = []
+    verdicts: list[Verdict] = []
+    notes = []
+    for workload in selected(options):
+        measured, note = measure_workload(workload, options)
+        rows += measured
+        verdicts += judge(workload, measured)
+        notes.append(note)
+    if options.quick:
+        notes.append("--quick: one turn of a few steps shows an effect, not its size")
+    part = "+".join(options.workload) if options.workload else ""
+    return Outcome(rows, verdicts, notes, part)
+
+
+def selected(options: Namespace) -> list[Workload]:
+    """The workloads that the command line asks for, their steps shortened where it says so."""
+    names = options.workload or ([QUICK_WORKLOAD] if options.quick else list(WORKLOADS))
+    chosen = [WORKLOADS[name] for name in names]
+    if options.steps:
+        steps = Steps(options.warmup_steps, options.steps)
+        return [replace(one, steps=steps, fixed_steps=steps) for one in chosen]
+    if options.quick:
+        return [replace(w, steps=QUICK_STEPS, fixed_steps=QUICK_FIXED_STEPS) for w in chosen]
+    return chosen
+
+
+def measure_workload(workload: Workload, options: Namespace) -> tuple[list[Row], str]:
+    """One session: a row for each engine, and a note on the machine's rates.
+
+    Args:
+        workload: what to do.
+        options: of the command line.
+    """
+    wanted = options.engine or NAMES
+    engines = {name: one for name, one in engines_of(workload).items() if name in wanted}
+    present = [name for name, engine in engines.items() if engine.installed]
+    turns = list(abba(present, 1 if options.quick else options.repeats))
     runs: list[Row] = []
-    order = list(abba(ENGINES, rounds))
-    with cola.resized(options.data, options.limit) as data:
-        for number, (turn, engine) in enumerate(order, start=1):
-            print(f"training: {number}/{len(order)} {engine} …", file=sys.stderr, flush=True)
-            window = Window(options.warmup_steps, steps)
-            found = own_process(measure, engine, data, options.model, turn + 1, window)
-            runs.append({"engine": engine, **found})
-    rows = {one: summary(one, runs, cola.workload(options.model)) for one in ENGINES}
-    return Outcome(list(rows.values()), verdicts(rows))
+    failed: dict[str, str] = {}
+    with TemporaryDirectory() as folder:
+        made = own_process(materials.make, workload, options.data, Path(folder), options.limit)
+        probes = [own_process(limit.probe)]
+        for number, (turn, name) in enumerate(turns, start=1):
+            if name not in failed:
+                where = f"{workload.name}, {number} of {len(turns)}"
+                print(f"training: {where}: {name} …", file=sys.stderr, flush=True)
+                try:
+                    runs.append(own_process(measure, name, made, turn + 1, time.time()))
+                except Exception as error:  # whatever a peer throws must not end the session
+                    failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+                    print(f"training: {name} failed: {failed[name]}", file=sys.stderr)
+            if number % len(present) == 0:
+                probes.append(own_process(limit.probe))
+    rates = limit.typical(probes)
+    rows = []
+    for name, engine in engines.items():
+        own = [one for one in runs if one["engine"] == name]
+        if own:
+            row = summary(name, engine, made, own, rates)
+            row["warmstart_speedup"] = ratio([one for one in runs if one["engine"] == OURS], own)
+        else:
+            why = failed.get(name, f"not installed: pip install {engine.needs}")
+            row = {"workload": workload.name, "engine": name, "failed": why, "runs": []}
+        rows.append(row)
+    return rows, machine_note(workload, probes)
 
 
-def abba(engines: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
-    """(turn, engine): forwards, backwards, forwards, … two turns a round.
+def abba(engines: Sequence[str], turns: int) -> Iterator[tuple[int, str]]:
+    """(turn, engine): forwards, backwards, forwards, …
 
-    >>> list(abba("AB", rounds=1))
+    >>> list(abba("AB", turns=2))
     [(0, 'A'), (0, 'B'), (1, 'B'), (1, 'A')]
     """
-    for turn in range(2 * rounds):
+    for turn in range(turns):
         for engine in engines if turn % 2 == 0 else reversed(engines):
             yield turn, engine
 
 
-@dataclass(slots=True)
-class Window:
-    """The steps that are timed; ``tick`` is called at the end of each step.
+def summary(
+    name: str, engine: Engine, material: Material, runs: Sequence[Row], rates: Rates
+) -> Row:
+    """One engine's row.
 
     Args:
-        warmup_steps: made before, at least 1.
-        steps: timed.
+        name: of the engine.
+        engine: itself.
+        material: the workload.
+        runs: its measurements.
+        rates: of the machine in this session.
     """
-
-    warmup_steps: int
-    steps: int
-    _ticks: list[float] = field(default_factory=list)
-    _cpu_ticks: list[float] = field(default_factory=list)
-    _peak_mib: float = 0.0
-
-    def tick(self) -> bool:
-        """Note the end of a step; whether the window is over."""
-        self._ticks.append(time.perf_counter())
-        self._cpu_ticks.append(time.process_time())
-        if len(self._ticks) < self.warmup_steps + self.steps:
-            return False
-        self._peak_mib = peak_mib()
-        return True
-
-    def rates(self, rows: Sequence[int], tokens: Sequence[int]) -> Row:
-        """Rates over the window.
-
-        Args:
-            rows: of each step's batch, from the first step on.
-            tokens: likewise, padding not counted.
-        """
-        first, last = self.warmup_steps, self.warmup_steps + self.steps
-        seconds = self._ticks[last - 1] - self._ticks[first - 1]
-        cpu_seconds = self._cpu_ticks[last - 1] - self._cpu_ticks[first - 1]
-        return {
-            "steps": self.steps,
-            "seconds": seconds,
-            "samples_per_second": sum(rows[first:last]) / seconds,
-            "tokens_per_second": sum(tokens[first:last]) / seconds,
-            "peak_mib": self._peak_mib,
-            # Clearly less than ``threads``: somebody else was computing, the times are not ours.
-            "cores_used": cpu_seconds / seconds,
-        }
-
-
-def measure(engine: str, data: Path, model: str, seed: int, window: Window) -> Row:
-    """Train through the window; in its own process.
-
-    Args:
-        engine: one of ``ENGINES``.
-        data: folder with CoLA's files.
-        model: ``model.name``.
-        seed: of head, order and dropout.
-        window: which steps are timed; all of them within the first epoch.
-    """
-    import torch
-
-    from warmstart.training.plan import Plan
-    from warmstart.training.prepare import prepare
-
-    grouped = engine.endswith("-grouped")
-    settings = f"train.seed={seed}", f"train.group_by_length={str(grouped).lower()}"
-    prepared = prepare(cola.settings(data, model, *settings))
-    epoch = Plan(prepared.examples["train"].lengths, prepared.config.train).steps_per_epoch
-    if window.warmup_steps + window.steps >= epoch:
-        raise SystemExit(f"the window must end before the first epoch's {epoch} steps do")
-    time_steps = _warmstart if engine.startswith("warmstart") else _transformers_trainer
-    with TemporaryDirectory() as folder:
-        rates = time_steps(prepared, Path(folder), window)
-    return {"seed": seed, "threads": torch.get_num_threads(), **rates}
-
-
-def _warmstart(prepared: Any, folder: Path, window: Window) -> Row:
-    """The loop, asked after each step whether to stop, as Ctrl-C would make it."""
-    from warmstart.errors import Interrupted
-    from warmstart.runs.directory import RunDirectory
-    from warmstart.runs.events import events_of, read_events
-    from warmstart.training.job import job_for
-    from warmstart.training.loop import fit
-
-    job = job_for(prepared, RunDirectory.create(folder / "run"))
-    with suppress(Interrupted):
-        fit(job, resume=False, stop_requested=window.tick)
-    steps = events_of(read_events(job.log.path), "step")
-    return window.rates([step["rows"] for step in steps], [step["tokens"] for step in steps])
-
-
-def _transformers_trainer(prepared: Any, folder: Path, window: Window) -> Row:
-    """The ``Trainer``, told after each step whether to stop, by its own callback."""
-    from transformers import TrainerCallback
-
-    from benchmarks import peers
-
-    class Stop(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            control.should_training_stop = window.tick()
-
-    grouped = prepared.config.train.group_by_length
-    trainer = peers.trainer(prepared, folder, grouped=grouped, evaluating=False)
-    trainer.add_callback(Stop())
-    trainer.train()
-    # Batches are collated one ahead, but in the order of the steps.
-    collator = trainer.data_collator
-    assert isinstance(collator, peers.PaddingCollator)
-    return window.rates(collator.rows, collator.tokens)
-
-
-def summary(engine: str, runs: Sequence[Row], workload: str) -> Row:
-    """One engine's row: medians, lowest and highest.
-
-    Args:
-        engine: whose.
-        runs: of every engine.
-        workload: its name.
-    """
-    own = [one for one in runs if one["engine"] == engine]
-    row: Row = {"workload": workload, "engine": engine}
+    workload = material.workload
+    row: Row = {"workload": workload.name, "engine": name}
     for rate in RATES:
-        values = [one[rate] for one in own]
+        values = [one[rate] for one in runs]
         row[rate] = median(values)
         row[f"{rate}_low"], row[f"{rate}_high"] = min(values), max(values)
-    row["peak_mib"] = median(one["peak_mib"] for one in own)
-    row["cores_used"] = median(one["cores_used"] for one in own)
-    row["runs"] = own
+    row["startup_seconds"] = median(one["startup_seconds"] for one in runs)
+    if workload.kind != "predict":
+        row |= _trained(name, workload, len(material.train), runs)
+    row["peak_mib"] = median(one["peak_mib"] for one in runs)
+    row["share_of_limit"] = median(_share(one, rates) for one in runs)
+    row["cores_used"] = median(one["cores_used"] for one in runs)
+    row["runs"] = list(runs)
     return row
 
 
-def verdicts(rows: Mapping[str, Row]) -> list[Verdict]:
-    """Whether each of our ways is as fast as the ``Trainer``'s same way, by the medians."""
+def _trained(name: str, workload: Workload, rows: int, runs: Sequence[Row]) -> Row:
+    """How long until the model is trained, and how good it is then."""
+    if workload.kind == "run":
+        scores = [one["validation_mcc"] for one in runs if one.get("validation_mcc") is not None]
+        seconds = [one["startup_seconds"] + one["seconds"] for one in runs]
+        found = {"validation_mcc": median(scores) if scores else None, "validation_from": "run"}
+        return {"time_to_trained_seconds": median(seconds), "time_to_trained": "measured", **found}
+    samples = workload.epochs * rows
+    seconds = [one["startup_seconds"] + samples / one["samples_per_second"] for one in runs]
+    quality, file = newest_rows(RESULTS, "quality").get((workload.name, name), ({}, None))
+    return {
+        "time_to_trained_seconds": median(seconds),
+        "time_to_trained": "computed",
+        "validation_mcc": quality.get("validation_mcc"),
+        "validation_from": file,
+    }
+
+
+def _share(run: Row, rates: Rates) -> float:
+    seconds: float = run["seconds"]
+    return Work(run["least_flops"], run["least_bytes"]).seconds(rates) / seconds
+
+
+def ratio(ours: Sequence[Row], peer: Sequence[Row]) -> float | None:
+    """The median over the turns of our samples a second ÷ the peer's in the same turn."""
+    by_seed = {one["seed"]: one["samples_per_second"] for one in ours}
+    found = [
+        by_seed[one["seed"]] / one["samples_per_second"] for one in peer if one["seed"] in by_seed
+    ]
+    return median(found) if found else None
+
+
+def judge(workload: Workload, rows: Sequence[Row]) -> list[Verdict]:
+    """What the rows of a workload say about its targets; a ratio without target is only told.
+
+    Args:
+        workload: has the targets.
+        rows: one for each engine.
+    """
+    by_name: dict[str, Row] = {row["engine"]: row for row in rows}
     found = []
-    for ours, peer in (ENGINES[:2], ENGINES[2:]):
-        ratio = rows[ours]["tokens_per_second"] / rows[peer]["tokens_per_second"]
-        claim = f"{ours} is no slower than {peer} (ratio of real tokens/s)"
-        found.append(Verdict(claim, ratio, 1.0, ratio >= 1.0))
+    for name, row in by_name.items():
+        measured = row.get("warmstart_speedup")
+        if not name.startswith(OURS):
+            target = workload.targets.get(name)
+            claim = f"{workload.name}: samples/s of warmstart / {name}"
+            found.append(_verdict(claim, measured, target, at_least=True))
+    ours, trainer = by_name.get(OURS, {}), by_name.get(TRAINER, {})
+    if workload.share_target is not None:
+        claim = f"{workload.name}: warmstart's share of the limit"
+        found.append(_verdict(claim, ours.get("share_of_limit"), workload.share_target, True))
+    if "peak_mib" in ours and "peak_mib" in trainer:
+        claim = f"{workload.name}: peak memory of warmstart / {TRAINER}"
+        measured = ours["peak_mib"] / trainer["peak_mib"]
+        found.append(_verdict(claim, measured, workload.memory_target, at_least=False))
+    found += _same_answers(workload, by_name)
     return found
+
+
+def _same_answers(workload: Workload, rows: dict[str, Row]) -> list[Verdict]:
+    """Whether a prediction that was compared was the same one."""
+    chances = {
+        name: row["runs"][0]["mean_probability"]
+        for name, row in rows.items()
+        if row["runs"] and "mean_probability" in row["runs"][0]
+    }
+    return [
+        _verdict(
+            f"{workload.name}: mean probability, warmstart less {name}",
+            abs(chances[OURS] - chance),
+            1e-4,
+            at_least=False,
+        )
+        for name, chance in chances.items()
+        if name != OURS and OURS in chances
+    ]
+
+
+def _verdict(claim: str, measured: float | None, target: float | None, at_least: bool) -> Verdict:
+    if target is not None:
+        claim = f"{claim} {'>=' if at_least else '<='} {target:g}"
+    holds = None
+    if measured is not None and target is not None:
+        holds = measured >= target if at_least else measured <= target
+    return Verdict(claim, measured, target, holds)
+
+
+def machine_note(workload: Workload, probes: Sequence[Rates]) -> str:
+    """What the limit was computed from, lowest to highest."""
+
+    def span(values: list[float], unit: str) -> str:
+        return f"{min(values) / 1e9:.1f} to {max(values) / 1e9:.1f} {unit}"
+
+    products = span([probe.flops_per_second for probe in probes], "GFLOP/s in matrix products")
+    memory = span([probe.bytes_per_second for probe in probes], "GB/s in a triad")
+    return f"{workload.name}: the machine did {products} and {memory}"

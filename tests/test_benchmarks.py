@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import cola, machine, peers, preparation, quality, scale, training
+from benchmarks import cola, machine, peers, preparation, quality, scale
 from tests.runs_in_memory import BAD, GOOD, OTHER
 from tests.tiny import tiny_checkpoint
-from warmstart.training.optimizer import decays
 from warmstart.training.prepare import Prepared, prepare
 
 # What a peer warns of is the peer's own affair.
@@ -43,7 +42,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def call(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
-    for suite in (quality, training, preparation, scale):
+    for suite in (quality, preparation, scale):
         monkeypatch.setattr(suite, "own_process", call)
 
 
@@ -110,6 +109,12 @@ def test_quality_compares_means_over_seeds(
             assert one["rows"]["train"] + one["rows"]["validation"] == 120
             assert one["rows"]["test"] == 30
 
+    # Grouped by length is another engine: nothing of it is known.
+    with monkeypatch.context() as patched:
+        patched.setattr(quality, "own_process", None)
+        with pytest.raises(TypeError):
+            bench("quality", *options, "--seeds", "1", "--engines", "warmstart-grouped")
+
     # Everything asked for is in the work file now: nothing is run, and the result is the same.
     with (tmp_path / "work.jsonl").open("a", encoding="utf-8") as work:
         work.write('{"engine": "warms')
@@ -135,49 +140,11 @@ def test_quality_sums_up_by_mean_and_standard_error() -> None:
 
 def test_the_verdict_allows_one_standard_error_of_the_trainer() -> None:
     def row(mcc: float, error: float | None) -> dict[str, Any]:
-        return {"test_mcc": mcc, "test_mcc_standard_error": error}
+        return {"engine": "x", "test_mcc": mcc, "test_mcc_standard_error": error}
 
     assert quality.verdict(row(0.31, 0.5), row(0.32, 0.02)).holds is True
     assert quality.verdict(row(0.29, 0.5), row(0.32, 0.02)).holds is False
     assert quality.verdict(row(0.31, None), row(0.32, None)).holds is None
-
-
-@peers_may_warn
-@pytest.mark.usefixtures("in_process")
-def test_training_measures_every_engine_twice_a_round(
-    bench: Callable[..., dict[str, Any]],
-) -> None:
-    content = bench("training", "--rounds", "1", "--steps", "4", "--warmup-steps", "2")
-    check_envelope(content)
-    assert [row["engine"] for row in content["rows"]] == list(training.ENGINES)
-    for row in content["rows"]:
-        assert [one["seed"] for one in row["runs"]] == [1, 2]
-        for rate in training.RATES:
-            values = [one[rate] for one in row["runs"]]
-            assert row[f"{rate}_low"] == min(values) <= row[rate] <= max(values)
-        assert row["peak_mib"] > 50
-        for one in row["runs"]:
-            assert one["samples_per_second"] * one["seconds"] == pytest.approx(4 * 32, rel=0.1)
-            assert 4 < one["tokens_per_second"] / one["samples_per_second"] < 40
-
-
-@pytest.mark.usefixtures("in_process")
-def test_a_window_longer_than_an_epoch_is_refused(bench: Callable[..., dict[str, Any]]) -> None:
-    with pytest.raises(SystemExit, match="first epoch's 11 steps"):
-        bench("training", "--rounds", "1", "--steps", "9", "--warmup-steps", "2")
-
-
-def test_the_window_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([10.0, 20.0, 21.0, 23.0])
-    monkeypatch.setattr("benchmarks.training.time.perf_counter", lambda: next(clock))
-    cpu_clock = iter([0.0, 7.0, 8.5, 10.0])
-    monkeypatch.setattr("benchmarks.training.time.process_time", lambda: next(cpu_clock))
-    window = training.Window(warmup_steps=2, steps=2)
-    assert [window.tick() for _ in range(4)] == [False, False, False, True]
-    rates = window.rates(rows=[9, 9, 32, 28, 9], tokens=[9, 9, 300, 330, 9])
-    assert rates["samples_per_second"] == 20.0
-    assert rates["tokens_per_second"] == 210.0
-    assert rates["cores_used"] == 1.0
 
 
 @pytest.mark.usefixtures("in_process")
@@ -245,42 +212,20 @@ def test_a_shortened_run_leaves_the_results_alone(
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_peer_sees_the_rows_that_warmstart_sees(prepared: Prepared) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(prepared.checkpoint.folder)
-    for split, examples in prepared.examples.items():
-        rows = peers.rows(prepared, split, tokenizer)
-        assert [row["input_ids"] for row in rows] == [
+def test_the_peer_has_the_rows_and_settings_that_warmstart_has(
+    prepared: Prepared, corpus: Path
+) -> None:
+    setup = quality.setup_of(prepared)
+    assert setup.train_config == prepared.config.train
+    assert setup.max_tokens == prepared.max_tokens == 64
+    assert setup.checkpoint == corpus / "model"
+    for split, rows in (("train", setup.train), ("validation", setup.validation)):
+        features = peers.features(rows, prepared.checkpoint.tokenizer, 64)
+        examples = prepared.examples[split]
+        assert [one["input_ids"] for one in features] == [
             examples[i].input_ids.tolist() for i in range(len(examples))
         ]
-        assert [row["labels"] for row in rows] == examples.labels.tolist()
-
-
-@peers_may_warn
-def test_the_peer_has_the_same_settings(corpus: Path, tmp_path: Path) -> None:
-    # None of them Transformers' own default.
-    unusual = {"seed": 7, "weight_decay": 0.2, "learning_rate": 3e-4, "adam_epsilon": 1e-7}
-    unusual |= {"adam_beta1": 0.8, "adam_beta2": 0.9, "max_gradient_norm": 0.5, "epochs": 5}
-    overrides = [f"train.{name}={value}" for name, value in unusual.items()]
-    prepared = prepare(cola.settings(corpus, str(corpus / "model"), *overrides))
-    trainer = peers.trainer(prepared, tmp_path, grouped=True, evaluating=True)
-    config = prepared.config.train
-    optimizer = trainer.create_optimizer()
-    assert type(optimizer).__name__ == "AdamW"
-    group = optimizer.param_groups[0]
-    assert (group["lr"], group["eps"]) == (config.learning_rate, config.adam_epsilon)
-    assert group["betas"] == (config.adam_beta1, config.adam_beta2)
-    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.2, 0.0}
-    assert trainer.args.max_grad_norm == config.max_gradient_norm == 0.5
-    assert trainer.args.seed == config.seed == 7
-    assert trainer.args.num_train_epochs == config.epochs
-    assert trainer.model is not None
-    spared = {name for name, p in trainer.model.named_parameters() if not decays(name, p)}
-    every = {name for name, _ in trainer.model.named_parameters()}
-    assert set(trainer.get_decay_parameter_names(trainer.model)) == every - spared
-    assert len(trainer.get_train_dataloader()) == 11
-    assert trainer.args.train_sampling_strategy == "group_by_length"
+        assert [one["labels"] for one in features] == examples.labels.tolist()
 
 
 def test_a_measurement_has_a_process_and_a_peak_of_its_own() -> None:

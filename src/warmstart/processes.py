@@ -4,15 +4,16 @@
 reads the command line, checks, writes and prints, as if it were alone; the others wait for the runs
 it begins and do their share of the rows (``training.run.follow``). What they do together is here.
 
-Everything they agree on goes through the processor, not through the devices: an exchange at every
-step costs a few hundred microseconds, keeps no device waiting, and fails at once where a process
-has ended, so that none is left behind. Between agreements each may compute what it likes; at them
-all must come by, in the same order.
+Whatever they agree on goes through the processor (gloo) and not through the devices (NCCL on GPUs,
+for the gradients): two short exchanges a step keep no device waiting, and fail at once where a
+process has ended, so that none is left behind. Between agreements each may compute what it likes;
+at them all must come by, in the same order.
 
 Source: PyTorch documentation, "Distributed communication package" and "torchrun".
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -160,11 +161,13 @@ def join() -> Processes:
     """
     global _current
     if started() > 1:
+        import torch
         from torch import distributed
 
+        nccl = torch.cuda.is_available() and distributed.is_nccl_available()
+        backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
         with _connected():
-            # No backend named: gloo for tensors on the processor, the device's own for its own.
-            distributed.init_process_group(timeout=PATIENCE)
+            distributed.init_process_group(backend, timeout=PATIENCE)
         _current = Processes(distributed.get_rank(), distributed.get_world_size())
     return _current
 
@@ -188,7 +191,9 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise errors.run.lost_process(str(error).partition("\n")[0]) from error
+        # Without the place in gloo's source, and without its guesses at the reason.
+        reason = re.sub(r"^\[[^\]]*\.cc:\d+\] ", "", str(error)).partition("\n")[0]
+        raise errors.run.lost_process(reason.partition(". This is")[0]) from error
 
 
 def _packs(tensors: "Sequence[Tensor]") -> "Iterator[list[Tensor]]":

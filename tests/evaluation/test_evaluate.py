@@ -14,6 +14,8 @@ from warmstart.data.batches import collate
 from warmstart.data.encode import NO_LABEL
 from warmstart.evaluation import evaluate as module
 from warmstart.evaluation.evaluate import evaluate, predict
+from warmstart.processes import Processes
+from warmstart.tasks.task import Prediction
 from warmstart.training.job import Job
 
 
@@ -47,6 +49,34 @@ def test_batching_changes_neither_answers_nor_their_order_nor_the_loss(
     ).item()
     assert loss == pytest.approx(expected, rel=1e-5)
     assert count == len(job.train)
+
+
+def test_shared_out_among_processes_the_answers_are_the_same_to_the_bit(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_TOKENS_PER_BATCH", {"cpu": 64})
+    whole = predict(job.task, job.model, job.forward, job.train, job.accelerator)
+    shares = []
+
+    class Told(Exception):
+        """This process has told the others; what they told it comes later."""
+
+    def tell(_self: Processes, share: object) -> None:
+        shares.append(share)
+        raise Told
+
+    def predict_as(index: int) -> tuple[list[Prediction], float, int]:
+        processes = Processes(index, count=3)
+        return predict(job.task, job.model, job.forward, job.train, job.accelerator, processes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Processes, "gather", tell)
+        for index in range(3):
+            with pytest.raises(Told):
+                predict_as(index)
+    assert all(0 < len(answers) < len(job.train) for _, _, answers in shares)
+    monkeypatch.setattr(Processes, "gather", lambda *_: shares)
+    assert predict_as(0) == predict_as(2) == whole
 
 
 def test_an_evaluation_is_scored_on_its_own_rows(job: Job) -> None:

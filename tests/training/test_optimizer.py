@@ -1,5 +1,6 @@
 """AdamW's groups for every architecture, its rates, and clipping against PyTorch's own."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -92,21 +93,32 @@ def gradients(seed: int) -> nn.Module:
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 1.0, 5.9, 1e4])
-def test_clipping_is_pytorchs(max_norm: float) -> None:
-    ours, theirs = gradients(1), gradients(1)
-    norm = clip_gradients(ours, max_norm)
-    torch.testing.assert_close(norm, nn.utils.clip_grad_norm_(theirs.parameters(), max_norm))
-    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert (one.grad is None) == (other.grad is None)
-        if one.grad is not None:
-            torch.testing.assert_close(one.grad, other.grad)
+def test_a_clipped_step_is_pytorchs(max_norm: float) -> None:
+    ours = gradients(1)
+    theirs = copy.deepcopy(ours)
+    config = TrainConfig(weight_decay=0.1, learning_rate=1e-2)
+    optimizers = [build_optimizer(model, config) for model in (ours, theirs)]
+    for seed in (1, 2, 3):
+        for model in (ours, theirs):
+            for parameter, other in zip(
+                model.parameters(), gradients(seed).parameters(), strict=True
+            ):
+                parameter.grad = other.grad
+        norm = clip_gradients(ours, optimizers[0], max_norm)
+        torch.testing.assert_close(norm, nn.utils.clip_grad_norm_(theirs.parameters(), max_norm))
+        for optimizer in optimizers:
+            optimizer.step()
+    moments = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    torch.testing.assert_close(*moments)
 
 
 def test_a_gradient_within_the_limit_keeps_its_bits_and_null_never_clips() -> None:
     for max_norm in (1e4, None):
         model, before = gradients(2), gradients(2)
         length = torch.cat([p.grad.flatten() for p in before.parameters() if p.grad is not None])
-        assert clip_gradients(model, max_norm) == pytest.approx(length.norm().item())
+        optimizer = build_optimizer(model, TrainConfig())
+        assert clip_gradients(model, optimizer, max_norm) == pytest.approx(length.norm().item())
         for one, other in zip(model.parameters(), before.parameters(), strict=True):
             if one.grad is not None:
                 assert other.grad is not None

@@ -111,8 +111,8 @@ def lost_process(reason: str) -> RunError:
     return RunError(
         found=f"another process of this training cannot be reached: {reason}",
         expected="all processes at work until the end",
-        do="read what it said above; a run that had begun goes on from its last checkpoint with the"
-        " same launcher and: -m warmstart train RUN --resume",
+        do="read what it said; a run that had begun goes on from its last checkpoint: the same"
+        " launcher with -m warmstart train RUN --resume",
     )
 
 

@@ -7,6 +7,7 @@ differ, so a reader sees the old model or the new one and never half of each.
 import shutil
 
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart import errors
@@ -15,7 +16,11 @@ from warmstart.runs.directory import RunDirectory, flush_to_disk
 
 
 def save_model_folder(
-    run: RunDirectory, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    run: RunDirectory,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    weights: dict[str, Tensor] | None = None,
 ) -> None:
     """Write or replace ``model/`` (config, ``model.safetensors``, tokenizer).
 
@@ -24,6 +29,7 @@ def save_model_folder(
         model: unwrapped.
         tokenizer: the checkpoint's; saved to truncate at ``max_tokens`` as training did.
         max_tokens: longest input in tokens.
+        weights: written in place of the model's own, by name.
 
     Raises:
         RunError: no room, or no right to write; an older ``model/`` is intact.
@@ -33,7 +39,7 @@ def save_model_folder(
         shutil.rmtree(partial, ignore_errors=True)
         tokenizer.model_max_length = max_tokens
         with quiet():
-            model.save_pretrained(partial)
+            model.save_pretrained(partial, state_dict=weights)
             tokenizer.save_pretrained(partial)
         for file in partial.iterdir():
             flush_to_disk(file)

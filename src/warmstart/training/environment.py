@@ -7,30 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 import warmstart
 from warmstart.training.device import precision_of
+from warmstart.training.job import Job
 
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "numpy")
 """Packages whose version can change a number."""
 
-MUST_MATCH = ("torch", "transformers", "device", "precision", "execution")
+MUST_MATCH = ("torch", "transformers", "device", "precision", "execution", "vocabulary")
 """What a resumed run must share with the run it continues, to be that run bit for bit."""
 
-MUST_BE_ALIKE = ("torch", "transformers", "precision", "execution")
+MUST_BE_ALIKE = ("torch", "transformers", "precision", "execution", "vocabulary")
 """What the processes of a run must have in common."""
 
 
-def environment(accelerator: Accelerator, execution: str, processes: int) -> dict[str, Any]:
+def environment(job: Job) -> dict[str, Any]:
     """The content of ``environment.json``.
 
     Args:
-        accelerator: device and precision.
-        execution: how the model reads a batch, from ``models.forward``.
-        processes: how many train together.
+        job: put together on this machine.
     """
-    device = accelerator.device
+    device = job.accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "warmstart": warmstart.__version__,
@@ -41,9 +39,10 @@ def environment(accelerator: Accelerator, execution: str, processes: int) -> dic
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": name,
-        "processes": processes,
-        "precision": precision_of(accelerator),
-        "execution": execution,
+        "processes": job.processes.count,
+        "precision": precision_of(job.accelerator),
+        "execution": job.forward.path,
+        "vocabulary": job.rows,
     }
 
 

@@ -1,7 +1,7 @@
 """A job: everything the training loop needs, prepared and checked before it starts."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from accelerate import Accelerator
@@ -15,11 +15,12 @@ from warmstart.models.features import with_features
 from warmstart.models.forward import Forward, forward_for
 from warmstart.models.freezing import Frozen, freeze, frozen_part
 from warmstart.models.load import lacks_pooler
+from warmstart.models.vocabulary import CompactVocabulary, compact, used_ids, whole_because
 from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
-from warmstart.training.device import build_accelerator
+from warmstart.training.device import Precision, build_accelerator, precision_of
 from warmstart.training.prepare import Prepared
 
 
@@ -32,6 +33,8 @@ class Job:
         model: with its head, on its device.
         tokenizer: saved beside the weights.
         forward: how the model reads a batch.
+        vocabulary: its word embedding, where it trains on some rows of it; None where on all.
+        rows: how much of the vocabulary that is, or why it is all, in a few words.
         train: tokenised training rows.
         validation: tokenised validation rows.
         validation_table: the same rows, with their labels.
@@ -49,6 +52,8 @@ class Job:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     forward: Forward
+    vocabulary: CompactVocabulary | None
+    rows: str
     train: Examples
     validation: Examples
     validation_table: Table
@@ -76,17 +81,22 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     """
     config = prepared.config.train
     accelerator, processes = build_accelerator(config), current()
-    model = prepared.task.model(prepared.checkpoint, config.seed).to(accelerator.device)
+    model = prepared.task.model(prepared.checkpoint, config.seed)
     frozen = None
     if config.freeze is not None:
         frozen = frozen_part(config.freeze, model.config)
         freeze(model, frozen, new_pooler=lacks_pooler(prepared.checkpoint))
+    # Before the model moves: what does not train stays behind.
+    vocabulary, rows = _vocabulary_of(model, prepared.examples, precision_of(accelerator))
+    model.to(accelerator.device)
     train = prepared.examples["train"]
     return Job(
         task=prepared.task,
         model=model,
         tokenizer=prepared.checkpoint.tokenizer,
         forward=forward_for(model, train, accelerator.autocast),
+        vocabulary=vocabulary,
+        rows=rows,
         train=train,
         validation=prepared.examples["validation"],
         validation_table=prepared.tables["validation"],
@@ -127,3 +137,17 @@ def with_features_computed(job: Job) -> Job:
         f"{job.frozen} is frozen and ran once over all rows, without dropout, in {seconds:.1f} s"
     )
     return replace(job, train=train, validation=validation)
+
+
+def _vocabulary_of(
+    model: PreTrainedModel, examples: Mapping[str, Examples], precision: Precision
+) -> tuple[CompactVocabulary | None, str]:
+    """The word embedding cut down to what the splits read, where it can be; and a word on it."""
+    used = used_ids((split.input_ids for split in examples.values()), model.config.vocab_size)
+    reason = whole_because(model, used)
+    if precision == "float16":
+        reason = "with float16 a step may be left out"
+    if reason is not None:
+        return None, f"all: {reason}"
+    vocabulary = compact(model, used)
+    return vocabulary, str(vocabulary)

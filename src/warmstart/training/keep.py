@@ -12,7 +12,10 @@ from warmstart.runs.model_folder import save_model_folder
 from warmstart.training import checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
+from warmstart.training.optimizer import decay_only
+from warmstart.training.plan import Plan
 from warmstart.training.recorder import NotFinite
+from warmstart.training.schedule import schedule_for
 
 
 def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progress:
@@ -43,7 +46,7 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     gain = progress.best_step is None or score.better_than(_score_of(progress.best, score))
     best = gain or (score.value == progress.best and _lower(found.loss, progress.best_loss))
     if best and job.processes.first:
-        save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens)
+        _save_model(job, progress.step)
     seconds = time.perf_counter() - began
     job.log.write(
         {
@@ -87,6 +90,20 @@ def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progre
     state = scaler.state_dict() if scaler is not None else {}
     checkpoint.save(job.run, job.model, optimizer, state, progress, job.config.keep_checkpoints)
     job.log.write({"event": "checkpoint", "step": progress.step - 1})
+
+
+def _save_model(job: Job, steps: int) -> None:
+    """Write ``model/`` as ``steps`` steps left it, with every row of its vocabulary."""
+    weights, vocabulary = None, job.vocabulary
+    if vocabulary is not None:
+        if steps < vocabulary.steps:
+            raise ValueError(f"the vocabulary is at step {vocabulary.steps}, past step {steps}")
+        share_at = schedule_for(job.config, Plan(job.train.lengths, job.config).total_steps)
+        shares = [share_at(step) for step in range(vocabulary.steps, steps)]
+        decay_only(vocabulary.table, shares, job.config, job.accelerator.device)
+        vocabulary.steps = steps
+        weights = vocabulary.weights(job.model)
+    save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens, weights)
 
 
 def _lower(loss: float, than: float | None) -> bool:

@@ -111,7 +111,7 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
     loss, micro_batches = step_gradients(parts, own, count, step, progress.micro_batches)
     if job.accelerator.scaler is not None:
         job.accelerator.unscale_gradients(parts.stepper)
-    norm = clip_gradients(job.model, job.config.max_gradient_norm)
+    norm = clip_gradients(job.model, parts.optimizer, job.config.max_gradient_norm)
     parts.stepper.step()
     parts.stepper.zero_grad()
 

@@ -4,10 +4,19 @@ Source: Loshchilov & Hutter 2019, arXiv:1711.05101 (decoupled decay); sparing bi
 is BERT's own practice (``optimization.py`` of google-research/bert, ``exclude_from_weight_decay``).
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from warmstart.config import TrainConfig
+
+CACHED_WEIGHTS = 2**16
+"""Weights that go through all steps together: 256 KiB, which a core's own cache holds."""
+
+SENT_WEIGHTS = 2**24
+"""The same on another device, which wants much at once: 256 MiB with gradient and moments."""
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
@@ -57,19 +66,73 @@ def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
         group["lr"] = group["peak_lr"] * share
 
 
-def clip_gradients(model: nn.Module, max_norm: float | None) -> torch.Tensor:
-    """Scale the gradient to length ``max_norm`` where it is longer; its length before that.
+def decay_only(
+    weights: Tensor, shares: Sequence[float], config: TrainConfig, device: torch.device
+) -> None:
+    """Change weights as AdamW changes those whose gradient is zero at every step, bit for bit.
+
+    Their moments stay zero, so each step multiplies them by (1 − rate · decay) and no more.
+
+    Args:
+        weights: on the CPU, float32, contiguous; changed in place.
+        shares: of the peak rate, one for each step.
+        config: rates and decay.
+        device: where the other weights train.
+    """
+    if config.weight_decay == 0:
+        return
+    size = CACHED_WEIGHTS if device.type == "cpu" else SENT_WEIGHTS
+    blocks = torch.split(weights.view(-1), size)
+    if device.type != "cpu":
+        for block in blocks:
+            _step_without_gradient(block, shares, config, device)
+        return
+    # The factor as the CPU's fused kernel forms it: in double, then rounded to float32.
+    factors = [
+        np.float32(1 - config.learning_rate * share * config.weight_decay) for share in shares
+    ]
+    for block in blocks:
+        numbers = block.numpy()
+        for factor in factors:
+            np.multiply(numbers, factor, out=numbers)
+
+
+def _step_without_gradient(
+    block: Tensor, shares: Sequence[float], config: TrainConfig, device: torch.device
+) -> None:
+    """The same by the very kernel of the other weights, whichever the device has; slower."""
+    holder = nn.ParameterList([block.view(-1, 1).to(device, copy=True)])
+    optimizer = build_optimizer(holder, config)
+    holder[0].grad = torch.zeros_like(holder[0])
+    for share in shares:
+        set_rates(optimizer, share)
+        optimizer.step()
+    block.copy_(holder[0].detach().flatten())
+
+
+def clip_gradients(
+    model: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float | None
+) -> Tensor:
+    """Have the next step take a gradient no longer than ``max_norm``; its length as it is.
+
+    On a CPU nothing is scaled here: the fused step divides each number as it reads it (by
+    ``grad_scale``, the way in of PyTorch's ``GradScaler``), which spares a pass over all gradients.
 
     Args:
         model: whose parameters hold gradients.
+        optimizer: fused, over these parameters.
         max_norm: None never clips.
 
     Source: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1.
     """
     trained = [parameter for parameter in model.parameters() if parameter.grad is not None]
     norm = torch.nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
-    # Asking a GPU for the number would stop its queue; on a CPU it saves a pass over every
-    # gradient.
-    if max_norm is not None and (norm.device.type != "cpu" or norm > max_norm):
+    if max_norm is None:
+        return norm
+    if norm.device.type == "cpu":
+        excess = (norm + 1e-6) / max_norm  # as in torch.nn.utils.clip_grad_norm_
+        setattr(optimizer, "grad_scale", excess if excess > 1 else None)  # noqa: B010
+    else:
+        # Asking a GPU whether the gradient is too long would stop its queue.
         torch.nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
     return norm

@@ -7,7 +7,8 @@ Of several processes the first runs ``train_run`` as if it were alone, and calls
 is checked, downloaded and written; they are in ``follow``. Only the first writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +83,7 @@ def train_run(
     """
     directory = RunDirectory(path)
     job = job_for(prepared, directory, listeners)
-    facts = environment(job.accelerator, job.forward.path, job.processes.count)
+    facts = environment(job)
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
     with directory.locked(), stop_requested() as stopping:
@@ -116,17 +117,14 @@ def follow() -> int:
     """
     code = 0
     order: Order | None = None
-    try:
+    # Asked to stop, it passes that on while training, and else ends when the first process does.
+    with stop_requested() as stopping, suppress(errors.RunError):
         while (order := current().from_first(order)) is not None:
-            code = _take_part(*order)
-    except errors.RunError:  # the first process has ended, and with it the work
-        pass
-    except KeyboardInterrupt:
-        code = 130
+            code = _take_part(*order, stopping)
     return code
 
 
-def _take_part(config: RunConfig, path: Path, resume: bool) -> int:
+def _take_part(config: RunConfig, path: Path, resume: bool, stopping: Callable[[], bool]) -> int:
     """Train and evaluate with the others; the exit code."""
 
     def get_ready() -> tuple[Prepared, Job]:
@@ -136,10 +134,9 @@ def _take_part(config: RunConfig, path: Path, resume: bool) -> int:
         return prepared, job
 
     try:
-        with stop_requested() as stopping:
-            prepared, job = current().agreed(get_ready)
-            fit(job, resume=resume, stop_requested=stopping)
-            score_held_out(prepared, job)
+        prepared, job = current().agreed(get_ready)
+        fit(job, resume=resume, stop_requested=stopping)
+        score_held_out(prepared, job)
     except errors.Interrupted:
         return 130
     except errors.WarmstartError:
@@ -210,15 +207,15 @@ def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str
     then = directory.read_json("environment.json")
     if then["processes"] != facts["processes"]:
         raise errors.run.other_processes(directory.path, then["processes"], facts["processes"])
-    changed = [key for key in MUST_MATCH if then.get(key) != facts[key]]
-    changed += _other_data(directory, prepared)
+    changed = _other_data(directory, prepared)
+    changed += [key for key in MUST_MATCH if then.get(key) != facts[key]]
     if changed:
         raise errors.run.changed_since(directory.path, changed)
 
 
 def _refuse_differences(job: Job, prepared: Prepared) -> None:
     """Compare what this process has with what the first one wrote."""
-    facts = environment(job.accelerator, job.forward.path, job.processes.count)
+    facts = environment(job)
     theirs = job.run.read_json("environment.json")
     other = [key for key in MUST_BE_ALIKE if theirs[key] != facts[key]]
     other += _other_data(job.run, prepared)

@@ -1,0 +1,134 @@
+"""The engines: what each is called, which function it is, and which batches it is given.
+
+An engine is one function ``(setup, window) -> Row``; what it returns is added to what the window
+noted. To add one: its function, its line here, and its name in the workloads that it can do.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Literal
+
+from benchmarks import ours, peers, predicting, rerankers, tutorial
+from benchmarks.materials import Material, Setup
+from benchmarks.outcome import Row
+from benchmarks.window import Window
+from benchmarks.workloads import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One way of doing a workload.
+
+    Args:
+        function: does it.
+        order: of the timed batches. ``random``: those that warmstart makes of the seed, the same
+            for all such engines. ``grouped``: warmstart's own, grouped by length. ``sampler``: the
+            ``Trainer``'s own, grouped by length.
+        fixed_width: it pads every row to the same width.
+        needs: a package that is not among the project's own.
+    """
+
+    function: Callable[[Setup, Window], Row]
+    order: Literal["random", "grouped", "sampler"] = "random"
+    fixed_width: bool = False
+    needs: str | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be measured here."""
+        return self.needs is None or find_spec(self.needs) is not None
+
+
+TRAINING: dict[str, Engine] = {
+    "warmstart": Engine(ours.warmstart),
+    "warmstart-grouped": Engine(partial(ours.warmstart, grouped=True), "grouped"),
+    "transformers-trainer": Engine(peers.transformers_trainer),
+    "transformers-trainer-grouped": Engine(
+        partial(peers.transformers_trainer, grouped=True), "sampler"
+    ),
+    "transformers-trainer-padded128": Engine(
+        partial(peers.transformers_trainer, pad_to=128), fixed_width=True
+    ),
+    "tutorial-loop-128": Engine(partial(tutorial.tutorial_loop, pad_to=128), fixed_width=True),
+    "tutorial-loop-64": Engine(partial(tutorial.tutorial_loop, pad_to=64), fixed_width=True),
+    "sentence-transformers": Engine(rerankers.sentence_transformers),
+    "setfit": Engine(rerankers.setfit, fixed_width=True, needs="setfit"),
+}
+PREDICTING: dict[str, Engine] = {
+    "warmstart": Engine(ours.warmstart_predict),
+    "transformers-pipeline": Engine(predicting.transformers_pipeline),
+    "transformers-pipeline-1": Engine(partial(predicting.transformers_pipeline, batch_size=1)),
+    "sentence-transformers": Engine(predicting.cross_encoder),
+}
+NAMES = tuple(dict.fromkeys((*TRAINING, *PREDICTING)))
+
+
+def engines_of(workload: Workload) -> dict[str, Engine]:
+    """The engines that can do a workload, in its order."""
+    known = PREDICTING if workload.kind == "predict" else TRAINING
+    return {name: known[name] for name in workload.engines}
+
+
+def measure(name: str, material: Material, seed: int, started_at: float) -> Row:
+    """Time one engine once; in its own process.
+
+    Args:
+        name: of the engine.
+        material: the workload.
+        seed: of head, order and dropout.
+        started_at: when this process was asked for, in seconds since 1970.
+    """
+    workload = material.workload
+    engine = engines_of(workload)[name]
+    setup = material.setup(seed)
+    steps = workload.fixed_steps if engine.fixed_width else workload.steps
+    batches = None
+    if workload.kind == "window":
+        batches = _batches(engine, setup, material.lengths, steps.warmup, steps.timed)
+    window = Window(
+        material.lengths,
+        started_at,
+        batches,
+        steps.warmup if batches else 0,
+        epochs=workload.epochs if workload.kind == "run" else 1,
+        fixed_width=engine.fixed_width,
+    )
+    found = engine.function(setup, window)
+    import torch
+
+    work = material.work(batches[steps.warmup :] if batches else [])
+    return {
+        "engine": name,
+        "seed": seed,
+        "threads": torch.get_num_threads(),
+        **window.measurement(),
+        **found,
+        "least_flops": work.flops,
+        "least_bytes": work.optimiser_bytes,
+    }
+
+
+def _batches(
+    engine: Engine, setup: Setup, lengths: Sequence[int], warmup: int, timed: int
+) -> list[list[int]]:
+    """The rows of each step, the warm-up's first, all within the first epoch."""
+    import numpy as np
+
+    from warmstart.data.batches import training_batches
+
+    config = setup.train_config
+    if engine.order == "sampler":
+        longest, *fair = peers.batches_by_length(lengths, config, timed)
+        return [longest] * warmup + fair
+    found = training_batches(
+        np.asarray(lengths),
+        config.batch_size,
+        config.seed,
+        epoch=0,
+        group_by_length=engine.order == "grouped",
+    )
+    if warmup + timed >= len(found):
+        raise ValueError(f"the window must end before the first epoch's {len(found)} steps do")
+    return [rows.tolist() for rows in found[: warmup + timed]]

@@ -1,0 +1,223 @@
+"""The READMEs' benchmark table, written from the newest stored result of each workload.
+
+``python -m benchmarks table`` writes it between two markers in both READMEs; a test holds that what
+stands there is what this file makes of ``results/``. Nobody types a figure.
+
+A short table for every workload, then, folded, a line for every engine.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.outcome import RESULTS, Row, newest_rows, results
+from benchmarks.workloads import WORKLOADS
+
+ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- benchmark table -->\n", "<!-- /benchmark table -->"
+OURS = "warmstart"
+PEERS = (
+    ("transformers-trainer", "transformers-pipeline"),
+    ("transformers-trainer-grouped",),
+    ("tutorial-loop-128",),
+    ("sentence-transformers",),
+)
+"""Of each ratio of the short table: the engine that stands there, whichever the workload has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of the tables in one language.
+
+    Args:
+        short: heads of the short table.
+        long: heads of the long one.
+        every_engine: what unfolds it.
+        measured: says of a workload's session when, where and how.
+        unknown: stands for a workload that nobody has measured yet.
+    """
+
+    short: Sequence[str]
+    long: Sequence[str]
+    every_engine: str
+    measured: str
+    unknown: str
+
+
+LANGUAGES = {
+    "README.md": Words(
+        short=(
+            "workload",
+            "samples/s",
+            "× `Trainer` (`pipeline`)",
+            "× grouped by length",
+            "× loop padded to 128",
+            "× sentence-transformers",
+            "peak memory ÷ `Trainer`'s",
+            "share of the limit",
+        ),
+        long=(
+            "workload",
+            "engine",
+            "samples/s (least–most)",
+            "real tokens/s",
+            "start-up, s",
+            "trained after, s",
+            "peak, MiB",
+            "validation MCC",
+            "share of the limit",
+            "warmstart is × as fast",
+        ),
+        every_engine="Every engine",
+        measured="{workloads}: {date}, {cpu}, {cores} cores, torch {torch}, "
+        "transformers {transformers}, `{command}`.",
+        unknown="not yet measured",
+    ),
+    "README.zh-CN.md": Words(
+        short=(
+            "任务",
+            "样本/秒",
+            "× `Trainer`（`pipeline`）",
+            "× 按长度分组",
+            "× 填充到 128 的教程循环",
+            "× sentence-transformers",
+            "峰值内存 ÷ `Trainer` 的",
+            "占极限的比例",
+        ),
+        long=(
+            "任务",
+            "引擎",
+            "样本/秒（最低–最高）",
+            "真实词元/秒",
+            "启动，秒",
+            "训练完成，秒",
+            "峰值，MiB",
+            "验证集 MCC",
+            "占极限的比例",
+            "warmstart 的速度是其 × 倍",
+        ),
+        every_engine="所有引擎",
+        measured="{workloads}：{date}，{cpu}，{cores} 核，torch {torch}，"
+        "transformers {transformers}，`{command}`。",
+        unknown="尚未测量",
+    ),
+}
+
+
+def write_tables(root: Path = ROOT, folder: Path = RESULTS) -> None:
+    """Put the tables into both READMEs.
+
+    Args:
+        root: of the repository.
+        folder: of the results.
+    """
+    for name, words in LANGUAGES.items():
+        page = root / name
+        page.write_text(placed(page.read_text(encoding="utf-8"), words, folder), encoding="utf-8")
+
+
+def placed(page: str, words: Words, folder: Path = RESULTS) -> str:
+    """The page with the tables between its markers.
+
+    Args:
+        page: a README.
+        words: of its language.
+        folder: of the results.
+
+    Raises:
+        ValueError: the page lacks a marker.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page lacks {BEGIN.strip()} or {END}")
+    return before + begin + tables(words, folder) + end + after
+
+
+def tables(words: Words, folder: Path = RESULTS) -> str:
+    """Both tables, and what they were measured on.
+
+    Args:
+        words: of one language.
+        folder: of the results.
+    """
+    rows = newest_rows(folder, "training")
+    workloads: dict[str, dict[str, Row]] = {name: {} for name in WORKLOADS}
+    sources: dict[str, list[str]] = {}
+    for (workload, engine), (row, file) in rows.items():
+        workloads.setdefault(workload, {})[engine] = row
+        if workload not in sources.setdefault(file, []):
+            sources[file].append(workload)
+    short = [_short(name, engines, words) for name, engines in workloads.items()]
+    long = [_long(row) for engines in workloads.values() for row in engines.values()]
+    contents = dict(results(folder, "training"))
+    notes = [_source(contents[file], names, words) for file, names in sources.items()]
+    return "\n".join(
+        [
+            _markdown(words.short, short, names=1),
+            "\n\n".join(notes),
+            f"\n<details>\n<summary>{words.every_engine}</summary>\n",
+            _markdown(words.long, long, names=2),
+            "</details>\n",
+        ]
+    )
+
+
+def _short(workload: str, engines: Mapping[str, Row], words: Words) -> list[str]:
+    ours = engines.get(OURS, {})
+    if "samples_per_second" not in ours:
+        return [f"`{workload}`", words.unknown, *[""] * (len(words.short) - 2)]
+    peers = [next((engines[name] for name in names if name in engines), {}) for names in PEERS]
+    trainer = peers[0].get("peak_mib")
+    memory = ours["peak_mib"] / trainer if trainer else None
+    return [
+        f"`{workload}`",
+        _number(ours["samples_per_second"], 0),
+        *(_number(peer.get("warmstart_speedup"), 2) for peer in peers),
+        _number(memory, 2),
+        _number(ours.get("share_of_limit"), 2),
+    ]
+
+
+def _long(row: Row) -> list[str]:
+    name = [f"`{row['workload']}`", f"`{row['engine']}`"]
+    if "failed" in row:
+        return [*name, row["failed"], *[""] * 7]
+    samples, low, high = (
+        _number(row[f"samples_per_second{which}"], 1) for which in ("", "_low", "_high")
+    )
+    speedup = None if row["engine"] == OURS else row.get("warmstart_speedup")
+    return [
+        *name,
+        f"{samples} ({low}–{high})",
+        _number(row["tokens_per_second"], 0),
+        _number(row.get("startup_seconds"), 1),
+        _number(row.get("time_to_trained_seconds"), 0),
+        _number(row["peak_mib"], 0),
+        _number(row.get("validation_mcc"), 3),
+        _number(row.get("share_of_limit"), 2),
+        _number(speedup, 2),
+    ]
+
+
+def _source(content: Mapping[str, Any], workloads: Sequence[str], words: Words) -> str:
+    return words.measured.format(
+        workloads=", ".join(f"`{name}`" for name in workloads),
+        date=content["date"],
+        cpu=content["machine"]["cpu"],
+        cores=content["machine"]["cores"],
+        torch=content["versions"]["torch"],
+        transformers=content["versions"]["transformers"],
+        command=content["command"],
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> str:
+    """A table whose first ``names`` columns are names, the others figures."""
+    lines = [heads, [*["---"] * names, *["---:"] * (len(heads) - names)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

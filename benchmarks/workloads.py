@@ -1,0 +1,177 @@
+"""What is measured: each workload is data, and every engine does it from the same rows.
+
+Three kinds of measurement:
+
+- ``window``: a stretch of training steps is timed. Long enough to be fair, short enough to repeat:
+  an engine that pads every row to a fixed width takes the same time for every step, so few will do;
+  with random batches any steps are as good as others, and all such engines are given the same ones.
+- ``run``: a whole training run is timed, from loaded weights to the kept model. For what changes in
+  the course of a run: with a frozen backbone the first epoch pays for the others.
+- ``predict``: strings in, answers out.
+
+Targets are ratios that warmstart is to reach against each peer in one session on two cores.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from benchmarks import corpora
+from benchmarks.corpora import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class BertShape:
+    """A BERT of this shape with random weights; the speed of a model does not depend on them."""
+
+    layers: int
+    hidden: int
+    heads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How many steps are made: ``warmup`` untimed ones, then ``timed`` ones."""
+
+    warmup: int
+    timed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One workload.
+
+    Args:
+        name: as results call it.
+        corpus: reads the rows from the folder of data sets.
+        checkpoint: ``model.name``, or the shape of a random one.
+        engines: names of those that can do it, warmstart's first.
+        max_tokens: longest input.
+        kind: what is timed.
+        rows: use only the first rows of the corpus; None uses all.
+        batch_size: rows per batch.
+        epochs: passes over the training rows.
+        learning_rate: peak rate of AdamW.
+        weight_decay: of AdamW.
+        frozen: only the head learns.
+        steps: of engines whose batches are as wide as their longest row, or have no padding.
+        fixed_steps: of engines that pad every row to the same width.
+        targets: ratio of samples a second to reach against each of these engines.
+        share_target: share of the machine's limit to reach.
+        memory_target: most that warmstart's peak may be of the default ``Trainer``'s.
+    """
+
+    name: str
+    corpus: Callable[[Path], Rows]
+    checkpoint: str | BertShape
+    engines: tuple[str, ...]
+    max_tokens: int
+    kind: Literal["window", "run", "predict"] = "window"
+    rows: int | None = None
+    batch_size: int = 32
+    epochs: int = 4
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.1
+    frozen: bool = False
+    steps: Steps = Steps(10, 50)
+    fixed_steps: Steps = Steps(2, 10)
+    targets: Mapping[str, float] = field(default_factory=dict)
+    share_target: float | None = None
+    memory_target: float = 1.0
+
+
+MINILM = "bundled/minilm-l6"
+TRAINERS = ("transformers-trainer", "transformers-trainer-grouped")
+DYNAMIC = ("warmstart", "warmstart-grouped", *TRAINERS, "sentence-transformers")
+PADDED_128 = ("transformers-trainer-padded128", "tutorial-loop-128")
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload(
+            "cola-minilm",
+            corpora.cola,
+            MINILM,
+            engines=(*DYNAMIC, *PADDED_128, "tutorial-loop-64", "setfit"),
+            max_tokens=64,  # the longest sentence has 47
+            targets={
+                "transformers-trainer": 2.3,
+                "transformers-trainer-grouped": 1.45,
+                "tutorial-loop-128": 13,
+            },
+            share_target=0.70,
+            memory_target=0.8,
+        ),
+        Workload(
+            "cola-bert-base",
+            corpora.cola,
+            BertShape(layers=12, hidden=768, heads=12),
+            engines=(*DYNAMIC, *PADDED_128, "tutorial-loop-64"),
+            max_tokens=64,
+            learning_rate=2e-5,
+            steps=Steps(2, 15),
+            fixed_steps=Steps(1, 3),
+            targets={
+                "transformers-trainer": 2.0,
+                "transformers-trainer-grouped": 1.40,
+                "tutorial-loop-128": 12,
+            },
+            share_target=0.80,
+        ),
+        Workload(
+            "wikiqa-minilm",
+            corpora.wikiqa,
+            MINILM,
+            engines=(*DYNAMIC, *PADDED_128),
+            max_tokens=128,
+            epochs=3,
+            steps=Steps(5, 30),
+            memory_target=0.8,
+        ),
+        Workload(
+            "documents-512",
+            corpora.short_works,
+            MINILM,
+            engines=DYNAMIC,
+            max_tokens=512,
+            batch_size=16,
+            epochs=3,
+            steps=Steps(1, 4),
+            memory_target=0.8,
+        ),
+        Workload(
+            "wikiqa-frozen",
+            corpora.wikiqa,
+            BertShape(layers=4, hidden=512, heads=8),
+            engines=("warmstart", *TRAINERS, *PADDED_128, "sentence-transformers"),
+            max_tokens=128,
+            kind="run",
+            rows=1920,
+            batch_size=16,
+            epochs=3,
+            frozen=True,
+            targets={
+                "transformers-trainer": 5,
+                "transformers-trainer-grouped": 4,
+                "tutorial-loop-128": 10,
+            },
+        ),
+        Workload(
+            "predict-minilm",
+            corpora.cola,
+            MINILM,
+            engines=(
+                "warmstart",
+                "transformers-pipeline",
+                "transformers-pipeline-1",
+                "sentence-transformers",
+            ),
+            max_tokens=64,
+            kind="predict",
+            rows=10_000,  # the corpus begins anew where it runs out
+            targets={"transformers-pipeline": 2.5},
+            share_target=0.75,
+        ),
+    )
+}

@@ -1,0 +1,136 @@
+"""What several processes do together, one scene after the other; the first prints what each found.
+
+Run by ``training/test_processes.py``, once in each of the processes that it starts.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tests.runs_in_memory import never
+from tests.tiny import ARCHITECTURES
+from warmstart import config_file, errors
+from warmstart.data.batches import Batch
+from warmstart.evaluation import evaluate
+from warmstart.models.forward import Forward
+from warmstart.processes import Processes, join, part
+from warmstart.runs.directory import RunDirectory
+from warmstart.training.job import Job, job_for
+from warmstart.training.loop import fit
+from warmstart.training.prepare import prepare
+
+Settings = dict[str, Any]
+
+
+def job_in(folder: Path, settings: Settings, processes: Processes, name: str) -> Job:
+    """A job of all processes in a run directory that the first of them makes."""
+    if processes.first:
+        RunDirectory.create(folder / name)
+    processes.agreed(lambda: None)
+    return job_for(prepare(config_file.load(settings)), RunDirectory(folder / name))
+
+
+def train(folder: Path, settings: Settings, processes: Processes, name: str) -> int:
+    """From the first step to the last; how many there were."""
+    job = job_in(folder, settings, processes, name)
+    if not processes.first:  # it takes over the first one's weights
+        nn.init.normal_(job.model.get_input_embeddings().weight)
+    return fit(job, resume=False, stop_requested=never).step
+
+
+def run_out_of_memory(folder: Path, settings: Settings, processes: Processes, name: str) -> int:
+    """The second process has room for two rows, the first for any number."""
+    job = job_in(folder, settings, processes, name)
+    original = job.forward
+
+    def run(model: nn.Module, batch: Batch) -> Tensor:
+        logits = original.run(model, batch)
+        if not processes.first and model.training and len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return logits
+
+    job = replace(job, forward=Forward(run, original.path))
+    return fit(job, resume=False, stop_requested=never).micro_batches
+
+
+def stop_and_resume(folder: Path, settings: Settings, processes: Processes, name: str) -> str:
+    """The second process is asked to stop in the middle of an epoch; then all go on."""
+    asked = count(1)
+    job = job_in(folder, settings, processes, name)
+    try:
+        fit(
+            job,
+            resume=False,
+            stop_requested=lambda: not processes.first and next(asked) >= 5,
+        )
+    except errors.Interrupted as error:
+        again = job_for(prepare(config_file.load(settings)), RunDirectory(folder / name))
+        nn.init.normal_(again.model.get_input_embeddings().weight)
+        fit(again, resume=True, stop_requested=never)
+        return str(error)
+    return "never stopped"
+
+
+def diverge(folder: Path, settings: Settings, processes: Processes, name: str) -> str:
+    """The second process's logits are no numbers from its fourth batch on."""
+    job = job_in(folder, settings, processes, name)
+    original, batches = job.forward, count()
+
+    def run(model: nn.Module, batch: Batch) -> Tensor:
+        logits = original.run(model, batch)
+        bad = not processes.first and model.training and next(batches) >= 3
+        return logits * float("nan") if bad else logits
+
+    try:
+        fit(replace(job, forward=Forward(run, "")), resume=False, stop_requested=never)
+    except errors.RunError as error:
+        return error.found
+    return "never diverged"
+
+
+def fail_alone(processes: Processes) -> str:
+    """The second process alone finds that something is missing."""
+
+    def work() -> None:
+        if not processes.first:
+            raise errors.run.not_a_run(Path("gone"))
+
+    try:
+        processes.agreed(work)
+    except errors.RunError as error:
+        return error.found
+    return "nobody failed"
+
+
+def main(folder: Path) -> None:
+    """Play every scene, with the settings that the test left in the folder."""
+    settings: dict[str, Settings] = json.loads((folder / "settings.json").read_text())
+    evaluate.MAX_TOKENS_PER_BATCH["cpu"] = 40  # so that there are batches to share
+    processes = join()
+    scenes: dict[str, Callable[[Path, Settings, Processes, str], Any]] = {
+        "accumulated": train,
+        "memory": run_out_of_memory,
+        "whole": train,
+        "stopped": stop_and_resume,
+        "diverged": diverge,
+        **dict.fromkeys(ARCHITECTURES, train),
+    }
+    found = {
+        name: processes.gather(scene(folder / "two", settings[name], processes, name))
+        for name, scene in scenes.items()
+    }
+    found["alone"] = processes.gather(fail_alone(processes))
+    if processes.first:
+        print(json.dumps(found))
+    part()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,441 @@
+"""Two processes over gloo make the run that one makes; they stop, fail and go on together."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.runs_in_memory import job_of, never, settings, write_reviews
+from tests.tiny import ARCHITECTURES, tiny_checkpoint
+from warmstart import config_file, processes
+from warmstart.errors import RunError
+from warmstart.processes import ALONE, Processes
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.events import events_of, read_events
+from warmstart.training import checkpoint
+from warmstart.training.job import job_for
+from warmstart.training.loop import fit
+from warmstart.training.prepare import prepare
+from warmstart.training.run import _refuse_differences, train_run
+
+TOLERANCE = 1e-5
+"""Between one process and two: the order in which float32 numbers are added."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one process ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def start(*words: str, cwd: Path, count: int = 2) -> list[subprocess.Popen[str]]:
+    """``python WORDS`` in several processes that know of each other, as a launcher starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = Path(__file__).parents[2]
+    shared = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)]),
+    }
+    return [
+        subprocess.Popen(
+            [sys.executable, *words],
+            cwd=cwd,
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+
+
+def ended(started: list[subprocess.Popen[str]]) -> list[Ended]:
+    """Wait for all of them; one that hangs fails the test and is killed."""
+    try:
+        said = [process.communicate(timeout=120) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [Ended(p.returncode, *s) for p, s in zip(started, said, strict=True)]
+
+
+def losses(run: Path, kind: str = "step") -> list[float]:
+    return [event["loss"] for event in events_of(read_events(run / "events.jsonl"), kind)]
+
+
+def without_times(run: Path) -> list[dict[str, Any]]:
+    events = events_of(read_events(run / "events.jsonl"), "step")
+    return [{k: v for k, v in e.items() if k not in ("time", "seconds")} for e in events]
+
+
+def tensors(run: Path) -> dict[str, torch.Tensor]:
+    """Everything of the newest checkpoint."""
+    newest = checkpoint.checkpoints(RunDirectory(run))[-1]
+    return {
+        f"{kind}/{name}": tensor
+        for kind in ("model", "optimizer")
+        for name, tensor in load_file(newest / f"{kind}.safetensors").items()
+    }
+
+
+def assert_one_run(one: Path, two: Path) -> None:
+    """Two run directories of the same training, but for the rounding of sums."""
+    for kind in ("step", "evaluation"):
+        np.testing.assert_allclose(losses(two, kind), losses(one, kind), atol=TOLERANCE, rtol=0)
+    first, second = tensors(one), tensors(two)
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor, atol=1e-4, rtol=0, msg=name)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
+    """The folder of ``processes_session``, and what each process found in each scene."""
+    folder = tmp_path_factory.mktemp("processes")
+    write_reviews(folder / "reviews.csv", rows=40)
+    plain = settings(folder, dropout=0.0, epochs=1, max_gradient_norm=0.5)
+    rows = len(prepare(config_file.load(plain)).examples["train"])
+    content = {
+        "accumulated": changed(plain, batch_size=3, gradient_accumulation=3, epochs=2),
+        "memory": changed(plain, batch_size=12),
+        "whole": changed({**plain, "model": {**plain["model"], "dropout": 0.1}}, epochs=2),
+        "diverged": plain,
+    }
+    content["stopped"] = content["whole"]
+    for architecture in ARCHITECTURES:
+        model = str(tiny_checkpoint(folder / architecture, architecture))
+        # The second batch has one row, and so one of the two processes none.
+        uneven = changed(plain, batch_size=rows - 1, epochs=2)
+        content[architecture] = {**uneven, "model": {"name": model, "dropout": 0.0}}
+    (folder / "settings.json").write_text(json.dumps(content))
+    both = ended(start("-m", "tests.processes_session", str(folder), cwd=folder))
+    assert [one.code for one in both] == [0, 0], both[0].err + both[1].err
+    assert both[1].out == ""
+    return folder, json.loads(both[0].out)
+
+
+def changed(base: dict[str, Any], **train: Any) -> dict[str, Any]:
+    return {**base, "train": {**base["train"], **train}}
+
+
+def trained_alone(folder: Path, name: str) -> Path:
+    """The same scene in this process."""
+    content = json.loads((folder / "settings.json").read_text())[name]
+    job = job_of(prepare(config_file.load(content)), folder / "one" / name)
+    fit(job, resume=False, stop_requested=never)
+    return job.run.path
+
+
+@pytest.mark.parametrize("scene", ["accumulated", *ARCHITECTURES])
+def test_every_step_is_that_of_one_process(
+    scenes: tuple[Path, dict[str, list[Any]]], scene: str
+) -> None:
+    folder, found = scenes
+    one = trained_alone(folder, scene)
+    assert found[scene] == [len(losses(one))] * 2
+    assert_one_run(one, folder / "two" / scene)
+    for exact in ("rows", "labels", "tokens", "epoch", "learning_rate"):
+        here, there = (
+            [event[exact] for event in without_times(run)] for run in (one, folder / "two" / scene)
+        )
+        assert here == there
+
+
+def test_when_one_runs_out_of_memory_all_make_the_step_again(
+    scenes: tuple[Path, dict[str, list[Any]]],
+) -> None:
+    folder, found = scenes
+    assert found["memory"] == [4, 4]
+    assert_one_run(trained_alone(folder, "memory"), folder / "two" / "memory")
+    notices = events_of(read_events(folder / "two" / "memory" / "events.jsonl"), "notice")
+    assert [notice["text"].partition(":")[0] for notice in notices] == [
+        "memory ran out at step 0"
+    ] * 2
+
+
+def test_one_is_asked_to_stop_and_all_go_on_bit_by_bit(
+    scenes: tuple[Path, dict[str, list[Any]]],
+) -> None:
+    folder, found = scenes
+    stopped = folder / "two" / "stopped"
+    assert found["stopped"][0] == found["stopped"][1]
+    assert "stopped after step 4;" in found["stopped"][0]
+    assert (
+        f"torchrun --nproc-per-node 2 -m warmstart train {stopped} --resume"
+        in (found["stopped"][0])
+    )
+    whole, resumed = tensors(folder / "two" / "whole"), tensors(stopped)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert without_times(folder / "two" / "whole") == without_times(stopped)
+
+
+def test_a_loss_that_is_no_number_in_one_ends_all(
+    scenes: tuple[Path, dict[str, list[Any]]],
+) -> None:
+    _, found = scenes
+    assert "the loss of step 3 is not a finite number" in found["diverged"][0]
+    assert found["diverged"][1] == found["diverged"][0]
+
+
+def test_the_first_learns_what_went_wrong_in_another(
+    scenes: tuple[Path, dict[str, list[Any]]],
+) -> None:
+    _, found = scenes
+    assert found["alone"] == ["gone does not exist"] * 2
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A command under ``torchrun``: how it ended, and the folder it was typed in."""
+
+    ended: Ended
+    folder: Path
+
+
+def config_for(folder: Path) -> Path:
+    content = settings(folder, dropout=0.0, epochs=2, batch_size=16, gradient_accumulation=2)
+    content["data"]["test"] = str(write_reviews(folder / "test.csv", rows=30, seed=3))
+    path = folder / "config.yaml"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
+    """``torchrun --nproc-per-node 2 -m warmstart train …``, and the same without torchrun."""
+    folder = tmp_path_factory.mktemp("launched")
+    config = config_for(folder)
+    train_run(prepare(config_file.load(config)), folder / "one")
+    command = (
+        f"-m torch.distributed.run --standalone --nproc-per-node 2 -m warmstart train {config}"
+    )
+    ran = subprocess.run(
+        [sys.executable, *command.split(), "--output", "two", "--json"],
+        cwd=folder,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    return Launched(Ended(ran.returncode, ran.stdout, ran.stderr), folder)
+
+
+@pytest.mark.slow
+def test_one_command_under_torchrun_is_one_run(launched: Launched) -> None:
+    assert launched.ended.code == 0, launched.ended.err
+    said = json.loads(launched.ended.out)
+    assert (said["run"], said["status"]) == ("two", "finished")
+    one, two = launched.folder / "one", launched.folder / "two"
+    assert_one_run(one, two)
+    for split in ("validation", "test"):
+        here, there = (
+            json.loads((run / "evaluation" / split / "scores.json").read_text())
+            for run in (one, two)
+        )
+        assert there["loss"] == pytest.approx(here["loss"], abs=TOLERANCE)
+        assert there["details"]["confusion_matrix"] == here["details"]["confusion_matrix"]
+        assert there["baselines"] == here["baselines"]
+        for metric, score in here["scores"].items():
+            assert there["scores"][metric]["value"] == pytest.approx(score["value"], abs=TOLERANCE)
+            assert said["scores"][split][metric] == there["scores"][metric]
+        rows, others = (
+            pyarrow.parquet.read_table(run / "evaluation" / split / "predictions.parquet")
+            for run in (one, two)
+        )
+        assert rows.drop_columns(["probability:good", "probability:bad"]) == (
+            others.drop_columns(["probability:good", "probability:bad"])
+        )
+
+
+@pytest.mark.slow
+def test_the_first_process_alone_writes_and_speaks(launched: Launched) -> None:
+    one, two = launched.folder / "one", launched.folder / "two"
+    events, others = (read_events(run / "events.jsonl") for run in (one, two))
+    assert [event["event"] for event in events] == [event["event"] for event in others]
+    told = launched.ended.err.splitlines()
+    assert sum(line.startswith("epoch 2  loss") for line in told) == 1
+    assert sum("training" in line and "into two" in line for line in told) == 1
+    assert json.loads((two / "environment.json").read_text())["processes"] == 2
+    left = {path.name for path in two.iterdir()}
+    assert not [name for name in left if "partial" in name]
+    assert {path.name for path in one.iterdir()} - {".lock"} <= left
+
+
+STOPPING = """
+import signal, sys
+from warmstart import cli, processes
+from warmstart.training import loop
+
+make_step = loop.make_step
+
+def step(parts, positions, progress):
+    if progress.step == 3 and processes.current().index == 1:
+        {what}
+    return make_step(parts, positions, progress)
+
+loop.make_step = step
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_stops_all_and_the_same_number_goes_on(launched: Launched) -> None:
+    folder = launched.folder
+    stopping = STOPPING.format(what="signal.raise_signal(signal.SIGTERM)")
+    words = ("train", str(folder / "config.yaml"), "--output", "three")
+    first, other = ended(start("-c", stopping, *words, cwd=folder))
+    assert (first.code, other.code) == (130, 130), first.err + other.err
+    assert "torchrun --nproc-per-node 2 -m warmstart train three --resume" in first.err
+    assert (other.out, other.err) == ("", "")
+    resumed = ended(start("-m", "warmstart", "train", "three", "--resume", cwd=folder))
+    assert [one.code for one in resumed] == [0, 0], resumed[0].err
+    whole, again = tensors(folder / "two"), tensors(folder / "three")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+@pytest.mark.parametrize("dies", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_when_one_is_killed_the_other_ends_too(tmp_path: Path, dies: int) -> None:
+    killed = STOPPING.replace("index == 1", f"index == {dies}")
+    killed = killed.format(what="signal.raise_signal(signal.SIGKILL)")
+    words = ("train", str(config_for(tmp_path)), "--output", "run")
+    began = time.monotonic()
+    first, other = ended(start("-c", killed, *words, cwd=tmp_path))
+    assert time.monotonic() - began < 100
+    assert (first.code, other.code) == ((-9, 1) if dies == 0 else (1, -9)), first.err + other.err
+    if dies == 1:
+        assert "another process of this training cannot be reached" in first.err
+        assert "from its last checkpoint" in first.err
+        assert "Traceback" not in first.err
+    else:
+        assert (other.out, other.err) == ("", "")
+
+
+def test_a_fault_is_told_once_and_ends_all(tmp_path: Path) -> None:
+    first, other = ended(start("-m", "warmstart", "train", "demo", "--set", "x=1", cwd=tmp_path))
+    assert (first.code, other.code) == (1, 0)
+    assert "x is not a setting" in first.err
+    assert (other.out, other.err) == ("", "")
+
+
+@pytest.mark.slow
+def test_a_command_that_trains_nothing_needs_one(tmp_path: Path) -> None:
+    first, other = ended(start("-m", "warmstart", "recipes", "--json", cwd=tmp_path))
+    assert (first.code, other.code) == (0, 0)
+    assert "demo" in json.loads(first.out)["recipes"]
+    assert (other.out, other.err) == ("", "")
+
+
+def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
+    prepared = prepare(config_file.load(settings(tmp_path, epochs=1)))
+    train_run(prepared, tmp_path / "run")
+    facts = RunDirectory(tmp_path / "run").read_json("environment.json")
+    RunDirectory(tmp_path / "run").write_json("environment.json", {**facts, "processes": 4})
+    with pytest.raises(RunError) as caught:
+        train_run(prepared, tmp_path / "run", resume=True)
+    assert "was begun by 4 processes and would go on with 1" in caught.value.found
+    assert "draws its own dropout" in caught.value.expected
+    assert f"torchrun --nproc-per-node 4 -m warmstart train {tmp_path / 'run'} --resume" in (
+        caught.value.do
+    )
+
+
+def test_alone_every_exchange_gives_back_what_it_was_given() -> None:
+    tensor = torch.tensor([1.0, 2.0])
+    ALONE.sum([tensor])
+    ALONE.copy_first([tensor])
+    assert tensor.tolist() == [1.0, 2.0]
+    assert ALONE.any(True, False) == [True, False]
+    assert ALONE.gather("x") == ["x"]
+    assert ALONE.from_first("x") == "x"
+    assert ALONE.agreed(lambda: "x") == "x"
+    assert ALONE.first
+    assert not Processes(1, 2).first
+
+
+def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "8")  # some clusters set it for every job
+    assert processes.started() == 1
+    assert processes.join() == processes.current() == ALONE
+
+
+def test_a_launcher_without_an_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(RunError, match="cannot be reached: .*MASTER_ADDR"):
+        processes.join()
+
+
+@pytest.mark.parametrize(("gpus", "backend"), [(True, "cpu:gloo,cuda:nccl"), (False, "gloo")])
+def test_gradients_on_a_gpu_go_over_nccl_and_agreements_over_gloo(
+    monkeypatch: pytest.MonkeyPatch, gpus: bool, backend: str
+) -> None:
+    def init_process_group(*arguments: Any, **_: Any) -> None:
+        raise RuntimeError(f"asked for {arguments}")
+
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+    monkeypatch.setattr(torch.distributed, "init_process_group", init_process_group)
+    with pytest.raises(RunError) as caught:
+        processes.join()
+    assert caught.value.found.endswith(f"asked for ('{backend}',)")
+
+
+def test_a_process_with_other_files_is_named(tmp_path: Path) -> None:
+    train_run(prepare(config_file.load(settings(tmp_path, epochs=1))), tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    run.write_json(
+        "environment.json",
+        {**run.read_json("environment.json"), "processes": 2, "torch": "1.0", "device": "another"},
+    )
+    (tmp_path / "reviews.csv").write_text("text,label\na nice cat,good\n" * 5 + "a dog,bad\n" * 5)
+    prepared = prepare(config_file.load(settings(tmp_path, epochs=1)))
+    job = replace(job_for(prepared, run), processes=Processes(index=1, count=2))
+    with pytest.raises(RunError) as caught:
+        _refuse_differences(job, prepared)
+    assert caught.value.found == (
+        "process 1 differs from the first in: torch, the data files, the splits"
+    )
+    assert "the same files and versions" in caught.value.expected
+    assert "on a disk that all of them see" in caught.value.do
+
+
+def test_small_tensors_travel_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PACK_BYTES", 40)
+    sizes = [4, 4, 4, 100, 1, 1, 20]
+    packs = list(processes._packs([torch.zeros(size) for size in sizes]))
+    assert [[len(tensor) for tensor in pack] for pack in packs] == [
+        [4, 4],
+        [4],
+        [100],
+        [1, 1],
+        [20],
+    ]

@@ -1,0 +1,180 @@
+"""A run on the compacted vocabulary ends with the weights of the run on the whole one."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification
+
+from tests.runs_in_memory import job_of, never, prepared_run
+from tests.tiny import ARCHITECTURES, tiny_checkpoint
+from warmstart.config import TrainConfig
+from warmstart.errors import Interrupted
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.events import events_of, read_events
+from warmstart.training.checkpoint import Progress
+from warmstart.training.job import Job, job_for
+from warmstart.training.keep import evaluate_and_keep_best
+from warmstart.training.loop import fit
+from warmstart.training.optimizer import (
+    _step_without_gradient,
+    build_optimizer,
+    decay_only,
+    set_rates,
+)
+from warmstart.training.prepare import Prepared
+from warmstart.training.run import train_run
+
+SETTINGS: dict[str, Any] = {"weight_decay": 0.1, "warmup_steps": 3, "epochs": 1}
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[[Prepared, Path], Job]:
+    """Makes jobs that train on the whole table, for comparison."""
+
+    def make(prepared: Prepared, path: Path) -> Job:
+        with monkeypatch.context() as patch:
+            patch.setattr("warmstart.training.job.whole_because", lambda *_: "to compare")
+            job = job_of(prepared, path)
+        assert job.vocabulary is None
+        assert job.rows == "all: to compare"
+        return job
+
+    return make
+
+
+def last_weights(job: Job, *, resume: bool = False) -> dict[str, Tensor]:
+    """Train; the weights after the last step as ``model/`` would hold them."""
+    progress = fit(job, resume=resume, stop_requested=never)
+    best = load_file(job.run.model / "model.safetensors")
+    evaluate_and_keep_best(job, replace(progress, best=None, best_step=None), 1.0)
+    last = load_file(job.run.model / "model.safetensors")
+    return {
+        f"{when} {k}": v for when, kept in (("best", best), ("last", last)) for k, v in kept.items()
+    }
+
+
+def norms(job: Job) -> list[float]:
+    return [e["gradient_norm"] for e in events_of(read_events(job.log.path), "step")]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_without_clipping_every_weight_is_the_same_bit_for_bit(
+    tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str, dropout: float
+) -> None:
+    tiny_checkpoint(tmp_path / "checkpoint", architecture)
+    prepared = prepared_run(
+        tmp_path, dropout=dropout, max_gradient_norm=100.0, evaluations_per_epoch=3, **SETTINGS
+    )
+    plain, compacted = whole(prepared, tmp_path / "a"), job_of(prepared, tmp_path / "b")
+    before = plain.model.get_input_embeddings().weight.detach().clone()
+    assert compacted.vocabulary is not None
+    used, size = len(compacted.vocabulary.embedding.weight), len(before)
+    assert used < 0.5 * size
+    assert compacted.rows == f"{used:,} of {size:,} rows"
+
+    expected, found = last_weights(plain), last_weights(compacted)
+    assert max(norms(plain)) < 100
+    assert expected.keys() == found.keys()
+    assert not [key for key in expected if not torch.equal(expected[key], found[key])]
+    # Something was trained and decayed, and rows without use are decayed only.
+    table = next(v for k, v in found.items() if k.startswith("last") and v.shape == before.shape)
+    unused = (compacted.vocabulary.embedding.lookup < 0).numpy()
+    kept = (table / before).numpy()[unused & (before != 0).all(dim=1).numpy()]
+    assert np.ptp(kept) < 1e-6 < 1e-5 < 1 - kept.mean()
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+def test_with_clipping_they_are_the_same_within_rounding(
+    tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str
+) -> None:
+    # 60 is no multiple of a vector's width, so the norm's summands really fall in other places.
+    tiny_checkpoint(tmp_path / "checkpoint", architecture, hidden=60)
+    prepared = prepared_run(tmp_path, max_gradient_norm=0.01, **{**SETTINGS, "epochs": 2})
+    plain, compacted = whole(prepared, tmp_path / "a"), job_of(prepared, tmp_path / "b")
+    expected, found = last_weights(plain), last_weights(compacted)
+    assert min(norms(plain)) > 0.01
+    assert expected.keys() == found.keys()
+    assert max(float((expected[key] - found[key]).abs().max()) for key in expected) < 1e-6
+
+
+@pytest.mark.parametrize("stop_after", [2, 6, 7, 11])
+def test_stopped_in_the_middle_it_is_still_the_run_on_the_whole_table(
+    tmp_path: Path, whole: Callable[[Prepared, Path], Job], stop_after: int
+) -> None:
+    prepared = prepared_run(
+        tmp_path, dropout=0.1, max_gradient_norm=None, evaluations_per_epoch=2, **SETTINGS
+    )
+    expected = last_weights(whole(prepared, tmp_path / "a"))
+    calls = iter(range(100))
+    with pytest.raises(Interrupted):
+        fit(
+            job_of(prepared, tmp_path / "b"),
+            resume=False,
+            stop_requested=lambda: next(calls) + 1 >= stop_after,
+        )
+    again = job_for(prepared, RunDirectory(tmp_path / "b"))
+    found = last_weights(again, resume=True)
+    assert not [key for key in expected if not torch.equal(expected[key], found[key])]
+
+
+def test_the_kept_model_opens_in_plain_transformers_with_every_row(tmp_path: Path) -> None:
+    prepared = prepared_run(tmp_path, **SETTINGS)
+    train_run(prepared, tmp_path / "run")
+    run = RunDirectory.open(tmp_path / "run")
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        run.model, output_loading_info=True
+    )
+    assert not any(report.values())
+    assert model.get_input_embeddings().num_embeddings == prepared.checkpoint.config.vocab_size
+    assert "rows" in run.read_json("environment.json")["vocabulary"]
+    # It reads words that no row of the data holds.
+    ids = prepared.checkpoint.tokenizer("twelve xylophones", return_tensors="pt")
+    assert torch.isfinite(model(**ids).logits).all()
+
+
+def test_with_float16_the_table_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loss scaler leaves steps out, and nobody could say afterwards which."""
+    monkeypatch.setattr("warmstart.training.job.precision_of", lambda _: "float16")
+    job = job_of(prepared_run(tmp_path), tmp_path / "run")
+    assert job.vocabulary is None
+    assert "float16" in job.rows
+
+
+def test_the_past_cannot_be_saved_from_a_table_that_went_on(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path), tmp_path / "run")
+    evaluate_and_keep_best(job, Progress(step=5), 1.0)
+    with pytest.raises(ValueError, match="at step 5, past step 4"):
+        evaluate_and_keep_best(job, Progress(step=4), 1.0)
+
+
+def test_decay_made_up_for_later_is_what_the_kernel_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways: by multiplying, and by the kernel itself, as on devices other than a CPU."""
+    monkeypatch.setattr("warmstart.training.optimizer.CACHED_WEIGHTS", 64)
+    config = TrainConfig(learning_rate=3e-3, weight_decay=0.3)
+    rows = torch.randn(37, 9)
+    shares = [math.sin(step) ** 2 for step in range(50)]
+    layer = torch.nn.Embedding.from_pretrained(rows.clone(), freeze=False)
+    layer.weight.grad = torch.zeros_like(rows)
+    optimizer = build_optimizer(layer, config)
+    for share in shares:
+        set_rates(optimizer, share)
+        optimizer.step()
+    stepped = rows.flatten().clone()
+    _step_without_gradient(stepped, shares, config, torch.device("cpu"))
+    multiplied = rows.clone()
+    decay_only(multiplied, shares[:20], config, torch.device("cpu"))
+    decay_only(multiplied, shares[20:], config, torch.device("cpu"))
+    assert not torch.equal(layer.weight, rows)
+    assert torch.equal(layer.weight, stepped.view_as(rows))
+    assert torch.equal(layer.weight, multiplied)
