@@ -15,7 +15,7 @@ from warmstart.data.encode import NO_LABEL
 from warmstart.evaluation import evaluate as module
 from warmstart.evaluation.evaluate import evaluate, predict
 from warmstart.processes import Processes
-from warmstart.tasks.task import Prediction
+from warmstart.tasks.task import Predictions
 from warmstart.training.job import Job
 
 
@@ -65,7 +65,7 @@ def test_shared_out_among_processes_the_answers_are_the_same_to_the_bit(
         shares.append(share)
         raise Told
 
-    def predict_as(index: int) -> tuple[list[Prediction], float, int]:
+    def predict_as(index: int) -> tuple[Predictions, float, int]:
         processes = Processes(index, count=3)
         return predict(job.task, job.model, job.forward, job.train, job.accelerator, processes)
 
@@ -74,9 +74,13 @@ def test_shared_out_among_processes_the_answers_are_the_same_to_the_bit(
         for index in range(3):
             with pytest.raises(Told):
                 predict_as(index)
-    assert all(0 < len(answers) < len(job.train) for _, _, answers in shares)
+    rows = [sum(len(answers) for answers, _ in batches) for _, _, batches in shares]
+    assert min(rows) > 0
+    assert sum(rows) == len(job.train)
     monkeypatch.setattr(Processes, "gather", lambda *_: shares)
-    assert predict_as(0) == predict_as(2) == whole
+    for found, *sums in (predict_as(0), predict_as(2)):
+        assert list(found) == list(whole[0])
+        assert sums == list(whole[1:])
 
 
 def test_an_evaluation_is_scored_on_its_own_rows(job: Job) -> None:

@@ -2,7 +2,8 @@
 
 Texts are tokenised once, before training, in chunks, by the tokenizer's own threads. What stays is
 4 bytes a token (5 where pairs of texts are told apart by type ids), memory-mapped where that is
-much (``mapped``), and not a Python list a row. Nothing is padded here: the width of a batch is the batch's own affair.
+much (``mapped``), and not a Python list a row. Nothing is padded here: the width of a batch is the
+batch's own affair.
 
 Source: ``tokenizers`` documentation, ``Tokenizer.encode_batch_fast`` (no character offsets, which
 nobody reads here).
