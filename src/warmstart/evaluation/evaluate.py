@@ -12,14 +12,14 @@ out is what one of them would have found.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from warmstart.data.batches import collate, evaluation_batches
-from warmstart.data.encode import Examples
+from warmstart.data.encode import Examples, Ints
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
 from warmstart.models.forward import Forward
@@ -67,7 +67,7 @@ def predict(
     model.eval()
     losses: list[float] = []
     count = 0
-    answers: dict[int, Prediction] = {}
+    done: list[tuple[Ints, list[Prediction]]] = []
     budget = MAX_TOKENS_PER_BATCH.get(accelerator.device.type, 8192)
     batches = evaluation_batches(examples.lengths, budget)
     for positions in islice(batches, processes.index, None, processes.count):
@@ -78,14 +78,17 @@ def predict(
             batch_loss, batch_count = task.loss(logits, batch)
             losses.append(float(batch_loss))
             count += batch_count
-        answers |= zip(positions.tolist(), task.predictions(logits, batch), strict=True)
+        done.append((positions, task.predictions(logits, batch)))
     model.train(was_training)
-    parts = processes.gather((losses, count, answers))
-    found = {position: answer for _, _, part in parts for position, answer in part.items()}
+    parts = processes.gather((losses, count, done))
+    answers: list[Prediction | None] = [None] * len(examples)
+    for positions, predictions in chain.from_iterable(part for _, _, part in parts):
+        for position, answer in zip(positions, predictions, strict=True):
+            answers[position] = answer
     return (
-        [found[position] for position in range(len(examples))],
+        [answer for answer in answers if answer is not None],
         # Correctly rounded, so that it does not matter who summed what.
-        math.fsum(loss for part, _, _ in parts for loss in part),
+        math.fsum(chain.from_iterable(part for part, _, _ in parts)),
         sum(part for _, part, _ in parts),
     )
 
