@@ -29,6 +29,7 @@ from warmstart.data.lines import Ints, Mask
 _NUMBER = r"^[-+]?\d+(\.\d+)?$"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SELDOM_IN_TEXT = "\t|\x01\x1e\x1f"
+_PIECE_RECORDS = 1 << 16
 _MOST_REPEATS = 1000
 """RE2's limit on ``{n}``; a wider table is spared the third sign."""
 
@@ -67,10 +68,13 @@ def refuse_swallowing(records: Records, path: str, delimiter: str, columns: int)
         DataError: there is such a quote; the message names the line where it opens.
     """
     quoted = np.flatnonzero(_numpy(pc.match_substring(records.texts, '"')))
-    proper = _numpy(pc.match_substring_regex(_take(records.texts, quoted), _proper(delimiter)))
-    if not proper.all():
-        first = int(quoted[np.argmin(proper)])
-        raise faulty_quote(_text(records, first), path, int(records.lines[first]), delimiter)
+    pattern = _proper(delimiter)
+    for start in range(0, len(quoted), _PIECE_RECORDS):  # not a copy of the whole file at once
+        piece = quoted[start : start + _PIECE_RECORDS]
+        proper = _numpy(pc.match_substring_regex(_take(records.texts, piece), pattern))
+        if not proper.all():
+            first = int(piece[np.argmin(proper)])
+            raise faulty_quote(_text(records, first), path, int(records.lines[first]), delimiter)
     several = quoted[records.breaks[quoted] > 0]
     if not len(several) or not 1 < columns <= _MOST_REPEATS:
         return

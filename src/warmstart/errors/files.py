@@ -78,7 +78,7 @@ def no_temporary_room(cause: OSError) -> DataError:
         folder = "the temporary folder"
     return DataError(
         f"{folder} takes no more of the rows that are kept there: {cause.strerror or cause}",
-        "room for two copies of the columns and for the tokens, about four times the data file",
+        "room for two copies of the columns and for the tokens, about three times the data file",
         "free some space there, or name a folder on a larger disk in TMPDIR: "
         "TMPDIR=FOLDER warmstart …",
     )
