@@ -14,8 +14,8 @@ from warmstart.data.batches import collate
 from warmstart.data.encode import NO_LABEL
 from warmstart.evaluation import evaluate as module
 from warmstart.evaluation.evaluate import evaluate, predict
-from warmstart.processes import Processes
-from warmstart.tasks.task import Predictions
+from warmstart.processes import ALONE, Processes
+from warmstart.tasks.task import Prediction
 from warmstart.training.job import Job
 
 
@@ -55,7 +55,6 @@ def test_shared_out_among_processes_the_answers_are_the_same_to_the_bit(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_TOKENS_PER_BATCH", {"cpu": 64})
-    whole = predict(job.task, job.model, job.forward, job.train, job.accelerator)
     shares = []
 
     class Told(Exception):
@@ -65,22 +64,22 @@ def test_shared_out_among_processes_the_answers_are_the_same_to_the_bit(
         shares.append(share)
         raise Told
 
-    def predict_as(index: int) -> tuple[Predictions, float, int]:
-        processes = Processes(index, count=3)
-        return predict(job.task, job.model, job.forward, job.train, job.accelerator, processes)
+    def predict_as(index: int | None) -> tuple[list[Prediction], float, int]:
+        processes = ALONE if index is None else Processes(index, count=3)
+        found, loss, count = predict(
+            job.task, job.model, job.forward, job.train, job.accelerator, processes
+        )
+        return list(found), loss, count
 
+    whole = predict_as(None)
     with monkeypatch.context() as patch:
         patch.setattr(Processes, "gather", tell)
         for index in range(3):
             with pytest.raises(Told):
                 predict_as(index)
-    rows = [sum(len(answers) for answers, _ in batches) for _, _, batches in shares]
-    assert min(rows) > 0
-    assert sum(rows) == len(job.train)
+    assert all(0 < sum(len(rows) for _, rows in done) < len(job.train) for _, _, done in shares)
     monkeypatch.setattr(Processes, "gather", lambda *_: shares)
-    for found, *sums in (predict_as(0), predict_as(2)):
-        assert list(found) == list(whole[0])
-        assert sums == list(whole[1:])
+    assert predict_as(0) == predict_as(2) == whole
 
 
 def test_an_evaluation_is_scored_on_its_own_rows(job: Job) -> None:

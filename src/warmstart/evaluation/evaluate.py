@@ -11,7 +11,7 @@ out is what one of them would have found.
 
 import math
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ def predict(
     return (
         Predictions.joined(found, np.concatenate(order)),
         # Correctly rounded, so that it does not matter who summed what.
-        math.fsum(loss for part, _, _ in parts for loss in part),
+        math.fsum(chain.from_iterable(part for part, _, _ in parts)),
         sum(part for _, part, _ in parts),
     )
 
