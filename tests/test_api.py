@@ -101,6 +101,18 @@ def test_a_run_is_opened_by_its_path(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("without_report")
+def test_a_model_that_cannot_run_packed_says_so(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warmstart.models.forward.refusal", lambda _: "its attention is unknown")
+    run = warmstart.train(config, output=tmp_path / "run", progress=False)
+    told = "padded, in rectangles of like length: its attention is unknown"
+    notices = events_of(read_events(run.path / "events.jsonl"), "notice")
+    assert notices[0]["text"] == f"the model runs {told}"
+    assert RunDirectory(run.path).read_json("environment.json")["execution"] == told
+
+
+@pytest.mark.usefixtures("without_report")
 def test_training_from_a_runs_config_repeats_the_run(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

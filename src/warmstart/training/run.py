@@ -189,6 +189,8 @@ def _announce(job: Job, *, resume: bool) -> None:
             listener(start)
     else:
         job.log.write(start)
+        if job.forward.packed is None:
+            job.log.notice(f"the model runs {job.forward.path}")
 
 
 def _write(directory: RunDirectory, prepared: Prepared, facts: dict[str, Any]) -> None:
