@@ -27,7 +27,7 @@ def environment(accelerator: Accelerator, execution: str, processes: int) -> dic
 
     Args:
         accelerator: device and precision.
-        execution: how the model reads a batch, from ``models.forward``.
+        execution: how the model reads a batch and how steps run, from ``graphs``.
         processes: how many train together.
     """
     device = accelerator.device

@@ -24,6 +24,7 @@ from warmstart.runs.events import Listener
 from warmstart.runs.load import load_run
 from warmstart.training.device import precision_of
 from warmstart.training.environment import MUST_BE_ALIKE, MUST_MATCH, environment
+from warmstart.training.graphs import execution
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.plan import Plan
@@ -82,7 +83,7 @@ def train_run(
     """
     directory = RunDirectory(path)
     job = job_for(prepared, directory, listeners)
-    facts = environment(job.accelerator, job.forward.path, job.processes.count)
+    facts = environment(job.accelerator, execution(job), job.processes.count)
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
     with directory.locked(), stop_requested() as stopping:
@@ -218,7 +219,7 @@ def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str
 
 def _refuse_differences(job: Job, prepared: Prepared) -> None:
     """Compare what this process has with what the first one wrote."""
-    facts = environment(job.accelerator, job.forward.path, job.processes.count)
+    facts = environment(job.accelerator, execution(job), job.processes.count)
     theirs = job.run.read_json("environment.json")
     other = [key for key in MUST_BE_ALIKE if theirs[key] != facts[key]]
     other += _other_data(job.run, prepared)
