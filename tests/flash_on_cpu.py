@@ -2,7 +2,8 @@
 
 The operators themselves stay as they are: their argument order, their types, their autograd
 formula. Only the kernel beneath is ours, so that code which calls them is tested as it runs on a
-GPU, bar dropout and half precision.
+GPU, bar half precision. Dropout is drawn from a seed that the forward pass hands to the backward
+pass, as the kernels do.
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,9 @@ import torch
 from torch import Tensor
 
 
-def _attend(
+def _weights(
     query: Tensor,
     key: Tensor,
-    value: Tensor,
     bounds: tuple[Tensor, Tensor],
     longest: tuple[int, int],
     scale: float,
@@ -26,6 +26,8 @@ def _attend(
     for states, bound, most in zip((query, key), bounds, longest, strict=True):
         assert bound.dtype == torch.int32
         assert bound.is_contiguous()
+        assert states.stride(-1) == 1
+        assert states.shape[-1] % 8 == 0
         assert bound[0] == 0
         assert bound[-1] == len(states)
         assert 0 < bound.diff().min() <= bound.diff().max() <= most
@@ -40,32 +42,45 @@ def _attend(
     if window[1] >= 0:
         seen &= ahead <= window[1]
     scores = torch.einsum("qhd,khd->hqk", query, key) * scale
-    weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
-    return torch.einsum("hqk,khd->qhd", weights, value)
+    return scores.masked_fill(~seen, -torch.inf).softmax(-1)
+
+
+def _kept(weights: Tensor, dropout_p: float, seed: Tensor) -> Tensor:
+    """What dropout leaves of each weight, scaled; 1 without dropout."""
+    if not dropout_p:
+        return torch.ones_like(weights)
+    draw = torch.Generator().manual_seed(int(seed))
+    return (torch.rand(weights.shape, generator=draw) >= dropout_p) / (1 - dropout_p)
 
 
 def _forward(  # type: ignore[no-untyped-def]
     query, key, value, cum_seq_q, cum_seq_k, max_q, max_k, dropout_p, is_causal, debug, **options
 ):
-    assert dropout_p == 0
     assert not is_causal
     assert not debug
     window = options["window_size_left"], options["window_size_right"]
     bounds, longest = (cum_seq_q, cum_seq_k), (max_q, max_k)
-    out = _attend(query, key, value, bounds, longest, options["scale"], window)
-    nothing = torch.zeros(0)
-    return out, nothing, torch.zeros(2), nothing, nothing
+    weights = _weights(query, key, bounds, longest, options["scale"], window)
+    seed = torch.randint(2**62, (1,)) if dropout_p else torch.zeros(1, dtype=torch.int64)
+    out = torch.einsum("hqk,khd->qhd", weights * _kept(weights, dropout_p, seed), value)
+    return out, torch.zeros(0), seed, torch.zeros(0), torch.zeros(0)
 
 
 def _backward(  # type: ignore[no-untyped-def]
-    grad, query, key, value, out, lse, cum_seq_q, cum_seq_k, max_q, max_k, *_rest, **options
+    grad, query, key, value, out, lse, cum_seq_q, cum_seq_k, max_q, max_k, *rest, **options
 ):
-    window = options["window_size_left"], options["window_size_right"]
+    window, scale = (options["window_size_left"], options["window_size_right"]), options["scale"]
     bounds, longest = (cum_seq_q, cum_seq_k), (max_q, max_k)
-    states = [x.detach().requires_grad_() for x in (query, key, value)]
-    with torch.enable_grad():
-        again = _attend(*states, bounds, longest, options["scale"], window)
-    return torch.autograd.grad(again, states, grad)
+    weights = _weights(query, key, bounds, longest, scale, window)
+    dropout_p, _is_causal, seed, _unused = rest
+    kept = _kept(weights, dropout_p, seed)
+    above = torch.einsum("qhd,khd->hqk", grad, value) * kept * weights
+    above -= weights * above.sum(-1, keepdim=True)
+    return (
+        torch.einsum("hqk,khd->qhd", above, key) * scale,
+        torch.einsum("hqk,qhd->khd", above, query) * scale,
+        torch.einsum("hqk,qhd->khd", weights * kept, grad),
+    )
 
 
 @contextmanager

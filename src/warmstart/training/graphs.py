@@ -57,7 +57,7 @@ def execution(job: Job) -> str:
     if why_not is not None:
         return f"{job.forward.path}; no CUDA graphs: {why_not}"
     shapes, _ = _planned(job, Plan(job.train.lengths, job.config))
-    return f"{job.forward.path}; CUDA graphs of {len(shapes)} shapes"
+    return f"{job.forward.path}; CUDA graphs of {len(shapes)} shape{'s' * (len(shapes) > 1)}"
 
 
 def refusal(job: Job) -> str | None:
