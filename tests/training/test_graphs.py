@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.runs_in_memory import job_of, never, prepared_run
 from warmstart.errors import Interrupted
 from warmstart.models import packed
 from warmstart.models.packed import Packed
+from warmstart.models.resident import resident_bytes
 from warmstart.processes import Processes
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
@@ -311,3 +313,14 @@ def test_what_is_written_down(tmp_path: Path) -> None:
     assert execution(job) == "packed: real tokens only, no padding; CUDA graphs of 1 shape"
     plain = job_of(prepared_for(tmp_path, cuda_graphs=False), tmp_path / "plain")
     assert execution(plain) == plain.forward.path
+
+
+def test_rows_that_take_too_much_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = captured(prepared_for(tmp_path), tmp_path / "run")
+    assert graphs._too_large(job) is None
+    there = replace(job, accelerator=SimpleNamespace(device=torch.device("cuda")))
+    needed = resident_bytes(job.train)
+    for free, fits in ((5 * needed, True), (4 * needed, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, free))
+        assert (graphs._too_large(there) is None) == fits
+    assert str(graphs._too_large(there)).startswith("the training rows take")
