@@ -191,6 +191,8 @@ class TrainConfig(_Part):
     """Steps between checkpoints; by default one at each evaluation."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 1
     """How many checkpoints stay on disk, newest first."""
+    cuda_graphs: bool = False
+    """Launch each step on a GPU at once instead of kernel by kernel. Not yet measured on a GPU."""
     tensorboard: bool = False
     """Write TensorBoard events beside ``events.jsonl`` (needs the ``tensorboard`` package)."""
 

@@ -93,6 +93,10 @@ class Examples:
         """Tokens of each row as the model sees it, int64 [N]."""
         return np.diff(self.offsets)
 
+    def tokens_of(self, positions: Ints) -> int:
+        """Tokens of the rows at these positions, all together."""
+        return int((self.offsets[positions + 1] - self.offsets[positions]).sum())
+
 
 def encode(
     tokenizer: "PreTrainedTokenizerBase",

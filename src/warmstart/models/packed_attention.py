@@ -8,8 +8,9 @@ Registered under ``PACKED`` with Transformers' ``AttentionInterface``: a layer t
   and put back. One ``autograd.Function`` for it all: it stores the probabilities and a mask of one
   byte, where PyTorch's own path stores the probabilities twice, and moves gradients by gathering
   too, which needs no zeroed buffers;
-- on a GPU in half precision: PyTorch's flash attention for rows of unequal length, called below its
-  public ``varlen_attn``, which allows no dropout (torch 2.13, ``torch/nn/attention/varlen.py``).
+- on a GPU in half precision, where ``flash_serves``: PyTorch's flash attention for rows of unequal
+  length, called below its public ``varlen_attn``, which allows no dropout (torch 2.13,
+  ``torch/nn/attention/varlen.py``). Such a batch is laid out without rectangles.
 
 Letters: B rows, T tokens, h heads, d width of a head; R, W, S as in ``packing``.
 
@@ -76,7 +77,7 @@ def packed_attention(
         )
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     first = len(query) != len(key)
-    if query.device.type == "cuda" and query.dtype in (torch.float16, torch.bfloat16):
+    if not packing.rectangles:
         out = _flash(query, key, value, packing, first, scaling, dropout, sliding_window)
         return out[None], None
     slots = packing.firsts if first else packing.tokens
@@ -85,6 +86,29 @@ def packed_attention(
     attend: Any = RectangleAttention.apply
     rows: Tensor = attend(*flat, packing, slots, scaling, dropout, sliding_window)
     return rows.view(1, -1, heads, width), None
+
+
+def flash_serves(width: int, dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether PyTorch's flash attention takes such heads; what it refuses runs in rectangles.
+
+    Args:
+        width: of a head, d.
+        dtype: of queries, keys and values.
+        device: where they are.
+
+    Source: the checks of ``mha_varlen_fwd`` in PyTorch 2.13,
+    ``aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp``; left out are AMD's GPUs,
+    whose kernels are others.
+    """
+    return (
+        device.type == "cuda"
+        and dtype in (torch.float16, torch.bfloat16)
+        and width % 8 == 0
+        and width <= 256
+        and torch.version.hip is None
+        and torch.backends.cuda.is_flash_attention_available()
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+    )
 
 
 def _flash(
@@ -97,7 +121,11 @@ def _flash(
     dropout: float,
     sliding_window: int | None,
 ) -> Tensor:
-    """Flash attention over rows of unequal length: [T or B, h, d]."""
+    """Flash attention over rows of unequal length: [T or B, h, d].
+
+    A window counts from the ends of a row where there are fewer queries than keys: with ``first``
+    there must be none.
+    """
     bounds = packing.bounds
     queries = torch.arange(len(bounds), dtype=torch.int32, device=bounds.device)
     window = -1 if sliding_window is None else sliding_window - 1

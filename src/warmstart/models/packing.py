@@ -11,7 +11,7 @@ Letters: B rows, T tokens, h heads, R rows and W width of a rectangle; S all slo
 rectangles, a slot being one token of one head.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -65,7 +65,8 @@ class Packing:
     """The layout of one batch.
 
     Args:
-        rectangles: of like length each; every row is in one.
+        rectangles: of like length each; every row is in one. None at all where attention takes the
+            rows as they are (``without_rectangles``).
         tokens: slots of all tokens.
         firsts: slots of every row's first token.
         positions: place of each token in its row, from 0, int64 [1, T].
@@ -89,7 +90,26 @@ class Packing:
     noise: Noise
 
 
-def pack(offsets: Ints, heads: int, noise: Noise, device: torch.device) -> Packing:
+def without_rectangles(
+    positions: Tensor, row: Tensor, first: Tensor, bounds: Tensor, longest: int
+) -> Packing:
+    """The layout for attention that takes rows of unequal length as they are.
+
+    Args:
+        positions: place of each token in its row, from 0, int64 [1, T].
+        row: which row each token is of, int64 [T].
+        first: index of every row's first token, int64 [B].
+        bounds: where each row starts and the last one ends, int32 [B + 1].
+        longest: tokens of the longest row, or more.
+    """
+    none = torch.empty(0, dtype=torch.int64, device=row.device)
+    slots = Slots(none, none, none, ())
+    return Packing((), slots, slots, positions, row, first, bounds, longest, 0, Noise())
+
+
+def pack(
+    offsets: Ints, heads: int, noise: Noise, device: torch.device, *, rectangles: bool = True
+) -> Packing:
     """Lay a batch out.
 
     Args:
@@ -97,11 +117,22 @@ def pack(offsets: Ints, heads: int, noise: Noise, device: torch.device) -> Packi
         heads: attention heads of the model.
         noise: random bits for dropout.
         device: where the model is.
+        rectangles: whether attention needs them.
     """
     lengths = np.diff(offsets)
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    plain = without_rectangles(
+        positions=torch.from_numpy(np.arange(offsets[-1]) - offsets[row])[None].to(device),
+        row=torch.from_numpy(row).to(device),
+        first=torch.from_numpy(offsets[:-1]).to(device),
+        bounds=torch.from_numpy(offsets.astype(np.int32)).to(device),
+        longest=int(lengths.max()),
+    )
+    if not rectangles:
+        return plain
     groups = rows_of_like_length(lengths, most=MAX_RECTANGLES if device.type == "cpu" else 1)
     starts, widths = offsets[:-1], [int(lengths[group].max()) for group in groups]
-    rectangles, grids = [], []
+    found, grids = [], []
     for group, width in zip(groups, widths, strict=True):
         column = np.arange(width)
         filled = column >= lengths[group][:, None]
@@ -109,19 +140,13 @@ def pack(offsets: Ints, heads: int, noise: Noise, device: torch.device) -> Packi
         real = None
         if filled.any():
             real = torch.from_numpy(~filled).float()[:, None, None, :].to(device)
-        rectangles.append(Rectangle(len(group), width, real))
+        found.append(Rectangle(len(group), width, real))
     rows = [group[:, None] for group in groups]
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    positions = np.arange(offsets[-1]) - starts[row]
-    return Packing(
-        rectangles=tuple(rectangles),
+    return replace(
+        plain,
+        rectangles=tuple(found),
         tokens=_slots(grids, heads, device),
         firsts=_slots(rows, heads, device),
-        positions=torch.from_numpy(positions)[None].to(device),
-        row=torch.from_numpy(row).to(device),
-        first=torch.from_numpy(starts).to(device),
-        bounds=torch.from_numpy(offsets.astype(np.int32)).to(device),
-        longest=int(lengths.max()),
         heads=heads,
         noise=noise,
     )

@@ -10,6 +10,7 @@ import torch
 
 import warmstart
 from warmstart.training.device import precision_of
+from warmstart.training.graphs import execution
 from warmstart.training.job import Job
 
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "numpy")
@@ -41,7 +42,7 @@ def environment(job: Job) -> dict[str, Any]:
         "device": name,
         "processes": job.processes.count,
         "precision": precision_of(job.accelerator),
-        "execution": job.forward.path,
+        "execution": execution(job),
         "vocabulary": job.rows,
     }
 

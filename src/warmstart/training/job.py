@@ -20,6 +20,7 @@ from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
+from warmstart.training.capture import Capture, capture_for
 from warmstart.training.device import Precision, build_accelerator, precision_of
 from warmstart.training.prepare import Prepared
 
@@ -46,6 +47,7 @@ class Job:
         run: where everything is written.
         log: where events go.
         frozen: what of the model does not train.
+        capture: what captures steps with ``train.cuda_graphs``, where the device can.
     """
 
     task: Task
@@ -65,6 +67,7 @@ class Job:
     run: RunDirectory
     log: EventLog
     frozen: Frozen | None = None
+    capture: Capture | None = None
 
 
 def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener] = ()) -> Job:
@@ -108,6 +111,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         run=run,
         log=EventLog(run.path / "events.jsonl", listeners, silent=not processes.first),
         frozen=frozen,
+        capture=capture_for(accelerator) if config.cuda_graphs else None,
     )
 
 

@@ -78,6 +78,29 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     return job.processes.from_first(progress)
 
 
+def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
+    """Load the newest checkpoint, take back the events after it, say so in the events.
+
+    Raises:
+        RunError: there is no checkpoint, or it cannot be read.
+    """
+    progress, scaler_state = checkpoint.restore(job.run, job.model, optimizer)
+    if job.accelerator.scaler is not None:
+        job.accelerator.scaler.load_state_dict(scaler_state)
+    job.log.rewind(progress.step - 1)
+    job.log.write({"event": "resume", "step": progress.step - 1})
+    return progress
+
+
+def patience_ended(job: Job, progress: Progress) -> bool:
+    """Whether so many evaluations brought no gain that training ends; says so if it does."""
+    patience = job.config.early_stopping
+    if patience is None or progress.evaluations_without_gain < patience:
+        return False
+    job.log.notice(f"stopped early: {patience} evaluations without a better {job.best_metric}")
+    return True
+
+
 def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write a checkpoint of the loop as it is, and say so in the events.
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils.memory import should_reduce_batch_size
@@ -23,11 +24,12 @@ from torch import Tensor
 
 from warmstart import errors
 from warmstart.data.batches import Batch, collate, split_batch
-from warmstart.data.encode import Ints
-from warmstart.training.checkpoint import Progress, newest_step, restore, seed_step
+from warmstart.data.encode import NO_LABEL, Ints
+from warmstart.training import keep
+from warmstart.training.checkpoint import Progress, newest_step, seed_step
 from warmstart.training.device import precision_of
+from warmstart.training.graphs import GraphedSteps, graphed_steps
 from warmstart.training.job import Job, with_features_computed
-from warmstart.training.keep import evaluate_and_keep_best, save_checkpoint
 from warmstart.training.optimizer import build_optimizer, clip_gradients, set_rates
 from warmstart.training.plan import Plan
 from warmstart.training.recorder import NotFinite, StepRecorder
@@ -57,15 +59,15 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
         job = with_features_computed(job)
     job.model.train()
     optimizer = build_optimizer(job.model, job.config)
-    progress = job.processes.agreed(lambda: _restored(job, optimizer)) if resume else Progress()
+    progress = job.processes.agreed(lambda: keep.restored(job, optimizer)) if resume else Progress()
     job.processes.copy_first([parameter.detach() for parameter in job.model.parameters()])
     stepper = job.accelerator.prepare(optimizer)
     recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
-    parts = Parts(job, plan, optimizer, stepper, recorder)
+    parts = Parts(job, plan, optimizer, stepper, recorder, graphed_steps(job, plan, optimizer))
     windows: list[list[Ints]] = []
     try:
         for step in range(progress.step, plan.total_steps):
-            if _patience_ended(job, progress):
+            if keep.patience_ended(job, progress):
                 break
             epoch, index = divmod(step, plan.steps_per_epoch)
             if index == 0 or not windows:
@@ -78,9 +80,9 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
             if due or evaluates or saves:
                 progress = recorder.flush(progress)
             if evaluates:
-                progress = evaluate_and_keep_best(job, progress, plan.epochs_done(step))
+                progress = keep.evaluate_and_keep_best(job, progress, plan.epochs_done(step))
             if saves:
-                save_checkpoint(job, optimizer, progress)
+                keep.save_checkpoint(job, optimizer, progress)
             if stop:
                 job.log.write({"event": "interrupted", "step": step})
                 raise errors.run.interrupted(job.run.path, step, job.processes.count)
@@ -91,48 +93,61 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a step works with; ``stepper`` is Accelerate's wrapper of ``optimizer``."""
+    """What a step works with; ``stepper`` is ``optimizer``, wrapped; ``graphs`` are for a GPU."""
 
     job: Job
     plan: Plan
     optimizer: torch.optim.Optimizer
     stepper: AcceleratedOptimizer
     recorder: StepRecorder
+    graphs: GraphedSteps | None
 
 
 def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progress:
     """One optimiser update over the rows at ``positions``, a list for each batch of the window."""
     began = time.perf_counter()
-    job, step = parts.job, progress.step
-    window = [collate(job.train, rows) for rows in positions]
+    train, step, rows = parts.job.train, progress.step, np.concatenate(positions)
     # Known before the model runs, so that every piece is divided by the labels of them all.
-    count = sum(batch.count for batch in window)
-    own = own_rows(job.processes, job.train, positions, window)
-    loss, micro_batches = step_gradients(parts, own, count, step, progress.micro_batches)
-    if job.accelerator.scaler is not None:
-        job.accelerator.unscale_gradients(parts.stepper)
-    norm = clip_gradients(job.model, parts.optimizer, job.config.max_gradient_norm)
-    parts.stepper.step()
-    parts.stepper.zero_grad()
-
+    count = int(np.count_nonzero(train.labels[rows] != NO_LABEL))
+    replayed = parts.graphs.step(rows, step) if parts.graphs else None
+    if replayed:
+        loss, norm, pieces = *replayed, progress.micro_batches
+    else:
+        loss, norm, pieces = update(parts, positions, count, progress)
     seconds = time.perf_counter() - began
     progress = replace(
         progress,
         step=step + 1,
-        micro_batches=micro_batches,
+        micro_batches=pieces,
         total_seconds=progress.total_seconds + seconds,
     )
     event = {
         "step": step,
         "epoch": parts.plan.epochs_done(step),
         "learning_rate": parts.optimizer.param_groups[0]["lr"],
-        "rows": sum(map(len, window)),
+        "rows": len(rows),
         "labels": count,
-        "tokens": sum(batch.tokens for batch in window),
+        "tokens": train.tokens_of(rows),
         "seconds": seconds,
     }
     parts.recorder.add(loss, norm, event)
     return progress
+
+
+def update(
+    parts: Parts, positions: list[Ints], count: int, progress: Progress
+) -> tuple[Tensor, Tensor, int]:
+    """Make a step; return its loss, the length of its gradient, and pieces a batch."""
+    job, step = parts.job, progress.step
+    window = [collate(job.train, rows) for rows in positions]
+    own = own_rows(job.processes, job.train, positions, window)
+    loss, pieces = step_gradients(parts, own, count, step, progress.micro_batches)
+    if job.accelerator.scaler is not None:
+        job.accelerator.unscale_gradients(parts.stepper)
+    norm = clip_gradients(job.model, parts.optimizer, job.config.max_gradient_norm)
+    parts.stepper.step()
+    parts.stepper.zero_grad()
+    return loss, norm, pieces
 
 
 def step_gradients(
@@ -183,20 +198,3 @@ def window_gradients(job: Job, window: list[Batch], count: int, micro_batches: i
             job.accelerator.backward(loss_sum / count)
             total += loss_sum.detach()
     return total / count
-
-
-def _restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
-    progress, scaler_state = restore(job.run, job.model, optimizer)
-    if job.accelerator.scaler is not None:
-        job.accelerator.scaler.load_state_dict(scaler_state)
-    job.log.rewind(progress.step - 1)
-    job.log.write({"event": "resume", "step": progress.step - 1})
-    return progress
-
-
-def _patience_ended(job: Job, progress: Progress) -> bool:
-    patience = job.config.early_stopping
-    if patience is None or progress.evaluations_without_gain < patience:
-        return False
-    job.log.notice(f"stopped early: {patience} evaluations without a better {job.best_metric}")
-    return True
