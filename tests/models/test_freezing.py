@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart import config_file
 from warmstart.config import ModelConfig
 from warmstart.data.batches import collate, split_batch
-from warmstart.errors import ConfigError, ModelError
+from warmstart.errors import ConfigError, Interrupted, ModelError
 from warmstart.models import features
 from warmstart.models.architectures import ARCHITECTURES as KNOWN
 from warmstart.models.freezing import frozen_part
 from warmstart.models.load import find, lacks_pooler
 from warmstart.runs.events import read_events
-from warmstart.training.job import Job, with_features_computed
+from warmstart.training.job import Job, job_for, with_features_computed
 from warmstart.training.loop import fit
 
 PARTS = ["backbone", "embeddings+layers:0", "embeddings+layers:1"]
@@ -125,19 +126,66 @@ def test_what_changes_a_number_changes_the_file(
 
 def test_the_folder_is_held_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(features, "MOST_BYTES", 1)
+    monkeypatch.setattr(features, "MOST_BYTES", 13_000)  # one of the two
     with_features_computed(job_for_part(tmp_path, "backbone"))
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1
 
 
-def test_a_folder_that_cannot_be_written_is_done_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("because", ["a file is in the way", "no room", "too much"])
+def test_features_that_cannot_be_kept_are_done_without(
+    tmp_path: Path, because: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
+    expected = losses(job_for_part(tmp_path, "backbone", dropout=0.0))
+    monkeypatch.setenv("WARMSTART_CACHE", str(tmp_path / "other"))
+    if because == "a file is in the way":
+        (tmp_path / "other").touch()
+    if because == "no room":
+        monkeypatch.setattr(features.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    if because == "too much":
+        monkeypatch.setattr(features, "MOST_BYTES", 100)
+    job = job_for_part(tmp_path, "backbone", dropout=0.0)
+    np.testing.assert_allclose(losses(job), expected, atol=1e-5)
+    notices = [e["text"] for e in read_events(job.log.path) if e["event"] == "notice"]
+    assert "cannot be kept" in notices[1]
+    assert not list((tmp_path / "other").glob("features/*.partial"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"not an array"])
+def test_a_damaged_file_is_made_anew(
+    tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
     expected = losses(job_for_part(tmp_path, "backbone"))
-    (tmp_path / "a-file").touch()
-    monkeypatch.setenv("WARMSTART_CACHE", str(tmp_path / "a-file"))
+    for path in (tmp_path / "cache" / "features").glob("*.npy"):
+        path.write_bytes(damage)
     assert losses(job_for_part(tmp_path, "backbone")) == expected
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(features, "_compute", fail)
+    with pytest.raises(KeyboardInterrupt):
+        with_features_computed(job_for_part(tmp_path, "backbone"))
+    left = [path.suffix for path in (tmp_path / "cache" / "features").iterdir()]
+    assert left == [".lock"]
+
+
+@pytest.mark.parametrize("part", ["backbone", "embeddings+layers:1"])
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, part: str) -> None:
+    train = {"dropout": 0.2, "checkpoint_every_steps": 1}
+    whole = trained(job_for_part(tmp_path, part, **train))
+    job = job_for_part(tmp_path, part, **train)
+    steps = iter(range(100))
+    with pytest.raises(Interrupted):
+        fit(job, resume=False, stop_requested=lambda: next(steps) == 4)
+    again = job_for(prepared_run(tmp_path, freeze=part, epochs=1, **train), job.run)
+    fit(again, resume=True, stop_requested=never)
+    for name, tensor in again.model.state_dict().items():
+        assert tensor.equal(whole[name]), name
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -153,7 +201,7 @@ def test_it_is_said_that_the_part_ran_once(tmp_path: Path) -> None:
     job = job_for_part(tmp_path, "backbone")
     losses(job)
     notices = [e["text"] for e in read_events(job.log.path) if e["event"] == "notice"]
-    assert notices[0].startswith("the backbone is frozen and ran once over all rows, without")
+    assert notices[0] == "the backbone is frozen: it runs once over all rows, without dropout"
 
 
 def test_a_pooler_that_the_checkpoint_lacks_trains(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from warmstart.config import ModelConfig
 from warmstart.data.batches import Batch, collate
 from warmstart.data.encode import Examples, encode
 from warmstart.models import packed_attention as attention
-from warmstart.models.dropout import Noise, dropped_share
-from warmstart.models.forward import Forward, forward_for, padded_forward
+from warmstart.models.dropout import FastDropout, Noise, dropped_share
+from warmstart.models.forward import Forward, forward_for, padded_forward, two_rows
 from warmstart.models.load import Checkpoint, find, sequence_classifier, with_labels
 from warmstart.models.packed import Packed
 from warmstart.models.packing import pack
@@ -252,9 +252,35 @@ def test_an_attention_that_ignores_the_packing_is_caught(
     monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, blind)
     forward = forward_for(pair.packed, pair.examples)
     assert not forward.packed
-    assert "off on two rows of the data" in forward.path
+    assert "gave other answers for two rows of the data" in forward.path
+    assert not any(isinstance(module, FastDropout) for module in pair.packed.modules())
     monkeypatch.undo()
     assert_same(pair, forward.run)
+
+
+def test_an_attention_that_fails_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no kernel for this head\nand more")
+
+    pair = twice(tmp_path, "bert")
+    monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, fail)
+    # The padded run goes through the same registration, so it is given PyTorch's own by name.
+    pair.packed.set_attn_implementation("sdpa")
+    forward = forward_for(pair.packed, pair.examples)
+    assert forward.path.endswith("packed execution failed here, no kernel for this head")
+
+
+def test_rows_of_one_length_are_two_rows_all_the_same(tmp_path: Path) -> None:
+    pair = twice(tmp_path, "bert")
+    like = np.flatnonzero(pair.examples.lengths == np.bincount(pair.examples.lengths).argmax())
+    lengths = np.full(len(like), pair.examples.lengths[like[0]])
+    ids = np.concatenate([pair.examples[index].input_ids for index in like])
+    same = Examples(ids, np.cumsum([0, *lengths]), like * 0, like, lengths)
+    batch = two_rows(same)
+    assert len(batch) == 2
+    assert len(set(batch.rows.tolist())) == 2
 
 
 @pytest.mark.parametrize(

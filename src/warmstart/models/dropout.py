@@ -1,9 +1,9 @@
 """Dropout whose masks cost little on a CPU.
 
-PyTorch's default generator on a CPU draws one number after the other, which is a tenth of a
-training step of a small encoder. Here a mask is cut from 16 random bits an element, drawn 64 at a
-time by numpy's SFC64: a probability is exact to 1/65536 (0.1 becomes 6554/65536 = 0.100006), and
-what is kept is scaled by exactly the inverse of its share.
+PyTorch's default generator on a CPU draws one number after the other, which takes seven times as
+long as what is done here (``benchmarks/log.md``): a mask is cut from 16 random bits an element,
+drawn 64 at a time by numpy's SFC64. A probability is exact to 1/65536 (0.1 becomes 6554/65536 =
+0.100006), and what is kept is scaled by exactly the inverse of its share.
 
 Every forward pass in training takes one number from PyTorch's generator and seeds its own with it.
 A mask is therefore as reproducible as PyTorch's own: a function of ``torch.manual_seed``.
@@ -103,3 +103,15 @@ def use_fast_dropout(model: nn.Module, noise: Noise) -> None:
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Dropout):
                 setattr(parent, name, FastDropout(child.p, noise))
+
+
+def use_plain_dropout(model: nn.Module) -> None:
+    """Undo ``use_fast_dropout``.
+
+    Args:
+        model: changed in place.
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, FastDropout):
+                setattr(parent, name, nn.Dropout(child.p))

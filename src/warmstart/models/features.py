@@ -14,6 +14,8 @@ computed once".
 """
 
 import hashlib
+import os
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -61,7 +63,10 @@ def with_features(
 
     Returns:
         A copy whose ``computed`` is memory-mapped from the cache folder, or in memory where it is
-        small or the folder cannot be written.
+        small.
+
+    Raises:
+        OSError: the cache folder cannot be written, or has no room.
     """
     count = len(examples) if frozen.backbone else len(examples.input_ids)
     shape = (count, model.config.hidden_size)
@@ -109,26 +114,57 @@ def _compute(
 
 
 def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> Floats32:
-    """The array of this name from the cache folder, filled first where it is not there."""
+    """The array of this name from the cache folder, filled first where it is not there.
+
+    Raises:
+        OSError: it cannot be kept there.
+    """
     folder = cache_folder() / "features"
     path = folder / f"{key}.npy"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Processes that train together want the same file: one fills it, the others wait.
-        with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
-                partial = path.with_suffix(".partial")
-                new = np.lib.format.open_memmap(partial, "w+", dtype=np.float32, shape=shape)
-                fill(new)
-                new.flush()
-                partial.rename(path)
-                _remove_oldest(folder, keep=path)
-        path.touch()
-        values: Floats32 = np.load(path, mmap_mode="r")
-    except OSError:
-        values = np.empty(shape, dtype=np.float32)
-        fill(values)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Runs that want the same file, and processes that train together: one fills it, others wait.
+    with FileLock(path.with_suffix(".lock")):
+        values = _opened(path)
+        if values is None:
+            _write(path, shape, fill)
+            _remove_oldest(folder, keep=path)
+            values = _opened(path)
+        assert values is not None
+        os.utime(path)
     return values
+
+
+def _opened(path: Path) -> Floats32 | None:
+    """The array in a file, mapped; None where there is none, or a damaged one."""
+    try:
+        values: Floats32 = np.load(path, mmap_mode="r")
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
+    return values
+
+
+def _write(path: Path, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> None:
+    """Fill a file beside ``path``, then rename it; a failure leaves nothing behind.
+
+    Raises:
+        OSError: no room, found before any work: a mapped file that outgrows its disk would kill.
+    """
+    if shape[0] * shape[1] * 4 > MOST_BYTES:
+        raise OSError(f"they take more than {MOST_BYTES // 2**30} GiB")
+    partial = path.with_suffix(".partial")
+    try:
+        values = np.lib.format.open_memmap(partial, "w+", dtype=np.float32, shape=shape)
+        if shutil.disk_usage(partial).free < values.nbytes:
+            raise OSError(f"no room in {partial.parent}")
+        fill(values)
+        values.flush()
+        del values
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _remove_oldest(folder: Path, keep: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.models.modernbert.modeling_modernbert import ModernBertAttention
 
 from warmstart import errors
 from warmstart.models.architectures import ARCHITECTURES
@@ -80,6 +81,8 @@ def freeze(model: PreTrainedModel, frozen: Frozen, *, new_pooler: bool) -> None:
         for module in part.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
+            elif isinstance(module, ModernBertAttention):
+                module.attention_dropout = 0.0
     for name, parameter in model.named_parameters():
         if new_pooler and "pooler" in name.split("."):
             parameter.requires_grad_(True)

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from warmstart.data.batches import Batch
 from warmstart.models.architectures import ARCHITECTURES, Architecture
-from warmstart.models.dropout import Noise, use_fast_dropout
+from warmstart.models.dropout import Noise, use_fast_dropout, use_plain_dropout
 from warmstart.models.packed_attention import PACKED, flash_serves
 from warmstart.models.packing import Packing, pack
 
@@ -35,6 +35,10 @@ class Packed:
         use_fast_dropout(model, self._noise)
         model.set_attn_implementation(PACKED)
 
+    def withdraw(self) -> None:
+        """Give the model its own dropout back, to be run in another way."""
+        use_plain_dropout(self._model)
+
     def logits(
         self, model: PreTrainedModel, batch: Batch, packing: Packing | None = None
     ) -> Tensor:
@@ -50,6 +54,8 @@ class Packed:
         """
         if model is not self._model:
             raise ValueError("this packed execution was made for another model")
+        if model.training:
+            self._noise.renew()
         return self._architecture.head(model, self.read(batch, packing)[:, None])
 
     def read(self, batch: Batch, packing: Packing | None = None) -> Tensor:
@@ -80,8 +86,6 @@ class Packed:
     def _through(self, batch: Batch, packing: Packing, layers: int) -> Tensor:
         """Hidden states [1, T, H] after so many layers."""
         model, architecture = self._model, self._architecture
-        if model.training:
-            self._noise.renew()
         if batch.computed is None:
             types = None if batch.token_type_ids is None else batch.token_type_ids[None]
             hidden = architecture.embed(model, batch.input_ids[None], types, packing)

@@ -244,7 +244,7 @@ def _probabilities(
     reach = rectangle.width if window is None else window
     windowed = reach < rectangle.width
     if scores.device.type == "cpu" and not windowed:
-        # PyTorch's softmax takes short rows number by number, which takes twenty times as long.
+        # PyTorch's softmax takes short rows number by number, and many times as long.
         # Where no score is far from the largest of all, that one can be subtracted in every row:
         # nothing overflows, and no row vanishes.
         low, high = scores.aminmax()

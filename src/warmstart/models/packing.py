@@ -22,10 +22,10 @@ from warmstart.data.encode import Ints
 from warmstart.models.dropout import Noise
 
 MAX_RECTANGLES = 4
-"""More of them never paid for short texts."""
+"""Each is a dozen small kernels a layer, forward and back."""
 
 COST_OF_RECTANGLE = 150
-"""What handling a rectangle costs, in tokens of area: a dozen small kernels a layer."""
+"""What these kernels cost beside their work, in tokens of area; a round figure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Opening a finished run: its settings, its task, its best model, ready to answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from warmstart import config_file, errors
@@ -11,6 +11,8 @@ from warmstart.tasks.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from warmstart.models.forward import Forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class LoadedRun:
         model: the best weights, on the CPU, in evaluation mode.
         tokenizer: the checkpoint's.
         max_tokens: longest input.
+        forwards: how the model runs, by device and precision, once that was tried.
     """
 
     directory: RunDirectory
@@ -32,6 +35,7 @@ class LoadedRun:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     max_tokens: int
+    forwards: "dict[str, Forward]" = field(default_factory=dict)
 
 
 def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:

@@ -23,7 +23,7 @@ from warmstart.data.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.evaluate import evaluate, predict
 from warmstart.evaluation.store import prediction_table, write_evaluation
-from warmstart.models.forward import forward_for
+from warmstart.models.forward import Forward, forward_for
 from warmstart.runs.directory import refuse_unwritable, write_atomically
 from warmstart.runs.load import LoadedRun
 from warmstart.tasks.task import Prediction, Predictions, Task
@@ -119,7 +119,7 @@ def evaluate_file(
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
     _warn_of_cut_rows(examples, run.max_tokens)
     accelerator = _accelerator(run)
-    forward = forward_for(run.model, examples, accelerator.autocast)
+    forward = _forward(run, examples, accelerator)
     found = evaluate(task, run.model, forward, examples, table, accelerator)
     # Two files may share a name; their content tells them apart.
     stem, content = Path(_sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
@@ -132,9 +132,20 @@ def _answers(run: LoadedRun, task: Task, table: Table) -> Predictions:
     """What the model makes of a clean table, which has a row at least."""
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=False)
     accelerator = _accelerator(run)
-    forward = forward_for(run.model, examples, accelerator.autocast)
+    forward = _forward(run, examples, accelerator)
     predictions, _, _ = predict(task, run.model, forward, examples, accelerator)
     return predictions
+
+
+def _forward(run: LoadedRun, examples: Examples, accelerator: Accelerator) -> Forward:
+    """How the model runs there, tried once on rows that are at hand."""
+    place = f"{accelerator.device} {accelerator.mixed_precision}"
+    if place in run.forwards:
+        return run.forwards[place]
+    forward = forward_for(run.model, examples, accelerator.autocast)
+    if len(examples) > 1:  # a single row cannot show whether rows see each other
+        run.forwards[place] = forward
+    return forward
 
 
 def _accelerator(run: LoadedRun) -> Accelerator:

@@ -24,5 +24,10 @@ def keep_freed_memory() -> bool:
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL("libc.so.6").mallopt
-    settings = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
-    return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())
+    # Older versions take no threshold above 32 MiB.
+    taken = [
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1),
+        mallopt(M_TOP_PAD, 2**26),
+        mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25),
+    ]
+    return all(taken)

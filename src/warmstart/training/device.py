@@ -17,7 +17,6 @@ from accelerate.state import AcceleratorState
 from warmstart import errors
 from warmstart.config import TrainConfig
 from warmstart.processes import current, started
-from warmstart.training.allocator import keep_freed_memory
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -36,10 +35,7 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
     # Accelerate keeps one state for the whole process and would hold a second run to the device and
     # precision of the first. Transformers' ``TrainingArguments`` begins anew in the same way.
     AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
-    return accelerator
+    return Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
 
 
 def precision_of(accelerator: Accelerator) -> Precision:

@@ -219,9 +219,11 @@ class GraphedSteps:
         before = [(group["lr"], group["capturable"]) for group in groups]
         for group, rate in zip(groups, self._rates, strict=True):
             group["lr"], group["capturable"] = rate, capturing
-        self._optimizer.step()
-        for group, (rate, capturable) in zip(groups, before, strict=True):
-            group["lr"], group["capturable"] = rate, capturable
+        try:
+            self._optimizer.step()
+        finally:
+            for group, (rate, capturable) in zip(groups, before, strict=True):
+                group["lr"], group["capturable"] = rate, capturable
 
     def _fill(self, rows: Ints, shape: Shape) -> None:
         """Write what the next run reads: row numbers and rates."""

@@ -20,6 +20,7 @@ from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
+from warmstart.training.allocator import keep_freed_memory
 from warmstart.training.capture import Capture, capture_for
 from warmstart.training.device import Precision, build_accelerator, precision_of
 from warmstart.training.prepare import Prepared
@@ -84,6 +85,8 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     """
     config = prepared.config.train
     accelerator, processes = build_accelerator(config), current()
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     model = prepared.task.model(prepared.checkpoint, config.seed)
     frozen = None
     if config.freeze is not None:
@@ -130,16 +133,18 @@ def with_features_computed(job: Job) -> Job:
     if packed is None:
         job.log.notice(f"{job.frozen} is frozen, and runs anew in every epoch: {job.forward.path}")
         return job
+    job.log.notice(f"{job.frozen} is frozen: it runs once over all rows, without dropout")
     began = time.perf_counter()
     budget = MAX_TOKENS_PER_BATCH.get(job.accelerator.device.type, 8192)
-    train, validation = (
-        with_features(rows, job.model, packed, job.frozen, job.accelerator.autocast, budget)
-        for rows in (job.train, job.validation)
-    )
-    seconds = time.perf_counter() - began
-    job.log.notice(
-        f"{job.frozen} is frozen and ran once over all rows, without dropout, in {seconds:.1f} s"
-    )
+    try:
+        train, validation = (
+            with_features(rows, job.model, packed, job.frozen, job.accelerator.autocast, budget)
+            for rows in (job.train, job.validation)
+        )
+    except OSError as error:
+        job.log.notice(f"what it makes of them cannot be kept ({error}): it runs in every epoch")
+        return job
+    job.log.notice(f"that took {time.perf_counter() - began:.1f} s")
     return replace(job, train=train, validation=validation)
 
 
