@@ -77,11 +77,13 @@ def test_a_workload_comes_whole_from_its_newest_result(tmp_path: Path) -> None:
     assert found["a", "warmstart"][1] == "2026-01-02-training-a.json"
 
 
-def test_of_one_day_the_later_result_counts(tmp_path: Path) -> None:
-    later, earlier = ("2026-01-01T18:00:00", "2026-01-01T09:00:00")
-    store(tmp_path, "2026-01-01-training.json", [row("a", "warmstart", 1.0)], finished=later)
-    store(tmp_path, "2026-01-01-training-a.json", [row("a", "warmstart", 2.0)], finished=earlier)
-    assert newest_rows(tmp_path, "training")["a", "warmstart"][0]["samples_per_second"] == 1.0
+@pytest.mark.parametrize("hours", [("09", "18"), ("18", "09")])
+def test_of_one_day_the_later_result_counts(hours: tuple[str, str], tmp_path: Path) -> None:
+    for part, hour in zip(("", "-a"), hours, strict=True):
+        rows = [row("a", "warmstart", float(hour))]
+        finished = f"2026-01-01T{hour}:00:00"
+        store(tmp_path, f"2026-01-01-training{part}.json", rows, finished=finished)
+    assert newest_rows(tmp_path, "training")["a", "warmstart"][0]["samples_per_second"] == 18.0
 
 
 def test_only_what_is_between_the_markers_is_replaced(tmp_path: Path) -> None:

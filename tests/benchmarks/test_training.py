@@ -100,8 +100,8 @@ def test_a_ratio_is_of_the_same_turn() -> None:
     def runs(*speeds: float) -> list[Row]:
         return [{"seed": seed, "samples_per_second": s} for seed, s in enumerate(speeds, start=1)]
 
-    # The machine was half as fast in the second turn, for both.
-    assert training.ratio(runs(20, 10, 20), runs(10, 5, 10)) == 2.0
+    # The machine was half as fast in each turn as in the one before, for both.
+    assert training.ratio(runs(20, 10, 5), runs(10, 5, 2.5)) == 2.0
     assert training.ratio(runs(20, 10, 30), runs(10)) == 2.0
     assert training.ratio([], runs(10)) is None
 
