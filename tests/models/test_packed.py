@@ -91,6 +91,11 @@ def assert_same(pair: Pair, run: Callable[[PreTrainedModel, Batch], Tensor]) -> 
     assert (expected - found).abs().max() < 2e-5 * expected.abs().max()
     loss_of(expected, batch).backward()
     loss_of(found, batch).backward()
+    assert_same_gradients(pair)
+
+
+def assert_same_gradients(pair: Pair) -> None:
+    """Of every parameter, after a backward pass of each model."""
     for (name, one), two in zip(
         pair.plain.named_parameters(), pair.packed.parameters(), strict=True
     ):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.flash_on_cpu import flash_kernels
-from tests.models.test_packed import loss_of, twice
+from tests.models.test_packed import assert_same_gradients, loss_of, twice
 from tests.tiny import ARCHITECTURES
 from warmstart.data.batches import collate
 from warmstart.data.encode import NO_LABEL, Examples, Ints
@@ -152,10 +152,4 @@ def test_loss_and_gradients_are_those_of_the_plain_batch(
         assert (expected - found[: len(rows)]).abs().max() < 2e-5 * expected.abs().max()
         loss_of(expected, batch).backward()
         loss_of(found, filled).backward()
-    for (name, one), two in zip(
-        pair.plain.named_parameters(), pair.packed.parameters(), strict=True
-    ):
-        assert (one.grad is None) == (two.grad is None), name
-        if one.grad is not None and two.grad is not None:
-            scale = max(float(one.grad.abs().max()), 1e-2)
-            assert (one.grad - two.grad).abs().max() < 5e-5 * scale, name
+    assert_same_gradients(pair)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,14 @@ from safetensors.torch import load_file
 
 from tests.runs_in_memory import job_of, never, settings, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart import config_file, processes
+from warmstart import config_file
 from warmstart.errors import RunError
-from warmstart.processes import ALONE, Processes
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training import checkpoint
-from warmstart.training.job import job_for
 from warmstart.training.loop import fit
 from warmstart.training.prepare import prepare
-from warmstart.training.run import _refuse_differences, train_run
+from warmstart.training.run import train_run
 
 TOLERANCE = 1e-5
 """Between one process and two: the order in which float32 numbers are added."""
@@ -362,80 +360,3 @@ def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
     assert f"torchrun --nproc-per-node 4 -m warmstart train {tmp_path / 'run'} --resume" in (
         caught.value.do
     )
-
-
-def test_alone_every_exchange_gives_back_what_it_was_given() -> None:
-    tensor = torch.tensor([1.0, 2.0])
-    ALONE.sum([tensor])
-    ALONE.copy_first([tensor])
-    assert tensor.tolist() == [1.0, 2.0]
-    assert ALONE.any(True, False) == [True, False]
-    assert ALONE.gather("x") == ["x"]
-    assert ALONE.from_first("x") == "x"
-    assert ALONE.agreed(lambda: "x") == "x"
-    assert ALONE.first
-    assert not Processes(1, 2).first
-
-
-def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.setenv("WORLD_SIZE", "8")  # some clusters set it for every job
-    assert processes.started() == 1
-    assert processes.join() == processes.current() == ALONE
-
-
-def test_a_launcher_without_an_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(RunError, match="cannot be reached: .*MASTER_ADDR"):
-        processes.join()
-
-
-@pytest.mark.parametrize(("gpus", "backend"), [(True, "cpu:gloo,cuda:nccl"), (False, "gloo")])
-def test_gradients_on_a_gpu_go_over_nccl_and_agreements_over_gloo(
-    monkeypatch: pytest.MonkeyPatch, gpus: bool, backend: str
-) -> None:
-    def init_process_group(*arguments: Any, **_: Any) -> None:
-        raise RuntimeError(f"asked for {arguments}")
-
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
-    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
-    monkeypatch.setattr(torch.distributed, "init_process_group", init_process_group)
-    with pytest.raises(RunError) as caught:
-        processes.join()
-    assert caught.value.found.endswith(f"asked for ('{backend}',)")
-
-
-def test_a_process_with_other_files_is_named(tmp_path: Path) -> None:
-    train_run(prepare(config_file.load(settings(tmp_path, epochs=1))), tmp_path / "run")
-    run = RunDirectory(tmp_path / "run")
-    run.write_json(
-        "environment.json",
-        {**run.read_json("environment.json"), "processes": 2, "torch": "1.0", "device": "another"},
-    )
-    (tmp_path / "reviews.csv").write_text("text,label\na nice cat,good\n" * 5 + "a dog,bad\n" * 5)
-    prepared = prepare(config_file.load(settings(tmp_path, epochs=1)))
-    job = replace(job_for(prepared, run), processes=Processes(index=1, count=2))
-    with pytest.raises(RunError) as caught:
-        _refuse_differences(job, prepared)
-    assert caught.value.found == (
-        "process 1 differs from the first in: torch, vocabulary, the data files, the splits"
-    )
-    assert "the same files and versions" in caught.value.expected
-    assert "on a disk that all of them see" in caught.value.do
-
-
-def test_small_tensors_travel_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "PACK_BYTES", 40)
-    sizes = [4, 4, 4, 100, 1, 1, 20]
-    packs = list(processes._packs([torch.zeros(size) for size in sizes]))
-    assert [[len(tensor) for tensor in pack] for pack in packs] == [
-        [4, 4],
-        [4],
-        [100],
-        [1, 1],
-        [20],
-    ]

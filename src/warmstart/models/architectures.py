@@ -121,8 +121,7 @@ class BertLike:
 
     def layer(self, model: Model, index: int, hidden: Tensor, packing: Packing) -> Tensor:
         """Transformers' own layer."""
-        out: Tensor = self.layers(model)[index](hidden, None, packing=packing)
-        return out
+        return _layer(self.layers(model)[index], hidden, packing)
 
     def last_layer(self, model: Model, hidden: Tensor, packing: Packing) -> Tensor:
         """Transformers' own modules, in the order of ``BertLayer.forward``."""
@@ -165,8 +164,7 @@ class DistilBert:
 
     def layer(self, model: Model, index: int, hidden: Tensor, packing: Packing) -> Tensor:
         """Transformers' own layer."""
-        out: Tensor = self.layers(model)[index](hidden, None, packing=packing)
-        return out
+        return _layer(self.layers(model)[index], hidden, packing)
 
     def last_layer(self, model: Model, hidden: Tensor, packing: Packing) -> Tensor:
         """Transformers' own modules, in the order of ``TransformerBlock.forward``."""
@@ -274,6 +272,12 @@ class ModernBert:
         """As in ``ModernBertForSequenceClassification.forward``."""
         logits: Tensor = model.classifier(model.drop(model.head(read[:, 0])))
         return logits
+
+
+def _layer(layer: nn.Module, hidden: Tensor, packing: Packing) -> Tensor:
+    """A layer that takes hidden states and a mask, which attention has from the packing."""
+    out: Tensor = layer(hidden, None, packing=packing)
+    return out
 
 
 def _attend(

@@ -73,7 +73,7 @@ def forward_for(
     packed = Forward(runner.logits, "packed: real tokens only, no padding", runner)
     try:
         found = [_answers(packed, model, rows, context) for context in contexts]
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:  # NotImplementedError, of a missing kernel, is one too
         reason = f"packed execution failed here, {str(error).splitlines()[0]}"
     else:
         if all(map(_same, found, expected)):
