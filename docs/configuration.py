@@ -61,6 +61,11 @@ GROUPS = {
         "`train`: how it learns",
         "A *step* is one update of the weights, counted from 0.",
     ),
+    "generate": (
+        "`generate`: how it writes",
+        "For decoders. `warmstart generate RUN --top-p 0.9` and `run.generate(prompts, top_p=0.9)` "
+        "replace single settings.",
+    ),
 }
 
 ELSEWHERE_OPENING = """\

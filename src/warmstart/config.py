@@ -238,6 +238,43 @@ class TrainConfig(_Part):
         return share
 
 
+class GenerateConfig(_Part):
+    """How a decoder goes on with a text."""
+
+    max_new_tokens: Annotated[int, Field(ge=1)] = 100
+    """Longest continuation in tokens; it also ends where the model can read no more."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """Scores are divided by it before a token is drawn; 0 takes the likeliest token each time."""
+    top_k: Annotated[int, Field(ge=0)] = 50
+    """Draw from so many of the likeliest tokens; 0 for all."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Draw from the likeliest tokens that together have this probability; 1 for all."""
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+    """Above 1, tokens that the text already has become less likely; 1 leaves them as they are."""
+    beams: Annotated[int, Field(ge=1)] = 1
+    """Continuations followed at once in search of the likeliest; needs ``temperature: 0``."""
+    count: Annotated[int, Field(ge=1)] = 1
+    """Continuations of each prompt."""
+    stop: list[Annotated[str, Field(min_length=1)]] = []
+    """A continuation ends before the first of these texts."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+    """What is drawn, and nothing else."""
+
+    @field_validator("beams")
+    @classmethod
+    def _search_or_draw(cls, beams: int, info: ValidationInfo) -> int:
+        if beams > 1 and (temperature := info.data.get("temperature", 0)) > 0:
+            raise _refusal(errors.config.beams_while_drawing(beams, temperature))
+        return beams
+
+    @field_validator("count")
+    @classmethod
+    def _no_more_than_there_are(cls, count: int, info: ValidationInfo) -> int:
+        if info.data.get("temperature") == 0 and count > (beams := info.data.get("beams", count)):
+            raise _refusal(errors.config.too_many_continuations(count, beams))
+        return count
+
+
 class RunConfig(_Part):
     """Every setting of one run."""
 
@@ -249,3 +286,5 @@ class RunConfig(_Part):
     """Where the rows are and what their columns mean."""
     train: TrainConfig = TrainConfig()
     """How the model learns."""
+    generate: GenerateConfig = GenerateConfig()
+    """How a decoder goes on with a text."""

@@ -120,6 +120,7 @@ ELSEWHERE = {
     "bf16": "train.precision",
     "bs": "train.batch_size",
     "data_dir": "data.dir",
+    "do_sample": "generate.temperature",
     "eps": "train.adam_epsilon",
     "fp16": "train.precision",
     "gradient_accumulation_steps": "train.gradient_accumulation",
@@ -130,9 +131,12 @@ ELSEWHERE = {
     "max_seq_length": "model.max_tokens",
     "metric_for_best_model": "train.best_metric",
     "model_name_or_path": "model.name",
+    "num_beams": "generate.beams",
+    "num_return_sequences": "generate.count",
     "num_train_epochs": "train.epochs",
     "per_device_train_batch_size": "train.batch_size",
     "save_steps": "train.checkpoint_every_steps",
+    "stop_strings": "generate.stop",
     "warmup_ratio": "train.warmup_share",
 }
 """What other tools call our settings, where the spelling alone would not tell."""

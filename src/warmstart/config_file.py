@@ -14,10 +14,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from warmstart import config_faults, config_yaml, errors
-from warmstart.config import RunConfig
+from warmstart.config import GenerateConfig, RunConfig
 from warmstart.config_faults import GROUPS, SETTINGS, Origin, Setting
 from warmstart.config_yaml import Place
 
@@ -102,6 +102,41 @@ def from_arguments(
         if value is not None:
             _put(content, place, value)
     return _checked(content, origins, overrides, [])
+
+
+class _Generation(BaseModel):
+    """The group ``generate`` in its place, so that faults are named as in a whole config."""
+
+    generate: GenerateConfig
+
+
+def generation(
+    base: GenerateConfig, changes: Mapping[str, Any], *, flags: bool = False
+) -> GenerateConfig:
+    """``base`` with some of its settings replaced; a model without a run has no whole config.
+
+    Args:
+        base: of the run, or the defaults.
+        changes: by the name in the group: ``{"top_p": 0.9}``.
+        flags: whether they were typed as ``--top-p``, which is how faults then name them.
+
+    Raises:
+        ConfigError: the settings are not usable; all faults are in the one message.
+
+    >>> generation(GenerateConfig(), {"top_p": 0.9}).top_p
+    0.9
+    """
+    origins: Origins = {(): Origin()}
+    for name in changes:
+        flag = "--" + name.replace("_", "-")
+        here = Origin(flag, flag + " {value}") if flags else Origin("", f"{name}={{value}}")
+        origins["generate", name] = here
+    content = {"generate": {**base.model_dump(), **_plain(changes)}}
+    try:
+        return _Generation.model_validate(content).generate
+    except ValidationError as error:
+        faults = config_faults.translated(error, content, origins)
+        raise errors.config.all_of(faults, "generate") from None
 
 
 def _one_or_all(files: str | Sequence[str]) -> str | list[str] | None:

@@ -10,7 +10,10 @@ HEAVY = {"accelerate", "matplotlib", "sklearn", "torch", "transformers"}
 
 @pytest.mark.parametrize(
     "module",
-    ["warmstart", "warmstart.cli", "warmstart.config", "warmstart.config_file", "warmstart.errors"],
+    [
+        *("warmstart", "warmstart.cli", "warmstart.config", "warmstart.config_file"),
+        *("warmstart.errors", "warmstart.evaluation.novelty"),
+    ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print(*sorted(sys.modules))"

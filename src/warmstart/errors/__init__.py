@@ -10,14 +10,15 @@ test that reaches it and reads its advice::
 
 WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config
-├── DataError     the person's file cannot be used as the task needs it         errors.data, .files
+├── DataError     what the person gave cannot be used as the task needs it      errors.data, .files,
+│                                                                               .prompt
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit its task     errors.model
 ├── RunError      a run directory is missing, locked, half written, or full     errors.run
 ├── UsageError    a command was typed in a way that says nothing it could do    errors.command
 └── Interrupted   the run was asked to stop, and is saved                       errors.run
 """
 
-from warmstart.errors import command, config, data, files, model, run
+from warmstart.errors import command, config, data, files, model, prompt, run
 from warmstart.errors.base import (
     ConfigError,
     DataError,
@@ -41,5 +42,6 @@ __all__ = [
     "data",
     "files",
     "model",
+    "prompt",
     "run",
 ]

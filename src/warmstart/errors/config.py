@@ -225,3 +225,23 @@ def same_column(setting: str, other: str, column: str) -> ConfigError:
         expected="two different columns",
         do=f"--set {other}=COLUMN",
     )
+
+
+def beams_while_drawing(beams: int, temperature: float) -> ConfigError:
+    """Beams search for the likeliest text; a temperature draws one by chance."""
+    return ConfigError(
+        found=f"generate.beams is {beams} and generate.temperature is {temperature:g}",
+        expected="one of the two: beams search for the likeliest text and draw nothing",
+        do="generate.temperature: 0, to search (--temperature 0); or generate.beams: 1, to draw",
+    )
+
+
+def too_many_continuations(count: int, beams: int) -> ConfigError:
+    """Without drawing, a prompt has no more continuations than there are beams."""
+    return ConfigError(
+        found=f"generate.count is {count}, and without drawing (generate.temperature is 0) a prompt"
+        f" has {beams} continuation" + "s" * (beams > 1),
+        expected="no more continuations than beams, or a temperature above 0",
+        do="generate.temperature: 1, to draw (--temperature 1); or "
+        f"generate.beams: {count} (--beams {count})",
+    )
