@@ -53,6 +53,10 @@ GROUPS = {
         "The environment variables of the Hugging Face Hub client hold: `HF_ENDPOINT` (a mirror), "
         "`HF_HOME` (where downloads are kept), `HF_HUB_OFFLINE=1` (never the network).",
     ),
+    "model.special_tokens": (
+        "`model.special_tokens`: around a document",
+        "For decoders. The tokenizer is saved with the model, and with the tokens that were added.",
+    ),
     "data": (
         "`data`: the rows",
         "File formats, splits and what is checked: [data.md](data.md).",

@@ -111,10 +111,19 @@ def _bound(limit: Any) -> str:
 
 
 SETTINGS: Mapping[str, Setting] = {s.name: s for s in _settings(RunConfig, "")}
-GROUPS: Mapping[str, list[str]] = {
-    group: [name.partition(".")[2] for name in SETTINGS if name.startswith(f"{group}.")]
-    for group in dict.fromkeys(name.partition(".")[0] for name in SETTINGS if "." in name)
-}
+
+
+def _groups() -> Iterator[tuple[str, list[str]]]:
+    """Every group, also those within another, and its settings, named from there."""
+    above = (
+        name.split(".")[:depth] for name in SETTINGS for depth in range(1, name.count(".") + 1)
+    )
+    for group in dict.fromkeys(map(".".join, above)):
+        members = [n.removeprefix(f"{group}.") for n in SETTINGS if n.startswith(f"{group}.")]
+        yield group, members
+
+
+GROUPS: Mapping[str, list[str]] = dict(_groups())
 
 ELSEWHERE = {
     "bf16": "train.precision",

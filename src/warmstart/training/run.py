@@ -32,6 +32,7 @@ from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.plan import Plan
 from warmstart.training.prepare import Prepared, prepare
+from warmstart.training.samples import write_final_samples
 from warmstart.training.stop import stop_requested
 
 HELD_OUT = ("validation", "test")
@@ -160,6 +161,7 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
             job.task, best.model, forward, *split, job.accelerator, job.processes
         )
     untouched = _untouched_scores(prepared, job, splits)
+    write_final_samples(prepared, job, best.model)
     if not job.processes.first:
         return {}
     baselines, notes = baseline_scores(
