@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from warmstart.data.encode import NO_LABEL, Bools, Computed, Examples, Ints
+from warmstart.data.masking import FIXED, Draw
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +47,8 @@ class Batch:
             batches can be divided once, by their sum.
         token_type_ids: which text of its pair each token is of, int64 [T]; None is 0 everywhere.
         computed: what the frozen part of the model makes of the rows: [T, H] or [B, H].
-        targets: where tokens are learned, what is to be said at each token (the next one), or
-            ``NO_LABEL``, int64 [T]; ``count`` then counts these.
+        targets: where tokens are learned, what is to be said at each token (the next one, or the
+            one that is hidden), or ``NO_LABEL``, int64 [T]; ``count`` then counts these.
         text_bytes: UTF-8 bytes of the text that each row's targets spell, int64 [B].
     """
 
@@ -108,21 +109,17 @@ class Batch:
         return rectangle
 
 
-def collate(examples: Examples, positions: Ints) -> Batch:
+def collate(examples: Examples, positions: Ints, draw: Draw = FIXED) -> Batch:
     """The batch of the examples at these positions, in this order.
 
     Args:
         examples: one split.
         positions: indices into ``examples``, int64 [B].
+        draw: what tokens are hidden for, where they are.
     """
     import torch
 
-    lengths = examples.offsets[positions + 1] - examples.offsets[positions]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    # Index of every token of the batch in the flat array: its row's start plus its place in the
-    # row.
-    starts = np.repeat(examples.offsets[positions] - offsets[:-1], lengths)
-    tokens = starts + np.arange(offsets[-1])
+    tokens, offsets = examples.places_of(positions)
     types = examples.token_type_ids
     labels = examples.labels[positions]
     computed = examples.computed
@@ -132,14 +129,17 @@ def collate(examples: Examples, positions: Ints) -> Batch:
     ids = examples.input_ids[tokens].astype(np.int64)
     targets, text_bytes, answers = None, None, labels
     if examples.predict_from is not None and examples.text_bytes is not None:
-        answers = next_tokens(ids, offsets, examples.predict_from[positions])
+        if examples.masking is None:
+            answers = next_tokens(ids, offsets, examples.predict_from[positions])
+        else:
+            ids, answers = hidden_tokens(examples, positions, draw)
         targets, text_bytes = torch.from_numpy(answers), examples.text_bytes[positions]
     return Batch(
         input_ids=torch.from_numpy(ids),
         offsets=offsets,
         labels=torch.from_numpy(labels),
         rows=examples.rows[positions],
-        truncated=examples.full_lengths[positions] > lengths,
+        truncated=examples.full_lengths[positions] > np.diff(offsets),
         count=int(np.count_nonzero(answers != NO_LABEL)),
         token_type_ids=None if types is None else torch.from_numpy(types[tokens].astype(np.int64)),
         computed=computed,
@@ -165,6 +165,25 @@ def next_tokens(ids: Ints, offsets: Ints, predict_from: Ints) -> Ints:
     targets[place + 1 < predict_from[row]] = NO_LABEL
     targets[offsets[1:] - 1] = NO_LABEL
     return targets
+
+
+def hidden_tokens(examples: Examples, positions: Ints, draw: Draw) -> tuple[Ints, Ints]:
+    """Token ids with some of them hidden, and what is to be said at these; else ``NO_LABEL``.
+
+    Args:
+        examples: with ``masking``.
+        positions: of the rows, int64 [B].
+        draw: what tokens are hidden for.
+
+    Returns:
+        Both int64 [T].
+    """
+    assert examples.masking is not None
+    rows = examples.to_mask(positions)
+    chosen = examples.masking.choose(rows, draw)
+    targets = np.full_like(rows.ids, NO_LABEL)
+    targets[chosen] = rows.ids[chosen]
+    return examples.masking.hide(rows, chosen, draw), targets
 
 
 def split_batch(batch: Batch, pieces: int) -> list[Batch]:

@@ -1,4 +1,4 @@
-"""Documents as a decoder reads them: ``begin text end``, cut where they are longer than it reads.
+"""Documents as a language model reads them: ``begin text end``, cut where they are too long.
 
 A document that is too long is truncated, or cut into *chunks*: rows that each begin with the last
 ``overlap`` tokens of the row before, which are read and not predicted anew. Every token of a
@@ -7,10 +7,13 @@ document is therefore predicted exactly once, whichever way rows are cut.
 A document may have two parts, a prompt and what is to be written after it; then only the second is
 predicted. The parts are tokenised apart, as they will be when the model writes.
 
+A decoder's chunks go on where the one before ended, in the middle of the text; an encoder has never
+read a row that does not begin and end as a text does, so each of its rows is *framed*.
+
 Letters: N rows, D documents, T tokens.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,14 +34,21 @@ class Layout:
         begin: id of the token that every document begins with.
         end: id of the token that every document ends with.
         max_tokens: longest row, 3 at least.
-        overlap: tokens that a chunk repeats of the row before it, below ``max_tokens``; None to
+        overlap: tokens that a chunk repeats of the row before it, fewer than it has; None to
             truncate.
+        framed: whether every row begins with ``begin`` and ends with ``end``, and not the document
+            alone; then there are no prompts.
+        unasked: ids that are never predicted; a row of nothing else is left out.
+        words: whether to note which tokens of framed rows begin a word.
     """
 
     begin: int
     end: int
     max_tokens: int
     overlap: int | None
+    framed: bool = False
+    unasked: frozenset[int] = frozenset()
+    words: bool = False
 
 
 def encode_documents(
@@ -49,7 +59,8 @@ def encode_documents(
 ) -> Examples:
     """Tokenise documents; each becomes a row, or several where it is cut into chunks.
 
-    A document of which no token could be predicted, because its prompt fills the row, has no row.
+    A document of which no token could be predicted, because its prompt fills the row or because it
+    holds special tokens alone, has no row.
 
     Args:
         tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
@@ -60,29 +71,40 @@ def encode_documents(
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()
-    tokens, facts = FlatArray(np.int32), FlatArray(np.int64)
+    tokens, facts, begins = FlatArray(np.int32), FlatArray(np.int64), FlatArray(np.bool_)
     numbers = iter(rows.tolist())
+    begin, end = [layout.begin], [layout.end]
+    # What frames each row, or else each document.
+    before, after = (begin, end) if layout.framed else ([], [])
+    framing = len(before) + len(after)
     for texts in chunks:
         pairs = [text if isinstance(text, tuple) else ("", text) for text in texts]
         bodies = backend.encode_batch([text for _, text in pairs], add_special_tokens=False)
         prompts = backend.encode_batch_fast([given for given, _ in pairs], add_special_tokens=False)
         ids: list[int] = []
         found: list[int] = []
+        starts: list[bool] = []
         for (_, text), body, prompt in zip(pairs, bodies, prompts, strict=True):
-            document = [layout.begin, *prompt.ids, *body.ids, layout.end]
-            number, first = next(numbers), len(prompt.ids) + 1
-            cuts = list(_cuts(len(document), first, layout))
+            document = body.ids if layout.framed else [*begin, *prompt.ids, *body.ids, *end]
+            number, first = next(numbers), 0 if layout.framed else len(prompt.ids) + 1
+            cuts = list(_cuts(len(document), first, layout.max_tokens - framing, layout.overlap))
+            words = _word_begins(body.word_ids) if layout.words else []
             # Where in the text each row's last token ends, which is where the next one's begins.
             places = [*(start for start, _ in body.offsets), len(text), len(text)]
             ends = [places[cut.stop - first] for cut in cuts]
             for cut, begun, ended in zip(cuts, [0, *ends], ends, strict=False):
-                length = cut.stop - cut.start
-                whole = len(document) if layout.overlap is None else length
+                if layout.unasked.issuperset(document[cut.start + cut.predict_from : cut.stop]):
+                    continue
+                length = framing + cut.stop - cut.start
+                whole = framing + len(document) if layout.overlap is None else length
                 spelt = len(text[begun:ended].encode("utf-8", "surrogatepass"))
-                ids += document[cut.start : cut.stop]
-                found += number, length, whole, cut.predict_from, spelt
+                ids += *before, *document[cut.start : cut.stop], *after
+                found += number, length, whole, len(before) + cut.predict_from, spelt
+                if layout.words:
+                    starts += True, *words[cut.start : cut.stop], True
         tokens.append(np.array(ids, dtype=np.int32))
         facts.append(np.array(found, dtype=np.int64))
+        begins.append(np.array(starts, dtype=np.bool_))
     numbers_of, lengths, full_lengths, predict_from, text_bytes = (
         facts.finished().reshape(-1, 5).T.copy()
     )
@@ -94,6 +116,7 @@ def encode_documents(
         full_lengths=full_lengths,
         predict_from=predict_from,
         text_bytes=text_bytes,
+        begins_word=begins.finished() if layout.words else None,
     )
 
 
@@ -105,13 +128,18 @@ class _Cut(NamedTuple):
     predict_from: int
 
 
-def _cuts(length: int, first: int, layout: Layout) -> Iterator[_Cut]:
-    """The rows of a document of ``length`` tokens whose first token to predict is at ``first``."""
-    start, stop = 0, min(length, layout.max_tokens)
+def _word_begins(words: Sequence[int | None]) -> list[bool]:
+    """Whether each token is of another word than the one before; what is of none stands alone."""
+    return [word is None or word != last for last, word in zip([None, *words], words, strict=False)]
+
+
+def _cuts(length: int, first: int, most: int, overlap: int | None) -> Iterator[_Cut]:
+    """Rows of ``most`` tokens of a document whose first token to predict is at ``first``."""
+    start, stop = 0, min(length, most)
     if first < stop:
         yield _Cut(start, stop, first)
-    while stop < length and layout.overlap is not None:
-        start, begun = stop - layout.overlap, stop
-        stop = min(length, start + layout.max_tokens)
+    while stop < length and overlap is not None:
+        start, begun = stop - overlap, stop
+        stop = min(length, start + most)
         if first < stop:
             yield _Cut(start, stop, max(begun, first) - start)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from warmstart.data.mapped import FlatArray
+from warmstart.data.masking import FIXED, Draw, MaskedRows, Masking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -73,6 +74,9 @@ class Examples:
             before it, int64 [N]; None where tokens are not what is learned.
         text_bytes: of each row, the UTF-8 bytes of the text that its predicted tokens spell, int64
             [N]; beside ``predict_from``.
+        masking: how tokens from ``predict_from`` on are hidden, where they are predicted from those
+            on both sides.
+        begins_word: whether each token begins a word, bool [T]; where words are hidden whole.
     """
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
@@ -84,6 +88,8 @@ class Examples:
     computed: Computed | None = None
     predict_from: Ints | None = None
     text_bytes: Ints | None = None
+    masking: Masking | None = None
+    begins_word: Bools | None = None
 
     def __len__(self) -> int:
         """Number of rows, N."""
@@ -108,15 +114,51 @@ class Examples:
         new = self.full_lengths - np.where(follows, self.predict_from, 0)
         return np.asarray(np.add.reduceat(new, np.flatnonzero(~follows)))
 
-    def count_of(self, positions: Ints) -> int:
-        """Labels that enter the loss of the rows at these positions; of documents, tokens."""
+    def count_of(self, positions: Ints, draw: Draw = FIXED) -> int:
+        """Labels that enter the loss of the rows at these positions; of documents, tokens.
+
+        Args:
+            positions: of the rows, int64 [B].
+            draw: what tokens are hidden for.
+        """
         if self.predict_from is None:
             return int(np.count_nonzero(self.labels[positions] != NO_LABEL))
+        if self.masking is not None:
+            return len(self.masking.choose(self.to_mask(positions), draw))
         return self.tokens_of(positions) - int(self.predict_from[positions].sum())
 
     def tokens_of(self, positions: Ints) -> int:
         """Tokens of the rows at these positions, all together."""
         return int((self.offsets[positions + 1] - self.offsets[positions]).sum())
+
+    def places_of(self, positions: Ints) -> tuple[Ints, Ints]:
+        """Where in the flat arrays the tokens of some rows are, and where each row then begins.
+
+        Args:
+            positions: of the rows, int64 [B].
+
+        Returns:
+            Indices, int64 [T], and offsets among them, int64 [B + 1].
+        """
+        lengths = self.offsets[positions + 1] - self.offsets[positions]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        # Index of every token in the flat array: its row's start plus its place in the row.
+        starts = np.repeat(self.offsets[positions] - offsets[:-1], lengths)
+        return starts + np.arange(offsets[-1]), offsets
+
+    def to_mask(self, positions: Ints) -> MaskedRows:
+        """Rows as ``masking`` takes them; those of one document are its chunks, in order."""
+        assert self.predict_from is not None
+        tokens, offsets = self.places_of(positions)
+        rows = self.rows[positions]
+        return MaskedRows(
+            ids=self.input_ids[tokens].astype(np.int64),
+            offsets=offsets,
+            first=self.predict_from[positions],
+            rows=rows,
+            chunks=positions - np.searchsorted(self.rows, rows),
+            begins_word=None if self.begins_word is None else self.begins_word[tokens],
+        )
 
 
 def encode(

@@ -9,27 +9,24 @@ Main score: bits per byte, which does not depend on how the tokenizer cuts text;
 token and perplexity are reported beside it, with intervals over documents.
 Known problem: a low loss says that the text was expected, not that what is written is true or new;
 ``warmstart generate`` with its novelty report shows the second.
-Letters: B rows of a batch, T tokens, D documents.
 Source: Radford et al. 2019, "Language models are unsupervised multitask learners".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
-
-import numpy as np
-import pyarrow as pa
 
 from warmstart.config import DataConfig
 from warmstart.data.batches import Batch
 from warmstart.data.documents import Layout, encode_documents
-from warmstart.data.encode import NO_LABEL, Bools, Examples, Floats, Ints
+from warmstart.data.encode import Examples, Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
 from warmstart.metrics.language import LANGUAGE_METRICS, language_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.configuration import Head
 from warmstart.models.special_tokens import begin_and_end
+from warmstart.tasks.documents import DOCUMENTS_AT_ONCE, DocumentPredictions, summed_by_row
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,120 +34,6 @@ if TYPE_CHECKING:
 
     from warmstart.models.load import Checkpoint
     from warmstart.models.token_logits import TokenLogits
-
-DOCUMENTS_AT_ONCE = 64
-"""Documents tokenised in one call; they may be long."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentPrediction:
-    """How well one row of a document was predicted."""
-
-    row: int
-    """Row id in its table."""
-    nats: float
-    """Cross-entropy, summed over the predicted tokens."""
-    tokens: int
-    """Predicted."""
-    text_bytes: int
-    """UTF-8 bytes that they spell."""
-    truncated: bool
-    """Whether the model saw only the beginning of the document."""
-
-    def to_json(self) -> dict[str, Any]:
-        """``{"row", "nats", "tokens", "bytes", "truncated"}``."""
-        return {
-            "row": self.row,
-            "nats": self.nats,
-            "tokens": self.tokens,
-            "bytes": self.text_bytes,
-            "truncated": self.truncated,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentPredictions:
-    """How well N rows were predicted; a document that was cut into chunks has several.
-
-    Args:
-        rows: row ids, int64 [N].
-        nats: cross-entropy of each row, float64 [N].
-        tokens: predicted in each, int64 [N].
-        text_bytes: that they spell, int64 [N].
-        truncated: whether only the beginning of the document was seen, bool [N].
-    """
-
-    rows: Ints
-    nats: Floats
-    tokens: Ints
-    text_bytes: Ints
-    truncated: Bools
-
-    @classmethod
-    def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
-        """The predictions of several batches, put in order.
-
-        Args:
-            parts: one batch at least.
-            positions: of each of their rows in the whole, each once, int64 [N].
-        """
-        order = np.argsort(positions)
-        return cls(
-            np.concatenate([part.rows for part in parts])[order],
-            np.concatenate([part.nats for part in parts])[order],
-            np.concatenate([part.tokens for part in parts])[order],
-            np.concatenate([part.text_bytes for part in parts])[order],
-            np.concatenate([part.truncated for part in parts])[order],
-        )
-
-    def by_document(self, rows: Ints) -> Self:
-        """One for each document, its chunks added up.
-
-        Args:
-            rows: row ids of the documents, rising, int64 [D]; one of which no token could be
-                predicted counts none.
-        """
-        place = np.searchsorted(rows, self.rows)
-
-        def summed(values: Any) -> Any:
-            return np.bincount(place, weights=values, minlength=len(rows))
-
-        return type(self)(
-            rows,
-            summed(self.nats),
-            summed(self.tokens).astype(np.int64),
-            summed(self.text_bytes).astype(np.int64),
-            summed(self.truncated) > 0,
-        )
-
-    def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """What ``predictions.parquet`` says of each document: nats, tokens, bytes, truncated."""
-        found = self.by_document(rows)
-        return {
-            "nats": pa.array(found.nats),
-            "tokens": pa.array(found.tokens),
-            "bytes": pa.array(found.text_bytes),
-            "truncated": pa.array(found.truncated),
-        }
-
-    def __len__(self) -> int:
-        """Number of rows, N."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> DocumentPrediction:
-        """The row at position ``index``."""
-        return DocumentPrediction(
-            int(self.rows[index]),
-            float(self.nats[index]),
-            int(self.tokens[index]),
-            int(self.text_bytes[index]),
-            bool(self.truncated[index]),
-        )
-
-    def __iter__(self) -> Iterator[DocumentPrediction]:
-        """Every row, one alive at a time."""
-        return map(self.__getitem__, range(len(self)))
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -223,18 +106,10 @@ class TextGeneration:
         """What each row cost, in batch order."""
         assert batch.targets is not None
         assert batch.text_bytes is not None
-        predicted = (batch.targets != NO_LABEL).cpu().numpy()
-        row = np.repeat(np.arange(len(batch)), np.diff(batch.offsets))[predicted]
         nats = logits.losses(batch.targets).double().cpu().numpy()
-        return DocumentPredictions(
-            batch.rows,
-            np.bincount(row, weights=nats, minlength=len(batch)).astype(np.float64),
-            np.bincount(row, minlength=len(batch)),
-            batch.text_bytes,
-            batch.truncated,
-        )
+        sums = {**summed_by_row(batch, {"nats": nats}), "bytes": batch.text_bytes}
+        return DocumentPredictions(batch.rows, sums, batch.truncated)
 
     def score(self, predictions: DocumentPredictions, table: Table) -> Scores:
         """Bits per byte, loss and perplexity with intervals over the table's documents."""
-        found = predictions.by_document(table.rows)
-        return language_scores(found.nats, found.tokens, found.text_bytes)
+        return language_scores(predictions.by_document(table.rows).sums)
