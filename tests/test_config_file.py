@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from warmstart import config_file, errors
-from warmstart.config import DataConfig, ModelConfig, TrainConfig
+from warmstart.config import DataConfig, GenerateConfig, ModelConfig, SpecialTokens, TrainConfig
 
 SMALLEST = {"data": {"train": "a.csv"}}
 
@@ -338,7 +338,7 @@ def test_faults_of_the_short_form_name_its_flags() -> None:
         "  --validation: data.validation is 2",
         "    try:      --validation 0.1",
         "  --task: task is text",
-        "    try:      --task text-classification",
+        "    try:      --task text-generation",
         "  --label: data.text and data.label are both label",
         "  --set train.epochs=0: train.epochs is 0",
     ):
@@ -352,7 +352,11 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
         "data": DataConfig,
         "train": TrainConfig,
     }
-    assert list(table) == ["task"] + [f"{p}.{f}" for p, c in parts.items() for f in c.model_fields]
+    parts["generate"] = GenerateConfig
+    names = [f"{part}.{field}" for part, group in parts.items() for field in group.model_fields]
+    inner = [f"model.special_tokens.{field}" for field in SpecialTokens.model_fields]
+    place = names.index("model.special_tokens")
+    assert list(table) == ["task", *names[:place], *inner, *names[place + 1 :]]
     assert all(setting.doc and setting.type for setting in table.values())
     assert table["data.text"].doc == "Column with the text."
     assert table["model.max_tokens"].type == '"auto" or a whole number ≥ 3'

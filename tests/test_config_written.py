@@ -1,6 +1,8 @@
 """Configs written back: paths that hold from anywhere, and YAML that loads to the same settings."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -121,9 +123,13 @@ def test_a_config_written_out_loads_back_equal(config: RunConfig) -> None:
     content = config_yaml.read(text, "config.yaml").content
     assert config_file.load(content) == config
     # Every setting is there, in the order of config.py.
-    written_names = [
-        f"{group}.{name}" if isinstance(members, dict) else group
-        for group, members in content.items()
-        for name in (members if isinstance(members, dict) else [""])
-    ]
-    assert written_names == [setting.name for setting in config_file.settings_table()]
+    written = list(_names(content))
+    assert written == [setting.name for setting in config_file.settings_table()]
+
+
+def _names(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
