@@ -61,6 +61,12 @@ GROUPS = {
         "`train`: how it learns",
         "A *step* is one update of the weights, counted from 0.",
     ),
+    "pretrain": (
+        "`pretrain`: a new model to start from",
+        "For `warmstart pretrain` alone: it makes the model that this part describes, where "
+        "`model.name` would name one. Without the part, or with `pretrain: null`, a config is for "
+        "`warmstart train`.",
+    ),
 }
 
 ELSEWHERE_OPENING = """\
