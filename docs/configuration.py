@@ -70,6 +70,12 @@ GROUPS = {
         "For decoders. `warmstart generate RUN --top-p 0.9` and `run.generate(prompts, top_p=0.9)` "
         "replace single settings.",
     ),
+    "pretrain": (
+        "`pretrain`: a new model to start from",
+        "For `warmstart pretrain` alone: it makes the model that this part describes, where "
+        "`model.name` would name one. Without the part, or with `pretrain: null`, a config is for "
+        "`warmstart train`.",
+    ),
 }
 
 ELSEWHERE_OPENING = """\

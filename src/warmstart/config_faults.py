@@ -58,9 +58,11 @@ class Setting:
 def _settings(part: type[BaseModel], prefix: str) -> Iterator[Setting]:
     """The settings of ``part`` and its groups, in the order of their definition."""
     for name, field in part.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _settings(inner, f"{prefix}{name}.")
+        # A group that may be absent is a union of its part and None.
+        members = get_args(field.annotation) or (field.annotation,)
+        parts = [one for one in members if isinstance(one, type) and issubclass(one, BaseModel)]
+        if parts:
+            yield from _settings(parts[0], f"{prefix}{name}.")
         else:
             annotation = field.rebuild_annotation()
             doc = " ".join((field.description or "").split())
@@ -124,6 +126,12 @@ def _groups() -> Iterator[tuple[str, list[str]]]:
 
 
 GROUPS: Mapping[str, list[str]] = dict(_groups())
+OPTIONAL_GROUPS = frozenset(
+    group
+    for group, field in RunConfig.model_fields.items()
+    if group in GROUPS and field.default is None
+)
+"""Groups that a config may do without; there, null is an answer."""
 
 ELSEWHERE = {
     "bf16": "train.precision",
