@@ -70,16 +70,24 @@ class Run:
     ) -> list[dict[str, Any]]:
         """Answers for texts, in order: ``{"row", "label", "probabilities", "truncated"}`` each.
 
+        Of a run that learned to fill masks ``{"row", "masks", "truncated"}``: for each mask of the
+        text the five likeliest tokens, ``[{"token", "probability"}, …]``.
+
         Args:
             texts: none of them empty.
             text_pairs: the second text of each, for a run that was trained on pairs.
 
         Raises:
-            DataError: a text is empty, or second texts are missing or not wanted.
+            DataError: a text is empty or has no mask, or second texts are missing or not wanted.
             RunError: the run kept no model yet.
         """
+        from warmstart.serving.fill import fill_masks
         from warmstart.serving.predictor import predict_texts
 
+        if self._loaded.task.head == "masked-lm":
+            if text_pairs is not None:
+                raise errors.data.pairs_without_use(self._loaded.config.data.text)
+            return [answer.to_json() for answer in fill_masks(self._loaded, texts)]
         return [answer.to_json() for answer in predict_texts(self._loaded, texts, text_pairs)]
 
     def predict_file(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> "pa.Table":

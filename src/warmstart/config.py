@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from warmstart import errors
 
-TaskName = Literal["text-classification", "text-generation"]
+TaskName = Literal["text-classification", "text-generation", "fill-mask"]
 """The keys of ``warmstart.tasks.TASKS``, spelt out because settings come before tasks."""
 Source = Annotated[str, Field(min_length=1)]
 """One file, folder member, URL or hub data set."""
@@ -138,10 +138,14 @@ class DataConfig(_Part):
     group: str | None = None
     """Column whose rows stay together in one split (a person, a document, a question)."""
     long_documents: Literal["truncate", "chunk"] = "truncate"
-    """To generate: of a document longer than ``model.max_tokens`` read the beginning, or cut it
+    """To generate or fill masks: of a document longer than ``model.max_tokens`` read the beginning, or cut it
     into rows, each of which begins with the last tokens of the one before."""
     overlap_tokens: Annotated[int, Field(ge=1)] = 32
     """How many tokens of the row before a chunk begins with; they are read, not predicted anew."""
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """To fill masks: of each row's tokens so many are hidden, one at least."""
+    whole_words: bool = False
+    """To fill masks: hide words, all pieces of one together, in place of tokens."""
     ragged: Literal["error", "drop"] = "error"
     """What to do with a row that has too many or too few fields."""
     missing: Literal["error", "drop"] = "error"
@@ -322,3 +326,11 @@ class RunConfig(_Part):
     """How a decoder goes on with a text."""
     pretrain: PretrainConfig | None = None
     """What to start from instead of ``model.name``, for ``warmstart pretrain`` alone."""
+
+    @field_validator("data")
+    @classmethod
+    def _reads_single_texts(cls, data: DataConfig, info: ValidationInfo) -> DataConfig:
+        for setting in ("prompt", "text_pair"):
+            if info.data.get("task") == "fill-mask" and getattr(data, setting) is not None:
+                raise _refusal(errors.config.single_texts(f"data.{setting}"))
+        return data

@@ -11,7 +11,7 @@ from torch.nn import functional
 from tests.tiny.decoders import DECODERS, make_decoder
 from warmstart.data.batches import Batch, collate, split_batch
 from warmstart.data.encode import NO_LABEL, Examples
-from warmstart.models import packed_decoder, token_logits
+from warmstart.models import packed_language, token_logits
 from warmstart.models.forward import Forward, forward_for, padded_forward
 from warmstart.models.token_logits import DenseLogits, LazyLogits
 
@@ -75,11 +75,11 @@ def test_documents_do_not_see_each_other_nor_what_comes_after() -> None:
     model = make_decoder()
     forward = forward_for(model, examples)
     batch = collate(examples, np.arange(len(examples)))
-    before = forward.run(model, batch).losses(batch.targets)
+    before = forward.run(model, batch).losses(batch.targets)[0]
     other = batch.input_ids.clone()
     other[9 + 20] = (other[9 + 20] + 1) % VOCABULARY  # the 21st token of the second document
     assert batch.targets is not None
-    after = forward.run(model, _with_ids(batch, other)).losses(batch.targets)
+    after = forward.run(model, _with_ids(batch, other)).losses(batch.targets)[0]
     changed = (before - after).abs() > 1e-6
     # Its own document, from that token on; targets are those of the first text.
     assert not changed[: 8 + 20].any()
@@ -110,19 +110,19 @@ def test_a_window_is_kept_to() -> None:
     model: Any = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     examples = documents()
     batch = collate(examples, np.arange(len(examples)))
-    expected = padded_forward(model).run(model, batch).losses(batch.targets)
+    expected = padded_forward(model).run(model, batch).losses(batch.targets)[0]
     forward = forward_for(model, examples)
     assert forward.packed is not None
     torch.testing.assert_close(forward.run(model, batch).losses(batch.targets), expected)
 
 
 def test_attention_that_ignores_the_packing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Blind(packed_decoder.PackedDecoder):
+    class Blind(packed_language.PackedLanguage):
         def _pack(self, batch: Batch) -> Any:
             whole = np.array([0, batch.tokens])
-            return packed_decoder.pack(whole, 4, self._noise, batch.input_ids.device, causal=True)
+            return packed_language.pack(whole, 4, self._noise, batch.input_ids.device, causal=True)
 
-    monkeypatch.setattr("warmstart.models.forward.PackedDecoder", Blind)
+    monkeypatch.setattr("warmstart.models.forward.PackedLanguage", Blind)
     forward = forward_for(make_decoder(), documents())
     assert forward.packed is None
     assert "gave other answers" in forward.path

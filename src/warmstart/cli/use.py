@@ -1,7 +1,8 @@
 """``warmstart evaluate`` and ``warmstart predict``: what a finished run is for."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,9 +68,15 @@ def predict(
             result(content, f"{len(table):,} predictions in {output}", as_json=as_json)
             return
         answers = predictions_json(table)
-    lines = [
-        f"{answer['label']}  {answer['probabilities'][answer['label']]:.3f}"
-        + ("  (truncated)" if answer["truncated"] else "")
-        for answer in answers
-    ]
+    lines = [_shown(answer) + "  (truncated)" * answer["truncated"] for answer in answers]
     result({"predictions": answers}, "\n".join(lines), as_json=as_json)
+
+
+def _shown(answer: Mapping[str, Any]) -> str:
+    """A label with its probability; or a line for each mask, its likeliest tokens with theirs."""
+    if "masks" not in answer:
+        return f"{answer['label']}  {answer['probabilities'][answer['label']]:.3f}"
+    return "\n".join(
+        "  ".join(f"{found['token']} {found['probability']:.3f}" for found in mask)
+        for mask in answer["masks"]
+    )

@@ -276,6 +276,15 @@ def no_such_option(setting: str, file_format: str) -> ConfigError:
     )
 
 
+def single_texts(setting: str) -> ConfigError:
+    """A second column of text, for the task that hides words of one."""
+    return ConfigError(
+        found=f"{setting} is set and task is fill-mask",
+        expected="documents of one column, data.text",
+        do=f"--set {setting}=null",
+    )
+
+
 def repeated_column(name: str) -> ConfigError:
     """A column name that ``data.columns`` gives twice."""
     return ConfigError(

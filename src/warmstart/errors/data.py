@@ -189,6 +189,15 @@ def unusable_text(which: str, value: object) -> DataError:
     )
 
 
+def no_mask(which: str, text: str, mask: str) -> DataError:
+    """A text in which nothing is to be filled in."""
+    return DataError(
+        f"{which} has no mask: {_short(repr(text))}",
+        f"{mask} in place of each token that is asked for",
+        f"warmstart predict RUN --text 'The cat {mask} on the mat.'",
+    )
+
+
 def texts_without_pairs(column: str) -> DataError:
     """A model of pairs is given single texts."""
     return DataError(

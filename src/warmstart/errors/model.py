@@ -12,6 +12,12 @@ LAYOUT = "config.json, tokenizer.json (or vocab.txt) and model.safetensors"
 ENCODERS = "BERT, RoBERTa, XLM-RoBERTa, DistilBERT, ELECTRA, ALBERT, DeBERTa, MPNet, ModernBERT …"
 """The families a classifier can start from, as a reader knows them."""
 
+HEADS = {
+    "sequence-classification": "sequence-classification",
+    "masked-lm": "masked-language-model",
+}
+"""What a task puts on an encoder, as it is called in a sentence."""
+
 DECODERS = "GPT-2, GPT-NeoX and Pythia, Llama, Mistral, Qwen …"
 """The families that write, as a reader knows them."""
 
@@ -145,11 +151,11 @@ def remote_code(name: str) -> ModelError:
     )
 
 
-def not_an_encoder(name: str, model_type: str, kind: str) -> ModelError:
-    """The architecture is a decoder, an encoder-decoder, or no text classifier at all."""
+def not_an_encoder(name: str, model_type: str, kind: str, head: str) -> ModelError:
+    """The architecture is a decoder, an encoder-decoder, or cannot have the head of the task."""
     return ModelError(
         found=f"{name} is {kind} (model_type {model_type!r})",
-        expected=f"an encoder with a sequence-classification head ({ENCODERS})",
+        expected=f"an encoder with a {HEADS[head]} head ({ENCODERS})",
         do="choose one, e.g. --set model.name=google-bert/bert-base-uncased"
         + ("; to write texts with this one: task: text-generation" * (kind == "a decoder")),
     )
@@ -162,6 +168,27 @@ def not_a_decoder(name: str, model_type: str) -> ModelError:
         expected=f"a decoder ({DECODERS})",
         do="choose one, e.g. --set model.name=openai-community/gpt2; to sort texts into classes "
         "with this one: task: text-classification",
+    )
+
+
+def no_mask_token(name: str, missing: Sequence[str]) -> ModelError:
+    """Nothing can be hidden, or framed: the tokenizer lacks a special token."""
+    return ModelError(
+        found=f"the tokenizer of {name} names no {' and no '.join(missing)}",
+        expected="a mask token, and tokens that begin and end a text (cls_token, sep_token), as "
+        "every BERT-family tokenizer has",
+        do=f'add "{missing[0]}" to its tokenizer_config.json, or choose another model.name, e.g. '
+        "--set model.name=google-bert/bert-base-uncased",
+    )
+
+
+def nothing_adapted(setting: str, layers: int) -> ModelError:
+    """``train.freeze`` leaves the encoder as it is, which is what was to be adapted."""
+    return ModelError(
+        found=f"train.freeze is {setting}, and the task is fill-mask: the encoder would stay as it "
+        "is, and only a head would train that no other task uses",
+        expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}, or nothing frozen",
+        do="--set train.freeze=null",
     )
 
 

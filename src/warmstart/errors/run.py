@@ -59,6 +59,20 @@ def no_model(path: Path) -> RunError:
     )
 
 
+def gives_no_labels(path: Path, task: str) -> RunError:
+    """``predict`` with labels in mind, on a run of a language model."""
+    other = {
+        "fill-mask": f"warmstart predict {path} --text 'a text with a mask', for the likeliest "
+        "words; ",
+        "text-generation": f"warmstart generate {path} --prompt 'Once upon a time'; ",
+    }
+    return RunError(
+        found=f"{path} learned {task}: it has no labels to predict",
+        expected="a run of a task with labels, such as text-classification",
+        do=other.get(task, "") + f"warmstart evaluate {path} --data FILE, to score it on a file",
+    )
+
+
 def already_finished(path: Path) -> RunError:
     """A finished run was asked to resume."""
     return RunError(

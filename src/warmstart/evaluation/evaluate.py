@@ -10,7 +10,7 @@ out is what one of them would have found.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -22,6 +22,8 @@ from torch import nn
 from warmstart.data.batches import collate, evaluation_batches
 from warmstart.data.encode import Examples, Ints
 from warmstart.data.table import Table
+from warmstart.evaluation.pseudo_perplexity import pseudo_perplexity
+from warmstart.metrics.language import PSEUDO_PERPLEXITY
 from warmstart.metrics.scores import Scores
 from warmstart.models.forward import Forward
 from warmstart.processes import ALONE, Processes
@@ -114,3 +116,31 @@ def evaluate(
     predictions, loss_sum, count = predict(task, model, forward, examples, accelerator, processes)
     scores = task.score(predictions, table)
     return Evaluation(predictions, scores, loss_sum / max(count, 1))
+
+
+def evaluate_finally(
+    task: Task,
+    model: nn.Module,
+    forward: Forward,
+    examples: Examples,
+    table: Table,
+    accelerator: Accelerator,
+    processes: Processes = ALONE,
+) -> Evaluation:
+    """``evaluate``, and of a model that fills masks pseudo-perplexity: too dear while it trains.
+
+    Args:
+        task: what is learned.
+        model: on its device.
+        forward: how to run it.
+        examples: the tokenised rows of ``table``, in its order.
+        table: the labelled rows.
+        accelerator: gives device and precision.
+        processes: those that share the work, as in ``predict``.
+    """
+    found = evaluate(task, model, forward, examples, table, accelerator, processes)
+    if examples.masking is None:
+        return found
+    score = pseudo_perplexity(model, forward, examples, accelerator, processes)
+    metrics = {**found.scores.metrics, PSEUDO_PERPLEXITY.name: score}
+    return replace(found, scores=replace(found.scores, metrics=metrics))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 
-Head = Literal["sequence-classification", "causal-lm"]
+Head = Literal["sequence-classification", "causal-lm", "masked-lm"]
 """What a task puts on a body: one vector of logits for each row, or for each token."""
 
 
@@ -102,24 +102,33 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
         if natural_head(config) != head:
             raise errors.model.not_a_decoder(name, config.model_type)
         return
+    fills = head == "masked-lm"
     if config.is_encoder_decoder:
         kind = "an encoder-decoder"
-    elif type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+    elif natural_head(config) == "causal-lm":
+        kind = "a decoder"
+    elif type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING and not fills:
         kind = "a model without a sequence-classification head"
     elif type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
-        kind = "a decoder"
+        kind = "a model without a masked-language-model head" if fills else "a decoder"
     else:
         return
-    raise errors.model.not_an_encoder(name, config.model_type, kind)
+    raise errors.model.not_an_encoder(name, config.model_type, kind, head)
 
 
 def auto_class(head: Head) -> Any:
     """Transformers' class that builds a model with this head."""
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForMaskedLM,
+        AutoModelForSequenceClassification,
+    )
 
-    if head == "causal-lm":
-        return AutoModelForCausalLM
-    return AutoModelForSequenceClassification
+    return {
+        "sequence-classification": AutoModelForSequenceClassification,
+        "causal-lm": AutoModelForCausalLM,
+        "masked-lm": AutoModelForMaskedLM,
+    }[head]
 
 
 def skeleton(config: "PreTrainedConfig", head: Head) -> "PreTrainedModel":

@@ -12,7 +12,7 @@ exact).
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -22,8 +22,11 @@ Model = Any
 """A ``PreTrainedModel``, whose modules only their names make known."""
 
 
-class Decoder(Protocol):
-    """How the modules of one family of decoders run over a packed batch."""
+class LanguageModel(Protocol):
+    """How the modules of one family of language models run over a packed batch."""
+
+    causal: ClassVar[bool]
+    """Whether a token sees none that come after it."""
 
     def refusal(self, model: Model) -> str | None:
         """Why this model cannot run packed; None where it can."""
@@ -35,11 +38,32 @@ class Decoder(Protocol):
         """The layers, first to last."""
 
     def run(self, model: Model, hidden: Tensor, packing: Packing) -> Tensor:
-        """All layers and the last norm: [1, T, H] to [1, T, H]."""
+        """All layers: [1, T, H] to [1, T, H]."""
+
+    def transform(self, model: Model, states: Tensor) -> Tensor:
+        """What stands between them and the output layer, of some tokens: [N, H] to [N, H]."""
+
+    def output(self, model: Model) -> nn.Linear:
+        """The output layer, H to V."""
+
+
+class _Decoder:
+    """What decoders have in common: nothing stands before the output layer."""
+
+    causal: ClassVar[bool] = True
+
+    def transform(self, model: Model, states: Tensor) -> Tensor:
+        """The states themselves."""
+        return states
+
+    def output(self, model: Model) -> nn.Linear:
+        """The output layer, H to V."""
+        layer: nn.Linear = model.get_output_embeddings()
+        return layer
 
 
 @dataclass(frozen=True, slots=True)
-class Gpt2:
+class Gpt2(_Decoder):
     """GPT-2: learned positions, norms before each part, one product for queries, keys, values."""
 
     def refusal(self, model: Model) -> str | None:
@@ -66,7 +90,7 @@ class Gpt2:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotary:
+class Rotary(_Decoder):
     """Decoders that turn queries and keys by their positions.
 
     Args:
@@ -106,7 +130,7 @@ class Rotary:
 
 LLAMA = Rotary(words="embed_tokens", norm="norm")
 
-DECODERS: dict[str, Decoder] = {
+DECODERS: dict[str, LanguageModel] = {
     "gpt2": Gpt2(),
     "gpt_neox": Rotary(words="embed_in", norm="final_layer_norm", dropout="emb_dropout"),
     "llama": LLAMA,

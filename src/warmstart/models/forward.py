@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from warmstart.data.batches import Batch, collate
 from warmstart.data.encode import NO_LABEL, Examples, Ints
 from warmstart.models.packed import Packed, refusal
-from warmstart.models.packed_decoder import PackedDecoder, decoder_refusal
+from warmstart.models.packed_language import PackedLanguage, language_refusal
 from warmstart.models.packing import MAX_RECTANGLES, rows_of_like_length
 from warmstart.models.token_logits import DenseLogits
 
@@ -50,7 +50,7 @@ class Forward:
 
     run: Callable[[Any, Batch], Any]
     path: str
-    packed: Packed | PackedDecoder | None = None
+    packed: Packed | PackedLanguage | None = None
 
 
 def forward_for(
@@ -68,7 +68,7 @@ def forward_for(
     """
     padded = padded_forward(model)
     says_tokens = examples.predict_from is not None
-    reason = decoder_refusal(model) if says_tokens else refusal(model)
+    reason = language_refusal(model) if says_tokens else refusal(model)
     if not len(examples):
         reason = "no rows to try packed execution on"
     if reason is not None:
@@ -79,7 +79,7 @@ def forward_for(
     contexts = (nullcontext, autocast) if lower else (nullcontext,)
     precisions = (torch.float32, torch.get_autocast_dtype(model.device.type))[: len(contexts)]
     expected = [_answers(padded, model, rows, context) for context in contexts]
-    runner = PackedDecoder(model) if says_tokens else Packed(model)
+    runner = PackedLanguage(model) if says_tokens else Packed(model)
     packed = Forward(runner.logits, "packed: real tokens only, no padding", runner)
     try:
         found = [_answers(packed, model, rows, context) for context in contexts]

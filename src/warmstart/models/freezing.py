@@ -18,6 +18,7 @@ from transformers.models.modernbert.modeling_modernbert import ModernBertAttenti
 
 from warmstart import errors
 from warmstart.models.architectures import ARCHITECTURES
+from warmstart.models.configuration import Head
 
 BACKBONE = "backbone"
 
@@ -41,19 +42,23 @@ class Frozen:
         return f"the embeddings and {self.layers} layers" if self.layers else "the embeddings"
 
 
-def frozen_part(setting: str, config: PreTrainedConfig) -> Frozen:
+def frozen_part(setting: str, config: PreTrainedConfig, head: Head) -> Frozen:
     """What ``train.freeze`` names, of a model of this configuration.
 
     Args:
         setting: ``backbone`` or ``embeddings+layers:k``.
         config: of the body.
+        head: what the task puts on it.
 
     Raises:
-        ModelError: the architecture is unknown here, or has no more layers than are to be frozen.
+        ModelError: the architecture is unknown here, has no more layers than are to be frozen, or
+            nothing would be left of what is to be learned.
     """
     if config.model_type not in ARCHITECTURES:
         raise errors.model.cannot_freeze(config.model_type, sorted(ARCHITECTURES))
     if setting == BACKBONE:
+        if head == "masked-lm":
+            raise errors.model.nothing_adapted(setting, config.num_hidden_layers)
         return Frozen(config.num_hidden_layers, backbone=True)
     layers = int(setting.rpartition(":")[2])
     if layers >= config.num_hidden_layers:

@@ -24,11 +24,12 @@ from warmstart.models.configuration import (
     longest_input,
     natural_head,
     read_config,
+    skeleton,
     with_dropout,
 )
 from warmstart.models.files import VOCABULARIES, held_files, no_weights, weight_files
 from warmstart.models.quiet import quiet
-from warmstart.models.special_tokens import add_special_tokens, grow_vocabulary
+from warmstart.models.special_tokens import add_special_tokens, grow_vocabulary, lacking_to_mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -82,7 +83,10 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         folder = bundled_folder(model.name)
         files = held_files(folder)
     elif path.is_dir():
-        folder, files = path, held_files(path)
+        # Of a run directory the model that it kept.
+        kept = (path / "config.yaml").is_file() and (path / "model" / "config.json").is_file()
+        folder = path / "model" if kept else path
+        files = held_files(folder)
     elif path.exists() or model.name[0] in "/.~\\" or path.is_absolute() or len(path.parts) > 2:
         raise errors.model.no_folder(path)
     else:
@@ -200,6 +204,54 @@ def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
     return model
 
 
+def mask_filler(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
+    """The checkpoint's encoder in float32 with a masked-language-model head.
+
+    A head that the checkpoint lacks is drawn from ``seed``, its output layer tied to the word
+    embedding where the family does so; ``new_parts`` tells. The pooler has no place in it.
+
+    Args:
+        checkpoint: from ``find``; its weights are downloaded now if they have to be.
+        seed: of the new weights.
+
+    Raises:
+        ModelError: the download failed, a file is damaged, or the weights are not those that
+            config.json describes.
+    """
+    paths = _downloaded(checkpoint)
+    model, report = _read(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed)
+    body = model.base_model_prefix + "."
+    missing = [name for name in sorted(report["missing_keys"]) if name.startswith(body)]
+    _refuse_incomplete(checkpoint.name, {**report, "missing_keys": missing})
+    return model
+
+
+def new_parts(checkpoint: Checkpoint) -> list[str]:
+    """What of a model that fills masks its checkpoint does not give, and what it leaves behind.
+
+    Args:
+        checkpoint: its weights are on disk by now.
+
+    Returns:
+        A sentence on each; none where weights are pickles, whose names are not known unopened.
+    """
+    names = _weight_names(checkpoint)
+    if checkpoint.head != "masked-lm" or not names:
+        return []
+    model = skeleton(checkpoint.config, checkpoint.head)
+    head = {name for name, _ in model.named_children()} - {model.base_model_prefix}
+    said = []
+    if not any(name.split(".")[0] in head for name in names):
+        tied = "; its output layer is the word embedding" * bool(model.all_tied_weights_keys)
+        said.append(f"{checkpoint.name} has no head that fills masks: a new one is drawn{tied}")
+    if any("pooler" in name.split(".") for name in names):
+        said.append(
+            f"{checkpoint.name} has a pooler, which filling masks does not train and model/ does "
+            "not hold: a classifier of this run's model draws a new one"
+        )
+    return said
+
+
 def _downloaded(checkpoint: Checkpoint) -> list[Path]:
     """The files with the weights, fetched now where they are not here yet."""
     paths = _weight_paths(checkpoint)
@@ -286,16 +338,22 @@ def lacks_pooler(checkpoint: Checkpoint) -> bool:
     Args:
         checkpoint: its weights are on disk by now.
     """
+    names = _weight_names(checkpoint)
+    return bool(names) and not any("pooler" in name.split(".") for name in names)
+
+
+def _weight_names(checkpoint: Checkpoint) -> list[str]:
+    """The names in the checkpoint's files of weights; none where one is a pickle."""
     from safetensors import safe_open
 
     paths = _weight_paths(checkpoint)
     if any(path.suffix != ".safetensors" for path in paths):
-        return False
+        return []
     names: list[str] = []
     for path in paths:
         with safe_open(path, framework="np") as file:
             names += file.keys()
-    return not any("pooler" in name.split(".") for name in names)
+    return names
 
 
 def _weight_paths(checkpoint: Checkpoint) -> list[Path]:
@@ -330,6 +388,8 @@ def _tokenizer(
         raise errors.model.slow_tokenizer(name, type(tokenizer).__name__)
     if tokenizer.pad_token_id is None and head != "causal-lm":
         raise errors.model.no_padding_token(name)
+    if head == "masked-lm" and (lacking := lacking_to_mask(tokenizer)):
+        raise errors.model.no_mask_token(name, lacking)
     if len(tokenizer) > config.vocab_size:
         raise errors.model.tokenizer_too_large(name, len(tokenizer), config.vocab_size)
     return tokenizer

@@ -44,6 +44,16 @@ def begin_and_end(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
     return (begin if isinstance(begin, int) else end), end
 
 
+def lacking_to_mask(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """Which of the tokens are missing that hide a word, begin a text and end it.
+
+    Args:
+        tokenizer: of an encoder.
+    """
+    wanted = ("mask_token", "cls_token", "sep_token")
+    return [name for name in wanted if getattr(tokenizer, name) is None]
+
+
 def grow_vocabulary(model: "PreTrainedModel", tokens: int) -> None:
     """Give the model's tables a row for every token; new rows are the mean of the old ones.
 

@@ -32,11 +32,14 @@ CHUNK_NUMBERS = 2**23
 class TokenLogits(Protocol):
     """What a language model says at the tokens of a batch."""
 
-    def losses(self, targets: Tensor) -> Tensor:
-        """Cross-entropy in nats at every token that has a target, float32 [N]; no gradient.
+    def losses(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy in nats at every token that has a target, and whether that is the likeliest.
 
         Args:
             targets: of each token, or ``NO_LABEL``, int64 [T].
+
+        Returns:
+            float32 [N] and bool [N]; no gradient.
         """
 
     def loss(self, targets: Tensor) -> Tensor:
@@ -64,11 +67,10 @@ class DenseLogits:
 
     values: Tensor
 
-    def losses(self, targets: Tensor) -> Tensor:
-        """Cross-entropy at every token that has a target, [N]."""
+    def losses(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy at every token that has a target, and whether it is the likeliest, [N]."""
         chosen = targets != NO_LABEL
-        with torch.no_grad():
-            return functional.cross_entropy(self.at(chosen), targets[chosen], reduction="none")
+        return _answers(self.at(chosen), targets[chosen])
 
     def loss(self, targets: Tensor) -> Tensor:
         """Their sum, with its gradient."""
@@ -95,19 +97,18 @@ class LazyLogits:
     transform: Callable[[Tensor], Tensor]
     output: nn.Linear
 
-    def losses(self, targets: Tensor) -> Tensor:
-        """Cross-entropy at every token that has a target, [N]."""
+    def losses(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy at every token that has a target, and whether it is the likeliest, [N]."""
         chosen = targets != NO_LABEL
         with torch.no_grad():
             hidden = self.transform(self.hidden[chosen])
             weight = self.output.weight.to(hidden.dtype)
             found = [
-                functional.cross_entropy(
-                    _logits(part, weight, self.output.bias), wanted, reduction="none"
-                )
+                _answers(_logits(part, weight, self.output.bias), wanted)
                 for part, wanted in _chunks(hidden, targets[chosen], len(weight))
             ]
-        return torch.cat(found) if found else self.hidden.new_zeros(0, dtype=torch.float32)
+        nats, right = zip(*found, strict=True)
+        return torch.cat(nats), torch.cat(right)
 
     def loss(self, targets: Tensor) -> Tensor:
         """Their sum, with its gradient."""
@@ -174,6 +175,13 @@ def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Float32 [N, V], whatever the precision of the product."""
     logits = functional.linear(hidden, weight).float()
     return logits if bias is None else logits.add_(bias)
+
+
+def _answers(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and whether the target is the likeliest; logits [N, V], both [N]."""
+    with torch.no_grad():
+        nats = functional.cross_entropy(logits, targets, reduction="none")
+        return nats, logits.argmax(-1) == targets
 
 
 def _chunks(hidden: Tensor, targets: Tensor, vocabulary: int) -> Iterator[tuple[Tensor, Tensor]]:

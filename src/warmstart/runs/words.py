@@ -8,14 +8,17 @@ import math
 from collections.abc import Mapping
 
 from warmstart.metrics.labels import METRICS
-from warmstart.metrics.language import LANGUAGE_METRICS
+from warmstart.metrics.language import LANGUAGE_METRICS, MASKED_METRICS, PSEUDO_PERPLEXITY
 from warmstart.metrics.scores import Score
 from warmstart.runs.record import RunRecord
 
 DASH = "–"
 MINUS = "−"
 
-METRIC_TITLES = {metric.name: metric.title for metric in (*METRICS, *LANGUAGE_METRICS)}
+METRIC_TITLES = {
+    metric.name: metric.title
+    for metric in (*METRICS, *LANGUAGE_METRICS, *MASKED_METRICS, PSEUDO_PERPLEXITY)
+}
 
 BASELINE_TITLES = {
     "majority": "the majority class",

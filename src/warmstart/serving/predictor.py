@@ -21,7 +21,7 @@ from warmstart.config import DataConfig
 from warmstart.data.encode import Examples
 from warmstart.data.sources import read
 from warmstart.data.table import SourceFile, Table
-from warmstart.evaluation.evaluate import evaluate, predict
+from warmstart.evaluation.evaluate import evaluate_finally, predict
 from warmstart.evaluation.store import prediction_table, write_evaluation
 from warmstart.models.forward import Forward, forward_for
 from warmstart.runs.directory import refuse_unwritable, write_atomically
@@ -42,10 +42,12 @@ def predict_texts(
     Raises:
         DataError: a text is empty, or no text; texts or pairs come as a single string; there are
             second texts and the run knows none, or the reverse.
+        RunError: the run's task has no labels.
     """
+    _refuse_without_labels(run)
     given = {"data.text": texts} if text_pairs is None else {"data.text": texts, _PAIR: text_pairs}
     for setting, values in given.items():
-        _refuse_unusable(values, setting.removeprefix("data."))
+        refuse_unusable(values, setting.removeprefix("data."))
     columns = run.config.data.text_columns
     if given.keys() < columns.keys():
         raise errors.data.texts_without_pairs(columns[_PAIR])
@@ -64,7 +66,12 @@ def predict_texts(
     return list(_answers(run, run.task, table)) if len(table) else []
 
 
-def _refuse_unusable(texts: Sequence[str], name: str) -> None:
+def _refuse_without_labels(run: LoadedRun) -> None:
+    if not isinstance(run.task, Classifies):
+        raise errors.run.gives_no_labels(run.directory.path, run.task.name)
+
+
+def refuse_unusable(texts: Sequence[str], name: str) -> None:
     """Raise where what should be a list of texts is not; ``name`` is what a message calls them."""
     if isinstance(texts, str):
         raise errors.data.unusable_text(f"{name}s", texts)
@@ -80,6 +87,7 @@ def predict_file(
 
     Warns of rows that were left out or cut.
     """
+    _refuse_without_labels(run)
     data = _data_config(run, overrides)
     task = type(run.task).from_facts(data, run.task.facts)
     table = _usable_rows(task, data, source, labelled=False)
@@ -118,9 +126,9 @@ def evaluate_file(
     table = _usable_rows(task, data, source, labelled=True)
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
     _warn_of_cut_rows(examples, run.max_tokens)
-    accelerator = _accelerator(run)
+    accelerator = accelerator_for(run)
     forward = _forward(run, examples, accelerator)
-    found = evaluate(task, run.model, forward, examples, table, accelerator)
+    found = evaluate_finally(task, run.model, forward, examples, table, accelerator)
     # Two files may share a name; their content tells them apart.
     stem, content = Path(_sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
     name = f"file-{stem}-{content}"
@@ -132,7 +140,7 @@ def evaluate_file(
 def _answers(run: LoadedRun, task: Task, table: Table) -> Any:
     """What the model makes of a clean table, which has a row at least."""
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=False)
-    accelerator = _accelerator(run)
+    accelerator = accelerator_for(run)
     forward = _forward(run, examples, accelerator)
     predictions, _, _ = predict(task, run.model, forward, examples, accelerator)
     return predictions
@@ -149,7 +157,7 @@ def _forward(run: LoadedRun, examples: Examples, accelerator: Accelerator) -> Fo
     return forward
 
 
-def _accelerator(run: LoadedRun) -> Accelerator:
+def accelerator_for(run: LoadedRun) -> Accelerator:
     """Device and precision, with the model moved there.
 
     The run's own precision where this machine has it; a model that was trained on a GPU must

@@ -4,6 +4,7 @@ To add one: write ``tasks/your_task.py`` with a class that satisfies ``task.Task
 run ``tests/contract``.
 """
 
+from warmstart.tasks.fill_mask import FillMask
 from warmstart.tasks.task import Task
 from warmstart.tasks.text_classification import TextClassification
 from warmstart.tasks.text_generation import TextGeneration
@@ -11,5 +12,6 @@ from warmstart.tasks.text_generation import TextGeneration
 TASKS: dict[str, type[Task]] = {
     "text-classification": TextClassification,
     "text-generation": TextGeneration,
+    "fill-mask": FillMask,
 }
 """Every task by name; the one place that lists them."""

@@ -106,8 +106,9 @@ class TextGeneration:
         """What each row cost, in batch order."""
         assert batch.targets is not None
         assert batch.text_bytes is not None
-        nats = logits.losses(batch.targets).double().cpu().numpy()
-        sums = {**summed_by_row(batch, {"nats": nats}), "bytes": batch.text_bytes}
+        nats, _ = logits.losses(batch.targets)
+        sums = summed_by_row(batch, {"nats": nats.double().cpu().numpy()})
+        sums["bytes"] = batch.text_bytes
         return DocumentPredictions(batch.rows, sums, batch.truncated)
 
     def score(self, predictions: DocumentPredictions, table: Table) -> Scores:

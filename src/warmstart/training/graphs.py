@@ -70,7 +70,7 @@ def refusal(job: Job) -> str | None:
     if packed is None:
         return "the model does not run packed"
     if not isinstance(packed, Packed):
-        return "the model writes"
+        return "tokens are what is learned"
     with job.accelerator.autocast():
         if not packed.takes_rows_as_they_are(device):
             return "flash attention does not take the model's heads"

@@ -93,7 +93,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     model = prepared.task.model(prepared.checkpoint, config.seed)
     frozen = None
     if config.freeze is not None:
-        frozen = frozen_part(config.freeze, model.config)
+        frozen = frozen_part(config.freeze, model.config, prepared.task.head)
         freeze(model, frozen, new_pooler=lacks_pooler(prepared.checkpoint))
     # Before the model moves: what does not train stays behind.
     vocabulary, rows = _vocabulary_of(model, prepared.examples, precision_of(accelerator))
@@ -135,7 +135,8 @@ def with_features_computed(job: Job) -> Job:
     assert job.frozen is not None
     packed = job.forward.packed
     if not isinstance(packed, Packed):
-        job.log.notice(f"{job.frozen} is frozen, and runs anew in every epoch: {job.forward.path}")
+        reason = "each hides other tokens" if job.train.masking else job.forward.path
+        job.log.notice(f"{job.frozen} is frozen, and runs anew in every epoch: {reason}")
         return job
     job.log.notice(f"{job.frozen} is frozen: it runs once over all rows, without dropout")
     began = time.perf_counter()
@@ -159,7 +160,7 @@ def _vocabulary_of(
     used = used_ids((split.input_ids for split in examples.values()), model.config.vocab_size)
     reason = whole_because(model, used)
     if any(split.predict_from is not None for split in examples.values()):
-        reason = "it may write any token"
+        reason = "any token may be said"
     if precision == "float16":
         reason = "with float16 a step may be left out"
     if reason is not None:

@@ -111,7 +111,7 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
     began = time.perf_counter()
     train, step, rows = parts.job.train, progress.step, np.concatenate(positions)
     # Known before the model runs, so that every piece is divided by the labels of them all.
-    count = train.count_of(rows)
+    count = train.count_of(rows, parts.plan.draw(step))
     replayed = parts.graphs.step(rows, step) if parts.graphs else None
     if replayed:
         loss, norm, pieces = *replayed, progress.micro_batches
@@ -137,9 +137,9 @@ def update(
     parts: Parts, positions: list[Ints], count: int, progress: Progress
 ) -> tuple[Tensor, Tensor, int]:
     """Make a step; return its loss, the length of its gradient, and pieces a batch."""
-    job, step = parts.job, progress.step
-    window = [collate(job.train, rows) for rows in positions]
-    own = own_rows(job.processes, job.train, positions, window)
+    job, step, draw = parts.job, progress.step, parts.plan.draw(progress.step)
+    window = [collate(job.train, rows, draw) for rows in positions]
+    own = own_rows(job.processes, job.train, positions, window, draw)
     loss, pieces = step_gradients(parts, own, count, step, progress.micro_batches)
     if job.accelerator.scaler is not None:
         job.accelerator.unscale_gradients(parts.stepper)

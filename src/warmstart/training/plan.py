@@ -15,6 +15,7 @@ import numpy as np
 from warmstart.config import TrainConfig
 from warmstart.data.batches import training_batches
 from warmstart.data.encode import Ints
+from warmstart.data.masking import Draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,10 @@ class Plan:
         )
         width = self.config.gradient_accumulation
         return [batches[start : start + width] for start in range(0, len(batches), width)]
+
+    def draw(self, step: int) -> Draw:
+        """What the tokens of a step's rows are hidden for, where they are."""
+        return Draw(self.config.seed, step // self.steps_per_epoch)
 
     def epochs_done(self, step: int) -> float:
         """Epochs completed once ``step`` is done, in epochs and fractions of one."""

@@ -108,7 +108,7 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     if start is not None:  # whose folder means nothing to anybody
         checkpoint = replace(checkpoint, name="the new model")
     if config.train.freeze is not None:
-        frozen_part(config.train.freeze, checkpoint.config)
+        frozen_part(config.train.freeze, checkpoint.config, task.head)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = {
         name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)

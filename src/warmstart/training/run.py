@@ -17,10 +17,11 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.data.table import Table
 from warmstart.evaluation.beside import baseline_scores
-from warmstart.evaluation.evaluate import evaluate
+from warmstart.evaluation.evaluate import evaluate_finally
 from warmstart.evaluation.store import scores_json, write_evaluation
 from warmstart.metrics.scores import Scores
 from warmstart.models.forward import forward_for
+from warmstart.models.load import Checkpoint, new_parts
 from warmstart.processes import current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
@@ -99,7 +100,7 @@ def train_run(
             if config.pretrain is not None:
                 config = keep_start(prepared.checkpoint, config, directory)
             _write(directory, config, prepared, facts)
-        _announce(job, resume=resume)
+        _announce(job, prepared.checkpoint, resume=resume)
         job.processes.from_first(Order(config, path.absolute(), resume))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
@@ -160,7 +161,7 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
     found = {}
     for name, table in splits.items():
         split = prepared.examples[name], table
-        found[name] = evaluate(
+        found[name] = evaluate_finally(
             job.task, best.model, forward, *split, job.accelerator, job.processes
         )
     untouched = _untouched_scores(prepared, job, splits)
@@ -192,7 +193,7 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
 def _untouched_scores(
     prepared: Prepared, job: Job, splits: Mapping[str, Table]
 ) -> dict[str, dict[str, Scores]]:
-    """What a model that writes scored before it was trained: ``{"untouched": {split: scores}}``."""
+    """What a language model scored before it was trained: ``{"untouched": {split: scores}}``."""
     if isinstance(job.task, Classifies):
         return {}
     model = job.task.model(prepared.checkpoint, job.config.seed)
@@ -201,12 +202,12 @@ def _untouched_scores(
     scores = {}
     for name, table in splits.items():
         split = prepared.examples[name], table
-        found = evaluate(job.task, model, forward, *split, job.accelerator, job.processes)
+        found = evaluate_finally(job.task, model, forward, *split, job.accelerator, job.processes)
         scores[name] = found.scores
     return {"untouched": scores}
 
 
-def _announce(job: Job, *, resume: bool) -> None:
+def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
     plan = Plan(job.train.lengths, job.config)
     start = {
         "event": "start",
@@ -226,6 +227,8 @@ def _announce(job: Job, *, resume: bool) -> None:
         job.log.write(start)
         if job.forward.packed is None:
             job.log.notice(f"the model runs {job.forward.path}")
+        for text in new_parts(checkpoint):
+            job.log.notice(text)
 
 
 def _write(

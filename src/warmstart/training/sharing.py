@@ -13,11 +13,16 @@ from torch import nn
 
 from warmstart.data.batches import Batch, collate, share_rows
 from warmstart.data.encode import Examples, Ints
+from warmstart.data.masking import Draw
 from warmstart.processes import Processes
 
 
 def own_rows(
-    processes: Processes, examples: Examples, positions: list[Ints], window: list[Batch]
+    processes: Processes,
+    examples: Examples,
+    positions: list[Ints],
+    window: list[Batch],
+    draw: Draw,
 ) -> list[Batch]:
     """This process's share of each batch of a window, by tokens; no batch where it has no rows.
 
@@ -26,6 +31,7 @@ def own_rows(
         examples: the training split.
         positions: the rows of each batch.
         window: the batches themselves.
+        draw: what their tokens are hidden for, where they are.
     """
     if processes.count == 1:
         return window
@@ -33,7 +39,7 @@ def own_rows(
     for rows, batch in zip(positions, window, strict=True):
         share = share_rows(np.diff(batch.offsets), processes.count)[processes.index]
         if len(share):
-            own.append(collate(examples, rows[share]))
+            own.append(collate(examples, rows[share], draw))
     return own
 
 

@@ -1,24 +1,28 @@
-"""Packed execution of a decoder: documents end to end, none padded, none seeing another.
+"""Packed execution of a language model: documents end to end, none padded, none seeing another.
 
-The counterpart of ``packed`` for models that say something at every token. What they say is left as
-``TokenLogits``, because the whole of it would be the largest tensor of a step.
+The counterpart of ``packed`` for models that say something at every token, be it what comes next
+(``decoders``) or what is hidden there (``masked``). What they say is left as ``TokenLogits``,
+because the whole of it would be the largest tensor of a step.
 """
 
-from typing import Any
-
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from warmstart.data.batches import Batch
-from warmstart.models.decoders import DECODERS
+from warmstart.models.decoders import DECODERS, LanguageModel
 from warmstart.models.dropout import Noise, use_fast_dropout, use_plain_dropout
+from warmstart.models.masked import MASKED
 from warmstart.models.packed_attention import PACKED, flash_serves
 from warmstart.models.packing import Packing, pack
 from warmstart.models.token_logits import LazyLogits
 
+LANGUAGE_MODELS: dict[str, LanguageModel] = {**DECODERS, **MASKED}
+"""By ``model_type`` of config.json."""
 
-class PackedDecoder:
-    """Runs one decoder over packed batches.
+
+class PackedLanguage:
+    """Runs one language model over packed batches.
 
     Args:
         model: with a language-model head; set to packed attention; called in any other way it
@@ -27,7 +31,7 @@ class PackedDecoder:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
-        self._decoder = DECODERS[model.config.model_type]
+        self._language = LANGUAGE_MODELS[model.config.model_type]
         self._noise = Noise()
         use_fast_dropout(model, self._noise)
         model.set_attn_implementation(PACKED)
@@ -51,29 +55,28 @@ class PackedDecoder:
         if model.training:
             self._noise.renew()
         packing = self._pack(batch)
-        hidden = self._decoder.embed(model, batch.input_ids[None], packing)
-        whole: Any = model
-        output = whole.get_output_embeddings()
-        return LazyLogits(self._decoder.run(model, hidden, packing)[0], _same, output)
+        language = self._language
+        hidden = language.run(model, language.embed(model, batch.input_ids[None], packing), packing)
+
+        def transform(states: Tensor) -> Tensor:
+            return language.transform(model, states)
+
+        return LazyLogits(hidden[0], transform, language.output(model))
 
     def _pack(self, batch: Batch) -> Packing:
         config, device = self._model.config, batch.input_ids.device
         half = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if half else self._model.dtype
         width = getattr(config, "head_dim", None)
-        width = width or config.hidden_size // config.num_attention_heads
-        rectangles = not flash_serves(width, dtype, device)
         heads = config.num_attention_heads
-        return pack(batch.offsets, heads, self._noise, device, rectangles=rectangles, causal=True)
+        rectangles = not flash_serves(width or config.hidden_size // heads, dtype, device)
+        causal = self._language.causal
+        return pack(batch.offsets, heads, self._noise, device, rectangles=rectangles, causal=causal)
 
 
-def decoder_refusal(model: PreTrainedModel) -> str | None:
-    """Why a decoder cannot run packed; None where it can."""
-    decoder = DECODERS.get(model.config.model_type)
-    if decoder is None:
+def language_refusal(model: PreTrainedModel) -> str | None:
+    """Why a language model cannot run packed; None where it can."""
+    language = LANGUAGE_MODELS.get(model.config.model_type)
+    if language is None:
         return f"no packed execution for {model.config.model_type} models"
-    return decoder.refusal(model)
-
-
-def _same(hidden: torch.Tensor) -> torch.Tensor:
-    return hidden
+    return language.refusal(model)
