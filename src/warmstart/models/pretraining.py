@@ -147,6 +147,8 @@ def model_config(
             n_embd=shape.hidden,
             n_layer=shape.layers,
             n_head=shape.heads,
+            # GPT-2's own activation as PyTorch's one kernel; "gelu_new" is the same in eight.
+            activation_function="gelu_pytorch_tanh",
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )

@@ -100,8 +100,9 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     known = [metric.name for metric in task.metrics]
     if best_metric not in known:
         raise errors.config.unknown_metric(best_metric, known)
-    plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
-    schedule_for(config.train, plan.total_steps)
+    if config.data.long_documents == "truncate":  # else there are more rows than documents
+        plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
+        schedule_for(config.train, plan.total_steps)
 
     model = config.model if start is None else new_start(config, tables["train"], start)
     checkpoint = find_checkpoint(model, task.head)
@@ -114,6 +115,7 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
         name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)
         for name, table in tables.items()
     }
+    schedule_for(config.train, Plan(examples["train"].lengths, config.train).total_steps)
     findings = find(
         tables,
         config.data,
