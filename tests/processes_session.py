@@ -120,6 +120,7 @@ def main(folder: Path) -> None:
         "whole": train,
         "stopped": stop_and_resume,
         "diverged": diverge,
+        "fill-mask": train,
         **dict.fromkeys(ARCHITECTURES, train),
     }
     found = {

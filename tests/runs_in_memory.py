@@ -62,6 +62,12 @@ def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:
     }
 
 
+def filling_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run that adapts an encoder to the texts of ``settings``."""
+    adapting = settings(folder, **train)
+    return {**adapting, "task": "fill-mask"}
+
+
 def prepared_run(folder: Path, **train: Any) -> Prepared:
     """``settings``, read and checked."""
     return prepare(config_file.load(settings(folder, **train)))

@@ -138,8 +138,8 @@ class DataConfig(_Part):
     group: str | None = None
     """Column whose rows stay together in one split (a person, a document, a question)."""
     long_documents: Literal["truncate", "chunk"] = "truncate"
-    """To generate or fill masks: of a document longer than ``model.max_tokens`` read the beginning, or cut it
-    into rows, each of which begins with the last tokens of the one before."""
+    """To generate or fill masks: of a document longer than ``model.max_tokens`` read the beginning,
+    or cut it into rows, each of which begins with the last tokens of the one before."""
     overlap_tokens: Annotated[int, Field(ge=1)] = 32
     """How many tokens of the row before a chunk begins with; they are read, not predicted anew."""
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.runs_in_memory import settings, writing_settings
+from tests.runs_in_memory import filling_settings, settings, writing_settings
 from warmstart import config_file
 from warmstart.data.batches import collate, split_batch
 from warmstart.evaluation.evaluate import predict
@@ -27,6 +27,7 @@ from warmstart.training.prepare import Prepared, prepare
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-classification": settings,
     "text-generation": writing_settings,
+    "fill-mask": filling_settings,
 }
 """For each task, the settings of a small run on data made in a folder."""
 

@@ -120,6 +120,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
         "diverged": plain,
     }
     content["stopped"] = content["whole"]
+    content["fill-mask"] = changed({**plain, "task": "fill-mask"}, epochs=2)
     for architecture in ARCHITECTURES:
         model = str(tiny_checkpoint(folder / architecture, architecture))
         # The second batch has one row, and so one of the two processes none.
@@ -144,7 +145,7 @@ def trained_alone(folder: Path, name: str) -> Path:
     return job.run.path
 
 
-@pytest.mark.parametrize("scene", ["accumulated", *ARCHITECTURES])
+@pytest.mark.parametrize("scene", ["accumulated", "fill-mask", *ARCHITECTURES])
 def test_every_step_is_that_of_one_process(
     scenes: tuple[Path, dict[str, list[Any]]], scene: str
 ) -> None:

@@ -33,7 +33,7 @@ class TokenLogits(Protocol):
     """What a language model says at the tokens of a batch."""
 
     def losses(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy in nats at every token that has a target, and whether that is the likeliest.
+        """Cross-entropy in nats at every token with a target, and whether that is the likeliest.
 
         Args:
             targets: of each token, or ``NO_LABEL``, int64 [T].

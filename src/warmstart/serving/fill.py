@@ -1,4 +1,4 @@
-"""Texts with masks in, the likeliest tokens for each mask out, from a run that learned to fill them.
+"""Texts with masks in, the likeliest tokens for each mask out.
 
 Letters: N masks of a batch, V vocabulary.
 """
@@ -76,9 +76,13 @@ def fill_masks(run: LoadedRun, texts: Sequence[str]) -> list[Filled]:
         shares = forward.run(run.model, batch).at(masks).double().softmax(-1)
         best = shares.topk(min(LIKELIEST, shares.shape[-1]))
         words = [[tokenizer.decode([token]).strip() for token in one] for one in best.indices]
-        told = [tuple(zip(*one, strict=True)) for one in zip(words, best.values.tolist(), strict=True)]
+        told = [
+            tuple(zip(*one, strict=True)) for one in zip(words, best.values.tolist(), strict=True)
+        ]
         upto = np.concatenate([[0], masks.cumsum(0).cpu().numpy()])[batch.offsets].tolist()
-        for place, (position, here) in enumerate(zip(positions.tolist(), pairwise(upto), strict=True)):
+        for place, (position, here) in enumerate(
+            zip(positions.tolist(), pairwise(upto), strict=True)
+        ):
             masks_of = tuple(told[slice(*here)])
             found[position] = Filled(position, masks_of, bool(batch.truncated[place]))
     return [found[row] for row in range(len(texts))]

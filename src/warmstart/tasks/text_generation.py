@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from warmstart.models.load import Checkpoint
     from warmstart.models.token_logits import TokenLogits
 
+
 @final
 @dataclass(frozen=True, slots=True)
 class TextGeneration:
