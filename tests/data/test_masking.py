@@ -132,6 +132,8 @@ def test_rows_are_framed_and_every_token_can_be_asked_for_once() -> None:
         parts.setdefault(examples[position].row, []).extend(ids[first:-1])
     for row, text in enumerate(texts):
         assert [CLS, *parts[row * 7], SEP] == TOKENIZER(text)["input_ids"]
+    whole = [len(TOKENIZER(text)["input_ids"]) for text in texts]
+    assert examples.document_lengths.tolist() == whole
     only = replace(masking(), share=0.999)
     asked = [
         hidden_tokens(replace(examples, masking=only), np.array([i]), FIXED)[1] != NO_LABEL

@@ -1,11 +1,14 @@
 """Packed execution of encoders that fill masks: the loss and gradients of Transformers, padded."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from transformers import AutoModel
 
 from tests.models.test_packed import set_weights
 from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
@@ -13,9 +16,9 @@ from warmstart.config import DataConfig, ModelConfig
 from warmstart.data.batches import collate, split_batch
 from warmstart.data.encode import Examples
 from warmstart.data.masking import Draw
-from warmstart.data.table import Table
+from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ModelError
-from warmstart.models import masked
+from warmstart.models import masked, packed_language
 from warmstart.models.forward import forward_for, padded_forward
 from warmstart.models.load import find, mask_filler, new_parts
 from warmstart.tasks.fill_mask import FillMask
@@ -37,10 +40,6 @@ def model_and_rows(folder: Path, architecture: str) -> tuple[Any, Examples]:
 
 
 def _table(texts: list[str]) -> Table:
-    import pyarrow as pa
-
-    from warmstart.data.table import SourceFile
-
     count = len(texts)
     return Table(
         columns=pa.table({"text": texts}),
@@ -108,9 +107,7 @@ def test_a_head_that_gives_other_answers_is_found_out(
 ) -> None:
     model, examples = model_and_rows(tmp_path, "bert")
     bare = masked.Masked(masked.ARCHITECTURES["bert"], lambda _model, states: states)
-    monkeypatch.setitem(
-        __import__("warmstart.models.packed_language", fromlist=["_"]).LANGUAGE_MODELS, "bert", bare
-    )
+    monkeypatch.setitem(packed_language.LANGUAGE_MODELS, "bert", bare)
     forward = forward_for(model, examples)
     assert forward.packed is None
     assert "gave other answers" in forward.path
@@ -120,8 +117,6 @@ def test_a_head_that_gives_other_answers_is_found_out(
 
 
 def test_a_head_that_is_not_there_is_drawn_from_the_seed_and_told(tmp_path: Path) -> None:
-    from transformers import AutoModel
-
     tiny_checkpoint(tmp_path / "whole")
     body = AutoModel.from_pretrained(tmp_path / "whole")
     tiny_checkpoint(tmp_path / "body")
@@ -143,8 +138,6 @@ def test_a_head_that_is_not_there_is_drawn_from_the_seed_and_told(tmp_path: Path
 
 
 def test_a_tokenizer_without_a_mask_is_refused(tmp_path: Path) -> None:
-    import json
-
     tiny_checkpoint(tmp_path)
     path = tmp_path / "tokenizer_config.json"
     content = json.loads(path.read_text("utf-8"))

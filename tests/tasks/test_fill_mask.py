@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 import warmstart
 from tests.runs_in_memory import filling_settings, job_of, never, settings, write_reviews
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
-from warmstart import config_file
+from warmstart import cli, config_file
 from warmstart.api import Run
 from warmstart.data.batches import collate
 from warmstart.data.encode import NO_LABEL
@@ -238,12 +239,10 @@ def test_a_second_column_is_refused(tmp_path: Path, setting: str) -> None:
 
 def test_the_likeliest_tokens_for_each_mask(adapted: Run) -> None:
     text = "the [MASK] saw my house and her [MASK] was very old"
-    (one, two) = adapted.predict([text, "[MASK]"])
+    one, two = adapted.predict([text, "[MASK]"])
     assert [one["row"], two["row"]] == [0, 1]
     assert [len(one["masks"]), len(two["masks"])] == [2, 1]
     assert not one["truncated"]
-    from transformers import AutoModelForMaskedLM, AutoTokenizer
-
     tokenizer: Any = AutoTokenizer.from_pretrained(adapted.path / "model")
     model = AutoModelForMaskedLM.from_pretrained(adapted.path / "model").eval()
     inputs = tokenizer(text, return_tensors="pt")
@@ -285,8 +284,6 @@ def test_a_file_can_be_scored(adapted: Run, tmp_path: Path) -> None:
 def test_the_command_shows_a_line_for_each_mask(
     adapted: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from warmstart import cli
-
     words = ["predict", str(adapted.path), "--text", "the [MASK] saw my [MASK]"]
     assert cli.main(words) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -111,7 +111,9 @@ class Examples:
         if self.predict_from is None:
             return self.full_lengths
         follows = np.append(False, self.rows[1:] == self.rows[:-1])
-        new = self.full_lengths - np.where(follows, self.predict_from, 0)
+        # Rows whose tokens are hidden each have an end of their own.
+        again = self.predict_from + (self.masking is not None)
+        new = self.full_lengths - np.where(follows, again, 0)
         return np.asarray(np.add.reduceat(new, np.flatnonzero(~follows)))
 
     def count_of(self, positions: Ints, draw: Draw = FIXED) -> int:
