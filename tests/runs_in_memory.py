@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.tiny import tiny_checkpoint
+from tests.tiny.decoders import tiny_gpt2
 from warmstart import config_file
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import Job, job_for
@@ -39,6 +40,23 @@ def settings(folder: Path, *, dropout: float | None = None, **train: Any) -> dic
     defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "device": "cpu"}
     return {
         "model": {"name": str(model), "dropout": dropout},
+        "data": {"train": str(data), "validation": 0.2},
+        "train": {**defaults, **train},
+    }
+
+
+def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run that learns to write, on a tiny GPT-2; both in ``folder``."""
+    model = folder / "decoder"
+    if not model.exists():
+        tiny_gpt2(model)
+    data = folder / "documents.csv"
+    if not data.exists():
+        write_reviews(data)
+    defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "device": "cpu"}
+    return {
+        "task": "text-generation",
+        "model": {"name": str(model)},
         "data": {"train": str(data), "validation": 0.2},
         "train": {**defaults, **train},
     }

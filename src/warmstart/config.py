@@ -16,14 +16,14 @@ from pydantic_core import PydanticCustomError
 
 from warmstart import errors
 
-TaskName = Literal["text-classification"]
+TaskName = Literal["text-classification", "text-generation"]
 """The keys of ``warmstart.tasks.TASKS``, spelt out because settings come before tasks."""
 Source = Annotated[str, Field(min_length=1)]
 """One file, folder member, URL or hub data set."""
 Sources = Source | Annotated[list[Source], Field(min_length=1)]
 """One source, or several, read one after the other."""
 
-_COLUMNS = ("text", "text_pair", "label")
+_COLUMNS = ("text", "text_pair", "label", "prompt")
 
 
 class _Part(BaseModel):
@@ -43,6 +43,17 @@ def _refusal(error: errors.ConfigError) -> PydanticCustomError:
     return PydanticCustomError("contradiction", "{error}", {"error": error})
 
 
+class SpecialTokens(_Part):
+    """Tokens around a document; one that the vocabulary lacks is added to it."""
+
+    bos: Annotated[str, Field(min_length=1)] | None = None
+    """Begins every document, such as ``<|startoftext|>``; by default the checkpoint's."""
+    eos: Annotated[str, Field(min_length=1)] | None = None
+    """Ends every document; by default the checkpoint's."""
+    pad: Annotated[str, Field(min_length=1)] | None = None
+    """Fills up short documents where other programs need that; by default the checkpoint's."""
+
+
 class ModelConfig(_Part):
     """Which pretrained checkpoint to start from, and how much of a text it reads."""
 
@@ -58,6 +69,8 @@ class ModelConfig(_Part):
     """Use the download cache alone, never the network."""
     allow_pickle: bool = False
     """Accept ``pytorch_model.bin`` (opened with ``weights_only``) where there is no safetensors."""
+    special_tokens: SpecialTokens = SpecialTokens()
+    """Of a decoder, in place of the checkpoint's own."""
 
 
 class DataConfig(_Part):
@@ -88,8 +101,15 @@ class DataConfig(_Part):
     """Column with the second text, where a row is a pair (question and answer, two sentences)."""
     label: Annotated[str, Field(validate_default=True)] = "label"
     """Column with the label."""
+    prompt: str | None = None
+    """To generate: column with what is given; the model learns to write ``data.text`` after it."""
     group: str | None = None
     """Column whose rows stay together in one split (a person, a document, a question)."""
+    long_documents: Literal["truncate", "chunk"] = "truncate"
+    """To generate: of a document longer than ``model.max_tokens`` read the beginning, or cut it
+    into rows, each of which begins with the last tokens of the one before."""
+    overlap_tokens: Annotated[int, Field(ge=1)] = 32
+    """How many tokens of the row before a chunk begins with; they are read, not predicted anew."""
     ragged: Literal["error", "drop"] = "error"
     """What to do with a row that has too many or too few fields."""
     missing: Literal["error", "drop"] = "error"
@@ -103,8 +123,12 @@ class DataConfig(_Part):
 
     @property
     def text_columns(self) -> dict[str, str]:
-        """The column with the text by its setting; of pairs both, the first one first."""
-        columns = {"data.text": self.text, "data.text_pair": self.text_pair}
+        """The columns with text by their settings, in the order in which they are read."""
+        columns = {
+            "data.prompt": self.prompt,
+            "data.text": self.text,
+            "data.text_pair": self.text_pair,
+        }
         return {setting: column for setting, column in columns.items() if column is not None}
 
     # A validator sees the fields above its own, so each stands at the later of the two settings
@@ -130,7 +154,7 @@ class DataConfig(_Part):
                 raise _refusal(errors.config.repeated_column(name))
         return columns
 
-    @field_validator("text_pair", "label", "group")
+    @field_validator("text_pair", "label", "prompt", "group")
     @classmethod
     def _column_of_its_own(cls, column: str | None, info: ValidationInfo) -> str | None:
         # Of pairs one text may be the group: all answers to a question stay in one split.
@@ -191,6 +215,9 @@ class TrainConfig(_Part):
     """Steps between checkpoints; by default one at each evaluation."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 1
     """How many checkpoints stay on disk, newest first."""
+    sample_every_steps: Annotated[int, Field(ge=1)] | None = None
+    """To generate: steps between samples of what the model writes; by default one sample at each
+    evaluation. Drawn as ``generate`` says."""
     cuda_graphs: bool = False
     """Launch each step on a GPU at once instead of kernel by kernel. Not yet measured on a GPU."""
     tensorboard: bool = False

@@ -46,6 +46,9 @@ class Batch:
             batches can be divided once, by their sum.
         token_type_ids: which text of its pair each token is of, int64 [T]; None is 0 everywhere.
         computed: what the frozen part of the model makes of the rows: [T, H] or [B, H].
+        targets: where tokens are learned, what is to be said at each token (the next one), or
+            ``NO_LABEL``, int64 [T]; ``count`` then counts these.
+        text_bytes: UTF-8 bytes of the text that each row's targets spell, int64 [B].
     """
 
     input_ids: "Tensor"
@@ -56,6 +59,8 @@ class Batch:
     count: int
     token_type_ids: "Tensor | None" = None
     computed: Computed | None = None
+    targets: "Tensor | None" = None
+    text_bytes: Ints | None = None
 
     def __len__(self) -> int:
         """Number of rows, B."""
@@ -68,12 +73,13 @@ class Batch:
 
     def to(self, device: "torch.device") -> "Batch":
         """The same batch with its tensors on ``device``."""
-        types, computed = self.token_type_ids, self.computed
+        types, computed, targets = self.token_type_ids, self.computed, self.targets
         return replace(
             self,
             input_ids=self.input_ids.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
             token_type_ids=None if types is None else types.to(device, non_blocking=True),
+            targets=None if targets is None else targets.to(device, non_blocking=True),
             computed=computed
             and computed._replace(values=computed.values.to(device, non_blocking=True)),
         )
@@ -123,16 +129,42 @@ def collate(examples: Examples, positions: Ints) -> Batch:
     if computed is not None:
         values = computed.values[positions if computed.by_row else tokens]
         computed = computed._replace(values=torch.from_numpy(values))
+    ids = examples.input_ids[tokens].astype(np.int64)
+    targets, text_bytes, answers = None, None, labels
+    if examples.predict_from is not None and examples.text_bytes is not None:
+        answers = next_tokens(ids, offsets, examples.predict_from[positions])
+        targets, text_bytes = torch.from_numpy(answers), examples.text_bytes[positions]
     return Batch(
-        input_ids=torch.from_numpy(examples.input_ids[tokens].astype(np.int64)),
+        input_ids=torch.from_numpy(ids),
         offsets=offsets,
         labels=torch.from_numpy(labels),
         rows=examples.rows[positions],
         truncated=examples.full_lengths[positions] > lengths,
-        count=int(np.count_nonzero(labels != NO_LABEL)),
+        count=int(np.count_nonzero(answers != NO_LABEL)),
         token_type_ids=None if types is None else torch.from_numpy(types[tokens].astype(np.int64)),
         computed=computed,
+        targets=targets,
+        text_bytes=text_bytes,
     )
+
+
+def next_tokens(ids: Ints, offsets: Ints, predict_from: Ints) -> Ints:
+    """What is to be said at each token: the one after it in its row; else ``NO_LABEL``.
+
+    Args:
+        ids: the rows' tokens end to end, int64 [T].
+        offsets: where rows begin and the last one ends, int64 [B + 1].
+        predict_from: of each row, the place of the first token to be predicted, 1 at least [B].
+
+    >>> next_tokens(np.array([7, 8, 9, 5, 6]), np.array([0, 3, 5]), np.array([2, 1]))
+    array([-100,    9, -100,    6, -100])
+    """
+    row = np.repeat(np.arange(len(predict_from)), np.diff(offsets))
+    place = np.arange(len(ids)) - offsets[row]
+    targets = np.append(ids[1:], NO_LABEL)
+    targets[place + 1 < predict_from[row]] = NO_LABEL
+    targets[offsets[1:] - 1] = NO_LABEL
+    return targets
 
 
 def split_batch(batch: Batch, pieces: int) -> list[Batch]:
@@ -143,8 +175,9 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
 
 def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
     first, last = batch.offsets[start], batch.offsets[stop]
-    labels, types = batch.labels[start:stop], batch.token_type_ids
-    computed = batch.computed
+    labels, types, computed = batch.labels[start:stop], batch.token_type_ids, batch.computed
+    targets = None if batch.targets is None else batch.targets[first:last]
+    answers = labels if targets is None else targets
     if computed is not None:
         rows = slice(start, stop) if computed.by_row else slice(first, last)
         computed = computed._replace(values=computed.values[rows])
@@ -154,9 +187,11 @@ def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
         labels=labels,
         rows=batch.rows[start:stop],
         truncated=batch.truncated[start:stop],
-        count=int((labels != NO_LABEL).sum()),
+        count=int((answers != NO_LABEL).sum()),
         token_type_ids=None if types is None else types[first:last],
         computed=computed,
+        targets=targets,
+        text_bytes=None if batch.text_bytes is None else batch.text_bytes[start:stop],
     )
 
 

@@ -137,7 +137,7 @@ def find(
         )
     repeats = find_repeats(tables, data.text_columns, labels)
     messages = [message for split in splits for message in _about(split)]
-    messages += _about_lengths(splits)
+    messages += _about_lengths(splits, chunked=data.long_documents == "chunk")
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))
@@ -191,16 +191,23 @@ def _about_labels(counts: Mapping[str, int], rows: int, name: str) -> list[Findi
     return messages
 
 
-def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
+def _about_lengths(splits: Sequence[SplitFindings], *, chunked: bool) -> list[Finding]:
     """What the limit takes away from each split, or once that it takes nothing."""
     messages = []
     for split in splits:
         lengths = split.lengths
         if lengths.truncated_rows:
             name = NAMES.get(split.split, split.split)
-            said = (
+            longer = (
                 f"{lengths.truncated_rows:,} of {_rows(split.rows, name)} longer than "
-                f"{lengths.max_tokens:,} tokens and cut there (longest {lengths.longest:,}): "
+                f"{lengths.max_tokens:,} tokens"
+            )
+            if chunked:
+                said = f"{longer} and cut into chunks (longest {lengths.longest:,})"
+                messages.append(Finding("info", said))
+                continue
+            said = (
+                f"{longer} and cut there (longest {lengths.longest:,}): "
                 f"{lengths.lost_share:.1%} of all tokens are never read (model.max_tokens)"
             )
             messages.append(Finding("warning", said))

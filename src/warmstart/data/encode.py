@@ -69,6 +69,10 @@ class Examples:
         token_type_ids: which text of its pair each token is of, int8 [T]; None for single texts and
             for models that are not told, which is to say 0 everywhere.
         computed: what the frozen part of the model makes of the rows, where it is known.
+        predict_from: of each row, the place of the first token that is to be predicted from those
+            before it, int64 [N]; None where tokens are not what is learned.
+        text_bytes: of each row, the UTF-8 bytes of the text that its predicted tokens spell, int64
+            [N]; beside ``predict_from``.
     """
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
@@ -78,6 +82,8 @@ class Examples:
     full_lengths: Ints
     token_type_ids: np.ndarray[Any, np.dtype[np.int8]] | None = None
     computed: Computed | None = None
+    predict_from: Ints | None = None
+    text_bytes: Ints | None = None
 
     def __len__(self) -> int:
         """Number of rows, N."""
@@ -92,6 +98,21 @@ class Examples:
     def lengths(self) -> Ints:
         """Tokens of each row as the model sees it, int64 [N]."""
         return np.diff(self.offsets)
+
+    @property
+    def document_lengths(self) -> Ints:
+        """Tokens each document would have without truncation, its chunks taken together [D]."""
+        if self.predict_from is None:
+            return self.full_lengths
+        follows = np.append(False, self.rows[1:] == self.rows[:-1])
+        new = self.full_lengths - np.where(follows, self.predict_from, 0)
+        return np.asarray(np.add.reduceat(new, np.flatnonzero(~follows)))
+
+    def count_of(self, positions: Ints) -> int:
+        """Labels that enter the loss of the rows at these positions; of documents, tokens."""
+        if self.predict_from is None:
+            return int(np.count_nonzero(self.labels[positions] != NO_LABEL))
+        return self.tokens_of(positions) - int(self.predict_from[positions].sum())
 
     def tokens_of(self, positions: Ints) -> int:
         """Tokens of the rows at these positions, all together."""

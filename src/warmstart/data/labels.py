@@ -77,6 +77,28 @@ def clean_rows(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
     return table.filter(kept), counts
 
 
+def rows_with_text(table: Table, data: DataConfig) -> tuple[Table, dict[str, int]]:
+    """The rows in which no text is missing, and how many were left out.
+
+    Args:
+        table: N rows as read.
+        data: names the columns.
+
+    Returns:
+        The table without those rows (the same where there are none), and ``{"empty_text": n}``.
+
+    Raises:
+        DataError: a column is missing or holds no text, or no row remains.
+    """
+    columns = (
+        blank(_text_column(table, name, setting)) for setting, name in data.text_columns.items()
+    )
+    empty = np.logical_or.reduce(list(columns))
+    if empty.all():
+        raise errors.data.nothing_left(len(table), data.text_columns, setting=table.setting)
+    return (table.filter(~empty) if empty.any() else table), {"empty_text": int(empty.sum())}
+
+
 def _text_column(table: Table, name: str, setting: str) -> pa.ChunkedArray:
     """A column of texts, which one of numbers or dates is not."""
     column = table.column(name, setting)

@@ -12,6 +12,9 @@ LAYOUT = "config.json, tokenizer.json (or vocab.txt) and model.safetensors"
 ENCODERS = "BERT, RoBERTa, XLM-RoBERTa, DistilBERT, ELECTRA, ALBERT, DeBERTa, MPNet, ModernBERT …"
 """The families a classifier can start from, as a reader knows them."""
 
+DECODERS = "GPT-2, GPT-NeoX and Pythia, Llama, Mistral, Qwen …"
+"""The families that write, as a reader knows them."""
+
 WELL_KNOWN = (
     "bundled/minilm-l6",
     "google-bert/bert-base-uncased",
@@ -29,6 +32,8 @@ WELL_KNOWN = (
     "microsoft/mpnet-base",
     "answerdotai/ModernBERT-base",
     "sentence-transformers/all-MiniLM-L6-v2",
+    "openai-community/gpt2",
+    "distilbert/distilgpt2",
 )
 """Hub ids a misspelt one may have meant."""
 
@@ -145,7 +150,27 @@ def not_an_encoder(name: str, model_type: str, kind: str) -> ModelError:
     return ModelError(
         found=f"{name} is {kind} (model_type {model_type!r})",
         expected=f"an encoder with a sequence-classification head ({ENCODERS})",
-        do="choose one, e.g. --set model.name=google-bert/bert-base-uncased",
+        do="choose one, e.g. --set model.name=google-bert/bert-base-uncased"
+        + ("; to write texts with this one: task: text-generation" * (kind == "a decoder")),
+    )
+
+
+def not_a_decoder(name: str, model_type: str) -> ModelError:
+    """The architecture cannot write: it is no model that predicts the next token."""
+    return ModelError(
+        found=f"{name} does not predict the next token (model_type {model_type!r})",
+        expected=f"a decoder ({DECODERS})",
+        do="choose one, e.g. --set model.name=openai-community/gpt2; to sort texts into classes "
+        "with this one: task: text-classification",
+    )
+
+
+def no_end_of_text(name: str) -> ModelError:
+    """A document cannot be ended: the tokenizer has no token for it."""
+    return ModelError(
+        found=f"{name}: its tokenizer has no end-of-text token",
+        expected="a token that ends a document, from which the model learns to stop",
+        do='name one: --set "model.special_tokens.eos=<|endoftext|>"',
     )
 
 

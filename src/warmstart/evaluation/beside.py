@@ -11,7 +11,7 @@ from warmstart.data.mapped import PIECE_ROWS, mapped_table
 from warmstart.data.table import Table
 from warmstart.evaluation.baselines import baseline_probabilities
 from warmstart.metrics.scores import Scores
-from warmstart.tasks.task import Task
+from warmstart.tasks.task import Classifies, Task
 
 
 def baseline_scores(
@@ -27,14 +27,17 @@ def baseline_scores(
 
     Returns:
         ``{baseline: {split: scores}}``, and what a reader of them must know (a baseline that
-        learned from a sample says so).
+        learned from a sample says so); nothing for a task without classes.
     """
+    classes = task.targets(train)
+    if classes is None or not isinstance(task, Classifies):
+        return {}, []
     found = baseline_probabilities(
         task.name,
         _texts(train, config.data),
-        task.targets(train),
+        classes,
         {name: _texts(table, config.data) for name, table in splits.items()},
-        classes=int(task.targets(train).max()) + 1,
+        classes=int(classes.max()) + 1,
         seed=config.train.seed,
     )
     scores = {

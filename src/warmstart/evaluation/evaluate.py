@@ -12,6 +12,7 @@ out is what one of them would have found.
 import math
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
 from warmstart.models.forward import Forward
 from warmstart.processes import ALONE, Processes
-from warmstart.tasks.task import Predictions, Task
+from warmstart.tasks.task import Answers, Task
 
 MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 """Rectangle of one batch: small enough for a CPU's cache, large enough to fill a GPU."""
@@ -34,8 +35,8 @@ MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 class Evaluation:
     """What a model makes of one labelled split."""
 
-    predictions: Predictions
-    """In row order."""
+    predictions: Any
+    """``Answers`` in row order."""
     scores: Scores
     loss: float
     """Mean over the labels, in nats."""
@@ -49,7 +50,7 @@ def predict(
     examples: Examples,
     accelerator: Accelerator,
     processes: Processes = ALONE,
-) -> tuple[Predictions, float, int]:
+) -> tuple[Any, float, int]:
     """Run the model in evaluation mode over every example.
 
     Args:
@@ -67,13 +68,13 @@ def predict(
     model.eval()
     losses: list[float] = []
     count = 0
-    answers: list[tuple[Predictions, Ints]] = []
+    answers: list[tuple[Answers, Ints]] = []
     budget = MAX_TOKENS_PER_BATCH.get(accelerator.device.type, 8192)
     batches = evaluation_batches(examples.lengths, budget)
     for positions in islice(batches, processes.index, None, processes.count):
         batch = collate(examples, positions).to(accelerator.device)
         with accelerator.autocast():
-            logits = forward.run(model, batch).float()
+            logits = forward.run(model, batch)
         if batch.count:
             batch_loss, batch_count = task.loss(logits, batch)
             losses.append(float(batch_loss))
@@ -83,7 +84,7 @@ def predict(
     parts = processes.gather((losses, count, answers))
     found, order = zip(*(batch for _, _, part in parts for batch in part), strict=True)
     return (
-        Predictions.joined(found, np.concatenate(order)),
+        type(found[0]).joined(found, np.concatenate(order)),
         # Correctly rounded, so that it does not matter who summed what.
         math.fsum(chain.from_iterable(part for part, _, _ in parts)),
         sum(part for _, part, _ in parts),

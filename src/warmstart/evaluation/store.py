@@ -18,7 +18,7 @@ from warmstart.data.table import Table
 from warmstart.evaluation.evaluate import Evaluation
 from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory, write_atomically
-from warmstart.tasks.task import Predictions
+from warmstart.tasks.task import Answers
 
 
 def write_evaluation(
@@ -28,6 +28,8 @@ def write_evaluation(
     table: Table,
     data: DataConfig,
     baselines: Mapping[str, Scores],
+    *,
+    labelled: bool,
 ) -> None:
     """Write one split's predictions and scores.
 
@@ -38,8 +40,9 @@ def write_evaluation(
         table: its rows.
         data: names the columns.
         baselines: scores of the models that cost nothing, on the same rows.
+        labelled: whether the table has the label column.
     """
-    rows = prediction_table(found.predictions, table, data, labelled=True)
+    rows = prediction_table(found.predictions, table, data, labelled=labelled)
     write_atomically(
         run.evaluation(split) / "predictions.parquet",
         lambda temporary: pyarrow.parquet.write_table(rows, temporary),
@@ -62,9 +65,9 @@ def scores_json(
 
 
 def prediction_table(
-    predictions: Predictions, table: Table, data: DataConfig, *, labelled: bool
+    predictions: Answers, table: Table, data: DataConfig, *, labelled: bool
 ) -> pa.Table:
-    """Predictions beside their rows: row, file, line, text(s), label, prediction, probabilities.
+    """Predictions beside their rows: row, file, line, text(s), label, and the task's columns.
 
     Args:
         predictions: one for each row of ``table``, in its order.
@@ -82,9 +85,5 @@ def prediction_table(
         columns[setting.removeprefix("data.")] = table.column(name, setting)
     if labelled:
         columns["label"] = label_texts(table, data.label)
-    names = pa.array(predictions.label_names, pa.string())
-    columns["prediction"] = names.take(pa.array(predictions.likeliest))
-    columns["truncated"] = pa.array(predictions.truncated)
-    for label, shares in zip(predictions.label_names, predictions.probabilities.T, strict=True):
-        columns[f"probability:{label}"] = pa.array(shares)
+    columns |= predictions.columns(table.rows)
     return pa.table(columns)

@@ -10,7 +10,7 @@ Source: https://docs.pytorch.org/docs/stable/meta.html.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from warmstart import errors
 from warmstart.models.quiet import quiet
@@ -19,16 +19,34 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 
-def read_config(name: str, folder: Path) -> "PreTrainedConfig":
-    """The configuration in ``folder``, if it is an encoder's that can classify sequences.
+Head = Literal["sequence-classification", "causal-lm"]
+"""What a task puts on a body: one vector of logits for each row, or for each token."""
+
+
+def natural_head(config: "PreTrainedConfig") -> Head:
+    """What a checkpoint is for where no task says so: decoders write, all others classify.
+
+    Args:
+        config: of any checkpoint.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    masked, causal = MODEL_FOR_MASKED_LM_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+    decoder = type(config) in causal and type(config) not in masked
+    return "causal-lm" if decoder and not config.is_encoder_decoder else "sequence-classification"
+
+
+def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig":
+    """The configuration in ``folder``, if it is of a model that can have this head.
 
     Args:
         name: the checkpoint, for messages.
         folder: with ``config.json``.
+        head: what the task puts on the body; None for what the checkpoint is for.
 
     Raises:
         ModelError: there is none, it cannot be read, its architecture is unknown or needs remote
-            code, or is no encoder with a sequence-classification head.
+            code, or is not one for this head (an encoder to classify, a decoder to generate).
     """
     from transformers import CONFIG_MAPPING, AutoConfig
 
@@ -49,8 +67,9 @@ def read_config(name: str, folder: Path) -> "PreTrainedConfig":
             config: PreTrainedConfig = AutoConfig.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )
-        _refuse_other_architectures(name, config)
-        skeleton(config)
+        head = head or natural_head(config)
+        _refuse_other_architectures(name, config, head)
+        skeleton(config, head)
     except errors.ModelError:
         raise
     except Exception as error:  # each family checks its own numbers, each in its own way
@@ -66,18 +85,23 @@ def with_dropout(config: "PreTrainedConfig", dropout: float | None) -> "PreTrain
         dropout: from 0 up to 1; None leaves the checkpoint's own.
     """
     if dropout is not None:
-        names = [name for name in config.to_dict() if name.endswith(("dropout", "dropout_prob"))]
+        ends = ("dropout", "dropout_prob", "pdrop")
+        names = [name for name in config.to_dict() if name.endswith(ends)]
         config.update(dict.fromkeys(names, dropout))
     return config
 
 
-def _refuse_other_architectures(name: str, config: "PreTrainedConfig") -> None:
+def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Head) -> None:
     """An encoder is what has a masked-language-model head too, and no decoder."""
     from transformers import (
         MODEL_FOR_MASKED_LM_MAPPING,
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     )
 
+    if head == "causal-lm":
+        if natural_head(config) != head:
+            raise errors.model.not_a_decoder(name, config.model_type)
+        return
     if config.is_encoder_decoder:
         kind = "an encoder-decoder"
     elif type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
@@ -89,28 +113,40 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig") -> None:
     raise errors.model.not_an_encoder(name, config.model_type, kind)
 
 
-def skeleton(config: "PreTrainedConfig") -> "PreTrainedModel":
-    """The sequence classifier of this configuration, names and shapes only.
+def auto_class(head: Head) -> Any:
+    """Transformers' class that builds a model with this head."""
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    if head == "causal-lm":
+        return AutoModelForCausalLM
+    return AutoModelForSequenceClassification
+
+
+def skeleton(config: "PreTrainedConfig", head: Head) -> "PreTrainedModel":
+    """The model of this configuration, names and shapes only.
 
     Args:
-        config: of an encoder; its ``id2label`` gives the size of the head.
+        config: of a body; of a classifier ``id2label`` gives the size of the head.
+        head: what is put on it.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification
 
     with quiet(), torch.random.fork_rng(devices=[]), torch.device("meta"):
-        build: Callable[..., PreTrainedModel] = AutoModelForSequenceClassification.from_config
+        build: Callable[..., PreTrainedModel] = auto_class(head).from_config
         return build(config, trust_remote_code=False)
 
 
-def longest_input(config: "PreTrainedConfig") -> int | None:
+def longest_input(
+    config: "PreTrainedConfig", head: Head = "sequence-classification"
+) -> int | None:
     """How many tokens the model's positions allow; ``None`` where it has no limit.
 
     RoBERTa and its relatives count positions from ``padding_idx + 1``, so that their table of
     positions has that many rows more than a text may have tokens.
 
     Args:
-        config: of an encoder.
+        config: of a body.
+        head: what is put on it.
 
     >>> from transformers import BertConfig, RobertaConfig
     >>> longest_input(BertConfig(max_position_embeddings=512))
@@ -123,7 +159,7 @@ def longest_input(config: "PreTrainedConfig") -> int | None:
     positions: int | None = getattr(config, "max_position_embeddings", None)
     if positions is None:
         return None
-    for name, module in skeleton(config).named_modules():
+    for name, module in skeleton(config, head).named_modules():
         if name.endswith(".embeddings.position_embeddings") and isinstance(module, nn.Embedding):
             return positions - (0 if module.padding_idx is None else module.padding_idx + 1)
     return positions

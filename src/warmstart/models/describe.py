@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from warmstart.models.configuration import longest_input, skeleton
+from warmstart.models.configuration import longest_input, natural_head, skeleton
 from warmstart.models.load import Checkpoint, with_labels
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Description:
 
 
 def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Description:
-    """Describe a checkpoint with a classification head, or a loaded model.
+    """Describe a checkpoint with its head (an encoder's classifies), or a loaded model.
 
     Args:
         source: a checkpoint, whose weights are not read; or a model, as it is.
@@ -141,13 +141,16 @@ def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Descrip
     """
     if isinstance(source, Checkpoint):
         name, config, max_tokens = source.name, source.config, source.max_positions
-        if not any("SequenceClassification" in known for known in config.architectures or ()):
+        classifies = source.head == "sequence-classification"
+        if classifies and not any("SequenceClassification" in known for known in config.architectures or ()):
             config = with_labels(config, [f"LABEL_{index}" for index in range(labels)])
-        model = skeleton(config)
+        model = skeleton(config, source.head)
     else:
         model, config = source, source.config
-        name, max_tokens = str(source.name_or_path), longest_input(config)
-    numbered = [(int(index), str(label)) for index, label in (config.id2label or {}).items()]
+        name, max_tokens = str(source.name_or_path), longest_input(config, natural_head(config))
+        classifies = natural_head(config) == "sequence-classification"
+    names = (config.id2label or {}) if classifies else {}
+    numbered = [(int(index), str(label)) for index, label in names.items()]
     values = {key: getattr(config, key, None) for key in ESSENTIALS}
     return Description(
         name=name,

@@ -20,9 +20,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from warmstart.data.batches import Batch, collate
-from warmstart.data.encode import Examples
+from warmstart.data.encode import NO_LABEL, Examples, Ints
 from warmstart.models.packed import Packed, refusal
+from warmstart.models.packed_decoder import PackedDecoder, decoder_refusal
 from warmstart.models.packing import MAX_RECTANGLES, rows_of_like_length
+from warmstart.models.token_logits import DenseLogits
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
 """How far packed logits may be from padded ones, as a share of their length, by precision.
@@ -32,19 +34,23 @@ tokens, or positions that start elsewhere, make the whole of it another vector.
 """
 
 
+TRIED_TOKENS = 64
+"""Of a language model's logits so many are compared: each is as long as its vocabulary."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """How to run a model.
 
     Args:
-        run: (model, batch) to logits [B, C].
+        run: (model, batch) to logits [B, C]; of a batch with targets ``TokenLogits``.
         path: how, and where not packed why, in a few words.
         packed: what runs it, where it is packed.
     """
 
-    run: Callable[[Any, Batch], Tensor]
+    run: Callable[[Any, Batch], Any]
     path: str
-    packed: Packed | None = None
+    packed: Packed | PackedDecoder | None = None
 
 
 def forward_for(
@@ -61,43 +67,47 @@ def forward_for(
         autocast: the precision it will run in.
     """
     padded = padded_forward(model)
-    reason = "no rows to try packed execution on" if not len(examples) else refusal(model)
+    says_tokens = examples.predict_from is not None
+    reason = decoder_refusal(model) if says_tokens else refusal(model)
+    if not len(examples):
+        reason = "no rows to try packed execution on"
     if reason is not None:
         return Forward(padded.run, f"{padded.path}: {reason}")
     rows = two_rows(examples).to(model.device)
     with autocast():
         lower = torch.is_autocast_enabled(model.device.type)
     contexts = (nullcontext, autocast) if lower else (nullcontext,)
+    precisions = (torch.float32, torch.get_autocast_dtype(model.device.type))[: len(contexts)]
     expected = [_answers(padded, model, rows, context) for context in contexts]
-    runner = Packed(model)
+    runner = PackedDecoder(model) if says_tokens else Packed(model)
     packed = Forward(runner.logits, "packed: real tokens only, no padding", runner)
     try:
         found = [_answers(packed, model, rows, context) for context in contexts]
     except RuntimeError as error:  # NotImplementedError, of a missing kernel, is one too
         reason = f"packed execution failed here, {str(error).splitlines()[0]}"
     else:
-        if all(map(_same, found, expected)):
+        if all(map(_same, found, expected, precisions)):
             return packed
         reason = "packed execution gave other answers for two rows of the data"
     runner.withdraw()
     return Forward(padded.run, f"{padded.path}: {reason}")
 
 
-def _same(found: Tensor, expected: Tensor) -> bool:
+def _same(found: Tensor, expected: Tensor, precision: torch.dtype) -> bool:
     """Whether logits differ by no more than rounding; never where one is no number."""
     apart = float((found - expected).norm() / expected.norm())
-    return apart <= TOLERANCE[found.dtype]
+    return apart <= TOLERANCE[precision]
 
 
 def padded_forward(model: PreTrainedModel) -> Forward:
     """Run the model as Transformers does, on rectangles of rows of like length.
 
     Args:
-        model: any Transformers model whose output has ``logits``.
+        model: any Transformers model whose output has ``logits``: [B, C], or [B, L, V].
     """
     pad_token_id = model.config.pad_token_id or 0
 
-    def run(model: Any, batch: Batch) -> Tensor:
+    def run(model: Any, batch: Batch) -> Any:
         lengths = np.diff(batch.offsets)
         most = MAX_RECTANGLES if batch.input_ids.device.type == "cpu" else 1
         groups = rows_of_like_length(lengths, most)
@@ -108,10 +118,22 @@ def padded_forward(model: PreTrainedModel) -> Forward:
             rows = torch.from_numpy(group).to(batch.input_ids.device)
             part = {name: values[rows, :width] for name, values in inputs.items()}
             logits.append(model(**part).logits)
+        if batch.targets is not None:
+            return DenseLogits(_of_real_tokens(logits, groups, lengths))
         back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
         return torch.cat(logits)[back]
 
     return Forward(run, "padded, in rectangles of like length")
+
+
+def _of_real_tokens(logits: list[Tensor], groups: list[Ints], lengths: Ints) -> Tensor:
+    """What a model says at the tokens of a batch, [T, V], of what it says in rectangles."""
+    rows = {
+        int(row): rectangle[place, : lengths[row]]
+        for rectangle, group in zip(logits, groups, strict=True)
+        for place, row in enumerate(group)
+    }
+    return torch.cat([rows[row] for row in range(len(lengths))])
 
 
 def two_rows(examples: Examples) -> Batch:
@@ -131,10 +153,14 @@ def _answers(
     batch: Batch,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """Logits in evaluation mode; the model's mode is put back."""
+    """Logits [N, C] in evaluation mode; the model's mode is put back."""
     was_training = model.training
     model.eval()
     with autocast():
         logits = forward.run(model, batch)
+        answers: Tensor = logits
+        if batch.targets is not None:
+            asked = (batch.targets != NO_LABEL).nonzero().flatten()
+            answers = logits.at(asked[:: len(asked) // TRIED_TOKENS + 1])
     model.train(was_training)
-    return logits
+    return answers

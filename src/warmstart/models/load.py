@@ -9,7 +9,7 @@ Code from a checkpoint is never run; pickles are opened only when ``model.allow_
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,9 +18,17 @@ from warmstart import errors
 from warmstart.config import ModelConfig
 from warmstart.models import hub
 from warmstart.models.bundled import PREFIX, bundled_folder
-from warmstart.models.configuration import longest_input, read_config, with_dropout
+from warmstart.models.configuration import (
+    Head,
+    auto_class,
+    longest_input,
+    natural_head,
+    read_config,
+    with_dropout,
+)
 from warmstart.models.files import VOCABULARIES, held_files, no_weights, weight_files
 from warmstart.models.quiet import quiet
+from warmstart.models.special_tokens import add_special_tokens, grow_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -36,6 +44,7 @@ class Checkpoint:
         config: the body's configuration.
         tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
         weights: names of the files with the weights: one, or several shards.
+        head: what the task puts on the body.
         commit: of the hub; ``None`` for a folder or a bundled model.
     """
 
@@ -44,26 +53,28 @@ class Checkpoint:
     config: "PreTrainedConfig"
     tokenizer: "PreTrainedTokenizerBase"
     weights: tuple[str, ...]
+    head: Head
     commit: str | None = None
 
     @property
     def max_positions(self) -> int | None:
         """Longest input in tokens, special tokens included; ``None`` where nothing limits it."""
-        limits = (longest_input(self.config), self.tokenizer.model_max_length)
+        limits = (longest_input(self.config, self.head), self.tokenizer.model_max_length)
         # A tokenizer that was given no limit has the huge VERY_LARGE_INTEGER of Transformers.
         known = [int(limit) for limit in limits if limit is not None and limit < 1e9]
         return min(known, default=None)
 
 
-def find(model: ModelConfig) -> Checkpoint:
+def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
     """Locate a checkpoint and check all that its weights are not needed for.
 
     Args:
         model: the settings; a hub id downloads configuration and tokenizer, not the weights.
+        head: what the task puts on the body; None for what the checkpoint is for.
 
     Raises:
-        ModelError: it does not exist, cannot be reached, lacks a file, is unsafe to open, is no
-            encoder with a classification head, or its tokenizer does not fit it.
+        ModelError: it does not exist, cannot be reached, lacks a file, is unsafe to open, is not
+            one for this head, or its tokenizer does not fit it.
     """
     path = Path(model.name).expanduser()
     commit = None
@@ -77,12 +88,15 @@ def find(model: ModelConfig) -> Checkpoint:
     else:
         snapshot = hub.snapshot(model)
         folder, files, commit = snapshot.folder, snapshot.files, snapshot.commit
-    config = with_dropout(read_config(model.name, folder), model.dropout)
-    tokenizer = _tokenizer(model.name, folder, files, config)
+    config = with_dropout(read_config(model.name, folder, head), model.dropout)
+    head = head or natural_head(config)
+    tokenizer = _tokenizer(model.name, folder, files, config, head)
+    if head == "causal-lm":
+        add_special_tokens(tokenizer, model)
     weights = weight_files(folder, files, allow_pickle=model.allow_pickle)
     if weights is None:
         raise no_weights(model.name, folder, files)
-    checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, commit)
+    checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, head, commit)
     _check_headers([path for path in _weight_paths(checkpoint) if path.exists()])
     return checkpoint
 
@@ -149,10 +163,7 @@ def sequence_classifier(
             config.json describes.
     """
     config = with_labels(checkpoint.config, label_names)
-    paths = _weight_paths(checkpoint)
-    if checkpoint.commit is not None and not all(path.exists() for path in paths):
-        hub.download_weights(checkpoint.name, checkpoint.commit, checkpoint.weights)
-    model, report = _read(checkpoint.folder, paths, config, seed)
+    model, report = _read(checkpoint.folder, _downloaded(checkpoint), config, checkpoint.head, seed)
     body = model.base_model_prefix + "."
     missing = [
         name
@@ -165,6 +176,36 @@ def sequence_classifier(
     if wrong:
         raise errors.model.wrong_shapes(checkpoint.name, wrong)
     return model
+
+
+def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
+    """The checkpoint's decoder in float32, with a row for every token of its tokenizer.
+
+    Rows that its embedding lacks are the mean of those it has, so that a new token begins as one
+    like any other.
+
+    Args:
+        checkpoint: from ``find``; its weights are downloaded now if they have to be.
+
+    Raises:
+        ModelError: the download failed, a file is damaged, or the weights are not those that
+            config.json describes.
+
+    Source: Hewitt 2021, "Initializing new word embeddings for pretrained language models".
+    """
+    paths = _downloaded(checkpoint)
+    model, report = _read(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed=0)
+    _refuse_incomplete(checkpoint.name, report)
+    grow_vocabulary(model, len(checkpoint.tokenizer))
+    return model
+
+
+def _downloaded(checkpoint: Checkpoint) -> list[Path]:
+    """The files with the weights, fetched now where they are not here yet."""
+    paths = _weight_paths(checkpoint)
+    if checkpoint.commit is not None and not all(path.exists() for path in paths):
+        hub.download_weights(checkpoint.name, checkpoint.commit, checkpoint.weights)
+    return paths
 
 
 def with_labels(config: "PreTrainedConfig", label_names: Sequence[str]) -> "PreTrainedConfig":
@@ -182,40 +223,45 @@ def with_labels(config: "PreTrainedConfig", label_names: Sequence[str]) -> "PreT
     return config
 
 
-def load_run_model(folder: Path) -> "PreTrainedModel":
-    """A trained classifier as a run directory's ``model/`` holds it, in float32.
+def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
+    """A trained model as a run directory's ``model/`` holds it, in float32.
 
     Args:
         folder: with ``config.json`` and ``model.safetensors``.
+        head: what the run's task put on the body.
 
     Raises:
         ModelError: a file is missing or damaged, or the weights are not all there.
     """
-    config = read_config(str(folder), folder)
+    config = read_config(str(folder), folder, head)
     weights = weight_files(folder, held_files(folder), allow_pickle=False)
     if weights is None:
         raise no_weights(str(folder), folder, held_files(folder))
-    model, report = _read(folder, [folder / name for name in weights], config, seed=0)
-    if report["missing_keys"]:
-        raise errors.model.missing_weights(str(folder), sorted(report["missing_keys"]))
-    if report["mismatched_keys"]:
-        raise errors.model.wrong_shapes(str(folder), sorted(report["mismatched_keys"]))
+    model, report = _read(folder, [folder / name for name in weights], config, head, seed=0)
+    _refuse_incomplete(str(folder), report)
     return model
 
 
+def _refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
+    """Raise where weights are not all there, or not of their shapes."""
+    if report["missing_keys"]:
+        raise errors.model.missing_weights(name, sorted(report["missing_keys"]))
+    if report["mismatched_keys"]:
+        raise errors.model.wrong_shapes(name, sorted(report["mismatched_keys"]))
+
+
 def _read(
-    folder: Path, paths: Sequence[Path], config: "PreTrainedConfig", seed: int
+    folder: Path, paths: Sequence[Path], config: "PreTrainedConfig", head: Head, seed: int
 ) -> tuple["PreTrainedModel", dict[str, Any]]:
     """Load weights, drawing missing ones from ``seed``; and Transformers' account of it."""
     import torch
-    from transformers import AutoModelForSequenceClassification
 
     _check_headers(paths)
     safetensors = all(path.suffix == ".safetensors" for path in paths)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
+            model, report = auto_class(head).from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,
@@ -271,7 +317,7 @@ def _check_headers(paths: Sequence[Path]) -> None:
 
 
 def _tokenizer(
-    name: str, folder: Path, files: Sequence[str], config: "PreTrainedConfig"
+    name: str, folder: Path, files: Sequence[str], config: "PreTrainedConfig", head: Head
 ) -> "PreTrainedTokenizerBase":
     """Open the tokenizer and hold it against the model."""
     if not set(files) & set(VOCABULARIES):
@@ -282,7 +328,7 @@ def _tokenizer(
         raise errors.model.unreadable_tokenizer(name, str(error).split("\n")[0]) from error
     if not tokenizer.is_fast:
         raise errors.model.slow_tokenizer(name, type(tokenizer).__name__)
-    if tokenizer.pad_token_id is None:
+    if tokenizer.pad_token_id is None and head != "causal-lm":
         raise errors.model.no_padding_token(name)
     if len(tokenizer) > config.vocab_size:
         raise errors.model.tokenizer_too_large(name, len(tokenizer), config.vocab_size)

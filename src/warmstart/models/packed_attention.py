@@ -76,6 +76,10 @@ def packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
+    # Of grouped heads several queries share a key and a value (arXiv:2305.13245).
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
     first = len(query) != len(key)
     if not packing.rectangles:
         out = _flash(query, key, value, packing, first, scaling, dropout, sliding_window)
@@ -129,6 +133,7 @@ def _flash(
     bounds = packing.bounds
     queries = torch.arange(len(bounds), dtype=torch.int32, device=bounds.device)
     window = -1 if sliding_window is None else sliding_window - 1
+    ahead = 0 if packing.causal else window
     out: Tensor = torch.ops.aten._flash_attention_forward(
         query.contiguous(),
         key.contiguous(),
@@ -138,11 +143,11 @@ def _flash(
         1 if first else packing.longest,
         packing.longest,
         dropout,
-        False,
+        packing.causal,
         False,
         scale=scaling,
         window_size_left=window,
-        window_size_right=window,
+        window_size_right=ahead,
     )[0]
     return out
 
@@ -173,7 +178,7 @@ class RectangleAttention(Function):
         scale = 1 / (1 - dropped_share(dropout))
         with torch.autocast(query.device.type, enabled=False):
             for rectangle, q, k, v, o in _by_rectangle(packing, slots, *gathered, out):
-                p = _probabilities(q, k, rectangle, scaling, sliding_window)
+                p = _probabilities(q, k, rectangle, scaling, sliding_window, packing.causal)
                 probabilities.append(p)
                 if dropout:
                     keep = packing.noise.keep(tuple(p.shape), dropout, p.device)
@@ -235,7 +240,12 @@ def _by_rectangle(
 
 
 def _probabilities(
-    query: Tensor, key: Tensor, rectangle: Rectangle, scaling: float, window: int | None
+    query: Tensor,
+    key: Tensor,
+    rectangle: Rectangle,
+    scaling: float,
+    window: int | None,
+    causal: bool,
 ) -> Tensor:
     """Attention probabilities of one rectangle, [R · h, W or 1, W]."""
     scores = torch.baddbmm(query.new_empty(1), query, key.transpose(1, 2), beta=0, alpha=scaling)
@@ -243,7 +253,7 @@ def _probabilities(
     real = rectangle.real
     reach = rectangle.width if window is None else window
     windowed = reach < rectangle.width
-    if scores.device.type == "cpu" and not windowed:
+    if scores.device.type == "cpu" and not windowed and not causal:
         # PyTorch's softmax takes short rows number by number, and many times as long.
         # Where no score is far from the largest of all, that one can be subtracted in every row:
         # nothing overflows, and no row vanishes.
@@ -255,9 +265,10 @@ def _probabilities(
             return scores.div_(_row_sums(scores))
     if real is not None:
         by_row.masked_fill_(real == 0, HIDDEN)
-    if windowed:
+    if windowed or causal:
         place = torch.arange(rectangle.width, device=query.device)
-        by_row.masked_fill_((place[:, None] - place).abs() >= reach, HIDDEN)
+        back = place[:, None] - place
+        by_row.masked_fill_((back < 0) | (back >= reach) if causal else back.abs() >= reach, HIDDEN)
     return scores.softmax(-1)
 
 

@@ -76,6 +76,7 @@ class Packing:
         longest: tokens of the longest row.
         heads: h.
         noise: random bits for dropout.
+        causal: whether a token sees none that come after it in its row.
     """
 
     rectangles: tuple[Rectangle, ...]
@@ -88,10 +89,17 @@ class Packing:
     longest: int
     heads: int
     noise: Noise
+    causal: bool = False
 
 
 def without_rectangles(
-    positions: Tensor, row: Tensor, first: Tensor, bounds: Tensor, longest: int
+    positions: Tensor,
+    row: Tensor,
+    first: Tensor,
+    bounds: Tensor,
+    longest: int,
+    *,
+    causal: bool = False,
 ) -> Packing:
     """The layout for attention that takes rows of unequal length as they are.
 
@@ -101,14 +109,21 @@ def without_rectangles(
         first: index of every row's first token, int64 [B].
         bounds: where each row starts and the last one ends, int32 [B + 1].
         longest: tokens of the longest row, or more.
+        causal: whether a token sees none that come after it.
     """
     none = torch.empty(0, dtype=torch.int64, device=row.device)
     slots = Slots(none, none, none, ())
-    return Packing((), slots, slots, positions, row, first, bounds, longest, 0, Noise())
+    return Packing((), slots, slots, positions, row, first, bounds, longest, 0, Noise(), causal)
 
 
 def pack(
-    offsets: Ints, heads: int, noise: Noise, device: torch.device, *, rectangles: bool = True
+    offsets: Ints,
+    heads: int,
+    noise: Noise,
+    device: torch.device,
+    *,
+    rectangles: bool = True,
+    causal: bool = False,
 ) -> Packing:
     """Lay a batch out.
 
@@ -118,6 +133,7 @@ def pack(
         noise: random bits for dropout.
         device: where the model is.
         rectangles: whether attention needs them.
+        causal: whether a token sees none that come after it.
     """
     lengths = np.diff(offsets)
     row = np.repeat(np.arange(len(lengths)), lengths)
@@ -127,6 +143,7 @@ def pack(
         first=torch.from_numpy(offsets[:-1]).to(device),
         bounds=torch.from_numpy(offsets.astype(np.int32)).to(device),
         longest=int(lengths.max()),
+        causal=causal,
     )
     if not rectangles:
         return plain
@@ -138,7 +155,8 @@ def pack(
         filled = column >= lengths[group][:, None]
         grids.append(np.where(filled, -1, starts[group][:, None] + column))
         real = None
-        if filled.any():
+        # What fills a row comes after all its tokens: where attention looks back, none sees it.
+        if filled.any() and not causal:
             real = torch.from_numpy(~filled).float()[:, None, None, :].to(device)
         found.append(Rectangle(len(group), width, real))
     rows = [group[:, None] for group in groups]

@@ -105,7 +105,7 @@ def gather(run_path: Path) -> ReportContent:
     mistaken: int | None = None
     if evaluation is not None:
         table = run_path / "evaluation" / evaluation.split / "predictions.parquet"
-        if table.exists():
+        if table.exists() and "confusion_matrix" in evaluation.details:
             mistakes, mistaken = confident_mistakes(table, MISTAKES)
     return ReportContent(
         record=record,

@@ -63,7 +63,7 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     config, task = load_task(directory)
     if not (directory.model / "model.safetensors").is_file():
         raise errors.run.no_model(directory.path)
-    model = load_run_model(directory.model)
+    model = load_run_model(directory.model, task.head)
     model.requires_grad_(requires_grad=False)
     model.train(mode=False)
     try:

@@ -26,7 +26,7 @@ from warmstart.evaluation.store import prediction_table, write_evaluation
 from warmstart.models.forward import Forward, forward_for
 from warmstart.runs.directory import refuse_unwritable, write_atomically
 from warmstart.runs.load import LoadedRun
-from warmstart.tasks.task import Prediction, Predictions, Task
+from warmstart.tasks.task import Classifies, Prediction, Task
 from warmstart.training.device import build_accelerator, can_compute
 
 _PAIR = "data.text_pair"
@@ -124,11 +124,12 @@ def evaluate_file(
     # Two files may share a name; their content tells them apart.
     stem, content = Path(_sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
     name = f"file-{stem}-{content}"
-    write_evaluation(run.directory, name, found, table, data, baselines={})
+    labelled = isinstance(task, Classifies)
+    write_evaluation(run.directory, name, found, table, data, baselines={}, labelled=labelled)
     return found.scores.metrics_json()
 
 
-def _answers(run: LoadedRun, task: Task, table: Table) -> Predictions:
+def _answers(run: LoadedRun, task: Task, table: Table) -> Any:
     """What the model makes of a clean table, which has a row at least."""
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=False)
     accelerator = _accelerator(run)

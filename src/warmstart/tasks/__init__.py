@@ -6,8 +6,10 @@ run ``tests/contract``.
 
 from warmstart.tasks.task import Task
 from warmstart.tasks.text_classification import TextClassification
+from warmstart.tasks.text_generation import TextGeneration
 
 TASKS: dict[str, type[Task]] = {
     "text-classification": TextClassification,
+    "text-generation": TextGeneration,
 }
 """Every task by name; the one place that lists them."""

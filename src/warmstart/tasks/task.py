@@ -9,15 +9,17 @@ Letters: B rows of a batch, C classes.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
+import pyarrow as pa
 
 from warmstart.config import DataConfig
 from warmstart.data.batches import Batch
 from warmstart.data.encode import Bools, Examples, Floats, Ints
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Metric, Scores
+from warmstart.models.configuration import Head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,6 +89,16 @@ class Predictions:
         best: Ints = self.probabilities.argmax(axis=1)
         return best
 
+    def columns(self, rows: Ints) -> dict[str, pa.Array]:
+        """What ``predictions.parquet`` says of each row: label, truncated, every probability."""
+        names = pa.array(self.label_names, pa.string())
+        shares = zip(self.label_names, self.probabilities.T, strict=True)
+        return {
+            "prediction": names.take(pa.array(self.likeliest)),
+            "truncated": pa.array(self.truncated),
+            **{f"probability:{label}": pa.array(share) for label, share in shares},
+        }
+
     def __len__(self) -> int:
         """Number of rows, N."""
         return len(self.rows)
@@ -106,6 +118,23 @@ class Predictions:
         return map(self.__getitem__, range(len(self)))
 
 
+class Answers(Protocol):
+    """What a task makes of logits: answers for N rows, stored flat; ``answers[i]`` gives one."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
+        """The answers of several batches, put in order by the rows' positions, int64 [N]."""
+        ...
+
+    def columns(self, rows: Ints) -> dict[str, pa.Array]:
+        """What ``predictions.parquet`` says of each row of a table, whose row ids these are."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of rows, N."""
+        ...
+
+
 class Task(Protocol):
     """One kind of learning, e.g. ``text-classification``."""
 
@@ -113,6 +142,11 @@ class Task(Protocol):
     def name(self) -> str:
         """The Hugging Face task name."""
         ...
+
+    head: ClassVar[Head]
+    """What it puts on a checkpoint's body."""
+    stratifies: ClassVar[bool]
+    """Whether ``data.label`` holds classes, whose shares a validation share may keep."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -167,13 +201,35 @@ class Task(Protocol):
         """The checkpoint's body with this task's head on it, new weights drawn from ``seed``."""
         ...
 
-    def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
-        """Sum of the loss in nats over the batch's labels, and their number, ``batch.count``."""
+    def loss(self, logits: Any, batch: Batch) -> tuple["Tensor", int]:
+        """Sum of the loss in nats over the batch's labels, and their number, ``batch.count``.
+
+        Args:
+            logits: what ``Forward.run`` gives: [B, C], or of tokens ``TokenLogits``.
+            batch: the rows.
+        """
         ...
 
-    def predictions(self, logits: "Tensor", batch: Batch) -> Predictions:
-        """The answers for a batch's rows, in batch order; logits [B, C]."""
+    def predictions(self, logits: Any, batch: Batch) -> Any:
+        """The answers for a batch's rows, in batch order: ``Answers``."""
         ...
+
+    def score(self, predictions: Any, table: Table) -> Scores:
+        """Compare answers with the table; both in the same row order."""
+        ...
+
+    def targets(self, table: Table) -> Ints | None:
+        """The class of each row, int64 [N]; None where rows have none.
+
+        Raises:
+            DataError: a label was never seen in training.
+        """
+        ...
+
+
+@runtime_checkable
+class Classifies(Task, Protocol):
+    """A task whose answers are probabilities of classes, which other models can give too."""
 
     def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> Predictions:
         """Answers from probabilities, wherever they come from (the model, a baseline).
@@ -182,17 +238,5 @@ class Task(Protocol):
             shares: probabilities, float64 [B, C].
             rows: row ids, int64 [B].
             truncated: whether only the beginning of the row was seen, bool [B].
-        """
-        ...
-
-    def score(self, predictions: Predictions, table: Table) -> Scores:
-        """Compare answers with the table's labels; both in the same row order."""
-        ...
-
-    def targets(self, table: Table) -> Ints:
-        """The label of each row as a number, int64 [N].
-
-        Raises:
-            DataError: a label was never seen in training.
         """
         ...

@@ -26,6 +26,7 @@ from warmstart.data.labels import class_index, clean_rows, label_names, label_te
 from warmstart.data.table import Table
 from warmstart.metrics.labels import classification_scores, metrics_for
 from warmstart.metrics.scores import Metric, Scores
+from warmstart.models.configuration import Head
 from warmstart.tasks.task import Predictions
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class TextClassification:
     label_names: tuple[str, ...]
 
     name: ClassVar[str] = "text-classification"
+    head: ClassVar[Head] = "sequence-classification"
+    stratifies: ClassVar[bool] = True
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -97,7 +100,8 @@ class TextClassification:
         """Cross-entropy in nats, *summed* over the batch, and how many rows were summed."""
         from torch.nn import functional
 
-        return functional.cross_entropy(logits, batch.labels, reduction="sum"), batch.count
+        summed = functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
+        return summed, batch.count
 
     def predictions(self, logits: "Tensor", batch: Batch) -> Predictions:
         """The likeliest label of each row, with the probability of every label."""

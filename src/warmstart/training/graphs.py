@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from warmstart.data.encode import NO_LABEL, Ints
+from warmstart.models.packed import Packed
 from warmstart.models.resident import (
     Resident,
     Shape,
@@ -68,6 +69,8 @@ def refusal(job: Job) -> str | None:
         return f"they take a GPU and bfloat16, and this run has {device.type} and {precision}"
     if packed is None:
         return "the model does not run packed"
+    if not isinstance(packed, Packed):
+        return "the model writes"
     with job.accelerator.autocast():
         if not packed.takes_rows_as_they_are(device):
             return "flash attention does not take the model's heads"
@@ -198,11 +201,11 @@ class GraphedSteps:
     def _work(self, shape: Shape) -> None:
         """One step, from row numbers to new weights: what is captured."""
         job = self._job
-        assert job.forward.packed is not None
+        assert isinstance(job.forward.packed, Packed)
         batch, packing = self._resident.batch(self._numbers, shape)
         with job.accelerator.autocast():
             logits = job.forward.packed.logits(job.model, batch, packing)
-        loss_sum, _ = job.task.loss(logits.float(), batch)
+        loss_sum, _ = job.task.loss(logits, batch)
         loss = loss_sum / (batch.labels != NO_LABEL).sum().clamp(min=1)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(job.model, self._optimizer, job.config.max_gradient_norm)

@@ -15,6 +15,7 @@ from warmstart.models.features import with_features
 from warmstart.models.forward import Forward, forward_for
 from warmstart.models.freezing import Frozen, freeze, frozen_part
 from warmstart.models.load import lacks_pooler
+from warmstart.models.packed import Packed
 from warmstart.models.vocabulary import CompactVocabulary, compact, used_ids, whole_because
 from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
@@ -130,7 +131,7 @@ def with_features_computed(job: Job) -> Job:
     """
     assert job.frozen is not None
     packed = job.forward.packed
-    if packed is None:
+    if not isinstance(packed, Packed):
         job.log.notice(f"{job.frozen} is frozen, and runs anew in every epoch: {job.forward.path}")
         return job
     job.log.notice(f"{job.frozen} is frozen: it runs once over all rows, without dropout")
@@ -154,6 +155,8 @@ def _vocabulary_of(
     """The word embedding cut down to what the splits read, where it can be; and a word on it."""
     used = used_ids((split.input_ids for split in examples.values()), model.config.vocab_size)
     reason = whole_because(model, used)
+    if any(split.predict_from is not None for split in examples.values()):
+        reason = "it may write any token"
     if precision == "float16":
         reason = "with float16 a step may be left out"
     if reason is not None:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from warmstart import errors
 from warmstart.data.batches import Batch, collate, split_batch
-from warmstart.data.encode import NO_LABEL, Ints
+from warmstart.data.encode import Ints
 from warmstart.training import keep
 from warmstart.training.checkpoint import Progress, newest_step, seed_step
 from warmstart.training.device import precision_of
@@ -108,7 +108,7 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
     began = time.perf_counter()
     train, step, rows = parts.job.train, progress.step, np.concatenate(positions)
     # Known before the model runs, so that every piece is divided by the labels of them all.
-    count = int(np.count_nonzero(train.labels[rows] != NO_LABEL))
+    count = train.count_of(rows)
     replayed = parts.graphs.step(rows, step) if parts.graphs else None
     if replayed:
         loss, norm, pieces = *replayed, progress.micro_batches
@@ -194,7 +194,7 @@ def window_gradients(job: Job, window: list[Batch], count: int, micro_batches: i
         for piece in split_batch(batch.to(job.accelerator.device), micro_batches):
             with job.accelerator.autocast():
                 logits = job.forward.run(job.model, piece)
-            loss_sum, _ = job.task.loss(logits.float(), piece)
+            loss_sum, _ = job.task.loss(logits, piece)
             job.accelerator.backward(loss_sum / count)
             total += loss_sum.detach()
     return total / count

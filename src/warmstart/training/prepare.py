@@ -23,7 +23,7 @@ from warmstart.models.freezing import frozen_part
 from warmstart.models.load import Checkpoint, resolve_max_tokens
 from warmstart.models.load import find as find_checkpoint
 from warmstart.tasks import TASKS
-from warmstart.tasks.task import Task
+from warmstart.tasks.task import Classifies, Task
 from warmstart.training.plan import Plan
 from warmstart.training.schedule import schedule_for
 
@@ -97,7 +97,7 @@ def prepare(config: RunConfig) -> Prepared:
     plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
     schedule_for(config.train, plan.total_steps)
 
-    checkpoint = find_checkpoint(config.model)
+    checkpoint = find_checkpoint(config.model, task.head)
     if config.train.freeze is not None:
         frozen_part(config.train.freeze, checkpoint.config)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
@@ -108,9 +108,10 @@ def prepare(config: RunConfig) -> Prepared:
     findings = find(
         tables,
         config.data,
-        lengths={name: split.full_lengths for name, split in examples.items()},
+        lengths={name: split.document_lengths for name, split in examples.items()},
         max_tokens=max_tokens,
         dropped=dropped,
+        labelled=isinstance(task, Classifies),
     )
     return Prepared(
         config, task, checkpoint, max_tokens, best_metric, tables, dropped, examples, findings
@@ -143,7 +144,7 @@ def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str
             tables["train"],
             data.validation,
             data.split_seed,
-            stratify_by=data.label if data.stratify else None,
+            stratify_by=data.label if data.stratify and task.stratifies else None,
             group_by=data.group,
         )
         dropped["validation"] = {}

@@ -15,14 +15,17 @@ from typing import Any, NamedTuple
 
 from warmstart import config_file, errors
 from warmstart.config import RunConfig
+from warmstart.data.table import Table
 from warmstart.evaluation.beside import baseline_scores
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.store import scores_json, write_evaluation
+from warmstart.metrics.scores import Scores
 from warmstart.models.forward import forward_for
 from warmstart.processes import current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.load import load_run
+from warmstart.tasks.task import Classifies
 from warmstart.training.device import precision_of
 from warmstart.training.environment import MUST_BE_ALIKE, MUST_MATCH, environment
 from warmstart.training.job import Job, job_for
@@ -156,19 +159,46 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
         found[name] = evaluate(
             job.task, best.model, forward, *split, job.accelerator, job.processes
         )
+    untouched = _untouched_scores(prepared, job, splits)
     if not job.processes.first:
         return {}
     baselines, notes = baseline_scores(
         prepared.task, prepared.config, prepared.tables["train"], splits
     )
+    baselines |= untouched
     for note in notes:
         job.log.notice(note)
     evaluations = {}
     for name, table in splits.items():
         beside = {baseline: scores[name] for baseline, scores in baselines.items()}
-        write_evaluation(job.run, name, found[name], table, prepared.config.data, beside)
+        write_evaluation(
+            job.run,
+            name,
+            found[name],
+            table,
+            prepared.config.data,
+            beside,
+            labelled=isinstance(job.task, Classifies),
+        )
         evaluations[name] = scores_json(name, found[name], table, beside)
     return evaluations
+
+
+def _untouched_scores(
+    prepared: Prepared, job: Job, splits: Mapping[str, Table]
+) -> dict[str, dict[str, Scores]]:
+    """What a model that writes scored before it was trained: ``{"untouched": {split: scores}}``."""
+    if isinstance(job.task, Classifies):
+        return {}
+    model = job.task.model(prepared.checkpoint, job.config.seed)
+    model.to(job.accelerator.device)
+    forward = forward_for(model, job.train, job.accelerator.autocast)
+    scores = {}
+    for name, table in splits.items():
+        split = prepared.examples[name], table
+        found = evaluate(job.task, model, forward, *split, job.accelerator, job.processes)
+        scores[name] = found.scores
+    return {"untouched": scores}
 
 
 def _announce(job: Job, *, resume: bool) -> None:
