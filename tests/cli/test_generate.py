@@ -15,9 +15,8 @@ import transformers
 
 import warmstart as package
 from tests.cli.conftest import Trained, Warmstart
-from tests.decoder_runs import decoder_run
-from tests.tiny import tiny_sentences
-from tests.tiny.decoders import byte_tokenizer, make_decoder, tiny_gpt2
+from tests.runs_in_memory import writing_settings
+from tests.tiny.decoders import tiny_gpt2
 from warmstart.config import GenerateConfig
 from warmstart.models.generation import generate
 
@@ -25,7 +24,9 @@ from warmstart.models.generation import generate
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that writes 8 tokens where nothing else is said."""
-    return decoder_run(tmp_path_factory.mktemp("runs") / "run", generate={"max_new_tokens": 8})
+    folder = tmp_path_factory.mktemp("runs")
+    settings = {**writing_settings(folder, epochs=1), "generate": {"max_new_tokens": 8}}
+    return package.train(settings, output=folder / "run", progress=False).path
 
 
 def generations(out: str) -> list[dict[str, str]]:
@@ -63,29 +64,23 @@ def test_it_is_what_the_model_writes_under_these_settings(run: Path, warmstart: 
         for word in (f"--{name.replace('_', '-')}", str(one))
     ]
     ran = warmstart("generate", str(run), "--prompt", "the", *flags, "--json")
-    tokenizer = byte_tokenizer(tiny_sentences(40))
-    model = make_decoder(vocabulary=len(tokenizer))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(run / "model")
+    model = transformers.AutoModelForCausalLM.from_pretrained(run / "model")
     expected = generate(
         model, tokenizer, ["the"], GenerateConfig(**options), bos=0, eos=0, max_positions=64
     )
     assert generations(ran.out) == [one.to_json() for one in expected]
     assert package.load(run).generate(["the"], **options) == generations(ran.out)
     assert package.generate(run / "model", ["the"], **options) == generations(ran.out)
-    found = warmstart("generate", str(run), "--prompt", "the", "--temperature", "0", "--json")
-    beams = warmstart(
-        *("generate", str(run), "--prompt", "the", "--temperature", "0", "--beams", "6", "--json")
-    )
-    assert generations(found.out) != generations(beams.out)
+    words = ("generate", str(run), "--prompt", "the", "--temperature", "0", "--json")
+    assert len(generations(warmstart(*words, "--beams", "6", "--count", "5").out)) == 5
 
 
 def test_the_text_follows_its_prompt(run: Path, warmstart: Warmstart) -> None:
     (one,) = generations(warmstart("generate", str(run), "--prompt", "a cat", "--json").out)
     ran = warmstart("generate", str(run), "--prompt", "a cat")
     assert ran.out == f"a cat{one['text']}\n"
-    assert ran.err == (
-        "note: 1 of 1 cut off by the limit of 8 new tokens (--max-new-tokens) or by the model's "
-        "own\n"
-    )
+    assert "note: 1 of 1 cut off by the limit of 8 new tokens" in ran.err
     two = generations(
         warmstart("generate", str(run), "--prompt", "a", "--count", "2", "--json").out
     )
@@ -96,10 +91,10 @@ def test_the_text_follows_its_prompt(run: Path, warmstart: Warmstart) -> None:
 def test_prompts_come_from_a_file_one_a_line(
     run: Path, warmstart: Warmstart, tmp_path: Path
 ) -> None:
-    (tmp_path / "prompts.txt").write_bytes("the cat\r\n\r\n猫 \n".encode("gb18030"))
+    (tmp_path / "prompts.txt").write_bytes("the cat\r\n\r\n小猫坐在垫子上 \n".encode("gb18030"))
     words = ("generate", str(run), "--prompts", str(tmp_path / "prompts.txt"), "--prompt", "a")
     ran = warmstart(*words, "--json")
-    assert [one["prompt"] for one in generations(ran.out)] == ["a", "the cat", "猫 "]
+    assert [one["prompt"] for one in generations(ran.out)] == ["a", "the cat", "小猫坐在垫子上 "]
 
 
 def test_a_text_appears_as_it_is_made(
@@ -132,14 +127,11 @@ def test_at_a_terminal_a_prompt_is_asked_for(run: Path) -> None:
         os.close(terminal)
         os.close(behind)
     assert process.returncode == 0, err
-    assert err.startswith("prompt: ")
+    assert err.startswith("prompt:")
     assert generations(out)[0]["prompt"] == "the dog"
 
 
-def test_novelty_is_of_the_rows_the_run_was_trained_on(
-    tmp_path: Path, warmstart: Warmstart
-) -> None:
-    run = decoder_run(tmp_path / "run")
+def test_novelty_is_of_the_rows_the_run_was_trained_on(run: Path, warmstart: Warmstart) -> None:
     words = ("generate", str(run), "--prompt", "the cat", "--count", "2", "--novelty")
     ran = warmstart(*words, "--json")
     assert ran.code == 0, ran.err
@@ -153,14 +145,15 @@ def test_novelty_is_of_the_rows_the_run_was_trained_on(
     assert "n = 2 (" in table.err
     assert "longest passage that training has" in table.err
 
-    sentences = tiny_sentences(40)
-    copied = package.load(run).novelty(sentences)
-    assert len(copied["regurgitated"]) == 30, "the other ten validate"
-    file = tmp_path / "sentences.csv"
-    file.write_text(file.read_text("utf-8") + "one more,odd\n", encoding="utf-8")
-    assert f"note: {file} is not as it was when the run read it" in warmstart(*words).err.replace(
-        "\n", " "
-    ).replace("  ", " ")
+    file = run.parent / "documents.csv"
+    before = file.read_text("utf-8")
+    rows = [line.rpartition(",")[0] for line in before.splitlines()[1:]]
+    copied = package.load(run).novelty(rows)
+    assert len(copied["regurgitated"]) == 0.8 * len(rows), "the others validate"
+    file.write_text(before + "one more,good\n", encoding="utf-8")
+    told = " ".join(warmstart(*words).err.split())
+    file.write_text(before, encoding="utf-8")
+    assert "is not as it was when the run read it" in told
 
 
 @dataclass(frozen=True)
@@ -211,7 +204,7 @@ CASES = {
     ),
     "no prompt": Case("--json", "no prompt, and no terminal", "--prompts", '--prompt ""', code=2),
     "no such file": Case(
-        "--prompts nowhere.txt", "nowhere.txt", "", "--prompts", 
+        "--prompts nowhere.txt", "nowhere.txt", "", "--prompts",
     ),
 }  # fmt: skip
 
@@ -287,10 +280,12 @@ def test_a_decoder_without_an_end_is_refused(warmstart: Warmstart, tmp_path: Pat
     assert "model.special_tokens" in do
 
 
-def test_a_run_that_kept_no_model_yet_says_so(warmstart: Warmstart, tmp_path: Path) -> None:
-    run = decoder_run(tmp_path / "run")
-    (run / "model" / "model.safetensors").unlink()
-    ran = warmstart("generate", str(run), "--prompt", "a")
+def test_a_run_that_kept_no_model_yet_says_so(
+    run: Path, warmstart: Warmstart, tmp_path: Path
+) -> None:
+    for name in ("config.yaml", "task.json"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    ran = warmstart("generate", str(tmp_path), "--prompt", "a")
     assert ran.code == 1
     assert "has no finished model/" in ran.err
 

@@ -16,7 +16,8 @@ from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
 from warmstart.data.encode import CHUNK_ROWS
 from warmstart.evaluation.novelty import Novelty, novelty
 from warmstart.models.generation import Generation, encode_prompts, generate
-from warmstart.models.load import Checkpoint, find_decoder, language_model
+from warmstart.models.load import Checkpoint, find, language_model
+from warmstart.models.special_tokens import begin_and_end
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.device import build_accelerator
 from warmstart.training.prepare import read_splits
@@ -103,13 +104,11 @@ def open_writer(name: str | Path) -> Writer:
         config = config_file.load(directory.path / "config.yaml")
         settings, train = config.generate, config.train
     found = directory.model if directory.is_run else name
-    checkpoint = find_decoder(ModelConfig(name=str(found)))
-    begin, end = checkpoint.tokenizer.bos_token_id, checkpoint.tokenizer.eos_token_id
-    assert isinstance(end, int)
-    if begin is None and directory.is_run:  # it was trained with one token for both
-        begin = end
-    assert begin is None or isinstance(begin, int)
-    return Writer(checkpoint, settings, train, begin, end)
+    checkpoint = find(ModelConfig(name=str(found)), "causal-lm")
+    begin, end = begin_and_end(checkpoint.tokenizer)
+    # A checkpoint without a token to begin with was trained on texts that just began; no run was.
+    own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None
+    return Writer(checkpoint, settings, train, begin if own else None, end)
 
 
 def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
