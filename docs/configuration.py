@@ -53,6 +53,10 @@ GROUPS = {
         "The environment variables of the Hugging Face Hub client hold: `HF_ENDPOINT` (a mirror), "
         "`HF_HOME` (where downloads are kept), `HF_HUB_OFFLINE=1` (never the network).",
     ),
+    "model.special_tokens": (
+        "`model.special_tokens`: around a document",
+        "For decoders. The tokenizer is saved with the model, and with the tokens that were added.",
+    ),
     "data": (
         "`data`: the rows",
         "File formats, splits and what is checked: [data.md](data.md).",
@@ -65,6 +69,12 @@ GROUPS = {
         "`generate`: how it writes",
         "For decoders. `warmstart generate RUN --top-p 0.9` and `run.generate(prompts, top_p=0.9)` "
         "replace single settings.",
+    ),
+    "pretrain": (
+        "`pretrain`: a new model to start from",
+        "For `warmstart pretrain` alone: it makes the model that this part describes, where "
+        "`model.name` would name one. Without the part, or with `pretrain: null`, a config is for "
+        "`warmstart train`.",
     ),
 }
 

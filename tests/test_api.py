@@ -49,7 +49,7 @@ def events(run: Run) -> list[Event]:
 
 def test_a_run_directory_holds_what_it_says_and_nothing_else(run: Run) -> None:
     names = {path.name for path in run.path.iterdir()}
-    assert names - {".lock"} == set(ENTRIES) - {"export", "tensorboard"}
+    assert names - {".lock"} == set(ENTRIES) - {"export", "start", "tensorboard"}
     for split in ("validation", "test"):
         files = {path.name for path in (run.path / "evaluation" / split).iterdir()}
         assert files == {"predictions.parquet", "scores.json"}

@@ -7,7 +7,14 @@ import pytest
 from pydantic import BaseModel
 
 from warmstart import config_file, errors
-from warmstart.config import DataConfig, ModelConfig, TrainConfig
+from warmstart.config import (
+    DataConfig,
+    GenerateConfig,
+    ModelConfig,
+    PretrainConfig,
+    SpecialTokens,
+    TrainConfig,
+)
 
 SMALLEST = {"data": {"train": "a.csv"}}
 
@@ -338,7 +345,7 @@ def test_faults_of_the_short_form_name_its_flags() -> None:
         "  --validation: data.validation is 2",
         "    try:      --validation 0.1",
         "  --task: task is text",
-        "    try:      --task text-classification",
+        "    try:      --task text-generation",
         "  --label: data.text and data.label are both label",
         "  --set train.epochs=0: train.epochs is 0",
     ):
@@ -351,8 +358,13 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
         "model": ModelConfig,
         "data": DataConfig,
         "train": TrainConfig,
+        "generate": GenerateConfig,
+        "pretrain": PretrainConfig,
     }
-    assert list(table) == ["task"] + [f"{p}.{f}" for p, c in parts.items() for f in c.model_fields]
+    names = [f"{part}.{field}" for part, group in parts.items() for field in group.model_fields]
+    inner = [f"model.special_tokens.{field}" for field in SpecialTokens.model_fields]
+    place = names.index("model.special_tokens")
+    assert list(table) == ["task", *names[:place], *inner, *names[place + 1 :]]
     assert all(setting.doc and setting.type for setting in table.values())
     assert table["data.text"].doc == "Column with the text."
     assert table["model.max_tokens"].type == '"auto" or a whole number ≥ 3'
@@ -364,3 +376,29 @@ def test_every_default_is_within_its_own_limits() -> None:
     with_default = [s for s in config_file.settings_table() if s.name != "data.train"]
     assert len(with_default) > 30
     assert all(setting.accepts(setting.default) for setting in with_default)
+
+
+@pytest.mark.parametrize("written", ["", "pretrain:\n", "pretrain: null\n"])
+def test_a_group_that_may_be_absent_is_absent_where_it_is_null(
+    tmp_path: Path, written: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(f"data: {{train: a.csv}}\n{written}")
+    config = config_file.load(tmp_path / "a.yaml")
+    assert config.pretrain is None
+    overridden = config_file.load(tmp_path / "a.yaml", ["pretrain.layers=3"])
+    assert overridden.pretrain == PretrainConfig(layers=3)
+    assert config_file.load(config, ["pretrain.layers=3"]) == overridden
+    assert config_file.load(overridden, ["pretrain.heads=2"]).pretrain == PretrainConfig(
+        layers=3, heads=2
+    )
+
+
+def test_faults_in_a_group_that_may_be_absent_name_its_settings() -> None:
+    settings = {"data": {"train": "a.csv"}, "pretrain": {"sise": "mini", "context": 0}}
+    with pytest.raises(errors.ConfigError) as caught:
+        config_file.load(settings)
+    assert "pretrain.sise is not a setting" in caught.value.found
+    assert "pretrain.context is 0" in caught.value.found
+    with pytest.raises(errors.ConfigError, match="pretrain is a group of settings") as caught:
+        config_file.load({"data": {"train": "a.csv"}, "pretrain": "mini"})
+    assert "pretrain.architecture" in caught.value.do

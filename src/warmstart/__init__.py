@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from warmstart.api import Run, check, generate, info, load, resume, train
+    from warmstart.api import Run, check, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
 
@@ -29,6 +29,7 @@ __all__ = [
     "generate",
     "info",
     "load",
+    "pretrain",
     "resume",
     "train",
 ]

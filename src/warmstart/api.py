@@ -9,11 +9,13 @@ Every function takes and gives plain things (paths, mappings, strings) and raise
 for whatever a person can fix. Nothing is printed but the progress of a training, on stderr.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from warmstart import config_file, errors
@@ -123,25 +125,18 @@ class Run:
         Args:
             prompts: texts to go on with; an empty one begins from nothing.
             on_text: given the text as it is made, for one prompt and one continuation.
-            settings: in place of the run's own: ``temperature=0.7, count=3`` and whatever else
-                ``generate`` holds in the config.
+            settings: of the config's ``generate``, in place of the run's: ``temperature=0.7``.
 
         Raises:
-            ConfigError: a setting is unknown or outside its limits.
-            DataError: a prompt is longer than the model can read.
-            RunError: the run learned another task, or kept no model yet.
+            WarmstartError: a setting or a prompt is unusable, or the run learned another task.
         """
         return [made.to_json() for made in self._writer.write(prompts, settings, on_text)]
 
     def novelty(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Hold texts, such as generated ones, against the rows that the run was trained on.
+        """How much of these texts stands in the training rows: see ``evaluation/novelty.py``.
 
         Args:
             texts: what was written.
-
-        Returns:
-            The longest verbatim overlap, the share of 8-grams seen in training, distinct-1 to -3,
-            and what stands in a training row word for word; see ``evaluation/novelty.py``.
 
         Raises:
             DataError: the training file is no longer there, or cannot be read.
@@ -198,9 +193,8 @@ def check(config: ConfigSource, overrides: Sequence[str] = ()) -> "Prepared":
     Raises:
         WarmstartError: whatever would make the run fail.
     """
-    from warmstart.training.prepare import prepare
-
-    return prepare(config_file.load(config, overrides))
+    with prepared_for(config_file.load(config, overrides)) as prepared:
+        return prepared
 
 
 def train(
@@ -225,9 +219,41 @@ def train(
         WarmstartError: anything a person can fix.
     """
     settings = config_file.load(config, overrides)
+    refuse_other_verb(settings, pretraining=False)
     path = Path(output) if output is not None else default_output(config, settings)
     RunDirectory(path).refuse_unusable(overwrite=overwrite)
     return train_prepared(check(settings), path, overwrite=overwrite, progress=progress)
+
+
+def pretrain(
+    config: ConfigSource,
+    overrides: Sequence[str] = (),
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Learn a tokenizer from the training rows, draw a new model's weights, and train it.
+
+    All but the start is as in ``train``; an interrupted run goes on by ``resume``.
+
+    Args:
+        config: what to train on what; its part ``pretrain`` says what model to make.
+        overrides: settings that replace the config's, e.g. ``["pretrain.size=tiny"]``.
+        output: the run directory; by default a new folder under ``runs/``.
+        overwrite: replace an earlier run in ``output``.
+        progress: show live progress on stderr.
+
+    Raises:
+        Interrupted: asked to stop (Ctrl-C); everything is saved, see ``resume``.
+        WarmstartError: anything a person can fix.
+    """
+    settings = config_file.load(config, overrides)
+    refuse_other_verb(settings, pretraining=True)
+    path = Path(output) if output is not None else default_output(config, settings)
+    RunDirectory(path).refuse_unusable(overwrite=overwrite)
+    with prepared_for(settings) as prepared:
+        return train_prepared(prepared, path, overwrite=overwrite, progress=progress)
 
 
 def resume(path: str | Path, *, progress: bool = True) -> Run:
@@ -244,8 +270,30 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     refuse_finished(directory)
     with directory.locked():  # by nobody else, before the work of preparing
         pass
-    prepared = check(directory.path / "config.yaml")
+    from warmstart.training.prepare import prepare
+
+    # Not as `check` does it: a run that pretrains has its start already.
+    prepared = prepare(config_file.load(directory.path / "config.yaml"))
     return train_prepared(prepared, directory.path, resuming=True, progress=progress)
+
+
+@contextmanager
+def prepared_for(settings: RunConfig) -> "Iterator[Prepared]":
+    """What ``check`` gives; of a run that pretrains, its new checkpoint lasts as long as the block.
+
+    Args:
+        settings: with or without a part ``pretrain``.
+
+    Raises:
+        WarmstartError: whatever would make the run fail.
+    """
+    from warmstart.training.prepare import prepare
+
+    if settings.pretrain is None:
+        yield prepare(settings)
+        return
+    with TemporaryDirectory(prefix="warmstart-") as folder:
+        yield prepare(settings, start=Path(folder) / "start")
 
 
 def train_prepared(
@@ -308,13 +356,12 @@ def generate(
 
     Args:
         name: a run directory, hub id or folder.
-        prompts: texts to go on with.
-        on_text: given the text as it is made, for one prompt and one continuation.
+        prompts: as there, and so is the rest.
+        on_text: given the text as it is made.
         settings: in place of the run's own, or of the defaults.
 
     Raises:
-        WarmstartError: as ``Run.generate`` does, or there is no such checkpoint, or it is none that
-            writes.
+        WarmstartError: as there; or there is no such checkpoint, or it is none that writes.
     """
     from warmstart.serving.writer import open_writer
 
@@ -331,6 +378,22 @@ def refuse_finished(directory: RunDirectory) -> None:
 
     if events_of(read_events(directory.path / "events.jsonl"), "finish"):
         raise errors.run.already_finished(directory.path)
+
+
+def refuse_other_verb(settings: RunConfig, *, pretraining: bool) -> None:
+    """Say that ``train`` makes no new model, or that ``pretrain`` starts from no checkpoint.
+
+    Args:
+        settings: with a part ``pretrain`` or without.
+        pretraining: which of the two was asked for.
+
+    Raises:
+        ConfigError: the settings are for the other one.
+    """
+    if pretraining and settings.pretrain is None:
+        raise errors.config.nothing_to_pretrain()
+    if not pretraining and settings.pretrain is not None:
+        raise errors.config.pretrain_with_train()
 
 
 def default_output(config: ConfigSource, settings: RunConfig) -> Path:

@@ -23,6 +23,9 @@ Source = Annotated[str, Field(min_length=1)]
 Sources = Source | Annotated[list[Source], Field(min_length=1)]
 """One source, or several, read one after the other."""
 
+BYTES_AND_END = 257
+"""Tokens of a byte-level vocabulary before it has learned any: each byte, and the end of a text."""
+
 _COLUMNS = ("text", "text_pair", "label", "prompt")
 
 
@@ -71,6 +74,35 @@ class ModelConfig(_Part):
     """Accept ``pytorch_model.bin`` (opened with ``weights_only``) where there is no safetensors."""
     special_tokens: SpecialTokens = SpecialTokens()
     """Of a decoder, in place of the checkpoint's own."""
+
+
+class PretrainConfig(_Part):
+    """What ``warmstart pretrain`` makes before it trains: a tokenizer, and weights drawn by chance.
+
+    The folder it makes stands for ``model.name``. Sizes: ``warmstart.models.sizes``.
+    """
+
+    architecture: Literal["gpt2", "bert"] = "gpt2"
+    """A decoder with byte-level BPE, or an encoder with WordPiece."""
+    size: Literal["tiny", "mini", "small"] = "mini"
+    """About 1.5, 5.4 or 23 million parameters with the defaults below."""
+    layers: Annotated[int, Field(ge=1)] | None = None
+    """Transformer layers, in place of the size's."""
+    hidden: Annotated[int, Field(ge=1)] | None = None
+    """Width, in place of the size's; ``pretrain.heads`` divides it."""
+    heads: Annotated[int, Field(ge=1)] | None = None
+    """Attention heads of a layer, in place of the size's."""
+    context: Annotated[int, Field(ge=3)] = 512
+    """Longest input in tokens, special tokens included."""
+    vocabulary: Annotated[int, Field(ge=16)] = 8192
+    """Tokens, special ones included; learned from the training rows alone."""
+
+    @field_validator("vocabulary")
+    @classmethod
+    def _holds_every_byte(cls, vocabulary: int, info: ValidationInfo) -> int:
+        if info.data.get("architecture") == "gpt2" and vocabulary < BYTES_AND_END:
+            raise _refusal(errors.config.vocabulary_too_small(vocabulary, BYTES_AND_END))
+        return vocabulary
 
 
 class DataConfig(_Part):
@@ -288,3 +320,5 @@ class RunConfig(_Part):
     """How the model learns."""
     generate: GenerateConfig = GenerateConfig()
     """How a decoder goes on with a text."""
+    pretrain: PretrainConfig | None = None
+    """What to start from instead of ``model.name``, for ``warmstart pretrain`` alone."""

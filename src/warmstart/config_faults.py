@@ -58,9 +58,11 @@ class Setting:
 def _settings(part: type[BaseModel], prefix: str) -> Iterator[Setting]:
     """The settings of ``part`` and its groups, in the order of their definition."""
     for name, field in part.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _settings(inner, f"{prefix}{name}.")
+        # A group that may be absent is a union of its part and None.
+        members = get_args(field.annotation) or (field.annotation,)
+        parts = [one for one in members if isinstance(one, type) and issubclass(one, BaseModel)]
+        if parts:
+            yield from _settings(parts[0], f"{prefix}{name}.")
         else:
             annotation = field.rebuild_annotation()
             doc = " ".join((field.description or "").split())
@@ -111,10 +113,25 @@ def _bound(limit: Any) -> str:
 
 
 SETTINGS: Mapping[str, Setting] = {s.name: s for s in _settings(RunConfig, "")}
-GROUPS: Mapping[str, list[str]] = {
-    group: [name.partition(".")[2] for name in SETTINGS if name.startswith(f"{group}.")]
-    for group in dict.fromkeys(name.partition(".")[0] for name in SETTINGS if "." in name)
-}
+
+
+def _groups() -> Iterator[tuple[str, list[str]]]:
+    """Every group, also those within another, and its settings, named from there."""
+    above = (
+        name.split(".")[:depth] for name in SETTINGS for depth in range(1, name.count(".") + 1)
+    )
+    for group in dict.fromkeys(map(".".join, above)):
+        members = [n.removeprefix(f"{group}.") for n in SETTINGS if n.startswith(f"{group}.")]
+        yield group, members
+
+
+GROUPS: Mapping[str, list[str]] = dict(_groups())
+OPTIONAL_GROUPS = frozenset(
+    group
+    for group, field in RunConfig.model_fields.items()
+    if group in GROUPS and field.default is None
+)
+"""Groups that a config may do without; there, null is an answer."""
 
 ELSEWHERE = {
     "bf16": "train.precision",

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from warmstart import config_faults, config_yaml, errors
 from warmstart.config import GenerateConfig, RunConfig
-from warmstart.config_faults import GROUPS, SETTINGS, Origin, Setting
+from warmstart.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config_yaml import Place
 
 Origins = dict[Place, Origin]
@@ -187,7 +187,8 @@ def _checked(
 ) -> RunConfig:
     """The config in ``content`` under ``overrides``, or one error for all ``faults`` and more."""
     # A group whose every line is commented out is an empty group, not a null.
-    content = {k: {} if v is None and k in GROUPS else v for k, v in content.items()}
+    needed = GROUPS.keys() - OPTIONAL_GROUPS
+    content = {k: {} if v is None and k in needed else v for k, v in content.items()}
     content.setdefault("data", {})
     overridden = [_override(text, content, origins) for text in overrides]
     faults = faults + [fault for fault in overridden if fault]
@@ -242,7 +243,9 @@ def _put(content: dict[str, Any], place: Place, value: Any) -> None:
     """Set what stands at ``place``, making its group where there is none."""
     *group, last = place
     for step in group:
-        content = content.setdefault(step, {})
+        if content.get(step) is None:  # absent, or a group that could be
+            content[step] = {}
+        content = content[step]
     # A group that is no group is a fault of its own, which the check reports.
     if isinstance(content, dict):
         content[last] = value

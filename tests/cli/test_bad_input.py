@@ -99,6 +99,10 @@ def begun(folder: Path, _: ExitStack) -> None:
     (folder / "run" / "config.yaml").write_text("data: {train: rows.csv}\n")
 
 
+def empty_corpus(folder: Path, _: ExitStack) -> None:
+    (folder / "none.jsonl").write_text("")
+
+
 def held(folder: Path, stack: ExitStack) -> None:
     """The same, locked by another process until the test ends."""
     begun(folder, stack)
@@ -318,7 +322,64 @@ USE = [
          expected=("the run directory",), do=("warmstart train RUN --resume",)),
 ]  # fmt: skip
 
-CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE]
+NEW = (
+    "pretrain: {architecture: bert, size: tiny, vocabulary: 60, context: 32}\n"
+    "data: {train: rows.csv, validation: 0.2}\n"
+)
+NEW_FILES = {"new.yaml": NEW}
+PRETRAIN = "pretrain new.yaml --output run"
+
+
+def bad_model(name: str, fault: str, **parts: Any) -> Case:
+    """A new model that cannot be made."""
+    return Case(name, PRETRAIN, fault, files=NEW_FILES, **parts)
+
+
+NEW_MODELS = [
+    bad_model("a vocabulary the rows do not give", "--set pretrain.vocabulary=9999",
+              found=("pretrain.vocabulary is 9999, and the training rows give",),
+              expected=("at least twice",), do=("--set pretrain.vocabulary=", "more text")),
+    bad_model("a vocabulary without every byte",
+              "--set pretrain.architecture=gpt2 --set pretrain.vocabulary=256",
+              found=("pretrain.vocabulary is 256",), expected=("257 or more",),
+              do=("--set pretrain.vocabulary=8192",)),
+    bad_model("heads that do not divide the width", "--set pretrain.heads=3",
+              found=("pretrain.hidden is 128 and pretrain.heads is 3",),
+              expected=("a multiple",), mends="--set pretrain.heads=2"),
+    bad_model("an unknown size", "--set pretrain.size=huge", found=("pretrain.size is huge",),
+              expected=('"tiny", "mini" or "small"',), mends="--set pretrain.size=mini"),
+    bad_model("no context", "--set pretrain.context=0", found=("pretrain.context is 0",),
+              expected=("a whole number ≥ 3",), mends="--set pretrain.context=512"),
+    bad_model("more tokens than the context", "--set model.max_tokens=33",
+              found=("but the new model reads at most 32",), expected=("3 to 32",),
+              mends="--set model.max_tokens=32"),
+    bad_model("a decoder that is to classify", "--set pretrain.architecture=gpt2 "
+              "--set pretrain.vocabulary=280", found=("is gpt2, and the task is text-class",),
+              expected=("bert for this task",), do=("--set pretrain.architecture=bert",)),
+    bad_model("a checkpoint beside a new model", "--set model.name=tiny",
+              found=("model.name is tiny, and the part `pretrain`",), expected=("one of the two",),
+              do=("take model.name out", "warmstart train CONFIG")),
+    bad_model("an empty corpus", "--set data.train=none.jsonl", make=empty_corpus,
+              found=("none.jsonl is empty",), expected=("at least one row",), do=("completely",)),
+    bad_model("a corpus without a text column", "--set data.text=body",
+              found=("rows.csv has no column 'body'",), expected=("one of: text, label",),
+              do=("--set data.text=COLUMN",)),
+    Case("training what is to be pretrained", "train new.yaml --output run", files=NEW_FILES,
+         found=("has a part `pretrain`",), expected=("`warmstart pretrain` for a new model",),
+         do=("warmstart pretrain CONFIG",)),
+    Case("nothing to make", "pretrain demo", found=("has no part `pretrain`",),
+         expected=("its architecture and size",), do=("--set pretrain.size=mini", "train CONFIG")),
+    Case("pretraining over a run", "pretrain new.yaml", "--output done", files=NEW_FILES,
+         found=("done already holds a run",), expected=("a new or empty folder",),
+         mends="--output done-2"),
+    Case("pretrain without a config", "pretrain", found=("nothing to pretrain",), code=2,
+         expected=("a config file",), do=("pretrain: {size: mini}", "warmstart pretrain CONFIG")),
+    Case("pretrain --resume with others", "pretrain done --resume --dry-run", code=2,
+         found=("--resume with --dry-run",), expected=("its own settings",),
+         do=("warmstart train done --resume",)),
+]  # fmt: skip
+
+CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE, *NEW_MODELS]
 
 
 @pytest.fixture
@@ -388,7 +449,7 @@ def test_the_message_says_what_is_wrong_and_what_to_do(
             assert words in part
 
     if made.mends:
-        dry = ["--dry-run"] if made.words.startswith("train") else []
+        dry = ["--dry-run"] if made.words.startswith(("train", "pretrain")) else []
         mended = warmstart(*shlex.split(f"{made.words} {made.mends}"), *dry)
         assert mended.code == 0, mended.err
         assert contents(folder, trained.path) == before

@@ -14,7 +14,9 @@ from warmstart.models.load import Checkpoint
 
 
 def printed(config: PreTrainedConfig) -> str:
-    checkpoint = Checkpoint("a/model", Path("nowhere"), config, tiny_tokenizer(), ())
+    checkpoint = Checkpoint(
+        "a/model", Path("nowhere"), config, tiny_tokenizer(), (), "sequence-classification"
+    )
     screen = StringIO()
     Console(file=screen, width=80).print(render(describe(checkpoint)))
     return screen.getvalue()

@@ -45,7 +45,7 @@ def found() -> Evaluation:
 
 def test_every_prediction_stands_beside_its_row(tmp_path: Path, found: Evaluation) -> None:
     run = RunDirectory.create(tmp_path)
-    write_evaluation(run, "test", found, TABLE, DATA, BASELINES)
+    write_evaluation(run, "test", found, TABLE, DATA, BASELINES, labelled=True)
     rows = pyarrow.parquet.read_table(run.evaluation("test") / "predictions.parquet")
     assert rows.to_pydict() == {
         "row": [2, 7, 9],
@@ -62,7 +62,7 @@ def test_every_prediction_stands_beside_its_row(tmp_path: Path, found: Evaluatio
 
 def test_scores_carry_n_interval_loss_and_baselines(tmp_path: Path, found: Evaluation) -> None:
     run = RunDirectory.create(tmp_path)
-    write_evaluation(run, "test", found, TABLE, DATA, BASELINES)
+    write_evaluation(run, "test", found, TABLE, DATA, BASELINES, labelled=True)
     content = run.read_json("evaluation/test/scores.json")
     assert content == json.loads(json.dumps(scores_json("test", found, TABLE, BASELINES)))
     assert content["split"] == "test"

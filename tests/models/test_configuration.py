@@ -26,4 +26,4 @@ def test_dropout_is_replaced_everywhere(tmp_path: Path, architecture: str) -> No
 def test_without_a_setting_it_stays(tmp_path: Path, architecture: str) -> None:
     folder = tiny_checkpoint(tmp_path / "model", architecture)
     kept = find(ModelConfig(name=str(folder))).config
-    assert kept.to_dict() == read_config("tiny", folder).to_dict()
+    assert kept.to_dict() == read_config("tiny", folder, None).to_dict()

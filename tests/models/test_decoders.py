@@ -120,9 +120,7 @@ def test_attention_that_ignores_the_packing_is_found_out(monkeypatch: pytest.Mon
     class Blind(packed_decoder.PackedDecoder):
         def _pack(self, batch: Batch) -> Any:
             whole = np.array([0, batch.tokens])
-            return packed_decoder.pack(
-                whole, 4, self._noise, batch.input_ids.device, causal=True
-            )
+            return packed_decoder.pack(whole, 4, self._noise, batch.input_ids.device, causal=True)
 
     monkeypatch.setattr("warmstart.models.forward.PackedDecoder", Blind)
     forward = forward_for(make_decoder(), documents())

@@ -14,7 +14,9 @@ from warmstart.models.load import Checkpoint, find, sequence_classifier
 
 def bert_base(labels: int = 2) -> Checkpoint:
     """BERT-base as a configuration; there are no weights anywhere."""
-    return Checkpoint("bert-base", Path("nowhere"), BertConfig(), tiny_tokenizer(), ())
+    return Checkpoint(
+        "bert-base", Path("nowhere"), BertConfig(), tiny_tokenizer(), (), "sequence-classification"
+    )
 
 
 def test_bert_base_has_the_201_parameters_of_the_tutorials() -> None:

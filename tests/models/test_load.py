@@ -137,7 +137,7 @@ def test_a_saved_model_comes_back_and_runs_in_a_bare_pipeline(bert: Path, tmp_pa
     model = sequence_classifier(checkpoint, ["no", "yes"], seed=1)
     model.save_pretrained(tmp_path)
     checkpoint.tokenizer.save_pretrained(tmp_path)
-    loaded = load_run_model(tmp_path)
+    loaded = load_run_model(tmp_path, "sequence-classification")
     assert type(loaded) is type(model)
     weights = model.state_dict()
     assert all(torch.equal(tensor, weights[n]) for n, tensor in loaded.state_dict().items())

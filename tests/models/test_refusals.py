@@ -218,7 +218,7 @@ def test_refused_before_any_weight_is_read(case: Case, whole: Path, tmp_path: Pa
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     case.fault(tmp_path)
     with pytest.raises(ModelError) as raised:
-        find(ModelConfig(name=str(tmp_path), **case.settings))
+        find(ModelConfig(name=str(tmp_path), **case.settings), "sequence-classification")
     assert_says(raised.value, case)
     assert str(tmp_path) in raised.value.found
 
@@ -227,7 +227,7 @@ def test_refused_before_any_weight_is_read(case: Case, whole: Path, tmp_path: Pa
 def test_refused_when_the_weights_are_read(case: Case, whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     case.fault(tmp_path)
-    checkpoint = find(ModelConfig(name=str(tmp_path), **case.settings))
+    checkpoint = find(ModelConfig(name=str(tmp_path), **case.settings), "sequence-classification")
     with pytest.raises(ModelError) as raised:
         sequence_classifier(checkpoint, ["no", "yes"], seed=1)
     assert_says(raised.value, case)
@@ -291,7 +291,7 @@ def test_a_run_s_model_must_be_whole(
 ) -> None:
     checkpoint = find(ModelConfig(name=str(whole)))
     sequence_classifier(checkpoint, ["no", "yes"], seed=1).save_pretrained(tmp_path)
-    load_run_model(tmp_path)
+    load_run_model(tmp_path, "sequence-classification")
     fault(tmp_path)
     with pytest.raises(ModelError, match=words):
-        load_run_model(tmp_path)
+        load_run_model(tmp_path, "sequence-classification")

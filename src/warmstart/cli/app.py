@@ -51,6 +51,7 @@ def _add_commands() -> None:
 
     app.command("demo")(train.demo)
     app.command("train")(train.train)
+    app.command("pretrain")(train.pretrain)
     app.command("evaluate")(use.evaluate)
     app.command("predict")(use.predict)
     app.command("generate")(generate.generate)

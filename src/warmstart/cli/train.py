@@ -1,7 +1,8 @@
-"""``warmstart demo`` and ``warmstart train``."""
+"""``warmstart demo``, ``warmstart train`` and ``warmstart pretrain``."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,6 +12,13 @@ from warmstart.cli.output import result, scores_table, show
 if TYPE_CHECKING:
     from warmstart.api import Run
     from warmstart.config import RunConfig
+
+
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with RUN.")]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print every setting as YAML and stop.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check everything, then stop.")]
 
 
 def demo(output: Output = None, overwrite: Overwrite = False, as_json: Json = False) -> None:
@@ -26,13 +34,9 @@ def train(
     sets: Set = None,
     output: Output = None,
     overwrite: Overwrite = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with RUN.")] = False,
-    print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print every setting as YAML and stop.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and check everything, then stop.")
-    ] = False,
+    resume: Resume = False,
+    print_config: PrintConfig = False,
+    dry_run: DryRun = False,
     task: Annotated[str | None, typer.Option(help="Instead of CONFIG: the task.")] = None,
     model: Annotated[str | None, typer.Option(help="Hub id or folder of a checkpoint.")] = None,
     train_file: Annotated[
@@ -55,12 +59,9 @@ def train(
         "label": label, "validation": validation, "test": test,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
+    how = _How(overwrite, print_config, dry_run, as_json)
     if resume:
-        given |= {"overwrite": overwrite, "print-config": print_config, "dry-run": dry_run}
-        given |= {"output": config and output}
-        beside = [f"--set {one}" for one in sets or ()]
-        beside += [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
-        _resume(config or output, beside, as_json=as_json)
+        _resume(config, output, sets, given, how)
         return
     if config is not None and given:
         raise errors.command.config_and_flags(config, given, "train")
@@ -71,11 +72,44 @@ def train(
         if config is not None
         else config_file.from_arguments(**given, overrides=sets or ())
     )
-    if print_config:
-        result(settings.model_dump(), config_file.dump(settings).rstrip("\n"), as_json=as_json)
+    api.refuse_other_verb(settings, pretraining=False)
+    _train(settings, output or api.default_output(config or settings, settings), how)
+
+
+def pretrain(
+    config: Annotated[
+        str | None,
+        typer.Argument(metavar="CONFIG.yaml|RECIPE|RUN", help="What to train; RUN to repeat it."),
+    ] = None,
+    sets: Set = None,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    print_config: PrintConfig = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train a new model from nothing: first its tokenizer on your rows, then the model."""
+    from warmstart import api, config_file, errors
+
+    how = _How(overwrite, print_config, dry_run, as_json)
+    if resume:
+        _resume(config, output, sets, {}, how)
         return
-    path = (output or api.default_output(config or settings, settings)).expanduser()
-    _train(settings, path, overwrite=overwrite, dry_run=dry_run, as_json=as_json)
+    if config is None:
+        raise errors.command.nothing_to_pretrain()
+    settings = config_file.load(config_path(config), sets or ())
+    api.refuse_other_verb(settings, pretraining=True)
+    _train(settings, output or api.default_output(config, settings), how)
+
+
+class _How(NamedTuple):
+    """Options of both commands."""
+
+    overwrite: bool
+    print_config: bool
+    dry_run: bool
+    as_json: bool
 
 
 def config_path(config: str) -> str:
@@ -95,32 +129,52 @@ def config_path(config: str) -> str:
     return str(RunDirectory.open(Path(config)).path / "config.yaml")
 
 
-def _train(
-    settings: "RunConfig", path: Path, *, overwrite: bool, dry_run: bool, as_json: bool
-) -> None:
-    from warmstart import api
+def _train(settings: "RunConfig", path: Path, how: _How) -> None:
+    from warmstart import api, config_file
     from warmstart.cli.findings import render
     from warmstart.runs.directory import RunDirectory
 
-    RunDirectory(path).refuse_unusable(overwrite=overwrite)
-    prepared = api.check(settings)
-    show(render(prepared.findings))
-    if dry_run:
-        content = {"run": None, "status": "checked", "output": str(path)}
-        result(content, f"ready: would train into {path}", as_json=as_json)
+    if how.print_config:
+        result(settings.model_dump(), config_file.dump(settings).rstrip("\n"), as_json=how.as_json)
         return
-    show(f"training {prepared.checkpoint.name} into {path}")
-    _print_run(api.train_prepared(prepared, path, overwrite=overwrite), as_json=as_json)
+    path = path.expanduser()
+    RunDirectory(path).refuse_unusable(overwrite=how.overwrite)
+    with api.prepared_for(settings) as prepared:
+        show(render(prepared.findings))
+        if how.dry_run:
+            content = {"run": None, "status": "checked", "output": str(path)}
+            result(content, f"ready: would train into {path}", as_json=how.as_json)
+            return
+        show(f"training {prepared.checkpoint.name} into {path}")
+        run = api.train_prepared(prepared, path, overwrite=how.overwrite)
+    _print_run(run, as_json=how.as_json)
 
 
-def _resume(path: str | Path | None, beside: list[str], *, as_json: bool) -> None:
+def _resume(
+    config: str | None,
+    output: Path | None,
+    sets: list[str] | None,
+    flags: Mapping[str, Any],
+    how: _How,
+) -> None:
+    """Go on with the run that ``config`` is, or ``output``; nothing else may be given."""
     from warmstart import api, errors
 
+    path = config or output
     if path is None:
         raise errors.command.resume_what()
+    given = {
+        **flags,
+        "overwrite": how.overwrite,
+        "print-config": how.print_config,
+        "dry-run": how.dry_run,
+        "output": config and output,
+    }
+    beside = [f"--set {one}" for one in sets or ()]
+    beside += [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if beside:
         raise errors.command.resume_with(path, beside)
-    _print_run(api.resume(path), as_json=as_json)
+    _print_run(api.resume(path), as_json=how.as_json)
 
 
 def _print_run(run: "Run", *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Documents as a decoder reads them: ``begin text end``, cut where they are longer than it can read.
+"""Documents as a decoder reads them: ``begin text end``, cut where they are longer than it reads.
 
 A document that is too long is truncated, or cut into *chunks*: rows that each begin with the last
 ``overlap`` tokens of the row before, which are read and not predicted anew. Every token of a

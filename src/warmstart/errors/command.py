@@ -29,6 +29,16 @@ def nothing_to_train() -> UsageError:
     )
 
 
+def nothing_to_pretrain() -> UsageError:
+    """``warmstart pretrain`` without a config."""
+    return UsageError(
+        found="nothing to pretrain on",
+        expected="a config file or a recipe with a part `pretrain`",
+        do="a file with the lines `pretrain: {size: mini}` and `data: {train: FILE}`, then: "
+        "warmstart pretrain CONFIG.yaml",
+    )
+
+
 def resume_with(run: str | Path, options: Sequence[str]) -> UsageError:
     """``--resume`` together with options that would make another run, or none."""
     return UsageError(

@@ -155,6 +155,73 @@ def unknown_metric(name: str, known: Sequence[str]) -> ConfigError:
     )
 
 
+def heads_do_not_divide(hidden: int, heads: int) -> ConfigError:
+    """A width that cannot be shared out evenly among attention heads."""
+    fewer = max(n for n in range(1, heads + 1) if hidden % n == 0)
+    wider = -(-hidden // heads) * heads
+    return ConfigError(
+        found=f"pretrain.hidden is {hidden} and pretrain.heads is {heads}",
+        expected="a width that is a multiple of the number of heads",
+        do=f"--set pretrain.heads={fewer}, or --set pretrain.hidden={wider}",
+    )
+
+
+def architecture_for_task(architecture: str, task: str, *, writes: bool) -> ConfigError:
+    """A new decoder that is not to write, or a new encoder that is."""
+    fitting = "gpt2" if writes else "bert"
+    return ConfigError(
+        found=f"pretrain.architecture is {architecture}, and the task is {task}",
+        expected=f"{fitting} for this task: decoders (gpt2) write, encoders (bert) read",
+        do=f"--set pretrain.architecture={fitting}",
+    )
+
+
+def vocabulary_too_small(asked: int, least: int) -> ConfigError:
+    """A byte-level vocabulary without room for every byte."""
+    return ConfigError(
+        found=f"pretrain.vocabulary is {asked}",
+        expected=f"{least} or more: 256 bytes and the end of a text, before any word",
+        do="--set pretrain.vocabulary=8192",
+    )
+
+
+def vocabulary_too_large(asked: int, found: int) -> ConfigError:
+    """More tokens than the training rows give: what occurs once is not worth a token."""
+    return ConfigError(
+        found=f"pretrain.vocabulary is {asked}, and the training rows give {found} tokens",
+        expected="pieces of words that occur at least twice",
+        do=f"--set pretrain.vocabulary={found}, or train on more text",
+    )
+
+
+def pretrain_with_train() -> ConfigError:
+    """A config with a ``pretrain`` part where a pretrained checkpoint is trained."""
+    return ConfigError(
+        found="the config has a part `pretrain`, and `warmstart train` starts from model.name",
+        expected="`warmstart pretrain` for a new model, or a config without that part",
+        do="warmstart pretrain CONFIG; or, to train model.name, take the part out",
+    )
+
+
+def nothing_to_pretrain() -> ConfigError:
+    """``warmstart pretrain`` with a config that describes no new model."""
+    return ConfigError(
+        found="the config has no part `pretrain`, which says what model to make",
+        expected="its architecture and size, or one of them",
+        do="--set pretrain.size=mini; or, to start from model.name: warmstart train CONFIG",
+    )
+
+
+def model_and_pretrain(name: str) -> ConfigError:
+    """A checkpoint to start from, and a new model to make."""
+    return ConfigError(
+        found=f"model.name is {name}, and the part `pretrain` describes a new model",
+        expected="one of the two: `warmstart pretrain` begins with weights drawn by chance",
+        do="take model.name out; or, to go on from that checkpoint, take `pretrain` out and type: "
+        "warmstart train CONFIG",
+    )
+
+
 def unknown_part(freeze: str) -> ConfigError:
     """A ``train.freeze`` that names no part of a model."""
     return ConfigError(

@@ -136,9 +136,7 @@ def skeleton(config: "PreTrainedConfig", head: Head) -> "PreTrainedModel":
         return build(config, trust_remote_code=False)
 
 
-def longest_input(
-    config: "PreTrainedConfig", head: Head = "sequence-classification"
-) -> int | None:
+def longest_input(config: "PreTrainedConfig", head: Head = "sequence-classification") -> int | None:
     """How many tokens the model's positions allow; ``None`` where it has no limit.
 
     RoBERTa and its relatives count positions from ``padding_idx + 1``, so that their table of

@@ -142,7 +142,8 @@ def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Descrip
     if isinstance(source, Checkpoint):
         name, config, max_tokens = source.name, source.config, source.max_positions
         classifies = source.head == "sequence-classification"
-        if classifies and not any("SequenceClassification" in known for known in config.architectures or ()):
+        made_for = config.architectures or ()
+        if classifies and not any("SequenceClassification" in known for known in made_for):
             config = with_labels(config, [f"LABEL_{index}" for index in range(labels)])
         model = skeleton(config, source.head)
     else:

@@ -28,6 +28,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from warmstart.models.causal_attention import CausalAttention
 from warmstart.models.dropout import dropped_share
 from warmstart.models.packing import Packing, Rectangle, Slots
 
@@ -88,7 +89,11 @@ def packed_attention(
     heads, width = query.shape[1:]
     flat = (states.reshape(-1, width) for states in (query, key, value))
     attend: Any = RectangleAttention.apply
-    rows: Tensor = attend(*flat, packing, slots, scaling, dropout, sliding_window)
+    if packing.causal and not dropout and sliding_window is None and query.device.type == "cpu":
+        look_back: Any = CausalAttention.apply
+        rows: Tensor = look_back(*flat, packing, scaling)
+    else:
+        rows = attend(*flat, packing, slots, scaling, dropout, sliding_window)
     return rows.view(1, -1, heads, width), None
 
 

@@ -64,9 +64,7 @@ class PackedDecoder:
         width = width or config.hidden_size // config.num_attention_heads
         rectangles = not flash_serves(width, dtype, device)
         heads = config.num_attention_heads
-        return pack(
-            batch.offsets, heads, self._noise, device, rectangles=rectangles, causal=True
-        )
+        return pack(batch.offsets, heads, self._noise, device, rectangles=rectangles, causal=True)
 
 
 def decoder_refusal(model: PreTrainedModel) -> str | None:

@@ -2,15 +2,16 @@
 
 What a language model says at N tokens about V possible next ones is its largest tensor by far
 (GPT-2, 800 tokens: 161 MB, and as much again for each of softmax, gradient and copy), and nobody
-reads it: the loss wants one number of each row. So a model's answer is kept as the hidden states it
-would be made of, and loss and gradient are worked out a few tokens at a time. The arithmetic is that
-of the whole matrix; tokens of which nothing is asked (the last of a row, a prompt) cost nothing.
+reads it: the loss wants one number of each row. So a model's answer is kept as the hidden states
+it would be made of, and loss and gradient are worked out a few tokens at a time. The arithmetic is
+that of the whole matrix; tokens of which nothing is asked (the last of a row, a prompt) cost
+nothing.
 
 Letters: T tokens of a batch, N of them with a target, H hidden width, V vocabulary.
 
 Source: Wijmans et al. 2024, "Cut your losses in large-vocabulary language models",
-arXiv:2411.09009, section 3; gradients made in the forward pass as in Hsu et al. 2024 (Liger Kernel),
-arXiv:2410.10989, section 3.2.
+arXiv:2411.09009, section 3; gradients made in the forward pass as in Hsu et al. 2024 (Liger
+Kernel), arXiv:2410.10989, section 3.2.
 """
 
 from collections.abc import Callable, Iterator

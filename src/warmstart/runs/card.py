@@ -154,5 +154,6 @@ def _body(record: RunRecord) -> str:
         status=words.status(record),
         base=_hub_name(name) or PurePath(name).name,
         findings=[(message.level, _without_folders(message.text, record)) for message in messages],
+        new=record.config.pretrain,
         is_on_hub=_hub_name(name) is not None,
     )

@@ -5,6 +5,7 @@
     task.json          what the task learned from the training split (label names, …)
     environment.json   versions, device, precision
     events.jsonl       one object per step, evaluation, checkpoint, notice
+    start/             of a run that pretrains: the tokenizer and the weights it began with
     model/             the best model: loads with ``from_pretrained`` alone
     checkpoint/        what a resume needs
     evaluation/SPLIT/  predictions.parquet, scores.json
@@ -34,6 +35,7 @@ ENTRIES = (
     "task.json",
     "environment.json",
     "events.jsonl",
+    "start",
     "model",
     "checkpoint",
     "evaluation",
@@ -171,6 +173,11 @@ class RunDirectory:
     def model(self) -> Path:
         """The best model's folder."""
         return self.path / "model"
+
+    @property
+    def start(self) -> Path:
+        """The checkpoint that a run which pretrains made to start from."""
+        return self.path / "start"
 
     @property
     def checkpoints(self) -> Path:

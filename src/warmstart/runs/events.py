@@ -8,6 +8,7 @@ Events record what happened and never steer it.
     step        step, epoch, loss, learning_rate, gradient_norm, rows, labels, tokens, seconds
     evaluation  step, epoch, split, loss, train_loss, train_seconds, seconds, metric, best, scores
     checkpoint  step            resume  step            notice  text
+    sample      step, epoch, prompt, text, finish
     interrupted step            finish  status, steps, seconds, best_step
 
 Units: losses in nats a label (mean), times in seconds, ``step`` counted from 0, ``epoch`` the share

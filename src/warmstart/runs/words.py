@@ -8,18 +8,28 @@ import math
 from collections.abc import Mapping
 
 from warmstart.metrics.labels import METRICS
+from warmstart.metrics.language import LANGUAGE_METRICS
 from warmstart.metrics.scores import Score
 from warmstart.runs.record import RunRecord
 
 DASH = "–"
 MINUS = "−"
 
-METRIC_TITLES = {metric.name: metric.title for metric in METRICS}
+METRIC_TITLES = {metric.name: metric.title for metric in (*METRICS, *LANGUAGE_METRICS)}
 
 BASELINE_TITLES = {
     "majority": "the majority class",
     "tfidf": "TF-IDF with logistic regression",
+    "untouched": "the model before training",
 }
+
+
+SHORT_BASELINES = {
+    "majority": "majority class",
+    "tfidf": "TF-IDF + logistic regression",
+    "untouched": "before training",
+}
+"""As they head a column."""
 
 
 def number(value: float | None) -> str:
@@ -117,9 +127,7 @@ def short_baseline(name: str) -> str:
     >>> short_baseline("tfidf")
     'TF-IDF + logistic regression'
     """
-    return {"majority": "majority class", "tfidf": "TF-IDF + logistic regression"}.get(
-        name, name.replace("_", " ")
-    )
+    return SHORT_BASELINES.get(name, name.replace("_", " "))
 
 
 def baseline_title(name: str) -> str:
@@ -193,7 +201,7 @@ def _comparison(score: Score, rivals: Mapping[str, Score]) -> str:
     if rival.value is None:
         return f"The score of {name} is undefined, so the two cannot be compared."
     if not score.better_than(rival):
-        return f"The model is not better than {name}, which costs next to nothing to train."
+        return f"The model is not better than {name}, which costs next to nothing."
     if score.low is None or score.high is None or rival.low is None or rival.high is None:
         return f"The model is ahead of {name}, but without intervals the lead may be chance."
     if max(score.low, rival.low) <= min(score.high, rival.high):

@@ -228,8 +228,8 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class Classifies(Task, Protocol):
-    """A task whose answers are probabilities of classes, which other models can give too."""
+class Classifies(Protocol):
+    """Of a task: its answers are probabilities of classes, which other models can give too."""
 
     def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> Predictions:
         """Answers from probabilities, wherever they come from (the model, a baseline).

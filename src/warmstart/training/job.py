@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from warmstart.config import TrainConfig
+from warmstart.config import RunConfig, TrainConfig
 from warmstart.data.encode import Examples
 from warmstart.data.table import Table
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
@@ -43,7 +43,8 @@ class Job:
         validation_table: the same rows, with their labels.
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
-        config: the settings.
+        config: how it learns: ``settings.train``.
+        settings: every setting.
         accelerator: device and precision.
         processes: those that train together; one, as a rule.
         run: where everything is written.
@@ -64,6 +65,7 @@ class Job:
     max_tokens: int
     best_metric: str
     config: TrainConfig
+    settings: RunConfig
     accelerator: Accelerator
     processes: Processes
     run: RunDirectory
@@ -110,6 +112,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         max_tokens=prepared.max_tokens,
         best_metric=prepared.best_metric,
         config=config,
+        settings=prepared.config,
         accelerator=accelerator,
         processes=processes,
         run=run,

@@ -33,6 +33,7 @@ from warmstart.training.job import Job, with_features_computed
 from warmstart.training.optimizer import build_optimizer, clip_gradients, set_rates
 from warmstart.training.plan import Plan
 from warmstart.training.recorder import NotFinite, StepRecorder
+from warmstart.training.samples import sample_is_due, write_sample
 from warmstart.training.schedule import schedule_for
 from warmstart.training.sharing import add_up, own_rows
 
@@ -81,6 +82,8 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
                 progress = recorder.flush(progress)
             if evaluates:
                 progress = keep.evaluate_and_keep_best(job, progress, plan.epochs_done(step))
+            if sample_is_due(job, plan, step):
+                write_sample(job, step, plan.epochs_done(step))
             if saves:
                 keep.save_checkpoint(job, optimizer, progress)
             if stop:
@@ -115,12 +118,8 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
     else:
         loss, norm, pieces = update(parts, positions, count, progress)
     seconds = time.perf_counter() - began
-    progress = replace(
-        progress,
-        step=step + 1,
-        micro_batches=pieces,
-        total_seconds=progress.total_seconds + seconds,
-    )
+    total = progress.total_seconds + seconds
+    progress = replace(progress, step=step + 1, micro_batches=pieces, total_seconds=total)
     event = {
         "step": step,
         "epoch": parts.plan.epochs_done(step),

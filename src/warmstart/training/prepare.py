@@ -3,11 +3,12 @@
 The order is the order in which mistakes are cheap to find: the files, their columns and rows, the
 labels, the splits, the settings against the task, then the checkpoint's configuration and
 tokenizer, then tokenising and the findings. Whatever is wrong is said here, while nothing has been
-written.
+written. Of a run that pretrains the checkpoint is made here, in a temporary folder.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from warmstart.models.load import find as find_checkpoint
 from warmstart.tasks import TASKS
 from warmstart.tasks.task import Classifies, Task
 from warmstart.training.plan import Plan
+from warmstart.training.pretrain import new_start, refuse_faulty
 from warmstart.training.schedule import schedule_for
 
 _PIECE = 1 << 16
@@ -77,15 +79,19 @@ class Prepared:
         }
 
 
-def prepare(config: RunConfig) -> Prepared:
+def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     """Read, split, check and tokenise, without loading any weights.
 
     Args:
         config: what to train on what.
+        start: where to make the checkpoint that ``config.pretrain`` describes; None begins with
+            the one that ``model.name`` names.
 
     Raises:
         WarmstartError: anything that would make the run fail later, or not mean what it seems to.
     """
+    if start is not None:
+        refuse_faulty(config)
     tables, dropped = read_splits(config)
     task = TASKS[config.task].learn(config.data, tables["train"])
     for table in tables.values():
@@ -94,10 +100,14 @@ def prepare(config: RunConfig) -> Prepared:
     known = [metric.name for metric in task.metrics]
     if best_metric not in known:
         raise errors.config.unknown_metric(best_metric, known)
-    plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
-    schedule_for(config.train, plan.total_steps)
+    if config.data.long_documents == "truncate":  # else there are more rows than documents
+        plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
+        schedule_for(config.train, plan.total_steps)
 
-    checkpoint = find_checkpoint(config.model, task.head)
+    model = config.model if start is None else new_start(config, tables["train"], start)
+    checkpoint = find_checkpoint(model, task.head)
+    if start is not None:  # whose folder means nothing to anybody
+        checkpoint = replace(checkpoint, name="the new model")
     if config.train.freeze is not None:
         frozen_part(config.train.freeze, checkpoint.config)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
@@ -105,6 +115,7 @@ def prepare(config: RunConfig) -> Prepared:
         name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)
         for name, table in tables.items()
     }
+    schedule_for(config.train, Plan(examples["train"].lengths, config.train).total_steps)
     findings = find(
         tables,
         config.data,

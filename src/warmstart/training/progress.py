@@ -23,6 +23,9 @@ from warmstart.runs.events import Event
 SMOOTHING = 0.9
 """Weight of the past in the shown loss; corrected for its start, as in Adam."""
 
+SAMPLE_CHARACTERS = 300
+"""Of a sample that the model wrote; the events hold all of it."""
+
 LINE_SECONDS = 10.0
 """Between two plain lines."""
 
@@ -154,6 +157,9 @@ def describe(event: Event) -> str | None:
                 f"loss {losses[0]:.3f} train, {losses[1]:.3f} validation  "
                 f"{name.replace('_', ' ')} {value}" + ("  best" if event["best"] else "")
             )
+        case "sample":
+            shown = " ".join(f"{event['prompt']}{event['text']}".split())
+            return f"writes  {shown[:SAMPLE_CHARACTERS]}" + "…" * (len(shown) > SAMPLE_CHARACTERS)
         case "notice":
             return f"note: {event['text']}"
         case "resume":

@@ -32,6 +32,8 @@ from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.plan import Plan
 from warmstart.training.prepare import Prepared, prepare
+from warmstart.training.pretrain import keep_start
+from warmstart.training.samples import write_final_samples
 from warmstart.training.stop import stop_requested
 
 HELD_OUT = ("validation", "test")
@@ -90,12 +92,14 @@ def train_run(
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
     with directory.locked(), stop_requested() as stopping:
+        config = config_file.resolve_paths(prepared.config, Path.cwd())
         if resume:
             _refuse_changes(directory, prepared, facts)
         else:
-            _write(directory, prepared, facts)
+            if config.pretrain is not None:
+                config = keep_start(prepared.checkpoint, config, directory)
+            _write(directory, config, prepared, facts)
         _announce(job, resume=resume)
-        config = config_file.resolve_paths(prepared.config, Path.cwd())
         job.processes.from_first(Order(config, path.absolute(), resume))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
@@ -160,6 +164,7 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
             job.task, best.model, forward, *split, job.accelerator, job.processes
         )
     untouched = _untouched_scores(prepared, job, splits)
+    write_final_samples(prepared, job, best.model)
     if not job.processes.first:
         return {}
     baselines, notes = baseline_scores(
@@ -223,9 +228,10 @@ def _announce(job: Job, *, resume: bool) -> None:
             job.log.notice(f"the model runs {job.forward.path}")
 
 
-def _write(directory: RunDirectory, prepared: Prepared, facts: dict[str, Any]) -> None:
+def _write(
+    directory: RunDirectory, config: RunConfig, prepared: Prepared, facts: dict[str, Any]
+) -> None:
     """Write what the run is made of."""
-    config = config_file.resolve_paths(prepared.config, Path.cwd())
     directory.write_text("config.yaml", config_file.dump(config))
     # On one line: it may hold the ids of millions of rows.
     directory.write_json("data.json", prepared.data_json(), indent=None)
