@@ -135,9 +135,6 @@ class Run:
     def novelty(self, texts: Sequence[str]) -> dict[str, Any]:
         """How much of these texts stands in the training rows: see ``evaluation/novelty.py``.
 
-        Args:
-            texts: what was written.
-
         Raises:
             DataError: the training file is no longer there, or cannot be read.
         """
@@ -359,9 +356,6 @@ def generate(
         prompts: as there, and so is the rest.
         on_text: given the text as it is made.
         settings: in place of the run's own, or of the defaults.
-
-    Raises:
-        WarmstartError: as there; or there is no such checkpoint, or it is none that writes.
     """
     from warmstart.serving.writer import open_writer
 
