@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from warmstart.api import Run, check, info, load, pretrain, resume, train
+    from warmstart.api import Run, check, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
 
@@ -26,6 +26,7 @@ __all__ = [
     "WarmstartError",
     "__version__",
     "check",
+    "generate",
     "info",
     "load",
     "pretrain",

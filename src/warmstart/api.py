@@ -9,7 +9,7 @@ Every function takes and gives plain things (paths, mappings, strings) and raise
 for whatever a person can fix. Nothing is printed but the progress of a training, on stderr.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from warmstart.models.describe import Description
     from warmstart.runs.load import LoadedRun
+    from warmstart.serving.writer import Writer
     from warmstart.training.prepare import Prepared
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
@@ -112,6 +113,35 @@ class Run:
 
         return evaluate_file(self._loaded, data, overrides)
 
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        on_text: Callable[[str], None] | None = None,
+        **settings: Any,
+    ) -> list[dict[str, Any]]:
+        """Go on with each prompt: ``{"prompt", "text", "finish"}``, in order.
+
+        Args:
+            prompts: texts to go on with; an empty one begins from nothing.
+            on_text: given the text as it is made, for one prompt and one continuation.
+            settings: of the config's ``generate``, in place of the run's: ``temperature=0.7``.
+
+        Raises:
+            WarmstartError: a setting or a prompt is unusable, or the run learned another task.
+        """
+        return [made.to_json() for made in self._writer.write(prompts, settings, on_text)]
+
+    def novelty(self, texts: Sequence[str]) -> dict[str, Any]:
+        """How much of these texts stands in the training rows: see ``evaluation/novelty.py``.
+
+        Raises:
+            DataError: the training file is no longer there, or cannot be read.
+        """
+        from warmstart.serving.writer import training_novelty
+
+        return training_novelty(RunDirectory.open(self.path), texts).to_json()
+
     def report(self) -> Path:
         """Write ``report.html`` and the model card anew from the run's files; the report's path."""
         from warmstart.report.html import write_report
@@ -125,6 +155,12 @@ class Run:
         from warmstart.runs.load import load_run
 
         return load_run(RunDirectory.open(self.path))
+
+    @cached_property
+    def _writer(self) -> "Writer":
+        from warmstart.serving.writer import open_writer
+
+        return open_writer(RunDirectory.open(self.path).path)
 
     def _evaluations(self) -> dict[str, Any]:
         directory = RunDirectory(self.path)
@@ -304,6 +340,26 @@ def info(name: str | Path, labels: int = 2) -> "Description":
         raise errors.run.no_model(directory.path)
     source = str(directory.model) if directory.is_run else str(name)
     return describe(find(ModelConfig(name=source)), labels=labels)
+
+
+def generate(
+    name: str | Path,
+    prompts: Sequence[str],
+    *,
+    on_text: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """Go on with each prompt, by a run's model or any decoder; see ``Run.generate``.
+
+    Args:
+        name: a run directory, hub id or folder.
+        prompts: as there, and so is the rest.
+        on_text: given the text as it is made.
+        settings: in place of the run's own, or of the defaults.
+    """
+    from warmstart.serving.writer import open_writer
+
+    return [made.to_json() for made in open_writer(name).write(prompts, settings, on_text)]
 
 
 def refuse_finished(directory: RunDirectory) -> None:

@@ -59,6 +59,15 @@ def no_model(path: Path) -> RunError:
     )
 
 
+def does_not_write(path: Path, task: str) -> RunError:
+    """A run was asked for texts whose task is another one."""
+    return RunError(
+        found=f"the run in {path} learned {task}",
+        expected="a run of the task text-generation, whose model goes on with a text",
+        do=f"for its own answers: warmstart predict {path} --text '…'",
+    )
+
+
 def already_finished(path: Path) -> RunError:
     """A finished run was asked to resume."""
     return RunError(
