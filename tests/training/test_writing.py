@@ -138,7 +138,6 @@ def test_the_end_is_learned_though_it_is_the_padding_too(tmp_path: Path) -> None
     tokenizer = prepared.checkpoint.tokenizer
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     job = job_of(prepared, tmp_path / "run")
-    seen: list[Tensor] = []
     batch = collate(job.train, np.arange(8))
     assert batch.targets is not None
     assert int((batch.targets == tokenizer.eos_token_id).sum()) == 8
