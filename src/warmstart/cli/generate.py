@@ -12,6 +12,8 @@ from warmstart.cli.output import notes, result, show, write
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from warmstart.config import GenerateConfig
+
 _LISTED = 5
 """Copied texts that are shown; a book may have been learned by heart."""
 
@@ -64,25 +66,37 @@ def generate(
     base = api.load(name).config.generate if is_run else GenerateConfig()
     settings = config_file.generation(base, given, flags=True)
     texts = _prompts(prompt or [], prompts)
-    shown: list[str] = []
-
-    def show_piece(piece: str) -> None:
-        shown.append(piece if shown else texts[0] + piece)
-        write(shown[-1])
-
-    alone = (len(texts), settings.count, settings.beams) == (1, 1, 1)
-    on_text = show_piece if alone and not as_json else None
-    made = api.generate(name, texts, on_text=on_text, **settings.model_dump())
+    made, shown = _made(name, texts, settings, streamed=not as_json)
     content: dict[str, Any] = {"generations": made}
     whole = "\n---\n".join(one["prompt"] + one["text"] for one in made)
     if with_novelty:
         with notes():
             content["novelty"] = api.load(name).novelty([one["text"] for one in made])
         show(_novelty_table(content["novelty"]))
-    result(content, whole[len("".join(shown)) :], as_json=as_json)
+    result(content, whole[len(shown) :], as_json=as_json)
     if cut := sum(one["finish"] == "length" for one in made):
         limit = f"{settings.max_new_tokens:,} new tokens (--max-new-tokens) or by the model's own"
         show(f"note: {cut:,} of {len(made):,} cut off by the limit of {limit}")
+
+
+def _made(
+    name: str, texts: list[str], settings: "GenerateConfig", *, streamed: bool
+) -> tuple[list[dict[str, Any]], str]:
+    """What the model wrote; and what of it is on stdout already, as it is where it is one text."""
+    from warmstart import api
+
+    shown = ""
+
+    def show_piece(piece: str) -> None:
+        nonlocal shown
+        new = piece if shown else texts[0] + piece
+        shown += new
+        write(new)
+
+    alone = (len(texts), settings.count, settings.beams) == (1, 1, 1)
+    on_text = show_piece if alone and streamed else None
+    made = api.generate(name, texts, on_text=on_text, **settings.model_dump())
+    return made, shown
 
 
 def _prompts(typed: list[str], file: str | None) -> list[str]:
