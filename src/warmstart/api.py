@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from warmstart.models.describe import Description
-    from warmstart.runs.load import LoadedRun
+    from warmstart.serving.engines import Engine, EngineName
+    from warmstart.serving.torch_engine import TorchEngine
     from warmstart.training.prepare import Prepared
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
@@ -64,36 +65,51 @@ class Run:
         return found
 
     def predict(
-        self, texts: Sequence[str], text_pairs: Sequence[str] | None = None
+        self,
+        texts: Sequence[str],
+        text_pairs: Sequence[str] | None = None,
+        *,
+        engine: "EngineName | None" = None,
     ) -> list[dict[str, Any]]:
         """Answers for texts, in order: ``{"row", "label", "probabilities", "truncated"}`` each.
 
         Args:
             texts: none of them empty.
             text_pairs: the second text of each, for a run that was trained on pairs.
+            engine: ``torch``, ``onnx`` or ``int8``; by default ``onnx`` once ``export`` wrote it.
 
         Raises:
             DataError: a text is empty, or second texts are missing or not wanted.
+            ExportError: that ONNX model is not there, or was changed.
             RunError: the run kept no model yet.
         """
         from warmstart.serving.predictor import predict_texts
 
-        return [answer.to_json() for answer in predict_texts(self._loaded, texts, text_pairs)]
+        opened = self._engine(engine)
+        return [answer.to_json() for answer in predict_texts(opened, texts, text_pairs)]
 
-    def predict_file(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> "pa.Table":
+    def predict_file(
+        self,
+        data: str | Sequence[str],
+        overrides: Sequence[str] = (),
+        *,
+        engine: "EngineName | None" = None,
+    ) -> "pa.Table":
         """Answers for every row of a file: row, file, line, text(s), prediction, probabilities.
 
         Args:
             data: the file(s), written like the training file.
             overrides: how they differ from it, e.g. ``["data.format=csv", "data.text=body"]``.
+            engine: as for ``predict``.
 
         Raises:
             DataError: the file cannot be read or lacks the text column.
+            ExportError: that ONNX model is not there, or was changed.
             RunError: the run kept no model yet.
         """
         from warmstart.serving.predictor import predict_file
 
-        return predict_file(self._loaded, data, overrides)
+        return predict_file(self._engine(engine), data, overrides)
 
     def evaluate(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> Metrics:
         """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.
@@ -106,9 +122,29 @@ class Run:
             DataError: the file cannot be read, or holds a label never seen in training.
             RunError: the run kept no model yet.
         """
-        from warmstart.serving.predictor import evaluate_file
+        from warmstart.serving.torch_engine import evaluate_file
 
-        return evaluate_file(self._loaded, data, overrides)
+        trained: TorchEngine = self._engine("torch")  # type: ignore[assignment]
+        return evaluate_file(trained.run, data, overrides)
+
+    def export(self, *, int8: bool = False, max_drop: float = 0.01) -> dict[str, Any]:
+        """Write ``export/model.onnx``, verified against PyTorch; the content of ``parity.json``.
+
+        Args:
+            int8: also write ``model.int8.onnx``, with weights of 8 bits.
+            max_drop: how much of the task's main metric that may cost.
+
+        Raises:
+            ExportError: packages are missing, the run is not finished, PyTorch cannot export its
+                model, or the ONNX model does not answer as it does; an earlier export is kept.
+            RunError: the run directory cannot be written.
+        """
+        from warmstart.export.run import export_run
+
+        content = export_run(RunDirectory.open(self.path), int8=int8, max_drop=max_drop)
+        for name in ("onnx", "int8"):
+            self._engines.pop(name, None)
+        return content
 
     def report(self) -> Path:
         """Write ``report.html`` and the model card anew from the run's files; the report's path."""
@@ -119,10 +155,18 @@ class Run:
         return write_report(self.path)
 
     @cached_property
-    def _loaded(self) -> "LoadedRun":
-        from warmstart.runs.load import load_run
+    def _engines(self) -> "dict[str, Engine]":
+        return {}
 
-        return load_run(RunDirectory.open(self.path))
+    def _engine(self, asked: "EngineName | None") -> "Engine":
+        """The engine, opened at its first use."""
+        from warmstart.serving.engines import engine_name, open_engine
+
+        directory = RunDirectory.open(self.path)
+        name = engine_name(directory, asked)
+        if name not in self._engines:
+            self._engines[name] = open_engine(directory, name)
+        return self._engines[name]
 
     def _evaluations(self) -> dict[str, Any]:
         directory = RunDirectory(self.path)

@@ -13,14 +13,16 @@ WarmstartError
 ├── DataError     the person's file cannot be used as the task needs it         errors.data, .files
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit its task     errors.model
 ├── RunError      a run directory is missing, locked, half written, or full     errors.run
+├── ExportError   a model has no ONNX form, or none that answers as it does     errors.export
 ├── UsageError    a command was typed in a way that says nothing it could do    errors.command
 └── Interrupted   the run was asked to stop, and is saved                       errors.run
 """
 
-from warmstart.errors import command, config, data, files, model, run
+from warmstart.errors import command, config, data, export, files, model, run
 from warmstart.errors.base import (
     ConfigError,
     DataError,
+    ExportError,
     Interrupted,
     ModelError,
     RunError,
@@ -31,6 +33,7 @@ from warmstart.errors.base import (
 __all__ = [
     "ConfigError",
     "DataError",
+    "ExportError",
     "Interrupted",
     "ModelError",
     "RunError",
@@ -39,6 +42,7 @@ __all__ = [
     "command",
     "config",
     "data",
+    "export",
     "files",
     "model",
     "run",

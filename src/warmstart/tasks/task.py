@@ -15,15 +15,19 @@ import numpy as np
 
 from warmstart.config import DataConfig
 from warmstart.data.batches import Batch
-from warmstart.data.encode import Bools, Examples, Floats, Ints
+from warmstart.data.encode import Bools, Examples, Floats, Ints, Tokenizer
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Metric, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from warmstart.models.load import Checkpoint
+
+
+Logits = np.ndarray[Any, np.dtype[np.float32]]
+"""Scores of C classes for N rows, before they are made probabilities, float32 [N, C]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,20 @@ class Predictions:
         return map(self.__getitem__, range(len(self)))
 
 
+class Answered(Protocol):
+    """What an answer says of its row beside the label: a ``Batch`` knows it, so do ``Examples``."""
+
+    @property
+    def rows(self) -> Ints:
+        """Row ids, int64 [N]."""
+        ...
+
+    @property
+    def truncated(self) -> Bools:
+        """Whether the model saw only the beginning of the row, bool [N]."""
+        ...
+
+
 class Task(Protocol):
     """One kind of learning, e.g. ``text-classification``."""
 
@@ -154,7 +172,7 @@ class Task(Protocol):
         ...
 
     def examples(
-        self, table: Table, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, *, labelled: bool
+        self, table: Table, tokenizer: Tokenizer, max_tokens: int, *, labelled: bool
     ) -> Examples:
         """Tokenise a clean table; ``labelled=False`` ignores the label column, as for prediction.
 
@@ -171,8 +189,13 @@ class Task(Protocol):
         """Sum of the loss in nats over the batch's labels, and their number, ``batch.count``."""
         ...
 
-    def predictions(self, logits: "Tensor", batch: Batch) -> Predictions:
-        """The answers for a batch's rows, in batch order; logits [B, C]."""
+    def predictions(self, logits: "Tensor | Logits", batch: Answered) -> Predictions:
+        """The answers for a batch's rows, in batch order.
+
+        Args:
+            logits: of PyTorch (on the CPU) or of ONNX Runtime, floats [B, C].
+            batch: the rows.
+        """
         ...
 
     def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> Predictions:
