@@ -104,7 +104,7 @@ def test_inputs_and_output_are_named_and_free_in_both_axes(bert: tuple[Path, Any
         for value in (*model.graph.input, *model.graph.output)
     }
     assert shapes == {
-        **dict.fromkeys(inputs_of("bert"), ["batch", "tokens"]),
+        **{name: ["batch", "tokens"] for name in inputs_of("bert")},
         "logits": ["batch", 3],
     }
     assert OnnxModel.open(bert[0]).pad_token_id == 7

@@ -78,7 +78,7 @@ def predict(
             batch_loss, batch_count = task.loss(logits, batch)
             losses.append(float(batch_loss))
             count += batch_count
-        answers.append((task.predictions(logits.cpu(), batch), positions))
+        answers.append((task.predictions(logits, batch), positions))
     model.train(was_training)
     parts = processes.gather((losses, count, answers))
     found, order = zip(*(batch for _, _, part in parts for batch in part), strict=True)

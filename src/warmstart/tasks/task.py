@@ -193,7 +193,7 @@ class Task(Protocol):
         """The answers for a batch's rows, in batch order.
 
         Args:
-            logits: of PyTorch (on the CPU) or of ONNX Runtime, floats [B, C].
+            logits: of PyTorch, or of ONNX Runtime, floats [B, C].
             batch: the rows.
         """
         ...

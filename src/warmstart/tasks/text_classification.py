@@ -111,7 +111,8 @@ class TextClassification:
     def predictions(self, logits: "Tensor | Logits", batch: Answered) -> Predictions:
         """The likeliest label of each row, with the probability of every label; logits [B, C]."""
         # In float64 the shares of a row sum to 1 as closely as a JSON reader can tell.
-        scores = np.asarray(logits, dtype=np.float64)
+        numbers = logits if isinstance(logits, np.ndarray) else logits.double().numpy(force=True)
+        scores = numbers.astype(np.float64, copy=False)
         shares = np.exp(scores - scores.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return self.answers(shares, batch.rows, batch.truncated)
