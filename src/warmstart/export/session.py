@@ -12,6 +12,7 @@ BERT one after the other).
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -171,7 +172,6 @@ def threads() -> int:
     if wanted.isdigit() and int(wanted):
         return int(wanted)
     cores = psutil.cpu_count(logical=False) or 1
-    allowed = os.cpu_count() or 1
-    if "sched_getaffinity" in dir(os):  # Linux: a container may have fewer
-        allowed = len(os.sched_getaffinity(0))
-    return min(cores, allowed)
+    if sys.platform == "linux":  # this process may be allowed fewer
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    return cores
