@@ -47,7 +47,7 @@ def _options(
 
 def _add_commands() -> None:
     # Imported here and not above: these modules take the shared options from this one.
-    from warmstart.cli import generate, inspect, train, use
+    from warmstart.cli import export, generate, inspect, train, use
 
     app.command("demo")(train.demo)
     app.command("train")(train.train)
@@ -55,6 +55,7 @@ def _add_commands() -> None:
     app.command("evaluate")(use.evaluate)
     app.command("predict")(use.predict)
     app.command("generate")(generate.generate)
+    app.command("export")(export.export)
     app.command("check")(inspect.check)
     app.command("info")(inspect.info)
     app.command("report")(inspect.report)

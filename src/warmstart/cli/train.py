@@ -10,7 +10,7 @@ from warmstart.cli.app import Json, Output, Overwrite, Set
 from warmstart.cli.output import result, scores_table, show
 
 if TYPE_CHECKING:
-    from warmstart.api import Run
+    from warmstart.trained import Run
     from warmstart.config import RunConfig
 
 
