@@ -103,6 +103,13 @@ def pretrain(
     _train(settings, output or api.default_output(config, settings), how)
 
 
+TRY = {
+    "text-classification": 'warmstart predict {run} --text "…"',
+    "text-generation": 'warmstart generate {run} --prompt "…"',
+}
+"""What to do with a run of each task."""
+
+
 class _How(NamedTuple):
     """Options of both commands."""
 
@@ -195,6 +202,6 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     text = (
         f"run     {run.path}\n"
         f"report  {run.path / 'report.html'}\n"
-        f'try     warmstart predict {run.path} --text "…"'
+        f"try     {TRY[run.config.task].format(run=run.path)}"
     )
     result(content, text, as_json=as_json)
