@@ -6,7 +6,7 @@ what is written:
 
 - **Padding** stands on the left and is told by the attention mask alone, from which Transformers
   also counts positions. It repeats the row's own first token, so that a penalty on repetition sees
-  nothing that is not in the text; no token id means "padding".
+  nothing that is not in the text (5.23 leaves padding out by itself); no id means "padding".
 - **Drawing** adds Gumbel noise to the filtered scores and takes the largest, which is a draw from
   their softmax. The noise of a row comes from a generator of its own, seeded by (seed, prompt, how
   often that prompt came before); torch's global generators are not touched.
