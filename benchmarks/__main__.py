@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import preparation, quality, scale, startup, table, training
+from benchmarks import preparation, quality, scale, serving, startup, table, training
 from benchmarks.machine import machine
 from benchmarks.outcome import RESULTS, Outcome, as_json, show, write
 
@@ -37,6 +37,7 @@ SUITES: dict[str, Suite] = {
     "training": training,
     "preparation": preparation,
     "scale": scale,
+    "serving": serving,
     "startup": startup,
 }
 

@@ -59,6 +59,7 @@ def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:
         "model": {"name": str(model)},
         "data": {"train": str(data), "validation": 0.2},
         "train": {**defaults, **train},
+        "generate": {"max_new_tokens": 12},
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import cola, machine, peers, preparation, quality, scale
+from benchmarks import cola, machine, peers, preparation, quality, scale, serving
+from benchmarks.corpora import Rows
 from tests.runs_in_memory import BAD, GOOD, OTHER
 from tests.tiny import tiny_checkpoint
 from warmstart.training.prepare import Prepared, prepare
@@ -245,3 +247,29 @@ def test_repeating_the_corpus_begins_anew(corpus: Path) -> None:
         assert (folder / cola.TRAIN).read_text("utf-8").splitlines() == lines
     with cola.resized(corpus, None) as folder:
         assert folder == corpus
+
+
+def test_serving_compares_every_engine_on_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "cola", lambda folder: Rows(["a cat", "a dog"], [0, 1]))
+    rates = {"transformers-pipeline": 2, "warmstart-torch": 4, "warmstart-onnx": 6}
+
+    def measured(measure: Any, name: str, run: Path, texts: list[str]) -> dict[str, float]:
+        assert (run, texts) == (tmp_path, ["a cat", "a dog", "a cat"])
+        rate = rates.get(name, 9.0)
+        return {"samples_per_second": rate, "one_ms": 6 / rate, "one_ms_high": 9 / rate}
+
+    monkeypatch.setattr(serving, "own_process", measured)
+    options = Namespace(run=tmp_path, data=Path(), limit=3, repeats=2)
+    outcome = serving.run(options)
+    assert [(row["engine"], row["one_ms"]) for row in outcome.rows] == [
+        ("transformers-pipeline", 3),
+        ("warmstart-torch", 1.5),
+        ("warmstart-onnx", 1),
+        ("warmstart-int8", pytest.approx(2 / 3)),
+    ]
+    assert [verdict.measured for verdict in outcome.verdicts] == [3, 4.5, 1.5, 3, 4.5]
+    assert all(verdict.holds for verdict in outcome.verdicts)
+    rates["warmstart-onnx"] = 5
+    assert [verdict.holds for verdict in serving.run(options).verdicts][:3] == [False, True, True]

@@ -14,9 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from warmstart.api import Run, check, info, load, pretrain, resume, train
+    from warmstart.api import check, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
+    from warmstart.trained import Run
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "WarmstartError",
     "__version__",
     "check",
+    "generate",
     "info",
     "load",
     "pretrain",
@@ -33,7 +35,11 @@ __all__ = [
     "train",
 ]
 
-_HOME = {"RunConfig": "warmstart.config", "WarmstartError": "warmstart.errors"}
+_HOME = {
+    "Run": "warmstart.trained",
+    "RunConfig": "warmstart.config",
+    "WarmstartError": "warmstart.errors",
+}
 """Where a public name lives, if not in ``warmstart.api``."""
 
 

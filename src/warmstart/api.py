@@ -9,11 +9,9 @@ Every function takes and gives plain things (paths, mappings, strings) and raise
 for whatever a person can fix. Nothing is printed but the progress of a training, on stderr.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,126 +19,14 @@ from typing import TYPE_CHECKING, Any
 from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
+from warmstart.trained import Run
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from warmstart.models.describe import Description
-    from warmstart.runs.load import LoadedRun
     from warmstart.training.prepare import Prepared
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
 """A config, the path of one, the name of a recipe, or the settings as a mapping."""
-
-Metrics = dict[str, dict[str, Any]]
-"""``{metric: {"value", "low", "high", "n", "higher_is_better"}}``."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run on disk. The model is opened at its first use and stays open.
-
-    Args:
-        path: the run directory.
-    """
-
-    path: Path
-
-    @property
-    def config(self) -> RunConfig:
-        """Every setting of the run."""
-        return config_file.load(self.path / "config.yaml")
-
-    @property
-    def scores(self) -> dict[str, Metrics]:
-        """Scores of the kept model: ``{split: {metric: {"value", "low", "high", "n"}}}``."""
-        return {name: content["scores"] for name, content in self._evaluations().items()}
-
-    @property
-    def baselines(self) -> dict[str, dict[str, Metrics]]:
-        """Scores of the models that cost nothing: ``{baseline: {split: {metric: …}}}``."""
-        found: dict[str, dict[str, Metrics]] = {}
-        for split, content in self._evaluations().items():
-            for baseline, metrics in content["baselines"].items():
-                found.setdefault(baseline, {})[split] = metrics
-        return found
-
-    def predict(
-        self, texts: Sequence[str], text_pairs: Sequence[str] | None = None
-    ) -> list[dict[str, Any]]:
-        """Answers for texts, in order: ``{"row", "label", "probabilities", "truncated"}`` each.
-
-        Of a run that learned to fill masks ``{"row", "masks", "truncated"}``: for each mask of the
-        text the five likeliest tokens, ``[{"token", "probability"}, …]``.
-
-        Args:
-            texts: none of them empty.
-            text_pairs: the second text of each, for a run that was trained on pairs.
-
-        Raises:
-            DataError: a text is empty or has no mask, or second texts are missing or not wanted.
-            RunError: the run kept no model yet.
-        """
-        from warmstart.serving.fill import fill_masks
-        from warmstart.serving.predictor import predict_texts
-
-        if self._loaded.task.head == "masked-lm":
-            if text_pairs is not None:
-                raise errors.data.pairs_without_use(self._loaded.config.data.text)
-            return [answer.to_json() for answer in fill_masks(self._loaded, texts)]
-        return [answer.to_json() for answer in predict_texts(self._loaded, texts, text_pairs)]
-
-    def predict_file(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> "pa.Table":
-        """Answers for every row of a file: row, file, line, text(s), prediction, probabilities.
-
-        Args:
-            data: the file(s), written like the training file.
-            overrides: how they differ from it, e.g. ``["data.format=csv", "data.text=body"]``.
-
-        Raises:
-            DataError: the file cannot be read or lacks the text column.
-            RunError: the run kept no model yet.
-        """
-        from warmstart.serving.predictor import predict_file
-
-        return predict_file(self._loaded, data, overrides)
-
-    def evaluate(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> Metrics:
-        """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.
-
-        Args:
-            data: the file(s), written like the training file.
-            overrides: how they differ from it, e.g. ``["data.format=csv", "data.label=y"]``.
-
-        Raises:
-            DataError: the file cannot be read, or holds a label never seen in training.
-            RunError: the run kept no model yet.
-        """
-        from warmstart.serving.predictor import evaluate_file
-
-        return evaluate_file(self._loaded, data, overrides)
-
-    def report(self) -> Path:
-        """Write ``report.html`` and the model card anew from the run's files; the report's path."""
-        from warmstart.report.html import write_report
-        from warmstart.runs.card import write_card
-
-        write_card(self.path)
-        return write_report(self.path)
-
-    @cached_property
-    def _loaded(self) -> "LoadedRun":
-        from warmstart.runs.load import load_run
-
-        return load_run(RunDirectory.open(self.path))
-
-    def _evaluations(self) -> dict[str, Any]:
-        directory = RunDirectory(self.path)
-        return {
-            split: directory.read_json(f"evaluation/{split}/scores.json")
-            for split in ("validation", "test")
-            if (directory.evaluation(split) / "scores.json").exists()
-        }
 
 
 def load(path: str | Path) -> Run:
@@ -312,6 +198,26 @@ def info(name: str | Path, labels: int = 2) -> "Description":
         raise errors.run.no_model(directory.path)
     source = str(directory.model) if directory.is_run else str(name)
     return describe(find(ModelConfig(name=source)), labels=labels)
+
+
+def generate(
+    name: str | Path,
+    prompts: Sequence[str],
+    *,
+    on_text: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """Go on with each prompt, by a run's model or any decoder; see ``Run.generate``.
+
+    Args:
+        name: a run directory, hub id or folder.
+        prompts: as there, and so is the rest.
+        on_text: given the text as it is made.
+        settings: in place of the run's own, or of the defaults.
+    """
+    from warmstart.serving.writer import open_writer
+
+    return [made.to_json() for made in open_writer(name).write(prompts, settings, on_text)]
 
 
 def refuse_finished(directory: RunDirectory) -> None:

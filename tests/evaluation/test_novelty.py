@@ -1,10 +1,11 @@
 """What a model copied: against counting by hand, and against a slow search through everything."""
 
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from warmstart.evaluation.novelty import Novelty, novelty
@@ -34,6 +35,7 @@ def by_search(samples: list[str], rows: list[str]) -> tuple[int, float | None]:
     return longest, sum(grams) / len(grams) if grams else None
 
 
+@example(samples=["a b", "b c a"], rows=["a b c a"])
 @given(samples=st.lists(TEXT, max_size=4), rows=st.lists(TEXT, max_size=4))
 def test_the_automaton_finds_what_a_search_through_everything_finds(
     samples: list[str], rows: list[str]
@@ -46,6 +48,18 @@ def test_the_automaton_finds_what_a_search_through_everything_finds(
     assert set(found.regurgitated) == whole | {
         line for line in found.regurgitated if len(line.split()) >= 8
     }
+
+
+def test_it_finds_them_in_long_texts_too() -> None:
+    pick = random.Random(0)
+
+    def texts() -> list[str]:
+        return [" ".join(pick.choices("ab", k=pick.randint(5, 40))) for _ in range(3)]
+
+    for _ in range(60):
+        samples, rows = texts(), texts()
+        found = novelty(samples, rows)
+        assert (found.longest_words, found.seen_ngrams) == by_search(samples, rows)
 
 
 def test_the_longest_passage_is_counted_in_words_and_characters() -> None:

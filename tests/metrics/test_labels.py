@@ -11,7 +11,12 @@ from sklearn import metrics as sklearn_metrics
 
 from warmstart.metrics import labels
 from warmstart.metrics.intervals import MAX_UNITS, Floats, Ints
-from warmstart.metrics.labels import METRICS, classification_scores, metrics_for
+from warmstart.metrics.labels import (
+    METRICS,
+    classification_scores,
+    metrics_for,
+    paired_difference,
+)
 from warmstart.metrics.scores import Scores
 
 NAMES = [metric.name for metric in METRICS]
@@ -309,3 +314,30 @@ def test_confusion_has_the_true_class_in_rows_and_the_first_of_equals_is_predict
     assert details["confusion_matrix"] == [[1, 0, 0], [1, 0, 0], [2, 0, 0]]
     assert details["per_class"][1]["precision"] is None
     assert details["per_class"][1]["f1"] == 0.0
+
+
+def test_a_difference_is_of_the_scores_and_its_interval_pairs_the_rows() -> None:
+    """Two classifiers that err together: the paired interval is far narrower than either's own."""
+    generator = np.random.default_rng(1)
+    targets = generator.integers(0, 2, 400)
+    right = np.where(generator.random(400) < 0.8, targets, 1 - targets)
+    other = right.copy()
+    other[:8] = 1 - other[:8]
+    first, second = (np.eye(2)[rows] * 0.8 + 0.1 for rows in (right, other))
+    for metric in ("accuracy", "matthews_correlation", "log_loss"):
+        both = [
+            classification_scores(p, targets, ["a", "b"], intervals=True).metrics[metric]
+            for p in (first, second)
+        ]
+        value, low, high = paired_difference(first, second, targets, metric)
+        assert both[0].value is not None
+        assert both[1].value is not None
+        assert value == pytest.approx(both[0].value - both[1].value)
+        assert low is not None
+        assert high is not None
+        assert both[0].low is not None
+        assert both[0].high is not None
+        assert low <= value <= high
+        assert high - low < 0.6 * (both[0].high - both[0].low)
+    assert paired_difference(first, first, targets, "accuracy") == (0, 0, 0)
+    assert paired_difference(first, second, 0 * targets, "roc_auc") == (None, None, None)

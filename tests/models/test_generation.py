@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GenerationConfig
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from tests.tiny.decoders import DECODERS, byte_tokenizer, make_decoder
 from warmstart import errors
@@ -185,6 +186,42 @@ def test_the_end_token_ends_the_text() -> None:
     assert (one.text, one.finish, one.tokens) == ("xy", "length", (five, six))
     (one,) = written(constant(five, six, 0), [""], stop=["y"])
     assert (one.text, one.finish, one.tokens) == ("x", "stop", (five, six))
+
+
+def test_the_first_of_several_stop_texts_ends_the_text() -> None:
+    model = constant(*(TOKENIZER.convert_tokens_to_ids(letter) for letter in "xy"))
+    for stop in (["y", "xy"], ["xy", "y"]):
+        (one,) = written(model, [""], stop=stop)
+        assert (one.text, one.finish, len(one.tokens)) == ("", "stop", 2)
+
+
+def test_padding_does_not_make_the_end_less_likely() -> None:
+    """The end token is not in these texts, whatever stands to their left."""
+    model = constant(0)
+    with torch.no_grad():
+        model.lm_head.weight[5, 0] = 6.0  # next best
+    settings = GenerateConfig(temperature=0, repetition_penalty=3.0, max_new_tokens=3)
+    made = generate(
+        model, TOKENIZER, ["abcdef", "a"], settings, bos=None, eos=0, max_positions=POSITIONS
+    )
+    assert [(one.text, one.finish) for one in made] == [("", "eos")] * 2
+
+
+def test_a_space_that_begins_the_text_is_kept() -> None:
+    """Where a tokenizer writes no space before the first word of a text."""
+    vocabulary = {"</s>": 0, "▁a": 1, "▁b": 2, "<unk>": 3}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>")
+    assert tokenizer.decode([2, 2]) == "b b"
+    for stop, texts in (([], [" b b b", "b b b"]), ([" b"], ["", "b"])):
+        settings = GenerateConfig(temperature=0, max_new_tokens=3, stop=stop)
+        made = generate(
+            constant(2), tokenizer, ["a a", ""], settings, bos=0, eos=0, max_positions=POSITIONS
+        )
+        assert [one.text for one in made] == texts
+        assert [len(one.tokens) for one in made] == ([1, 2] if stop else [3, 3])
 
 
 def test_rows_that_end_apart_do_not_mix() -> None:

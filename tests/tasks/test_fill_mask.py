@@ -17,7 +17,6 @@ from tests.runs_in_memory import filling_settings, job_of, never, settings, writ
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
 from warmstart import cli, config_file
-from warmstart.api import Run
 from warmstart.data.batches import collate
 from warmstart.data.encode import NO_LABEL
 from warmstart.errors import ConfigError, DataError, Interrupted, ModelError, RunError
@@ -25,6 +24,7 @@ from warmstart.evaluation import pseudo_perplexity as pseudo
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.models.forward import padded_forward
 from warmstart.runs.events import events_of, read_events
+from warmstart.trained import Run
 from warmstart.training.job import Job
 from warmstart.training.loop import fit
 from warmstart.training.prepare import Prepared, prepare
@@ -270,7 +270,7 @@ def test_a_text_without_a_mask_is_refused(adapted: Run) -> None:
 
 
 def test_a_file_has_no_labels_to_predict(adapted: Run, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="learned fill-mask: it has no labels") as caught:
+    with pytest.raises(RunError, match="the run learned fill-mask: it has no labels") as caught:
         adapted.predict_file(str(write_reviews(tmp_path / "more.csv")))
     assert "--text 'a text with a mask'" in caught.value.do
 

@@ -47,13 +47,15 @@ def _options(
 
 def _add_commands() -> None:
     # Imported here and not above: these modules take the shared options from this one.
-    from warmstart.cli import inspect, train, use
+    from warmstart.cli import export, generate, inspect, train, use
 
     app.command("demo")(train.demo)
     app.command("train")(train.train)
     app.command("pretrain")(train.pretrain)
     app.command("evaluate")(use.evaluate)
     app.command("predict")(use.predict)
+    app.command("generate")(generate.generate)
+    app.command("export")(export.export)
     app.command("check")(inspect.check)
     app.command("info")(inspect.info)
     app.command("report")(inspect.report)

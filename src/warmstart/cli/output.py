@@ -35,8 +35,17 @@ def result(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
         # Where stdout is not in UTF-8, JSON has its own way to spell what is missing.
         ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
         text = json.dumps(content, ensure_ascii=ascii_only, allow_nan=False)
+    write(text + "\n")
+
+
+def write(text: str) -> None:
+    """Put text on stdout at once, without a line end: a piece of a result that is still being made.
+
+    Raises:
+        RunError: stdout goes to a disk that is full.
+    """
     try:
-        typer.echo(text)
+        typer.echo(text, nl=False)
     except BrokenPipeError:  # `| head` has seen enough; Typer ends quietly
         raise
     except OSError as error:

@@ -10,8 +10,8 @@ from warmstart.cli.app import Json, Output, Overwrite, Set
 from warmstart.cli.output import result, scores_table, show
 
 if TYPE_CHECKING:
-    from warmstart.api import Run
     from warmstart.config import RunConfig
+    from warmstart.trained import Run
 
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with RUN.")]
@@ -101,6 +101,13 @@ def pretrain(
     settings = config_file.load(config_path(config), sets or ())
     api.refuse_other_verb(settings, pretraining=True)
     _train(settings, output or api.default_output(config, settings), how)
+
+
+TRY = {
+    "text-classification": 'warmstart predict {run} --text "…"',
+    "text-generation": 'warmstart generate {run} --prompt "…"',
+}
+"""What to do with a run of each task."""
 
 
 class _How(NamedTuple):
@@ -195,6 +202,6 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     text = (
         f"run     {run.path}\n"
         f"report  {run.path / 'report.html'}\n"
-        f'try     warmstart predict {run.path} --text "…"'
+        f"try     {TRY[run.config.task].format(run=run.path)}"
     )
     result(content, text, as_json=as_json)

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from warmstart.cli.app import Json, RunArgument, Set
 from warmstart.cli.output import notes, result, scores_table, show
+
+Engine = Literal["torch", "onnx", "int8"]
+"""``warmstart.serving.engines.EngineName``, spelt out so that ``--help`` answers at once."""
 
 
 def evaluate(
@@ -43,6 +46,10 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", metavar="F", help="Write .csv, .parquet or .jsonl."),
     ] = None,
+    engine: Annotated[
+        Engine | None,
+        typer.Option(help="What runs the model; default: onnx once the run was exported."),
+    ] = None,
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
@@ -58,10 +65,11 @@ def predict(
         refuse_output(output)
     opened = api.load(run)
     if not data:
-        answers = opened.predict(text or [], text_pair or None)
+        with notes():
+            answers = opened.predict(text or [], text_pair or None, engine=engine)
     else:
         with notes():
-            table = opened.predict_file(data, sets or ())
+            table = opened.predict_file(data, sets or (), engine=engine)
         if output is not None:
             write_predictions(table, output)
             content = {"predictions": len(table), "output": str(output)}

@@ -23,6 +23,7 @@ from warmstart.data.encode import NO_LABEL, Examples, Ints
 from warmstart.data.mapped import FlatArray
 
 if TYPE_CHECKING:
+    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
 
 
@@ -73,10 +74,6 @@ def encode_documents(
     backend.no_truncation()
     tokens, facts, begins = FlatArray(np.int32), FlatArray(np.int64), FlatArray(np.bool_)
     numbers = iter(rows.tolist())
-    begin, end = [layout.begin], [layout.end]
-    # What frames each row, or else each document.
-    before, after = (begin, end) if layout.framed else ([], [])
-    framing = len(before) + len(after)
     for texts in chunks:
         pairs = [text if isinstance(text, tuple) else ("", text) for text in texts]
         bodies = backend.encode_batch([text for _, text in pairs], add_special_tokens=False)
@@ -85,23 +82,11 @@ def encode_documents(
         found: list[int] = []
         starts: list[bool] = []
         for (_, text), body, prompt in zip(pairs, bodies, prompts, strict=True):
-            document = body.ids if layout.framed else [*begin, *prompt.ids, *body.ids, *end]
-            number, first = next(numbers), 0 if layout.framed else len(prompt.ids) + 1
-            cuts = list(_cuts(len(document), first, layout.max_tokens - framing, layout.overlap))
-            words = _word_begins(body.word_ids) if layout.words else []
-            # Where in the text each row's last token ends, which is where the next one's begins.
-            places = [*(start for start, _ in body.offsets), len(text), len(text)]
-            ends = [places[cut.stop - first] for cut in cuts]
-            for cut, begun, ended in zip(cuts, [0, *ends], ends, strict=False):
-                if layout.unasked.issuperset(document[cut.start + cut.predict_from : cut.stop]):
-                    continue
-                length = framing + cut.stop - cut.start
-                whole = framing + len(document) if layout.overlap is None else length
-                spelt = len(text[begun:ended].encode("utf-8", "surrogatepass"))
-                ids += *before, *document[cut.start : cut.stop], *after
-                found += number, length, whole, len(before) + cut.predict_from, spelt
-                if layout.words:
-                    starts += True, *words[cut.start : cut.stop], True
+            number = next(numbers)
+            for row in _rows(text, prompt.ids, body, layout):
+                ids += row.ids
+                found += number, len(row.ids), row.whole, row.predict_from, row.text_bytes
+                starts += row.begins_word
         tokens.append(np.array(ids, dtype=np.int32))
         facts.append(np.array(found, dtype=np.int64))
         begins.append(np.array(starts, dtype=np.bool_))
@@ -118,6 +103,39 @@ def encode_documents(
         text_bytes=text_bytes,
         begins_word=begins.finished() if layout.words else None,
     )
+
+
+class _Row(NamedTuple):
+    """A row of a document."""
+
+    ids: list[int]
+    whole: int
+    """Tokens it would have without truncation."""
+    predict_from: int
+    text_bytes: int
+    begins_word: list[bool]
+
+
+def _rows(text: str, prompt: list[int], body: "Encoding", layout: Layout) -> Iterator[_Row]:
+    """The rows of a document: its prompt's ids, and its text as tokenised."""
+    begin, end = [layout.begin], [layout.end]
+    # What frames each row, or else the document.
+    before, after = (begin, end) if layout.framed else ([], [])
+    document = body.ids if layout.framed else [*begin, *prompt, *body.ids, *end]
+    first, framing = (0, 2) if layout.framed else (len(prompt) + 1, 0)
+    cuts = list(_cuts(len(document), first, layout.max_tokens - framing, layout.overlap))
+    words = _word_begins(body.word_ids) if layout.words else []
+    # Where in the text each row's last token ends, which is where the next one's begins.
+    places = [*(start for start, _ in body.offsets), len(text), len(text)]
+    ends = [places[cut.stop - first] for cut in cuts]
+    for cut, begun, ended in zip(cuts, [0, *ends], ends, strict=False):
+        if layout.unasked.issuperset(document[cut.start + cut.predict_from : cut.stop]):
+            continue
+        ids = [*before, *document[cut.start : cut.stop], *after]
+        whole = framing + len(document) if layout.overlap is None else len(ids)
+        spelt = len(text[begun:ended].encode("utf-8", "surrogatepass"))
+        starts = [True, *words[cut.start : cut.stop], True] if layout.words else []
+        yield _Row(ids, whole, len(before) + cut.predict_from, spelt, starts)
 
 
 class _Cut(NamedTuple):

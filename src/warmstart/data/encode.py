@@ -12,7 +12,7 @@ nobody reads here).
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from warmstart.data.mapped import FlatArray
 from warmstart.data.masking import FIXED, Draw, MaskedRows, Masking
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    import tokenizers
 
 CHUNK_ROWS = 512
 """Rows tokenised in one call: enough to fill the threads, little enough for a processor's cache
@@ -32,6 +32,20 @@ NO_LABEL = -100
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Tokenizer(Protocol):
+    """What is used of a Transformers tokenizer; read from ``tokenizer.json`` it needs no torch."""
+
+    @property
+    def backend_tokenizer(self) -> "tokenizers.Tokenizer":
+        """The Rust library's own."""
+        ...
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """What the model reads: ``input_ids``, ``attention_mask`` and perhaps more."""
+        ...
 
 
 class Example(NamedTuple):
@@ -129,6 +143,12 @@ class Examples:
             return len(self.masking.choose(self.to_mask(positions), draw))
         return self.tokens_of(positions) - int(self.predict_from[positions].sum())
 
+    @property
+    def truncated(self) -> Bools:
+        """Whether the model sees only the beginning of a row, bool [N]."""
+        cut: Bools = self.full_lengths > self.lengths
+        return cut
+
     def tokens_of(self, positions: Ints) -> int:
         """Tokens of the rows at these positions, all together."""
         return int((self.offsets[positions + 1] - self.offsets[positions]).sum())
@@ -164,7 +184,7 @@ class Examples:
 
 
 def encode(
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: Tokenizer,
     chunks: Iterable[list[str]] | Iterable[list[tuple[str, str]]],
     labels: Ints,
     rows: Ints,

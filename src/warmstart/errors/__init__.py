@@ -14,14 +14,16 @@ WarmstartError
 │                                                                               .prompt
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit its task     errors.model
 ├── RunError      a run directory is missing, locked, half written, or full     errors.run
+├── ExportError   a model has no ONNX form, or none that answers as it does     errors.export
 ├── UsageError    a command was typed in a way that says nothing it could do    errors.command
 └── Interrupted   the run was asked to stop, and is saved                       errors.run
 """
 
-from warmstart.errors import command, config, data, files, model, prompt, run
+from warmstart.errors import command, config, data, export, files, model, prompt, run
 from warmstart.errors.base import (
     ConfigError,
     DataError,
+    ExportError,
     Interrupted,
     ModelError,
     RunError,
@@ -32,6 +34,7 @@ from warmstart.errors.base import (
 __all__ = [
     "ConfigError",
     "DataError",
+    "ExportError",
     "Interrupted",
     "ModelError",
     "RunError",
@@ -40,6 +43,7 @@ __all__ = [
     "command",
     "config",
     "data",
+    "export",
     "files",
     "model",
     "prompt",

@@ -47,5 +47,9 @@ class RunError(WarmstartError):
     """A run directory is missing, locked, half written, or cannot be written."""
 
 
+class ExportError(WarmstartError):
+    """A model has no ONNX form, the form is not exact, or its file is not there."""
+
+
 class Interrupted(WarmstartError):
     """The person (or the machine) asked the run to stop; everything is saved. Exit code 130."""

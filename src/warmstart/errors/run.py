@@ -59,17 +59,25 @@ def no_model(path: Path) -> RunError:
     )
 
 
-def gives_no_labels(path: Path, task: str) -> RunError:
+def gives_no_labels(task: str) -> RunError:
     """``predict`` with labels in mind, on a run of a language model."""
     other = {
-        "fill-mask": f"warmstart predict {path} --text 'a text with a mask', for the likeliest "
-        "words; ",
-        "text-generation": f"warmstart generate {path} --prompt 'Once upon a time'; ",
+        "fill-mask": "warmstart predict RUN --text 'a text with a mask', for the likeliest words; ",
+        "text-generation": "warmstart generate RUN --prompt 'Once upon a time'; ",
     }
     return RunError(
-        found=f"{path} learned {task}: it has no labels to predict",
+        found=f"the run learned {task}: it has no labels to predict",
         expected="a run of a task with labels, such as text-classification",
-        do=other.get(task, "") + f"warmstart evaluate {path} --data FILE, to score it on a file",
+        do=other.get(task, "") + "warmstart evaluate RUN --data FILE, to score it on a file",
+    )
+
+
+def does_not_write(path: Path, task: str) -> RunError:
+    """A run was asked for texts whose task is another one."""
+    return RunError(
+        found=f"the run in {path} learned {task}",
+        expected="a run of the task text-generation, whose model goes on with a text",
+        do=f"for its own answers: warmstart predict {path} --text '…'",
     )
 
 

@@ -6,7 +6,7 @@ answers can be put to the file itself.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -15,16 +15,18 @@ import pyarrow.parquet
 from warmstart.config import DataConfig
 from warmstart.data.labels import label_texts
 from warmstart.data.table import Table
-from warmstart.evaluation.evaluate import Evaluation
 from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory, write_atomically
 from warmstart.tasks.task import Answers
+
+if TYPE_CHECKING:
+    from warmstart.evaluation.evaluate import Evaluation
 
 
 def write_evaluation(
     run: RunDirectory,
     split: str,
-    found: Evaluation,
+    found: "Evaluation",
     table: Table,
     data: DataConfig,
     baselines: Mapping[str, Scores],
@@ -51,7 +53,7 @@ def write_evaluation(
 
 
 def scores_json(
-    split: str, found: Evaluation, table: Table, baselines: Mapping[str, Scores]
+    split: str, found: "Evaluation", table: Table, baselines: Mapping[str, Scores]
 ) -> dict[str, Any]:
     """The content of ``scores.json``."""
     return {

@@ -6,7 +6,7 @@ what is written:
 
 - **Padding** stands on the left and is told by the attention mask alone, from which Transformers
   also counts positions. It repeats the row's own first token, so that a penalty on repetition sees
-  nothing that is not in the text; no token id means "padding".
+  nothing that is not in the text (5.23 leaves padding out by itself); no id means "padding".
 - **Drawing** adds Gumbel noise to the filtered scores and takes the largest, which is a draw from
   their softmax. The noise of a row comes from a generator of its own, seeded by (seed, prompt, how
   often that prompt came before); torch's global generators are not touched.
@@ -66,6 +66,10 @@ class Generation:
     finish: Finish
     tokens: tuple[int, ...]
 
+    def to_json(self) -> dict[str, str]:
+        """``{"prompt", "text", "finish"}``."""
+        return {"prompt": self.prompt, "text": self.text, "finish": self.finish}
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:
@@ -117,11 +121,12 @@ def generate(
     """
     if on_text is not None and (len(prompts), settings.count, settings.beams) != (1, 1, 1):
         raise ValueError("on_text is for one prompt, one continuation and one beam")
-    rows = list(_rows(tokenizer, prompts, settings, bos, max_positions))
+    encoded = encode_prompts(tokenizer, prompts, bos, max_positions)
+    rows = list(_rows(prompts, encoded, settings, max_positions))
     found: dict[int, Generation] = {}
     was_training, own_settings = model.training, model.generation_config
-    model.eval()
-    model.generation_config = GenerationConfig()
+    model.train(mode=False)
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     try:
         for batch in _batches(rows, settings.beams):
             sequences = _continued(model, tokenizer, batch, settings, eos, on_text)
@@ -136,31 +141,53 @@ def generate(
     return [found[place] for place in range(len(found))]
 
 
-def _rows(
+def encode_prompts(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
-    settings: GenerateConfig,
     bos: int | None,
     max_positions: int | None,
-) -> Iterator[_Row]:
-    """What is to be gone on with, checked."""
+) -> list[tuple[int, ...]]:
+    """The tokens to go on with, of each prompt; needs no weights.
+
+    Args:
+        tokenizer: as for ``generate``, and so are the others.
+        prompts: texts.
+        bos: put before each.
+        max_positions: of which one at least must be left.
+
+    Raises:
+        DataError: as ``generate`` does.
+    """
     if isinstance(prompts, str):
         raise errors.prompt.unusable("prompts", prompts)
     begin = () if bos is None else (bos,)
-    came: Counter[tuple[int, ...]] = Counter()
-    for number, prompt in enumerate(prompts):
-        which = f"prompt {number + 1} of {len(prompts)}"
+    encoded: list[tuple[int, ...]] = []
+    for number, prompt in enumerate(prompts, start=1):
+        which = f"prompt {number} of {len(prompts)}"
         if not isinstance(prompt, str):
             raise errors.prompt.unusable(which, prompt)
         with quiet():  # Transformers' own warning of a long text names no prompt
             ids = (*begin, *tokenizer.encode(prompt, add_special_tokens=False))
         if not ids:
             raise errors.prompt.nothing_to_begin_with(which)
+        if max_positions is not None and len(ids) >= max_positions:
+            raise errors.prompt.too_long(which, len(ids), max_positions)
+        encoded.append(ids)
+    return encoded
+
+
+def _rows(
+    prompts: Sequence[str],
+    encoded: Sequence[tuple[int, ...]],
+    settings: GenerateConfig,
+    max_positions: int | None,
+) -> Iterator[_Row]:
+    """What is to be gone on with: each prompt as often as it takes."""
+    came: Counter[tuple[int, ...]] = Counter()
+    for number, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True)):
         room = settings.max_new_tokens
         if max_positions is not None:
             room = min(room, max_positions - len(ids))
-            if room < 1:
-                raise errors.prompt.too_long(which, len(ids), max_positions)
         for copy in range(1 if settings.beams > 1 else settings.count):
             place = number * settings.count + copy
             yield _Row(place, prompt, ids, before=came[ids], room=room)
@@ -205,7 +232,7 @@ def _continued(
         sequences: Tensor = model.generate(  # type: ignore[operator]
             torch.tensor(ids, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
-            generation_config=GenerationConfig(
+            generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
                 do_sample=False,
                 max_new_tokens=batch[0].room,
                 num_beams=settings.beams,

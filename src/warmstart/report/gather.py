@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from warmstart.data.lengths import Lengths
-from warmstart.runs.record import Check, Evaluation, RunRecord, read_record
+from warmstart.runs.record import Check, Evaluation, RunRecord, Sample, read_record
 from warmstart.runs.words import verdict
 
 MISTAKES = 20
 """Most confident mistakes shown."""
+SAMPLES = 12
+"""Samples shown of those that the model wrote on the way."""
 CONFUSIONS = 20
 """Largest confusions listed where there are too many classes for a matrix."""
 TEXT_CHARACTERS = 600
@@ -82,6 +84,15 @@ class ReportContent:
         return self.record.config.train.best_metric or next(
             iter(self.record.checks[0].scores), None
         )
+
+    @property
+    def shown_samples(self) -> tuple[Sample, ...]:
+        """What the model wrote on the way: at most ``SAMPLES`` of it, evenly spread."""
+        found = self.record.samples
+        if len(found) <= SAMPLES:
+            return found
+        places = np.linspace(0, len(found) - 1, SAMPLES).round().astype(int)
+        return tuple(found[place] for place in places)
 
     @property
     def lengths(self) -> Lengths | None:

@@ -155,5 +155,6 @@ def _body(record: RunRecord) -> str:
         base=_hub_name(name) or PurePath(name).name,
         findings=[(message.level, _without_folders(message.text, record)) for message in messages],
         new=record.config.pretrain,
+        writes=bool(record.written),
         is_on_hub=_hub_name(name) is not None,
     )

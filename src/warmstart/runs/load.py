@@ -10,6 +10,7 @@ from warmstart.tasks import TASKS
 from warmstart.tasks.task import Task
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from warmstart.models.forward import Forward
@@ -36,6 +37,38 @@ class LoadedRun:
     tokenizer: "PreTrainedTokenizerBase"
     max_tokens: int
     forwards: "dict[str, Forward]" = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunTokenizer:
+    """A run's tokenizer without Transformers, which takes a second to load.
+
+    Args:
+        backend_tokenizer: the Rust library's, as ``tokenizer.json`` says it.
+        model_input_names: what the model reads.
+    """
+
+    backend_tokenizer: "Tokenizer"
+    model_input_names: list[str]
+
+    @classmethod
+    def open(cls, directory: RunDirectory, model_input_names: list[str]) -> "RunTokenizer":
+        """Read it from ``model/``.
+
+        Args:
+            directory: of the run.
+            model_input_names: what the model reads.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        from tokenizers import Tokenizer
+
+        path = directory.model / "tokenizer.json"
+        try:
+            return cls(Tokenizer.from_file(str(path)), model_input_names)
+        except Exception as error:  # the Rust library raises bare Exceptions
+            raise errors.run.unreadable(path, error) from error
 
 
 def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:

@@ -54,6 +54,16 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """A text that the model wrote while it was trained, as logged."""
+
+    step: int
+    epoch: float
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The scores of one split, with the task's details and the baselines beside them."""
 
@@ -87,6 +97,9 @@ class RunRecord:
         start: the latest ``start`` event: planned steps, epochs, rows, batch size.
         steps: the updates that led to the weights, in order.
         checks: evaluations during training, in order.
+        samples: what the model wrote on the way, in order.
+        written: the content of ``samples.json``: what the kept model writes, and how new it is;
+            empty where the task does not write.
         notices: what the run said aloud.
         finish: the ``finish`` event, empty when the run did not get there.
         interrupted: whether the run was stopped and not taken up again.
@@ -103,6 +116,8 @@ class RunRecord:
     start: Mapping[str, Any]
     steps: tuple[Step, ...]
     checks: tuple[Check, ...]
+    samples: tuple[Sample, ...]
+    written: Mapping[str, Any]
     notices: tuple[str, ...]
     finish: Mapping[str, Any]
     interrupted: bool
@@ -156,6 +171,11 @@ def read_record(run_path: Path) -> RunRecord:
         start=start[-1] if start else {},
         steps=tuple(_step(event) for event in events_of(events, "step")),
         checks=tuple(_check(event) for event in events_of(events, "evaluation")),
+        samples=tuple(
+            Sample(event["step"], event["epoch"], event["prompt"], event["text"])
+            for event in events_of(events, "sample")
+        ),
+        written=_json_or_empty(run, "samples.json"),
         notices=tuple(event["text"] for event in events_of(events, "notice")),
         finish=finish[-1] if finish else {},
         interrupted=bool(events_of(events, "interrupted")),

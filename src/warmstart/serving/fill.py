@@ -17,7 +17,8 @@ from warmstart.data.encode import NO_LABEL, encode
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
 from warmstart.models.forward import padded_forward
 from warmstart.runs.load import LoadedRun
-from warmstart.serving.predictor import accelerator_for, refuse_unusable
+from warmstart.serving.predictor import refuse_unusable
+from warmstart.serving.torch_engine import accelerator_for
 
 LIKELIEST = 5
 """Tokens that are told of each mask."""

@@ -1,7 +1,7 @@
-"""Strings or files in, predictions out, from a run's kept model.
+"""Strings or files in, predictions out, by whichever engine runs the model (``engines``).
 
-The same tokenising, the same ``predict`` and the same ``task.predictions`` as in evaluation, so
-that what is served cannot differ from what was scored.
+The same tokenising and the same ``task.predictions`` as in evaluation, so that what is served
+cannot differ from what was scored.
 """
 
 import json
@@ -14,20 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from accelerate import Accelerator
 
 from warmstart import config_file, errors
-from warmstart.config import DataConfig
-from warmstart.data.encode import Examples
+from warmstart.config import DataConfig, RunConfig
 from warmstart.data.sources import read
 from warmstart.data.table import SourceFile, Table
-from warmstart.evaluation.evaluate import evaluate_finally, predict
-from warmstart.evaluation.store import prediction_table, write_evaluation
-from warmstart.models.forward import Forward, forward_for
+from warmstart.evaluation.store import prediction_table
 from warmstart.runs.directory import refuse_unwritable, write_atomically
-from warmstart.runs.load import LoadedRun
-from warmstart.tasks.task import Classifies, Prediction, Task
-from warmstart.training.device import build_accelerator, can_compute
+from warmstart.serving.engines import Engine
+from warmstart.tasks.task import Classifies, Prediction, Predictions, Task
 
 _PAIR = "data.text_pair"
 _JSON_ROWS = 4096
@@ -35,7 +30,7 @@ _JSON_ROWS = 4096
 
 
 def predict_texts(
-    run: LoadedRun, texts: Sequence[str], text_pairs: Sequence[str] | None = None
+    engine: Engine, texts: Sequence[str], text_pairs: Sequence[str] | None = None
 ) -> list[Prediction]:
     """Answers for texts, or for pairs of texts, one for each and in order.
 
@@ -44,11 +39,11 @@ def predict_texts(
             second texts and the run knows none, or the reverse.
         RunError: the run's task has no labels.
     """
-    _refuse_without_labels(run)
+    _refuse_without_labels(engine)
     given = {"data.text": texts} if text_pairs is None else {"data.text": texts, _PAIR: text_pairs}
     for setting, values in given.items():
         refuse_unusable(values, setting.removeprefix("data."))
-    columns = run.config.data.text_columns
+    columns = engine.config.data.text_columns
     if given.keys() < columns.keys():
         raise errors.data.texts_without_pairs(columns[_PAIR])
     if columns.keys() < given.keys():
@@ -63,12 +58,12 @@ def predict_texts(
         file_index=np.zeros(len(texts), dtype=np.int32),
         lines=np.arange(1, len(texts) + 1, dtype=np.int64),
     )
-    return list(_answers(run, run.task, table)) if len(table) else []
+    return list(_answers(engine, engine.task, table)) if len(table) else []
 
 
-def _refuse_without_labels(run: LoadedRun) -> None:
-    if not isinstance(run.task, Classifies):
-        raise errors.run.gives_no_labels(run.directory.path, run.task.name)
+def _refuse_without_labels(engine: Engine) -> None:
+    if not isinstance(engine.task, Classifies):
+        raise errors.run.gives_no_labels(engine.task.name)
 
 
 def refuse_unusable(texts: Sequence[str], name: str) -> None:
@@ -81,24 +76,40 @@ def refuse_unusable(texts: Sequence[str], name: str) -> None:
 
 
 def predict_file(
-    run: LoadedRun, source: str | Sequence[str], overrides: Sequence[str] = ()
+    engine: Engine, source: str | Sequence[str], overrides: Sequence[str] = ()
 ) -> pa.Table:
     """Answers for every row of the file(s), beside row id, file, line and text.
 
     Warns of rows that were left out or cut.
+
+    Raises:
+        RunError: the run's task has no labels.
     """
-    _refuse_without_labels(run)
-    data = _data_config(run, overrides)
-    task = type(run.task).from_facts(data, run.task.facts)
-    table = _usable_rows(task, data, source, labelled=False)
-    return prediction_table(_answers(run, task, table), table, data, labelled=False)
+    _refuse_without_labels(engine)
+    data = data_config(engine.config, overrides)
+    task = type(engine.task).from_facts(data, engine.task.facts)
+    table = usable_rows(task, data, source, labelled=False)
+    return prediction_table(_answers(engine, task, table), table, data, labelled=False)
 
 
-def _usable_rows(
+def _answers(engine: Engine, task: Task, table: Table) -> Predictions:
+    """What the model makes of a clean table, which has a row at least."""
+    examples = task.examples(table, engine.tokenizer, engine.max_tokens, labelled=False)
+    return engine.predictions(task, examples)
+
+
+def usable_rows(
     task: Task, data: DataConfig, source: str | Sequence[str], *, labelled: bool
 ) -> Table:
-    """The rows of the file(s) that can be used; what is left out under ``drop`` is warned of."""
-    table, left_out = task.clean(data, read(_sources(source), data, "--data"), labelled=labelled)
+    """The rows of the file(s) that can be used; what is left out under ``drop`` is warned of.
+
+    Args:
+        task: cleans them.
+        data: how the files are written.
+        source: the file(s).
+        labelled: whether a row needs a label.
+    """
+    table, left_out = task.clean(data, read(sources(source), data, "--data"), labelled=labelled)
     reasons = {"ragged": sum(file.dropped for file in table.files), **left_out}
     told = [f"{count:,} {name.replace('_', ' ')}" for name, count in reasons.items() if count]
     if told:
@@ -107,76 +118,19 @@ def _usable_rows(
     return table
 
 
-def _warn_of_cut_rows(examples: Examples, max_tokens: int) -> None:
-    cut = int((examples.full_lengths > examples.lengths).sum())
-    if cut:
-        rows = len(examples)
-        warnings.warn(f"of {rows:,} rows, cut to {max_tokens} tokens: {cut:,}", stacklevel=4)
+def data_config(config: RunConfig, overrides: Sequence[str]) -> DataConfig:
+    """How a file named here is written: like the training file, but for ``overrides``.
 
-
-def evaluate_file(
-    run: LoadedRun, source: str | Sequence[str], overrides: Sequence[str] = ()
-) -> dict[str, dict[str, Any]]:
-    """Score the run's model on labelled file(s); keeps the result under ``evaluation/``.
-
-    Warns of rows that were left out or cut.
+    Args:
+        config: of the run.
+        overrides: settings that differ.
     """
-    data = _data_config(run, overrides)
-    task = type(run.task).from_facts(data, run.task.facts)
-    table = _usable_rows(task, data, source, labelled=True)
-    examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
-    _warn_of_cut_rows(examples, run.max_tokens)
-    accelerator = accelerator_for(run)
-    forward = _forward(run, examples, accelerator)
-    found = evaluate_finally(task, run.model, forward, examples, table, accelerator)
-    # Two files may share a name; their content tells them apart.
-    stem, content = Path(_sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
-    name = f"file-{stem}-{content}"
-    labelled = isinstance(task, Classifies)
-    write_evaluation(run.directory, name, found, table, data, baselines={}, labelled=labelled)
-    return found.scores.metrics_json()
+    # It is looked up from the working directory, not in the training's folder.
+    return config_file.load(config, ["data.dir=null", *overrides]).data
 
 
-def _answers(run: LoadedRun, task: Task, table: Table) -> Any:
-    """What the model makes of a clean table, which has a row at least."""
-    examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=False)
-    accelerator = accelerator_for(run)
-    forward = _forward(run, examples, accelerator)
-    predictions, _, _ = predict(task, run.model, forward, examples, accelerator)
-    return predictions
-
-
-def _forward(run: LoadedRun, examples: Examples, accelerator: Accelerator) -> Forward:
-    """How the model runs there, tried once on rows that are at hand."""
-    place = f"{accelerator.device} {accelerator.mixed_precision}"
-    if place in run.forwards:
-        return run.forwards[place]
-    forward = forward_for(run.model, examples, accelerator.autocast)
-    if len(examples) > 1:  # a single row cannot show whether rows see each other
-        run.forwards[place] = forward
-    return forward
-
-
-def accelerator_for(run: LoadedRun) -> Accelerator:
-    """Device and precision, with the model moved there.
-
-    The run's own precision where this machine has it; a model that was trained on a GPU must
-    answer on a laptop too.
-    """
-    config = run.config.train
-    if not can_compute(config):
-        config = config.model_copy(update={"precision": "auto"})
-    accelerator = build_accelerator(config)
-    run.model.to(accelerator.device)
-    return accelerator
-
-
-def _data_config(run: LoadedRun, overrides: Sequence[str]) -> DataConfig:
-    # A file named here is looked up from the working directory, not in the training's folder.
-    return config_file.load(run.config, ["data.dir=null", *overrides]).data
-
-
-def _sources(source: str | Sequence[str]) -> list[str]:
+def sources(source: str | Sequence[str]) -> list[str]:
+    """One file or several, as a list."""
     return [source] if isinstance(source, str) else list(source)
 
 

@@ -16,16 +16,20 @@ import pyarrow as pa
 
 from warmstart.config import DataConfig
 from warmstart.data.batches import Batch
-from warmstart.data.encode import Bools, Examples, Floats, Ints
+from warmstart.data.encode import Bools, Examples, Floats, Ints, Tokenizer
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.configuration import Head
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from warmstart.models.load import Checkpoint
+
+
+Logits = np.ndarray[Any, np.dtype[np.float32]]
+"""Scores of C classes for N rows, before they are made probabilities, float32 [N, C]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,20 @@ class Answers(Protocol):
         ...
 
 
+class Answered(Protocol):
+    """What an answer says of its row beside the label: a ``Batch`` knows it, so do ``Examples``."""
+
+    @property
+    def rows(self) -> Ints:
+        """Row ids, int64 [N]."""
+        ...
+
+    @property
+    def truncated(self) -> Bools:
+        """Whether the model saw only the beginning of the row, bool [N]."""
+        ...
+
+
 class Task(Protocol):
     """One kind of learning, e.g. ``text-classification``."""
 
@@ -188,7 +206,7 @@ class Task(Protocol):
         ...
 
     def examples(
-        self, table: Table, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, *, labelled: bool
+        self, table: Table, tokenizer: Tokenizer, max_tokens: int, *, labelled: bool
     ) -> Examples:
         """Tokenise a clean table; ``labelled=False`` ignores the label column, as for prediction.
 
@@ -210,8 +228,14 @@ class Task(Protocol):
         """
         ...
 
-    def predictions(self, logits: Any, batch: Batch) -> Any:
-        """The answers for a batch's rows, in batch order: ``Answers``."""
+    def predictions(self, logits: Any, batch: Any) -> Any:
+        """The answers for a batch's rows, in batch order: ``Answers``.
+
+        Args:
+            logits: what ``Forward.run`` gives; of a task that ``Classifies`` also ONNX Runtime's,
+                floats [B, C].
+            batch: the rows; ``Answered`` is all that a task which ``Classifies`` wants of them.
+        """
         ...
 
     def score(self, predictions: Any, table: Table) -> Scores:

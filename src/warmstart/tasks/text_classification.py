@@ -21,17 +21,26 @@ import numpy as np
 
 from warmstart.config import DataConfig
 from warmstart.data.batches import Batch
-from warmstart.data.encode import CHUNK_ROWS, NO_LABEL, Bools, Examples, Floats, Ints, encode
+from warmstart.data.encode import (
+    CHUNK_ROWS,
+    NO_LABEL,
+    Bools,
+    Examples,
+    Floats,
+    Ints,
+    Tokenizer,
+    encode,
+)
 from warmstart.data.labels import class_index, clean_rows, label_names, label_texts
 from warmstart.data.table import Table
 from warmstart.metrics.labels import classification_scores, metrics_for
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.configuration import Head
-from warmstart.tasks.task import Predictions
+from warmstart.tasks.task import Answered, Logits, Predictions
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from warmstart.models.load import Checkpoint
 
@@ -83,7 +92,7 @@ class TextClassification:
         return class_index(label_texts(table, self.data.label), self.label_names, table)
 
     def examples(
-        self, table: Table, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, *, labelled: bool
+        self, table: Table, tokenizer: Tokenizer, max_tokens: int, *, labelled: bool
     ) -> Examples:
         """Tokenise the text column, or both of pairs."""
         labels = self.targets(table) if labelled else np.full(len(table), NO_LABEL)
@@ -103,10 +112,13 @@ class TextClassification:
         summed = functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
         return summed, batch.count
 
-    def predictions(self, logits: "Tensor", batch: Batch) -> Predictions:
-        """The likeliest label of each row, with the probability of every label."""
+    def predictions(self, logits: "Tensor | Logits", batch: Answered) -> Predictions:
+        """The likeliest label of each row, with the probability of every label; logits [B, C]."""
         # In float64 the shares of a row sum to 1 as closely as a JSON reader can tell.
-        shares = logits.double().softmax(dim=-1).cpu().numpy()
+        numbers = logits if isinstance(logits, np.ndarray) else logits.double().numpy(force=True)
+        scores = numbers.astype(np.float64, copy=False)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
         return self.answers(shares, batch.rows, batch.truncated)
 
     def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> Predictions:

@@ -1,0 +1,132 @@
+"""Strings in, answers out: a trained run by every engine, and ``transformers.pipeline`` beside it.
+
+The run is a finished one that ``warmstart export RUN --int8`` exported. The engines take turns in
+ABBA order, each in a process of its own, opened and warmed up before anything is timed; all answer
+the same sentences of CoLA, first together, then some of them one at a time.
+
+- ``samples_per_second``: all sentences in one call (the pipeline with ``batch_size=32``).
+- ``one_ms``, ``one_ms_high``: one sentence a call, median and 95th percentile.
+
+Medians over the turns; ``_low`` and ``_high`` of the rates are the least and the most.
+"""
+
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from benchmarks.corpora import cola
+from benchmarks.machine import own_process
+from benchmarks.outcome import Outcome, Row, Verdict
+from benchmarks.peers import quiet
+from benchmarks.training import DATA, abba
+
+DESCRIPTION = "sentences a second and one at a time: pipeline, PyTorch, ONNX, int8"
+ENGINES = ("transformers-pipeline", "warmstart-torch", "warmstart-onnx", "warmstart-int8")
+TOGETHER_TARGET, INT8_TARGET, ALONE_TARGET = 3.0, 1.2, 2.0
+SENTENCES, ALONE = 10_000, 200
+
+Answer = Callable[[list[str]], Any]
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Which run, how many sentences and how often."""
+    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="exported, --int8")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each engine; 3")
+    parser.add_argument("--limit", type=int, metavar="ROWS", help=f"sentences; {SENTENCES:,}")
+    parser.add_argument(
+        "--data", type=Path, default=DATA, metavar="FOLDER", help=f"of the data sets; {DATA}"
+    )
+
+
+def run(options: Namespace) -> Outcome:
+    """Every engine in turns."""
+    texts = list(islice(cycle(cola(options.data).texts), options.limit or SENTENCES))
+    found: dict[str, list[Row]] = {name: [] for name in ENGINES}
+    for _, name in abba(ENGINES, options.repeats):
+        found[name].append(own_process(measure, name, options.run, texts))
+    rows = [summary(name, runs) for name, runs in found.items()]
+    return Outcome(rows, judge(found))
+
+
+def measure(name: str, run: Path, texts: Sequence[str]) -> Row:
+    """Time one engine once.
+
+    Args:
+        name: of ``ENGINES``.
+        run: the run directory.
+        texts: to be answered.
+    """
+    answer = pipeline(run) if name == ENGINES[0] else ours(run, name.rpartition("-")[2])
+    answer(list(texts[:64]))
+    start = time.perf_counter()
+    answer(list(texts))
+    rate = len(texts) / (time.perf_counter() - start)
+    alone = []
+    for text in texts[:ALONE]:
+        start = time.perf_counter()
+        answer([text])
+        alone.append(1e3 * (time.perf_counter() - start))
+    return {
+        "samples_per_second": rate,
+        "one_ms": median(alone),
+        "one_ms_high": quantiles(alone, n=20)[-1],
+    }
+
+
+def pipeline(run: Path) -> Answer:
+    """``transformers.pipeline`` on the run's ``model/``, in batches of 32."""
+    from transformers import pipeline as make
+
+    quiet()
+    classify = make("text-classification", model=str(run / "model"), device="cpu")
+    return partial(classify, batch_size=32)
+
+
+def ours(run: Path, engine: str) -> Answer:
+    """``run.predict`` with one of its engines."""
+    import warmstart
+
+    return partial(warmstart.load(run).predict, engine=engine)
+
+
+def summary(name: str, runs: Sequence[Row]) -> Row:
+    """One engine's row.
+
+    Args:
+        name: of the engine.
+        runs: its measurements.
+    """
+    rates = [one["samples_per_second"] for one in runs]
+    return {
+        "workload": "serve-minilm",
+        "engine": name,
+        "samples_per_second": median(rates),
+        "samples_per_second_low": min(rates),
+        "samples_per_second_high": max(rates),
+        "one_ms": median(one["one_ms"] for one in runs),
+        "one_ms_high": median(one["one_ms_high"] for one in runs),
+        "runs": list(runs),
+    }
+
+
+def judge(found: dict[str, list[Row]]) -> list[Verdict]:
+    """Our targets; every ratio is the median of those within a turn."""
+    peer, _, onnx, int8 = (found[name] for name in ENGINES)
+
+    def verdict(claim: str, fast: list[Row], slow: list[Row], key: str, target: float) -> Verdict:
+        ratios = [one[key] / other[key] for one, other in zip(fast, slow, strict=True)]
+        return Verdict(f"{claim} ≥ {target:g}", median(ratios), target, median(ratios) >= target)
+
+    rate, one = "samples_per_second", "one_ms"
+    return [
+        verdict("onnx ÷ pipeline, together", onnx, peer, rate, TOGETHER_TARGET),
+        verdict("int8 ÷ pipeline, together", int8, peer, rate, TOGETHER_TARGET),
+        verdict("int8 ÷ onnx, together", int8, onnx, rate, INT8_TARGET),
+        verdict("pipeline ÷ onnx, time of one", peer, onnx, one, ALONE_TARGET),
+        verdict("pipeline ÷ int8, time of one", peer, int8, one, ALONE_TARGET),
+    ]

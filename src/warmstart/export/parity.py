@@ -1,0 +1,331 @@
+"""Whether an ONNX file answers as the trained model does, and what it costs and gains.
+
+PyTorch's side is Transformers' own forward pass on padded rows in float32, not ours: what a person
+would get from the ``model/`` folder. The rows are those of the run's test split (else validation)
+as ``evaluation/`` keeps them, so no data file has to be at hand.
+
+Units: differences are of logits; a metric's are its own; times are seconds unless named otherwise.
+Letters: N rows, C classes, B rows and L tokens of a rectangle.
+"""
+
+import json
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import torch
+
+from warmstart import errors
+from warmstart.data.batches import collate, evaluation_batches
+from warmstart.data.encode import Examples, Tokenizer
+from warmstart.data.table import SourceFile, Table
+from warmstart.export.onnx import example
+from warmstart.export.session import OnnxModel
+from warmstart.metrics.labels import paired_difference
+from warmstart.models.forward import Forward, padded_forward
+from warmstart.runs.load import LoadedRun
+from warmstart.runs.record import SPLIT_ORDER
+from warmstart.tasks.task import Logits, Predictions
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit."""
+METRIC_TOLERANCE = 1e-3
+"""Largest difference of the task's main metric."""
+
+MAX_ROWS = 2_048
+"""Rows compared: all of a smaller split."""
+TIMED_ROWS = 256
+"""Of them, those that are timed together."""
+
+FUSED = ("Attention", "SkipLayerNormalization", "BiasGelu", "DynamicQuantizeMatMul")
+"""What ONNX Runtime runs in place of several operators (attention is one in the file already)."""
+
+_ROUNDS, _CALLS = 3, 40
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Labelled rows that a run was scored on.
+
+    Args:
+        split: ``test`` or ``validation``.
+        table: N rows.
+        examples: tokenised by the run's tokenizer.
+        logits: PyTorch's, float32 [N, C].
+    """
+
+    split: str
+    table: Table
+    examples: Examples
+    logits: Logits
+
+
+def scored_rows(run: LoadedRun) -> Rows:
+    """The rows of the run's test split, else validation, with PyTorch's logits.
+
+    Args:
+        run: opened, its model as Transformers made it.
+
+    Raises:
+        ExportError: neither split is there.
+        RunError: its file is damaged.
+    """
+    split, found = _kept(run)
+    if len(found) > MAX_ROWS:
+        chosen = np.random.default_rng(0).choice(len(found), MAX_ROWS, replace=False)
+        found = found.take(np.sort(chosen))
+    data = run.config.data
+    names = {setting.removeprefix("data."): name for setting, name in data.text_columns.items()}
+    names["label"] = data.label
+    table = Table(
+        columns=found.select(list(names)).rename_columns(list(names.values())),
+        rows=found["row"].to_numpy(),
+        files=(SourceFile(f"evaluation/{split}", sha256="", encoding=None, rows=len(found)),),
+        file_index=np.zeros(len(found), dtype=np.int32),
+        lines=found["line"].to_numpy(),
+    )
+    examples = run.task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
+    return Rows(split, table, examples, torch_logits(run, padded_forward(run.model), examples))
+
+
+def _kept(run: LoadedRun) -> tuple[str, Any]:
+    """The split and its ``predictions.parquet``."""
+    for split in SPLIT_ORDER:
+        path = run.directory.evaluation(split) / "predictions.parquet"
+        if path.exists():
+            try:
+                return split, pyarrow.parquet.read_table(path)
+            except (OSError, ValueError) as error:
+                raise errors.run.unreadable(path, error) from error
+    raise errors.export.without_rows(run.directory.path)
+
+
+@torch.no_grad()
+def torch_logits(run: LoadedRun, forward: Forward, examples: Examples) -> Logits:
+    """PyTorch's logits of every row, in row order, float32 [N, C].
+
+    Args:
+        run: whose model is run.
+        forward: how.
+        examples: tokenised rows.
+    """
+    batches = list(evaluation_batches(examples.lengths, max_tokens=2048))
+    parts = [forward.run(run.model, collate(examples, rows)).numpy() for rows in batches]
+    found = np.empty((len(examples), parts[0].shape[1]), dtype=np.float32)
+    found[np.concatenate(batches)] = np.concatenate(parts)
+    return found
+
+
+@torch.no_grad()
+def check_shapes(run: LoadedRun, onnx_model: OnnxModel) -> list[dict[str, Any]]:
+    """Made-up rows of every kind of shape: one token, one row, several of both, the longest.
+
+    Returns:
+        ``{"rows", "tokens", "max_difference"}`` for each.
+
+    Raises:
+        ExportError: a logit differs.
+    """
+    checked = []
+    for rows, tokens in ((1, 1), (1, 7), (3, 5), (2, run.max_tokens)):
+        inputs = example(onnx_model.input_names, rows, tokens, run.model.config.vocab_size)
+        expected = run.model(**inputs).logits.numpy()
+        found = onnx_model.run({name: values.numpy() for name, values in inputs.items()})
+        what = f"{rows} x {tokens} tokens"
+        difference = _difference(what, found, expected)
+        checked.append({"rows": rows, "tokens": tokens, "max_difference": difference})
+    return checked
+
+
+def check_rows(
+    run: LoadedRun, rows: Rows, onnx_model: OnnxModel, tokenizer: Tokenizer
+) -> dict[str, Any]:
+    """Real rows: logits, labels and the task's main metric.
+
+    Args:
+        run: the trained model.
+        rows: what it was scored on.
+        onnx_model: the file.
+        tokenizer: the one it is served with, which needs no torch.
+
+    Returns:
+        ``{"split", "compared", "max_difference", "metric": {"name", "torch", "onnx"}}``.
+
+    Raises:
+        ExportError: a logit, a label or the metric differs.
+    """
+    examples = run.task.examples(rows.table, tokenizer, run.max_tokens, labelled=True)
+    found = onnx_model.logits(examples)
+    what = f"{len(found):,} rows of the {rows.split} split"
+    difference = _difference(what, found, rows.logits)
+    answers = [run.task.predictions(logits, examples) for logits in (rows.logits, found)]
+    other = int((answers[0].likeliest != answers[1].likeliest).sum())
+    if other:
+        raise errors.export.differs(what, f"{other:,} other labels", "the same label for each")
+    before, after = (_main_score(run, given, rows.table) for given in answers)
+    name = run.task.metrics[0].name
+    if before is not None and after is not None and abs(before - after) > METRIC_TOLERANCE:
+        expected = f"{before:.4f} within {METRIC_TOLERANCE:g}, as PyTorch"
+        raise errors.export.differs(what, f"{name} {after:.4f}", expected)
+    return {
+        "split": rows.split,
+        "compared": len(found),
+        "max_difference": difference,
+        "metric": {"name": name, "torch": before, "onnx": after},
+    }
+
+
+def check_int8(
+    run: LoadedRun, rows: Rows, onnx_model: OnnxModel, int8_model: OnnxModel, max_drop: float
+) -> dict[str, Any]:
+    """What weights of 8 bits cost of the task's main metric, on real rows.
+
+    Args:
+        run: the trained model.
+        rows: what it was scored on.
+        onnx_model: in float32.
+        int8_model: in 8 bits.
+        max_drop: the largest loss that is accepted.
+
+    Returns:
+        ``{"name", "onnx", "int8", "drop", "low", "high", "max_drop", "rows"}``; the interval is of
+        the drop, by a paired bootstrap over rows, 95 %.
+
+    Raises:
+        ExportError: the drop is larger.
+    """
+    metric = run.task.metrics[0]
+    full, small = (
+        run.task.predictions(model.logits(rows.examples), rows.examples)
+        for model in (onnx_model, int8_model)
+    )
+    classes = run.task.targets(rows.table)
+    assert classes is not None
+    better, worse = (full, small) if metric.higher_is_better else (small, full)
+    drop, low, high = paired_difference(
+        better.probabilities,
+        worse.probabilities,
+        classes,
+        metric.name,
+    )
+    if drop is not None and drop > max_drop:
+        interval = "" if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
+        raise errors.export.int8_worse(metric.name, drop, interval, len(full), max_drop)
+    return {
+        "name": metric.name,
+        "onnx": _main_score(run, full, rows.table),
+        "int8": _main_score(run, small, rows.table),
+        "drop": drop,
+        "low": low,
+        "high": high,
+        "max_drop": max_drop,
+        "rows": len(full),
+    }
+
+
+def fused_operators(path: Path, layers: int | None) -> dict[str, int]:
+    """How often ONNX Runtime runs each operator of ``FUSED``, once through the graph.
+
+    Counted from its own log of a run, so it is what is run here and not what the file says.
+
+    Args:
+        path: of the model; the log goes beside it and is removed.
+        layers: how many attentions there must be; None where that is not known.
+
+    Raises:
+        ExportError: attention is not one operator in every layer.
+    """
+    model = OnnxModel.open(path, profile=path.with_suffix(""))
+    model.run({name: np.ones((2, 3), dtype=np.int64) for name in model.input_names})
+    log = Path(model.session.end_profiling())
+    events = json.loads(log.read_text())
+    log.unlink()
+    nodes = {
+        event["name"]: event["args"]["op_name"]
+        for event in events
+        if event.get("cat") == "Node" and event["name"].endswith("kernel_time")
+    }
+    counts = Counter(nodes.values())
+    found = {name: counts[name] for name in FUSED}
+    if layers is not None and found["Attention"] != layers:
+        raise errors.export.differs(
+            "its operators", f"{found['Attention']} attentions", f"{layers}, one for each layer"
+        )
+    return found
+
+
+def measured(
+    engines: Mapping[str, Callable[[Examples], object]], examples: Examples
+) -> dict[str, dict[str, float]]:
+    """Speed of several engines, in turns, from tokenised rows to logits.
+
+    Args:
+        engines: by name, what computes the logits of rows.
+        examples: at least one row.
+
+    Returns:
+        For each ``{"one_row_ms", "rows_per_second"}``: the median time of the row of median length
+        alone, and the best of three rounds over up to ``TIMED_ROWS`` rows together.
+    """
+    order = np.argsort(examples.lengths, kind="stable")
+    one = taken(examples, order[[len(order) // 2]])
+    many = taken(examples, np.arange(min(len(examples), TIMED_ROWS)))
+    alone: dict[str, list[float]] = {name: [] for name in engines}
+    together: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(_ROUNDS):
+        for name, compute in engines.items():
+            together[name].append(_seconds(compute, many))
+            alone[name] += [_seconds(compute, one) for _ in range(_CALLS)]
+    return {
+        name: {
+            "one_row_ms": round(1e3 * statistics.median(alone[name]), 3),
+            "rows_per_second": round(len(many) / min(together[name]), 1),
+        }
+        for name in engines
+    }
+
+
+def taken(examples: Examples, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> Examples:
+    """The examples at these positions alone.
+
+    Args:
+        examples: tokenised rows.
+        rows: positions, int64 [N].
+    """
+    places = [np.arange(examples.offsets[row], examples.offsets[row + 1]) for row in rows]
+    tokens, types = np.concatenate(places), examples.token_type_ids
+    return Examples(
+        input_ids=examples.input_ids[tokens],
+        offsets=np.concatenate([[0], np.cumsum(examples.lengths[rows])]),
+        labels=examples.labels[rows],
+        rows=examples.rows[rows],
+        full_lengths=examples.full_lengths[rows],
+        token_type_ids=None if types is None else types[tokens],
+    )
+
+
+def _seconds(compute: Callable[[Examples], object], examples: Examples) -> float:
+    start = time.perf_counter()
+    compute(examples)
+    return time.perf_counter() - start
+
+
+def _difference(what: str, found: Logits, expected: Logits) -> float:
+    """The largest difference of a logit, refused above ``TOLERANCE``."""
+    if found.shape != expected.shape:
+        raise errors.export.differs(what, f"shape {found.shape}", f"{expected.shape}")
+    largest = float(np.abs(found - expected).max())
+    if not largest <= TOLERANCE:  # NaN is not
+        text = f"logits differ by up to {largest:.2g}"
+        raise errors.export.differs(what, text, f"at most {TOLERANCE:g}")
+    return largest
+
+
+def _main_score(run: LoadedRun, answers: Predictions, table: Table) -> float | None:
+    return next(iter(run.task.score(answers, table).metrics.values())).value

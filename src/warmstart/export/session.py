@@ -1,0 +1,177 @@
+"""An ONNX file and ONNX Runtime: tokenised rows in, logits out; no torch.
+
+The same function runs the model while it is verified and when it answers, so what is served is what
+was checked. Rows are batched by length: where lengths are equal nothing is padded, and rows of
+other lengths join a batch only while their padding costs less than a call of its own would.
+
+Shapes: N rows, T tokens, B rows of a batch, L its longest row, C classes.
+
+Source: ONNX Runtime documentation, "Thread management" (one thread for each core, operators of a
+BERT one after the other).
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from warmstart import errors
+from warmstart.data.encode import Examples, Ints
+from warmstart.tasks.task import Logits
+
+FILES = {"onnx": "model.onnx", "int8": "model.int8.onnx"}
+"""The file that each engine runs, in a run's ``export/``."""
+
+PARITY = "export/parity.json"
+"""What was checked, in the run directory."""
+
+PADDING_KEY = "pad_token_id"
+"""Under which the file itself says what fills short rows."""
+
+MAX_TOKENS_PER_BATCH = 1024
+"""Rectangle of one batch; 512 and 4,096 are within 3 % in float32, and slower in int8."""
+
+CALL_TOKENS = 24
+"""Tokens of padding that cost as much as one more call does."""
+
+
+def refuse_missing(*names: str) -> None:
+    """Say which packages are not installed.
+
+    Args:
+        names: as Python imports them.
+
+    Raises:
+        ExportError: one is missing.
+    """
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise errors.export.packages_missing(missing)
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """An open file.
+
+    Args:
+        session: ONNX Runtime's.
+        input_names: ``input_ids``, ``attention_mask`` and, where the model has them,
+            ``token_type_ids``.
+        pad_token_id: fills the end of short rows; the mask hides it.
+    """
+
+    session: Any
+    input_names: tuple[str, ...]
+    pad_token_id: int
+
+    @classmethod
+    def open(cls, path: Path, profile: Path | None = None) -> "OnnxModel":
+        """Open a file on the CPU.
+
+        Args:
+            path: as ``warmstart export`` writes it.
+            profile: beginning of the file in which ONNX Runtime notes every operator it runs.
+
+        Raises:
+            ExportError: ONNX Runtime is not installed.
+        """
+        refuse_missing("onnxruntime")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # its warnings are about graphs, which a reader cannot mend
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return cls(
+            session,
+            tuple(given.name for given in session.get_inputs()),
+            int(session.get_modelmeta().custom_metadata_map[PADDING_KEY]),
+        )
+
+    def logits(self, examples: Examples) -> Logits:
+        """The logits of every row, in row order, float32 [N, C].
+
+        Args:
+            examples: tokenised rows; one at least.
+        """
+        batches = list(batches_by_length(examples.lengths))
+        parts = [self.run(self.rectangle(examples, rows)) for rows in batches]
+        found = np.empty((len(examples), parts[0].shape[1]), dtype=np.float32)
+        found[np.concatenate(batches)] = np.concatenate(parts)
+        return found
+
+    def run(self, rectangle: dict[str, Ints]) -> Logits:
+        """The logits of one rectangle, float32 [B, C].
+
+        Args:
+            rectangle: the inputs by name, int64 [B, L] each.
+        """
+        found: Logits = self.session.run(None, rectangle)[0]
+        return found
+
+    def rectangle(self, examples: Examples, rows: Ints) -> dict[str, Ints]:
+        """The inputs of a batch, int64 [B, L] each.
+
+        Args:
+            examples: tokenised rows.
+            rows: positions of those of the batch, int64 [B].
+        """
+        lengths = examples.lengths[rows]
+        columns = np.arange(lengths.max())
+        real = columns < lengths[:, None]
+        tokens = np.where(real, examples.offsets[rows][:, None] + columns, 0)
+        types = examples.token_type_ids
+        inputs = {
+            "input_ids": np.where(real, examples.input_ids[tokens], self.pad_token_id),
+            "attention_mask": real,
+            "token_type_ids": real & False if types is None else np.where(real, types[tokens], 0),
+        }
+        return {name: inputs[name].astype(np.int64) for name in self.input_names}
+
+
+def batches_by_length(lengths: Ints) -> Iterator[Ints]:
+    """Batches of rows of like length, the longest first; each row once.
+
+    Args:
+        lengths: tokens of each row, int64 [N].
+
+    >>> [rows.tolist() for rows in batches_by_length(np.array([9, 400, 9, 399]))]
+    [[1, 3], [0, 2]]
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = int(lengths[order[start]])
+        rows = order[start : start + max(1, MAX_TOKENS_PER_BATCH // longest)]
+        padding = np.cumsum(longest - lengths[rows])
+        rows = rows[padding <= CALL_TOKENS]
+        yield rows
+        start += len(rows)
+
+
+def sha256(path: Path) -> str:
+    """A file's hash, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def threads() -> int:
+    """Threads of one operator: ``OMP_NUM_THREADS`` if it is set, else the cores at hand."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted):
+        return int(wanted)
+    cores = psutil.cpu_count(logical=False) or 1
+    if sys.platform == "linux":  # this process may be allowed fewer
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    return cores

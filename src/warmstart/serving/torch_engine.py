@@ -1,0 +1,116 @@
+"""PyTorch as an engine, packed where the architecture allows; and scoring a run on a new file.
+
+The same ``predict`` as in evaluation. Scores come from here alone: they are the trained model's.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from warmstart.config import RunConfig
+from warmstart.data.encode import Examples, Tokenizer
+from warmstart.evaluation.evaluate import evaluate_finally, predict
+from warmstart.evaluation.store import write_evaluation
+from warmstart.models.forward import Forward, forward_for
+from warmstart.runs.load import LoadedRun
+from warmstart.serving.predictor import data_config, sources, usable_rows
+from warmstart.tasks.task import Classifies, Predictions, Task
+from warmstart.training.device import build_accelerator, can_compute
+
+
+@dataclass(frozen=True, slots=True)
+class TorchEngine:
+    """A run's PyTorch model.
+
+    Args:
+        run: opened.
+    """
+
+    run: LoadedRun
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's settings."""
+        return self.run.config
+
+    @property
+    def task(self) -> Task:
+        """With what it learned."""
+        return self.run.task
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The run's own."""
+        return self.run.tokenizer
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest input."""
+        return self.run.max_tokens
+
+    def predictions(self, task: Task, examples: Examples) -> Predictions:
+        """The answers for tokenised rows, in their order."""
+        accelerator = accelerator_for(self.run)
+        forward = _forward(self.run, examples, accelerator)
+        found: Predictions
+        found, _, _ = predict(task, self.run.model, forward, examples, accelerator)
+        return found
+
+
+def evaluate_file(
+    run: LoadedRun, source: str | Sequence[str], overrides: Sequence[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Score the run's model on labelled file(s); keeps the result under ``evaluation/``.
+
+    Warns of rows that were left out or cut.
+    """
+    data = data_config(run.config, overrides)
+    task = type(run.task).from_facts(data, run.task.facts)
+    table = usable_rows(task, data, source, labelled=True)
+    examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
+    _warn_of_cut_rows(examples, run.max_tokens)
+    accelerator = accelerator_for(run)
+    forward = _forward(run, examples, accelerator)
+    found = evaluate_finally(task, run.model, forward, examples, table, accelerator)
+    # Two files may share a name; their content tells them apart.
+    stem, content = Path(sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
+    name = f"file-{stem}-{content}"
+    labelled = isinstance(task, Classifies)
+    write_evaluation(run.directory, name, found, table, data, baselines={}, labelled=labelled)
+    return found.scores.metrics_json()
+
+
+def _warn_of_cut_rows(examples: Examples, max_tokens: int) -> None:
+    cut = int(examples.truncated.sum())
+    if cut:
+        rows = len(examples)
+        warnings.warn(f"of {rows:,} rows, cut to {max_tokens} tokens: {cut:,}", stacklevel=4)
+
+
+def _forward(run: LoadedRun, examples: Examples, accelerator: Accelerator) -> Forward:
+    """How the model runs there, tried once on rows that are at hand."""
+    place = f"{accelerator.device} {accelerator.mixed_precision}"
+    if place in run.forwards:
+        return run.forwards[place]
+    forward = forward_for(run.model, examples, accelerator.autocast)
+    if len(examples) > 1:  # a single row cannot show whether rows see each other
+        run.forwards[place] = forward
+    return forward
+
+
+def accelerator_for(run: LoadedRun) -> Accelerator:
+    """Device and precision, with the model moved there.
+
+    The run's own precision where this machine has it; a model that was trained on a GPU must
+    answer on a laptop too.
+    """
+    config = run.config.train
+    if not can_compute(config):
+        config = config.model_copy(update={"precision": "auto"})
+    accelerator = build_accelerator(config)
+    run.model.to(accelerator.device)
+    return accelerator

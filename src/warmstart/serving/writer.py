@@ -1,0 +1,136 @@
+"""Prompts in, texts out, from a run's kept model or from any decoder.
+
+What can be wrong with settings and prompts is said before weights are loaded. The model runs in
+float32: one token that rounding turned would change all that follow it.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warmstart import config_file, errors
+from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
+from warmstart.data.encode import CHUNK_ROWS
+from warmstart.evaluation.novelty import Novelty, novelty
+from warmstart.models.generation import Generation, encode_prompts, generate
+from warmstart.models.load import Checkpoint, find, language_model
+from warmstart.models.special_tokens import begin_and_end
+from warmstart.runs.directory import RunDirectory
+from warmstart.training.device import build_accelerator
+from warmstart.training.prepare import read_splits
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A decoder that goes on with texts; its weights are read at the first one.
+
+    Args:
+        checkpoint: found and checked.
+        settings: how it writes where nothing else is said.
+        train: whose device it runs on.
+        begin: id of the token that every text begins with; None for none.
+        end: id of the token that ends one.
+    """
+
+    checkpoint: Checkpoint
+    settings: GenerateConfig
+    train: TrainConfig
+    begin: int | None
+    end: int
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        changes: Mapping[str, Any],
+        on_text: Callable[[str], None] | None = None,
+    ) -> list[Generation]:
+        """Go on with each prompt.
+
+        Args:
+            prompts: texts to go on with.
+            changes: settings in place of the writer's own.
+            on_text: given the text as it is made, for one prompt and one continuation.
+
+        Raises:
+            ConfigError: a setting is unknown or outside its limits.
+            DataError: a prompt is longer than the model can read.
+        """
+        settings = config_file.generation(self.settings, changes)
+        limit = self.checkpoint.max_positions
+        encode_prompts(self.checkpoint.tokenizer, prompts, self.begin, limit)
+        return generate(
+            self._model,
+            self.checkpoint.tokenizer,
+            prompts,
+            settings,
+            bos=self.begin,
+            eos=self.end,
+            max_positions=limit,
+            on_text=on_text,
+        )
+
+    @cached_property
+    def _model(self) -> "PreTrainedModel":
+        exact = self.train.model_copy(update={"precision": "float32"})
+        model = language_model(self.checkpoint)
+        model.to(build_accelerator(exact).device)
+        return model
+
+
+def open_writer(name: str | Path) -> Writer:
+    """The model of a run, or a checkpoint that no run here has trained.
+
+    Args:
+        name: a run directory, hub id or folder.
+
+    Raises:
+        RunError: the run learned another task, kept no model yet, or is damaged.
+        ModelError: there is no such checkpoint, or it is no decoder.
+    """
+    directory = RunDirectory(Path(name))
+    settings, train = GenerateConfig(), TrainConfig()
+    if directory.is_run:
+        task = directory.read_json("task.json")["task"]
+        if task != "text-generation":
+            raise errors.run.does_not_write(directory.path, task)
+        if not (directory.model / "model.safetensors").is_file():
+            raise errors.run.no_model(directory.path)
+        config = config_file.load(directory.path / "config.yaml")
+        settings, train = config.generate, config.train
+    found = directory.model if directory.is_run else name
+    checkpoint = find(ModelConfig(name=str(found)), "causal-lm")
+    begin, end = begin_and_end(checkpoint.tokenizer)
+    # A checkpoint without a token to begin with was trained on texts that just began; no run was.
+    own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None
+    return Writer(checkpoint, settings, train, begin if own else None, end)
+
+
+def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
+    """Hold texts against the rows a run was trained on; warns where its files have changed since.
+
+    Args:
+        directory: of the run.
+        texts: what was written.
+
+    Raises:
+        DataError: the training file is no longer there, or cannot be read.
+    """
+    return novelty(texts, _training_texts(directory))
+
+
+def _training_texts(directory: RunDirectory) -> Iterator[str]:
+    """The training split, text by text, as the run read it."""
+    config = config_file.load(directory.path / "config.yaml")
+    table = read_splits(config)[0]["train"]
+    known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}
+    for file in table.files:
+        if file.sha256 not in known:
+            warnings.warn(f"{file.path} is not as it was when the run read it", stacklevel=3)
+    for texts in table.chunks({"data.text": config.data.text}, CHUNK_ROWS):
+        yield from texts
