@@ -64,7 +64,13 @@ def language_trainer(setup: Setup, window: Window) -> Row:
         made.add_callback(ticking(window))
         window.watch(model)
         made.train()
-    losses = [entry["loss"] for entry in made.state.log_history if "loss" in entry]
+    logged = [entry["loss"] for entry in made.state.log_history if "loss" in entry]
+    # Transformers 5.23 divides GPT-2's loss by all tokens, those too that nothing predicts: the
+    # first of each row (``Trainer._loss_shifts_labels`` does not know ``GPT2LMHeadModel``).
+    losses = []
+    for loss, batch in zip(logged, window.batches or (), strict=True):
+        tokens = sum(window.lengths[i] for i in batch)
+        losses.append(loss * tokens / (tokens - len(batch)))
     return {"training_loss": fmean(losses[window.warmup_steps :])}
 
 
@@ -111,4 +117,3 @@ def language_loop(setup: Setup, window: Window, *, pad_to: int) -> Row:
         if window.tick():
             break
     return {}
-

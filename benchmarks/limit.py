@@ -25,9 +25,9 @@ of the weights: training is 3 × forward. A frozen backbone, and prediction, are
 
 *Bytes*: AdamW reads parameter, gradient and both moments, and writes parameter and moments: 7
 float32, 28 bytes for each parameter that can change: of a decoder, whose softmax reaches every row
-of the vocabulary, all but the positions that no row is long enough for. Of a classifier, a row of the embeddings that no training row
-indexes has gradient and moments of zero and changes by decay alone, which can be made up for
-afterwards; only used rows are counted.
+of the vocabulary, all but the positions that no row is long enough for. Of a classifier, a row of
+the embeddings that no training row indexes has gradient and moments of zero and changes by decay
+alone, which can be made up for afterwards; only used rows are counted.
 
 Sources: Kaplan et al. 2020, arXiv:2001.08361, section 2.1, for counting, and 2 × for the backward
 pass; Chowdhery et al. 2022, arXiv:2204.02311, appendix B, for a share of the limit that counts
