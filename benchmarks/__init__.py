@@ -2,6 +2,7 @@
 
     __main__      the command: one suite, one table, one dated JSON file in ``results/``
     training      speed, memory and share of the machine's limit of every engine on every workload
+    generation    tokens a second of a language model that writes, beside ``generate``
     quality       scores on CoLA against Transformers' ``Trainer`` at the same settings and seeds
     preparation   rows a second from the file to tokenised, checked splits
     scale         time and memory by rows, preparing and training, up to five million rows
@@ -15,7 +16,8 @@ What ``training`` is made of, in the order in which it is used:
     materials     from a workload to rows, files and a checkpoint
     engines       who does it, and which batches each is given:
                   ours (warmstart), peers (the ``Trainer``), tutorial (the plain loop),
-                  rerankers (sentence-transformers, SetFit), predicting
+                  rerankers (sentence-transformers, SetFit), predicting,
+                  language (both of them for models that write)
     window        what is timed
     limit         the least time that the machine needs
     outcome       rows and verdicts, and how they are written down

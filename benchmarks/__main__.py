@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import preparation, quality, scale, serving, startup, table, training
+from benchmarks import (
+    generation,
+    preparation,
+    quality,
+    scale,
+    serving,
+    startup,
+    table,
+    training,
+)
 from benchmarks.machine import machine
 from benchmarks.outcome import RESULTS, Outcome, as_json, show, write
 
@@ -35,6 +44,7 @@ class Suite(Protocol):
 SUITES: dict[str, Suite] = {
     "quality": quality,
     "training": training,
+    "generation": generation,
     "preparation": preparation,
     "scale": scale,
     "serving": serving,

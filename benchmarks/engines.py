@@ -10,7 +10,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Literal
 
-from benchmarks import ours, peers, predicting, rerankers, tutorial
+from benchmarks import language, ours, peers, predicting, rerankers, tutorial
 from benchmarks.materials import Material, Setup
 from benchmarks.outcome import Row
 from benchmarks.window import Window
@@ -62,12 +62,20 @@ PREDICTING: dict[str, Engine] = {
     "transformers-pipeline-1": Engine(partial(predicting.transformers_pipeline, batch_size=1)),
     "sentence-transformers": Engine(predicting.cross_encoder),
 }
-NAMES = tuple(dict.fromkeys((*TRAINING, *PREDICTING)))
+WRITING: dict[str, Engine] = {
+    "warmstart": Engine(ours.warmstart),
+    "transformers-trainer": Engine(language.language_trainer),
+    "transformers-trainer-grouped": Engine(language.language_trainer, "sampler"),
+    "tutorial-loop-768": Engine(partial(language.language_loop, pad_to=768), fixed_width=True),
+}
+NAMES = tuple(dict.fromkeys((*TRAINING, *PREDICTING, *WRITING)))
 
 
 def engines_of(workload: Workload) -> dict[str, Engine]:
     """The engines that can do a workload, in its order."""
     known = PREDICTING if workload.kind == "predict" else TRAINING
+    if workload.task == "text-generation":
+        known = WRITING
     return {name: known[name] for name in workload.engines}
 
 

@@ -15,13 +15,19 @@ I, and C classes:
   output 4 H² B, feed-forward 4 H I B, attention 4 H T (every row's first token against its n_i);
 - pooler and head, 2 H² B + 2 H C B; embeddings are looked up and added, which takes no product.
 
+Of a decoder (``DecoderShape``) the last token of a row predicts nothing and is seen by none: a row
+of n tokens costs n - 1. Every layer takes 8 H² + 4 H I for each of these, and 4 H for each token
+that one of them sees, itself and those before it: 2 H n (n - 1). The output layer is 2 H V for each
+predicted token, V being the vocabulary.
+
 The backward pass takes two products for each of the forward pass, for the gradient of the input and
 of the weights: training is 3 × forward. A frozen backbone, and prediction, are forward only.
 
 *Bytes*: AdamW reads parameter, gradient and both moments, and writes parameter and moments: 7
-float32, 28 bytes for each parameter that can change. A row of the embeddings that no training row
-indexes has gradient and moments of zero and changes by decay alone, which can be made up for
-afterwards; only used rows are counted.
+float32, 28 bytes for each parameter that can change: of a decoder, whose softmax reaches every row
+of the vocabulary, all but the positions that no row is long enough for. Of a classifier, a row of
+the embeddings that no training row indexes has gradient and moments of zero and changes by decay
+alone, which can be made up for afterwards; only used rows are counted.
 
 Sources: Kaplan et al. 2020, arXiv:2001.08361, section 2.1, for counting, and 2 × for the backward
 pass; Chowdhery et al. 2022, arXiv:2204.02311, appendix B, for a share of the limit that counts
@@ -96,6 +102,54 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class DecoderShape:
+    """A GPT-2, as far as the limit depends on it.
+
+    Args:
+        layers: of the decoder.
+        hidden: width H.
+        intermediate: inner width I of the feed-forward.
+        vocabulary: V; the output layer is the word embedding.
+    """
+
+    layers: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
+
+    @classmethod
+    def of(cls, config: Any) -> "DecoderShape":
+        """The shape that a Transformers configuration describes."""
+        inner = config.n_inner or 4 * config.hidden_size
+        return cls(config.num_hidden_layers, config.hidden_size, inner, config.vocab_size)
+
+    def forward_flops(self, lengths: Sequence[int]) -> int:
+        """Products of one forward pass over rows of these lengths, in FLOPs.
+
+        >>> DecoderShape(layers=2, hidden=4, intermediate=8, vocabulary=10).forward_flops([3, 2])
+        2032
+        """
+        predicted = sum(length - 1 for length in lengths)
+        seen = sum(length * (length - 1) // 2 for length in lengths)
+        width = self.hidden
+        layer = predicted * (8 * width**2 + 4 * width * self.intermediate) + 4 * width * seen
+        return self.layers * layer + 2 * width * self.vocabulary * predicted
+
+    def trained_parameters(self, used_positions: int) -> int:
+        """Parameters that training can change.
+
+        Args:
+            used_positions: tokens of the longest training row, of which the last is never read.
+        """
+        width, inner = self.hidden, self.intermediate
+        attention = 4 * (width * width + width)
+        feed_forward = 2 * width * inner + inner + width
+        embeddings = (self.vocabulary + used_positions) * width
+        norms = 4 * width * self.layers + 2 * width
+        return embeddings + self.layers * (attention + feed_forward) + norms
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """The least work of a measurement.
 
@@ -133,13 +187,15 @@ def typical(probes: Sequence[Rates]) -> Rates:
     )
 
 
-def training_work(shape: Shape, batches: Sequence[Sequence[int]], trained_parameters: int) -> Work:
+def training_work(
+    shape: Shape | DecoderShape, batches: Sequence[Sequence[int]], trained_parameters: int
+) -> Work:
     """Training steps over batches, each given as the lengths of its rows."""
     forward = sum(shape.forward_flops(lengths) for lengths in batches)
     return Work(3 * forward, len(batches) * ADAMW_BYTES * trained_parameters)
 
 
-def forward_work(shape: Shape, lengths: Sequence[int]) -> Work:
+def forward_work(shape: Shape | DecoderShape, lengths: Sequence[int]) -> Work:
     """One forward pass over rows of these lengths: prediction, or a frozen backbone."""
     return Work(shape.forward_flops(lengths))
 

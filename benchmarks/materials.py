@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.corpora import Rows, held_out
-from benchmarks.limit import Shape, Work, forward_work, training_work
-from benchmarks.workloads import BertShape, Workload
+from benchmarks.limit import DecoderShape, Shape, Work, forward_work, training_work
+from benchmarks.workloads import BertShape, Gpt2Shape, Workload
 from warmstart import config_file
-from warmstart.config import RunConfig, TrainConfig
+from warmstart.config import RunConfig, TaskName, TrainConfig
 
 RANDOM_WEIGHTS_SEED = 0
-TOKENIZER = Path("tokenizers") / "bert-uncased"
+TOKENIZERS = Path("tokenizers")
 RUN_ROWS = 160
 """Rows of the run whose model predicts: enough to make one, its answers need not be good."""
 
@@ -39,6 +39,7 @@ class Setup:
         frozen: only the head learns.
         train: rows to learn from, or to predict.
         validation: rows to score.
+        task: what is learned.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Setup:
     frozen: bool
     train: Rows
     validation: Rows
+    task: TaskName = "text-classification"
 
     def run_config(self, **train: Any) -> RunConfig:
         """The same settings as warmstart takes them.
@@ -62,7 +64,8 @@ class Setup:
         if self.frozen:
             settings["freeze"] = "backbone"
         model = {"name": str(self.checkpoint), "max_tokens": self.max_tokens}
-        return config_file.load({"model": model, "data": data, "train": settings})
+        whole = {"task": self.task, "model": model, "data": data, "train": settings}
+        return config_file.load(whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Material:
     validation: Rows
     lengths: Sequence[int]
     validation_lengths: Sequence[int]
-    shape: Shape
+    shape: Shape | DecoderShape
     trained_parameters: int
 
     def setup(self, seed: int) -> Setup:
@@ -110,6 +113,7 @@ class Material:
             workload.frozen,
             self.train,
             self.validation,
+            workload.task,
         )
 
     def work(self, batches: Sequence[Sequence[int]]) -> Work:
@@ -147,12 +151,18 @@ def make(workload: Workload, data: Path, folder: Path, limit: int | None) -> Mat
         _write(train, validation, folder)
     from transformers import AutoConfig
 
-    ids = _tokens(train, checkpoint, workload.max_tokens)
-    validation_ids = _tokens(validation, checkpoint, workload.max_tokens)
-    shape = Shape.of(AutoConfig.from_pretrained(checkpoint))
+    ids = _tokens(train, checkpoint, workload)
+    validation_ids = _tokens(validation, checkpoint, workload)
+    config = AutoConfig.from_pretrained(checkpoint)
     lengths = [len(row) for row in ids]
-    types = 1 if train.pairs is None else 2
-    parameters = shape.trained_parameters(len(set(chain.from_iterable(ids))), max(lengths), types)
+    shape: Shape | DecoderShape
+    if workload.task == "text-generation":
+        shape = decoder = DecoderShape.of(config)
+        parameters = decoder.trained_parameters(max(lengths) - 1)
+    else:
+        shape = encoder = Shape.of(config)
+        used, types = len(set(chain.from_iterable(ids))), 1 if train.pairs is None else 2
+        parameters = encoder.trained_parameters(used, max(lengths), types)
     return Material(
         workload,
         folder,
@@ -177,31 +187,50 @@ def _write(train: Rows, validation: Rows, folder: Path) -> None:
             writer.writerows(zip(*columns, strict=True))
 
 
-def _tokens(rows: Rows, checkpoint: Path, max_tokens: int) -> list[list[int]]:
+def documents(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> list[list[int]]:
+    """Token ids of each text, between the tokens that begin and end it, cut where too long.
+
+    Args:
+        texts: what a language model is to learn.
+        tokenizer: of the checkpoint.
+        max_tokens: longest row.
+    """
+    begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    bodies = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+    return [[begin, *body, end][:max_tokens] for body in bodies]
+
+
+def _tokens(rows: Rows, checkpoint: Path, workload: Workload) -> list[list[int]]:
     """Token ids of each row."""
     from transformers import AutoTokenizer
 
     if not len(rows):
         return []
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    if workload.task == "text-generation":
+        return documents(rows.texts, tokenizer, workload.max_tokens)
     found: list[list[int]] = tokenizer(
-        *map(list, rows.columns), truncation=True, max_length=max_tokens
+        *map(list, rows.columns), truncation=True, max_length=workload.max_tokens
     )["input_ids"]
     return found
 
 
-def _checkpoint(wanted: str | BertShape, data: Path, folder: Path) -> Path:
+def _checkpoint(wanted: str | BertShape | Gpt2Shape, data: Path, folder: Path) -> Path:
     """The folder of a checkpoint that is there, or of one made with random weights."""
     from warmstart.config import ModelConfig
     from warmstart.models.load import find
 
     if isinstance(wanted, str):
         return find(ModelConfig(name=wanted)).folder
+    if isinstance(wanted, Gpt2Shape):
+        return random_gpt2(wanted, data, folder)
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
     made = folder / "checkpoint"
-    tokenizer = AutoTokenizer.from_pretrained(data / TOKENIZER, model_max_length=512)
+    tokenizer = AutoTokenizer.from_pretrained(
+        data / TOKENIZERS / "bert-uncased", model_max_length=512
+    )
     config = BertConfig(
         vocab_size=len(tokenizer),
         num_hidden_layers=wanted.layers,
@@ -211,6 +240,40 @@ def _checkpoint(wanted: str | BertShape, data: Path, folder: Path) -> Path:
     )
     torch.manual_seed(RANDOM_WEIGHTS_SEED)
     BertModel(config).save_pretrained(made)
+    tokenizer.save_pretrained(made)
+    return made
+
+
+def random_gpt2(wanted: Gpt2Shape, data: Path, folder: Path) -> Path:
+    """Make a GPT-2 with random weights and the tutorials' special tokens.
+
+    Args:
+        wanted: its shape.
+        data: folder of the public data sets, with GPT-2's tokenizer.
+        folder: where it goes.
+    """
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
+
+    made = folder / "checkpoint"
+    tokenizer = GPT2Tokenizer.from_pretrained(
+        data / TOKENIZERS / "gpt2",
+        bos_token="<|startoftext|>",
+        eos_token="<|endoftext|>",
+        pad_token="<|pad|>",
+        model_max_length=1024,
+    )
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_layer=wanted.layers,
+        n_embd=wanted.hidden,
+        n_head=wanted.heads,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(RANDOM_WEIGHTS_SEED)
+    GPT2LMHeadModel(config).save_pretrained(made)
     tokenizer.save_pretrained(made)
     return made
 

@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from benchmarks.materials import Setup
@@ -45,7 +46,8 @@ def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
         # An event is stamped at the end of its step.
         window.see(step["rows"], step["tokens"], at=step["time"] - step["seconds"])
     if window.batches is not None:
-        return {}
+        losses = [step["loss"] for step in steps[window.warmup_steps :]]
+        return {"training_loss": fmean(losses)}
     metric = prepared.best_metric
     scores = [event["scores"][metric]["value"] for event in events_of(events, "evaluation")]
     defined = [score for score in scores if score is not None]

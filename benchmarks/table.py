@@ -3,7 +3,8 @@
 ``python -m benchmarks table`` writes it between two markers in both READMEs; a test holds that what
 stands there is what this file makes of ``results/``. Nobody types a figure.
 
-A short table for every workload, then, folded, a line for every engine.
+A short table for every workload, one of the suite ``generation`` once it was measured, then,
+folded, a line for every engine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ OURS = "warmstart"
 PEERS = (
     ("transformers-trainer", "transformers-pipeline"),
     ("transformers-trainer-grouped",),
-    ("tutorial-loop-128",),
+    ("tutorial-loop-128", "tutorial-loop-768"),
     ("sentence-transformers",),
 )
 """Of each ratio of the short table: the engine that stands there, whichever the workload has."""
@@ -33,6 +34,7 @@ class Words:
     Args:
         short: heads of the short table.
         long: heads of the long one.
+        writing: heads of that of ``generation``.
         every_engine: what unfolds it.
         measured: says of a workload's session when, where and how.
         unknown: stands for a workload that nobody has measured yet.
@@ -40,6 +42,7 @@ class Words:
 
     short: Sequence[str]
     long: Sequence[str]
+    writing: Sequence[str]
     every_engine: str
     measured: str
     unknown: str
@@ -52,7 +55,7 @@ LANGUAGES = {
             "samples/s",
             "× `Trainer` (`pipeline`)",
             "× grouped by length",
-            "× loop padded to 128",
+            "× loop padded to 128 (768)",
             "× sentence-transformers",
             "peak memory ÷ `Trainer`'s",
             "share of the limit",
@@ -69,6 +72,14 @@ LANGUAGES = {
             "share of the limit",
             "warmstart is × as fast",
         ),
+        writing=(
+            "writing",
+            "engine",
+            "tokens/s (least–most)",
+            "start-up, s",
+            "peak, MiB",
+            "warmstart is × as fast",
+        ),
         every_engine="Every engine",
         measured="{workloads}: {date}, {cpu}, {cores} cores, torch {torch}, "
         "transformers {transformers}, `{command}`.",
@@ -80,7 +91,7 @@ LANGUAGES = {
             "样本/秒",
             "× `Trainer`（`pipeline`）",
             "× 按长度分组",
-            "× 填充到 128 的教程循环",
+            "× 填充到 128（768）的教程循环",
             "× sentence-transformers",
             "峰值内存 ÷ `Trainer` 的",
             "占极限的比例",
@@ -95,6 +106,14 @@ LANGUAGES = {
             "峰值，MiB",
             "验证集 MCC",
             "占极限的比例",
+            "warmstart 的速度是其 × 倍",
+        ),
+        writing=(
+            "生成",
+            "引擎",
+            "词元/秒（最低–最高）",
+            "启动，秒",
+            "峰值，MiB",
             "warmstart 的速度是其 × 倍",
         ),
         every_engine="所有引擎",
@@ -157,11 +176,36 @@ def tables(words: Words, folder: Path = RESULTS) -> str:
         [
             _markdown(words.short, short, names=1),
             "\n\n".join(notes),
+            *_generation(words, folder),
             f"\n<details>\n<summary>{words.every_engine}</summary>\n",
             _markdown(words.long, long, names=2),
             "</details>\n",
         ]
     )
+
+
+def _generation(words: Words, folder: Path) -> list[str]:
+    """The table of the newest result of ``generation``, and its note; nothing where there is none.
+
+    Args:
+        words: of one language.
+        folder: of the results.
+    """
+    stored = results(folder, "generation")
+    if not stored:
+        return []
+    _, content = stored[-1]
+    lines = []
+    for row in content["rows"]:
+        speed, low, high = (
+            _number(row[f"tokens_per_second{which}"], 1) for which in ("", "_low", "_high")
+        )
+        speedup = None if row["engine"] == OURS else row["warmstart_speedup"]
+        names = [f"`{row['workload']}`", f"`{row['engine']}`"]
+        startup, peak = _number(row["startup_seconds"], 1), _number(row["peak_mib"], 0)
+        lines.append([*names, f"{speed} ({low}–{high})", startup, peak, _number(speedup, 2)])
+    note = _source(content, list(dict.fromkeys(row["workload"] for row in content["rows"])), words)
+    return ["", _markdown(words.writing, lines, names=2), note]
 
 
 def _short(workload: str, engines: Mapping[str, Row], words: Words) -> list[str]:

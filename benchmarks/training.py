@@ -27,7 +27,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from tempfile import TemporaryDirectory
 
 from benchmarks import limit, materials
@@ -42,6 +42,8 @@ DESCRIPTION = "samples and tokens a second, memory and share of the limit, besid
 DATA = Path("../shared/data")
 QUICK_WORKLOAD, QUICK_STEPS, QUICK_FIXED_STEPS = "cola-minilm", Steps(2, 8), Steps(1, 2)
 OURS, TRAINER = "warmstart", "transformers-trainer"
+LOSS_NOISE = 0.05
+"""Nats a token: what dropout may make of the mean loss of a few thousand tokens."""
 RATES = ("samples_per_second", "tokens_per_second")
 
 
@@ -230,6 +232,7 @@ def judge(workload: Workload, rows: Sequence[Row]) -> list[Verdict]:
         measured = ours["peak_mib"] / trainer["peak_mib"]
         found.append(_verdict(claim, measured, workload.memory_target, at_least=False))
     found += _same_answers(workload, by_name)
+    found += _same_loss(workload, by_name)
     return found
 
 
@@ -250,6 +253,22 @@ def _same_answers(workload: Workload, rows: dict[str, Row]) -> list[Verdict]:
         for name, chance in chances.items()
         if name != OURS and OURS in chances
     ]
+
+
+def _same_loss(workload: Workload, rows: dict[str, Row]) -> list[Verdict]:
+    """Whether a language model learned as the ``Trainer``'s did, from the same batches."""
+    ours, theirs = (
+        [
+            one["training_loss"]
+            for one in rows.get(name, {}).get("runs", ())
+            if "training_loss" in one
+        ]
+        for name in (OURS, TRAINER)
+    )
+    if not ours or not theirs:
+        return []
+    claim = f"{workload.name}: loss of the timed steps in nats, warmstart less {TRAINER}"
+    return [_verdict(claim, abs(fmean(ours) - fmean(theirs)), LOSS_NOISE, at_least=False)]
 
 
 def _verdict(claim: str, measured: float | None, target: float | None, at_least: bool) -> Verdict:

@@ -19,11 +19,24 @@ from typing import Literal
 
 from benchmarks import corpora
 from benchmarks.corpora import Rows
+from warmstart.config import TaskName
 
 
 @dataclass(frozen=True, slots=True)
 class BertShape:
     """A BERT of this shape with random weights; the speed of a model does not depend on them."""
+
+    layers: int
+    hidden: int
+    heads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gpt2Shape:
+    """A GPT-2 of this shape with random weights, its own dropout of 0.1 and the context of 1,024.
+
+    Its vocabulary is GPT-2's and the two tokens that the tutorials add.
+    """
 
     layers: int
     hidden: int
@@ -48,6 +61,7 @@ class Workload:
         checkpoint: ``model.name``, or the shape of a random one.
         engines: names of those that can do it, warmstart's first.
         max_tokens: longest input.
+        task: what is learned; a language model is timed in windows alone.
         kind: what is timed.
         rows: use only the first rows of the corpus; None uses all.
         batch_size: rows per batch.
@@ -64,9 +78,10 @@ class Workload:
 
     name: str
     corpus: Callable[[Path], Rows]
-    checkpoint: str | BertShape
+    checkpoint: str | BertShape | Gpt2Shape
     engines: tuple[str, ...]
     max_tokens: int
+    task: TaskName = "text-classification"
     kind: Literal["window", "run", "predict"] = "window"
     rows: int | None = None
     batch_size: int = 32
@@ -84,6 +99,7 @@ class Workload:
 MINILM = "bundled/minilm-l6"
 TRAINERS = ("transformers-trainer", "transformers-trainer-grouped")
 DYNAMIC = ("warmstart", "warmstart-grouped", *TRAINERS, "sentence-transformers")
+GPT2 = Gpt2Shape(layers=12, hidden=768, heads=12)
 PADDED_128 = ("transformers-trainer-padded128", "tutorial-loop-128")
 
 WORKLOADS = {
@@ -172,6 +188,33 @@ WORKLOADS = {
             rows=10_000,  # the corpus begins anew where it runs out
             targets={"transformers-pipeline": 2.5},
             share_target=0.75,
+        ),
+        Workload(
+            "gpt2-bios",
+            corpora.artist_bios,
+            GPT2,
+            engines=("warmstart", *TRAINERS, "tutorial-loop-768"),
+            max_tokens=768,  # the longest biography has 243
+            task="text-generation",
+            batch_size=8,
+            learning_rate=5e-4,
+            weight_decay=0.01,
+            steps=Steps(1, 3),
+            fixed_steps=Steps(1, 1),
+            targets={"transformers-trainer": 1.6, "tutorial-loop-768": 6},
+        ),
+        Workload(
+            "gpt2-short-works",
+            corpora.short_works,
+            GPT2,
+            engines=("warmstart", *TRAINERS),
+            max_tokens=512,  # three of four are longer, and cut
+            task="text-generation",
+            batch_size=4,
+            learning_rate=5e-4,
+            weight_decay=0.01,
+            steps=Steps(1, 3),
+            targets={"transformers-trainer": 1.25},
         ),
     )
 }

@@ -100,3 +100,21 @@ def test_only_what_is_between_the_markers_is_replaced(tmp_path: Path) -> None:
 def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="benchmark table"):
         table.placed("no markers", WORDS, tmp_path)
+
+
+def test_what_was_written_has_a_table_of_its_own(tmp_path: Path) -> None:
+    rows = [
+        row("gpt2-greedy", "warmstart", 4.0, startup_seconds=3.04, warmstart_speedup=1.0),
+        row("gpt2-greedy", "transformers-generate-1", 0.5, startup_seconds=3.0)
+        | {"warmstart_speedup": 8.0},
+    ]
+    for one in rows:
+        spread = {f"tokens_per_second_{end}": one["tokens_per_second"] for end in ("low", "high")}
+        one |= spread
+    store(tmp_path, "2026-01-02-generation.json", rows, command="python -m benchmarks generation")
+    text = table.tables(WORDS, tmp_path)
+    assert "| `gpt2-greedy` | `warmstart` | 44.0 (44.0–44.0) | 3.0 | 1,000 | – |" in text
+    assert "| `gpt2-greedy` | `transformers-generate-1` | 5.5 (5.5–5.5) |" in text
+    assert "`python -m benchmarks generation`" in text
+    (other := tmp_path / "other").mkdir()
+    assert "gpt2-greedy" not in table.tables(WORDS, other)

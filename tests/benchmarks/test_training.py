@@ -96,6 +96,16 @@ def test_the_answers_of_predictions_are_compared() -> None:
     assert training.judge(workload, rows)[-1].holds is False
 
 
+def test_the_losses_of_language_models_are_compared() -> None:
+    workload = Workload("w", lambda data: None, "m", ("warmstart", "transformers-trainer"), 8)  # type: ignore[arg-type,return-value]
+    rows = [
+        {"engine": name, "warmstart_speedup": 1.0, "runs": [{"training_loss": x} for x in losses]}
+        for name, losses in (("warmstart", (9.0, 9.2)), ("transformers-trainer", (9.1, 9.3)))
+    ]
+    verdict = training.judge(workload, rows)[-1]
+    assert (verdict.measured, verdict.holds) == (pytest.approx(0.1), False)
+
+
 def test_a_ratio_is_of_the_same_turn() -> None:
     def runs(*speeds: float) -> list[Row]:
         return [{"seed": seed, "samples_per_second": s} for seed, s in enumerate(speeds, start=1)]

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from warmstart.data.batches import Batch
+from warmstart.models.activations import use_fused_gelu, use_plain_gelu
 from warmstart.models.decoders import DECODERS, LanguageModel
 from warmstart.models.dropout import Noise, use_fast_dropout, use_plain_dropout
 from warmstart.models.masked import MASKED
@@ -34,11 +35,13 @@ class PackedLanguage:
         self._language = LANGUAGE_MODELS[model.config.model_type]
         self._noise = Noise()
         use_fast_dropout(model, self._noise)
+        use_fused_gelu(model)
         model.set_attn_implementation(PACKED)
 
     def withdraw(self) -> None:
-        """Give the model its own dropout back, to be run in another way."""
+        """Give the model its own modules back, to be run in another way."""
         use_plain_dropout(self._model)
+        use_plain_gelu(self._model)
 
     def logits(self, model: PreTrainedModel, batch: Batch) -> LazyLogits:
         """What the model says at the batch's tokens, [T, V] once it is asked for.
