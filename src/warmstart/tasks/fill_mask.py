@@ -34,7 +34,7 @@ from warmstart.tasks.documents import DOCUMENTS_AT_ONCE, DocumentPredictions, su
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from warmstart.models.load import Checkpoint
     from warmstart.models.token_logits import TokenLogits
@@ -85,7 +85,7 @@ class FillMask:
         return None
 
     def examples(
-        self, table: Table, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, *, labelled: bool
+        self, table: Table, tokenizer: Any, max_tokens: int, *, labelled: bool
     ) -> Examples:
         """Tokenise documents; the text is what is learned, so there is nothing to ignore."""
         data = self.data
