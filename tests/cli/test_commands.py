@@ -224,7 +224,7 @@ def test_report(trained: Trained, warmstart: Warmstart) -> None:
 
 def test_recipes(warmstart: Warmstart) -> None:
     assert one_object(warmstart("recipes", "--json").out) == {
-        "recipes": ["cola", "cola-offline", "demo"]
+        "recipes": ["cola", "cola-offline", "demo", "gpt2-bios"]
     }
     assert warmstart("recipes").out.startswith("cola ")
     yaml = warmstart("recipes", "cola").out

@@ -233,7 +233,7 @@ def test_an_architecture_whose_layers_are_unknown(tmp_path: Path) -> None:
     config = find(ModelConfig(name=str(tiny_checkpoint(tmp_path)))).config
     config.model_type = "albert"
     with pytest.raises(ModelError, match="albert is not an architecture it knows"):
-        frozen_part("backbone", config)
+        frozen_part("backbone", config, "sequence-classification")
 
 
 def test_a_part_that_is_none() -> None:
