@@ -42,3 +42,12 @@ def test_it_fits_80_columns_and_cuts_no_name(config: PreTrainedConfig) -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert "encoder.layer.0.attention.output.dense.weight" in text
+
+
+def test_a_decoder_has_no_labels_to_list() -> None:
+    from tests.tiny.decoders import make_decoder
+
+    screen = StringIO()
+    Console(file=screen, width=80).print(render(describe(make_decoder())))
+    assert "GPT2LMHeadModel" in screen.getvalue()
+    assert "labels" not in screen.getvalue()

@@ -41,8 +41,9 @@ def _configuration(description: "Description") -> Table:
         "model_type": description.model_type,
         **{name: f"{value:,}" for name, value in description.config.items()},
         "longest input": "unlimited" if limit is None else f"{limit:,} tokens",
-        "labels": ", ".join(description.labels),
     }
+    if description.labels:
+        rows["labels"] = ", ".join(description.labels)
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         table.add_row(Text(name, "dim"), Text(value))
