@@ -1,5 +1,7 @@
 """Which precision each device gets, and that runs of one process do not hold each other to it."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -71,6 +73,17 @@ def test_a_second_run_in_one_process_has_its_own_precision(monkeypatch: pytest.M
         with accelerator.autocast():
             product = torch.ones(2, 2) @ torch.ones(2, 2)
         assert product.dtype == getattr(torch, precision)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_on_a_cpu_freed_memory_is_kept(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """To predict with as to train: whoever computes on a CPU comes this way."""
+    asked: list[bool] = []
+    monkeypatch.setattr(device, "keep_freed_memory", lambda: asked.append(True))
+    accelerator = SimpleNamespace(device=torch.device(kind))
+    monkeypatch.setattr(device, "Accelerator", lambda **_: accelerator)
+    build_accelerator(TrainConfig(device="cpu"))
+    assert asked == [True] * (kind == "cpu")
 
 
 def test_processes_that_have_not_joined_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
-"""Memory that a step frees is kept for the next step, instead of going back to the system.
+"""Memory that a step or a batch frees is kept for the next, instead of going back to the system.
 
 On a CPU PyTorch takes its memory from the C library. glibc hands back what lies free at the end of
 the heap, and every large block at once, so that each step asks for the same pages again and the
-kernel fills them with zeros again: some 7 % of a step of a small encoder (``benchmarks/log.md``).
+kernel fills them with zeros again: some 7 % of a step of a small encoder, and more of a prediction
+(``benchmarks/log.md``).
 
 Source: mallopt(3) of the Linux manual pages: ``M_MMAP_THRESHOLD``, ``M_TRIM_THRESHOLD``,
 ``M_TOP_PAD``.

@@ -17,12 +17,15 @@ from accelerate.state import AcceleratorState
 from warmstart import errors
 from warmstart.config import TrainConfig
 from warmstart.processes import current, started
+from warmstart.training.allocator import keep_freed_memory
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def build_accelerator(config: TrainConfig) -> Accelerator:
     """Accelerate's view of the machine: this process's device, and autocast.
+
+    On a CPU this process keeps the memory it frees from here on, to train or to predict with.
 
     Raises:
         ConfigError: the device cannot compute in ``train.precision``, or several processes were
@@ -35,7 +38,10 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
     # Accelerate keeps one state for the whole process and would hold a second run to the device and
     # precision of the first. Transformers' ``TrainingArguments`` begins anew in the same way.
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
+    accelerator = Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    return accelerator
 
 
 def precision_of(accelerator: Accelerator) -> Precision:

@@ -21,7 +21,6 @@ from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
-from warmstart.training.allocator import keep_freed_memory
 from warmstart.training.capture import Capture, capture_for
 from warmstart.training.device import Precision, build_accelerator, precision_of
 from warmstart.training.prepare import Prepared
@@ -88,8 +87,6 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     """
     config = prepared.config.train
     accelerator, processes = build_accelerator(config), current()
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
     model = prepared.task.model(prepared.checkpoint, config.seed)
     frozen = None
     if config.freeze is not None:
