@@ -1,25 +1,28 @@
-"""Compressed files, unpacked in memory and checked first: nothing is ever written to disk.
+"""Compressed files, unpacked block by block; nothing is written but one file without a name.
 
 ``.gz`` and ``.xz`` hold one file. A ``.zip`` holds several: ``archive.zip!member`` names one, and
 an archive with a single data file needs no name. An archive is refused whole if a member's name
 leads out of it (``../``, ``/``, ``C:``) or stands there twice, and a file whose content is far
-larger than itself is given up before it fills the memory.
+larger than itself is given up before it fills the disk. What is large once it is unpacked lies in a
+temporary file (``mapped``), of which no other program learns.
 
 Source: Python library reference, ``zipfile``, section *Decompression pitfalls*.
 """
 
 import gzip
-import io
 import lzma
 import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+import pyarrow as pa
+
 from warmstart import errors
+from warmstart.data.content import Content, collected
 
 FREE_BYTES = 1 << 28
 """Content up to this size (256 MiB) is unpacked whatever its ratio."""
@@ -50,7 +53,7 @@ def split_member(source: str) -> tuple[str, str | None]:
     return (match[1], match[2]) if match else (source, None)
 
 
-def decompress(content: bytes, name: str, path: str) -> tuple[bytes, str]:
+def decompress(content: Content, name: str, path: str) -> tuple[Content, str]:
     """Undo gz and xz, as the name tells.
 
     Args:
@@ -65,10 +68,10 @@ def decompress(content: bytes, name: str, path: str) -> tuple[bytes, str]:
         DataError: it is cut short or corrupt, or unpacks to far more than it is.
     """
     while (suffix := PurePosixPath(name).suffix.lower()) in _KINDS:
-        kind, packed = _KINDS[suffix], io.BytesIO(content)
+        kind, packed = _KINDS[suffix], pa.BufferReader(pa.py_buffer(content))
         try:
             with gzip.open(packed) if kind == "gzip" else lzma.open(packed) as stream:
-                content = _read_bounded(stream, len(content), path)
+                content = collected(_bounded(stream, len(content), path))
         except _BROKEN as error:
             raise errors.files.corrupt(path, kind, error) from error
         name = name[: -len(suffix)]
@@ -119,7 +122,7 @@ def only_member(archive: Path, suffixes: Collection[str], path: str) -> str:
     return found[0]
 
 
-def read_member(archive: Path, member: str, path: str) -> bytes:
+def read_member(archive: Path, member: str, path: str) -> Content:
     """Content of one file in a zip.
 
     Args:
@@ -139,18 +142,17 @@ def read_member(archive: Path, member: str, path: str) -> bytes:
             if info.flag_bits & 0x1:
                 raise errors.files.encrypted_archive(path, member)
             with zipped.open(info) as stream:
-                return _read_bounded(stream, info.compress_size, f"{path}!{member}")
+                return collected(_bounded(stream, info.compress_size, f"{path}!{member}"))
     except (*_BROKEN, NotImplementedError) as error:  # a compression method zipfile lacks
         raise errors.files.corrupt(path, "zip", error) from error
 
 
-def _read_bounded(stream: _Readable, packed: int, path: str) -> bytes:
+def _bounded(stream: _Readable, packed: int, path: str) -> Iterator[bytes]:
     """All of ``stream``, whose compressed size is ``packed`` bytes, within reason."""
     limit = max(FREE_BYTES, MAX_RATIO * packed)
-    blocks, size = [], 0
+    size = 0
     while block := stream.read(_BLOCK):
-        blocks.append(block)
         size += len(block)
         if size > limit:
             raise errors.files.archive_too_large(path, packed=packed, limit=limit)
-    return b"".join(blocks)
+        yield block

@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 
 from warmstart import errors
 from warmstart.config import DataConfig
+from warmstart.data.content import Content, blocks, collected, find_byte
 from warmstart.data.lines import Ints, Mask, Parsed, line_starts, slices
 from warmstart.data.mapped import filtered, mapped_table
 from warmstart.data.quotes import Records, refuse_swallowing
@@ -61,7 +62,7 @@ class _Ragged:
     text: str
 
 
-def parse_delimited(text: bytes, path: str, delimiter: str, data: DataConfig) -> Parsed:
+def parse_delimited(text: Content, path: str, delimiter: str, data: DataConfig) -> Parsed:
     """Rows of a CSV or TSV file.
 
     Blank lines are no rows. Columns without a name in the header are left out: nothing could ask
@@ -79,14 +80,16 @@ def parse_delimited(text: bytes, path: str, delimiter: str, data: DataConfig) ->
     """
     if not delimiter.isascii() or delimiter in '"\r\n\0':
         raise errors.data.unusable_delimiter(delimiter)
-    body = text.lstrip(b"\r\n")
-    layout = _layout(body, path, delimiter, data, line=len(line_starts(text[: -len(body)])) + 1)
+    blank = re.match(rb"[\r\n]*", text)
+    start = blank.end() if blank else 0
+    body = collected(blocks(text, start)) if start else text
+    layout = _layout(body, path, delimiter, data, line=len(line_starts(text[:start])) + 1)
     table, ragged = _records(body, layout)
     fits = np.ones(table.num_rows + len(ragged), np.bool_)
     fits[[record.record for record in ragged]] = False
     breaks = np.zeros(len(fits), np.int64)
     if layout.quoted:
-        breaks[fits] = _line_ends_inside(table, b"\r" in body)
+        breaks[fits] = _line_ends_inside(table, find_byte(body, b"\r") >= 0)
         breaks[~fits] = [record.breaks for record in ragged]
     lines = layout.line + np.cumsum(1 + breaks) - (1 + breaks)
     if layout.header and fits[0]:
@@ -106,7 +109,7 @@ def _rows(
     ragged: list[_Ragged],
     fits: Mask,
     lines: Ints,
-    body: bytes,
+    body: Content,
     layout: _Layout,
     data: DataConfig,
 ) -> Parsed:
@@ -144,10 +147,10 @@ def _rows(
     )
 
 
-def _layout(body: bytes, path: str, delimiter: str, data: DataConfig, line: int) -> _Layout:
+def _layout(body: Content, path: str, delimiter: str, data: DataConfig, line: int) -> _Layout:
     """Tell the columns from the first record, or check it against ``data.columns``."""
-    head = body[:_HEAD].decode(errors="ignore")
-    quoted = data.quoting == "double" and b'"' in body
+    head = bytes(body[:_HEAD]).decode(errors="ignore")
+    quoted = data.quoting == "double" and find_byte(body, b'"') >= 0
     try:
         source = io.StringIO(head, newline="")
         first = next(
@@ -187,7 +190,7 @@ def _likely_delimiter(head: str, delimiter: str, columns: int | None) -> str | N
     return None
 
 
-def _records(body: bytes, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
+def _records(body: Content, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
     """Every record as strings, the header among them; and those with a wrong number of fields."""
     names = [str(position) for position in range(len(layout.names))]
     for block in BLOCKS:
@@ -201,7 +204,7 @@ def _records(body: bytes, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
 
         try:
             reader = pacsv.open_csv(
-                pa.BufferReader(body),
+                pa.BufferReader(pa.py_buffer(body)),
                 # One thread: only then does the handler learn the number of a row.
                 read_options=pacsv.ReadOptions(
                     column_names=names, use_threads=False, block_size=block
@@ -239,7 +242,7 @@ def _line_ends_inside(table: pa.Table, returns: bool) -> Ints:
     return total
 
 
-def _blank(table: pa.Table, body: bytes, line_numbers: Ints) -> Ints:
+def _blank(table: pa.Table, body: Content, line_numbers: Ints) -> Ints:
     """Which records are blank lines (the parser gives empty fields); ``line_numbers`` from 0."""
     empty = np.ones(table.num_rows, np.bool_)
     for column in table.columns:

@@ -12,14 +12,16 @@ two-byte area holds GB 2312 where both bytes are 0xA1 or more.
 """
 
 import codecs
+from collections.abc import Iterator
 
 import numpy as np
 
 from warmstart import errors
+from warmstart.data.content import Content, blocks, collected, find_byte
 from warmstart.errors import DataError
 
-_BLOCK = 1 << 22
-"""Bytes decoded at once, so that a file is never in memory as Python text."""
+_SAMPLE = 1 << 20
+"""Bytes that tell whether a text is Chinese."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -35,7 +37,7 @@ _COMMON_CHINESE = frozenset(
 """Most frequent characters of modern Chinese: over a fifth of running text."""
 
 
-def to_utf8(content: bytes, encoding: str, path: str) -> tuple[bytes, str]:
+def to_utf8(content: Content, encoding: str, path: str) -> tuple[Content, str]:
     """The same text in UTF-8 without a byte order mark, and the name of the codec it was in.
 
     Args:
@@ -47,22 +49,21 @@ def to_utf8(content: bytes, encoding: str, path: str) -> tuple[bytes, str]:
         DataError: the encoding is unknown, does not decode the bytes, or decodes them into other
             text than was written; or the text holds a NUL character.
 
-    >>> to_utf8("文字".encode("utf-16"), "auto", "a.txt")[0].decode()
+    >>> bytes(to_utf8("文字".encode("utf-16"), "auto", "a.txt")[0]).decode()
     '文字'
     """
     codec = detect(content, path) if encoding == "auto" else _named(content, encoding, path)
-    if codec in {"utf-8", "utf-8-sig"}:
-        text = content.removeprefix(codecs.BOM_UTF8)
-        if (fault := _fault(content, "utf-8")) is not None:
-            raise _undecodable(content, fault, codec, path)
-    else:
-        text = _transcode(content, codec, path)
-    if (nul := text.find(b"\0")) >= 0:
-        raise errors.files.nul_byte(path, text.count(b"\n", 0, nul) + 1)
+    # The decoder of utf-8-sig counts from behind the mark.
+    decoder = "utf-8" if codec == "utf-8-sig" else codec
+    if (fault := _fault(content, decoder)) is not None:
+        raise _undecodable(content, fault, decoder, codec, path)
+    text = content if codec == "utf-8" else collected(_transcoded(content, codec))
+    if (nul := find_byte(text, b"\0")) >= 0:
+        raise errors.files.nul_byte(path, _line_feeds(text, nul) + 1)
     return text, codec
 
 
-def detect(content: bytes, path: str) -> str:
+def detect(content: Content, path: str) -> str:
     """Name of the codec that the bytes are written in.
 
     Args:
@@ -76,18 +77,17 @@ def detect(content: bytes, path: str) -> str:
         return mark
     fault = _fault(content, "utf-8")
     # Chinese in UTF-16 has few zero bytes, but is not UTF-8; English in it has every second one.
-    if (content.count(0) * 4 > len(content) or fault is not None) and (
-        codec := _utf16_without_mark(content)
-    ):
+    zeros = sum(block.count(0) for block in blocks(content))
+    if (zeros * 4 > len(content) or fault is not None) and (codec := _utf16_without_mark(content)):
         return codec
     if fault is None:
         return "utf-8"
     if _is_gb18030(content):
         return "gb18030"
-    raise _undecodable(content, fault, "UTF-8, UTF-16 or GB18030", path)
+    raise _undecodable(content, fault, "utf-8", "UTF-8, UTF-16 or GB18030", path)
 
 
-def _named(content: bytes, encoding: str, path: str) -> str:
+def _named(content: Content, encoding: str, path: str) -> str:
     """The codec that the person named, unless the bytes are plainly in another."""
     try:
         codec = codecs.lookup(encoding).name
@@ -101,7 +101,7 @@ def _named(content: bytes, encoding: str, path: str) -> str:
     return mark if mark is not None else _utf16_without_mark(content) or codec
 
 
-def _contradiction(content: bytes, codec: str) -> str | None:
+def _contradiction(content: Content, codec: str) -> str | None:
     """The encoding that the bytes are plainly in, if it is another than ``codec``."""
     mark, unmarked = _mark(content), _utf16_without_mark(content)
     if mark is not None:
@@ -111,67 +111,69 @@ def _contradiction(content: bytes, codec: str) -> str | None:
     is_utf8 = _fault(content, "utf-8") is None
     if codec.startswith(("utf-16", "utf-32")):
         return "utf-8" if is_utf8 else None
-    if codec == "utf-8" or content.isascii():
+    if codec == "utf-8" or all(block.isascii() for block in blocks(content)):
         return None
     if is_utf8:
         return "utf-8"
     return "gb18030" if not codec.startswith("gb") and _is_gb18030(content, sure=True) else None
 
 
-def _mark(content: bytes) -> str | None:
+def _mark(content: Content) -> str | None:
     """The encoding that a byte order mark names, if there is one."""
-    return next((codec for mark, codec in _MARKS if content.startswith(mark)), None)
+    head = bytes(content[:4])
+    return next((codec for mark, codec in _MARKS if head.startswith(mark)), None)
 
 
-def _fault(content: bytes, codec: str) -> UnicodeDecodeError | None:
-    """The first byte sequence that is not ``codec``, its offset counted in the whole file."""
+def _fault(content: Content, codec: str) -> int | None:
+    """Offset of the first byte sequence that is not ``codec``."""
     decoder = codecs.getincrementaldecoder(codec)()
+    offset = 0  # of what the decoder is given next
+    pending = 0  # bytes it has kept of a character that was cut; its faults count from there
     try:
-        for start in range(0, len(content), _BLOCK):
-            decoder.decode(content[start : start + _BLOCK])
+        for block in blocks(content):
+            pending = len(decoder.getstate()[0])
+            decoder.decode(block)
+            offset += len(block)
+        pending = len(decoder.getstate()[0])
         decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        # Rare, and the incremental decoder counts from its own block: once more, in one piece.
-        try:
-            content.decode(codec)
-        except UnicodeDecodeError as error:
-            return error
+    except UnicodeDecodeError as error:
+        return offset - pending + error.start
+    except UnicodeError:  # UTF-16 by name, but without the mark that tells its byte order
+        return 0
     return None
 
 
-def _transcode(content: bytes, codec: str, path: str) -> bytes:
-    """``content`` in UTF-8."""
+def _transcoded(content: Content, codec: str) -> Iterator[bytes]:
+    """``content`` in UTF-8, block by block."""
     decoder = codecs.getincrementaldecoder(codec)()
-    pieces = []
-    try:
-        for start in range(0, len(content), _BLOCK):
-            pieces.append(decoder.decode(content[start : start + _BLOCK]).encode())
-        pieces.append(decoder.decode(b"", final=True).encode())
-    except UnicodeError:
-        fault = _fault(content, codec)
-        if fault is None:
-            raise
-        raise _undecodable(content, fault, codec, path) from None
-    return b"".join(pieces)
+    for block in blocks(content):
+        yield decoder.decode(block).encode()
+    yield decoder.decode(b"", final=True).encode()
 
 
-def _utf16_without_mark(content: bytes) -> str | None:
+def _line_feeds(content: Content, stop: int) -> int:
+    """How many there are before ``stop``."""
+    return sum(block.count(b"\n") for block in blocks(content, 0, stop))
+
+
+def _utf16_without_mark(content: Content) -> str | None:
     """The byte order in which all of it is text with line ends, if there is one."""
-    if len(content) % 2 or 0 not in content:
+    if len(content) % 2 or find_byte(content, b"\0") < 0:
         return None
-    units = np.frombuffer(content, "<u2")
-    ascii_units = {
-        "utf-16-le": int(np.count_nonzero(units < 0x80)),
-        "utf-16-be": int(np.count_nonzero(units & 0x80FF == 0)),
-    }
+    ascii_units = {"utf-16-le": 0, "utf-16-be": 0}
+    for block in blocks(content):
+        units = np.frombuffer(block, "<u2")
+        # A zero unit is a NUL character, which text has not.
+        if np.any(units == 0):
+            return None
+        ascii_units["utf-16-le"] += int(np.count_nonzero(units < 0x80))
+        ascii_units["utf-16-be"] += int(np.count_nonzero(units & 0x80FF == 0))
     codec = max(ascii_units, key=ascii_units.__getitem__)
-    # Text has delimiters, digits or spaces; a zero unit is a NUL character, which text has not.
-    if not ascii_units[codec] or np.any(units == 0) or _fault(content, codec) is not None:
-        return None
-    return codec
+    # Text has delimiters, digits or spaces.
+    return codec if ascii_units[codec] and _fault(content, codec) is None else None
 
 
-def _is_gb18030(content: bytes, *, sure: bool = False) -> bool:
+def _is_gb18030(content: Content, *, sure: bool = False) -> bool:
     """Whether the bytes decode as GB18030 and the result is Chinese.
 
     Latin-1, Big5, Shift JIS, EUC-JP and EUC-KR often decode as GB18030 too, into nonsense: with
@@ -180,7 +182,7 @@ def _is_gb18030(content: bytes, *, sure: bool = False) -> bool:
     """
     if _fault(content, "gb18030") is not None:
         return False
-    sample = content[: _BLOCK // 4]
+    sample = bytes(content[:_SAMPLE])
     text = sample.decode("gb18030", errors="ignore")
     wide = [character for character in text if not character.isascii()]
     high_bytes = int(np.count_nonzero(np.frombuffer(sample, np.uint8) >= 0x80))
@@ -190,25 +192,29 @@ def _is_gb18030(content: bytes, *, sure: bool = False) -> bool:
     return common >= 0.04 * len(wide) if len(wide) >= 50 else not sure
 
 
-def _undecodable(content: bytes, fault: UnicodeDecodeError, codec: str, path: str) -> DataError:
-    """The message for ``fault``, with what the text around it looks like."""
+def _undecodable(content: Content, offset: int, codec: str, named: str, path: str) -> DataError:
+    """The message for the byte at ``offset``, with what the text around it looks like.
+
+    ``codec`` is the one that does not decode it, ``named`` what the message calls that.
+    """
     from charset_normalizer import from_bytes
 
-    offset = fault.start
-    before = content[:offset]
-    # In UTF-16 the line ends are counted in decoded text: 0x0A is also half of other characters.
-    line_ends = (
-        before.decode(fault.encoding, errors="ignore").count("\n")
-        if fault.encoding.startswith("utf-16")
-        else before.count(b"\n")
-    )
-    guess = from_bytes(content[max(0, offset - 8192) : offset + 8192]).best()
+    if codec.startswith("utf-16"):
+        # Line ends are counted in decoded text: 0x0A is also half of other characters.
+        # Without a mark, "utf-16" alone ignores no errors, whatever it is told.
+        unmarked = codec == "utf-16" and _mark(content) is None
+        order = "utf-16-le" if unmarked else codec
+        decoder = codecs.getincrementaldecoder(order)(errors="ignore")
+        line_ends = sum(decoder.decode(b).count("\n") for b in blocks(content, 0, offset))
+    else:
+        line_ends = _line_feeds(content, offset)
+    guess = from_bytes(bytes(content[max(0, offset - 8192) : offset + 8192])).best()
     likely = guess.encoding if guess is not None and guess.encoding != "ascii" else "cp1252"
     return errors.files.undecodable(
         path,
         line_ends + 1,
         offset=offset,
         byte=content[offset],
-        encoding=codec,
+        encoding=named,
         guess=likely,
     )

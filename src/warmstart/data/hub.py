@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from warmstart import errors
 from warmstart.data.formats import all_rows, as_strings
 from warmstart.data.lines import Parsed
+from warmstart.data.mapped import mapped_table
 
 _SOURCE = re.compile(r"hub:(?P<name>[^:/]+(?:/[^:/]+){0,2}):(?P<split>.+)")
 _BATCH_ROWS = 1 << 16
@@ -47,6 +48,7 @@ def read_hub(source: str) -> tuple[Parsed, str]:
     digest = hashlib.sha256()
     for batch in table.combine_chunks().to_batches(max_chunksize=_BATCH_ROWS):
         digest.update(batch.serialize())
+    table = mapped_table(table.to_batches(), table.schema)
     return all_rows(table, np.arange(1, len(table) + 1, dtype=np.int64)), digest.hexdigest()
 
 

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from warmstart.data.content import BLOCK, Content, find_byte
+
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-
-_BLOCK = 1 << 24
-"""Bytes searched at once; what the search needs besides its result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Parsed:
     total: int
 
 
-def line_starts(text: bytes) -> Ints:
+def line_starts(text: Content) -> Ints:
     r"""Offset of each line's first byte; a line end at the very end starts no further line.
 
     Args:
@@ -48,7 +47,7 @@ def line_starts(text: bytes) -> Ints:
     """
     array = np.frombuffer(text, np.uint8)
     ends = _offsets(array, ord("\n"))
-    if b"\r" in text:
+    if find_byte(text, b"\r") >= 0:
         returns = _offsets(array, ord("\r"))
         alone = returns[array[np.minimum(returns + 1, len(array) - 1)] != ord("\n")]
         if len(alone):
@@ -57,7 +56,7 @@ def line_starts(text: bytes) -> Ints:
     return starts[starts < len(text)]
 
 
-def slices(text: bytes, starts: Ints) -> pa.LargeStringArray:
+def slices(text: Content, starts: Ints) -> pa.LargeStringArray:
     """The text cut at these offsets, without copying it; each piece keeps its line end.
 
     Args:
@@ -72,7 +71,7 @@ def slices(text: bytes, starts: Ints) -> pa.LargeStringArray:
 def _offsets(array: np.ndarray[Any, np.dtype[np.uint8]], byte: int) -> Ints:
     """Where ``byte`` stands, int64."""
     found = [
-        np.flatnonzero(array[start : start + _BLOCK] == byte) + start
-        for start in range(0, len(array), _BLOCK)
+        np.flatnonzero(array[start : start + BLOCK] == byte) + start
+        for start in range(0, len(array), BLOCK)
     ]
     return np.concatenate(found) if found else np.empty(0, np.int64)

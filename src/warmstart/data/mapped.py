@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from warmstart import errors
 
+Buffer = bytes | bytearray | memoryview
 Array = np.ndarray[Any, np.dtype[Any]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -72,6 +73,49 @@ def filtered(table: pa.Table, kept: Mask) -> pa.Table:
     return mapped_table((batch.filter(pa.array(part)) for batch, part in parts), table.schema)
 
 
+class FlatBytes:
+    """Bytes that grow by pieces, on disk where they are many."""
+
+    def __init__(self) -> None:
+        self._held: list[Buffer] = []
+        self._size = 0
+        self._file: IO[bytes] | None = None
+
+    def append(self, piece: Buffer) -> None:
+        """Add bytes at the end.
+
+        Args:
+            piece: contiguous; not changed before ``finished``.
+
+        Raises:
+            DataError: the temporary folder is full or not writable.
+        """
+        self._held.append(piece)
+        self._size += memoryview(piece).nbytes
+        if self._size > MAPPED_BYTES:
+            self._file = self._file or _temporary_file()
+            with _closed_on_failure(self._file):
+                for held in self._held:
+                    self._file.write(held)
+            self._held.clear()
+
+    def finished(self) -> bytearray | mmap.mmap:
+        """All of them; nothing is added afterwards.
+
+        Raises:
+            DataError: the temporary folder is full or not writable.
+        """
+        if self._file is None:
+            return bytearray().join(self._held)
+        with _closed_on_failure(self._file), self._file as file:
+            return _map(file)
+
+    def close(self) -> None:
+        """Give up what was not finished."""
+        if self._file is not None:
+            self._file.close()
+
+
 class FlatArray:
     """A one-dimensional array that grows by pieces, on disk where it is large.
 
@@ -81,9 +125,7 @@ class FlatArray:
 
     def __init__(self, dtype: np.typing.DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
-        self._held: list[Array] = []
-        self._bytes = 0
-        self._file: IO[bytes] | None = None
+        self._bytes = FlatBytes()
 
     def append(self, values: Array) -> None:
         """Add numbers at the end.
@@ -91,14 +133,7 @@ class FlatArray:
         Raises:
             DataError: the temporary folder is full or not writable.
         """
-        self._held.append(np.ascontiguousarray(values, self._dtype))
-        self._bytes += self._held[-1].nbytes
-        if self._bytes > MAPPED_BYTES:
-            self._file = self._file or _temporary_file()
-            with _closed_on_failure(self._file):
-                for piece in self._held:
-                    self._file.write(piece.data)
-            self._held.clear()
+        self._bytes.append(np.ascontiguousarray(values, self._dtype).data)
 
     def finished(self) -> Array:
         """All of it, [T]; nothing is added afterwards.
@@ -106,10 +141,7 @@ class FlatArray:
         Raises:
             DataError: the temporary folder is full or not writable.
         """
-        if self._file is None:
-            return np.concatenate([np.empty(0, self._dtype), *self._held])
-        with _closed_on_failure(self._file), self._file as file:
-            return np.frombuffer(_map(file), self._dtype)
+        return np.frombuffer(self._bytes.finished(), self._dtype)
 
 
 def _table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:

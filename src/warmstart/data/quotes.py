@@ -29,7 +29,7 @@ from warmstart.data.lines import Ints, Mask
 _NUMBER = r"^[-+]?\d+(\.\d+)?$"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SELDOM_IN_TEXT = "\t|\x01\x1e\x1f"
-_PIECE_RECORDS = 1 << 16
+_PIECE_BYTES = 1 << 24
 _MOST_REPEATS = 1000
 """RE2's limit on ``{n}``; a wider table is spared the third sign."""
 
@@ -69,8 +69,7 @@ def refuse_swallowing(records: Records, path: str, delimiter: str, columns: int)
     """
     quoted = np.flatnonzero(_numpy(pc.match_substring(records.texts, '"')))
     pattern = _proper(delimiter)
-    for start in range(0, len(quoted), _PIECE_RECORDS):  # not a copy of the whole file at once
-        piece = quoted[start : start + _PIECE_RECORDS]
+    for piece in _pieces(records.texts, quoted):
         proper = _numpy(pc.match_substring_regex(_take(records.texts, piece), pattern))
         if not proper.all():
             first = int(piece[np.argmin(proper)])
@@ -78,10 +77,12 @@ def refuse_swallowing(records: Records, path: str, delimiter: str, columns: int)
     several = quoted[records.breaks[quoted] > 0]
     if not len(several) or not 1 < columns <= _MOST_REPEATS:
         return
-    alike = _numpy(
-        pc.match_substring_regex(_take(records.texts, several), _rows_alone(delimiter, columns))
-    )
-    for index in map(int, several[alike]):
+    pattern = _rows_alone(delimiter, columns)
+    alike = [
+        piece[_numpy(pc.match_substring_regex(_take(records.texts, piece), pattern))]
+        for piece in _pieces(records.texts, several)
+    ]
+    for index in map(int, np.concatenate(alike)):
         text = _text(records, index)
         if (
             delimiter in _SELDOM_IN_TEXT
@@ -165,6 +166,13 @@ def _escaped(delimiter: str) -> str:
 def _text(records: Records, index: int) -> str:
     """One record as Python text."""
     return str(records.texts[index].as_py())
+
+
+def _pieces(texts: pa.LargeStringArray, positions: Ints) -> list[Ints]:
+    """The positions in pieces whose texts may be copied: not the whole file at once."""
+    sizes = pc.binary_length(texts).to_numpy()[positions]
+    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // _PIECE_BYTES)) + 1
+    return np.split(positions, cuts)
 
 
 def _take(texts: pa.LargeStringArray, positions: Ints) -> pa.LargeStringArray:

@@ -24,6 +24,7 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import DataConfig, Sources
 from warmstart.data import archives
+from warmstart.data.content import Content, blocks, content_of
 from warmstart.data.fetch import fetch, file_name, is_url
 from warmstart.data.formats import FORMATS, parse
 from warmstart.data.hub import read_hub
@@ -82,7 +83,7 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
 class _Found:
     """A file's content, uncompressed."""
 
-    content: bytes
+    content: Content
     name: str
     """Tells the format."""
     path: str
@@ -97,10 +98,17 @@ def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, Sour
         path, encoding = source, None
     else:
         found = _find(source, data.dir, setting)
-        path, sha256 = found.path, hashlib.sha256(found.content).hexdigest()
+        path, sha256 = found.path, _sha256(found.content)
         parsed, encoding = parse(found.content, found.name, path, data, setting)
     dropped = parsed.total - len(parsed.lines)
     return parsed, SourceFile(path, sha256, encoding, parsed.total, dropped)
+
+
+def _sha256(content: Content) -> str:
+    digest = hashlib.sha256()
+    for block in blocks(content):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _find(source: str, folder: str | None, setting: str) -> _Found:
@@ -155,7 +163,7 @@ def _open(file: Path, name: str, member: str | None, shown: str) -> _Found:
             member = member or archives.only_member(file, _SUFFIXES, archive)
             content, name = archives.read_member(file, member, archive), member
         else:
-            content = file.read_bytes()
+            content = content_of(file)
     except OSError as error:
         raise errors.files.unreadable(shown, error) from error
     content, name = archives.decompress(content, name, shown)
