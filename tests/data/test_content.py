@@ -9,6 +9,7 @@ import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.reading import refusal, table, written
@@ -43,25 +44,28 @@ def small_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (content, formats, lines):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
     monkeypatch.setattr(quotes, "_PIECE_BYTES", BLOCK)
-    monkeypatch.setattr("warmstart.data.delimited.BLOCKS", (BLOCK * 4, 1 << 30))
+    monkeypatch.setattr("warmstart.data.delimited.BLOCKS", (BLOCK, 1 << 30))
     monkeypatch.setattr("warmstart.data.delimited._HEAD", BLOCK)
     monkeypatch.setattr("warmstart.data.archives._BLOCK", BLOCK)
     return folder
 
 
-def small_block(size: int) -> pytest.MonkeyPatch:
-    patched = pytest.MonkeyPatch()
-    patched.setattr(content, "BLOCK", size)
-    return patched
+@contextmanager
+def block_of(size: int) -> Iterator[None]:
+    """Blocks of so many bytes, within."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(content, "BLOCK", size)
+        yield
 
 
 PIECES = st.lists(st.sampled_from([b"a", "é".encode(), b"\n", b"\r", b"\r\n", b" "]), max_size=40)
 
 
+@settings(deadline=None)
 @given(pieces=PIECES, size=st.integers(2, 9))
 def test_blocks_of_lines_are_the_lines(pieces: list[bytes], size: int) -> None:
     text = b"".join(pieces)
-    with small_block(size).context():
+    with block_of(size):
         found = list(line_blocks(text))
         assert b"".join(blocks(text)) == b"".join(found) == text
         assert all(len(block) <= size for block in blocks(text))
@@ -75,6 +79,7 @@ def test_blocks_of_lines_are_the_lines(pieces: list[bytes], size: int) -> None:
 CODECS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gb18030", "big5", "ascii")
 
 
+@settings(deadline=None)
 @given(
     text=st.text(alphabet="aé文🙂\n", max_size=12),
     codec=st.sampled_from(CODECS),
@@ -92,7 +97,7 @@ def test_the_first_fault_is_the_same_wherever_blocks_end(
         expected = None
     except UnicodeDecodeError as error:
         expected = error.start
-    with small_block(size).context():
+    with block_of(size):
         assert encodings._fault(whole, codec) == expected
 
 
