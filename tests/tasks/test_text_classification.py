@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.tiny import tiny_tokenizer
-from warmstart.config import DataConfig
+from warmstart.config import DataConfig, RunConfig
 from warmstart.data.batches import Batch, collate
 from warmstart.data.encode import Examples
 from warmstart.data.table import SourceFile, Table
@@ -17,6 +17,7 @@ from warmstart.errors import DataError
 from warmstart.tasks.text_classification import TextClassification
 
 DATA = DataConfig(train="reviews.csv", text="review", label="stars")
+CONFIG = RunConfig(data=DATA)
 
 
 def table_of(labels: pa.Array, texts: list[str] | None = None) -> Table:
@@ -49,7 +50,7 @@ def test_labels_are_texts_whatever_the_file_holds(
     labels: pa.Array, names: tuple[str, ...], targets: list[int]
 ) -> None:
     table = table_of(labels)
-    task = TextClassification.learn(DATA, table)
+    task = TextClassification.learn(CONFIG, table)
     assert task.label_names == names
     assert task.targets(table).tolist() == targets
     assert json.loads(json.dumps(task.facts)) == {"label_names": list(names)}
@@ -63,7 +64,7 @@ def test_the_main_metric_depends_on_the_number_of_labels() -> None:
 
 
 def test_a_label_never_seen_in_training_is_named_with_its_line() -> None:
-    task = TextClassification.learn(DATA, table_of(pa.array(["no", "yes"])))
+    task = TextClassification.learn(CONFIG, table_of(pa.array(["no", "yes"])))
     with pytest.raises(DataError, match=r"reviews.csv:13.*maybe"):
         task.targets(table_of(pa.array(["no", "maybe"])))
 
