@@ -111,7 +111,9 @@ def find(
     dropped: Mapping[str, Mapping[str, int]],
     cut: Mapping[str, tuple[Cut, Cut]] | None = None,
     labelled: bool = True,
+    classes: bool = True,
     together: str | None = None,
+    remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Findings:
     """Count what a person should know before training.
 
@@ -123,7 +125,9 @@ def find(
         dropped: by split, rows left out, as ``labels.clean_rows`` counts them.
         cut: by split, what truncation takes of the two texts of pairs.
         labelled: whether to look at the label column.
+        classes: whether labels are classes, of which one may be too common or too rare.
         together: the column whose rows stay in one split.
+        remarks: by split, what the task has to say of its rows.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
@@ -149,7 +153,11 @@ def find(
         )
     repeats = find_repeats(tables, data.text_columns, labels)
     messages = _about_split(data, together)
-    messages += [message for split in splits for message in _about(split)]
+    for counted in splits:
+        name = NAMES.get(counted.split, counted.split)
+        messages += _about(counted, name, classes=classes)
+        told = remarks.get(counted.split, ()) if remarks else ()
+        messages += [Finding("info", f"{name}: {text}") for text in told]
     messages += _about_lengths(splits, chunked=data.long_documents == "chunk")
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
@@ -181,14 +189,13 @@ def _label_counts(labels: Mapping[str, pa.ChunkedArray]) -> dict[str, dict[str, 
     return {split: {name: found.get(name, 0) for name in names} for split, found in counts.items()}
 
 
-def _about(split: SplitFindings) -> list[Finding]:
+def _about(split: SplitFindings, name: str, *, classes: bool) -> list[Finding]:
     """The sentences about one split alone: rows left out, labels."""
-    name = NAMES.get(split.split, split.split)
     messages = []
     for reason, rows in split.dropped.items():
         if rows:
             messages.append(Finding("warning", f"{_rows(rows, name)} left out: {REASONS[reason]}"))
-    if split.label_counts:
+    if split.label_counts and classes:
         messages += _about_labels(split.label_counts, split.rows, name)
     return messages
 

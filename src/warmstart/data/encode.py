@@ -248,9 +248,7 @@ def encode(
     truncation: Truncation = "longest_first",
     where: Callable[[int], str] = str,
 ) -> Examples:
-    """Tokenise texts, truncating each to ``max_tokens`` and counting what that takes away.
-
-    Pairs are joined by the tokenizer's own template.
+    """Tokenise texts, or pairs by the tokenizer's template; cut to ``max_tokens``, counting what.
 
     Args:
         tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
@@ -283,8 +281,7 @@ def encode(
         backend.enable_truncation(max_tokens, strategy=strategy)
         long = np.flatnonzero(full_lengths[here] > max_tokens).tolist()
         if only_second:
-            for index in long:
-                _refuse_without_room(encodings[index], max_tokens, where, here.start + index)
+            _refuse_without_room(encodings, long, max_tokens, where, here.start)
         cut += _cut(backend, texts, encodings, long)
         lengths[here] = list(map(len, encodings))
         tokens = int(lengths[here].sum())
@@ -331,11 +328,16 @@ def _cut(
 
 
 def _refuse_without_room(
-    encoding: "tokenizers.Encoding", max_tokens: int, where: Callable[[int], str], row: int
+    encodings: Sequence[Any],
+    long: list[int],
+    max_tokens: int,
+    where: Callable[[int], str],
+    start: int,
 ) -> None:
-    first, second = _sides(encoding)
-    if len(encoding) - second >= max_tokens:
-        raise errors.labels.no_room_for_second(where(row), int(first), max_tokens)
+    for index in long:
+        first, second = _sides(encodings[index])
+        if len(encodings[index]) - second >= max_tokens:
+            raise errors.labels.no_room_for_second(where(start + index), int(first), max_tokens)
 
 
 def _sides(encoding: "tokenizers.Encoding") -> Ints:

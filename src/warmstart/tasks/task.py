@@ -295,6 +295,10 @@ class Labelled(Protocol):
         """
         ...
 
+    def remarks(self, table: Table) -> list[str]:
+        """What a person should know of these rows, beside what is counted of any task's."""
+        ...
+
     def difference(
         self, first: Any, second: Any, table: Table, metric: str
     ) -> tuple[float | None, float | None, float | None]:

@@ -194,6 +194,10 @@ class TextClassification:
             predicted=predictions.answered,
         )
 
+    def remarks(self, table: Table) -> list[str]:
+        """None: labels are counted in any case."""
+        return []
+
     def difference(
         self, first: Predictions, second: Predictions, table: Table, metric: str
     ) -> tuple[float | None, float | None, float | None]:

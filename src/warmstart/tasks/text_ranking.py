@@ -205,6 +205,20 @@ class TextRanking:
         """Every metric of ``metrics`` with its interval over queries."""
         return ranking_scores(predictions.values, self.targets(table), self.queries(table))
 
+    def remarks(self, table: Table) -> list[str]:
+        """How many queries there are, and how many of them say nothing about a ranking."""
+        queries = self.queries(table)
+        best = np.zeros(int(queries.max()) + 1)
+        np.maximum.at(best, queries, self.targets(table))
+        without = int((best == 0).sum())
+        said = [f"{len(best):,} queries ({self.query})"]
+        if without:
+            said.append(
+                f"{without:,} of {len(best):,} queries have no relevant document: "
+                "the means over queries leave them out"
+            )
+        return said
+
     def difference(
         self, first: ScoredRows, second: ScoredRows, table: Table, metric: str
     ) -> tuple[float | None, float | None, float | None]:

@@ -125,11 +125,19 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
         dropped=dropped,
         cut={name: split.cut for name, split in examples.items() if split.cut is not None},
         labelled=isinstance(task, Labelled),
+        classes=task.stratifies,
         together=config.group,
+        remarks=_remarks(task, tables),
     )
     return Prepared(
         config, task, checkpoint, max_tokens, best_metric, tables, dropped, examples, findings
     )
+
+
+def _remarks(task: Task, tables: Mapping[str, Table]) -> dict[str, list[str]]:
+    if not isinstance(task, Labelled):
+        return {}
+    return {name: task.remarks(table) for name, table in tables.items()}
 
 
 def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str, int]]]:
