@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warmstart.data.encode import NO_LABEL, Bools, Computed, Examples, Ints, count_labels
+from warmstart.data.encode import (
+    NO_LABEL,
+    NO_LIST,
+    Bools,
+    Computed,
+    Examples,
+    Ints,
+    count_labels,
+)
 from warmstart.data.masking import FIXED, Draw
 
 if TYPE_CHECKING:
@@ -51,7 +59,7 @@ class Batch:
             one that is hidden), or ``NO_LABEL``, int64 [T]; ``count`` then counts these.
         text_bytes: UTF-8 bytes of the text that each row's targets spell, int64 [B].
         lists: the list that each row is in, where rows are compared with one another, int64 [B];
-            ``count`` then counts lists whose labels differ. Rows of one list stand together.
+            ``count`` then counts lists. Rows of one list stand together.
     """
 
     input_ids: "Tensor"
@@ -198,7 +206,7 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
     """
     units = np.arange(len(batch) + 1)
     if batch.lists is not None:
-        units = np.append(np.flatnonzero(np.diff(batch.lists, prepend=-1)), len(batch))
+        units = np.append(np.flatnonzero(np.diff(batch.lists, prepend=NO_LIST - 1)), len(batch))
     most = min(pieces, len(units) - 1)
     bounds = units[np.linspace(0, len(units) - 1, most + 1).astype(int)].tolist()
     return [_rows_between(batch, start, stop) for start, stop in pairwise(bounds)]
@@ -241,35 +249,33 @@ def batches_of_lists(lists: Ints, batch_size: int, seed: int, epoch: int) -> lis
     """Which rows make up each batch of one epoch, where a list of rows stays together.
 
     As many lists to a batch as make ``batch_size`` rows on average, so that the number of batches
-    is the same in every epoch; at least one.
+    is the same in every epoch; at least one. Rows in no list teach nothing and are left out.
 
     Args:
-        lists: the list that each row is in, from 0, int64 [N].
+        lists: as ``Examples.lists``, int64 [N].
         batch_size: rows per batch, on average.
         seed: of the run.
         epoch: counted from 0.
 
-    >>> [rows.tolist() for rows in batches_of_lists(np.array([0, 0, 1, 1, 1]), 3, 42, 0)]
-    [[0, 1], [2, 3, 4]]
+    >>> [rows.tolist() for rows in batches_of_lists(np.array([0, 0, NO_LIST, 1, 1]), 2, 42, 0)]
+    [[0, 1], [3, 4]]
     """
-    rows = np.argsort(lists, kind="stable")
-    starts = np.append(np.flatnonzero(np.diff(lists[rows], prepend=-1)), len(rows))
-    order = epoch_order(len(starts) - 1, seed, epoch)
+    rows = np.argsort(lists, kind="stable")[np.count_nonzero(lists == NO_LIST) :]
+    parts = np.split(rows, np.flatnonzero(np.diff(lists[rows])) + 1)
+    order = epoch_order(len(parts), seed, epoch).tolist()
     width = lists_per_batch(lists, batch_size)
     batches = (order[start : start + width] for start in range(0, len(order), width))
-    return [
-        np.concatenate([rows[starts[one] : starts[one + 1]] for one in batch]) for batch in batches
-    ]
+    return [np.concatenate([parts[one] for one in batch]) for batch in batches]
 
 
 def lists_per_batch(lists: Ints, batch_size: int) -> int:
     """How many lists make ``batch_size`` rows on average, at least one.
 
     Args:
-        lists: the list that each row is in, from 0, int64 [N].
+        lists: as ``Examples.lists``, int64 [N].
         batch_size: rows per batch.
     """
-    return max(1, round(batch_size * (int(lists.max()) + 1) / len(lists)))
+    return max(1, round(batch_size * (int(lists.max()) + 1) / np.count_nonzero(lists != NO_LIST)))
 
 
 def training_batches(
@@ -340,7 +346,7 @@ def evaluation_batches(lengths: Ints, max_tokens: int, lists: Ints | None = None
     Args:
         lengths: tokens of each row, int64 [N].
         max_tokens: largest rectangle, rows times longest row; a single longer row stands alone.
-        lists: the list that each row is in, which stays together whatever the budget, int64 [N].
+        lists: as ``Examples.lists``; a list stays together whatever the budget, int64 [N].
     """
     if lists is not None:
         yield from _whole_lists(lengths, max_tokens, lists)
@@ -355,16 +361,19 @@ def evaluation_batches(lengths: Ints, max_tokens: int, lists: Ints | None = None
 
 def _whole_lists(lengths: Ints, max_tokens: int, lists: Ints) -> Iterator[Ints]:
     """``evaluation_batches`` of lists: that with the longest row first."""
+    alone = np.flatnonzero(lists == NO_LIST)
+    lists = lists.copy()
+    lists[alone] = lists.max() + 1 + np.arange(len(alone))
     rows = np.argsort(lists, kind="stable")
-    starts = np.flatnonzero(np.diff(lists[rows], prepend=-1))
-    longest = np.maximum.reduceat(lengths[rows], starts)
-    parts = np.split(rows, starts[1:])
+    parts = np.split(rows, np.flatnonzero(np.diff(lists[rows])) + 1)
+    longest = np.array([lengths[part].max() for part in parts])
     batch: list[Ints] = []
-    width = 0
+    count = width = 0
     for one in np.argsort(-longest, kind="stable").tolist():
-        if batch and (sum(map(len, batch)) + len(parts[one])) * width > max_tokens:
+        if batch and (count + len(parts[one])) * width > max_tokens:
             yield np.concatenate(batch)
-            batch = []
+            batch, count = [], 0
         width = width if batch else int(longest[one])
         batch.append(parts[one])
+        count += len(parts[one])
     yield np.concatenate(batch)

@@ -31,6 +31,9 @@ NO_LABEL = -100
 """Label of a row that has none; ``torch.nn.functional.cross_entropy`` leaves it out by default. Of
 labels that are numbers it is NaN."""
 
+NO_LIST = -1
+"""In place of the list that a row is compared in, where there is nothing to compare."""
+
 Truncation = Literal["longest_first", "second_only"]
 """Which text of a pair is cut where both are too long together."""
 
@@ -106,8 +109,8 @@ class Examples:
         masking: how tokens from ``predict_from`` on are hidden, where they are predicted from those
             on both sides.
         begins_word: whether each token begins a word, bool [T]; where words are hidden whole.
-        lists: where rows are learned by comparing them with one another, the number of the list
-            that each is in, int64 [N]; a list is in one batch as a whole.
+        lists: where rows are learned by comparing them with one another, the list that each is in,
+            from 0, int64 [N], or ``NO_LIST``; a list is in one batch as a whole.
         cut: of pairs, what truncation took of the first text and of the second.
     """
 
@@ -205,37 +208,21 @@ class Examples:
 
 
 def count_labels(labels: Any, lists: Ints | None = None) -> int:
-    """Labels that enter a loss: those that are there; of lists, lists whose labels differ.
+    """Labels that enter a loss: those that are there; where rows are compared, their lists.
 
     Args:
         labels: as ``Examples.labels``, [B].
-        lists: of each row, the list that it is in, int64 [B]; None where rows are learned alone.
+        lists: as ``Examples.lists``, int64 [B]; None where rows are learned alone.
 
     >>> count_labels(np.array([1, 0, NO_LABEL]))
     2
-    >>> count_labels(np.float32([1, 0, 0, 0]), lists=np.array([7, 7, 8, 8]))
+    >>> count_labels(np.float32([1, 0, 0, 0]), lists=np.array([7, 7, NO_LIST, NO_LIST]))
     1
     """
     if lists is not None:
-        return int(np.count_nonzero(comparable(labels, lists)))
+        return len(np.unique(lists[lists != NO_LIST]))
     there = ~np.isnan(labels) if labels.dtype.kind == "f" else labels != NO_LABEL
     return int(np.count_nonzero(there))
-
-
-def comparable(labels: Any, lists: Ints) -> Bools:
-    """Of the distinct ``lists``, in rising order, which hold labels that differ, bool [G].
-
-    Args:
-        labels: numbers, [B].
-        lists: of each row, the list that it is in, int64 [B].
-    """
-    order = np.argsort(lists, kind="stable")
-    starts = np.flatnonzero(np.diff(lists[order], prepend=-1))
-    if not len(starts):
-        return np.zeros(0, dtype=np.bool_)
-    of_list = labels[order]
-    differ: Bools = np.maximum.reduceat(of_list, starts) > np.minimum.reduceat(of_list, starts)
-    return differ
 
 
 def encode(

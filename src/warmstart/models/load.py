@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
+Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""What Transformers calls it, to make answers of logits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A checkpoint that was found and checked; its weights are not read, perhaps not even here.
@@ -149,7 +153,10 @@ def open_tokenizer(folder: Path, config: "PreTrainedConfig") -> "PreTrainedToken
 
 
 def sequence_classifier(
-    checkpoint: Checkpoint, label_names: Sequence[str], seed: int
+    checkpoint: Checkpoint,
+    label_names: Sequence[str],
+    seed: int,
+    problem: Problem | None = "single_label_classification",
 ) -> "PreTrainedModel":
     """The checkpoint's body in float32 with a classification head for these labels.
 
@@ -159,14 +166,16 @@ def sequence_classifier(
 
     Args:
         checkpoint: from ``find``; its weights are downloaded now if they have to be.
-        label_names: in the order of the classes.
+        label_names: in the order of the logits.
         seed: of the new weights.
+        problem: ``problem_type`` of the saved configuration, by which Transformers' pipeline makes
+            probabilities of logits; None for the sigmoid of one logit.
 
     Raises:
         ModelError: the download failed, a file is damaged, or the weights are not those that
             config.json describes.
     """
-    config = with_labels(checkpoint.config, label_names)
+    config = with_labels(checkpoint.config, label_names, problem)
     model, report = _read(checkpoint.folder, _downloaded(checkpoint), config, checkpoint.head, seed)
     body = model.base_model_prefix + "."
     missing = [
@@ -260,18 +269,23 @@ def _downloaded(checkpoint: Checkpoint) -> list[Path]:
     return paths
 
 
-def with_labels(config: "PreTrainedConfig", label_names: Sequence[str]) -> "PreTrainedConfig":
-    """A copy of the configuration for a classifier of these labels, one of them for each text.
+def with_labels(
+    config: "PreTrainedConfig",
+    label_names: Sequence[str],
+    problem: Problem | None = "single_label_classification",
+) -> "PreTrainedConfig":
+    """A copy of the configuration for a head with a logit for each of these labels.
 
     Args:
         config: of an encoder; left as it is.
-        label_names: in the order of the classes.
+        label_names: in the order of the logits.
+        problem: the new ``problem_type``.
     """
     config = copy.deepcopy(config)
     config.id2label = dict(enumerate(label_names))
     config.label2id = {label: index for index, label in enumerate(label_names)}
     # Else a checkpoint made for regression would turn a saved model's pipeline to that.
-    config.problem_type = "single_label_classification"
+    config.problem_type = problem
     return config
 
 

@@ -9,7 +9,7 @@ pairs would show the model other documents of the queries it is scored on.
 Learns by ``train.loss``: ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two) from each
 row alone; ``pairwise`` (every relevant document of a query against every less relevant one) or
 ``listwise`` (the softmax over a query's documents) from the rows of a query together, whose losses
-are means over queries.
+are means over queries; a query whose documents are all alike teaches nothing there and is not read.
 
 Main score: nDCG@10 over the documents given for each query; MRR@10, MAP and recall beside it, as
 means over the queries that have a relevant document. The score of a row is a probability for the
@@ -35,12 +35,12 @@ from warmstart.config import LIST_LOSSES, DataConfig, LossName, RunConfig
 from warmstart.data.batches import Batch
 from warmstart.data.encode import (
     CHUNK_ROWS,
+    NO_LIST,
     Bools,
     Examples,
     Floats,
     Ints,
     Tokenizer,
-    count_labels,
     encode,
 )
 from warmstart.data.labels import clean_rows
@@ -107,7 +107,7 @@ class TextRanking:
         grades = task.targets(train)
         if (grades == grades[0]).all():
             raise errors.labels.one_grade(config.data.label, float(grades[0]), len(grades))
-        if task.loss_name in LIST_LOSSES and not count_labels(grades, task.queries(train)):
+        if task.loss_name in LIST_LOSSES and (task.lists(train) == NO_LIST).all():
             raise errors.labels.no_list_to_learn_from(task.query, task.loss_name)
         return task
 
@@ -138,6 +138,21 @@ class TextRanking:
         codes: Ints = pc.index_in(values, value_set=pc.unique(values)).to_numpy().astype(np.int64)
         return codes
 
+    def lists(self, table: Table) -> Ints:
+        """The query of each row, from 0, of those whose documents can be told apart; int64 [N].
+
+        The others have ``NO_LIST``: where all documents are equally relevant, or there is one, no
+        order is better than another.
+        """
+        queries, grades = self.queries(table), self.targets(table)
+        count = int(queries.max()) + 1
+        highest, lowest = np.zeros(count), np.full(count, np.inf)
+        np.maximum.at(highest, queries, grades)
+        np.minimum.at(lowest, queries, grades)
+        differ = highest > lowest
+        numbers = np.where(differ, np.cumsum(differ) - 1, NO_LIST)
+        return np.asarray(numbers[queries])
+
     def examples(
         self, table: Table, tokenizer: Tokenizer, max_tokens: int, *, labelled: bool
     ) -> Examples:
@@ -155,16 +170,16 @@ class TextRanking:
             where=table.where,
         )
         if labelled and self.loss_name in LIST_LOSSES:
-            return replace(found, lists=self.queries(table))
+            return replace(found, lists=self.lists(table))
         return found
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head: one logit, or two."""
         from warmstart.models.load import sequence_classifier
 
-        two = ("irrelevant", "relevant")
-        names = two if self.loss_name == "cross-entropy" else ("relevance",)
-        return sequence_classifier(checkpoint, names, seed)
+        if self.loss_name == "cross-entropy":
+            return sequence_classifier(checkpoint, ("irrelevant", "relevant"), seed)
+        return sequence_classifier(checkpoint, ("relevance",), seed, problem=None)
 
     def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
         """The loss *summed* over the batch's rows, or over its queries; and how many were summed.
@@ -217,6 +232,9 @@ class TextRanking:
                 f"{without:,} of {len(best):,} queries have no relevant document: "
                 "the means over queries leave them out"
             )
+        if self.loss_name in LIST_LOSSES:
+            learned = int(self.lists(table).max()) + 1
+            said.append(f"{learned:,} of {len(best):,} queries have documents to compare")
         return said
 
     def difference(
@@ -253,25 +271,19 @@ def listwise(scores: "Tensor", grades: "Tensor", lists: Ints) -> "Tensor":
         scores: [B].
         grades: how relevant each row is, [B].
         lists: the list of each row, int64 [B].
-
-    Returns:
-        The sum over lists whose rows are not all equally relevant.
     """
     same = _same_list(lists, scores.device)
-    inf = float("inf")
-    log_total = scores[None, :].masked_fill(~same, -inf).logsumexp(dim=1)
-    highest = grades[None, :].masked_fill(~same, -inf).amax(dim=1)
-    lowest = grades[None, :].masked_fill(~same, inf).amin(dim=1)
+    log_total = scores[None, :].masked_fill(~same, -float("inf")).logsumexp(dim=1)
     shares = grades / (same.float() @ grades).clamp(min=1e-30)
-    return (shares * (log_total - scores) * (highest > lowest)).sum()
+    return ((log_total - scores) * shares).masked_fill(~same.diagonal(), 0).sum()
 
 
 def _same_list(lists: Ints, device: Any) -> "Tensor":
-    """Which rows are in one list, bool [B, B]."""
+    """Which rows are in one list, bool [B, B]; those in none are not even with themselves."""
     from torch import from_numpy
 
-    on_device = from_numpy(lists).to(device)
-    return on_device[:, None] == on_device[None, :]
+    numbers = from_numpy(lists).to(device)
+    return (numbers[:, None] == numbers[None, :]) & (numbers != NO_LIST)
 
 
 def _numbers(table: Table, column: str) -> Floats:

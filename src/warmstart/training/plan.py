@@ -26,7 +26,7 @@ class Plan:
     Args:
         lengths: tokens of each training row, int64 [N].
         config: the settings.
-        lists: the list that each row is in, where rows are compared with one another, int64 [N].
+        lists: as ``Examples.lists``, where rows are compared with one another, int64 [N].
     """
 
     lengths: Ints
