@@ -21,7 +21,8 @@ from warmstart.runs.load import LoadedRun, RunTokenizer, load_run
 
 VERSIONS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
-TASK = "text-classification"
+HEAD = "sequence-classification"
+"""What is exported: models with one vector of logits for each row."""
 
 
 def export_run(
@@ -47,7 +48,7 @@ def export_run(
         raise errors.export.unfinished(directory.path)
     refuse_unwritable(directory.path)
     run = load_run(directory)
-    if run.task.name != TASK:
+    if run.task.head != HEAD:
         raise errors.export.other_task(run.task.name)
     names = (".export.partial", "export", ".export.old")
     made, place, old = (directory.path / name for name in names)
