@@ -4,7 +4,7 @@
 safe to open, is an encoder, and that its tokenizer fits it. Weights are read by
 ``sequence_classifier`` alone, after the data were checked too, so that no mistake costs a download.
 
-A checkpoint is a hub id, a folder, or ``bundled/minilm-l6``; the last two make no network call.
+A checkpoint is a hub id, a folder, or a bundled one; the last two make no network call.
 Code from a checkpoint is never run; pickles are opened only when ``model.allow_pickle`` says so.
 """
 
