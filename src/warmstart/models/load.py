@@ -8,11 +8,10 @@ A checkpoint is a hub id, a folder, or a bundled one; the last two make no netwo
 Code from a checkpoint is never run; pickles are opened only when ``model.allow_pickle`` says so.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from warmstart import errors
 from warmstart.config import ModelConfig
@@ -20,12 +19,14 @@ from warmstart.models import hub
 from warmstart.models.bundled import PREFIX, bundled_folder
 from warmstart.models.configuration import (
     Head,
+    Problem,
     auto_class,
     longest_input,
     natural_head,
     read_config,
     skeleton,
     with_dropout,
+    with_labels,
 )
 from warmstart.models.files import VOCABULARIES, held_files, no_weights, weight_files
 from warmstart.models.quiet import quiet
@@ -33,10 +34,6 @@ from warmstart.models.special_tokens import add_special_tokens, grow_vocabulary,
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-
-Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
-"""What Transformers calls it, to make answers of logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,26 +264,6 @@ def _downloaded(checkpoint: Checkpoint) -> list[Path]:
     if checkpoint.commit is not None and not all(path.exists() for path in paths):
         hub.download_weights(checkpoint.name, checkpoint.commit, checkpoint.weights)
     return paths
-
-
-def with_labels(
-    config: "PreTrainedConfig",
-    label_names: Sequence[str],
-    problem: Problem | None = "single_label_classification",
-) -> "PreTrainedConfig":
-    """A copy of the configuration for a head with a logit for each of these labels.
-
-    Args:
-        config: of an encoder; left as it is.
-        label_names: in the order of the logits.
-        problem: the new ``problem_type``.
-    """
-    config = copy.deepcopy(config)
-    config.id2label = dict(enumerate(label_names))
-    config.label2id = {label: index for index, label in enumerate(label_names)}
-    # Else a checkpoint made for regression would turn a saved model's pipeline to that.
-    config.problem_type = problem
-    return config
 
 
 def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
