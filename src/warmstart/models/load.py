@@ -11,7 +11,7 @@ Code from a checkpoint is never run; pickles are opened only when ``model.allow_
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from warmstart import errors
 from warmstart.config import ModelConfig
