@@ -19,7 +19,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, Mamba
 from tests.tiny.decoders import DECODERS, make_decoder
 from warmstart import api
 from warmstart.api import Run
-from warmstart.cli.export import checks, speeds
 from warmstart.errors import ExportError
 from warmstart.export import decoder, decoder_parity
 from warmstart.export.decoder_session import OnnxDecoder
@@ -62,10 +61,8 @@ def test_parity_says_what_was_written_and_compared(writes: Run) -> None:
     assert content["greedy"] == {"texts": 4, "steps": 64, "tokens": 256, "ties": 0}
     assert content["fused"]["onnx"]["Attention"] == 2
     assert content["speed"]["engines"].keys() == {"torch", "onnx"}
-    told = "\n".join(checks(content))
-    assert "64 steps from 4 beginnings, the same 256 tokens" in told
-    assert "3x4+3" in told
-    assert speeds(content).columns[-1].header == "tokens/s, 4 together"
+    rates = [rate for engine in content["speed"]["engines"].values() for rate in engine.values()]
+    assert min(rates) > 0
 
 
 def test_inputs_are_free_in_rows_new_tokens_and_past(writes: Run) -> None:
