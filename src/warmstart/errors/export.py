@@ -35,11 +35,11 @@ def other_task(task: str) -> ExportError:
 
 
 def no_int8(task: str) -> ExportError:
-    """Weights of 8 bits were asked for, of a model that writes."""
+    """Weights of 8 bits, asked for of a model that writes."""
     return ExportError(
         found=f"--int8 of a run of the task {task}",
-        expected="a run whose int8 model can be held to its answers: one token that rounding turned"
-        " changes all that follow it",
+        expected="a classifier's run: in a text one token that rounding turned changes all that"
+        " follow it, so models that write are exported in float32 alone",
         do="leave --int8 out",
     )
 

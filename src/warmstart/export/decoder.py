@@ -120,14 +120,18 @@ def empty_past(model: PreTrainedModel, rows: int = 1, tokens: int = 0) -> Past:
     try:
         model(torch.zeros(1, 1, dtype=torch.int64), past_key_values=cache, use_cache=True)
         shapes = [(layer.keys.shape, layer.values.shape) for layer in cache.layers]
-        past = [
-            tuple(torch.zeros(rows, shape[1], tokens, shape[3]) for shape in layer)
-            for layer in shapes
-        ]
-    except (AttributeError, TypeError, IndexError) as error:
-        reason = f"what it remembers of a text is no keys and values ({error})"
-        raise errors.export.unsupported(type(model).__name__, reason) from error
-    return past  # type: ignore[return-value]
+    except (AttributeError, TypeError):
+        shapes = []
+    if not shapes:
+        reason = "what it remembers of a text is no keys and values"
+        raise errors.export.unsupported(type(model).__name__, reason)
+    return [
+        (
+            torch.zeros(rows, keys[1], tokens, keys[3]),
+            torch.zeros(rows, values[1], tokens, values[3]),
+        )
+        for keys, values in shapes
+    ]
 
 
 def _example(model: PreTrainedModel) -> dict[str, object]:
