@@ -47,9 +47,7 @@ def generate(
         typer.Option(metavar="TEXT", help="End before this text; may be repeated."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of what is drawn.")] = None,
-    engine: Annotated[
-        Engine, typer.Option(help="What runs the model; onnx of a run that was exported.")
-    ] = "torch",
+    engine: Annotated[Engine, typer.Option(help="onnx: of a run that was exported.")] = "torch",
     with_novelty: Annotated[
         bool, typer.Option("--novelty", help="Say how much of it stands in RUN's training rows.")
     ] = False,
