@@ -7,6 +7,7 @@ from typing import Any
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
 from warmstart import config_file
+from warmstart.config import LIST_LOSSES
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import Job, job_for
 from warmstart.training.prepare import Prepared, prepare
@@ -43,6 +44,32 @@ def settings(folder: Path, *, dropout: float | None = None, **train: Any) -> dic
         "data": {"train": str(data), "validation": 0.2},
         "train": {**defaults, **train},
     }
+
+
+def write_rankings(path: Path, queries: int = 30, seed: int = 0) -> Path:
+    """Queries with 2 to 5 documents each, some of them graded 1 or 2 by one telling word."""
+    pick = random.Random(seed)
+    lines = ["query,document,relevance"]
+    for query in range(queries):
+        asked = f"which story {query} was {pick.choice(OTHER)}"
+        for number in range(pick.randint(2, 5)):
+            grade = 0 if number else pick.randint(0, 2)
+            words = pick.choices(OTHER, k=pick.randint(2, 9))
+            words.insert(1, (BAD, GOOD, GOOD)[grade][grade])
+            lines.append(f"{asked},{' '.join(words)} {number},{grade}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def ranking_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run that learns to rank, of which two grades are relevant alike."""
+    config = settings(folder, **train)
+    data = write_rankings(folder / "rankings.csv")
+    if train.get("loss") not in LIST_LOSSES:
+        data.write_text(data.read_text().replace(",2\n", ",1\n"))
+    columns = {"text": "query", "text_pair": "document", "label": "relevance"}
+    data_config = {"train": str(data), "validation": 0.2, **columns}
+    return {**config, "task": "text-ranking", "data": data_config}
 
 
 def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def test_the_page_of_settings_is_current() -> None:
 
 @every_guide
 def test_settings_that_are_named_exist(page: Path) -> None:
-    named = set(re.findall(r"`((?:model|data|train)\.[a-z_0-9]+)(?![a-z_0-9(])", prose(page)))
+    named = set(re.findall(r"`((?:model|data|train)(?:\.[a-z_0-9]+)+)(?![a-z_0-9(.])", prose(page)))
     assert named - FILES <= SETTINGS
 
 

@@ -117,7 +117,7 @@ def test_the_baseline_reads_both_texts(tmp_path: Path) -> None:
     file.write_text("\n".join(["q\ta\tlabel", *rows]) + "\n")
     config = config_file.load({"data": {"train": str(file), "text": "q", "text_pair": "a"}})
     table = read(str(file), config.data, "data.train")
-    task = TextClassification.learn(config.data, table)
+    task = TextClassification.learn(config, table)
     scores, _ = baseline_scores(task, config, table, {"test": table})
     assert scores["tfidf"]["test"].metrics["accuracy"].value == 1.0
 

@@ -183,7 +183,7 @@ def info(name: str | Path, labels: int = 2) -> "Description":
     """Describe a run's model or a checkpoint: configuration, parameters, memory.
 
     Args:
-        name: a run directory, hub id, folder, or ``bundled/minilm-l6``.
+        name: a run directory, hub id, folder, or a bundled model, such as ``bundled/minilm-l6``.
         labels: classes of the head of a checkpoint that is no run.
 
     Raises:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from warmstart import errors
 
-TaskName = Literal["text-classification", "text-generation", "fill-mask"]
+TaskName = Literal["text-classification", "text-ranking", "text-generation", "fill-mask"]
 """The keys of ``warmstart.tasks.TASKS``, spelt out because settings come before tasks."""
 Source = Annotated[str, Field(min_length=1)]
 """One file, folder member, URL or hub data set."""
@@ -27,6 +27,16 @@ BYTES_AND_END = 257
 """Tokens of a byte-level vocabulary before it has learned any: each byte, and the end of a text."""
 
 _COLUMNS = ("text", "text_pair", "label", "prompt")
+
+LossName = Literal["cross-entropy", "focal", "binary-cross-entropy", "pairwise", "listwise"]
+LOSSES: dict[str, tuple[LossName, ...]] = {
+    "text-classification": ("cross-entropy", "focal"),
+    "text-ranking": ("binary-cross-entropy", "cross-entropy", "pairwise", "listwise"),
+}
+"""What a task may learn by, its own choice first; the others have cross-entropy alone."""
+
+LIST_LOSSES = ("pairwise", "listwise")
+"""Losses that compare the rows of one query."""
 
 
 class _Part(BaseModel):
@@ -61,7 +71,8 @@ class ModelConfig(_Part):
     """Which pretrained checkpoint to start from, and how much of a text it reads."""
 
     name: Annotated[str, Field(min_length=1)] = "bundled/minilm-l6"
-    """Hub id (``google-bert/bert-base-uncased``), folder, or ``bundled/minilm-l6``."""
+    """Hub id (``google-bert/bert-base-uncased``), folder, or one that comes with warmstart:
+    ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, which writes."""
     revision: str | None = None
     """Branch, tag or commit of a hub checkpoint."""
     max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"
@@ -128,15 +139,20 @@ class DataConfig(_Part):
     encoding: str = "auto"
     """``auto`` tells UTF-8, UTF-8 with BOM, UTF-16 and GB18030 apart; or any Python codec name."""
     text: str = "text"
-    """Column with the text."""
+    """Column with the text; to rank, with the query."""
     text_pair: str | None = None
-    """Column with the second text, where a row is a pair (question and answer, two sentences)."""
+    """Column with the second text, where a row is a pair (question and answer, two sentences); to
+    rank, with the document."""
+    truncation: Literal["longest_first", "second_only"] = "longest_first"
+    """Which text of a pair is cut where both are longer than ``model.max_tokens`` together."""
     label: Annotated[str, Field(validate_default=True)] = "label"
-    """Column with the label."""
+    """Column with the label; to rank, how relevant the second text is to the first: 0, 1 or more.
+    """
     prompt: str | None = None
     """To generate: column with what is given; the model learns to write ``data.text`` after it."""
     group: str | None = None
-    """Column whose rows stay together in one split (a person, a document, a question)."""
+    """Column whose rows stay together in one split (a person, a document, a question). To rank,
+    those with one value are ranked against one another; by default the rows of one query."""
     long_documents: Literal["truncate", "chunk"] = "truncate"
     """To generate or fill masks: of a document longer than ``model.max_tokens`` read the beginning,
     or cut it into rows, each of which begins with the last tokens of the one before."""
@@ -215,6 +231,17 @@ class TrainConfig(_Part):
     """Batches per step; the loss is the mean over every row of them all."""
     group_by_length: bool = False
     """Batches of rows of like length: less padding, other batches than a plain shuffle."""
+    loss: LossName | None = None
+    """What is made small. To classify: ``cross-entropy``, or ``focal``, which minds sure rows less.
+    To rank: of each row alone ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two); of a
+    query's rows together ``pairwise`` or ``listwise``. The first of each is the default."""
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    """Of the focal loss: 0 is cross-entropy, and more leaves less to rows that are sure."""
+    class_weights: Literal["balanced"] | None = None
+    """``balanced``: rows of a rare label weigh more, so that all labels weigh the same together."""
+    choose_threshold: bool = False
+    """Of two labels: answer the second from the probability that is best by ``best_metric`` on the
+    validation rows, instead of from one half. It is kept with the run and used from then on."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-5
     """Peak rate of AdamW."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.01
@@ -326,6 +353,36 @@ class RunConfig(_Part):
     """How a decoder goes on with a text."""
     pretrain: PretrainConfig | None = None
     """What to start from instead of ``model.name``, for ``warmstart pretrain`` alone."""
+
+    @property
+    def group(self) -> str | None:
+        """Column whose rows stay together: of a ranking its queries, where no other is named."""
+        if self.data.group is None and self.task == "text-ranking":
+            return self.data.text
+        return self.data.group
+
+    @property
+    def loss(self) -> LossName:
+        """What is made small: ``train.loss``, else the task's own choice."""
+        return self.train.loss or LOSSES.get(self.task, ("cross-entropy",))[0]
+
+    @field_validator("data")
+    @classmethod
+    def _ranks_pairs(cls, data: DataConfig, info: ValidationInfo) -> DataConfig:
+        if info.data.get("task") == "text-ranking" and data.text_pair is None:
+            raise _refusal(errors.config.ranking_without_documents())
+        return data
+
+    @field_validator("train")
+    @classmethod
+    def _learns_as_the_task_can(cls, train: TrainConfig, info: ValidationInfo) -> TrainConfig:
+        task = info.data.get("task", "")
+        if train.loss is not None and train.loss not in (known := LOSSES.get(task, ())):
+            raise _refusal(errors.config.other_loss(train.loss, task, known))
+        for setting in ("class_weights", "choose_threshold"):
+            if getattr(train, setting) and task != "text-classification":
+                raise _refusal(errors.config.without_classes(f"train.{setting}", task))
+        return train
 
     @field_validator("data")
     @classmethod

@@ -7,6 +7,7 @@ on is checked here for every entry of ``TASKS``, so that they need no exception 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,27 @@ import numpy as np
 import pytest
 import torch
 
-from tests.runs_in_memory import filling_settings, settings, writing_settings
+from tests.runs_in_memory import filling_settings, ranking_settings, settings, writing_settings
 from warmstart import config_file
 from warmstart.data.batches import collate, split_batch
 from warmstart.evaluation.evaluate import predict
 from warmstart.models.forward import padded_forward
 from warmstart.tasks import TASKS
-from warmstart.tasks.task import Classifies
+from warmstart.tasks.task import Labelled, Prediction
 from warmstart.training.device import build_accelerator
 from warmstart.training.prepare import Prepared, prepare
 
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-classification": settings,
+    "text-classification, rare labels": partial(settings, class_weights="balanced", loss="focal"),
+    "text-ranking": ranking_settings,
+    "text-ranking, two logits": partial(ranking_settings, loss="cross-entropy"),
+    "text-ranking, pairwise": partial(ranking_settings, loss="pairwise"),
+    "text-ranking, listwise": partial(ranking_settings, loss="listwise"),
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
 }
-"""For each task, the settings of a small run on data made in a folder."""
+"""For each task, and what it may learn by, the settings of a small run on data made in a folder."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,16 @@ class Case:
     model: Any
 
 
-@pytest.fixture(scope="module", params=sorted(TASKS))
+@pytest.fixture(scope="module", params=sorted(CASES))
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     folder = tmp_path_factory.mktemp(request.param)
-    prepared = prepare(config_file.load({**CASES[request.param](folder), "task": request.param}))
+    task = request.param.partition(",")[0]
+    prepared = prepare(config_file.load({**CASES[request.param](folder), "task": task}))
     return Case(prepared, prepared.task.model(prepared.checkpoint, seed=1).eval())
 
 
 def test_every_task_has_a_case() -> None:
-    assert CASES.keys() == TASKS.keys()
+    assert {case.partition(",")[0] for case in CASES} == TASKS.keys()
 
 
 def test_name_and_metrics(case: Case) -> None:
@@ -60,14 +67,14 @@ def test_name_and_metrics(case: Case) -> None:
 
 
 def test_facts_survive_json(case: Case) -> None:
-    task, data = case.prepared.task, case.prepared.config.data
-    again = type(task).from_facts(data, json.loads(json.dumps(task.facts)))
+    task, config = case.prepared.task, case.prepared.config
+    again = type(task).from_facts(config, json.loads(json.dumps(task.facts)))
     assert again == task
 
 
 def test_facts_come_from_training_alone(case: Case) -> None:
     task, prepared = case.prepared.task, case.prepared
-    assert type(task).learn(prepared.config.data, prepared.tables["train"]) == task
+    assert type(task).learn(prepared.config, prepared.tables["train"]) == task
 
 
 def test_unlabelled_examples_have_the_same_tokens(case: Case) -> None:
@@ -77,7 +84,7 @@ def test_unlabelled_examples_have_the_same_tokens(case: Case) -> None:
     full = prepared.examples["validation"]
     assert (bare.input_ids == full.input_ids).all()
     # Where the text itself is what is learned there is nothing to leave unread.
-    labelled = isinstance(prepared.task, Classifies)
+    labelled = isinstance(prepared.task, Labelled)
     assert (collate(bare, np.arange(len(bare))).count == 0) == labelled
 
 
@@ -117,7 +124,7 @@ def test_predictions_are_in_row_order_and_finite(case: Case) -> None:
     assert count > 0
     for answer in answers:
         json.dumps(answer.to_json(), allow_nan=False)
-        if isinstance(prepared.task, Classifies):
+        if isinstance(answer, Prediction):
             shares = answer.probabilities
             assert sum(shares.values()) == pytest.approx(1)
             assert shares[answer.label] == max(shares.values())
@@ -172,7 +179,7 @@ def test_scores_name_every_metric_with_n(case: Case) -> None:
     assert list(scores.metrics) == [metric.name for metric in prepared.task.metrics]
     for metric in prepared.task.metrics:
         score = scores.metrics[metric.name]
-        assert score.n == len(table)
+        assert 0 < score.n <= len(table)  # rows, or the queries of a ranking
         assert score.higher_is_better == metric.higher_is_better
         if score.value is not None:
             assert score.low is not None

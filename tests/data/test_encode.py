@@ -10,6 +10,7 @@ from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint, tiny_tokenizer
 from warmstart.config import ModelConfig
 from warmstart.data import mapped
 from warmstart.data.encode import encode
+from warmstart.errors import DataError
 from warmstart.models.load import find
 
 TEXTS = ["the cat sat", "a very long story about the old house and the cat that saw it", "no"]
@@ -103,3 +104,48 @@ def test_a_model_of_one_type_is_given_none(tmp_path: Path) -> None:
     tokenizer = find(ModelConfig(name=str(tmp_path))).tokenizer
     examples = encode(tokenizer, [PAIRS], np.zeros(3, int), np.arange(3), 20)
     assert examples.token_type_ids is None
+
+
+@pytest.mark.parametrize("max_tokens", [12, 14])
+def test_the_second_text_alone_may_be_cut(
+    tokenizer: PreTrainedTokenizerBase, max_tokens: int
+) -> None:
+    pairs = [("the cat sat", TEXTS[1]), ("no", "no"), (TEXTS[0], "the old house and the cat")]
+    found = encode(
+        tokenizer, [pairs], np.zeros(3), np.arange(3), max_tokens, truncation="second_only"
+    )
+    firsts, seconds = zip(*pairs, strict=True)
+    expected = tokenizer(
+        list(firsts), list(seconds), truncation="only_second", max_length=max_tokens
+    )
+    assert [found[i].input_ids.tolist() for i in range(3)] == expected["input_ids"]
+    assert found.lengths.max() == max_tokens
+
+
+def test_what_is_cut_is_counted_by_side(tokenizer: PreTrainedTokenizerBase) -> None:
+    long = " ".join(["cat"] * 20)
+    pairs = [(long, "no"), ("no", long), (long, long), ("no", "no")]
+    found = encode(tokenizer, [pairs[:1], pairs[1:]], np.zeros(4), np.arange(4), max_tokens=13)
+    # 13 less three special tokens leaves 10: one word each where the other is short, five of both.
+    assert found.cut == ((2, 11 + 15), (2, 11 + 15))
+    second = encode(
+        tokenizer, [[("no", long)]], np.zeros(1), np.arange(1), 13, truncation="second_only"
+    )
+    assert second.cut == ((0, 0), (1, 11))
+    assert encode(tokenizer, [["no"]], np.zeros(1), np.arange(1), 13).cut is None
+
+
+def test_a_first_text_that_leaves_no_room_is_named(tokenizer: PreTrainedTokenizerBase) -> None:
+    long = " ".join(["cat"] * 10)
+    with pytest.raises(DataError) as caught:
+        encode(
+            tokenizer,
+            [[("no", "no")], [("no", "no"), (long, "no")]],
+            np.zeros(3),
+            np.arange(3),
+            max_tokens=13,
+            truncation="second_only",
+            where=lambda row: f"pairs.csv:{row + 2}",
+        )
+    assert caught.value.found.startswith("pairs.csv:4: the first text alone has 10 tokens")
+    assert "data.truncation=longest_first" in caught.value.do

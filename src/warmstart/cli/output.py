@@ -97,7 +97,7 @@ def scores_table(
     return table
 
 
-BASELINE_TITLES = {"majority": "majority", "tfidf": "TF-IDF"}
+BASELINE_TITLES = {"majority": "majority", "tfidf": "TF-IDF", "bm25": "BM25"}
 
 
 def with_interval(score: Mapping[str, Any]) -> str:

@@ -82,6 +82,8 @@ def predict(
 
 def _shown(answer: Mapping[str, Any]) -> str:
     """A label with its probability; or a line for each mask, its likeliest tokens with theirs."""
+    if "score" in answer:
+        return f"{answer['score']:.3f}"
     if "masks" not in answer:
         return f"{answer['label']}  {answer['probabilities'][answer['label']]:.3f}"
     return "\n".join(

@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warmstart.data.encode import NO_LABEL, Bools, Computed, Examples, Ints
+from warmstart.data.encode import (
+    NO_LABEL,
+    NO_LIST,
+    Bools,
+    Computed,
+    Examples,
+    Ints,
+    count_labels,
+)
 from warmstart.data.masking import FIXED, Draw
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ class Batch:
         input_ids: the rows' tokens end to end, int64 [T].
         offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``; on the CPU, where shapes are
             decided, int64 [B + 1].
-        labels: class indices, int64 [B].
+        labels: as those of ``Examples``, [B].
         rows: row ids, int64 [B].
         truncated: whether the row was cut to the model's length, bool [B].
         count: labels that enter the loss; known before the model runs, so that the loss of several
@@ -50,6 +58,8 @@ class Batch:
         targets: where tokens are learned, what is to be said at each token (the next one, or the
             one that is hidden), or ``NO_LABEL``, int64 [T]; ``count`` then counts these.
         text_bytes: UTF-8 bytes of the text that each row's targets spell, int64 [B].
+        lists: the list that each row is in, where rows are compared with one another, int64 [B];
+            ``count`` then counts lists. Rows of one list stand together.
     """
 
     input_ids: "Tensor"
@@ -62,6 +72,7 @@ class Batch:
     computed: Computed | None = None
     targets: "Tensor | None" = None
     text_bytes: Ints | None = None
+    lists: Ints | None = None
 
     def __len__(self) -> int:
         """Number of rows, B."""
@@ -127,7 +138,8 @@ def collate(examples: Examples, positions: Ints, draw: Draw = FIXED) -> Batch:
         values = computed.values[positions if computed.by_row else tokens]
         computed = computed._replace(values=torch.from_numpy(values))
     ids = examples.input_ids[tokens].astype(np.int64)
-    targets, text_bytes, answers = None, None, labels
+    targets, text_bytes = None, None
+    lists = None if examples.lists is None else examples.lists[positions]
     if examples.predict_from is not None and examples.text_bytes is not None:
         if examples.masking is None:
             answers = next_tokens(ids, offsets, examples.predict_from[positions])
@@ -140,11 +152,12 @@ def collate(examples: Examples, positions: Ints, draw: Draw = FIXED) -> Batch:
         labels=torch.from_numpy(labels),
         rows=examples.rows[positions],
         truncated=examples.full_lengths[positions] > np.diff(offsets),
-        count=int(np.count_nonzero(answers != NO_LABEL)),
+        count=count_labels(labels if targets is None else answers, lists),
         token_type_ids=None if types is None else torch.from_numpy(types[tokens].astype(np.int64)),
         computed=computed,
         targets=targets,
         text_bytes=text_bytes,
+        lists=lists,
     )
 
 
@@ -187,8 +200,15 @@ def hidden_tokens(examples: Examples, positions: Ints, draw: Draw) -> tuple[Ints
 
 
 def split_batch(batch: Batch, pieces: int) -> list[Batch]:
-    """Cut a batch into at most ``pieces`` batches of nearly equal row counts, in order."""
-    bounds = np.linspace(0, len(batch), min(pieces, len(batch)) + 1).astype(int).tolist()
+    """Cut a batch into at most ``pieces`` batches of nearly equal row counts, in order.
+
+    Rows of one list are not cut apart.
+    """
+    units = np.arange(len(batch) + 1)
+    if batch.lists is not None:
+        units = np.append(np.flatnonzero(np.diff(batch.lists, prepend=NO_LIST - 1)), len(batch))
+    most = min(pieces, len(units) - 1)
+    bounds = units[np.linspace(0, len(units) - 1, most + 1).astype(int)].tolist()
     return [_rows_between(batch, start, stop) for start, stop in pairwise(bounds)]
 
 
@@ -196,6 +216,7 @@ def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
     first, last = batch.offsets[start], batch.offsets[stop]
     labels, types, computed = batch.labels[start:stop], batch.token_type_ids, batch.computed
     targets = None if batch.targets is None else batch.targets[first:last]
+    lists = None if batch.lists is None else batch.lists[start:stop]
     answers = labels if targets is None else targets
     if computed is not None:
         rows = slice(start, stop) if computed.by_row else slice(first, last)
@@ -206,11 +227,12 @@ def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
         labels=labels,
         rows=batch.rows[start:stop],
         truncated=batch.truncated[start:stop],
-        count=int((answers != NO_LABEL).sum()),
+        count=count_labels(answers.numpy(force=True), lists),
         token_type_ids=None if types is None else types[first:last],
         computed=computed,
         targets=targets,
         text_bytes=None if batch.text_bytes is None else batch.text_bytes[start:stop],
+        lists=lists,
     )
 
 
@@ -221,6 +243,39 @@ def epoch_order(rows: int, seed: int, epoch: int) -> Ints:
     True
     """
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(rows)
+
+
+def batches_of_lists(lists: Ints, batch_size: int, seed: int, epoch: int) -> list[Ints]:
+    """Which rows make up each batch of one epoch, where a list of rows stays together.
+
+    As many lists to a batch as make ``batch_size`` rows on average, so that the number of batches
+    is the same in every epoch; at least one. Rows in no list teach nothing and are left out.
+
+    Args:
+        lists: as ``Examples.lists``, int64 [N].
+        batch_size: rows per batch, on average.
+        seed: of the run.
+        epoch: counted from 0.
+
+    >>> [rows.tolist() for rows in batches_of_lists(np.array([0, 0, NO_LIST, 1, 1]), 2, 42, 0)]
+    [[0, 1], [3, 4]]
+    """
+    rows = np.argsort(lists, kind="stable")[np.count_nonzero(lists == NO_LIST) :]
+    parts = np.split(rows, np.flatnonzero(np.diff(lists[rows])) + 1)
+    order = epoch_order(len(parts), seed, epoch).tolist()
+    width = lists_per_batch(lists, batch_size)
+    batches = (order[start : start + width] for start in range(0, len(order), width))
+    return [np.concatenate([parts[one] for one in batch]) for batch in batches]
+
+
+def lists_per_batch(lists: Ints, batch_size: int) -> int:
+    """How many lists make ``batch_size`` rows on average, at least one.
+
+    Args:
+        lists: as ``Examples.lists``, int64 [N].
+        batch_size: rows per batch.
+    """
+    return max(1, round(batch_size * (int(lists.max()) + 1) / np.count_nonzero(lists != NO_LIST)))
 
 
 def training_batches(
@@ -251,7 +306,7 @@ def training_batches(
     return [batches[i] for i in shuffled]
 
 
-def share_rows(lengths: Ints, processes: int) -> list[Ints]:
+def share_rows(lengths: Ints, processes: int, lists: Ints | None = None) -> list[Ints]:
     """Share a batch's rows out so that every process gets nearly as many tokens.
 
     The longest row not given yet goes to whoever has the fewest tokens. No two shares end up
@@ -261,6 +316,7 @@ def share_rows(lengths: Ints, processes: int) -> list[Ints]:
     Args:
         lengths: tokens of each row of the batch, int64 [B].
         processes: how many shares to make.
+        lists: the list that each row is in, which goes to one process, int64 [B].
 
     Returns:
         For each process the positions of its rows in the batch, ascending; each int64.
@@ -271,6 +327,10 @@ def share_rows(lengths: Ints, processes: int) -> list[Ints]:
     >>> [share.tolist() for share in share_rows(np.array([3, 9, 4, 2]), processes=2)]
     [[1], [0, 2, 3]]
     """
+    if lists is not None:
+        _, unit = np.unique(lists, return_inverse=True)
+        together = np.bincount(unit, weights=lengths).astype(np.int64)
+        return [np.flatnonzero(np.isin(unit, share)) for share in share_rows(together, processes)]
     loads = [(0, process) for process in range(processes)]  # a heap as it stands
     shares: list[list[int]] = [[] for _ in loads]
     for row in np.argsort(-lengths, kind="stable").tolist():
@@ -280,16 +340,40 @@ def share_rows(lengths: Ints, processes: int) -> list[Ints]:
     return [np.sort(np.array(share, dtype=np.int64)) for share in shares]
 
 
-def evaluation_batches(lengths: Ints, max_tokens: int) -> Iterator[Ints]:
+def evaluation_batches(lengths: Ints, max_tokens: int, lists: Ints | None = None) -> Iterator[Ints]:
     """Batches for a pass without gradients: longest rows first, each rectangle within a budget.
 
     Args:
         lengths: tokens of each row, int64 [N].
         max_tokens: largest rectangle, rows times longest row; a single longer row stands alone.
+        lists: as ``Examples.lists``; a list stays together whatever the budget, int64 [N].
     """
+    if lists is not None:
+        yield from _whole_lists(lengths, max_tokens, lists)
+        return
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
         rows = max(1, max_tokens // int(lengths[order[start]]))
         yield order[start : start + rows]
         start += rows
+
+
+def _whole_lists(lengths: Ints, max_tokens: int, lists: Ints) -> Iterator[Ints]:
+    """``evaluation_batches`` of lists: that with the longest row first."""
+    alone = np.flatnonzero(lists == NO_LIST)
+    lists = lists.copy()
+    lists[alone] = lists.max() + 1 + np.arange(len(alone))
+    rows = np.argsort(lists, kind="stable")
+    parts = np.split(rows, np.flatnonzero(np.diff(lists[rows])) + 1)
+    longest = np.array([lengths[part].max() for part in parts])
+    batch: list[Ints] = []
+    count = width = 0
+    for one in np.argsort(-longest, kind="stable").tolist():
+        if batch and (count + len(parts[one])) * width > max_tokens:
+            yield np.concatenate(batch)
+            batch, count = [], 0
+        width = width if batch else int(longest[one])
+        batch.append(parts[one])
+        count += len(parts[one])
+    yield np.concatenate(batch)

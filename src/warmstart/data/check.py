@@ -7,7 +7,7 @@ that can make a model or a score worse than it looks; the rest is *info*.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,9 +16,13 @@ import pyarrow.compute as pc
 
 from warmstart.config import DataConfig
 from warmstart.data.duplicates import Repeats, find_repeats
+from warmstart.data.encode import Cut
 from warmstart.data.labels import in_order, label_texts
 from warmstart.data.lengths import Lengths, describe
 from warmstart.data.table import Table
+
+PAIR = ("data.text", "data.text_pair")
+"""The settings of a pair's columns."""
 
 FEW_ROWS = 10
 """Rows of a class below which neither learning it nor scoring it means much."""
@@ -56,6 +60,8 @@ class SplitFindings:
             was cut from another setting's rows counts none, they are counted there.
         label_counts: rows of each label, every split in the same order; empty without labels.
         lengths: in tokens.
+        cut: of pairs, by setting (``data.text``, ``data.text_pair``) what truncation takes of that
+            text: ``{"rows": n, "tokens": n}``.
     """
 
     split: str
@@ -63,6 +69,7 @@ class SplitFindings:
     dropped: Mapping[str, int]
     label_counts: Mapping[str, int]
     lengths: Lengths
+    cut: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,11 @@ def find(
     max_tokens: int,
     *,
     dropped: Mapping[str, Mapping[str, int]],
+    cut: Mapping[str, tuple[Cut, Cut]] | None = None,
     labelled: bool = True,
+    classes: bool = True,
+    together: str | None = None,
+    remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Findings:
     """Count what a person should know before training.
 
@@ -112,7 +123,11 @@ def find(
         lengths: by split, tokens of each row without truncation, int64 [N].
         max_tokens: longest row the model is to see, in tokens.
         dropped: by split, rows left out, as ``labels.clean_rows`` counts them.
+        cut: by split, what truncation takes of the two texts of pairs.
         labelled: whether to look at the label column.
+        classes: whether labels are classes, of which one may be too common or too rare.
+        together: the column whose rows stay in one split.
+        remarks: by split, what the task has to say of its rows.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
@@ -133,14 +148,35 @@ def find(
                 dropped={"ragged": ragged, **dropped.get(split, {})},
                 label_counts=counts.get(split, {}),
                 lengths=distributions[split],
+                cut=_by_setting((cut or {}).get(split)),
             )
         )
     repeats = find_repeats(tables, data.text_columns, labels)
-    messages = [message for split in splits for message in _about(split)]
+    messages = _about_split(data, together)
+    for counted in splits:
+        name = NAMES.get(counted.split, counted.split)
+        messages += _about(counted, name, classes=classes)
+        told = remarks.get(counted.split, ()) if remarks else ()
+        messages += [Finding("info", f"{name}: {text}") for text in told]
     messages += _about_lengths(splits, chunked=data.long_documents == "chunk")
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))
+
+
+def _by_setting(cut: tuple[Cut, Cut] | None) -> dict[str, dict[str, int]]:
+    return {} if cut is None else dict(zip(PAIR, (one._asdict() for one in cut), strict=True))
+
+
+def _about_split(data: DataConfig, together: str | None) -> list[Finding]:
+    """Why a validation share is not of rows, where it is not."""
+    if together is None or not isinstance(data.validation, float):
+        return []
+    said = (
+        f"validation takes {data.validation:.0%} of the {together} values with all their rows: "
+        f"rows of one {together} on both sides would make the score partly memory"
+    )
+    return [Finding("info", said)]
 
 
 def _label_counts(labels: Mapping[str, pa.ChunkedArray]) -> dict[str, dict[str, int]]:
@@ -153,14 +189,13 @@ def _label_counts(labels: Mapping[str, pa.ChunkedArray]) -> dict[str, dict[str, 
     return {split: {name: found.get(name, 0) for name in names} for split, found in counts.items()}
 
 
-def _about(split: SplitFindings) -> list[Finding]:
+def _about(split: SplitFindings, name: str, *, classes: bool) -> list[Finding]:
     """The sentences about one split alone: rows left out, labels."""
-    name = NAMES.get(split.split, split.split)
     messages = []
     for reason, rows in split.dropped.items():
         if rows:
             messages.append(Finding("warning", f"{_rows(rows, name)} left out: {REASONS[reason]}"))
-    if split.label_counts:
+    if split.label_counts and classes:
         messages += _about_labels(split.label_counts, split.rows, name)
     return messages
 
@@ -210,7 +245,12 @@ def _about_lengths(splits: Sequence[SplitFindings], *, chunked: bool) -> list[Fi
                 f"{longer} and cut there (longest {lengths.longest:,}): "
                 f"{lengths.lost_share:.1%} of all tokens are never read (model.max_tokens)"
             )
-            messages.append(Finding("warning", said))
+            taken = [
+                f"{setting} in {found['rows']:,} ({found['tokens']:,} tokens)"
+                for setting, found in split.cut.items()
+                if found["rows"]
+            ]
+            messages.append(Finding("warning", said + f"; cut: {', '.join(taken)}" * bool(taken)))
     if not messages:
         limit = splits[0].lengths.max_tokens
         longest = max(split.lengths.longest for split in splits)

@@ -9,13 +9,14 @@ Source: ``tokenizers`` documentation, ``Tokenizer.encode_batch_fast`` (no charac
 nobody reads here).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from warmstart import errors
 from warmstart.data.mapped import FlatArray
 from warmstart.data.masking import FIXED, Draw, MaskedRows, Masking
 
@@ -27,7 +28,14 @@ CHUNK_ROWS = 512
 (4,096 short sentences take 6 to 20 % more time a row)."""
 
 NO_LABEL = -100
-"""Label of a row that has none; ``torch.nn.functional.cross_entropy`` leaves it out by default."""
+"""Label of a row that has none; ``torch.nn.functional.cross_entropy`` leaves it out by default. Of
+labels that are numbers it is NaN."""
+
+NO_LIST = -1
+"""In place of the list that a row is compared in, where there is nothing to compare."""
+
+Truncation = Literal["longest_first", "second_only"]
+"""Which text of a pair is cut where both are too long together."""
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -53,8 +61,8 @@ class Example(NamedTuple):
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
     """Token ids, special tokens included, int32 [length]."""
-    label: int
-    """Index of the class, or ``NO_LABEL``."""
+    label: float
+    """Index of the class, or ``NO_LABEL``; of a ranking how relevant the row is, or NaN."""
     row: int
     """Row id in its table."""
 
@@ -71,6 +79,15 @@ class Computed(NamedTuple):
     """Whether there is one vector for each row."""
 
 
+class Cut(NamedTuple):
+    """What truncation took of one text of the pairs."""
+
+    rows: int
+    """In how many rows it was cut."""
+    tokens: int
+    """Of all of them together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Examples:
     """The tokenised rows of one split: N rows, T tokens, stored flat.
@@ -78,7 +95,8 @@ class Examples:
     Args:
         input_ids: all rows' token ids end to end, int32 [T].
         offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``, int64 [N + 1].
-        labels: class index of each row, or ``NO_LABEL``, int64 [N].
+        labels: class index of each row, or ``NO_LABEL``, int64 [N]; of a ranking how relevant the
+            row is, or NaN, float32 [N].
         rows: row ids, int64 [N].
         full_lengths: tokens each row would have without truncation, int64 [N].
         token_type_ids: which text of its pair each token is of, int8 [T]; None for single texts and
@@ -91,11 +109,14 @@ class Examples:
         masking: how tokens from ``predict_from`` on are hidden, where they are predicted from those
             on both sides.
         begins_word: whether each token begins a word, bool [T]; where words are hidden whole.
+        lists: where rows are learned by comparing them with one another, the list that each is in,
+            from 0, int64 [N], or ``NO_LIST``; a list is in one batch as a whole.
+        cut: of pairs, what truncation took of the first text and of the second.
     """
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
     offsets: Ints
-    labels: Ints
+    labels: Any
     rows: Ints
     full_lengths: Ints
     token_type_ids: np.ndarray[Any, np.dtype[np.int8]] | None = None
@@ -104,6 +125,8 @@ class Examples:
     text_bytes: Ints | None = None
     masking: Masking | None = None
     begins_word: Bools | None = None
+    lists: Ints | None = None
+    cut: tuple[Cut, Cut] | None = None
 
     def __len__(self) -> int:
         """Number of rows, N."""
@@ -112,7 +135,7 @@ class Examples:
     def __getitem__(self, index: int) -> Example:
         """The row at position ``index``."""
         start, stop = self.offsets[index], self.offsets[index + 1]
-        return Example(self.input_ids[start:stop], int(self.labels[index]), int(self.rows[index]))
+        return Example(self.input_ids[start:stop], self.labels[index].item(), int(self.rows[index]))
 
     @property
     def lengths(self) -> Ints:
@@ -138,7 +161,8 @@ class Examples:
             draw: what tokens are hidden for.
         """
         if self.predict_from is None:
-            return int(np.count_nonzero(self.labels[positions] != NO_LABEL))
+            lists = None if self.lists is None else self.lists[positions]
+            return count_labels(self.labels[positions], lists)
         if self.masking is not None:
             return len(self.masking.choose(self.to_mask(positions), draw))
         return self.tokens_of(positions) - int(self.predict_from[positions].sum())
@@ -183,23 +207,47 @@ class Examples:
         )
 
 
+def count_labels(labels: Any, lists: Ints | None = None) -> int:
+    """Labels that enter a loss: those that are there; where rows are compared, their lists.
+
+    Args:
+        labels: as ``Examples.labels``, [B].
+        lists: as ``Examples.lists``, int64 [B]; None where rows are learned alone.
+
+    >>> count_labels(np.array([1, 0, NO_LABEL]))
+    2
+    >>> count_labels(np.float32([1, 0, 0, 0]), lists=np.array([7, 7, NO_LIST, NO_LIST]))
+    1
+    """
+    if lists is not None:
+        return len(np.unique(lists[lists != NO_LIST]))
+    there = ~np.isnan(labels) if labels.dtype.kind == "f" else labels != NO_LABEL
+    return int(np.count_nonzero(there))
+
+
 def encode(
     tokenizer: Tokenizer,
     chunks: Iterable[list[str]] | Iterable[list[tuple[str, str]]],
-    labels: Ints,
+    labels: Any,
     rows: Ints,
     max_tokens: int,
+    *,
+    truncation: Truncation = "longest_first",
+    where: Callable[[int], str] = str,
 ) -> Examples:
-    """Tokenise texts, truncating each to ``max_tokens`` and counting what that takes away.
-
-    Pairs are joined by the tokenizer's own template; of the two texts the longer is cut first.
+    """Tokenise texts, or pairs by the tokenizer's template; cut to ``max_tokens``, counting what.
 
     Args:
         tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
         chunks: the texts, or pairs of texts, in lists of about ``CHUNK_ROWS``.
-        labels: class index of each row, int64 [N].
+        labels: of each row, as ``Examples.labels``, [N].
         rows: row ids, int64 [N].
         max_tokens: longest row the model is to see, special tokens included.
+        truncation: of a pair, whether the longer text is cut first or the second alone.
+        where: the place of the row at a position, for a message.
+
+    Raises:
+        DataError: a first text leaves no room for the second, which alone may be cut.
     """
     backend = tokenizer.backend_tokenizer
     # A tokenizer.json may carry its own padding (all-MiniLM-L6-v2: to 128) and truncation.
@@ -208,19 +256,20 @@ def encode(
     lengths, full_lengths = (np.zeros(len(rows), np.int64) for _ in range(2))
     typed = "token_type_ids" in tokenizer.model_input_names
     pairs, start = False, 0
+    cut = np.zeros((2, 2), dtype=np.int64)
     for texts in chunks:
         pairs = isinstance(texts[0], tuple)
         backend.no_truncation()
         encodings = backend.encode_batch_fast(texts)
         here = slice(start, start := start + len(texts))
         full_lengths[here] = list(map(len, encodings))
-        # Only what is too long is tokenised again, by the tokenizer's own rules of truncation.
+        only_second = pairs and truncation == "second_only"
+        strategy = "only_second" if only_second else "longest_first"
+        backend.enable_truncation(max_tokens, strategy=strategy)
         long = np.flatnonzero(full_lengths[here] > max_tokens).tolist()
-        backend.enable_truncation(max_tokens, strategy="longest_first")
-        for index, cut in zip(
-            long, backend.encode_batch_fast([texts[index] for index in long]), strict=True
-        ):
-            encodings[index] = cut
+        if only_second:
+            _refuse_without_room(encodings, long, max_tokens, where, here.start)
+        cut += _cut(backend, texts, encodings, long)
         lengths[here] = list(map(len, encodings))
         tokens = int(lengths[here].sum())
         input_ids.append(_end_to_end((encoding.ids for encoding in encodings), np.int32, tokens))
@@ -234,7 +283,54 @@ def encode(
         rows=rows,
         full_lengths=full_lengths,
         token_type_ids=token_type_ids.finished() if pairs and typed else None,
+        cut=(Cut(*cut[0].tolist()), Cut(*cut[1].tolist())) if pairs else None,
     )
+
+
+def _cut(
+    backend: "tokenizers.Tokenizer",
+    texts: Sequence[str] | Sequence[tuple[str, str]],
+    encodings: list[Any],
+    long: list[int],
+) -> Ints:
+    """Tokenise anew, in place, what is too long, by the tokenizer's own rules of truncation.
+
+    Args:
+        backend: with truncation on.
+        texts: of one chunk.
+        encodings: theirs, in full.
+        long: positions of those that are too long.
+
+    Returns:
+        Of pairs, rows cut and tokens lost of the first text and of the second, int64 [2, 2].
+    """
+    lost = np.zeros((2, 2), dtype=np.int64)
+    short = backend.encode_batch_fast([texts[index] for index in long])
+    for index, encoding in zip(long, short, strict=True):
+        if isinstance(texts[index], tuple):
+            taken = _sides(encodings[index]) - _sides(encoding)
+            lost += np.stack([taken > 0, taken], axis=1)
+        encodings[index] = encoding
+    return lost
+
+
+def _refuse_without_room(
+    encodings: Sequence[Any],
+    long: list[int],
+    max_tokens: int,
+    where: Callable[[int], str],
+    start: int,
+) -> None:
+    for index in long:
+        first, second = _sides(encodings[index])
+        if len(encodings[index]) - second >= max_tokens:
+            raise errors.labels.no_room_for_second(where(start + index), int(first), max_tokens)
+
+
+def _sides(encoding: "tokenizers.Encoding") -> Ints:
+    """Tokens of the first text and of the second, int64 [2]."""
+    sides = encoding.sequence_ids
+    return np.array([sides.count(0), sides.count(1)])
 
 
 def _end_to_end(rows: Iterable[list[int]], dtype: type[np.integer[Any]], numbers: int) -> Any:

@@ -11,7 +11,7 @@ test that reaches it and reads its advice::
 WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config
 ├── DataError     what the person gave cannot be used as the task needs it      errors.data, .files,
-│                                                                               .prompt
+│                                                                               .labels, .prompt
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit its task     errors.model
 ├── RunError      a run directory is missing, locked, half written, or full     errors.run
 ├── ExportError   a model has no ONNX form, or none that answers as it does     errors.export
@@ -19,7 +19,7 @@ WarmstartError
 └── Interrupted   the run was asked to stop, and is saved                       errors.run
 """
 
-from warmstart.errors import command, config, data, export, files, model, prompt, run
+from warmstart.errors import command, config, data, export, files, labels, model, prompt, run
 from warmstart.errors.base import (
     ConfigError,
     DataError,
@@ -45,6 +45,7 @@ __all__ = [
     "data",
     "export",
     "files",
+    "labels",
     "model",
     "prompt",
     "run",

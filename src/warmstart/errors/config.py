@@ -285,6 +285,42 @@ def single_texts(setting: str) -> ConfigError:
     )
 
 
+def ranking_without_documents() -> ConfigError:
+    """A ranking of which only the queries' column is named."""
+    return ConfigError(
+        found="task is text-ranking and data.text_pair is not set",
+        expected="queries in the column data.text and documents in the column data.text_pair",
+        do="--text QUERIES --text-pair DOCUMENTS",
+    )
+
+
+def other_loss(loss: str, task: str, known: Sequence[str]) -> ConfigError:
+    """A loss that belongs to another task; ``known`` are the task's own."""
+    return ConfigError(
+        found=f"train.loss is {loss} and task is {task}",
+        expected=f"for this task {' or '.join(known)}" if known else f"{task} has one loss",
+        do=f"--set train.loss={known[0]}" if known else "--set train.loss=null",
+    )
+
+
+def without_classes(setting: str, task: str) -> ConfigError:
+    """A setting about classes, for a task that has none."""
+    return ConfigError(
+        found=f"{setting} is set and task is {task}",
+        expected="text-classification, which has classes",
+        do=f"--set {setting}=null" if setting.endswith("weights") else f"--set {setting}=false",
+    )
+
+
+def threshold_of_many(labels: int) -> ConfigError:
+    """One threshold, for more than two labels."""
+    return ConfigError(
+        found=f"train.choose_threshold is set and the training rows have {labels} labels",
+        expected="two labels, of which the second is answered from a threshold on",
+        do="--set train.choose_threshold=false",
+    )
+
+
 def repeated_column(name: str) -> ConfigError:
     """A column name that ``data.columns`` gives twice."""
     return ConfigError(

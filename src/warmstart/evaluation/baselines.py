@@ -54,8 +54,8 @@ _WORDS_AND_SIGNS = r"(?u)\w+|[^\w\s]"
 class Fitted(NamedTuple):
     """A baseline after training."""
 
-    predict: Callable[[pa.ChunkedArray], Floats]
-    """From M texts to probabilities, float64 [M, C]."""
+    predict: Callable[[Any], Floats]
+    """From M texts to probabilities, float64 [M, C]; of a ranking from pairs to scores [M, 1]."""
     note: str | None
     """What a reader of its scores must know, such as that it saw a sample; mostly ``None``."""
 
@@ -150,7 +150,7 @@ def tfidf(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed:
 
     def predict(texts: pa.ChunkedArray) -> Floats:
         probabilities = np.zeros((len(texts), classes))
-        for start, chunk in _chunks(texts):
+        for start, chunk in chunks(texts):
             rows = slice(start, start + len(chunk))
             probabilities[rows, model.classes_] = model.predict_proba(vectorizer.transform(chunk))
         return probabilities
@@ -170,7 +170,7 @@ def _as_arrow(texts: Sequence[str] | pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
-def _chunks(texts: pa.ChunkedArray) -> Iterator[tuple[int, list[str]]]:
+def chunks(texts: pa.ChunkedArray) -> Iterator[tuple[int, list[str]]]:
     """The position of each chunk's first text, and its texts."""
     for start in range(0, len(texts), _PREDICTION_ROWS):
         yield start, texts.slice(start, _PREDICTION_ROWS).to_pylist()
@@ -193,14 +193,19 @@ def _sample(texts: pa.ChunkedArray, targets: Ints, classes: int, seed: int) -> B
     return chosen
 
 
+def lacks_spaces(texts: Sequence[str]) -> bool:
+    """Whether words of these texts are not set apart by spaces."""
+    characters = sum(map(len, texts))
+    printed = sum(len("".join(text.split())) for text in texts)
+    return characters - printed < SPACELESS_SHARE * characters
+
+
 def _vectorizer(texts: Sequence[str], max_features: int) -> TfidfVectorizer:
     """Words and pairs of words, or of characters where spaces are rare.
 
     Every term counts, be it seen once; where there are more than ``max_features``, the commonest.
     """
-    characters = sum(map(len, texts))
-    printed = sum(len("".join(text.split())) for text in texts)
-    if characters - printed < SPACELESS_SHARE * characters:
+    if lacks_spaces(texts):
         return TfidfVectorizer(
             analyzer="char", ngram_range=(1, 2), sublinear_tf=True, max_features=max_features
         )

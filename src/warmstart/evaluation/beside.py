@@ -1,17 +1,19 @@
 """Baseline scores to set beside a model's: the task scores both, on the same rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmstart.config import DataConfig, RunConfig
+from warmstart.data.encode import Floats, Ints
 from warmstart.data.mapped import PIECE_ROWS, mapped_table
 from warmstart.data.table import Table
-from warmstart.evaluation.baselines import baseline_probabilities
+from warmstart.evaluation.baselines import BaselineResult, baseline_probabilities
+from warmstart.evaluation.bm25 import bm25, chance
 from warmstart.metrics.scores import Scores
-from warmstart.tasks.task import Classifies, Task
+from warmstart.tasks.task import Labelled, Task
 
 
 def baseline_scores(
@@ -27,19 +29,11 @@ def baseline_scores(
 
     Returns:
         ``{baseline: {split: scores}}``, and what a reader of them must know (a baseline that
-        learned from a sample says so); nothing for a task without classes.
+        learned from a sample says so); nothing for a task without labels.
     """
-    classes = task.targets(train)
-    if classes is None or not isinstance(task, Classifies):
+    if not isinstance(task, Labelled):
         return {}, []
-    found = baseline_probabilities(
-        task.name,
-        _texts(train, config.data),
-        classes,
-        {name: _texts(table, config.data) for name, table in splits.items()},
-        classes=int(classes.max()) + 1,
-        seed=config.train.seed,
-    )
+    found = BASELINES_OF[task.name](config, task.targets(train), train, splits)
     scores = {
         name: {
             split: task.score(
@@ -51,6 +45,41 @@ def baseline_scores(
         for name, result in found.items()
     }
     return scores, [f"{name}: {r.note}" for name, r in found.items() if r.note is not None]
+
+
+def _of_classes(
+    config: RunConfig, targets: Ints, train: Table, splits: Mapping[str, Table]
+) -> dict[str, BaselineResult]:
+    return baseline_probabilities(
+        config.task,
+        _texts(train, config.data),
+        targets,
+        {name: _texts(table, config.data) for name, table in splits.items()},
+        classes=int(targets.max()) + 1,
+        seed=config.train.seed,
+    )
+
+
+def _of_rankings(
+    config: RunConfig, targets: Floats, train: Table, splits: Mapping[str, Table]
+) -> dict[str, BaselineResult]:
+    (_, query), (setting, document) = config.data.text_columns.items()
+    fitted = {
+        "chance": chance(config.train.seed),
+        "bm25": bm25(train.column(document, setting), config.train.seed),
+    }
+    pairs = {name: table.columns.select([query, document]) for name, table in splits.items()}
+    return {
+        name: BaselineResult({split: one.predict(rows) for split, rows in pairs.items()}, one.note)
+        for name, one in fitted.items()
+    }
+
+
+BASELINES_OF: dict[str, Callable[..., dict[str, BaselineResult]]] = {
+    "text-classification": _of_classes,
+    "text-ranking": _of_rankings,
+}
+"""For each task whose rows have labels: what its baselines say of every split."""
 
 
 def _texts(table: Table, data: DataConfig) -> pa.ChunkedArray:

@@ -72,7 +72,7 @@ def predict(
     count = 0
     answers: list[tuple[Answers, Ints]] = []
     budget = MAX_TOKENS_PER_BATCH.get(accelerator.device.type, 8192)
-    batches = evaluation_batches(examples.lengths, budget)
+    batches = evaluation_batches(examples.lengths, budget, examples.lists)
     for positions in islice(batches, processes.index, None, processes.count):
         batch = collate(examples, positions).to(accelerator.device)
         with accelerator.autocast():

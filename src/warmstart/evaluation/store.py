@@ -69,7 +69,7 @@ def scores_json(
 def prediction_table(
     predictions: Answers, table: Table, data: DataConfig, *, labelled: bool
 ) -> pa.Table:
-    """Predictions beside their rows: row, file, line, text(s), label, and the task's columns.
+    """Predictions beside their rows: row, file, line, texts, group, label, the task's columns.
 
     Args:
         predictions: one for each row of ``table``, in its order.
@@ -85,6 +85,9 @@ def prediction_table(
     }
     for setting, name in data.text_columns.items():
         columns[setting.removeprefix("data.")] = table.column(name, setting)
+    group, known = data.group, table.columns.column_names
+    if group is not None and group in known and group not in data.text_columns.values():
+        columns["group"] = table.column(group, "data.group")
     if labelled:
         columns["label"] = label_texts(table, data.label)
     columns |= predictions.columns(table.rows)

@@ -27,11 +27,10 @@ from warmstart.data.encode import Examples, Tokenizer
 from warmstart.data.table import SourceFile, Table
 from warmstart.export.onnx import example
 from warmstart.export.session import OnnxModel, open_session
-from warmstart.metrics.labels import paired_difference
 from warmstart.models.forward import Forward, padded_forward
 from warmstart.runs.load import LoadedRun
 from warmstart.runs.record import SPLIT_ORDER
-from warmstart.tasks.task import Logits, Predictions
+from warmstart.tasks.task import Labelled, Logits
 
 TOLERANCE = 1e-4
 """Largest difference of a logit."""
@@ -104,6 +103,8 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
     names = {setting.removeprefix("data."): name for setting, name in data.text_columns.items()}
     if labelled:
         names["label"] = data.label
+    if data.group is not None and "group" in found.column_names:
+        names["group"] = data.group
     table = Table(
         columns=found.select(list(names)).rename_columns(list(names.values())),
         rows=found["row"].to_numpy(),
@@ -185,7 +186,7 @@ def check_rows(
     what = f"{len(found):,} rows of the {rows.split} split"
     difference = _difference(what, found, rows.logits)
     answers = [run.task.predictions(logits, examples) for logits in (rows.logits, found)]
-    other = int((answers[0].likeliest != answers[1].likeliest).sum())
+    other = answers[0].labels_unlike(answers[1])
     if other:
         raise errors.export.differs(what, f"{other:,} other labels", "the same label for each")
     before, after = (_main_score(run, given, rows.table) for given in answers)
@@ -225,15 +226,9 @@ def check_int8(
         run.task.predictions(model.logits(rows.examples), rows.examples)
         for model in (onnx_model, int8_model)
     )
-    classes = run.task.targets(rows.table)
-    assert classes is not None
+    assert isinstance(run.task, Labelled)
     better, worse = (full, small) if metric.higher_is_better else (small, full)
-    drop, low, high = paired_difference(
-        better.probabilities,
-        worse.probabilities,
-        classes,
-        metric.name,
-    )
+    drop, low, high = run.task.difference(better, worse, rows.table, metric.name)
     if drop is not None and drop > max_drop:
         interval = "" if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
         raise errors.export.int8_worse(metric.name, drop, interval, len(full), max_drop)
@@ -348,5 +343,5 @@ def _difference(what: str, found: Logits, expected: Logits) -> float:
     return largest
 
 
-def _main_score(run: LoadedRun, answers: Predictions, table: Table) -> float | None:
+def _main_score(run: LoadedRun, answers: Any, table: Table) -> float | None:
     return next(iter(run.task.score(answers, table).metrics.values())).value

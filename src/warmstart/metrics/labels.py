@@ -4,7 +4,8 @@ All seven metrics are functions of sums over rows, so the value on the split and
 bootstrap resamples come from one function, ``_metrics``, given one row of sums or a thousand. See
 ``intervals`` for what that costs and why it stays bounded for millions of rows.
 
-The predicted class is the likeliest; of equally likely ones the first. Units: log-loss is in nats
+The predicted class is the likeliest, of equally likely ones the first, unless a threshold decides.
+Units: log-loss is in nats
 per row; everything else is a share or a correlation. Whatever is not defined on the rows at hand
 (Matthews correlation or ROC-AUC when the true classes are all one, ROC-AUC when a class is missing)
 is ``None``; the interval is over the resamples in which the metric is defined.
@@ -39,6 +40,8 @@ METRICS = (
 CALIBRATION_BINS = 15
 BATCH_ROWS = 32
 """Rows of a batch in ``matthews_per_batch``, as in the CoLA tutorials that plot it."""
+Answered = tuple[Ints, Ints] | None
+
 MAX_BATCHES = 2_000
 """Batches in ``matthews_per_batch``, which stops there: a picture of more shows nothing more."""
 
@@ -57,7 +60,12 @@ def metrics_for(classes: int) -> tuple[Metric, ...]:
 
 
 def classification_scores(
-    probabilities: Floats, targets: Ints, names: Sequence[str], *, intervals: bool
+    probabilities: Floats,
+    targets: Ints,
+    names: Sequence[str],
+    *,
+    intervals: bool,
+    predicted: Ints | None = None,
 ) -> Scores:
     """Score a classifier's probabilities against the true classes.
 
@@ -70,6 +78,7 @@ def classification_scores(
         targets: the true class of each row, int64 [N].
         names: the classes' names, C of them.
         intervals: whether to spend the time on 95 % intervals.
+        predicted: the class answered, where it is not always the likeliest, int64 [N].
 
     Returns:
         The metrics in the order of ``metrics_for(C)``, each on all N rows.
@@ -80,7 +89,8 @@ def classification_scores(
     (0.75, [[1, 0], [1, 2]])
     """
     rows, classes = probabilities.shape
-    sums = _unit_sums(probabilities, targets)
+    answered = probabilities.argmax(axis=1) if predicted is None else predicted
+    sums = _unit_sums(probabilities, targets, answered)
     values = _metrics(sums.sum(axis=0, keepdims=True), classes)
     resampled = _metrics(resampled_sums(sums), classes) if intervals and rows else {}
     if resampled:
@@ -96,11 +106,11 @@ def classification_scores(
         if value is not None and resampled:
             low, high = percentile_interval(resampled[metric.name])
         scores[metric.name] = Score(value, low, high, rows, metric.higher_is_better)
-    return Scores(scores, _details(probabilities, targets, names))
+    return Scores(scores, _details(probabilities, targets, answered, names))
 
 
 def paired_difference(
-    first: Floats, second: Floats, targets: Ints, metric: str
+    first: Floats, second: Floats, targets: Ints, metric: str, answered: Answered = None
 ) -> tuple[float | None, float | None, float | None]:
     """How much higher ``first`` scores than ``second`` on the same rows, with its 95 % interval.
 
@@ -112,6 +122,7 @@ def paired_difference(
         second: of the other, float64 [N, C].
         targets: the true class of each row, int64 [N].
         metric: its name.
+        answered: the classes that each of them answers, where not always the likeliest.
 
     Returns:
         Difference, low and high; ``None`` where undefined.
@@ -120,7 +131,8 @@ def paired_difference(
     >>> paired_difference(sure, wrong, np.array([0, 1]), "accuracy")
     (0.5, 0.0, 1.0)
     """
-    sums = np.hstack([_unit_sums(first, targets), _unit_sums(second, targets)])
+    one, other = answered or (first.argmax(axis=1), second.argmax(axis=1))
+    sums = np.hstack([_unit_sums(first, targets, one), _unit_sums(second, targets, other)])
     totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])
     values = [_metrics(half, first.shape[1])[metric] for half in np.hsplit(totals, 2)]
     difference = values[0] - values[1]
@@ -151,7 +163,7 @@ def matthews_correlation(true: Floats, predicted: Floats, hits: Floats) -> Float
     return np.where(true_variance > 0, correlation, np.nan)
 
 
-def _unit_sums(probabilities: Floats, targets: Ints) -> Floats:
+def _unit_sums(probabilities: Floats, targets: Ints, predicted: Ints) -> Floats:
     """What ``_metrics`` needs, summed over each unit's rows, float64 [U, 3 C + K + 1 + 2 S].
 
     In this order: rows of each true class, of each predicted class, hits of each class; calibration
@@ -160,8 +172,7 @@ def _unit_sums(probabilities: Floats, targets: Ints) -> Floats:
     """
     rows, classes = probabilities.shape
     units = deal_units(rows)
-    predicted = probabilities.argmax(axis=1)
-    confidence = probabilities.max(axis=1)
+    confidence = probabilities[np.arange(rows), predicted]
     hit = predicted == targets
     one_column = np.zeros(rows, dtype=np.int64)
     parts = [
@@ -256,17 +267,19 @@ def _bins(confidence: Floats) -> Ints:
     return np.searchsorted(upper_edges, confidence, "left").astype(np.int64, copy=False)
 
 
-def _details(probabilities: Floats, targets: Ints, names: Sequence[str]) -> dict[str, Any]:
+def _details(
+    probabilities: Floats, targets: Ints, predicted: Ints, names: Sequence[str]
+) -> dict[str, Any]:
     """Everything beyond the metrics that a report shows, JSON-ready."""
     classes = len(names)
-    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(targets)), predicted]
     cells = np.bincount(targets * classes + predicted, minlength=classes**2)
     confusion = cells.reshape(classes, classes)
     return {
         "labels": [str(name) for name in names],
         "confusion_matrix": confusion.tolist(),
         "per_class": _per_class(confusion, names),
-        "calibration": _calibration(probabilities.max(axis=1), predicted == targets),
+        "calibration": _calibration(confidence, predicted == targets),
         "matthews_per_batch": _matthews_per_batch(predicted, targets, classes),
         "batch_rows": BATCH_ROWS,
     }

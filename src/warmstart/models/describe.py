@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from warmstart.models.configuration import longest_input, natural_head, skeleton
-from warmstart.models.load import Checkpoint, with_labels
+from warmstart.models.configuration import longest_input, natural_head, skeleton, with_labels
+from warmstart.models.load import Checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -4,11 +4,10 @@
 safe to open, is an encoder, and that its tokenizer fits it. Weights are read by
 ``sequence_classifier`` alone, after the data were checked too, so that no mistake costs a download.
 
-A checkpoint is a hub id, a folder, or ``bundled/minilm-l6``; the last two make no network call.
+A checkpoint is a hub id, a folder, or a bundled one; the last two make no network call.
 Code from a checkpoint is never run; pickles are opened only when ``model.allow_pickle`` says so.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,14 @@ from warmstart.models import hub
 from warmstart.models.bundled import PREFIX, bundled_folder
 from warmstart.models.configuration import (
     Head,
+    Problem,
     auto_class,
     longest_input,
     natural_head,
     read_config,
     skeleton,
     with_dropout,
+    with_labels,
 )
 from warmstart.models.files import VOCABULARIES, held_files, no_weights, weight_files
 from warmstart.models.quiet import quiet
@@ -149,7 +150,10 @@ def open_tokenizer(folder: Path, config: "PreTrainedConfig") -> "PreTrainedToken
 
 
 def sequence_classifier(
-    checkpoint: Checkpoint, label_names: Sequence[str], seed: int
+    checkpoint: Checkpoint,
+    label_names: Sequence[str],
+    seed: int,
+    problem: Problem | None = "single_label_classification",
 ) -> "PreTrainedModel":
     """The checkpoint's body in float32 with a classification head for these labels.
 
@@ -159,14 +163,16 @@ def sequence_classifier(
 
     Args:
         checkpoint: from ``find``; its weights are downloaded now if they have to be.
-        label_names: in the order of the classes.
+        label_names: in the order of the logits.
         seed: of the new weights.
+        problem: ``problem_type`` of the saved configuration, by which Transformers' pipeline makes
+            probabilities of logits; None for the sigmoid of one logit.
 
     Raises:
         ModelError: the download failed, a file is damaged, or the weights are not those that
             config.json describes.
     """
-    config = with_labels(checkpoint.config, label_names)
+    config = with_labels(checkpoint.config, label_names, problem)
     model, report = _read(checkpoint.folder, _downloaded(checkpoint), config, checkpoint.head, seed)
     body = model.base_model_prefix + "."
     missing = [
@@ -258,21 +264,6 @@ def _downloaded(checkpoint: Checkpoint) -> list[Path]:
     if checkpoint.commit is not None and not all(path.exists() for path in paths):
         hub.download_weights(checkpoint.name, checkpoint.commit, checkpoint.weights)
     return paths
-
-
-def with_labels(config: "PreTrainedConfig", label_names: Sequence[str]) -> "PreTrainedConfig":
-    """A copy of the configuration for a classifier of these labels, one of them for each text.
-
-    Args:
-        config: of an encoder; left as it is.
-        label_names: in the order of the classes.
-    """
-    config = copy.deepcopy(config)
-    config.id2label = dict(enumerate(label_names))
-    config.label2id = {label: index for index, label in enumerate(label_names)}
-    # Else a checkpoint made for regression would turn a saved model's pipeline to that.
-    config.problem_type = "single_label_classification"
-    return config
 
 
 def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":

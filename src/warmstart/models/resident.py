@@ -88,7 +88,7 @@ def resident_bytes(examples: Examples) -> int:
     """Memory that ``Resident`` takes on the device."""
     types = examples.token_type_ids
     tokens = examples.input_ids.nbytes + (0 if types is None else types.nbytes)
-    return tokens + 3 * examples.labels.nbytes
+    return tokens + 3 * int(examples.labels.nbytes)
 
 
 class Resident:

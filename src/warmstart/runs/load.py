@@ -80,7 +80,7 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:
     config = config_file.load(directory.path / "config.yaml")
     content = directory.read_json("task.json")
     try:
-        return config, TASKS[content["task"]].from_facts(config.data, content["facts"])
+        return config, TASKS[content["task"]].from_facts(config, content["facts"])
     except (KeyError, TypeError) as error:
         raise errors.run.unreadable(directory.path / "task.json", error) from error
 

@@ -7,7 +7,7 @@ A value that is undefined or not finite is a dash, never a stand-in number.
 import math
 from collections.abc import Mapping
 
-from warmstart.metrics.labels import METRICS
+from warmstart.metrics import labels, ranking
 from warmstart.metrics.language import LANGUAGE_METRICS, MASKED_METRICS, PSEUDO_PERPLEXITY
 from warmstart.metrics.scores import Score
 from warmstart.runs.record import RunRecord
@@ -17,12 +17,20 @@ MINUS = "−"
 
 METRIC_TITLES = {
     metric.name: metric.title
-    for metric in (*METRICS, *LANGUAGE_METRICS, *MASKED_METRICS, PSEUDO_PERPLEXITY)
+    for metric in (
+        *labels.METRICS,
+        *ranking.METRICS,
+        *LANGUAGE_METRICS,
+        *MASKED_METRICS,
+        PSEUDO_PERPLEXITY,
+    )
 }
 
 BASELINE_TITLES = {
     "majority": "the majority class",
     "tfidf": "TF-IDF with logistic regression",
+    "chance": "a random order",
+    "bm25": "BM25",
     "untouched": "the model before training",
 }
 
@@ -30,6 +38,8 @@ BASELINE_TITLES = {
 SHORT_BASELINES = {
     "majority": "majority class",
     "tfidf": "TF-IDF + logistic regression",
+    "chance": "random order",
+    "bm25": "BM25",
     "untouched": "before training",
 }
 """As they head a column."""

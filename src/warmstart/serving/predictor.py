@@ -22,7 +22,7 @@ from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
 from warmstart.runs.directory import refuse_unwritable, write_atomically
 from warmstart.serving.engines import Engine
-from warmstart.tasks.task import Classifies, Prediction, Predictions, Task
+from warmstart.tasks.task import Labelled, Prediction, Predictions, Task
 
 _PAIR = "data.text_pair"
 _JSON_ROWS = 4096
@@ -62,7 +62,7 @@ def predict_texts(
 
 
 def _refuse_without_labels(engine: Engine) -> None:
-    if not isinstance(engine.task, Classifies):
+    if not isinstance(engine.task, Labelled):
         raise errors.run.gives_no_labels(engine.task.name)
 
 
@@ -86,10 +86,10 @@ def predict_file(
         RunError: the run's task has no labels.
     """
     _refuse_without_labels(engine)
-    data = data_config(engine.config, overrides)
-    task = type(engine.task).from_facts(data, engine.task.facts)
-    table = usable_rows(task, data, source, labelled=False)
-    return prediction_table(_answers(engine, task, table), table, data, labelled=False)
+    config = file_config(engine.config, overrides)
+    task = type(engine.task).from_facts(config, engine.task.facts)
+    table = usable_rows(task, config.data, source, labelled=False)
+    return prediction_table(_answers(engine, task, table), table, config.data, labelled=False)
 
 
 def _answers(engine: Engine, task: Task, table: Table) -> Predictions:
@@ -118,15 +118,15 @@ def usable_rows(
     return table
 
 
-def data_config(config: RunConfig, overrides: Sequence[str]) -> DataConfig:
-    """How a file named here is written: like the training file, but for ``overrides``.
+def file_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """The settings for a file named here: it is written like the training file, but for these.
 
     Args:
         config: of the run.
         overrides: settings that differ.
     """
     # It is looked up from the working directory, not in the training's folder.
-    return config_file.load(config, ["data.dir=null", *overrides]).data
+    return config_file.load(config, ["data.dir=null", *overrides])
 
 
 def sources(source: str | Sequence[str]) -> list[str]:
@@ -135,7 +135,12 @@ def sources(source: str | Sequence[str]) -> list[str]:
 
 
 def predictions_json(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows of ``predict_file`` as ``{"row", "label", "probabilities", "truncated"}``."""
+    """The rows of ``predict_file`` as ``{"row", "label", "probabilities", "truncated"}``.
+
+    Of a ranking as ``{"row", "score", "truncated"}``.
+    """
+    if "score" in table.column_names:
+        return table.select(["row", "score", "truncated"]).to_pylist()  # type: ignore[no-any-return]
     prefix = "probability:"
     labels = [n.removeprefix(prefix) for n in table.column_names if n.startswith(prefix)]
     return [

@@ -17,8 +17,8 @@ from warmstart.evaluation.evaluate import evaluate_finally, predict
 from warmstart.evaluation.store import write_evaluation
 from warmstart.models.forward import Forward, forward_for
 from warmstart.runs.load import LoadedRun
-from warmstart.serving.predictor import data_config, sources, usable_rows
-from warmstart.tasks.task import Classifies, Predictions, Task
+from warmstart.serving.predictor import file_config, sources, usable_rows
+from warmstart.tasks.task import Labelled, Predictions, Task
 from warmstart.training.device import build_accelerator, can_compute
 
 
@@ -68,9 +68,9 @@ def evaluate_file(
 
     Warns of rows that were left out or cut.
     """
-    data = data_config(run.config, overrides)
-    task = type(run.task).from_facts(data, run.task.facts)
-    table = usable_rows(task, data, source, labelled=True)
+    config = file_config(run.config, overrides)
+    task = type(run.task).from_facts(config, run.task.facts)
+    table = usable_rows(task, config.data, source, labelled=True)
     examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
     _warn_of_cut_rows(examples, run.max_tokens)
     accelerator = accelerator_for(run)
@@ -79,8 +79,10 @@ def evaluate_file(
     # Two files may share a name; their content tells them apart.
     stem, content = Path(sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
     name = f"file-{stem}-{content}"
-    labelled = isinstance(task, Classifies)
-    write_evaluation(run.directory, name, found, table, data, baselines={}, labelled=labelled)
+    labelled = isinstance(task, Labelled)
+    write_evaluation(
+        run.directory, name, found, table, config.data, baselines={}, labelled=labelled
+    )
     return found.scores.metrics_json()
 
 

@@ -8,9 +8,11 @@ from warmstart.tasks.fill_mask import FillMask
 from warmstart.tasks.task import Task
 from warmstart.tasks.text_classification import TextClassification
 from warmstart.tasks.text_generation import TextGeneration
+from warmstart.tasks.text_ranking import TextRanking
 
 TASKS: dict[str, type[Task]] = {
     "text-classification": TextClassification,
+    "text-ranking": TextRanking,
     "text-generation": TextGeneration,
     "fill-mask": FillMask,
 }

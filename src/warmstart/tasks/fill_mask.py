@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 
-from warmstart.config import DataConfig
+from warmstart.config import DataConfig, RunConfig
 from warmstart.data.batches import Batch
 from warmstart.data.documents import Layout, encode_documents
 from warmstart.data.encode import Examples, Ints
@@ -71,14 +71,14 @@ class FillMask:
         return rows_with_text(table, data)
 
     @classmethod
-    def learn(cls, data: DataConfig, train: Table) -> Self:
+    def learn(cls, config: RunConfig, train: Table) -> Self:
         """Nothing has to be known before training."""
-        return cls(data)
+        return cls(config.data)
 
     @classmethod
-    def from_facts(cls, data: DataConfig, facts: Mapping[str, Any]) -> Self:
+    def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
         """The task; there are no facts."""
-        return cls(data)
+        return cls(config.data)
 
     def targets(self, table: Table) -> Ints | None:
         """No row has a class."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkab
 import numpy as np
 import pyarrow as pa
 
-from warmstart.config import DataConfig
+from warmstart.config import DataConfig, RunConfig
 from warmstart.data.batches import Batch
 from warmstart.data.encode import Bools, Examples, Floats, Ints, Tokenizer
 from warmstart.data.table import Table
@@ -39,7 +39,7 @@ class Prediction:
     row: int
     """Row id in its table."""
     label: str
-    """The likeliest label."""
+    """The likeliest label; with a threshold, that which it decides."""
     probabilities: Mapping[str, float]
     """Every label's probability; they sum to 1."""
     truncated: bool = False
@@ -64,12 +64,14 @@ class Predictions:
         probabilities: of each class for each row, float64 [N, C].
         rows: row ids, int64 [N].
         truncated: whether the model saw only the beginning of the row, bool [N].
+        threshold: of two classes, from which probability on the second is answered.
     """
 
     label_names: tuple[str, ...]
     probabilities: Floats
     rows: Ints
     truncated: Bools
+    threshold: float | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
@@ -85,20 +87,30 @@ class Predictions:
             np.concatenate([part.probabilities for part in parts])[order],
             np.concatenate([part.rows for part in parts])[order],
             np.concatenate([part.truncated for part in parts])[order],
+            parts[0].threshold,
         )
 
     @property
-    def likeliest(self) -> Ints:
-        """Index of each row's likeliest label, of equally likely ones the first, int64 [N]."""
+    def answered(self) -> Ints:
+        """Index of each row's label: the likeliest, of equally likely ones the first, int64 [N].
+
+        With a threshold the second of two wherever its probability reaches that.
+        """
+        if self.threshold is not None:
+            return (self.probabilities[:, 1] >= self.threshold).astype(np.int64)
         best: Ints = self.probabilities.argmax(axis=1)
         return best
+
+    def labels_unlike(self, other: Self) -> int:
+        """In how many rows ``other`` answers another label."""
+        return int((self.answered != other.answered).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
         """What ``predictions.parquet`` says of each row: label, truncated, every probability."""
         names = pa.array(self.label_names, pa.string())
         shares = zip(self.label_names, self.probabilities.T, strict=True)
         return {
-            "prediction": names.take(pa.array(self.likeliest)),
+            "prediction": names.take(pa.array(self.answered)),
             "truncated": pa.array(self.truncated),
             **{f"probability:{label}": pa.array(share) for label, share in shares},
         }
@@ -110,9 +122,12 @@ class Predictions:
     def __getitem__(self, index: int) -> Prediction:
         """The answer at position ``index``."""
         shares = self.probabilities[index]
+        label = int(shares.argmax())
+        if self.threshold is not None:
+            label = int(shares[1] >= self.threshold)
         return Prediction(
             int(self.rows[index]),
-            self.label_names[int(shares.argmax())],
+            self.label_names[label],
             dict(zip(self.label_names, shares.tolist(), strict=True)),
             bool(self.truncated[index]),
         )
@@ -192,7 +207,7 @@ class Task(Protocol):
         ...
 
     @classmethod
-    def learn(cls, data: DataConfig, train: Table) -> Self:
+    def learn(cls, config: RunConfig, train: Table) -> Self:
         """Take what must be known before training (label names, …) from the training split alone.
 
         Raises:
@@ -201,7 +216,7 @@ class Task(Protocol):
         ...
 
     @classmethod
-    def from_facts(cls, data: DataConfig, facts: Mapping[str, Any]) -> Self:
+    def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
         """The task as it was when ``facts`` were written."""
         ...
 
@@ -232,9 +247,9 @@ class Task(Protocol):
         """The answers for a batch's rows, in batch order: ``Answers``.
 
         Args:
-            logits: what ``Forward.run`` gives; of a task that ``Classifies`` also ONNX Runtime's,
+            logits: what ``Forward.run`` gives; of a ``Labelled`` task also ONNX Runtime's,
                 floats [B, C].
-            batch: the rows; ``Answered`` is all that a task which ``Classifies`` wants of them.
+            batch: the rows; ``Answered`` is all that a ``Labelled`` task wants of them.
         """
         ...
 
@@ -242,25 +257,60 @@ class Task(Protocol):
         """Compare answers with the table; both in the same row order."""
         ...
 
-    def targets(self, table: Table) -> Ints | None:
-        """The class of each row, int64 [N]; None where rows have none.
+    def targets(self, table: Table) -> Any:
+        """What is to be answered of each row, [N]: classes, int64; None where rows have no label.
 
         Raises:
-            DataError: a label was never seen in training.
+            DataError: a label cannot be learned, or was never seen in training.
         """
         ...
 
 
 @runtime_checkable
-class Classifies(Protocol):
-    """Of a task: its answers are probabilities of classes, which other models can give too."""
+class Settles(Protocol):
+    """Of a task: something in its answers is settled on the validation rows, after training."""
 
-    def answers(self, shares: Floats, rows: Ints, truncated: Bools) -> Predictions:
-        """Answers from probabilities, wherever they come from (the model, a baseline).
+    def settled(self, predictions: Any, table: Table, metric: str) -> "tuple[Task, str]":
+        """The task with what is best on these rows, and a sentence on it.
 
         Args:
-            shares: probabilities, float64 [B, C].
+            predictions: of the kept model, on the validation rows.
+            table: these rows.
+            metric: what is to be best.
+        """
+        ...
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """Of a task: rows have labels, and answers are numbers that other models can give too."""
+
+    def answers(self, numbers: Floats, rows: Ints, truncated: Bools) -> Any:
+        """Answers from numbers, wherever they come from (the model, a baseline).
+
+        Args:
+            numbers: of each row, such as its probability of each class, float64 [B, C].
             rows: row ids, int64 [B].
             truncated: whether only the beginning of the row was seen, bool [B].
+        """
+        ...
+
+    def remarks(self, table: Table) -> list[str]:
+        """What a person should know of these rows, beside what is counted of any task's."""
+        ...
+
+    def difference(
+        self, first: Any, second: Any, table: Table, metric: str
+    ) -> tuple[float | None, float | None, float | None]:
+        """How much higher ``first`` scores than ``second`` on the same rows.
+
+        Args:
+            first: answers for the table's rows, in their order.
+            second: other answers for them.
+            table: the rows.
+            metric: of the task.
+
+        Returns:
+            The difference and its 95 % interval, by a paired bootstrap; None where undefined.
         """
         ...

@@ -57,7 +57,7 @@ def execution(job: Job) -> str:
     why_not = refusal(job)
     if why_not is not None:
         return f"{job.forward.path}; no CUDA graphs: {why_not}"
-    shapes, _ = _planned(job, Plan(job.train.lengths, job.config))
+    shapes, _ = _planned(job, Plan.of(job.train, job.config))
     return f"{job.forward.path}; CUDA graphs of {len(shapes)} shape{'s' * (len(shapes) > 1)}"
 
 
@@ -71,6 +71,8 @@ def refusal(job: Job) -> str | None:
         return "the model does not run packed"
     if not isinstance(packed, Packed):
         return "tokens are what is learned"
+    if job.train.lists is not None:
+        return "rows are compared with one another"
     with job.accelerator.autocast():
         if not packed.takes_rows_as_they_are(device):
             return "flash attention does not take the model's heads"

@@ -121,7 +121,7 @@ def _save_model(job: Job, steps: int) -> None:
     if vocabulary is not None:
         if steps < vocabulary.steps:
             raise ValueError(f"the vocabulary is at step {vocabulary.steps}, past step {steps}")
-        share_at = schedule_for(job.config, Plan(job.train.lengths, job.config).total_steps)
+        share_at = schedule_for(job.config, Plan.of(job.train, job.config).total_steps)
         shares = [share_at(step) for step in range(vocabulary.steps, steps)]
         decay_only(vocabulary.table, shares, job.config, job.accelerator.device)
         vocabulary.steps = steps

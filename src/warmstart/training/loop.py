@@ -54,7 +54,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
         Interrupted: ``stop_requested`` said so; everything is saved.
         RunError: the loss is no number, memory ran out with a single row, the disk is full.
     """
-    plan = Plan(job.train.lengths, job.config)
+    plan = Plan.of(job.train, job.config)
     share_at = schedule_for(job.config, plan.total_steps)
     if job.frozen is not None:
         job = with_features_computed(job)
@@ -194,6 +194,6 @@ def window_gradients(job: Job, window: list[Batch], count: int, micro_batches: i
             with job.accelerator.autocast():
                 logits = job.forward.run(job.model, piece)
             loss_sum, _ = job.task.loss(logits, piece)
-            job.accelerator.backward(loss_sum / count)
+            job.accelerator.backward(loss_sum / max(count, 1))
             total += loss_sum.detach()
-    return total / count
+    return total / max(count, 1)

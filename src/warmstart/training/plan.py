@@ -9,12 +9,13 @@ end of an epoch; an epoch's last batch may be short. Epochs and steps are counte
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Self
 
 import numpy as np
 
 from warmstart.config import TrainConfig
-from warmstart.data.batches import training_batches
-from warmstart.data.encode import Ints
+from warmstart.data.batches import batches_of_lists, lists_per_batch, training_batches
+from warmstart.data.encode import Examples, Ints
 from warmstart.data.masking import Draw
 
 
@@ -25,15 +26,25 @@ class Plan:
     Args:
         lengths: tokens of each training row, int64 [N].
         config: the settings.
+        lists: as ``Examples.lists``, where rows are compared with one another, int64 [N].
     """
 
     lengths: Ints
     config: TrainConfig
+    lists: Ints | None = None
+
+    @classmethod
+    def of(cls, train: Examples, config: TrainConfig) -> Self:
+        """The plan for these training rows."""
+        return cls(train.lengths, config, train.lists)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser updates in one pass over the rows."""
-        batches = ceil(len(self.lengths) / self.config.batch_size)
+        size = self.config.batch_size
+        batches = ceil(len(self.lengths) / size)
+        if self.lists is not None:
+            batches = ceil((int(self.lists.max()) + 1) / lists_per_batch(self.lists, size))
         return ceil(batches / self.config.gradient_accumulation)
 
     @property
@@ -43,13 +54,12 @@ class Plan:
 
     def epoch_windows(self, epoch: int) -> list[list[Ints]]:
         """For each step of an epoch, the rows of each of its batches."""
-        batches = training_batches(
-            self.lengths,
-            self.config.batch_size,
-            self.config.seed,
-            epoch,
-            group_by_length=self.config.group_by_length,
-        )
+        size, seed = self.config.batch_size, self.config.seed
+        if self.lists is not None:
+            batches = batches_of_lists(self.lists, size, seed, epoch)
+        else:
+            grouped = self.config.group_by_length
+            batches = training_batches(self.lengths, size, seed, epoch, group_by_length=grouped)
         width = self.config.gradient_accumulation
         return [batches[start : start + width] for start in range(0, len(batches), width)]
 

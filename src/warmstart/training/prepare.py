@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from warmstart import errors
-from warmstart.config import RunConfig
+from warmstart.config import LIST_LOSSES, RunConfig
 from warmstart.data.check import Findings, find
 from warmstart.data.encode import Examples, Ints
 from warmstart.data.sources import read
@@ -24,7 +24,7 @@ from warmstart.models.freezing import frozen_part
 from warmstart.models.load import Checkpoint, resolve_max_tokens
 from warmstart.models.load import find as find_checkpoint
 from warmstart.tasks import TASKS
-from warmstart.tasks.task import Classifies, Task
+from warmstart.tasks.task import Labelled, Task
 from warmstart.training.plan import Plan
 from warmstart.training.pretrain import new_start, refuse_faulty
 from warmstart.training.schedule import schedule_for
@@ -93,14 +93,15 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     if start is not None:
         refuse_faulty(config)
     tables, dropped = read_splits(config)
-    task = TASKS[config.task].learn(config.data, tables["train"])
+    task = TASKS[config.task].learn(config, tables["train"])
     for table in tables.values():
         task.targets(table)
     best_metric = config.train.best_metric or task.metrics[0].name
     known = [metric.name for metric in task.metrics]
     if best_metric not in known:
         raise errors.config.unknown_metric(best_metric, known)
-    if config.data.long_documents == "truncate":  # else there are more rows than documents
+    if config.data.long_documents == "truncate" and config.loss not in LIST_LOSSES:
+        # Else there are more rows than documents, or batches are of whole lists.
         plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
         schedule_for(config.train, plan.total_steps)
 
@@ -115,18 +116,28 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
         name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)
         for name, table in tables.items()
     }
-    schedule_for(config.train, Plan(examples["train"].lengths, config.train).total_steps)
+    schedule_for(config.train, Plan.of(examples["train"], config.train).total_steps)
     findings = find(
         tables,
         config.data,
         lengths={name: split.document_lengths for name, split in examples.items()},
         max_tokens=max_tokens,
         dropped=dropped,
-        labelled=isinstance(task, Classifies),
+        cut={name: split.cut for name, split in examples.items() if split.cut is not None},
+        labelled=isinstance(task, Labelled),
+        classes=task.stratifies,
+        together=config.group,
+        remarks=_remarks(task, tables),
     )
     return Prepared(
         config, task, checkpoint, max_tokens, best_metric, tables, dropped, examples, findings
     )
+
+
+def _remarks(task: Task, tables: Mapping[str, Table]) -> dict[str, list[str]]:
+    if not isinstance(task, Labelled):
+        return {}
+    return {name: task.remarks(table) for name, table in tables.items()}
 
 
 def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str, int]]]:
@@ -156,7 +167,7 @@ def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str
             data.validation,
             data.split_seed,
             stratify_by=data.label if data.stratify and task.stratifies else None,
-            group_by=data.group,
+            group_by=config.group,
         )
         dropped["validation"] = {}
     order = [name for name in sources if name in tables]

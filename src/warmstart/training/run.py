@@ -9,7 +9,7 @@ is checked, downloaded and written; they are in ``follow``. Only the first write
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.data.table import Table
 from warmstart.evaluation.beside import baseline_scores
-from warmstart.evaluation.evaluate import evaluate_finally
+from warmstart.evaluation.evaluate import Evaluation, evaluate_finally
 from warmstart.evaluation.store import scores_json, write_evaluation
 from warmstart.metrics.scores import Scores
 from warmstart.models.forward import forward_for
@@ -26,7 +26,7 @@ from warmstart.processes import current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.load import load_run
-from warmstart.tasks.task import Classifies
+from warmstart.tasks.task import Labelled, Settles, Task
 from warmstart.training.device import precision_of
 from warmstart.training.environment import MUST_BE_ALIKE, MUST_MATCH, environment
 from warmstart.training.job import Job, job_for
@@ -164,6 +164,8 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
         found[name] = evaluate_finally(
             job.task, best.model, forward, *split, job.accelerator, job.processes
         )
+    if job.config.choose_threshold:
+        found = _with_settled(prepared, job, found)
     untouched = _untouched_scores(prepared, job, splits)
     write_final_samples(prepared, job, best.model)
     if not job.processes.first:
@@ -184,17 +186,37 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
             table,
             prepared.config.data,
             beside,
-            labelled=isinstance(job.task, Classifies),
+            labelled=isinstance(job.task, Labelled),
         )
         evaluations[name] = scores_json(name, found[name], table, beside)
     return evaluations
+
+
+def _with_settled(
+    prepared: Prepared, job: Job, found: Mapping[str, Evaluation]
+) -> dict[str, Evaluation]:
+    """Settle on the validation rows what the task leaves open, keep it, score anew with it."""
+    assert isinstance(job.task, Settles)
+    split = found["validation"].predictions, prepared.tables["validation"]
+    task, said = job.task.settled(*split, job.best_metric)
+    if job.processes.first:
+        job.run.write_json("task.json", task_json(task))
+    job.log.notice(said)
+    assert isinstance(task, Labelled)
+    scored = {}
+    for name, evaluation in found.items():
+        before = evaluation.predictions
+        answers = task.answers(before.probabilities, before.rows, before.truncated)
+        scores = task.score(answers, prepared.tables[name])
+        scored[name] = replace(evaluation, predictions=answers, scores=scores)
+    return scored
 
 
 def _untouched_scores(
     prepared: Prepared, job: Job, splits: Mapping[str, Table]
 ) -> dict[str, dict[str, Scores]]:
     """What a language model scored before it was trained: ``{"untouched": {split: scores}}``."""
-    if isinstance(job.task, Classifies):
+    if isinstance(job.task, Labelled):
         return {}
     model = job.task.model(prepared.checkpoint, job.config.seed)
     model.to(job.accelerator.device)
@@ -208,7 +230,7 @@ def _untouched_scores(
 
 
 def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
-    plan = Plan(job.train.lengths, job.config)
+    plan = Plan.of(job.train, job.config)
     start = {
         "event": "start",
         "steps": plan.total_steps,
@@ -239,8 +261,12 @@ def _write(
     # On one line: it may hold the ids of millions of rows.
     directory.write_json("data.json", prepared.data_json(), indent=None)
     directory.write_json("environment.json", facts)
-    content = {"task": prepared.task.name, "facts": prepared.task.facts}
-    directory.write_json("task.json", content)
+    directory.write_json("task.json", task_json(prepared.task))
+
+
+def task_json(task: Task) -> dict[str, Any]:
+    """The content of ``task.json``."""
+    return {"task": task.name, "facts": task.facts}
 
 
 def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str, Any]) -> None:

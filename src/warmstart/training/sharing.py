@@ -37,7 +37,7 @@ def own_rows(
         return window
     own = []
     for rows, batch in zip(positions, window, strict=True):
-        share = share_rows(np.diff(batch.offsets), processes.count)[processes.index]
+        share = share_rows(np.diff(batch.offsets), processes.count, batch.lists)[processes.index]
         if len(share):
             own.append(collate(examples, rows[share], draw))
     return own

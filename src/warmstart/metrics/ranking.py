@@ -1,0 +1,164 @@
+"""Scores of a ranking: the order of each query's documents, judged by where the relevant stand.
+
+Every metric is a mean over queries, and its interval is over queries, which is what was sampled:
+the documents of one query are not independent. A query without a relevant document has no order
+that is better than another; such queries are counted and left out.
+
+Documents with equal scores are put in an order that is drawn from a fixed seed, alike for every
+model, so that a model that says the same of all of them scores as chance does, whatever the order
+of the file. A document is *relevant* from a grade above 0; only nDCG minds how far above.
+
+Letters: N rows, Q queries.
+
+Source: Järvelin & Kekäläinen 2002, ACM TOIS 20(4) (nDCG), with the gain 2^grade - 1 of Burges et
+al. 2005, ICML, section 4; Manning, Raghavan & Schütze 2008, Introduction to Information Retrieval,
+section 8.4 (average precision, reciprocal rank, recall).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from warmstart.metrics.intervals import (
+    Floats,
+    Ints,
+    deal_units,
+    percentile_interval,
+    resampled_sums,
+    sums_per_unit,
+)
+from warmstart.metrics.scores import Metric, Score, Scores
+
+CUTOFF = 10
+"""Documents of a query that nDCG and MRR look at."""
+
+METRICS = (
+    Metric("ndcg_at_10", True, "nDCG@10"),
+    Metric("mrr_at_10", True, "MRR@10"),
+    Metric("map", True, "MAP"),
+    Metric("recall_at_1", True, "Recall@1"),
+    Metric("recall_at_5", True, "Recall@5"),
+    Metric("recall_at_10", True, "Recall@10"),
+)
+
+_SEED = 0
+
+
+def ranking_scores(scores: Floats, grades: Floats, queries: Ints) -> Scores:
+    """Every metric of a ranking with its 95 % interval over queries.
+
+    ``details`` holds ``queries``, ``queries_without_relevant`` and ``documents``.
+
+    Args:
+        scores: higher is better, finite, float64 [N].
+        grades: how relevant each row's document is to its query, 0 and more, float64 [N].
+        queries: the query of each row, from 0, int64 [N].
+
+    Returns:
+        The metrics, each with the number of queries that have a relevant document as its n.
+
+    >>> found = ranking_scores(
+    ...     np.array([0.9, 0.5, 0.1]), np.array([0.0, 1.0, 0.0]), np.array([0, 0, 0])
+    ... )
+    >>> found.metrics["mrr_at_10"].value, found.metrics["recall_at_1"].value
+    (0.5, 0.0)
+    """
+    of_query = per_query(scores, grades, queries)
+    counted = ~np.isnan(of_query["map"])
+    n = int(counted.sum())
+    found = {}
+    values = np.stack([of_query[metric.name][counted] for metric in METRICS], axis=1)
+    resampled = _resampled_means(values) if n > 1 else None
+    for index, metric in enumerate(METRICS):
+        low, high = (None, None) if resampled is None else percentile_interval(resampled[:, index])
+        value = float(values[:, index].mean()) if n else None
+        found[metric.name] = Score(value, low, high, n, metric.higher_is_better)
+    details = {
+        "queries": len(counted),
+        "queries_without_relevant": len(counted) - n,
+        "documents": len(scores),
+    }
+    return Scores(found, details)
+
+
+def paired_difference(
+    first: Floats, second: Floats, grades: Floats, queries: Ints, metric: str
+) -> tuple[float | None, float | None, float | None]:
+    """How much higher ``first`` scores than ``second`` on the same queries, with its 95 % interval.
+
+    Args:
+        first: scores of one ranking, float64 [N].
+        second: of the other, float64 [N].
+        grades: how relevant each row's document is to its query, float64 [N].
+        queries: the query of each row, from 0, int64 [N].
+        metric: its name.
+
+    Returns:
+        Difference, low and high; ``None`` where undefined.
+    """
+    one, other = (per_query(scores, grades, queries)[metric] for scores in (first, second))
+    differences = (one - other)[~np.isnan(one)]
+    if not len(differences):
+        return None, None, None
+    resampled = _resampled_means(differences[:, None])[:, 0]
+    return float(differences.mean()), *percentile_interval(resampled)
+
+
+def per_query(scores: Floats, grades: Floats, queries: Ints) -> dict[str, Floats]:
+    """Every metric of each query, float64 [Q]; NaN for one without a relevant document.
+
+    Args:
+        scores: higher is better, float64 [N].
+        grades: how relevant each row's document is to its query, float64 [N].
+        queries: the query of each row, from 0, int64 [N].
+    """
+    gains, relevant = 2.0**grades - 1, (grades > 0).astype(np.float64)
+    order, rank = _ranked(scores, queries)
+    _, ideal_rank = _ranked(grades, queries)
+    count = int(queries.max(initial=-1)) + 1
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(queries, weights=values, minlength=count).astype(np.float64, copy=False)
+
+    wanted = total(relevant)
+    # Relevant documents up to each rank of its query: a running sum, less that of queries before.
+    hits = np.cumsum(relevant[order])
+    before = np.concatenate([[0.0], np.cumsum(wanted)])[queries[order]]
+    precision = np.empty(len(scores))
+    precision[order] = (hits - before) / (rank[order] + 1)
+    first = np.full(count, np.inf)
+    np.minimum.at(first, queries[relevant > 0], rank[relevant > 0].astype(np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ideal = total(_discounted(gains, ideal_rank))
+        found = {
+            "ndcg_at_10": total(_discounted(gains, rank)) / ideal,
+            "mrr_at_10": np.where(first < CUTOFF, 1 / (first + 1), 0.0),
+            "map": total(precision * relevant) / wanted,
+            **{f"recall_at_{k}": total(relevant * (rank < k)) / wanted for k in (1, 5, CUTOFF)},
+        }
+    return {name: np.where(wanted > 0, values, np.nan) for name, values in found.items()}
+
+
+def _discounted(gains: Floats, rank: Ints) -> Floats:
+    """Each document's part of the discounted cumulative gain, float64 [N]."""
+    return np.where(rank < CUTOFF, gains / np.log2(rank + 2.0), 0.0)
+
+
+def _ranked(scores: Floats, queries: Ints) -> tuple[Ints, Ints]:
+    """Rows by query and, in each, best first; and the rank of each row in its query, from 0."""
+    ties = np.random.default_rng(_SEED).permutation(len(scores))
+    rows = np.lexsort((ties, -scores, queries))
+    sizes = np.bincount(queries)
+    starts = np.cumsum(sizes) - sizes
+    rank = np.empty(len(scores), dtype=np.int64)
+    rank[rows] = np.arange(len(scores)) - starts[queries[rows]]
+    return rows, rank
+
+
+def _resampled_means(values: Floats) -> Any:
+    """Means of each column over resampled queries, float64 [R, M]."""
+    units = deal_units(len(values))
+    columns = np.zeros(len(values), dtype=np.int64)
+    parts = [sums_per_unit(units, columns, 1, column) for column in values.T]
+    sums = resampled_sums(np.hstack([*parts, sums_per_unit(units, columns, 1)]))
+    return sums[:, :-1] / sums[:, -1:]

@@ -1,0 +1,174 @@
+"""Ranking itself: its grades, its losses, its answers; the rest is the contract's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from warmstart.config import RunConfig
+from warmstart.data.batches import Batch
+from warmstart.data.encode import NO_LIST, count_labels
+from warmstart.data.table import SourceFile, Table
+from warmstart.errors import DataError
+from warmstart.tasks.text_ranking import TextRanking, listwise, pairwise
+
+
+def config(loss: str | None = None, group: str | None = None) -> RunConfig:
+    columns = {"text": "q", "text_pair": "d", "label": "grade", "group": group}
+    settings = {
+        "task": "text-ranking",
+        "data": {"train": "r.csv", **columns},
+        "train": {"loss": loss},
+    }
+    return RunConfig.model_validate(settings)
+
+
+def table_of(grades: list[Any], queries: list[str] | None = None) -> Table:
+    rows = len(grades)
+    return Table(
+        columns=pa.table(
+            {
+                "q": pa.array(queries or ["which cat"] * rows),
+                "d": pa.array([f"story {number}" for number in range(rows)]),
+                "grade": pa.array(grades),
+                "topic": pa.array(["t"] * rows),
+            }
+        ),
+        rows=np.arange(rows, dtype=np.int64),
+        files=(SourceFile("r.csv", sha256="", encoding="utf-8", rows=rows),),
+        file_index=np.zeros(rows, dtype=np.int32),
+        lines=np.arange(rows, dtype=np.int64) + 2,
+    )
+
+
+def batch_of(grades: list[float], lists: list[int] | None = None) -> Batch:
+    rows = len(grades)
+    labels = np.array(grades, dtype=np.float32)
+    numbers = None if lists is None else np.array(lists)
+    return Batch(
+        input_ids=torch.arange(rows),
+        offsets=np.arange(rows + 1),
+        labels=torch.from_numpy(labels),
+        rows=np.arange(rows),
+        truncated=np.zeros(rows, dtype=np.bool_),
+        count=count_labels(labels, numbers),
+        lists=numbers,
+    )
+
+
+@pytest.mark.parametrize(
+    "grades", [["0", "2", "1"], [0, 2, 1], [0.0, 2.0, 1.0], [" 0", "2.0", "1"]]
+)
+def test_grades_are_numbers_however_they_are_written(grades: list[Any]) -> None:
+    task = TextRanking.learn(config("listwise"), table_of(grades))
+    assert task.targets(table_of(grades)).tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("bad", ["yes", "-1", "nan", ""])
+def test_what_is_no_grade_is_named_with_its_line(bad: str) -> None:
+    with pytest.raises(DataError) as caught:
+        TextRanking.learn(config(), table_of(["0", bad, "1"]))
+    assert caught.value.found == f"r.csv:3: the column grade has {bad!r}"
+    assert "0 for not at all" in caught.value.expected
+    assert "--label COLUMN" in caught.value.do
+
+
+@pytest.mark.parametrize("loss", [None, "cross-entropy"])
+@pytest.mark.parametrize("grade", [2, 0.5])
+def test_a_binary_loss_refuses_grades(loss: str | None, grade: float) -> None:
+    with pytest.raises(DataError) as caught:
+        TextRanking.learn(config(loss), table_of([0.0, 1.0, float(grade)]))
+    assert f"r.csv:4: the column grade has the grade {grade:g}" in caught.value.found
+    assert "train.loss=listwise" in caught.value.do
+
+
+def test_there_must_be_something_to_tell_apart() -> None:
+    with pytest.raises(DataError, match="all 3 training rows have the relevance 1"):
+        TextRanking.learn(config(), table_of([1, 1, 1]))
+    apart = table_of([1, 0], queries=["a", "b"])
+    TextRanking.learn(config(), apart)
+    with pytest.raises(DataError) as caught:
+        TextRanking.learn(config("pairwise"), apart)
+    assert "no q has documents of different relevance" in caught.value.found
+    assert "binary-cross-entropy" in caught.value.do
+
+
+def test_queries_are_the_texts_or_the_groups() -> None:
+    table = table_of([1, 0, 1], queries=["b", "a", "b"])
+    assert TextRanking.learn(config(), table).queries(table).tolist() == [0, 1, 0]
+    assert TextRanking.learn(config(group="topic"), table).queries(table).tolist() == [0, 0, 0]
+
+
+def test_losses_of_single_rows_are_pytorchs() -> None:
+    one, two = torch.randn(4, 1), torch.randn(4, 2)
+    batch = batch_of([1, 0, 0, 1])
+    task = TextRanking.from_facts(config(), {})
+    total, count = task.loss(one, batch)
+    assert count == 4
+    expected = functional.binary_cross_entropy_with_logits(one[:, 0], batch.labels)
+    torch.testing.assert_close(total / count, expected)
+    total, count = TextRanking.from_facts(config("cross-entropy"), {}).loss(two, batch)
+    torch.testing.assert_close(total / count, functional.cross_entropy(two, batch.labels.long()))
+
+
+def pairwise_by_hand(scores: Tensor, grades: list[float]) -> Tensor:
+    pairs = [
+        -functional.logsigmoid(scores[i] - scores[j])
+        for i, high in enumerate(grades)
+        for j, low in enumerate(grades)
+        if high > low
+    ]
+    return torch.stack(pairs).mean()
+
+
+def listwise_by_hand(scores: Tensor, grades: list[float]) -> Tensor:
+    shares = torch.tensor(grades) / sum(grades)
+    return -(shares * scores.log_softmax(0)).sum()
+
+
+@pytest.mark.parametrize(
+    ("loss", "by_hand"), [(pairwise, pairwise_by_hand), (listwise, listwise_by_hand)]
+)
+def test_losses_of_lists_are_their_definitions(loss: Any, by_hand: Any) -> None:
+    """Queries whose documents are all alike teach nothing, however many there are."""
+    grades = [2.0, 0, 1, 0, 0, 1, 1, 3, 0]
+    lists = np.array([0, 0, 0, NO_LIST, NO_LIST, NO_LIST, NO_LIST, 5, 5])
+    scores = (torch.randn(9) * 3).requires_grad_()
+    expected = by_hand(scores[:3], grades[:3]) + by_hand(scores[7:], grades[7:])
+    found = loss(scores, torch.tensor(grades), lists)
+    torch.testing.assert_close(found, expected)
+    (one,) = torch.autograd.grad(found, scores, retain_graph=True)
+    (other,) = torch.autograd.grad(expected, scores)
+    torch.testing.assert_close(one, other)
+    assert batch_of(grades, lists.tolist()).count == 2
+
+
+def test_a_score_is_the_probability_of_being_relevant() -> None:
+    task = TextRanking.from_facts(config(), {})
+    batch = batch_of([1, 0, 0])
+    logits = torch.tensor([[0.0], [800.0], [-800.0]])
+    assert [answer.value for answer in task.predictions(logits, batch)] == [0.5, 1.0, 0.0]
+    two = torch.tensor([[1.0, 3.0], [3.0, 1.0], [0.0, 0.0]])
+    found = [answer.value for answer in task.predictions(two, batch)]
+    assert found == pytest.approx(two.softmax(1)[:, 1].tolist())
+
+
+def test_queries_whose_documents_are_alike_are_in_no_list() -> None:
+    table = table_of([0, 1, 0, 2, 1, 1], queries=["a", "b", "a", "b", "c", "d"])
+    task = TextRanking.learn(config("listwise"), table)
+    assert task.lists(table).tolist() == [NO_LIST, 0, NO_LIST, 0, NO_LIST, NO_LIST]
+    (said,) = task.remarks(table)
+    assert said.endswith("; 1 have documents to compare")
+
+
+def test_remarks_count_queries_that_say_nothing(tmp_path: Path) -> None:
+    table = table_of([1, 0, 0, 0], queries=["a", "a", "b", "c"])
+    (said,) = TextRanking.learn(config(), table).remarks(table)
+    assert said == (
+        "3 queries (values of q); 2 have no relevant document and are left out of the means"
+    )

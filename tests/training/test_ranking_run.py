@@ -1,0 +1,127 @@
+"""A run that learns to rank: its steps against plain Transformers, and what it leaves on disk."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+
+from tests.cli.conftest import ran
+from tests.runs_in_memory import job_of, never, ranking_settings
+from tests.tasks.test_text_ranking import listwise_by_hand, pairwise_by_hand
+from tests.training.test_loop import losses_of
+from warmstart import api, config_file
+from warmstart.api import Run
+from warmstart.data.batches import collate
+from warmstart.training.loop import fit
+from warmstart.training.plan import Plan
+from warmstart.training.prepare import prepare
+from warmstart.training.run import train_run
+from warmstart.training.schedule import schedule_for
+
+STEPS = 50
+
+
+@pytest.mark.parametrize(
+    ("loss", "by_hand"), [("pairwise", pairwise_by_hand), ("listwise", listwise_by_hand)]
+)
+def test_steps_are_those_of_a_plain_loop(tmp_path: Path, loss: str, by_hand: Any) -> None:
+    """Padded by Transformers, query after query, one mean over the queries that can be compared."""
+    config = ranking_settings(tmp_path, dropout=0.0, loss=loss, epochs=9)
+    prepared = prepare(config_file.load(config))
+    job = job_of(prepared, tmp_path / "run")
+    plain = job_of(prepared, tmp_path / "twin").model.train()
+    plan = Plan.of(job.train, job.config)
+    assert plan.total_steps > STEPS
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in plain.parameters() if p.ndim > 1]},
+            {"params": [p for p in plain.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        weight_decay=job.config.weight_decay,
+    )
+    expected = []
+    for step in range(STEPS):
+        epoch, index = divmod(step, plan.steps_per_epoch)
+        rows = np.concatenate(plan.epoch_windows(epoch)[index])
+        assert job.train.lists is not None
+        parts = []
+        for one in np.unique(job.train.lists[rows]):
+            batch = collate(job.train, rows[job.train.lists[rows] == one])
+            grades = batch.labels.tolist()
+            if max(grades) > min(grades):
+                parts.append(by_hand(plain(**batch.padded(0)).logits[:, 0], grades))
+        mean = torch.stack(parts).mean()
+        expected.append(mean.item())
+        for group in optimizer.param_groups:
+            group["lr"] = job.config.learning_rate * schedule_for(job.config, plan.total_steps)(
+                step
+            )
+        optimizer.zero_grad()
+        mean.backward()
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        optimizer.step()
+    fit(job, resume=False, stop_requested=never)
+    np.testing.assert_allclose(losses_of(job)[:STEPS], expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("ranking")
+    config = ranking_settings(folder, loss="listwise", epochs=4)
+    train_run(prepare(config_file.load(config)), folder / "run")
+    found = api.load(folder / "run")
+    found.report()
+    return found
+
+
+def test_it_learns_to_rank(run: Run) -> None:
+    """The telling words decide, which BM25 cannot know."""
+    score = run.scores["validation"]["ndcg_at_10"]
+    assert score["value"] > run.baselines["bm25"]["validation"]["ndcg_at_10"]["value"]
+    assert set(run.baselines) == {"chance", "bm25"}
+
+
+def test_a_split_is_of_queries(run: Run) -> None:
+    content = json.loads((run.path / "data.json").read_text())
+    (message,) = [m["text"] for m in content["findings"]["messages"] if "query values" in m["text"]]
+    assert "validation takes 20% of the query values with all their rows" in message
+    rows = pyarrow.parquet.read_table(run.path / "evaluation/validation/predictions.parquet")
+    counts = rows["text"].value_counts().to_pylist()
+    whole = (run.path.parent / "rankings.csv").read_text().splitlines()
+    for count in counts:
+        assert sum(line.startswith(count["values"] + ",") for line in whole) == count["counts"]
+
+
+def test_what_was_scored_is_what_is_served(run: Run) -> None:
+    rows = pyarrow.parquet.read_table(
+        run.path / "evaluation/validation/predictions.parquet"
+    ).to_pylist()
+    served = run.predict([row["text"] for row in rows], [row["text_pair"] for row in rows])
+    assert [answer["score"] for answer in served] == pytest.approx([row["score"] for row in rows])
+    assert served[0].keys() == {"row", "score", "truncated"}
+
+
+def test_the_command_line_gives_scores(run: Run, tmp_path: Path) -> None:
+    words = ("predict", str(run.path), "--text", "which cat", "--text-pair", "a great story")
+    found = json.loads(ran(*words, "--json").out)["predictions"]
+    assert found == run.predict(["which cat"], ["a great story"])
+    assert ran(*words).out.strip() == f"{found[0]['score']:.3f}"
+    file = str(run.path.parent / "rankings.csv")
+    evaluated = json.loads(ran("evaluate", str(run.path), "--data", file, "--json").out)
+    assert evaluated["scores"]["ndcg_at_10"]["n"] > 10
+    out = tmp_path / "scores.csv"
+    assert ran("predict", str(run.path), "--data", file, "--output", str(out)).code == 0
+    assert "score" in out.read_text().splitlines()[0]
+
+
+def test_the_report_speaks_of_queries(run: Run) -> None:
+    page = (run.path / "report.html").read_text()
+    assert "nDCG@10" in page
+    assert "BM25" in page
+    assert "random order" in page
+    assert "ndcg_at_10" not in page.partition("</head>")[2].partition("Every setting")[0]
+    assert "Confusion" not in page
