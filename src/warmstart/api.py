@@ -23,6 +23,7 @@ from warmstart.trained import Run
 
 if TYPE_CHECKING:
     from warmstart.models.describe import Description
+    from warmstart.serving.writer import WriterName
     from warmstart.training.prepare import Prepared
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
@@ -204,6 +205,7 @@ def generate(
     name: str | Path,
     prompts: Sequence[str],
     *,
+    engine: "WriterName" = "torch",
     on_text: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> list[dict[str, Any]]:
@@ -212,12 +214,14 @@ def generate(
     Args:
         name: a run directory, hub id or folder.
         prompts: as there, and so is the rest.
+        engine: ``torch``, or ``onnx`` of a run that was exported.
         on_text: given the text as it is made.
         settings: in place of the run's own, or of the defaults.
     """
     from warmstart.serving.writer import open_writer
 
-    return [made.to_json() for made in open_writer(name).write(prompts, settings, on_text)]
+    writer = open_writer(name, engine)
+    return [made.to_json() for made in writer.write(prompts, settings, on_text)]
 
 
 def refuse_finished(directory: RunDirectory) -> None:
