@@ -8,6 +8,7 @@ import torch
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
+from warmstart.models.parts import peak_rates
 from warmstart.runs.model_folder import save_model_folder
 from warmstart.training import checkpoint
 from warmstart.training.checkpoint import Progress
@@ -123,7 +124,8 @@ def _save_model(job: Job, steps: int) -> None:
             raise ValueError(f"the vocabulary is at step {vocabulary.steps}, past step {steps}")
         share_at = schedule_for(job.config, Plan(job.train.lengths, job.config).total_steps)
         shares = [share_at(step) for step in range(vocabulary.steps, steps)]
-        decay_only(vocabulary.table, shares, job.config, job.accelerator.device)
+        rate = peak_rates(job.model, job.config)[f"{vocabulary.name}.weight"]
+        decay_only(vocabulary.table, shares, job.config, job.accelerator.device, rate)
         vocabulary.steps = steps
         weights = vocabulary.weights(job.model)
     save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens, weights)

@@ -23,6 +23,7 @@ from warmstart.data.table import Table
 from warmstart.models.freezing import frozen_part
 from warmstart.models.load import Checkpoint, resolve_max_tokens
 from warmstart.models.load import find as find_checkpoint
+from warmstart.models.parts import refuse_unknown
 from warmstart.tasks import TASKS
 from warmstart.tasks.task import Classifies, Task
 from warmstart.training.plan import Plan
@@ -108,6 +109,7 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     checkpoint = find_checkpoint(model, task.head)
     if start is not None:  # whose folder means nothing to anybody
         checkpoint = replace(checkpoint, name="the new model")
+    refuse_unknown(config.train, checkpoint.config.model_type)
     if config.train.freeze is not None:
         frozen_part(config.train.freeze, checkpoint.config, task.head)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
