@@ -105,6 +105,25 @@ def test_rows_without_use_decay_at_the_embeddings_own_rate(
     assert not [key for key in expected if not torch.equal(expected[key], found[key])]
 
 
+def test_rows_without_use_decay_from_when_the_embeddings_train(
+    tmp_path: Path, whole: Callable[[Prepared, Path], Job]
+) -> None:
+    settings = {**SETTINGS, "epochs": 5, "batch_size": 24, "weight_decay": 0.5}
+    prepared = prepared_run(
+        tmp_path,
+        dropout=0.1,
+        unfreeze_layers_per_epoch=1,
+        max_gradient_norm=100.0,
+        **settings,
+    )
+    plain, compacted = whole(prepared, tmp_path / "a"), job_of(prepared, tmp_path / "b")
+    before = plain.model.get_input_embeddings().weight.detach().clone()
+    expected, found = last_weights(plain), last_weights(compacted)
+    assert not [key for key in expected if not torch.equal(expected[key], found[key])]
+    table = next(v for k, v in found.items() if k.startswith("last") and v.shape == before.shape)
+    assert not torch.equal(table, before)
+
+
 @pytest.mark.parametrize("architecture", ["bert", "roberta"])
 def test_with_clipping_they_are_the_same_within_rounding(
     tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str

@@ -19,7 +19,7 @@ def mean_of_adapters() -> ConfigError:
     """An average of adapters that is to be kept as an adapter."""
     return ConfigError(
         found="train.average is set and train.lora.save is adapter",
-        expected="train.lora.save: merged; the mean of several adapters is no adapter of their rank",
+        expected="train.lora.save: merged; the mean of several adapters is none of their rank",
         do="--set train.lora.save=merged, or take train.average out",
     )
 

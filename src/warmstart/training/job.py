@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -11,6 +12,7 @@ from warmstart.config import RunConfig, TrainConfig
 from warmstart.data.encode import Examples
 from warmstart.data.table import Table
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
+from warmstart.models.adapters import adapt
 from warmstart.models.features import with_features
 from warmstart.models.forward import Forward, forward_for
 from warmstart.models.freezing import Frozen, freeze, frozen_part
@@ -49,6 +51,7 @@ class Job:
         run: where everything is written.
         log: where events go.
         frozen: what of the model does not train.
+        adapters: peft's configuration of the adapters that train in the model, where they do.
         capture: what captures steps with ``train.cuda_graphs``, where the device can.
     """
 
@@ -70,6 +73,7 @@ class Job:
     run: RunDirectory
     log: EventLog
     frozen: Frozen | None = None
+    adapters: Any = None
     capture: Capture | None = None
 
 
@@ -88,10 +92,15 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     config = prepared.config.train
     accelerator, processes = build_accelerator(config), current()
     model = prepared.task.model(prepared.checkpoint, config.seed)
-    frozen = None
+    new_pooler = lacks_pooler(prepared.checkpoint)
+    frozen, adapters = None, None
     if config.freeze is not None:
         frozen = frozen_part(config.freeze, model.config, prepared.task.head)
-        freeze(model, frozen, new_pooler=lacks_pooler(prepared.checkpoint))
+        freeze(model, frozen, new_pooler=new_pooler)
+    if config.lora is not None:
+        head = prepared.task.head
+        adapters = adapt(model, config.lora, head, config.seed, new_pooler=new_pooler)
+        adapters.base_model_name_or_path = prepared.checkpoint.name
     # Before the model moves: what does not train stays behind.
     vocabulary, rows = _vocabulary_of(model, prepared.examples, precision_of(accelerator))
     model.to(accelerator.device)
@@ -115,6 +124,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         run=run,
         log=EventLog(run.path / "events.jsonl", listeners, silent=not processes.first),
         frozen=frozen,
+        adapters=adapters,
         capture=capture_for(accelerator) if config.cuda_graphs else None,
     )
 

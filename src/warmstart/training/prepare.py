@@ -8,18 +8,20 @@ written. Of a run that pretrains the checkpoint is made here, in a temporary fol
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from warmstart import errors
-from warmstart.config import RunConfig
+from warmstart.config import RunConfig, TrainConfig
 from warmstart.data.check import Findings, find
 from warmstart.data.encode import Examples, Ints
 from warmstart.data.sources import read
 from warmstart.data.split import hold_out, refuse_same_file
 from warmstart.data.table import Table
+from warmstart.models.adapters import refuse_unfit
 from warmstart.models.freezing import frozen_part
 from warmstart.models.load import Checkpoint, resolve_max_tokens
 from warmstart.models.load import find as find_checkpoint
@@ -109,15 +111,18 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     checkpoint = find_checkpoint(model, task.head)
     if start is not None:  # whose folder means nothing to anybody
         checkpoint = replace(checkpoint, name="the new model")
-    refuse_unknown(config.train, checkpoint.config.model_type)
-    if config.train.freeze is not None:
-        frozen_part(config.train.freeze, checkpoint.config, task.head)
+    _refuse_unfit_parts(config.train, task, checkpoint)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = {
         name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)
         for name, table in tables.items()
     }
-    schedule_for(config.train, Plan(examples["train"].lengths, config.train).total_steps)
+    plan = Plan(examples["train"].lengths, config.train)
+    schedule_for(config.train, plan.total_steps)
+    if config.train.average is not None and config.train.average.count > plan.evaluations:
+        enough = ceil(config.train.average.count / config.train.epochs)
+        count = config.train.average.count
+        raise errors.transfer.too_few_evaluations(count, plan.evaluations, enough)
     findings = find(
         tables,
         config.data,
@@ -129,6 +134,17 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     return Prepared(
         config, task, checkpoint, max_tokens, best_metric, tables, dropped, examples, findings
     )
+
+
+def _refuse_unfit_parts(config: TrainConfig, task: Task, checkpoint: Checkpoint) -> None:
+    """Hold the settings that say which weights train against the model that has them."""
+    refuse_unknown(config, checkpoint.config.model_type)
+    if config.unfreeze_layers_per_epoch is not None and task.head != "sequence-classification":
+        raise errors.transfer.not_unfrozen(task.name)
+    if config.lora is not None:
+        refuse_unfit(config.lora, checkpoint.config, task.head, task.name)
+    if config.freeze is not None:
+        frozen_part(config.freeze, checkpoint.config, task.head)
 
 
 def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str, int]]]:
