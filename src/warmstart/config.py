@@ -205,7 +205,7 @@ class DataConfig(_Part):
 
 
 class LoraConfig(_Part):
-    """Low-rank adapters beside the layers' weights, which stay as they are (``models.adapters``)."""
+    """Low-rank adapters beside weights that stay as they are (``models.adapters``)."""
 
     rank: Annotated[int, Field(ge=1)] = 8
     """Columns of an adapter's first matrix and rows of its second."""

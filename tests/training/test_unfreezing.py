@@ -107,7 +107,8 @@ def test_frozen_layers_keep_their_dropout(tmp_path: Path) -> None:
         ),
         (
             2,
-            "pooler and head train in epoch 1, layer 1 from epoch 2, the embeddings and layer 0 never",
+            "pooler and head train in epoch 1, layer 1 from epoch 2, "
+            "the embeddings and layer 0 never",
         ),
     ],
 )

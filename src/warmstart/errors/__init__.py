@@ -9,7 +9,8 @@ test that reaches it and reads its advice::
     raise errors.data.missing_column("labels", have, path="a.csv", setting="data.label")
 
 WarmstartError
-├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config, .transfer
+├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
+│                                                                               .transfer
 ├── DataError     what the person gave cannot be used as the task needs it      errors.data, .files,
 │                                                                               .prompt
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit its task     errors.model

@@ -102,3 +102,18 @@ def peak_rates(model: nn.Module, config: TrainConfig) -> dict[str, float]:
     assert isinstance(model, PreTrainedModel)
     top = len(modules_by_depth(model))
     return {name: peak_rate(config, depth, top) for name, depth in depths(model).items()}
+
+
+def lowest_trained(config: TrainConfig, epoch: int, top: int) -> int:
+    """Depth of the lowest part that ``train.unfreeze_layers_per_epoch`` lets train in an epoch.
+
+    Args:
+        config: the settings.
+        epoch: counted from 0.
+        top: depth of the head, L + 1.
+
+    >>> [lowest_trained(TrainConfig(unfreeze_layers_per_epoch=2), e, top=7) for e in range(5)]
+    [7, 5, 3, 1, 0]
+    """
+    layers = config.unfreeze_layers_per_epoch
+    return 0 if layers is None else max(top - layers * epoch, 0)

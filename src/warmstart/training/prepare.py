@@ -111,7 +111,7 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     checkpoint = find_checkpoint(model, task.head)
     if start is not None:  # whose folder means nothing to anybody
         checkpoint = replace(checkpoint, name="the new model")
-    _refuse_unfit_parts(config.train, task, checkpoint)
+    refuse_unfit_parts(config.train, task.name, checkpoint)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = {
         name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)
@@ -136,15 +136,25 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     )
 
 
-def _refuse_unfit_parts(config: TrainConfig, task: Task, checkpoint: Checkpoint) -> None:
-    """Hold the settings that say which weights train against the model that has them."""
+def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:
+    """Hold the settings that say which weights train against the model that has them.
+
+    Args:
+        config: the settings.
+        task: its name.
+        checkpoint: found for this task.
+
+    Raises:
+        WarmstartError: the model has no such parts, or the task no use for the settings.
+    """
+    head = checkpoint.head
     refuse_unknown(config, checkpoint.config.model_type)
-    if config.unfreeze_layers_per_epoch is not None and task.head != "sequence-classification":
-        raise errors.transfer.not_unfrozen(task.name)
+    if config.unfreeze_layers_per_epoch is not None and head != "sequence-classification":
+        raise errors.transfer.not_unfrozen(task)
     if config.lora is not None:
-        refuse_unfit(config.lora, checkpoint.config, task.head, task.name)
+        refuse_unfit(config.lora, checkpoint.config, head, task)
     if config.freeze is not None:
-        frozen_part(config.freeze, checkpoint.config, task.head)
+        frozen_part(config.freeze, checkpoint.config, head)
 
 
 def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str, int]]]:

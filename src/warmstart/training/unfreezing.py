@@ -15,24 +15,9 @@ from transformers import PreTrainedModel
 
 from warmstart.config import TrainConfig
 from warmstart.data.encode import Ints
-from warmstart.models.parts import depths, modules_by_depth
+from warmstart.models.parts import depths, lowest_trained, modules_by_depth
 from warmstart.training.job import Job
 from warmstart.training.plan import Plan
-
-
-def lowest_trained(config: TrainConfig, epoch: int, top: int) -> int:
-    """Depth of the lowest part that trains in an epoch; 0 are the embeddings.
-
-    Args:
-        config: the settings.
-        epoch: counted from 0.
-        top: depth of the head, L + 1.
-
-    >>> [lowest_trained(TrainConfig(unfreeze_layers_per_epoch=2), e, top=7) for e in range(5)]
-    [7, 5, 3, 1, 0]
-    """
-    layers = config.unfreeze_layers_per_epoch
-    return 0 if layers is None else max(top - layers * epoch, 0)
 
 
 def trains_embeddings(model: nn.Module, config: TrainConfig, epoch: int) -> bool:
