@@ -34,7 +34,7 @@ def test_a_mode_is_a_whole_run(tmp_path: Path) -> None:
     assert row["engine"] == "lora"
     assert row["trained"] == 2 * 2 * 8 * (32 + 32) + 2 * 33
     assert row["seconds"] > 0
-    assert (row["split"], row["n"]) == ("validation", 24)
+    assert (row["split"], row["n"]) == ("validation", 25)
     table = transfer.markdown([row]).splitlines()
     assert table[0].startswith("| mode | trained numbers | seconds | peak MiB | macro f1")
     assert table[2].startswith("| lora | 2,114 (")
