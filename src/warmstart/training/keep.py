@@ -49,12 +49,8 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     # The first evaluation is kept whatever it says, so that there is always a model to go on with.
     gain = progress.best_step is None or score.better_than(_score_of(progress.best, score))
     best = gain or (score.value == progress.best and _lower(found.loss, progress.best_loss))
-    if job.processes.first and (best or job.config.average is not None):
-        weights = whole_weights(job, progress.step)
-        if best:
-            _save_model(job, weights)
-        if job.config.average is not None:
-            average.remember(job, step, score, found.loss, weights)
+    if job.processes.first:
+        _write_models(job, progress.step, score, found.loss, best=best)
     seconds = time.perf_counter() - began
     job.log.write(
         {
@@ -125,11 +121,17 @@ def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progre
     job.log.write({"event": "checkpoint", "step": progress.step - 1})
 
 
-def _save_model(job: Job, weights: dict[str, Tensor] | None) -> None:
-    """Write ``model/``, and where it is asked for the adapters alone."""
-    save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens, weights)
-    if job.config.lora is not None and job.config.lora.save == "adapter":
+def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool) -> None:
+    """Write ``model/`` where this is the best, its adapters, and what is to be averaged."""
+    if not best and job.config.average is None:
+        return
+    weights = whole_weights(job, steps)
+    if best:
+        save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens, weights)
+    if best and job.config.lora is not None and job.config.lora.save == "adapter":
         save_adapter_folder(job.run, job.model, job.adapters)
+    if job.config.average is not None:
+        average.remember(job, steps - 1, score, loss, weights)
 
 
 def whole_weights(job: Job, steps: int) -> dict[str, Tensor] | None:
