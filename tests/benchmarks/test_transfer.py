@@ -36,7 +36,9 @@ def test_a_mode_is_a_whole_run(tmp_path: Path) -> None:
     assert row["seconds"] > 0
     assert (row["split"], row["n"]) == ("validation", 25)
     table = transfer.markdown([row]).splitlines()
-    assert table[0].startswith("| mode | trained numbers | seconds | peak MiB | matthews correlation, val")
+    assert table[0].startswith(
+        "| mode | trained numbers | seconds | peak MiB | matthews correlation, val"
+    )
     assert table[2].startswith("| lora | 2,114 (")
 
 

@@ -22,7 +22,9 @@ from tests.runs_in_memory import (
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from tests.training.test_rates import losses_of, plain_losses
 from warmstart import api, config_file
+from warmstart.data.batches import collate
 from warmstart.errors import ConfigError, Interrupted, ModelError, WarmstartError
+from warmstart.models.forward import padded_forward
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import job_for
 from warmstart.training.loop import fit
@@ -101,6 +103,25 @@ def test_model_opens_bare_and_adapter_opens_in_peft(
         torch.testing.assert_close(adapted(**ids).logits, expected, atol=1e-5, rtol=0)
     held = load_file(job.run.adapter / "adapter_model.safetensors")
     assert sum(t.numel() for t in held.values()) == sum(after[n].numel() for n in moved)
+
+
+@pytest.mark.parametrize("layers", [2, 4])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_adapters_run_packed_as_they_run_padded(
+    tmp_path: Path, architecture: str, layers: int
+) -> None:
+    """Trained ones, that is: as they begin they add nothing, and any mistake is none."""
+    tiny_checkpoint(tmp_path / "checkpoint", architecture, layers=layers)
+    job = job_of(prepared_run(tmp_path, lora={**LORA, "modules": "all"}), tmp_path / "run")
+    assert job.forward.packed is not None
+    for name, parameter in job.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter.data)
+    batch = collate(job.train, np.array([3, 1, 7, 2, 9]))
+    with torch.no_grad():
+        packed = job.forward.run(job.model.eval(), batch)
+        padded = padded_forward(job.model).run(job.model, batch)
+    torch.testing.assert_close(packed, padded, atol=1e-4, rtol=1e-4)
 
 
 @DEPRECATED
