@@ -8,8 +8,10 @@ from pydantic import BaseModel
 
 from warmstart import config_file, errors
 from warmstart.config import (
+    AverageConfig,
     DataConfig,
     GenerateConfig,
+    LoraConfig,
     ModelConfig,
     PretrainConfig,
     SpecialTokens,
@@ -362,9 +364,15 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
         "pretrain": PretrainConfig,
     }
     names = [f"{part}.{field}" for part, group in parts.items() for field in group.model_fields]
-    inner = [f"model.special_tokens.{field}" for field in SpecialTokens.model_fields]
-    place = names.index("model.special_tokens")
-    assert list(table) == ["task", *names[:place], *inner, *names[place + 1 :]]
+    groups: dict[str, type[BaseModel]] = {
+        "model.special_tokens": SpecialTokens,
+        "train.lora": LoraConfig,
+        "train.average": AverageConfig,
+    }
+    for group, part in groups.items():
+        place = names.index(group)
+        names[place : place + 1] = [f"{group}.{field}" for field in part.model_fields]
+    assert list(table) == ["task", *names]
     assert all(setting.doc and setting.type for setting in table.values())
     assert table["data.text"].doc == "Column with the text."
     assert table["model.max_tokens"].type == '"auto" or a whole number ≥ 3'

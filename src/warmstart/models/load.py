@@ -334,11 +334,11 @@ def lacks_pooler(checkpoint: Checkpoint) -> bool:
 
 
 def _weight_names(checkpoint: Checkpoint) -> list[str]:
-    """The names in the checkpoint's files of weights; none where one is a pickle."""
+    """The names in the checkpoint's files of weights; none where one is a pickle or not here."""
     from safetensors import safe_open
 
     paths = _weight_paths(checkpoint)
-    if any(path.suffix != ".safetensors" for path in paths):
+    if any(path.suffix != ".safetensors" or not path.exists() for path in paths):
         return []
     names: list[str] = []
     for path in paths:
