@@ -338,7 +338,7 @@ def test_the_short_form_of_train() -> None:
 def test_faults_of_the_short_form_name_its_flags() -> None:
     with pytest.raises(errors.ConfigError) as caught:
         config_file.from_arguments(
-            validation="2", task="text", text="label", overrides=["train.epochs=0"]
+            validation="2", task="text-gen", text="label", overrides=["train.epochs=0"]
         )
     message = str(caught.value)
     for line in (
@@ -346,7 +346,7 @@ def test_faults_of_the_short_form_name_its_flags() -> None:
         "    try:      --train FILE",
         "  --validation: data.validation is 2",
         "    try:      --validation 0.1",
-        "  --task: task is text",
+        "  --task: task is text-gen",
         "    try:      --task text-generation",
         "  --label: data.text and data.label are both label",
         "  --set train.epochs=0: train.epochs is 0",
