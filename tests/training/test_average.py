@@ -115,7 +115,8 @@ def test_a_whole_run_says_both_scores_and_leaves_nothing_behind(tmp_path: Path) 
     (event,) = events_of(events, "average")
     best = max(e["scores"][event["metric"]]["value"] for e in events_of(events, "evaluation"))
     assert event["best"] == best
-    assert event["kept"] == (event["value"] >= best)
+    better = (event["value"], -event["loss"]) >= (best, -event["best_loss"])
+    assert event["kept"] == better
     score = finished.evaluations["validation"]["scores"][event["metric"]]["value"]
     assert score == max(event["value"], best)
     notices = [notice["text"] for notice in events_of(events, "notice")]

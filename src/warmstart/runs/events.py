@@ -9,7 +9,7 @@ Events record what happened and never steer it.
     evaluation  step, epoch, split, loss, train_loss, train_seconds, seconds, metric, best, scores
     checkpoint  step            resume  step            notice  text
     sample      step, epoch, prompt, text, finish
-    average     of, steps, metric, value, best, loss, kept
+    average     of, steps, metric, value, best, loss, best_loss, kept
     interrupted step            finish  status, steps, seconds, best_step
 
 Units: losses in nats a label (mean), times in seconds, ``step`` counted from 0, ``epoch`` the share

@@ -124,6 +124,8 @@ def mean_weights(folders: list[Path]) -> dict[str, Tensor]:
 def keep_average(job: Job, progress: Progress) -> None:
     """Score the mean of what was remembered; it becomes ``model/`` where it is no worse.
 
+    Worse is a worse ``train.best_metric``, or a higher loss where the metric is the same.
+
     Args:
         job: trained.
         progress: where training ended.
@@ -153,7 +155,10 @@ def keep_average(job: Job, progress: Progress) -> None:
     found = evaluate(job.task, model, forward, *split, job.accelerator, job.processes)
     score = found.scores.metrics[job.best_metric]
     best = replace(score, value=progress.best)
-    kept = job.processes.from_first(math.isfinite(found.loss) and not best.better_than(score))
+    # Of two that are equally good the one with the lower loss is kept, as among single models.
+    as_good = score.value == best.value and found.loss <= (progress.best_loss or math.inf)
+    kept = math.isfinite(found.loss) and (score.better_than(best) or as_good)
+    kept = job.processes.from_first(kept)
     if kept and job.processes.first:
         save_model_folder(job.run, model, job.tokenizer, job.max_tokens)
     job.log.write(
@@ -165,6 +170,7 @@ def keep_average(job: Job, progress: Progress) -> None:
             "value": score.value,
             "best": best.value,
             "loss": found.loss,
+            "best_loss": progress.best_loss,
             "kept": kept,
         }
     )
