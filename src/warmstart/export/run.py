@@ -7,6 +7,7 @@ check. So ``export/`` is absent, the old one or the new one; a check that fails 
 import platform
 import shutil
 import time
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,8 +21,6 @@ from warmstart.runs.events import events_of, read_events
 from warmstart.runs.load import LoadedRun, RunTokenizer, load_run
 
 VERSIONS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
-
-TASK = "text-classification"
 
 
 def export_run(
@@ -46,8 +45,8 @@ def export_run(
     if not events_of(read_events(directory.path / "events.jsonl"), "finish"):
         raise errors.export.unfinished(directory.path)
     refuse_unwritable(directory.path)
-    run = load_run(directory)
-    if run.task.name != TASK:
+    run = _for_kept_rows(load_run(directory))
+    if run.task.head != "sequence-classification":
         raise errors.export.other_task(run.task.name)
     names = (".export.partial", "export", ".export.old")
     made, place, old = (directory.path / name for name in names)
@@ -70,6 +69,13 @@ def export_run(
             for folder in (made, old):
                 shutil.rmtree(folder, ignore_errors=True)
     return content
+
+
+def _for_kept_rows(run: LoadedRun) -> LoadedRun:
+    """The run as it reads ``predictions.parquet``, where columns of labels are one of lists."""
+    data = run.config.data.model_copy(update={"label_columns": None})
+    config = run.config.model_copy(update={"data": data})
+    return replace(run, config=config, task=type(run.task).from_facts(config, run.task.facts))
 
 
 def _verified(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
