@@ -345,7 +345,7 @@ def test_faults_of_the_short_form_name_its_flags() -> None:
         "  --validation: data.validation is 2",
         "    try:      --validation 0.1",
         "  --task: task is text",
-        "    try:      --task text-generation",
+        "    try:      --task text-ranking",
         "  --label: data.text and data.label are both label",
         "  --set train.epochs=0: train.epochs is 0",
     ):
@@ -364,9 +364,9 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
     names = [f"{part}.{field}" for part, group in parts.items() for field in group.model_fields]
     inner = [f"model.special_tokens.{field}" for field in SpecialTokens.model_fields]
     place = names.index("model.special_tokens")
-    assert list(table) == ["task", *names[:place], *inner, *names[place + 1 :]]
+    assert list(table) == ["task", "problem", *names[:place], *inner, *names[place + 1 :]]
     assert all(setting.doc and setting.type for setting in table.values())
-    assert table["data.text"].doc == "Column with the text."
+    assert table["data.text"].doc == "Column with the text; to rank, with the query."
     assert table["model.max_tokens"].type == '"auto" or a whole number ≥ 3'
     assert table["train.learning_rate"].type == "a number > 0 and < 1"
     assert table["train.learning_rate"].default == 3e-5

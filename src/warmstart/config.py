@@ -18,6 +18,7 @@ from warmstart.config_model import CLOSED, refusal
 from warmstart.config_model import GenerateConfig as GenerateConfig
 from warmstart.config_model import ModelConfig as ModelConfig
 from warmstart.config_model import PretrainConfig as PretrainConfig
+from warmstart.config_model import SpecialTokens as SpecialTokens
 
 TaskName = Literal["text-classification", "text-ranking", "text-generation", "fill-mask"]
 """The tasks of ``warmstart.tasks.TASKS``, spelt out because settings come before tasks."""

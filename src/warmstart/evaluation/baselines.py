@@ -169,10 +169,10 @@ def tfidf_labels(train_texts: pa.ChunkedArray, targets: Bools, seed: int) -> Fit
     classes = targets.shape[1]
     chosen = _sample(train_texts, np.zeros(len(targets), dtype=np.int64), classes, seed)
     vectorizer, features, notes = _weighed(train_texts, chosen, MAX_COEFFICIENTS // classes)
-    models: list[LogisticRegression | float] = []
+    models: list[Any] = []  # or the share itself, where all rows of the sample are alike
     unfinished: list[str] = []
     for with_it in targets[chosen].T:
-        if with_it.all() or not with_it.any():  # of the sample
+        if with_it.all() or not with_it.any():
             models.append(float(with_it[0]))
             continue
         model, unfinished = _logistic(features, with_it.astype(np.int64))

@@ -71,11 +71,9 @@ def label_set_scores(
     resampled = _metrics(resampled_sums(sums), classes)
     found = {}
     for metric in METRICS:
-        value, interval = (
-            _defined(values[metric.name][0]),
-            percentile_interval(resampled[metric.name]),
-        )
-        low, high = (None, None) if value is None else interval
+        value, low, high = _defined(values[metric.name][0]), None, None
+        if value is not None:
+            low, high = percentile_interval(resampled[metric.name])
         found[metric.name] = Score(value, low, high, len(targets), metric.higher_is_better)
     details = {
         "labels": list(names),

@@ -55,11 +55,9 @@ def regression_scores(predicted: Floats, true: Floats) -> Scores:
     values, resampled = _metrics(sums.sum(axis=0, keepdims=True)), _metrics(resampled_sums(sums))
     found = {}
     for metric in METRICS:
-        value, interval = (
-            _defined(values[metric.name][0]),
-            percentile_interval(resampled[metric.name]),
-        )
-        low, high = (None, None) if value is None else interval
+        value, low, high = _defined(values[metric.name][0]), None, None
+        if value is not None:
+            low, high = percentile_interval(resampled[metric.name])
         found[metric.name] = Score(value, low, high, len(true), metric.higher_is_better)
     return Scores(found, {})
 
@@ -134,7 +132,7 @@ def _correlation(n: Floats, moments: Floats) -> Floats:
     x_variance, y_variance = n * xx - x * x, n * yy - y * y
     varies = (x_variance > _ROUNDING * n * xx) & (y_variance > _ROUNDING * n * yy)
     scale = np.sqrt(np.where(varies, x_variance * y_variance, np.nan))
-    return np.clip((n * xy - x * y) / scale, -1, 1)
+    return np.asarray(np.clip((n * xy - x * y) / scale, -1, 1))
 
 
 def _defined(value: float) -> float | None:

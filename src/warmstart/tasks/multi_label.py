@@ -176,8 +176,8 @@ class MultiLabel:
         """The checkpoint with its family's sequence-classification head, a logit for each label."""
         from warmstart.models.load import sequence_classifier
 
-        problem = "multi_label_classification"
-        return sequence_classifier(checkpoint, self.label_names, seed, problem)
+        names = self.label_names
+        return sequence_classifier(checkpoint, names, seed, "multi_label_classification")
 
     def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
         """Binary cross-entropy in nats, *summed* over rows and labels, and how many were summed.
@@ -247,8 +247,8 @@ class MultiLabel:
         self, first: LabelSets, second: LabelSets, table: Table, metric: str
     ) -> tuple[float | None, float | None, float | None]:
         """How much higher ``first`` scores than ``second``, by a paired bootstrap over rows."""
-        both = ((one.probabilities, one.answered) for one in (first, second))
-        return paired_difference(*both, self.targets(table), metric)
+        one, other = ((found.probabilities, found.answered) for found in (first, second))
+        return paired_difference(one, other, self.targets(table), metric)
 
     def settled(self, predictions: LabelSets, table: Table, metric: str) -> tuple[Self, str]:
         """The same with each label's threshold of the best F1 on these rows, and a sentence on it.
