@@ -20,6 +20,7 @@ from benchmarks import (
     startup,
     table,
     training,
+    transfer,
 )
 from benchmarks.machine import machine
 from benchmarks.outcome import RESULTS, Outcome, as_json, show, write
@@ -49,6 +50,7 @@ SUITES: dict[str, Suite] = {
     "scale": scale,
     "serving": serving,
     "startup": startup,
+    "transfer": transfer,
 }
 
 

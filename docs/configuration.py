@@ -65,6 +65,15 @@ GROUPS = {
         "`train`: how it learns",
         "A *step* is one update of the weights, counted from 0.",
     ),
+    "train.lora": (
+        "`train.lora`: adapters",
+        "Absent or `null`, no adapters train; any of these settings puts them in. When and why: "
+        "[transfer.md](transfer.md).",
+    ),
+    "train.average": (
+        "`train.average`: the mean of several evaluations",
+        "Absent or `null`, nothing is averaged; any of these settings does.",
+    ),
     "generate": (
         "`generate`: how it writes",
         "For decoders. `warmstart generate RUN --top-p 0.9` and `run.generate(prompts, top_p=0.9)` "

@@ -8,8 +8,10 @@ from pydantic import BaseModel
 
 from warmstart import config_file, errors
 from warmstart.config import (
+    AverageConfig,
     DataConfig,
     GenerateConfig,
+    LoraConfig,
     ModelConfig,
     PretrainConfig,
     SpecialTokens,
@@ -336,7 +338,7 @@ def test_the_short_form_of_train() -> None:
 def test_faults_of_the_short_form_name_its_flags() -> None:
     with pytest.raises(errors.ConfigError) as caught:
         config_file.from_arguments(
-            validation="2", task="text", text="label", overrides=["train.epochs=0"]
+            validation="2", task="text-gen", text="label", overrides=["train.epochs=0"]
         )
     message = str(caught.value)
     for line in (
@@ -344,8 +346,8 @@ def test_faults_of_the_short_form_name_its_flags() -> None:
         "    try:      --train FILE",
         "  --validation: data.validation is 2",
         "    try:      --validation 0.1",
-        "  --task: task is text",
-        "    try:      --task text-ranking",
+        "  --task: task is text-gen",
+        "    try:      --task text-generation",
         "  --label: data.text and data.label are both label",
         "  --set train.epochs=0: train.epochs is 0",
     ):
@@ -362,9 +364,15 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
         "pretrain": PretrainConfig,
     }
     names = [f"{part}.{field}" for part, group in parts.items() for field in group.model_fields]
-    inner = [f"model.special_tokens.{field}" for field in SpecialTokens.model_fields]
-    place = names.index("model.special_tokens")
-    assert list(table) == ["task", "problem", *names[:place], *inner, *names[place + 1 :]]
+    groups: dict[str, type[BaseModel]] = {
+        "model.special_tokens": SpecialTokens,
+        "train.lora": LoraConfig,
+        "train.average": AverageConfig,
+    }
+    for group, part in groups.items():
+        place = names.index(group)
+        names[place : place + 1] = [f"{group}.{field}" for field in part.model_fields]
+    assert list(table) == ["task", "problem", *names]
     assert all(setting.doc and setting.type for setting in table.values())
     assert table["data.text"].doc == "Column with the text; to rank, with the query."
     assert table["model.max_tokens"].type == '"auto" or a whole number ≥ 3'

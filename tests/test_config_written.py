@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmstart import config_file, config_yaml
-from warmstart.config import DataConfig, ModelConfig, PretrainConfig, RunConfig, TrainConfig
+from warmstart.config import (
+    AverageConfig,
+    DataConfig,
+    LoraConfig,
+    ModelConfig,
+    PretrainConfig,
+    RunConfig,
+    TrainConfig,
+)
 
 SMALLEST = {"data": {"train": "a.csv"}}
 
@@ -113,6 +121,9 @@ CONFIGS = st.builds(
         seed=st.integers(0, 2**63 - 1),
         best_metric=st.none() | st.text(),
         early_stopping=st.none() | COUNTS,
+        lora=st.none()
+        | st.builds(LoraConfig, rank=COUNTS, modules=st.none() | st.lists(NAMES, min_size=1)),
+        average=st.none() | st.builds(AverageConfig, count=st.integers(2, 9)),
     ),
     pretrain=st.none()
     | st.builds(
@@ -132,8 +143,11 @@ def test_a_config_written_out_loads_back_equal(config: RunConfig) -> None:
     # Every setting is there, in the order of config.py.
     written = list(_names(content))
     known = [setting.name for setting in config_file.settings_table()]
-    if config.pretrain is None:
-        known = [*(name for name in known if not name.startswith("pretrain.")), "pretrain"]
+    absent = {"pretrain": config.pretrain, "train.lora": config.train.lora}
+    for group, part in {**absent, "train.average": config.train.average}.items():
+        members = [place for place, name in enumerate(known) if name.startswith(f"{group}.")]
+        if part is None:
+            known[members[0] : members[-1] + 1] = [group]
     assert written == known
 
 

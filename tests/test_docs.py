@@ -21,7 +21,7 @@ GUIDES = (*READMES, *(ROOT / "docs" / f"{name}.md" for name in ("data", "from-th
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 
 SETTINGS = {setting.name for setting in config_file.settings_table()}
-FILES = {"data.json", "model.int8", "model.onnx", "model.safetensors"}
+FILES = {"data.json", "model.int8.onnx", "model.onnx", "model.safetensors"}
 """Names of files that look like settings."""
 
 MAX_PICTURE_BYTES = 300_000
@@ -55,7 +55,7 @@ def test_the_page_of_settings_is_current() -> None:
 
 @every_guide
 def test_settings_that_are_named_exist(page: Path) -> None:
-    named = set(re.findall(r"`((?:model|data|train)\.[a-z_0-9]+)(?![a-z_0-9(])", prose(page)))
+    named = set(re.findall(r"`((?:model|data|train)(?:\.[a-z_0-9]+)+)(?![a-z_0-9(.])", prose(page)))
     assert named - FILES <= SETTINGS
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from warmstart import config_file, errors
+from warmstart.training.prepare import read_splits
 
 RECIPES = config_file.recipe_names()
 
@@ -117,3 +118,26 @@ def test_a_file_does_not_shadow_a_recipe(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "cola").write_text("data: {train: mine.csv}")
     assert config_file.load("cola").data.split_seed == 2018
     assert config_file.load("./cola").data.train == "mine.csv"
+
+
+def test_cord19_has_the_settings_of_the_article() -> None:
+    config = config_file.load("cord19")
+    assert config.model.name == "google/bert_uncased_L-4_H-512_A-8"
+    assert (config.data.text, config.data.text_pair, config.data.label) == (
+        "query",
+        "title",
+        "label",
+    )
+    train = config.train
+    assert config.model.max_tokens == 128
+    assert (train.epochs, train.batch_size, train.warmup_steps) == (3, 16, 500)
+    assert (train.weight_decay, train.freeze, train.keep_checkpoints) == (0.01, "backbone", 1)
+
+
+def test_cord19_reads_a_local_copy(tmp_path: Path) -> None:
+    rows = [f"query {n // 4},a title {n},{n % 2}" for n in range(40)]
+    path = tmp_path / "cord19-query-title-label.csv"
+    path.write_text("\n".join(["query,title,label", *rows]) + "\n")
+    config = config_file.load("cord19", [f"data.dir={tmp_path}"])
+    tables, _ = read_splits(config)
+    assert (len(tables["train"]), len(tables["validation"])) == (32, 8)

@@ -11,6 +11,7 @@ for whatever a person can fix. Nothing is printed but the progress of a training
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from warmstart.trained import Run
 
 if TYPE_CHECKING:
     from warmstart.models.describe import Description
+    from warmstart.serving.writer import WriterName
     from warmstart.training.prepare import Prepared
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
@@ -178,32 +180,51 @@ def train_prepared(
     return run
 
 
-def info(name: str | Path, labels: int = 2) -> "Description":
-    """Describe a run's model or a checkpoint: configuration, parameters, memory.
+def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "Description":
+    """Describe a model: configuration, parameters, memory; of a run or config also what trains.
 
     Args:
-        name: a run directory, hub id, folder, or ``bundled/minilm-l6``.
+        name: a run directory, hub id, folder, or a bundled model, such as ``bundled/minilm-l6``; or
+            a config or recipe, whose model is described as it would be trained.
         labels: classes of the head of a checkpoint that is no run.
+        overrides: of a config, settings that replace its own.
 
     Raises:
-        ModelError: there is no such checkpoint.
+        ConfigError: the config is not usable.
+        ModelError: there is no such checkpoint, or it has not the parts that settings name.
         RunError: the run kept no model yet.
     """
     from warmstart.config import ModelConfig
-    from warmstart.models.describe import describe
+    from warmstart.models.describe import describe, describe_training
     from warmstart.models.load import find
+    from warmstart.models.trainable import parts_from_json
 
+    if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
+        from warmstart.tasks import task_type
+        from warmstart.training.prepare import refuse_unfit_parts
+
+        settings = config_file.load(name, overrides)
+        refuse_other_verb(settings, pretraining=False)
+        checkpoint = find(settings.model, task_type(settings).head)
+        refuse_unfit_parts(settings.train, settings.task, checkpoint)
+        logits = 1 if settings.problem == "regression" else labels
+        return describe_training(checkpoint, settings.train, labels=logits)
     directory = RunDirectory(Path(name))
     if directory.is_run and not directory.model.is_dir():
         raise errors.run.no_model(directory.path)
     source = str(directory.model) if directory.is_run else str(name)
-    return describe(find(ModelConfig(name=source)), labels=labels)
+    description = describe(find(ModelConfig(name=source)), labels=labels)
+    if not directory.is_run:
+        return description
+    trains = directory.read_json("environment.json").get("trains", [])
+    return replace(description, trains=parts_from_json(trains))
 
 
 def generate(
     name: str | Path,
     prompts: Sequence[str],
     *,
+    engine: "WriterName" = "torch",
     on_text: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> list[dict[str, Any]]:
@@ -212,12 +233,14 @@ def generate(
     Args:
         name: a run directory, hub id or folder.
         prompts: as there, and so is the rest.
+        engine: ``torch``, or ``onnx`` of a run that was exported.
         on_text: given the text as it is made.
         settings: in place of the run's own, or of the defaults.
     """
     from warmstart.serving.writer import open_writer
 
-    return [made.to_json() for made in open_writer(name).write(prompts, settings, on_text)]
+    writer = open_writer(name, engine)
+    return [made.to_json() for made in writer.write(prompts, settings, on_text)]
 
 
 def refuse_finished(directory: RunDirectory) -> None:

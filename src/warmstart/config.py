@@ -161,6 +161,32 @@ class DataConfig(_Part):
         return column
 
 
+class LoraConfig(_Part):
+    """Low-rank adapters beside weights that stay as they are (``models.adapters``)."""
+
+    rank: Annotated[int, Field(ge=1)] = 8
+    """Columns of an adapter's first matrix and rows of its second."""
+    alpha: Annotated[int, Field(ge=1)] = 16
+    """What an adapter adds is multiplied by ``alpha / rank``."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of what an adapter reads."""
+    modules: Literal["all"] | Annotated[list[str], Field(min_length=1)] | None = None
+    """Names of the linear modules of a layer that get one, ``all`` for every one; by default those
+    that make attention's queries and values."""
+    save: Literal["merged", "adapter"] = "merged"
+    """``adapter``: keep the adapters by themselves too, in ``adapter/`` as peft writes them.
+    ``model/`` holds whole merged weights either way."""
+
+
+class AverageConfig(_Part):
+    """The mean of the weights at several evaluations, kept where it is no worse than the best."""
+
+    of: Literal["last", "best"] = "last"
+    """The last evaluations, or the best by ``train.best_metric``."""
+    count: Annotated[int, Field(ge=2)] = 3
+    """So many of them; each takes the room of a model on disk until the run ends."""
+
+
 class TrainConfig(_Part):
     """How the model learns. Defaults are of Devlin et al. 2019, appendix A.3, where it has one."""
 
@@ -188,6 +214,11 @@ class TrainConfig(_Part):
     one with its best F1 there. It is kept with the run and used from then on."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-5
     """Peak rate of AdamW."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Lower layers learn more slowly: of L layers, counted from 0, layer l has the rate times this
+    to the power L - l, the embeddings times this to the power L + 1; what is above has it all."""
+    head_learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Peak rate of what is above the layers (pooler and head); ``learning_rate`` where null."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.01
     """Decoupled decay per unit of rate; biases and norms are spared."""
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -208,6 +239,13 @@ class TrainConfig(_Part):
     """Order of the rows, dropout, and the new head's weights."""
     freeze: str | None = None
     """``backbone``: only the head trains; ``embeddings+layers:k``: all above the first k layers."""
+    unfreeze_layers_per_epoch: Annotated[int, Field(ge=1)] | None = None
+    """The first epoch trains pooler and head alone, each later one so many layers more, from the
+    top; the embeddings come last, as one layer more."""
+    lora: LoraConfig | None = None
+    """Train adapters and the head instead of the whole model."""
+    average: AverageConfig | None = None
+    """Average the weights of several evaluations."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Arithmetic of the forward pass; ``auto`` asks the device."""
     device: Literal["auto", "cpu"] = "auto"
@@ -236,6 +274,26 @@ class TrainConfig(_Part):
         if freeze is not None and not re.fullmatch(r"backbone|embeddings\+layers:\d+", freeze):
             raise refusal(errors.config.unknown_part(freeze))
         return freeze
+
+    @field_validator("unfreeze_layers_per_epoch", "lora")
+    @classmethod
+    def _one_way_to_freeze(cls, value: object, info: ValidationInfo) -> object:
+        for other in ("freeze", "unfreeze_layers_per_epoch"):
+            if value is not None and info.data.get(other) is not None:
+                raise refusal(
+                    errors.transfer.two_ways(f"train.{other}", f"train.{info.field_name}")
+                )
+        return value
+
+    @field_validator("average")
+    @classmethod
+    def _adapters_have_no_mean(
+        cls, average: AverageConfig | None, info: ValidationInfo
+    ) -> AverageConfig | None:
+        lora = info.data.get("lora")
+        if average is not None and lora is not None and lora.save == "adapter":
+            raise refusal(errors.transfer.mean_of_adapters())
+        return average
 
     @field_validator("warmup_share")
     @classmethod

@@ -218,7 +218,7 @@ def translated(
     for found in error.errors(include_url=False):
         steps = tuple(str(step) for step in found["loc"])
         # Beyond the setting, pydantic's place goes on with members of unions and list positions.
-        place = next((steps[:n] for n in (1, 2) if ".".join(steps[:n]) in SETTINGS), steps)
+        place = next((steps[:n] for n in (1, 2, 3) if ".".join(steps[:n]) in SETTINGS), steps)
         written = next(p for p in (place, place[:-1], ()) if p in origins)
         fault = _fault(found, ".".join(place), _at(content, place), origins[written])
         faults[place] = errors.config.located(fault, origins[written].where)

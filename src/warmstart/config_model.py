@@ -51,7 +51,8 @@ class ModelConfig(_Part):
     """Which pretrained checkpoint to start from, and how much of a text it reads."""
 
     name: Annotated[str, Field(min_length=1)] = "bundled/minilm-l6"
-    """Hub id (``google-bert/bert-base-uncased``), folder, or ``bundled/minilm-l6``."""
+    """Hub id (``google-bert/bert-base-uncased``), folder, or one that comes with warmstart:
+    ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, which writes."""
     revision: str | None = None
     """Branch, tag or commit of a hub checkpoint."""
     max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from warmstart.serving.engines import Engine, EngineName
     from warmstart.serving.torch_engine import TorchEngine
-    from warmstart.serving.writer import Writer
+    from warmstart.serving.writer import Writer, WriterName
 
 Metrics = dict[str, dict[str, Any]]
 """``{metric: {"value", "low", "high", "n", "higher_is_better"}}``."""
@@ -62,8 +62,10 @@ class Run:
     ) -> list[dict[str, Any]]:
         """Answers for texts, in order: ``{"row", "label", "probabilities", "truncated"}`` each.
 
-        Of a run that learned to fill masks ``{"row", "masks", "truncated"}``: for each mask of the
-        text the five likeliest tokens, ``[{"token", "probability"}, …]``.
+        With several labels to a row ``"labels"`` in place of ``"label"``; of a regression ``{"row",
+        "value", "truncated"}``, of a ranking ``"score"``. Of a run that learned to fill masks
+        ``{"row", "masks", "truncated"}``: for each mask of the text the five likeliest tokens,
+        ``[{"token", "probability"}, …]``.
 
         Args:
             texts: none of them empty.
@@ -130,7 +132,7 @@ class Run:
         """Write ``export/model.onnx``, verified against PyTorch; the content of ``parity.json``.
 
         Args:
-            int8: also write ``model.int8.onnx``, with weights of 8 bits.
+            int8: also write ``model.int8.onnx``, with weights of 8 bits; of a classifier.
             max_drop: how much of the task's main metric that may cost.
 
         Raises:
@@ -143,12 +145,14 @@ class Run:
         content = export_run(RunDirectory.open(self.path), int8=int8, max_drop=max_drop)
         for name in ("onnx", "int8"):
             self._engines.pop(name, None)
+        self._writers.pop("onnx", None)
         return content
 
     def generate(
         self,
         prompts: Sequence[str],
         *,
+        engine: "WriterName" = "torch",
         on_text: Callable[[str], None] | None = None,
         **settings: Any,
     ) -> list[dict[str, Any]]:
@@ -156,13 +160,20 @@ class Run:
 
         Args:
             prompts: texts to go on with; an empty one begins from nothing.
+            engine: ``torch``, or ``onnx`` once ``export`` wrote it.
             on_text: given the text as it is made, for one prompt and one continuation.
             settings: of the config's ``generate``, in place of the run's: ``temperature=0.7``.
 
         Raises:
-            WarmstartError: a setting or a prompt is unusable, or the run learned another task.
+            WarmstartError: a setting or a prompt is unusable, the run learned another task, or its
+                ONNX model is not there or was changed.
         """
-        return [made.to_json() for made in self._writer.write(prompts, settings, on_text)]
+        from warmstart.serving.writer import open_writer
+
+        if engine not in self._writers:
+            self._writers[engine] = open_writer(RunDirectory.open(self.path).path, engine)
+        writer = self._writers[engine]
+        return [made.to_json() for made in writer.write(prompts, settings, on_text)]
 
     def novelty(self, texts: Sequence[str]) -> dict[str, Any]:
         """How much of these texts stands in the training rows: see ``evaluation/novelty.py``.
@@ -197,10 +208,8 @@ class Run:
         return self._engines[name]
 
     @cached_property
-    def _writer(self) -> "Writer":
-        from warmstart.serving.writer import open_writer
-
-        return open_writer(RunDirectory.open(self.path).path)
+    def _writers(self) -> "dict[str, Writer]":
+        return {}
 
     def _evaluations(self) -> dict[str, Any]:
         directory = RunDirectory(self.path)

@@ -6,6 +6,7 @@ Whatever the fault: nothing on stdout, no traceback, no file written or changed,
 """
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -452,7 +453,54 @@ PROBLEMS = [
          do=("data.validation",)),
 ]  # fmt: skip
 
-CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE, *NEW_MODELS, *PROBLEMS]
+PAIRS = "query,title,label\n" + "".join(
+    f"which cat {n // 4},a story {n},{int(n % 4 == 0)}\n" for n in range(40)
+)
+RANK = ("train --task text-ranking --model tiny --output run --train pairs.csv --text query "
+        "--text-pair title")  # fmt: skip
+
+
+def bad_ranking(name: str, fault: str = "", rows: str = PAIRS, **parts: Any) -> Case:
+    """Queries and documents that cannot be ranked as they are."""
+    return Case(name, RANK, fault, files={"pairs.csv": rows}, **parts)
+
+
+RANKING = [
+    Case("a ranking of queries alone", "train --task text-ranking --model tiny --output run "
+         "--train pairs.csv --text query", files={"pairs.csv": PAIRS},
+         found=("task is text-ranking and data.text_pair is not set",),
+         expected=("documents in the column data.text_pair",), do=("--text-pair DOCUMENTS",)),
+    bad_ranking("an empty title", rows=PAIRS.replace(",a story 7,", ",,"),
+                found=("pairs.csv:9: the column 'title' (data.text_pair) is empty",),
+                expected=("",),
+                do=("--set data.missing=drop",)),
+    bad_ranking("words for grades", rows=PAIRS.replace(",1\n", ",yes\n"),
+                found=(": the column label has 'yes'",),
+                expected=("0 for not at all",), do=("write 0 and 1",)),
+    bad_ranking("a grade for a binary loss", rows=PAIRS.replace("story 0,1", "story 0,3"),
+                found=("pairs.csv:2: the column label has the grade 3",),
+                expected=("0 or 1",), do=("--set train.loss=listwise",)),
+    bad_ranking("one grade", rows=PAIRS.replace(",1\n", ",0\n"),
+                found=("training rows have the relevance 0",), expected=("to tell them apart",),
+                do=("--label COLUMN",)),
+    bad_ranking("one query", rows=re.sub(r"cat \d", "cat 0", PAIRS),
+                found=("data.validation=0.1 of 1 group",), expected=("",), do=("",)),
+    bad_ranking("a loss of another task", "--set train.loss=focal",
+                found=("train.loss is focal and task is text-ranking",),
+                expected=("binary-cross-entropy",), mends="--set train.loss=binary-cross-entropy"),
+    bad_ranking("weights of classes", "--set train.class_weights=balanced",
+                found=("train.class_weights is set and task is text-ranking",),
+                expected=("which has classes",), mends="--set train.class_weights=null"),
+    bad_ranking("nothing to compare", "--set train.loss=pairwise --set data.group=title",
+                found=("no title has documents of different relevance",),
+                expected=("to compare",), do=("--set train.loss=binary-cross-entropy",)),
+    bad_ranking("no room for the title", "--set model.max_tokens=6 "
+                "--set data.truncation=second_only", found=("the first text alone has",),
+                expected=("room for the second text",),
+                do=("--set data.truncation=longest_first",)),
+]  # fmt: skip
+
+CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE, *NEW_MODELS, *RANKING, *PROBLEMS]
 
 
 @pytest.fixture

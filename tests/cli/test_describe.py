@@ -9,7 +9,8 @@ from transformers import BertConfig, PreTrainedConfig, RobertaPreLayerNormConfig
 
 from tests.tiny import tiny_tokenizer
 from warmstart.cli.describe import render
-from warmstart.models.describe import describe
+from warmstart.config import TrainConfig
+from warmstart.models.describe import describe, describe_training
 from warmstart.models.load import Checkpoint
 
 
@@ -42,6 +43,19 @@ def test_it_fits_80_columns_and_cuts_no_name(config: PreTrainedConfig) -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert "encoder.layer.0.attention.output.dense.weight" in text
+
+
+def test_what_trains_fits_80_columns_too() -> None:
+    checkpoint = Checkpoint(
+        "a/model", Path("nowhere"), BertConfig(), tiny_tokenizer(), (), "sequence-classification"
+    )
+    settings = TrainConfig(layer_decay=0.9, unfreeze_layers_per_epoch=4, head_learning_rate=1e-3)
+    screen = StringIO()
+    Console(file=screen, width=80).print(render(describe_training(checkpoint, settings)))
+    text = screen.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "layer 11      7,087,872   7,087,872    2.7e-05  from epoch 2" in text
+    assert "layers 0-3   28,351,488           –          –" in text
 
 
 def test_a_decoder_has_no_labels_to_list() -> None:

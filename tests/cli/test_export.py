@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Trained, Warmstart
+from warmstart.cli import export
 
 
 @pytest.fixture
@@ -51,3 +52,39 @@ def test_a_missing_package_is_named_with_what_to_type(
     assert (ran.code, ran.out) == (1, "")
     assert "not installed: onnxruntime" in ran.err
     assert "pip install 'warmstart[onnx]'" in ran.err
+
+
+def test_of_a_model_that_writes_steps_and_tokens_are_told() -> None:
+    rates = {"tokens_per_second": 9.5, "tokens_per_second_together": 1234.5}
+    content = {
+        "shapes": [
+            {"rows": 1, "tokens": [7], "max_difference": 2e-6},
+            {"rows": 3, "tokens": [4, 3], "max_difference": 1e-6},
+        ],
+        "rows": {
+            "split": "test",
+            "compared": 20,
+            "max_difference": 3e-6,
+            "metric": {"name": "bits_per_byte", "torch": 1.23456, "onnx": 1.23457},
+        },
+        "greedy": {"texts": 4, "steps": 64, "tokens": 250, "ties": 1},
+        "fused": {"onnx": {"Attention": 2}},
+        "int8": None,
+        "files": {"model.onnx": {"bytes": 3 * 2**20}},
+        "speed": {"threads": 2, "texts_together": 4, "engines": {"torch": rates, "onnx": rates}},
+    }
+    assert export.checks(content) == [
+        "shapes 1x7, 3x4+3: logits within 2.0e-06",
+        "20 rows of test: logits within 3.0e-06, bits per byte 1.2346 and 1.2346",
+        "greedy, with the cache: 64 steps from 4 beginnings, the same 250 tokens; 1 ended earlier,"
+        " by a tie",
+        "onnx: fused into 2 Attention",
+    ]
+    table = export.speeds(content)
+    cells = {str(column.header): list(column.cells) for column in table.columns}
+    assert cells == {
+        "engine": ["torch", "onnx"],
+        "MiB": ["", "3.0"],
+        "tokens/s, one text": ["9.5", "9.5"],
+        "tokens/s, 4 together": ["1,234.5", "1,234.5"],
+    }

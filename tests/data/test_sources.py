@@ -138,3 +138,13 @@ def test_a_bundled_corpus_that_does_not_exist(source: str) -> None:
     error = refusal(source)
     assert f"{source} does not come with the package" in error.found
     assert "use bundled/grammar/" in error.do
+
+
+def test_a_local_copy_stands_for_a_download(tmp_path: Path) -> None:
+    """No network: the address would not answer."""
+    written(tmp_path, CSV, "rows.csv")
+    url = "https://127.0.0.1:9/data/rows.csv"
+    found = table(url, dir=str(tmp_path))
+    assert found.files[0].path == f"{tmp_path}/rows.csv"
+    error = refusal("https://127.0.0.1:9/data/other.csv", dir=str(tmp_path))
+    assert error.found == f"data.train: {tmp_path}/other.csv does not exist"

@@ -1,10 +1,11 @@
-"""A finished run, exported with int8, of which tests change copies."""
+"""Finished runs, exported, of which tests change copies."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.runs_in_memory import settings, write_reviews
+from tests.runs_in_memory import settings, write_reviews, writing_settings
+from tests.tiny.decoders import tiny_gpt2
 from warmstart import api, config_file
 from warmstart.api import Run
 from warmstart.training.prepare import prepare
@@ -21,4 +22,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Run:
     train_run(prepare(config_file.load(config)), folder / "run")
     run = api.load(folder / "run")
     run.export(int8=True, max_drop=1)
+    return run
+
+
+@pytest.fixture(scope="session")
+def writes(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that learned to write, exported; it reads 128 tokens."""
+    folder: Path = tmp_path_factory.mktemp("writes")
+    tiny_gpt2(folder / "decoder", max_positions=128)
+    config = writing_settings(folder, epochs=1)
+    train_run(prepare(config_file.load(config)), folder / "run")
+    run = api.load(folder / "run")
+    run.export()
     return run

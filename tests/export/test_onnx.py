@@ -79,11 +79,12 @@ def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Pat
         batch = collate(examples, np.arange(len(examples)))
         expected = padded_forward(model).run(model, batch).numpy()
         assert opened.logits(examples) == pytest.approx(expected, abs=1e-5)
-    counts = fused_operators(path, layers=2)
+    ones = {name: np.ones((2, 3), dtype=np.int64) for name in names}
+    counts = fused_operators(path, 2, ones)
     assert counts["SkipLayerNormalization"] == FUSED_NORMS[architecture]
     assert counts["BiasGelu"] == (0 if architecture == "modernbert" else 2)
     with pytest.raises(ExportError, match="2 attentions") as caught:
-        fused_operators(path, layers=3)
+        fused_operators(path, 3, ones)
     assert caught.value.expected == "3, one for each layer; nothing was written"
 
 

@@ -222,11 +222,26 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
         run.path.chmod(0o700)
 
 
-def test_only_classifiers_are_exported(exported: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = SimpleNamespace(task=SimpleNamespace(name="text-generation"))
-    monkeypatch.setattr(export_module, "load_run", lambda directory: generator)
-    with pytest.raises(ExportError, match="a run of the task text-generation"):
-        exported.export()
+@pytest.mark.parametrize(
+    ("task", "head", "int8", "expected"),
+    [
+        ("fill-mask", "masked-lm", False, "text-classification, or text-generation"),
+        ("text-generation", "causal-lm", True, "one token that rounding turned"),
+    ],
+)
+def test_what_is_not_exported_says_what_is(
+    exported: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    head: str,
+    int8: bool,
+    expected: str,
+) -> None:
+    run = SimpleNamespace(task=SimpleNamespace(name=task, head=head))
+    monkeypatch.setattr(export_module, "load_run", lambda directory: run)
+    with pytest.raises(ExportError, match=f"a run of the task {task}") as caught:
+        exported.export(int8=int8)
+    assert expected in caught.value.expected
 
 
 def test_packages_that_are_missing_are_named_before_any_work(

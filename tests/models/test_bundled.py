@@ -1,15 +1,19 @@
-"""The bundled model: found without importing its package, verified, and refused when altered."""
+"""The bundled models: found without importing its package, verified, and refused when altered."""
 
+import math
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+import warmstart
 from warmstart.config import ModelConfig
 from warmstart.errors import ModelError
+from warmstart.models import bundled
 from warmstart.models.bundled import BUNDLED, bundled_folder
-from warmstart.models.load import find, sequence_classifier
+from warmstart.models.load import find, language_model, sequence_classifier
 
 NAME = "bundled/minilm-l6"
 
@@ -77,3 +81,45 @@ def test_other_bundled_names_are_refused() -> None:
     assert "'bundled/bert'" in raised.value.found
     assert NAME in raised.value.expected
     assert raised.value.do == f"--set model.name={NAME}"
+
+
+WRITER = "bundled/gpt2-mini"
+
+
+def test_the_model_that_writes_comes_with_warmstart_itself() -> None:
+    folder = bundled_folder(WRITER)
+    assert folder.is_relative_to(Path(warmstart.__file__).parent)
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 16e6
+    checkpoint = find(ModelConfig(name=WRITER), "causal-lm")
+    assert (checkpoint.max_positions, len(checkpoint.tokenizer)) == (512, 8192)
+    model = language_model(checkpoint)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 5_387_776
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_it_has_learned_english() -> None:
+    """About half of chance's 13 bits a token; in float32, from the weights in float16."""
+    checkpoint = find(ModelConfig(name=WRITER), "causal-lm")
+    model = language_model(checkpoint).eval()
+    ids = checkpoint.tokenizer(
+        "The old man looked at the house, and said that he had not been there for many years.",
+        return_tensors="pt",
+    ).input_ids
+    with torch.no_grad():
+        loss = model(ids, labels=ids).loss.item()
+    assert loss < 0.55 * math.log(8192)
+
+
+def test_its_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(bundled_folder(WRITER), tmp_path / "gpt2-mini")
+    monkeypatch.setattr(bundled, "__file__", str(tmp_path / "bundled.py"))
+    assert bundled_folder(WRITER) == tmp_path / "gpt2-mini"
+    weights = tmp_path / "gpt2-mini" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelError) as raised:
+        bundled_folder(WRITER)
+    assert raised.value.do == "pip install --force-reinstall --no-deps warmstart"
+    weights.unlink()
+    with pytest.raises(ModelError) as raised:
+        bundled_folder(WRITER)
+    assert "this installation of warmstart lacks its weights" in raised.value.found

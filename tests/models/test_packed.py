@@ -24,9 +24,10 @@ from warmstart.config import ModelConfig
 from warmstart.data.batches import Batch, collate
 from warmstart.data.encode import Examples, encode
 from warmstart.models import packed_attention as attention
+from warmstart.models.configuration import with_labels
 from warmstart.models.dropout import FastDropout, Noise, dropped_share
 from warmstart.models.forward import Forward, forward_for, padded_forward, two_rows
-from warmstart.models.load import Checkpoint, find, sequence_classifier, with_labels
+from warmstart.models.load import Checkpoint, find, sequence_classifier
 from warmstart.models.packed import Packed
 from warmstart.models.packing import pack
 

@@ -146,3 +146,70 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
     assert len(TextClassification.clean(drop, table, labelled=False)[0]) == 3
     with pytest.raises(DataError, match="reviews.csv:14"):
         TextClassification.clean(DATA, table, labelled=True)
+
+
+def uneven(**train: object) -> RunConfig:
+    return RunConfig.model_validate({"data": DATA.model_dump(), "train": train})
+
+
+def test_rare_labels_weigh_as_much_as_common_ones() -> None:
+    """As scikit-learn's ``balanced``, and as PyTorch's weighted cross-entropy, summed."""
+    table = table_of(pa.array(["a"] * 6 + ["b"] * 2))
+    task = TextClassification.learn(uneven(class_weights="balanced"), table)
+    assert task.class_weights == (8 / 12, 8 / 4)
+    assert task.facts["class_weights"] == [8 / 12, 8 / 4]
+    assert TextClassification.from_facts(uneven(), task.facts).class_weights == task.class_weights
+    logits, labels = torch.randn(5, 2), torch.tensor([0, 1, 1, 0, 0])
+    batch = batch_of_labels(labels)
+    expected = torch.nn.functional.cross_entropy(
+        logits, labels, torch.tensor(task.class_weights), reduction="sum"
+    )
+    total, count = task.loss(logits, batch)
+    torch.testing.assert_close(total, expected)
+    assert count == 5
+
+
+def test_the_focal_loss_is_its_formula() -> None:
+    task = TextClassification.from_facts(
+        uneven(loss="focal", focal_gamma=1.5), {"label_names": ["a", "b", "c"]}
+    )
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
+    share = logits.softmax(1)[torch.arange(6), labels]
+    expected = (-((1 - share) ** 1.5) * share.log()).sum()
+    torch.testing.assert_close(task.loss(logits, batch_of_labels(labels))[0], expected)
+
+
+def test_a_threshold_decides_between_two_labels() -> None:
+    task = TextClassification(DATA, ("no", "yes"), threshold=0.3)
+    shares = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6]])
+    rows, cut = np.arange(3), np.zeros(3, dtype=np.bool_)
+    answers = task.answers(shares, rows, cut)
+    assert [answer.label for answer in answers] == ["no", "yes", "yes"]
+    assert answers.columns(rows)["prediction"].to_pylist() == ["no", "yes", "yes"]
+    table = table_of(pa.array(["no", "yes", "yes"]))
+    assert task.score(answers, table).metrics["accuracy"].value == 1.0
+    assert TextClassification(DATA, ("no", "yes")).answers(shares, rows, cut)[1].label == "no"
+
+
+def test_the_threshold_that_is_settled_on_is_the_best() -> None:
+    task = TextClassification(DATA, ("no", "yes"))
+    shares = np.array([0.05, 0.1, 0.2, 0.3, 0.4])
+    answers = task.answers(np.stack([1 - shares, shares], 1), np.arange(5), np.zeros(5, bool))
+    table = table_of(pa.array(["no", "no", "no", "yes", "yes"]))
+    settled, said = task.settled(answers, table, "log_loss")
+    assert settled.threshold == pytest.approx(0.25)
+    assert said.startswith("'yes' is answered from a probability of 0.250 on")
+    # Log-loss knows no threshold, so the main metric chooses.
+    assert "matthews correlation" in said
+
+
+def batch_of_labels(labels: torch.Tensor) -> Batch:
+    rows = len(labels)
+    return Batch(
+        input_ids=torch.arange(rows),
+        offsets=np.arange(rows + 1),
+        labels=labels,
+        rows=np.arange(rows),
+        truncated=np.zeros(rows, dtype=np.bool_),
+        count=rows,
+    )

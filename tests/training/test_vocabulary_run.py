@@ -92,6 +92,38 @@ def test_without_clipping_every_weight_is_the_same_bit_for_bit(
     assert np.ptp(kept) < 1e-6 < 1e-5 < 1 - kept.mean()
 
 
+@pytest.mark.parametrize("architecture", ["bert", "electra"])
+def test_rows_without_use_decay_at_the_embeddings_own_rate(
+    tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str
+) -> None:
+    tiny_checkpoint(tmp_path / "checkpoint", architecture)
+    rates = {"layer_decay": 0.7, "head_learning_rate": 5e-3, "max_gradient_norm": 100.0}
+    prepared = prepared_run(tmp_path, dropout=0.1, **rates, **SETTINGS)
+    plain, compacted = whole(prepared, tmp_path / "a"), job_of(prepared, tmp_path / "b")
+    expected, found = last_weights(plain), last_weights(compacted)
+    assert max(norms(plain)) < 100
+    assert not [key for key in expected if not torch.equal(expected[key], found[key])]
+
+
+def test_rows_without_use_decay_from_when_the_embeddings_train(
+    tmp_path: Path, whole: Callable[[Prepared, Path], Job]
+) -> None:
+    settings = {**SETTINGS, "epochs": 5, "batch_size": 24, "weight_decay": 0.5}
+    prepared = prepared_run(
+        tmp_path,
+        dropout=0.1,
+        unfreeze_layers_per_epoch=1,
+        max_gradient_norm=100.0,
+        **settings,
+    )
+    plain, compacted = whole(prepared, tmp_path / "a"), job_of(prepared, tmp_path / "b")
+    before = plain.model.get_input_embeddings().weight.detach().clone()
+    expected, found = last_weights(plain), last_weights(compacted)
+    assert not [key for key in expected if not torch.equal(expected[key], found[key])]
+    table = next(v for k, v in found.items() if k.startswith("last") and v.shape == before.shape)
+    assert not torch.equal(table, before)
+
+
 @pytest.mark.parametrize("architecture", ["bert", "roberta"])
 def test_with_clipping_they_are_the_same_within_rounding(
     tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str
@@ -171,10 +203,10 @@ def test_decay_made_up_for_later_is_what_the_kernel_does(monkeypatch: pytest.Mon
         set_rates(optimizer, share)
         optimizer.step()
     stepped = rows.flatten().clone()
-    _step_without_gradient(stepped, shares, config, torch.device("cpu"))
+    _step_without_gradient(stepped, shares, config, torch.device("cpu"), 3e-3)
     multiplied = rows.clone()
-    decay_only(multiplied, shares[:20], config, torch.device("cpu"))
-    decay_only(multiplied, shares[20:], config, torch.device("cpu"))
+    decay_only(multiplied, shares[:20], config, torch.device("cpu"), 3e-3)
+    decay_only(multiplied, shares[20:], config, torch.device("cpu"), 3e-3)
     assert not torch.equal(layer.weight, rows)
     assert torch.equal(layer.weight, stepped.view_as(rows))
     assert torch.equal(layer.weight, multiplied)

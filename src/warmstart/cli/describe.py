@@ -1,5 +1,6 @@
 """A model's description for a terminal: fits 80 columns, one block after the other."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -10,6 +11,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from warmstart.models.describe import Description
     from warmstart.models.describe import Group as ParameterGroup
+    from warmstart.models.trainable import TrainedPart
 
 
 def render(description: "Description") -> RenderableType:
@@ -24,12 +26,14 @@ def render(description: "Description") -> RenderableType:
     groups = description.groups
     layers = [group for group in groups if group.name.startswith("layer ")]
     listed = [group for group in groups if group not in layers[1:]]
+    trained = [_trained(description.trains)] if description.trains else []
     title = Text.assemble((description.name, "bold"), f"  {description.architecture}")
     return Group(
         title,
         Padding(_configuration(description), (1, 0, 1, 2), expand=False),
         *(Padding(_shapes(group, len(layers)), (0, 0, 1, 0), expand=False) for group in listed),
         Padding(_totals(description, layers), (0, 0, 1, 0), expand=False),
+        *(Padding(table, (0, 0, 1, 0), expand=False) for table in trained),
         _memory(description),
     )
 
@@ -80,6 +84,28 @@ def _totals(description: "Description", layers: list["ParameterGroup"]) -> Table
             f"  {name}", f"{named}", f"{count:,}", f"{count / description.parameters:.1%}"
         )
     table.add_row("  all", f"{description.named_parameters}", f"{description.parameters:,}", "")
+    return table
+
+
+def _trained(parts: "Sequence[TrainedPart]") -> Table:
+    """Of each part how much trains, how fast, and from which epoch where not from the first."""
+    table = Table.grid(padding=(0, 2))
+    for justify in ("left", "right", "right", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
+    heading = ("What trains", "count", "trained", "peak rate", "")
+    table.add_row(*(Text(text, "dim" if place else "bold") for place, text in enumerate(heading)))
+    for part in parts:
+        rates = dict.fromkeys(f"{rate:.3g}" for rate in (part.lowest_rate, part.highest_rate))
+        later = part.from_epoch is not None and part.from_epoch > 1
+        table.add_row(
+            f"  {part.name}",
+            f"{part.parameters:,}",
+            f"{part.trained:,}" if part.trained else "–",
+            " to ".join(rates) if part.trained else "–",
+            f"from epoch {part.from_epoch}" if later else "",
+        )
+    trained, every = sum(p.trained for p in parts), sum(p.parameters for p in parts)
+    table.add_row("  all", f"{every:,}", f"{trained:,}", f"{trained / every:.1%}")
     return table
 
 

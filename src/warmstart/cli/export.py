@@ -37,14 +37,22 @@ def checks(content: Mapping[str, Any]) -> list[str]:
         content: of ``parity.json``.
     """
     rows, metric = content["rows"], content["rows"]["metric"]
-    shapes = [f"{shape['rows']}x{shape['tokens']}" for shape in content["shapes"]]
+    shapes = [f"{shape['rows']}x{_calls(shape['tokens'])}" for shape in content["shapes"]]
     largest = max(shape["max_difference"] for shape in content["shapes"])
     name = metric["name"].replace("_", " ")
+    same = "" if "greedy" in content else " the same labels,"
     lines = [
         f"shapes {', '.join(shapes)}: logits within {largest:.1e}",
         f"{rows['compared']:,} rows of {rows['split']}: logits within {rows['max_difference']:.1e},"
-        f" the same labels, {name} {_number(metric['torch'])} and {_number(metric['onnx'])}",
+        f"{same} {name} {_number(metric['torch'])} and {_number(metric['onnx'])}",
     ]
+    if "greedy" in content:
+        found = content["greedy"]
+        ties = f"; {found['ties']} ended earlier, by a tie" if found["ties"] else ""
+        lines.append(
+            f"greedy, with the cache: {found['steps']} steps from {found['texts']} beginnings, the"
+            f" same {found['tokens']:,} tokens{ties}"
+        )
     for engine, counts in content["fused"].items():
         fused = ", ".join(f"{count} {operator}" for operator, count in counts.items() if count)
         lines.append(f"{engine}: fused into {fused}" if fused else f"{engine}: nothing fused")
@@ -67,13 +75,18 @@ def speeds(content: Mapping[str, Any]) -> Table:
         content: of ``parity.json``.
     """
     speed = content["speed"]
+    writes = "texts_together" in speed
+    what = "the likeliest token each time" if writes else "from tokenised rows"
     table = Table(
-        title=f"measured here, {speed['threads']} threads, from tokenised rows",
+        title=f"measured here, {speed['threads']} threads, {what}",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
     )
-    for column in ("engine", "MiB", "one row, ms", "rows/s together"):
+    told = ("one row, ms", "rows/s together")
+    if writes:
+        told = ("tokens/s, one text", f"tokens/s, {speed['texts_together']} together")
+    for column in ("engine", "MiB", *told):
         table.add_column(column, justify="left" if column == "engine" else "right")
     sizes = {"onnx": "model.onnx", "int8": "model.int8.onnx"}
     for engine, found in speed["engines"].items():
@@ -82,13 +95,21 @@ def speeds(content: Mapping[str, Any]) -> Table:
             for name, facts in content["files"].items()
             if engine in sizes and name.removesuffix(".data") == sizes[engine]
         )
-        table.add_row(
-            engine,
-            f"{size / 2**20:,.1f}" if size else "",
-            f"{found['one_row_ms']:.2f}",
-            f"{found['rows_per_second']:,.0f}",
-        )
+        mib = f"{size / 2**20:,.1f}" if size else ""
+        table.add_row(engine, mib, *(f"{value:,.{places}f}" for places, value in _rates(found)))
     return table
+
+
+def _rates(found: Mapping[str, float]) -> list[tuple[int, float]]:
+    """Of an engine two figures, alone and together, with their decimal places."""
+    if "one_row_ms" in found:
+        return [(2, found["one_row_ms"]), (0, found["rows_per_second"])]
+    return [(1, found["tokens_per_second"]), (1, found["tokens_per_second_together"])]
+
+
+def _calls(tokens: int | list[int]) -> str:
+    """Tokens of a row; of one that is read in parts those of each."""
+    return "+".join(map(str, tokens)) if isinstance(tokens, list) else str(tokens)
 
 
 def _number(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from warmstart.config import GenerateConfig
+
+Engine = Literal["torch", "onnx"]
+"""``warmstart.serving.writer.WriterName``, spelt out so that ``--help`` answers at once."""
 
 _LISTED = 5
 """Copied texts that are shown; a book may have been learned by heart."""
@@ -44,6 +47,7 @@ def generate(
         typer.Option(metavar="TEXT", help="End before this text; may be repeated."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of what is drawn.")] = None,
+    engine: Annotated[Engine, typer.Option(help="onnx: of a run that was exported.")] = "torch",
     with_novelty: Annotated[
         bool, typer.Option("--novelty", help="Say how much of it stands in RUN's training rows.")
     ] = False,
@@ -66,7 +70,7 @@ def generate(
     base = api.load(name).config.generate if is_run else GenerateConfig()
     settings = config_file.generation(base, given, flags=True)
     texts = _prompts(prompt or [], prompts)
-    made, shown = _made(name, texts, settings, streamed=not as_json)
+    made, shown = _made(name, texts, settings, engine, streamed=not as_json)
     content: dict[str, Any] = {"generations": made}
     whole = "\n---\n".join(one["prompt"] + one["text"] for one in made)
     if with_novelty:
@@ -80,7 +84,12 @@ def generate(
 
 
 def _made(
-    name: str, texts: list[str], settings: "GenerateConfig", *, streamed: bool
+    name: str,
+    texts: list[str],
+    settings: "GenerateConfig",
+    engine: Engine,
+    *,
+    streamed: bool,
 ) -> tuple[list[dict[str, Any]], str]:
     """What the model wrote; and what of it is on stdout already, as it is where it is one text."""
     from warmstart import api
@@ -95,7 +104,7 @@ def _made(
 
     alone = (len(texts), settings.count, settings.beams) == (1, 1, 1)
     on_text = show_piece if alone and streamed else None
-    made = api.generate(name, texts, on_text=on_text, **settings.model_dump())
+    made = api.generate(name, texts, engine=engine, on_text=on_text, **settings.model_dump())
     return made, shown
 
 

@@ -42,15 +42,16 @@ def check(
 
 
 def info(
-    name: Annotated[str, typer.Argument(metavar="RUN|MODEL")],
+    name: Annotated[str, typer.Argument(metavar="RUN|MODEL|CONFIG")],
     labels: Annotated[int, typer.Option(help="Classes of the head of a MODEL.", min=2)] = 2,
+    sets: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Print a model's configuration, parameters and memory."""
+    """Print a model's configuration, parameters and memory, and what of it trains."""
     from warmstart import api
     from warmstart.cli.describe import render
 
-    description = api.info(name, labels)
+    description = api.info(name, labels, sets or ())
     if not as_json:
         from rich.console import Console
 

@@ -154,19 +154,11 @@ def find(
                 cut=_by_setting((cut or {}).get(split)),
             )
         )
-    several = any(pa.types.is_list(found.type) for found in labels.values())
-    comparable = {split: _comparable(values) for split, values in labels.items()}
-    repeats = find_repeats(tables, data.text_columns, comparable)
+    repeats = find_repeats(tables, data.text_columns, _comparable(labels))
     messages = _about_split(data, together)
+    several = any(pa.types.is_list(found.type) for found in labels.values())
     for counted in splits:
-        name = NAMES.get(counted.split, counted.split)
-        messages += _about(counted, name)
-        if counted.label_counts and classes:
-            messages += _about_largest(counted.label_counts, counted.rows, name)
-        if counted.label_counts and (classes or several):
-            messages += _about_rare(counted.label_counts, name)
-        told = remarks.get(counted.split, ()) if remarks else ()
-        messages += [Finding("info", f"{name}: {text}") for text in told]
+        messages += _about(counted, remarks or {}, classes=classes, several=several)
     messages += _about_lengths(splits, chunked=data.long_documents == "chunk")
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
@@ -188,11 +180,16 @@ def _about_split(data: DataConfig, together: str | None) -> list[Finding]:
     return [Finding("info", said)]
 
 
-def _comparable(labels: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
-    """The labels so that two rows can be compared: of a list its members in one text."""
-    if pa.types.is_list(labels.type):
-        labels = as_texts(labels)
-    return labels if isinstance(labels, pa.ChunkedArray) else pa.chunked_array([labels])
+def _comparable(
+    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+) -> dict[str, pa.ChunkedArray]:
+    """The labels so that those of two rows can be compared: of a list its members in one text."""
+    found = {}
+    for split, values in labels.items():
+        plain = as_texts(values) if pa.types.is_list(values.type) else values
+        chunked = isinstance(plain, pa.ChunkedArray)
+        found[split] = plain if chunked else pa.chunked_array([plain])
+    return found
 
 
 def _label_counts(
@@ -209,13 +206,20 @@ def _label_counts(
     return {split: {name: found.get(name, 0) for name in names} for split, found in counts.items()}
 
 
-def _about(split: SplitFindings, name: str) -> list[Finding]:
-    """The sentences about the rows of one split that are left out."""
+def _about(
+    split: SplitFindings, remarks: Mapping[str, Sequence[str]], *, classes: bool, several: bool
+) -> list[Finding]:
+    """The sentences about one split alone: rows left out, labels, what the task remarks."""
+    name = NAMES.get(split.split, split.split)
     messages = []
     for reason, rows in split.dropped.items():
         if rows:
             messages.append(Finding("warning", f"{_rows(rows, name)} left out: {REASONS[reason]}"))
-    return messages
+    if split.label_counts and classes:
+        messages += _about_largest(split.label_counts, split.rows, name)
+    if split.label_counts and (classes or several):
+        messages += _about_rare(split.label_counts, name)
+    return messages + [Finding("info", f"{name}: {text}") for text in remarks.get(split.split, ())]
 
 
 def _about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Finding]:

@@ -117,7 +117,10 @@ def _find(source: str, folder: str | None, setting: str) -> _Found:
         return _bundled(source)
     name, fragment_mark, fragment = source.partition("#") if is_url(source) else (source, "", "")
     outer, member = archives.split_member(name)
-    if is_url(source):
+    if is_url(source) and folder is not None and not is_url(folder):
+        # A recipe's download, of which there is a copy here.
+        outer = name = file_name(outer)
+    elif is_url(source):
         copy = fetch(outer + fragment_mark + fragment)
         return _open(copy, file_name(outer), member, source)
     path = Path(outer).expanduser()

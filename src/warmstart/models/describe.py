@@ -9,15 +9,18 @@ Units: parameters are counted, memory is in MiB (2**20 bytes) of float32.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from warmstart.models.configuration import longest_input, natural_head, skeleton
-from warmstart.models.load import Checkpoint, with_labels
+from warmstart.models.configuration import longest_input, natural_head, skeleton, with_labels
+from warmstart.models.load import Checkpoint, lacks_pooler
+from warmstart.models.trainable import TrainedPart, choose_trained, trained_parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from warmstart.config import TrainConfig
 
 BYTES_PER_PARAMETER = 4
 """float32."""
@@ -76,6 +79,7 @@ class Description:
         max_tokens: longest input, special tokens included; ``None`` where unlimited.
         labels: label names of the head; ``LABEL_0`` … where it has none of its own.
         groups: all parameters, in the order a text passes them.
+        trains: of a run or a config, every part and what of it trains.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Description:
     max_tokens: int | None
     labels: tuple[str, ...]
     groups: tuple[Group, ...]
+    trains: tuple[TrainedPart, ...] = ()
 
     @property
     def named_parameters(self) -> int:
@@ -103,8 +108,15 @@ class Description:
 
     @property
     def training_mib(self) -> float:
-        """Memory of training with AdamW, activations aside: weights, gradients, two moments."""
-        return self.weights_mib * ADAMW_COPIES
+        """Memory of training with AdamW, activations aside: weights, gradients, two moments.
+
+        Where it is known what trains, that alone has gradients and moments.
+        """
+        if not self.trains:
+            return self.weights_mib * ADAMW_COPIES
+        held = sum(part.parameters for part in self.trains)
+        trained = sum(part.trained for part in self.trains)
+        return (held + (ADAMW_COPIES - 1) * trained) * BYTES_PER_PARAMETER / 2**20
 
     def to_json(self) -> dict[str, Any]:
         """What ``warmstart info --json`` prints."""
@@ -117,6 +129,7 @@ class Description:
             "labels": list(self.labels),
             "named_parameters": self.named_parameters,
             "parameters": self.parameters,
+            **({"trains": [part.to_json() for part in self.trains]} if self.trains else {}),
             "memory_mib": {"weights": self.weights_mib, "adamw_training": self.training_mib},
             "groups": [
                 {
@@ -162,6 +175,25 @@ def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Descrip
         labels=tuple(label for _, label in sorted(numbered)),
         groups=_groups([Parameter(n, tuple(p.shape)) for n, p in model.named_parameters()]),
     )
+
+
+def describe_training(
+    checkpoint: Checkpoint, config: "TrainConfig", labels: int = 2
+) -> Description:
+    """Describe a checkpoint with its head, and what of it these settings train.
+
+    Args:
+        checkpoint: its weights are not read.
+        config: the settings; they fit the checkpoint.
+        labels: classes of the head of a checkpoint that is no classifier yet.
+    """
+    description = describe(checkpoint, labels)
+    settings = checkpoint.config
+    if checkpoint.head == "sequence-classification":
+        settings = with_labels(settings, description.labels)
+    model = skeleton(settings, checkpoint.head)
+    choose_trained(model, config, checkpoint.head, new_pooler=lacks_pooler(checkpoint))
+    return replace(description, trains=trained_parts(model, config))
 
 
 def _groups(parameters: Sequence[Parameter]) -> tuple[Group, ...]:

@@ -4,11 +4,10 @@
 safe to open, is an encoder, and that its tokenizer fits it. Weights are read by
 ``sequence_classifier`` alone, after the data were checked too, so that no mistake costs a download.
 
-A checkpoint is a hub id, a folder, or ``bundled/minilm-l6``; the last two make no network call.
+A checkpoint is a hub id, a folder, or a bundled one; the last two make no network call.
 Code from a checkpoint is never run; pickles are opened only when ``model.allow_pickle`` says so.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,14 @@ from warmstart.models import hub
 from warmstart.models.bundled import PREFIX, bundled_folder
 from warmstart.models.configuration import (
     Head,
+    Problem,
     auto_class,
     longest_input,
     natural_head,
     read_config,
     skeleton,
     with_dropout,
+    with_labels,
 )
 from warmstart.models.files import VOCABULARIES, held_files, no_weights, weight_files
 from warmstart.models.quiet import quiet
@@ -33,10 +34,6 @@ from warmstart.models.special_tokens import add_special_tokens, grow_vocabulary,
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-
-Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
-"""What Transformers calls it, to make answers of logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,26 +266,6 @@ def _downloaded(checkpoint: Checkpoint) -> list[Path]:
     return paths
 
 
-def with_labels(
-    config: "PreTrainedConfig",
-    label_names: Sequence[str],
-    problem: Problem | None = "single_label_classification",
-) -> "PreTrainedConfig":
-    """A copy of the configuration for a head with a logit for each of these labels.
-
-    Args:
-        config: of an encoder; left as it is.
-        label_names: in the order of the logits.
-        problem: the new ``problem_type``.
-    """
-    config = copy.deepcopy(config)
-    config.id2label = dict(enumerate(label_names))
-    config.label2id = {label: index for index, label in enumerate(label_names)}
-    # Else a checkpoint made for regression would turn a saved model's pipeline to that.
-    config.problem_type = problem
-    return config
-
-
 def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
     """A trained model as a run directory's ``model/`` holds it, in float32.
 
@@ -357,11 +334,11 @@ def lacks_pooler(checkpoint: Checkpoint) -> bool:
 
 
 def _weight_names(checkpoint: Checkpoint) -> list[str]:
-    """The names in the checkpoint's files of weights; none where one is a pickle."""
+    """The names in the checkpoint's files of weights; none where one is a pickle or not here."""
     from safetensors import safe_open
 
     paths = _weight_paths(checkpoint)
-    if any(path.suffix != ".safetensors" for path in paths):
+    if any(path.suffix != ".safetensors" or not path.exists() for path in paths):
         return []
     names: list[str] = []
     for path in paths:

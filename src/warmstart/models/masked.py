@@ -44,6 +44,10 @@ class Masked:
         """Hidden states [1, T, H] of single texts, which are all of one segment."""
         return self.architecture.embed(model, ids, None, packing)
 
+    def embeddings(self, model: Model) -> list[nn.Module]:
+        """The modules below the first layer that hold weights."""
+        return self.architecture.embeddings(model)
+
     def layers(self, model: Model) -> nn.ModuleList:
         """The layers, first to last."""
         return self.architecture.layers(model)

@@ -22,6 +22,7 @@ from warmstart.metrics.scores import Score
 from warmstart.report.canvas import (
     HEIGHT,
     WIDTH,
+    Floats,
     canvas,
     epoch_axis,
     floats,
@@ -293,18 +294,18 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def scatter(true: Sequence[float], predicted: Sequence[float]) -> Figure:
+def scatter(true: Floats, predicted: Floats) -> Figure:
     """Predicted against true numbers, and the line on which they agree.
 
     Args:
-        true: of each row [P].
-        predicted: of the same rows [P].
+        true: of each row, float64 [P].
+        predicted: of the same rows, float64 [P].
     """
     figure, axes = canvas()
     ends = [float(np.min(true)), float(np.max(true))]
     axes.plot(ends, ends, color=Colour.MUTED, lw=1, ls=(0, (3, 3)), label="as it should be")
-    dots = {"ms": 3.5, "alpha": 0.4, "mew": 0, "color": Colour.MODEL}
-    axes.plot(floats(true), floats(predicted), "o", label="a row", **dots)
+    places = floats([true, predicted])
+    axes.plot(*places, "o", color=Colour.MODEL, ms=3.5, alpha=0.4, mew=0, label="a row")
     axes.set_xlabel("true number")
     axes.set_ylabel("predicted number")
     legend_above(axes)

@@ -7,6 +7,7 @@
     events.jsonl       one object per step, evaluation, checkpoint, notice
     start/             of a run that pretrains: the tokenizer and the weights it began with
     model/             the best model: loads with ``from_pretrained`` alone
+    adapter/           with ``train.lora.save: adapter``: the adapters alone, as peft opens them
     checkpoint/        what a resume needs
     evaluation/SPLIT/  predictions.parquet, scores.json
     report.html, figures/, README.md (model card)
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from warmstart import errors
 
@@ -37,6 +39,8 @@ ENTRIES = (
     "events.jsonl",
     "start",
     "model",
+    "adapter",
+    "average",
     "checkpoint",
     "evaluation",
     "export",
@@ -70,6 +74,31 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):  # not there: moved into place, or never made
             temporary.unlink()
+
+
+def write_folder(target: Path, fill: Callable[[Path], object]) -> None:
+    """Let ``fill`` write files into a folder beside ``target``, flush them, then rename it.
+
+    Args:
+        target: the folder to make or replace.
+        fill: called with a new, empty folder.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written; other folders are intact.
+    """
+    partial = target.with_name(".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        fill(partial)
+        for file in partial.iterdir():
+            flush_to_disk(file)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+        flush_to_disk(target.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise errors.run.cannot_write(target, error) from error
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -173,6 +202,16 @@ class RunDirectory:
     def model(self) -> Path:
         """The best model's folder."""
         return self.path / "model"
+
+    @property
+    def adapter(self) -> Path:
+        """The folder of the best model's adapters, where they are kept by themselves."""
+        return self.path / "adapter"
+
+    @property
+    def average(self) -> Path:
+        """The folder of models that are to be averaged, while the run goes on."""
+        return self.path / "average"
 
     @property
     def start(self) -> Path:

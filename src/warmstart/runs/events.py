@@ -9,6 +9,7 @@ Events record what happened and never steer it.
     evaluation  step, epoch, split, loss, train_loss, train_seconds, seconds, metric, best, scores
     checkpoint  step            resume  step            notice  text
     sample      step, epoch, prompt, text, finish
+    average     of, steps, metric, value, best, loss, kept
     interrupted step            finish  status, steps, seconds, best_step
 
 Units: losses in nats a label (mean), times in seconds, ``step`` counted from 0, ``epoch`` the share
@@ -76,7 +77,9 @@ class EventLog:
         if self.silent:
             return
         kept = [event for event in read_events(self.path) if event.get("step", -1) <= step]
-        kept = [event for event in kept if event["event"] not in ("interrupted", "finish")]
+        kept = [
+            event for event in kept if event["event"] not in ("average", "interrupted", "finish")
+        ]
         text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
         write_atomically(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 

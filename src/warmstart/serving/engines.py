@@ -8,7 +8,8 @@ not the same, so it is used only where it is asked for.
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
 
 from warmstart import errors
 from warmstart.config import RunConfig
@@ -86,21 +87,13 @@ class OnnxEngine:
             RunError: the run directory is damaged.
         """
         config, task = load_task(directory)
-        path = directory.path / "export" / FILES[name]
-        if not path.is_file():
-            raise errors.export.not_exported(directory.path, name, path.name)
-        parity = directory.read_json(PARITY)
+        path, parity = verified_file(directory, name)
         try:
-            hashes = {file: facts["sha256"] for file, facts in parity["files"].items()}
             max_tokens: int = parity["max_tokens"]
             if name == "int8":
                 _warn_of_overflow(parity["int8"]["reduce_range"])
         except (KeyError, TypeError) as error:
             raise errors.run.unreadable(directory.path / PARITY, error) from error
-        for file in (path, path.with_name(f"{path.name}.data")):
-            known = hashes.get(file.name)
-            if file.is_file() != (known is not None) or (known and sha256(file) != known):
-                raise errors.export.changed(file, directory.path)
         model = OnnxModel.open(path)
         tokenizer = RunTokenizer.open(directory, list(model.input_names))
         return cls(config, task, tokenizer, max_tokens, model)
@@ -109,6 +102,35 @@ class OnnxEngine:
         """The answers for tokenised rows, in their order."""
         found: Predictions = task.predictions(self.model.logits(examples), examples)
         return found
+
+
+def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict[str, Any]]:
+    """A run's exported model, which must be the one that was verified.
+
+    Args:
+        directory: of the run.
+        name: ``onnx`` or ``int8``.
+
+    Returns:
+        The file, and the content of ``parity.json``.
+
+    Raises:
+        ExportError: it was never exported, or its file was changed.
+        RunError: ``parity.json`` is damaged.
+    """
+    path = directory.path / "export" / FILES[name]
+    if not path.is_file():
+        raise errors.export.not_exported(directory.path, name, path.name)
+    parity = directory.read_json(PARITY)
+    try:
+        hashes = {file: facts["sha256"] for file, facts in parity["files"].items()}
+    except (KeyError, TypeError) as error:
+        raise errors.run.unreadable(directory.path / PARITY, error) from error
+    for file in (path, path.with_name(f"{path.name}.data")):
+        known = hashes.get(file.name)
+        if file.is_file() != (known is not None) or (known and sha256(file) != known):
+            raise errors.export.changed(file, directory.path)
+    return path, parity
 
 
 def _warn_of_overflow(reduce_range: bool) -> None:

@@ -1,7 +1,8 @@
 """Prompts in, texts out, from a run's kept model or from any decoder.
 
 What can be wrong with settings and prompts is said before weights are loaded. The model runs in
-float32: one token that rounding turned would change all that follow it.
+float32: one token that rounding turned would change all that follow it. A run's verified ONNX file
+stands in the place of PyTorch's model and goes the same way, so both write the same.
 """
 
 import warnings
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from warmstart import config_file, errors
 from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
@@ -19,11 +20,15 @@ from warmstart.models.generation import Generation, encode_prompts, generate
 from warmstart.models.load import Checkpoint, find, language_model
 from warmstart.models.special_tokens import begin_and_end
 from warmstart.runs.directory import RunDirectory
+from warmstart.serving.engines import verified_file
 from warmstart.training.device import build_accelerator
 from warmstart.training.prepare import read_splits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+WriterName = Literal["torch", "onnx"]
+"""What runs a model that writes."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Writer:
         train: whose device it runs on.
         begin: id of the token that every text begins with; None for none.
         end: id of the token that ends one.
+        onnx: the file to run in place of the checkpoint's weights; None for these.
     """
 
     checkpoint: Checkpoint
@@ -43,6 +49,7 @@ class Writer:
     train: TrainConfig
     begin: int | None
     end: int
+    onnx: Path | None = None
 
     def write(
         self,
@@ -77,19 +84,25 @@ class Writer:
 
     @cached_property
     def _model(self) -> "PreTrainedModel":
+        if self.onnx is not None:
+            from warmstart.export.decoder_session import OnnxDecoder, as_model
+
+            return as_model(OnnxDecoder.open(self.onnx))
         exact = self.train.model_copy(update={"precision": "float32"})
         model = language_model(self.checkpoint)
         model.to(build_accelerator(exact).device)
         return model
 
 
-def open_writer(name: str | Path) -> Writer:
+def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
     """The model of a run, or a checkpoint that no run here has trained.
 
     Args:
         name: a run directory, hub id or folder.
+        engine: what runs it.
 
     Raises:
+        ExportError: the ONNX model is not there, was changed, or cannot be run here.
         RunError: the run learned another task, kept no model yet, or is damaged.
         ModelError: there is no such checkpoint, or it is no decoder.
     """
@@ -103,12 +116,15 @@ def open_writer(name: str | Path) -> Writer:
             raise errors.run.no_model(directory.path)
         config = config_file.load(directory.path / "config.yaml")
         settings, train = config.generate, config.train
+    elif engine != "torch":
+        raise errors.export.of_no_run(str(name))
+    onnx = None if engine == "torch" else verified_file(directory, engine)[0]
     found = directory.model if directory.is_run else name
     checkpoint = find(ModelConfig(name=str(found)), "causal-lm")
     begin, end = begin_and_end(checkpoint.tokenizer)
     # A checkpoint without a token to begin with was trained on texts that just began; no run was.
     own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None
-    return Writer(checkpoint, settings, train, begin if own else None, end)
+    return Writer(checkpoint, settings, train, begin if own else None, end, onnx)
 
 
 def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:

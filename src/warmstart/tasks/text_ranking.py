@@ -227,16 +227,13 @@ class TextRanking:
         best = np.zeros(int(queries.max()) + 1)
         np.maximum.at(best, queries, self.targets(table))
         without = int((best == 0).sum())
-        said = [f"{len(best):,} queries ({self.query})"]
+        said = f"{len(best):,} queries (values of {self.query})"
         if without:
-            said.append(
-                f"{without:,} of {len(best):,} queries have no relevant document: "
-                "the means over queries leave them out"
-            )
+            said += f"; {without:,} have no relevant document and are left out of the means"
         if self.loss_name in LIST_LOSSES:
             learned = int(self.lists(table).max()) + 1
-            said.append(f"{learned:,} of {len(best):,} queries have documents to compare")
-        return said
+            said += f"; {learned:,} have documents to compare"
+        return [said]
 
     def difference(
         self, first: ScoredRows, second: ScoredRows, table: Table, metric: str

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 
 from warmstart import errors
-from warmstart.runs.directory import RunDirectory, flush_to_disk
+from warmstart.runs.directory import RunDirectory, write_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +90,14 @@ def save(
     Raises:
         RunError: no room, or no right to write; older checkpoints are intact.
     """
-    target = run.checkpoints / f"step-{progress.step - 1:08d}"
-    partial = run.checkpoints / ".partial"
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_model(model, str(partial / "model.safetensors"))
-        save_file(_moments(model, optimizer), partial / "optimizer.safetensors")
+
+    def fill(folder: Path) -> None:
+        save_model(model, str(folder / "model.safetensors"))
+        save_file(_moments(model, optimizer), folder / "optimizer.safetensors")
         state = {"progress": asdict(progress), "scaler": scaler}
-        (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-        for file in partial.iterdir():
-            flush_to_disk(file)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-        flush_to_disk(run.checkpoints)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise errors.run.cannot_write(target, error) from error
+        (folder / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+
+    write_folder(run.checkpoints / f"step-{progress.step - 1:08d}", fill)
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
 

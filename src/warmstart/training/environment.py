@@ -44,6 +44,7 @@ def environment(job: Job) -> dict[str, Any]:
         "precision": precision_of(job.accelerator),
         "execution": execution(job),
         "vocabulary": job.rows,
+        "trains": [part.to_json() for part in job.trains],
     }
 
 

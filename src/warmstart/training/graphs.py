@@ -84,6 +84,8 @@ def refusal(job: Job) -> str | None:
         return "train.gradient_accumulation is more than 1"
     if job.frozen is not None:
         return "train.freeze keeps part of the model"
+    if job.config.unfreeze_layers_per_epoch is not None:
+        return "train.unfreeze_layers_per_epoch changes what trains"
     return None
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -13,9 +14,10 @@ from warmstart.data.table import Table
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
 from warmstart.models.features import with_features
 from warmstart.models.forward import Forward, forward_for
-from warmstart.models.freezing import Frozen, freeze, frozen_part
+from warmstart.models.freezing import Frozen
 from warmstart.models.load import lacks_pooler
 from warmstart.models.packed import Packed
+from warmstart.models.trainable import TrainedPart, choose_trained, trained_parts
 from warmstart.models.vocabulary import CompactVocabulary, compact, used_ids, whole_because
 from warmstart.processes import Processes, current
 from warmstart.runs.directory import RunDirectory
@@ -48,7 +50,9 @@ class Job:
         processes: those that train together; one, as a rule.
         run: where everything is written.
         log: where events go.
+        trains: every part of the model, and what of it trains.
         frozen: what of the model does not train.
+        adapters: peft's configuration of the adapters that train in the model, where they do.
         capture: what captures steps with ``train.cuda_graphs``, where the device can.
     """
 
@@ -69,7 +73,9 @@ class Job:
     processes: Processes
     run: RunDirectory
     log: EventLog
+    trains: tuple[TrainedPart, ...]
     frozen: Frozen | None = None
+    adapters: Any = None
     capture: Capture | None = None
 
 
@@ -88,10 +94,12 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     config = prepared.config.train
     accelerator, processes = build_accelerator(config), current()
     model = prepared.task.model(prepared.checkpoint, config.seed)
-    frozen = None
-    if config.freeze is not None:
-        frozen = frozen_part(config.freeze, model.config, prepared.task.head)
-        freeze(model, frozen, new_pooler=lacks_pooler(prepared.checkpoint))
+    new_pooler = lacks_pooler(prepared.checkpoint)
+    head = prepared.task.head
+    frozen, adapters = choose_trained(model, config, head, new_pooler=new_pooler)
+    if adapters is not None:
+        adapters.base_model_name_or_path = prepared.checkpoint.name
+    trains = trained_parts(model, config)  # before the vocabulary is cut down
     # Before the model moves: what does not train stays behind.
     vocabulary, rows = _vocabulary_of(model, prepared.examples, precision_of(accelerator))
     model.to(accelerator.device)
@@ -114,7 +122,9 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         processes=processes,
         run=run,
         log=EventLog(run.path / "events.jsonl", listeners, silent=not processes.first),
+        trains=trains,
         frozen=frozen,
+        adapters=adapters,
         capture=capture_for(accelerator) if config.cuda_graphs else None,
     )
 

@@ -5,17 +5,21 @@ import time
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
-from warmstart.runs.model_folder import save_model_folder
-from warmstart.training import checkpoint
+from warmstart.models.adapters import merged
+from warmstart.models.parts import peak_rates
+from warmstart.runs.model_folder import save_adapter_folder, save_model_folder
+from warmstart.training import average, checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
 from warmstart.training.optimizer import decay_only
 from warmstart.training.plan import Plan
 from warmstart.training.recorder import NotFinite
 from warmstart.training.schedule import schedule_for
+from warmstart.training.unfreezing import trains_embeddings
 
 
 def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progress:
@@ -45,8 +49,8 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     # The first evaluation is kept whatever it says, so that there is always a model to go on with.
     gain = progress.best_step is None or score.better_than(_score_of(progress.best, score))
     best = gain or (score.value == progress.best and _lower(found.loss, progress.best_loss))
-    if best and job.processes.first:
-        _save_model(job, progress.step)
+    if job.processes.first:
+        _write_models(job, progress.step, score, found.loss, best=best)
     seconds = time.perf_counter() - began
     job.log.write(
         {
@@ -88,6 +92,8 @@ def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
     if job.accelerator.scaler is not None:
         job.accelerator.scaler.load_state_dict(scaler_state)
     job.log.rewind(progress.step - 1)
+    if job.processes.first:
+        average.forget(job.run, after=progress.step - 1)
     job.log.write({"event": "resume", "step": progress.step - 1})
     return progress
 
@@ -115,18 +121,47 @@ def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progre
     job.log.write({"event": "checkpoint", "step": progress.step - 1})
 
 
-def _save_model(job: Job, steps: int) -> None:
-    """Write ``model/`` as ``steps`` steps left it, with every row of its vocabulary."""
-    weights, vocabulary = None, job.vocabulary
-    if vocabulary is not None:
-        if steps < vocabulary.steps:
-            raise ValueError(f"the vocabulary is at step {vocabulary.steps}, past step {steps}")
-        share_at = schedule_for(job.config, Plan.of(job.train, job.config).total_steps)
-        shares = [share_at(step) for step in range(vocabulary.steps, steps)]
-        decay_only(vocabulary.table, shares, job.config, job.accelerator.device)
-        vocabulary.steps = steps
-        weights = vocabulary.weights(job.model)
-    save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens, weights)
+def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool) -> None:
+    """Write ``model/`` where this is the best, its adapters, and what is to be averaged."""
+    if not best and job.config.average is None:
+        return
+    weights = whole_weights(job, steps)
+    if best:
+        save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens, weights)
+    if best and job.config.lora is not None and job.config.lora.save == "adapter":
+        save_adapter_folder(job.run, job.model, job.adapters)
+    if job.config.average is not None:
+        average.remember(job, steps - 1, score, loss, weights)
+
+
+def whole_weights(job: Job, steps: int) -> dict[str, Tensor] | None:
+    """The weights under Transformers' names: every row of the vocabulary, adapters merged.
+
+    Args:
+        job: what is trained.
+        steps: made so far.
+
+    Returns:
+        None where they are the model's own.
+    """
+    vocabulary = job.vocabulary
+    if job.adapters is not None:
+        return merged(job.model, job.model.state_dict())
+    if vocabulary is None:
+        return None
+    if steps < vocabulary.steps:
+        raise ValueError(f"the vocabulary is at step {vocabulary.steps}, past step {steps}")
+    plan = Plan.of(job.train, job.config)
+    share_at = schedule_for(job.config, plan.total_steps)
+    shares = [
+        share_at(step)
+        for step in range(vocabulary.steps, steps)
+        if trains_embeddings(job.model, job.config, step // plan.steps_per_epoch)
+    ]
+    rate = peak_rates(job.model, job.config)[f"{vocabulary.name}.weight"]
+    decay_only(vocabulary.table, shares, job.config, job.accelerator.device, rate)
+    vocabulary.steps = steps
+    return vocabulary.weights(job.model)
 
 
 def _lower(loss: float, than: float | None) -> bool:

@@ -36,6 +36,7 @@ from warmstart.training.recorder import NotFinite, StepRecorder
 from warmstart.training.samples import sample_is_due, write_sample
 from warmstart.training.schedule import schedule_for
 from warmstart.training.sharing import add_up, own_rows
+from warmstart.training.unfreezing import begin_epoch
 
 
 def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progress:
@@ -72,7 +73,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
                 break
             epoch, index = divmod(step, plan.steps_per_epoch)
             if index == 0 or not windows:
-                windows = plan.epoch_windows(epoch)
+                windows = begin_epoch(job, plan, epoch)
             set_rates(optimizer, share_at(step))
             progress = make_step(parts, windows[index], progress)
             asked, due = job.processes.any(stop_requested(), recorder.due)

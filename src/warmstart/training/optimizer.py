@@ -5,12 +5,14 @@ is BERT's own practice (``optimization.py`` of google-research/bert, ``exclude_f
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from warmstart.config import TrainConfig
+from warmstart.models.parts import peak_rates
 
 CACHED_WEIGHTS = 2**16
 """Weights that go through all steps together: 256 KiB, which a core's own cache holds."""
@@ -33,22 +35,27 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW over what trains, in two groups; each group keeps its own ``peak_lr``.
+    """AdamW over what trains: for each peak rate two groups, the highest first.
 
     Args:
         model: on its device already, so that the fused kernel can be chosen.
-        config: rates and decay.
+        config: rates and decay; ``models.parts`` says whose rate is which.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    groups = [
-        {
-            "params": [p for name, p in named if decays(name, p)],
-            "weight_decay": config.weight_decay,
-        },
-        {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0},
-    ]
-    for group in groups:
-        group["peak_lr"] = config.learning_rate
+    rates = peak_rates(model, config)
+    groups = []
+    for rate in sorted({rates[name] for name, _ in named} or {config.learning_rate}, reverse=True):
+        here = [(name, p) for name, p in named if rates[name] == rate]
+        matrices = [p for name, p in here if decays(name, p)]
+        vectors = [p for name, p in here if not decays(name, p)]
+        groups += [
+            {"params": matrices, "weight_decay": config.weight_decay, "peak_lr": rate},
+            {"params": vectors, "weight_decay": 0.0, "peak_lr": rate},
+        ]
+    return _adamw(groups, config)
+
+
+def _adamw(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         groups,
         lr=config.learning_rate,
@@ -67,7 +74,11 @@ def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
 
 
 def decay_only(
-    weights: Tensor, shares: Sequence[float], config: TrainConfig, device: torch.device
+    weights: Tensor,
+    shares: Sequence[float],
+    config: TrainConfig,
+    device: torch.device,
+    rate: float,
 ) -> None:
     """Change weights as AdamW changes those whose gradient is zero at every step, bit for bit.
 
@@ -76,8 +87,9 @@ def decay_only(
     Args:
         weights: on the CPU, float32, contiguous; changed in place.
         shares: of the peak rate, one for each step.
-        config: rates and decay.
+        config: the decay.
         device: where the other weights train.
+        rate: their peak rate.
     """
     if config.weight_decay == 0:
         return
@@ -85,12 +97,10 @@ def decay_only(
     blocks = torch.split(weights.view(-1), size)
     if device.type != "cpu":
         for block in blocks:
-            _step_without_gradient(block, shares, config, device)
+            _step_without_gradient(block, shares, config, device, rate)
         return
     # The factor as the CPU's fused kernel forms it: in double, then rounded to float32.
-    factors = [
-        np.float32(1 - config.learning_rate * share * config.weight_decay) for share in shares
-    ]
+    factors = [np.float32(1 - rate * share * config.weight_decay) for share in shares]
     for block in blocks:
         numbers = block.numpy()
         for factor in factors:
@@ -98,16 +108,21 @@ def decay_only(
 
 
 def _step_without_gradient(
-    block: Tensor, shares: Sequence[float], config: TrainConfig, device: torch.device
+    block: Tensor,
+    shares: Sequence[float],
+    config: TrainConfig,
+    device: torch.device,
+    rate: float,
 ) -> None:
     """The same by the very kernel of the other weights, whichever the device has; slower."""
-    holder = nn.ParameterList([block.view(-1, 1).to(device, copy=True)])
-    optimizer = build_optimizer(holder, config)
-    holder[0].grad = torch.zeros_like(holder[0])
+    holder = nn.Parameter(block.view(-1, 1).to(device, copy=True))
+    group = {"params": [holder], "weight_decay": config.weight_decay, "peak_lr": rate}
+    optimizer = _adamw([group], config)
+    holder.grad = torch.zeros_like(holder)
     for share in shares:
         set_rates(optimizer, share)
         optimizer.step()
-    block.copy_(holder[0].detach().flatten())
+    block.copy_(holder.detach().flatten())
 
 
 def clip_gradients(

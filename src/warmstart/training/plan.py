@@ -52,6 +52,11 @@ class Plan:
         """Optimiser updates of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
+    @property
+    def evaluations(self) -> int:
+        """How often the validation split is scored, if nothing ends the run early."""
+        return self.config.epochs * min(self.config.evaluations_per_epoch, self.steps_per_epoch)
+
     def epoch_windows(self, epoch: int) -> list[list[Ints]]:
         """For each step of an epoch, the rows of each of its batches."""
         size, seed = self.config.batch_size, self.config.seed

@@ -8,21 +8,24 @@ written. Of a run that pretrains the checkpoint is made here, in a temporary fol
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from warmstart import errors
-from warmstart.config import LIST_LOSSES, RunConfig
+from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
 from warmstart.data.check import Findings, find
 from warmstart.data.encode import Examples, Ints
 from warmstart.data.sources import read
 from warmstart.data.split import hold_out, refuse_same_file
 from warmstart.data.table import Table
+from warmstart.models.adapters import refuse_unfit
 from warmstart.models.freezing import frozen_part
 from warmstart.models.load import Checkpoint, resolve_max_tokens
 from warmstart.models.load import find as find_checkpoint
+from warmstart.models.parts import refuse_unknown
 from warmstart.tasks import task_type
 from warmstart.tasks.task import Labelled, Stratifies, Task
 from warmstart.training.plan import Plan
@@ -109,14 +112,18 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     checkpoint = find_checkpoint(model, task.head)
     if start is not None:  # whose folder means nothing to anybody
         checkpoint = replace(checkpoint, name="the new model")
-    if config.train.freeze is not None:
-        frozen_part(config.train.freeze, checkpoint.config, task.head)
+    refuse_unfit_parts(config.train, task.name, checkpoint)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = {
         name: task.examples(table, checkpoint.tokenizer, max_tokens, labelled=True)
         for name, table in tables.items()
     }
-    schedule_for(config.train, Plan.of(examples["train"], config.train).total_steps)
+    plan = Plan.of(examples["train"], config.train)
+    schedule_for(config.train, plan.total_steps)
+    if config.train.average is not None and config.train.average.count > plan.evaluations:
+        enough = ceil(config.train.average.count / config.train.epochs)
+        count = config.train.average.count
+        raise errors.transfer.too_few_evaluations(count, plan.evaluations, enough)
     findings = find(
         tables,
         config.data,
@@ -140,6 +147,27 @@ def _remarks(task: Task, tables: Mapping[str, Table]) -> dict[str, list[str]]:
     if not isinstance(task, Labelled):
         return {}
     return {name: task.remarks(table) for name, table in tables.items()}
+
+
+def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:
+    """Hold the settings that say which weights train against the model that has them.
+
+    Args:
+        config: the settings.
+        task: its name.
+        checkpoint: found for this task.
+
+    Raises:
+        WarmstartError: the model has no such parts, or the task no use for the settings.
+    """
+    head = checkpoint.head
+    refuse_unknown(config, checkpoint.config.model_type)
+    if config.unfreeze_layers_per_epoch is not None and head != "sequence-classification":
+        raise errors.transfer.not_unfrozen(task)
+    if config.lora is not None:
+        refuse_unfit(config.lora, checkpoint.config, head, task)
+    if config.freeze is not None:
+        frozen_part(config.freeze, checkpoint.config, head)
 
 
 def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str, int]]]:

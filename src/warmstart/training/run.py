@@ -27,6 +27,7 @@ from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.load import load_run
 from warmstart.tasks.task import Labelled, Settles, Task, shown_labels
+from warmstart.training.average import forget, keep_average
 from warmstart.training.device import precision_of
 from warmstart.training.environment import MUST_BE_ALIKE, MUST_MATCH, environment
 from warmstart.training.job import Job, job_for
@@ -36,6 +37,7 @@ from warmstart.training.prepare import Prepared, prepare
 from warmstart.training.pretrain import keep_start
 from warmstart.training.samples import write_final_samples
 from warmstart.training.stop import stop_requested
+from warmstart.training.unfreezing import schedule_in_words
 
 HELD_OUT = ("validation", "test")
 """Splits that are scored at the end."""
@@ -104,6 +106,7 @@ def train_run(
         job.processes.from_first(Order(config, path.absolute(), resume))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
+        keep_average(job, progress)
         evaluations = score_held_out(prepared, job)
         job.log.write(
             {
@@ -114,6 +117,7 @@ def train_run(
                 "best_step": progress.best_step,
             }
         )
+        forget(directory)
     return Finished(directory, progress.step, progress.total_seconds, evaluations)
 
 
@@ -143,7 +147,7 @@ def _take_part(config: RunConfig, path: Path, resume: bool, stopping: Callable[[
 
     try:
         prepared, job = current().agreed(get_ready)
-        fit(job, resume=resume, stop_requested=stopping)
+        keep_average(job, fit(job, resume=resume, stop_requested=stopping))
         score_held_out(prepared, job)
     except errors.Interrupted:
         return 130
@@ -249,8 +253,9 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
         job.log.write(start)
         if job.forward.packed is None:
             job.log.notice(f"the model runs {job.forward.path}")
-        for text in new_parts(checkpoint):
-            job.log.notice(text)
+        for text in (*new_parts(checkpoint), schedule_in_words(job)):
+            if text is not None:
+                job.log.notice(text)
 
 
 def _write(

@@ -1,0 +1,78 @@
+"""A threshold chosen on validation is kept with the run and used by every later command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from tests.cli.conftest import ran
+from tests.runs_in_memory import BAD, GOOD, settings
+from warmstart import api, config_file
+from warmstart.api import Run
+from warmstart.training.prepare import prepare
+from warmstart.training.run import train_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Few rows are bad and training is short, so no probability of it reaches one half."""
+    folder = tmp_path_factory.mktemp("threshold")
+    config = settings(folder, epochs=1, choose_threshold=True)
+    lines = ["text,label"]
+    for number in range(160):
+        rare = number % 6 == 0
+        word = (BAD if rare else GOOD)[number % 5]
+        lines.append(f"the {word} story {number},{'rare' if rare else 'common'}")
+    data = folder / "uneven.csv"
+    data.write_text("\n".join(lines) + "\n")
+    config["data"] |= {"train": str(data), "validation": 0.4}
+    train_run(prepare(config_file.load(config)), folder / "run")
+    return api.load(folder / "run")
+
+
+def test_it_is_kept_and_beats_one_half(run: Run) -> None:
+    threshold = json.loads((run.path / "task.json").read_text())["facts"]["threshold"]
+    rows = pyarrow.parquet.read_table(run.path / "evaluation/validation/predictions.parquet")
+    shares = rows["probability:rare"].to_numpy()
+    said = np.array(["common", "rare"])[(shares >= threshold).astype(int)]
+    assert rows["prediction"].to_pylist() == said.tolist()
+    right = np.array(rows["label"].to_pylist())
+    assert (shares < 0.5).all()
+    value = run.scores["validation"]["matthews_correlation"]["value"]
+    assert value == pytest.approx(np.corrcoef(said == "rare", right == "rare")[0, 1])
+    assert value > 0
+
+
+def test_every_later_command_uses_it(run: Run, tmp_path: Path) -> None:
+    rows = pyarrow.parquet.read_table(
+        run.path / "evaluation/validation/predictions.parquet"
+    ).to_pylist()
+    texts = [row["text"] for row in rows]
+    expected = [row["prediction"] for row in rows]
+    assert set(expected) == {"common", "rare"}
+    assert [answer["label"] for answer in run.predict(texts)] == expected
+    run.export()
+    assert [answer["label"] for answer in run.predict(texts, engine="onnx")] == expected
+    file = tmp_path / "again.csv"
+    lines = [f"{row['text']},{row['label']}" for row in rows]
+    file.write_text("\n".join(["text,label", *lines]) + "\n")
+    again = run.evaluate(str(file))["matthews_correlation"]["value"]
+    assert again == pytest.approx(run.scores["validation"]["matthews_correlation"]["value"])
+
+
+def test_baselines_answer_the_likelier_label(run: Run) -> None:
+    assert run.baselines["majority"]["validation"]["matthews_correlation"]["value"] == 0
+
+
+def test_with_three_labels_it_is_refused(tmp_path: Path) -> None:
+    settings(tmp_path)
+    file = tmp_path / "three.csv"
+    file.write_text("text,label\n" + "".join(f"a {n},{n % 3}\n" for n in range(30)))
+    words = ["train", "--model", str(tmp_path / "checkpoint"), "--train", str(file)]
+    out = ran(*words, "--set", "train.choose_threshold=true", "--output", str(tmp_path / "run"))
+    assert out.code == 1
+    assert "the training rows have 3 labels" in out.err
+    assert "--set train.choose_threshold=false" in out.err
+    assert not (tmp_path / "run").exists()
