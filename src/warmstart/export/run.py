@@ -48,7 +48,7 @@ def export_run(
     if not events_of(read_events(directory.path / "events.jsonl"), "finish"):
         raise errors.export.unfinished(directory.path)
     refuse_unwritable(directory.path)
-    run = _for_kept_rows(load_run(directory))
+    run = load_run(directory)
     made_by = _BY_HEAD.get(run.task.head)
     if made_by is None:
         raise errors.export.other_task(run.task.name)
@@ -121,6 +121,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     from warmstart.export.onnx import write_onnx
     from warmstart.models.forward import forward_for
 
+    run = _for_kept_rows(run)
     path = folder / FILES["onnx"]
     tokenizer = run.tokenizer
     names = [name for name in tokenizer.model_input_names if name in _INPUTS]

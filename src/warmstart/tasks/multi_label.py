@@ -261,8 +261,8 @@ class MultiLabel:
         pairs = zip(predictions.probabilities.T, self.targets(table).T, strict=True)
         found = tuple(best_threshold(one, truth.astype(np.int64), "f1") for one, truth in pairs)
         said = (
-            f"each label is answered from the probability with its best F1 on the validation rows "
-            f"on: {_listed(self.label_names, found)}"
+            "each label is answered from a probability of its own on, which has its best F1 on the "
+            f"validation rows: {_listed(self.label_names, found)}"
         )
         return replace(self, thresholds=found), said
 
