@@ -27,8 +27,8 @@ Only `data.train` has no default. Settings come from
 - a YAML file: `warmstart train my.yaml`;
 - a recipe that comes with warmstart: `warmstart train cola-offline` (`warmstart recipes` lists
   them, `warmstart recipes cola-offline` prints one to start from);
-- flags, instead of a file: `--task`, `--model`, `--train`, `--text`, `--text-pair`, `--label`,
-  `--validation`, `--test`;
+- flags, instead of a file: `--task`, `--problem`, `--model`, `--train`, `--text`, `--text-pair`,
+  `--label`, `--validation`, `--test`;
 - `--set KEY=VALUE`, on top of any of these, as often as you like; of two for one setting the last
   counts;
 - Python: `warmstart.train({"data": {"train": "reviews.csv"}}, ["train.epochs=2"])`.

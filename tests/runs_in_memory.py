@@ -72,6 +72,54 @@ def ranking_settings(folder: Path, **train: Any) -> dict[str, Any]:
     return {**config, "task": "text-ranking", "data": data_config}
 
 
+def write_numbers(path: Path, rows: int = 120, seed: int = 0) -> Path:
+    """Reviews with a number from -1 to 1: the share of telling words that is good, spread out."""
+    pick = random.Random(seed)
+    lines = ["text,score"]
+    for number in range(rows):
+        good, bad = pick.randint(0, 3), pick.randint(0, 3)
+        words = pick.choices(OTHER, k=pick.randint(2, 9))
+        words += pick.choices(GOOD, k=good) + pick.choices(BAD, k=bad)
+        pick.shuffle(words)
+        lines.append(f"{' '.join(words)} {number},{(good - bad) / 3:.4f}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def number_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run that learns numbers."""
+    data = write_numbers(folder / "numbers.csv")
+    config = settings(folder, **train)
+    data_config = {"train": str(data), "validation": 0.2, "label": "score"}
+    return {**config, "problem": "regression", "data": data_config}
+
+
+TOPICS = {"animals": ("cat",), "places": ("house",), "stories": ("story", "read")}
+
+
+def write_topics(path: Path, rows: int = 120, seed: int = 0) -> Path:
+    """Texts with the topics whose words stand in them, two thirds of them with none or one."""
+    pick = random.Random(seed)
+    plain = [word for word in OTHER if not any(word in words for words in TOPICS.values())]
+    lines = ["text,topics"]
+    for number in range(rows):
+        chosen = [topic for topic in TOPICS if pick.random() < 0.35]
+        words = pick.choices(plain, k=pick.randint(2, 9))
+        words += [pick.choice(TOPICS[topic]) for topic in chosen]
+        pick.shuffle(words)
+        lines.append(f"{' '.join(words)} {number},{'|'.join(chosen)}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def topic_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run that learns any number of labels."""
+    data = write_topics(folder / "topics.csv")
+    config = settings(folder, **train)
+    data_config = {"train": str(data), "validation": 0.2, "label": "topics"}
+    return {**config, "problem": "multi-label", "data": data_config}
+
+
 def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:
     """The settings of a small run that learns to write, on a tiny GPT-2; both in ``folder``."""
     model = folder / "decoder"

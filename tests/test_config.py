@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from warmstart import errors
-from warmstart.config import DataConfig, ModelConfig, RunConfig, TaskName, TrainConfig
+from warmstart.config import DataConfig, ModelConfig, ProblemName, RunConfig, TaskName, TrainConfig
 from warmstart.tasks import TASKS
 
 
@@ -24,7 +24,8 @@ def test_a_config_cannot_be_changed() -> None:
 
 
 def test_the_tasks_a_config_may_name_are_those_there_are() -> None:
-    assert set(get_args(TaskName)) == set(TASKS)
+    assert set(get_args(TaskName)) == {task for task, _ in TASKS}
+    assert set(get_args(ProblemName)) == {problem for _, problem in TASKS}
 
 
 def test_whole_numbers_serve_as_numbers() -> None:

@@ -200,14 +200,15 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
     from warmstart.models.trainable import parts_from_json
 
     if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
-        from warmstart.tasks import TASKS
+        from warmstart.tasks import task_type
         from warmstart.training.prepare import refuse_unfit_parts
 
         settings = config_file.load(name, overrides)
         refuse_other_verb(settings, pretraining=False)
-        checkpoint = find(settings.model, TASKS[settings.task].head)
+        checkpoint = find(settings.model, task_type(settings).head)
         refuse_unfit_parts(settings.train, settings.task, checkpoint)
-        return describe_training(checkpoint, settings.train, labels=labels)
+        logits = 1 if settings.problem == "regression" else labels
+        return describe_training(checkpoint, settings.train, labels=logits)
     directory = RunDirectory(Path(name))
     if directory.is_run and not directory.model.is_dir():
         raise errors.run.no_model(directory.path)

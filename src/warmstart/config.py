@@ -11,27 +11,34 @@ import re
 from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from warmstart import errors
+from warmstart.config_model import CLOSED, refusal
+from warmstart.config_model import GenerateConfig as GenerateConfig
+from warmstart.config_model import ModelConfig as ModelConfig
+from warmstart.config_model import PretrainConfig as PretrainConfig
+from warmstart.config_model import SpecialTokens as SpecialTokens
 
 TaskName = Literal["text-classification", "text-ranking", "text-generation", "fill-mask"]
-"""The keys of ``warmstart.tasks.TASKS``, spelt out because settings come before tasks."""
+"""The tasks of ``warmstart.tasks.TASKS``, spelt out because settings come before tasks."""
+ProblemName = Literal["single-label", "multi-label", "regression"]
+"""What a classifier answers: one label, any number of them, or a number."""
 Source = Annotated[str, Field(min_length=1)]
 """One file, folder member, URL or hub data set."""
 Sources = Source | Annotated[list[Source], Field(min_length=1)]
 """One source, or several, read one after the other."""
 
-BYTES_AND_END = 257
-"""Tokens of a byte-level vocabulary before it has learned any: each byte, and the end of a text."""
-
 _COLUMNS = ("text", "text_pair", "label", "prompt")
 
-LossName = Literal["cross-entropy", "focal", "binary-cross-entropy", "pairwise", "listwise"]
+LossName = Literal[
+    "cross-entropy", "focal", "binary-cross-entropy", "pairwise", "listwise", "squared-error"
+]
 LOSSES: dict[str, tuple[LossName, ...]] = {
-    "text-classification": ("cross-entropy", "focal"),
-    "text-ranking": ("binary-cross-entropy", "cross-entropy", "pairwise", "listwise"),
+    "single-label text-classification": ("cross-entropy", "focal"),
+    "multi-label text-classification": ("binary-cross-entropy", "focal"),
+    "regression text-classification": ("squared-error",),
+    "single-label text-ranking": ("binary-cross-entropy", "cross-entropy", "pairwise", "listwise"),
 }
 """What a task may learn by, its own choice first; the others have cross-entropy alone."""
 
@@ -40,80 +47,9 @@ LIST_LOSSES = ("pairwise", "listwise")
 
 
 class _Part(BaseModel):
-    """A group of settings: closed, frozen, without coercion of one type into another."""
+    """A group of settings."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
-
-
-def _refusal(error: errors.ConfigError) -> PydanticCustomError:
-    """``error`` in the form that pydantic collects together with a config's other faults."""
-    return PydanticCustomError("contradiction", "{error}", {"error": error})
-
-
-class SpecialTokens(_Part):
-    """Tokens around a document; one that the vocabulary lacks is added to it."""
-
-    bos: Annotated[str, Field(min_length=1)] | None = None
-    """Begins every document, such as ``<|startoftext|>``; by default the checkpoint's."""
-    eos: Annotated[str, Field(min_length=1)] | None = None
-    """Ends every document; by default the checkpoint's."""
-    pad: Annotated[str, Field(min_length=1)] | None = None
-    """Fills up short documents where other programs need that; by default the checkpoint's."""
-
-
-class ModelConfig(_Part):
-    """Which pretrained checkpoint to start from, and how much of a text it reads."""
-
-    name: Annotated[str, Field(min_length=1)] = "bundled/minilm-l6"
-    """Hub id (``google-bert/bert-base-uncased``), folder, or one that comes with warmstart:
-    ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, which writes."""
-    revision: str | None = None
-    """Branch, tag or commit of a hub checkpoint."""
-    max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"
-    """Longest input in tokens, special tokens included; ``auto`` is all the model can read."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Replaces every dropout probability of the checkpoint; ``null`` keeps its own."""
-    local_files_only: bool = False
-    """Use the download cache alone, never the network."""
-    allow_pickle: bool = False
-    """Accept ``pytorch_model.bin`` (opened with ``weights_only``) where there is no safetensors."""
-    special_tokens: SpecialTokens = SpecialTokens()
-    """Of a decoder, in place of the checkpoint's own."""
-
-
-class PretrainConfig(_Part):
-    """What ``warmstart pretrain`` makes before it trains: a tokenizer, and weights drawn by chance.
-
-    The folder it makes stands for ``model.name``. Sizes: ``warmstart.models.sizes``.
-    """
-
-    architecture: Literal["gpt2", "bert"] = "gpt2"
-    """A decoder with byte-level BPE, or an encoder with WordPiece."""
-    size: Literal["tiny", "mini", "small"] = "mini"
-    """About 1.5, 5.4 or 23 million parameters with the defaults below."""
-    layers: Annotated[int, Field(ge=1)] | None = None
-    """Transformer layers, in place of the size's."""
-    hidden: Annotated[int, Field(ge=1)] | None = None
-    """Width, in place of the size's; ``pretrain.heads`` divides it."""
-    heads: Annotated[int, Field(ge=1)] | None = None
-    """Attention heads of a layer, in place of the size's."""
-    context: Annotated[int, Field(ge=3)] = 512
-    """Longest input in tokens, special tokens included."""
-    vocabulary: Annotated[int, Field(ge=16)] = 8192
-    """Tokens, special ones included; learned from the training rows alone."""
-
-    @field_validator("vocabulary")
-    @classmethod
-    def _holds_every_byte(cls, vocabulary: int, info: ValidationInfo) -> int:
-        if info.data.get("architecture") == "gpt2" and vocabulary < BYTES_AND_END:
-            raise _refusal(errors.config.vocabulary_too_small(vocabulary, BYTES_AND_END))
-        return vocabulary
+    model_config = CLOSED
 
 
 class DataConfig(_Part):
@@ -148,6 +84,11 @@ class DataConfig(_Part):
     label: Annotated[str, Field(validate_default=True)] = "label"
     """Column with the label; to rank, how relevant the second text is to the first: 0, 1 or more.
     """
+    label_separator: Annotated[str, Field(min_length=1)] | None = None
+    """With ``problem: multi-label``: stands between the labels of a row, ``|`` by default."""
+    label_columns: Annotated[list[str], Field(min_length=1)] | None = None
+    """With ``problem: multi-label``: a column for each label, 0 or 1 in every row, in place of
+    ``data.label``."""
     prompt: str | None = None
     """To generate: column with what is given; the model learns to write ``data.text`` after it."""
     group: str | None = None
@@ -195,15 +136,15 @@ class DataConfig(_Part):
             "columns": ("jsonl", "parquet"),
         }[str(info.field_name)]
         if value is not None and (file_format := info.data.get("format")) in without:
-            raise _refusal(errors.config.no_such_option(f"data.{info.field_name}", file_format))
+            raise refusal(errors.config.no_such_option(f"data.{info.field_name}", file_format))
         return value
 
-    @field_validator("columns")
+    @field_validator("columns", "label_columns")
     @classmethod
-    def _named_once(cls, columns: list[str] | None) -> list[str] | None:
+    def _named_once(cls, columns: list[str] | None, info: ValidationInfo) -> list[str] | None:
         for name, count in Counter(columns or ()).items():
             if count > 1:
-                raise _refusal(errors.config.repeated_column(name))
+                raise refusal(errors.config.repeated_column(name, f"data.{info.field_name}"))
         return columns
 
     @field_validator("text_pair", "label", "prompt", "group")
@@ -214,7 +155,7 @@ class DataConfig(_Part):
         others = ("label",) if info.field_name == "group" and pairs else _COLUMNS
         for other in others:
             if column is not None and info.data.get(other) == column:
-                raise _refusal(
+                raise refusal(
                     errors.config.same_column(f"data.{other}", f"data.{info.field_name}", column)
                 )
         return column
@@ -258,16 +199,19 @@ class TrainConfig(_Part):
     group_by_length: bool = False
     """Batches of rows of like length: less padding, other batches than a plain shuffle."""
     loss: LossName | None = None
-    """What is made small. To classify: ``cross-entropy``, or ``focal``, which minds sure rows less.
-    To rank: of each row alone ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two); of a
+    """What is made small. To classify: ``cross-entropy``, or ``focal``, which minds sure rows less;
+    several labels to a row: ``binary-cross-entropy`` or ``focal``; numbers: ``squared-error``. To
+    rank: of each row alone ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two); of a
     query's rows together ``pairwise`` or ``listwise``. The first of each is the default."""
     focal_gamma: Annotated[float, Field(ge=0)] = 2.0
     """Of the focal loss: 0 is cross-entropy, and more leaves less to rows that are sure."""
     class_weights: Literal["balanced"] | None = None
-    """``balanced``: rows of a rare label weigh more, so that all labels weigh the same together."""
+    """``balanced``: rows of a rare label weigh more, so that all labels weigh the same together;
+    with several labels to a row, that those with a label weigh as much as those without."""
     choose_threshold: bool = False
     """Of two labels: answer the second from the probability that is best by ``best_metric`` on the
-    validation rows, instead of from one half. It is kept with the run and used from then on."""
+    validation rows, instead of from one half. With several labels to a row: answer each from the
+    one with its best F1 there. It is kept with the run and used from then on."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-5
     """Peak rate of AdamW."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -328,7 +272,7 @@ class TrainConfig(_Part):
     @classmethod
     def _names_a_part(cls, freeze: str | None) -> str | None:
         if freeze is not None and not re.fullmatch(r"backbone|embeddings\+layers:\d+", freeze):
-            raise _refusal(errors.config.unknown_part(freeze))
+            raise refusal(errors.config.unknown_part(freeze))
         return freeze
 
     @field_validator("unfreeze_layers_per_epoch", "lora")
@@ -336,7 +280,7 @@ class TrainConfig(_Part):
     def _one_way_to_freeze(cls, value: object, info: ValidationInfo) -> object:
         for other in ("freeze", "unfreeze_layers_per_epoch"):
             if value is not None and info.data.get(other) is not None:
-                raise _refusal(
+                raise refusal(
                     errors.transfer.two_ways(f"train.{other}", f"train.{info.field_name}")
                 )
         return value
@@ -348,52 +292,15 @@ class TrainConfig(_Part):
     ) -> AverageConfig | None:
         lora = info.data.get("lora")
         if average is not None and lora is not None and lora.save == "adapter":
-            raise _refusal(errors.transfer.mean_of_adapters())
+            raise refusal(errors.transfer.mean_of_adapters())
         return average
 
     @field_validator("warmup_share")
     @classmethod
     def _one_warmup(cls, share: float | None, info: ValidationInfo) -> float | None:
         if share is not None and (steps := info.data.get("warmup_steps")) is not None:
-            raise _refusal(errors.config.two_warmups(steps, share))
+            raise refusal(errors.config.two_warmups(steps, share))
         return share
-
-
-class GenerateConfig(_Part):
-    """How a decoder goes on with a text."""
-
-    max_new_tokens: Annotated[int, Field(ge=1)] = 100
-    """Longest continuation in tokens; it also ends where the model can read no more."""
-    temperature: Annotated[float, Field(ge=0)] = 1.0
-    """Scores are divided by it before a token is drawn; 0 takes the likeliest token each time."""
-    top_k: Annotated[int, Field(ge=0)] = 50
-    """Draw from so many of the likeliest tokens; 0 for all."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Draw from the likeliest tokens that together have this probability; 1 for all."""
-    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
-    """Above 1, tokens that the text already has become less likely; 1 leaves them as they are."""
-    beams: Annotated[int, Field(ge=1)] = 1
-    """Continuations followed at once in search of the likeliest; needs ``temperature: 0``."""
-    count: Annotated[int, Field(ge=1)] = 1
-    """Continuations of each prompt."""
-    stop: list[Annotated[str, Field(min_length=1)]] = []
-    """A continuation ends before the first of these texts."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
-    """What is drawn, and nothing else."""
-
-    @field_validator("beams")
-    @classmethod
-    def _search_or_draw(cls, beams: int, info: ValidationInfo) -> int:
-        if beams > 1 and (temperature := info.data.get("temperature", 0)) > 0:
-            raise _refusal(errors.config.beams_while_drawing(beams, temperature))
-        return beams
-
-    @field_validator("count")
-    @classmethod
-    def _no_more_than_there_are(cls, count: int, info: ValidationInfo) -> int:
-        if info.data.get("temperature") == 0 and count > (beams := info.data.get("beams", count)):
-            raise _refusal(errors.config.too_many_continuations(count, beams))
-        return count
 
 
 class RunConfig(_Part):
@@ -401,6 +308,8 @@ class RunConfig(_Part):
 
     task: TaskName = "text-classification"
     """What is learned, by the Hugging Face task name."""
+    problem: ProblemName = "single-label"
+    """To classify: one label for each row, any number of labels, or a number (``regression``)."""
     model: ModelConfig = ModelConfig()
     """Which pretrained checkpoint to start from."""
     data: DataConfig
@@ -422,24 +331,45 @@ class RunConfig(_Part):
     @property
     def loss(self) -> LossName:
         """What is made small: ``train.loss``, else the task's own choice."""
-        return self.train.loss or LOSSES.get(self.task, ("cross-entropy",))[0]
+        known = LOSSES.get(f"{self.problem} {self.task}", ("cross-entropy",))
+        return self.train.loss or known[0]
+
+    @field_validator("problem")
+    @classmethod
+    def _of_a_classifier(cls, problem: ProblemName, info: ValidationInfo) -> ProblemName:
+        task = info.data.get("task")
+        if problem != "single-label" and task not in ("text-classification", None):
+            raise refusal(errors.config.problem_of_other_task(problem, task))
+        return problem
+
+    @field_validator("data")
+    @classmethod
+    def _has_several_labels(cls, data: DataConfig, info: ValidationInfo) -> DataConfig:
+        for setting in ("label_separator", "label_columns"):
+            given = getattr(data, setting) is not None
+            if given and (problem := info.data.get("problem")) not in ("multi-label", None):
+                raise refusal(errors.config.one_label_each(f"data.{setting}", problem))
+        return data
 
     @field_validator("data")
     @classmethod
     def _ranks_pairs(cls, data: DataConfig, info: ValidationInfo) -> DataConfig:
         if info.data.get("task") == "text-ranking" and data.text_pair is None:
-            raise _refusal(errors.config.ranking_without_documents())
+            raise refusal(errors.config.ranking_without_documents())
         return data
 
     @field_validator("train")
     @classmethod
     def _learns_as_the_task_can(cls, train: TrainConfig, info: ValidationInfo) -> TrainConfig:
-        task = info.data.get("task", "")
-        if train.loss is not None and train.loss not in (known := LOSSES.get(task, ())):
-            raise _refusal(errors.config.other_loss(train.loss, task, known))
+        task, problem = info.data.get("task", ""), info.data.get("problem", "")
+        known = LOSSES.get(f"{problem} {task}", ())
+        what = task if problem == "single-label" else problem
+        if train.loss is not None and train.loss not in known:
+            raise refusal(errors.config.other_loss(train.loss, what, known))
         for setting in ("class_weights", "choose_threshold"):
-            if getattr(train, setting) and task != "text-classification":
-                raise _refusal(errors.config.without_classes(f"train.{setting}", task))
+            numbers = problem == "regression" or task != "text-classification"
+            if getattr(train, setting) and numbers:
+                raise refusal(errors.config.without_classes(f"train.{setting}", what))
         return train
 
     @field_validator("data")
@@ -447,5 +377,5 @@ class RunConfig(_Part):
     def _reads_single_texts(cls, data: DataConfig, info: ValidationInfo) -> DataConfig:
         for setting in ("prompt", "text_pair"):
             if info.data.get("task") == "fill-mask" and getattr(data, setting) is not None:
-                raise _refusal(errors.config.single_texts(f"data.{setting}"))
+                raise refusal(errors.config.single_texts(f"data.{setting}"))
         return data

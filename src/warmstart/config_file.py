@@ -63,6 +63,7 @@ def from_arguments(
     text_pair: str | None = None,
     label: str | None = None,
     task: str | None = None,
+    problem: str | None = None,
     model: str | None = None,
     overrides: Sequence[str] = (),
 ) -> RunConfig:
@@ -76,6 +77,7 @@ def from_arguments(
         text_pair: ``data.text_pair``.
         label: ``data.label``.
         task: ``task``.
+        problem: ``problem``.
         model: ``model.name``.
         overrides: as for ``load``.
 
@@ -87,6 +89,7 @@ def from_arguments(
     """
     flags: dict[Place, tuple[str, Any]] = {
         ("task",): ("--task", task),
+        ("problem",): ("--problem", problem),
         ("model", "name"): ("--model", model),
         ("data", "train"): ("--train", _one_or_all(train)),
         ("data", "validation"): ("--validation", _number_or_file(validation)),

@@ -62,8 +62,10 @@ class Run:
     ) -> list[dict[str, Any]]:
         """Answers for texts, in order: ``{"row", "label", "probabilities", "truncated"}`` each.
 
-        Of a run that learned to fill masks ``{"row", "masks", "truncated"}``: for each mask of the
-        text the five likeliest tokens, ``[{"token", "probability"}, …]``.
+        With several labels to a row ``"labels"`` in place of ``"label"``; of a regression ``{"row",
+        "value", "truncated"}``, of a ranking ``"score"``. Of a run that learned to fill masks
+        ``{"row", "masks", "truncated"}``: for each mask of the text the five likeliest tokens,
+        ``[{"token", "probability"}, …]``.
 
         Args:
             texts: none of them empty.

@@ -380,6 +380,79 @@ NEW_MODELS = [
          do=("warmstart train done --resume",)),
 ]  # fmt: skip
 
+NUMBERS = f"{DATA} --problem regression --train n.csv"
+NUMBER_ROWS = "text,label\n" + "".join(f"the cat {n} sat,{n / 4}\n" for n in range(20))
+SEVERAL = f"{DATA} --problem multi-label --train m.csv"
+SEVERAL_ROWS = "text,label,rude,spam\n" + "".join(
+    f"the cat {n} sat,{('rude|spam', 'rude', '')[n % 3]},{int(n % 3 < 2)},{int(n % 3 == 0)}\n"
+    for n in range(21)
+)
+
+
+def bad_number(name: str, fault: str = "", rows: str = NUMBER_ROWS, **parts: Any) -> Case:
+    """A regression that cannot be learned."""
+    return Case(name, NUMBERS, fault, files={"n.csv": rows}, **parts)
+
+
+def bad_labels(name: str, fault: str = "", rows: str = SEVERAL_ROWS, **parts: Any) -> Case:
+    """Several labels that cannot be learned."""
+    return Case(name, SEVERAL, fault, files={"m.csv": rows}, **parts)
+
+
+PROBLEMS = [
+    bad_number("a label that is no number", rows=NUMBER_ROWS + "the dog,many\n",
+               found=("n.csv:22: the column label has 'many'",), expected=("a number, such as 3",),
+               do=("--label COLUMN", "--set problem=single-label")),
+    bad_number("a label that is infinite", rows=NUMBER_ROWS + "the dog,inf\n",
+               found=("n.csv:22: the column label has 'inf'",), expected=("a number",),
+               do=("correct it",)),
+    bad_number("one number only", rows="text,label\n" + "a b,2\n" * 5,
+               found=("training rows have 2 in the column label",), do=("data.train",),
+               expected=("different numbers",)),
+    bad_number("a threshold for numbers", "--set train.choose_threshold=true",
+               found=("train.choose_threshold is set and problem is regression",),
+               expected=("which has classes",), mends="--set train.choose_threshold=false"),
+    bad_number("class weights for numbers", "--set train.class_weights=balanced",
+               found=("train.class_weights is set and problem is regression",),
+               expected=("which has classes",), mends="--set train.class_weights=null"),
+    bad_number("a loss of classes for numbers", "--set train.loss=cross-entropy",
+               found=("train.loss is cross-entropy and problem is regression",),
+               expected=("for this task squared-error",), mends="--set train.loss=squared-error"),
+    Case("a problem of another task", f"{TRAIN} --problem regression", "--task fill-mask",
+         found=("problem is regression and task is fill-mask",),
+         expected=("text-classification, which alone",), do=("--set problem=single-label",)),
+    Case("an unknown problem", TRAIN, "--problem multilabel", found=("problem is multilabel",),
+         expected=('"single-label", "multi-label" or "regression"',),
+         mends="--problem multi-label"),
+    Case("a separator for one label", TRAIN, "--set data.label_separator=,",
+         found=("data.label_separator is set and problem is single-label",),
+         expected=("may have several labels",), mends="--set data.label_separator=null"),
+    Case("columns of labels for one label", TRAIN, "--set data.label_columns=[text]",
+         found=("data.label_columns is set and problem is single-label",),
+         expected=("may have several labels",), do=("--set problem=multi-label",)),
+    bad_labels("a column of labels that is not there", "--set data.label_columns=[rude,span]",
+               found=("m.csv has no column 'span'",), expected=("text, label, rude, spam",),
+               do=("--set data.label_columns=spam",)),
+    bad_labels("a column of labels given twice", "--set data.label_columns=[rude,rude]",
+               found=("data.label_columns has rude more than once",), do=("rename one rude",),
+               expected=("a name of its own",)),
+    bad_labels("neither 0 nor 1", "--set data.label_columns=[rude,spam]",
+               rows=SEVERAL_ROWS + "hello,,2,0\n", expected=("1 where the label applies",),
+               found=("m.csv:23: the column 'rude' (data.label_columns) has '2'",),
+               do=("data.label_columns=null",)),
+    bad_labels("a missing 0 or 1", "--set data.label_columns=[rude,spam]",
+               rows=SEVERAL_ROWS + "hello,,,0\n", expected=("a label in every row",),
+               found=("m.csv:23: no label in the column 'rude, spam'",),
+               do=("--set data.missing=drop",)),
+    bad_labels("the same labels everywhere", rows="text,label\n" + "a b,x|y\n" * 5,
+               found=("training rows have the labels 'x', 'y' and no others",), do=("data.train",),
+               expected=("some rows have and others have not",)),
+    Case("a label that training has not", SEVERAL, "--validation new.csv",
+         files={"m.csv": SEVERAL_ROWS, "new.csv": "text,label,rude,spam\nhi,rude|x,1,0\n"},
+         found=("new.csv:2: no training row has the label 'x'",), expected=("'rude', 'spam'",),
+         do=("data.validation",)),
+]  # fmt: skip
+
 PAIRS = "query,title,label\n" + "".join(
     f"which cat {n // 4},a story {n},{int(n % 4 == 0)}\n" for n in range(40)
 )
@@ -427,7 +500,7 @@ RANKING = [
                 do=("--set data.truncation=longest_first",)),
 ]  # fmt: skip
 
-CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE, *NEW_MODELS, *RANKING]
+CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE, *NEW_MODELS, *RANKING, *PROBLEMS]
 
 
 @pytest.fixture

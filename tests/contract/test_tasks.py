@@ -15,19 +15,32 @@ import numpy as np
 import pytest
 import torch
 
-from tests.runs_in_memory import filling_settings, ranking_settings, settings, writing_settings
+from tests.runs_in_memory import (
+    filling_settings,
+    number_settings,
+    ranking_settings,
+    settings,
+    topic_settings,
+    writing_settings,
+)
 from warmstart import config_file
 from warmstart.data.batches import collate, split_batch
 from warmstart.evaluation.evaluate import predict
 from warmstart.models.forward import padded_forward
-from warmstart.tasks import TASKS
-from warmstart.tasks.task import Labelled, Prediction
+from warmstart.tasks import TASKS, task_type
+from warmstart.tasks.label_sets import LabelSet
+from warmstart.tasks.task import Labelled, Prediction, Settles
 from warmstart.training.device import build_accelerator
 from warmstart.training.prepare import Prepared, prepare
 
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-classification": settings,
     "text-classification, rare labels": partial(settings, class_weights="balanced", loss="focal"),
+    "text-classification, regression": number_settings,
+    "text-classification, multi-label": topic_settings,
+    "text-classification, multi-label, rare labels": partial(
+        topic_settings, class_weights="balanced", loss="focal"
+    ),
     "text-ranking": ranking_settings,
     "text-ranking, two logits": partial(ranking_settings, loss="cross-entropy"),
     "text-ranking, pairwise": partial(ranking_settings, loss="pairwise"),
@@ -35,7 +48,7 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
 }
-"""For each task, and what it may learn by, the settings of a small run on data made in a folder."""
+"""For each task, its problems and what it may learn by: the settings of a small run, data made."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +67,16 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Case(prepared, prepared.task.model(prepared.checkpoint, seed=1).eval())
 
 
-def test_every_task_has_a_case() -> None:
-    assert {case.partition(",")[0] for case in CASES} == TASKS.keys()
+def test_every_task_has_a_case(tmp_path: Path) -> None:
+    names = {tuple(case.split(", ")) for case in CASES}
+    for task, problem in TASKS:
+        assert {(task,), (task, problem)} & names, f"{task}, {problem}"
 
 
 def test_name_and_metrics(case: Case) -> None:
     task = case.prepared.task
-    assert TASKS[task.name] is type(task)
+    assert task_type(case.prepared.config) is type(task)
+    assert task.name == case.prepared.config.task
     names = [metric.name for metric in task.metrics]
     assert names
     assert len(set(names)) == len(names)
@@ -128,6 +144,37 @@ def test_predictions_are_in_row_order_and_finite(case: Case) -> None:
             shares = answer.probabilities
             assert sum(shares.values()) == pytest.approx(1)
             assert shares[answer.label] == max(shares.values())
+
+        if isinstance(answer, LabelSet):
+            assert all(0 <= share <= 1 for share in answer.probabilities.values())
+            assert set(answer.labels) <= answer.probabilities.keys()
+
+
+def test_what_is_settled_is_kept_and_answered(case: Case) -> None:
+    """Thresholds survive JSON, and change answers without touching what they are made of."""
+    prepared = case.prepared
+    if not isinstance(prepared.task, Settles) or not isinstance(prepared.task, Labelled):
+        pytest.skip("nothing is settled after training")
+    examples, table = prepared.examples["validation"], prepared.tables["validation"]
+    accelerator = build_accelerator(prepared.config.train)
+    answers, _, _ = predict(
+        prepared.task, case.model, padded_forward(case.model), examples, accelerator
+    )
+    settled, said = prepared.task.settled(answers, table, prepared.task.metrics[0].name)
+    assert said
+    assert type(settled).from_facts(prepared.config, json.loads(json.dumps(settled.facts))) == (
+        settled
+    )
+    assert isinstance(settled, Labelled)
+    again = settled.answers(answers.probabilities, answers.rows, answers.truncated)
+    assert (again.probabilities == answers.probabilities).all()
+    name = prepared.task.metrics[0].name
+    before, after = (
+        prepared.task.score(found, table).metrics[name].value for found in (answers, again)
+    )
+    assert before is not None
+    assert after is not None
+    assert after >= before
 
 
 def test_columns_are_of_the_tables_rows(case: Case) -> None:

@@ -91,7 +91,7 @@ def test_rows_left_out_are_counted_once_for_a_setting_that_serves_two_splits() -
 
 def test_unlabelled_rows_are_checked_without_their_labels() -> None:
     rows = table("test", [("same", ""), ("same", "x"), ("other", "X")])
-    findings = find({"test": rows}, DATA, {"test": np.full(3, 4)}, 100, dropped={}, labelled=False)
+    findings = find({"test": rows}, DATA, {"test": np.full(3, 4)}, 100, dropped={}, labels={})
     assert findings.splits[0].label_counts == {}
     assert (findings.repeats[0].rows, findings.repeats[0].conflicting) == (1, 0)
 

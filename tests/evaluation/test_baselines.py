@@ -9,7 +9,15 @@ import pyarrow.csv
 import pytest
 
 from warmstart.evaluation import baselines
-from warmstart.evaluation.baselines import BASELINES, BaselineResult, baseline_probabilities
+from warmstart.evaluation.baselines import (
+    BASELINES,
+    BaselineResult,
+    baseline_probabilities,
+    label_shares,
+    mean,
+    ridge,
+    tfidf_labels,
+)
 from warmstart.metrics.labels import classification_scores
 
 TASK = "text-classification"
@@ -64,6 +72,37 @@ def test_tfidf_reads_characters_where_there_are_no_spaces() -> None:
     targets = [1] * 16 + [0] * 16
     result = fit(good + bad, targets, ["我觉得电影不好", "我觉得电影很好"])["tfidf"]
     assert result.probabilities["test"].argmax(axis=1).tolist() == [0, 1]
+
+
+def test_each_label_has_its_share_and_a_regression_of_its_own() -> None:
+    texts = ["good dog", "bad dog", "good cat", "bad cat", "cat", "dog"] * 5
+    targets = np.array([["good" in text, "cat" in text] for text in texts])
+    column = pa.chunked_array([texts])
+    assert label_shares(targets).predict(column[:2]) == pytest.approx(
+        np.array([[1 / 3, 1 / 2], [1 / 3, 1 / 2]])
+    )
+    fitted = tfidf_labels(column, targets, seed=0)
+    found = fitted.predict(pa.chunked_array([["a good cat", "a bad dog"]])) > 0.5
+    assert found.tolist() == [[True, True], [False, False]]
+    assert fitted.note is None
+
+
+def test_a_label_that_all_or_none_have_needs_no_regression() -> None:
+    targets = np.array([[True, False, True], [True, False, False]] * 3)
+    column = pa.chunked_array([["good dog", "bad dog"] * 3])
+    found = tfidf_labels(column, targets, seed=0).predict(column)
+    assert (found[:, :2] == [1, 0]).all()
+    assert found[0, 2] > 0.5 > found[1, 2]
+
+
+def test_numbers_have_their_mean_and_a_ridge_regression() -> None:
+    texts = ["good good good", "good good", "good bad", "bad bad"] * 5
+    targets = np.array([text.count("good") - text.count("bad") for text in texts], dtype=float)
+    column = pa.chunked_array([texts])
+    assert mean(targets).predict(column[:2]).tolist() == [[targets.mean()]] * 2
+    found = ridge(column, targets, seed=0).predict(column)
+    assert found.shape == (20, 1)
+    assert np.corrcoef(found[:, 0], targets)[0, 1] > 0.9
 
 
 def test_every_split_is_predicted_and_arrow_columns_do_as_well_as_lists(

@@ -14,6 +14,7 @@ from warmstart.evaluation.evaluate import Evaluation
 from warmstart.evaluation.store import prediction_table, scores_json, write_evaluation
 from warmstart.metrics.scores import Score, Scores
 from warmstart.runs.directory import RunDirectory
+from warmstart.tasks.label_sets import LabelSets
 from warmstart.tasks.task import Predictions
 from warmstart.tasks.text_classification import TextClassification
 
@@ -34,6 +35,7 @@ PREDICTIONS = Predictions(
     TABLE.rows,
     np.array([False, False, True]),
 )
+LABELS = pa.array(["1", "0", "1"])
 BASELINES = {"majority": Scores({"accuracy": Score(0.5, 0.4, 0.6, 3, True)}, {})}
 
 
@@ -45,7 +47,7 @@ def found() -> Evaluation:
 
 def test_every_prediction_stands_beside_its_row(tmp_path: Path, found: Evaluation) -> None:
     run = RunDirectory.create(tmp_path)
-    write_evaluation(run, "test", found, TABLE, DATA, BASELINES, labelled=True)
+    write_evaluation(run, "test", found, TABLE, DATA, BASELINES, labels=LABELS)
     rows = pyarrow.parquet.read_table(run.evaluation("test") / "predictions.parquet")
     assert rows.to_pydict() == {
         "row": [2, 7, 9],
@@ -62,7 +64,7 @@ def test_every_prediction_stands_beside_its_row(tmp_path: Path, found: Evaluatio
 
 def test_scores_carry_n_interval_loss_and_baselines(tmp_path: Path, found: Evaluation) -> None:
     run = RunDirectory.create(tmp_path)
-    write_evaluation(run, "test", found, TABLE, DATA, BASELINES, labelled=True)
+    write_evaluation(run, "test", found, TABLE, DATA, BASELINES, labels=LABELS)
     content = run.read_json("evaluation/test/scores.json")
     assert content == json.loads(json.dumps(scores_json("test", found, TABLE, BASELINES)))
     assert content["split"] == "test"
@@ -81,12 +83,23 @@ def test_unlabelled_rows_have_no_label_column() -> None:
     bare = Table(
         TABLE.columns.select(["review"]), TABLE.rows, TABLE.files, TABLE.file_index, TABLE.lines
     )
-    columns = prediction_table(PREDICTIONS, bare, DATA, labelled=False).column_names
+    columns = prediction_table(PREDICTIONS, bare, DATA, labels=None).column_names
     assert "label" not in columns
     assert "prediction" in columns
+
+
+def test_several_labels_stand_as_lists(tmp_path: Path) -> None:
+    answers = LabelSets(
+        ("x", "y"), (0.5, 0.2), PREDICTIONS.probabilities, TABLE.rows, PREDICTIONS.truncated
+    )
+    labels = pa.array([["x"], [], ["x", "y"]])
+    found = prediction_table(answers, TABLE, DATA, labels=labels)
+    assert found["label"].to_pylist() == [["x"], [], ["x", "y"]]
+    assert found["prediction"].to_pylist() == [["x", "y"], ["y"], ["x", "y"]]
+    assert found["probability:y"].to_pylist() == SHARES
 
 
 def test_no_rows_are_an_empty_table() -> None:
     none = np.zeros(3, dtype=np.bool_)
     nothing = Predictions(("0", "1"), np.zeros((0, 2)), TABLE.rows[none], none[none])
-    assert prediction_table(nothing, TABLE.filter(none), DATA, labelled=False).num_rows == 0
+    assert prediction_table(nothing, TABLE.filter(none), DATA, labels=None).num_rows == 0

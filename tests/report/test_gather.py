@@ -51,7 +51,7 @@ def test_the_surest_mistakes_come_first_and_all_are_counted(tmp_path: Path) -> N
     rows = [row for row in pq.read_table(path).to_pylist() if row["label"] != row["prediction"]]
     surest = sorted((row[f"probability:{row['prediction']}"] for row in rows), reverse=True)
     assert mistaken == len(rows)
-    assert [mistake.probability for mistake in mistakes] == surest[:7]
+    assert [mistake.amount for mistake in mistakes] == surest[:7]
     assert mistakes[0].where.startswith("cola_public/raw/out_of_domain_dev.tsv:")
 
 

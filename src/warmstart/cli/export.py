@@ -40,7 +40,7 @@ def checks(content: Mapping[str, Any]) -> list[str]:
     shapes = [f"{shape['rows']}x{_calls(shape['tokens'])}" for shape in content["shapes"]]
     largest = max(shape["max_difference"] for shape in content["shapes"])
     name = metric["name"].replace("_", " ")
-    same = "" if "greedy" in content else " the same labels,"
+    same = "" if "greedy" in content else " the same answers,"
     lines = [
         f"shapes {', '.join(shapes)}: logits within {largest:.1e}",
         f"{rows['compared']:,} rows of {rows['split']}: logits within {rows['max_difference']:.1e},"

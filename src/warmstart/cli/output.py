@@ -97,7 +97,13 @@ def scores_table(
     return table
 
 
-BASELINE_TITLES = {"majority": "majority", "tfidf": "TF-IDF", "bm25": "BM25"}
+BASELINE_TITLES = {
+    "majority": "majority",
+    "shares": "label shares",
+    "tfidf": "TF-IDF",
+    "ridge": "TF-IDF",
+    "bm25": "BM25",
+}
 
 
 def with_interval(score: Mapping[str, Any]) -> str:

@@ -38,6 +38,9 @@ def train(
     print_config: PrintConfig = False,
     dry_run: DryRun = False,
     task: Annotated[str | None, typer.Option(help="Instead of CONFIG: the task.")] = None,
+    problem: Annotated[
+        str | None, typer.Option(metavar="KIND", help="single-label, multi-label or regression.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Hub id or folder of a checkpoint.")] = None,
     train_file: Annotated[
         list[str] | None, typer.Option("--train", metavar="F", help="File to learn from.")
@@ -55,8 +58,8 @@ def train(
     from warmstart import api, config_file, errors
 
     flags: dict[str, Any] = {
-        "task": task, "model": model, "train": train_file, "text": text, "text_pair": text_pair,
-        "label": label, "validation": validation, "test": test,
+        "task": task, "problem": problem, "model": model, "train": train_file, "text": text,
+        "text_pair": text_pair, "label": label, "validation": validation, "test": test,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     how = _How(overwrite, print_config, dry_run, as_json)
@@ -104,10 +107,12 @@ def pretrain(
 
 
 TRY = {
-    "text-classification": 'warmstart predict {run} --text "…"',
+    "text-ranking": 'warmstart predict {run} --text "…" --text-pair "…"',
     "text-generation": 'warmstart generate {run} --prompt "…"',
 }
-"""What to do with a run of each task."""
+"""What to do with a run of a task, where it is not ``PREDICT``."""
+
+PREDICT = 'warmstart predict {run} --text "…"'
 
 
 class _How(NamedTuple):
@@ -202,6 +207,6 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     text = (
         f"run     {run.path}\n"
         f"report  {run.path / 'report.html'}\n"
-        f"try     {TRY[run.config.task].format(run=run.path)}"
+        f"try     {TRY.get(run.config.task, PREDICT).format(run=run.path)}"
     )
     result(content, text, as_json=as_json)

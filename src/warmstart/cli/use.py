@@ -81,9 +81,20 @@ def predict(
 
 
 def _shown(answer: Mapping[str, Any]) -> str:
-    """A label with its probability; or a line for each mask, its likeliest tokens with theirs."""
+    """A label or several with their probability, or a number.
+
+    Of masks a line for each, its likeliest tokens with their probability.
+    """
     if "score" in answer:
         return f"{answer['score']:.3f}"
+    if "value" in answer:
+        return f"{answer['value']:.4g}"
+    if "labels" in answer:
+        shares = answer["probabilities"]
+        if not answer["labels"]:
+            likeliest = max(shares, key=shares.__getitem__)
+            return f"none  (likeliest: {likeliest} {shares[likeliest]:.3f})"
+        return "  ".join(f"{label} {shares[label]:.3f}" for label in answer["labels"])
     if "masks" not in answer:
         return f"{answer['label']}  {answer['probabilities'][answer['label']]:.3f}"
     return "\n".join(

@@ -48,7 +48,7 @@ class Batch:
         input_ids: the rows' tokens end to end, int64 [T].
         offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``; on the CPU, where shapes are
             decided, int64 [B + 1].
-        labels: as those of ``Examples``, [B].
+        labels: as those of ``Examples``, [B] or [B, C].
         rows: row ids, int64 [B].
         truncated: whether the row was cut to the model's length, bool [B].
         count: labels that enter the loss; known before the model runs, so that the loss of several

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from warmstart.config import DataConfig
 from warmstart.data.duplicates import Repeats, find_repeats
 from warmstart.data.encode import Cut
+from warmstart.data.label_sets import as_texts
 from warmstart.data.labels import in_order, label_texts
 from warmstart.data.lengths import Lengths, describe
 from warmstart.data.table import Table
@@ -110,7 +111,7 @@ def find(
     *,
     dropped: Mapping[str, Mapping[str, int]],
     cut: Mapping[str, tuple[Cut, Cut]] | None = None,
-    labelled: bool = True,
+    labels: Mapping[str, pa.Array | pa.ChunkedArray] | None = None,
     classes: bool = True,
     together: str | None = None,
     remarks: Mapping[str, Sequence[str]] | None = None,
@@ -124,15 +125,17 @@ def find(
         max_tokens: longest row the model is to see, in tokens.
         dropped: by split, rows left out, as ``labels.clean_rows`` counts them.
         cut: by split, what truncation takes of the two texts of pairs.
-        labelled: whether to look at the label column.
-        classes: whether labels are classes, of which one may be too common or too rare.
+        labels: by split, each row's label: text, a number, or a list of texts; none where rows
+            have no labels, and by default the text in ``data.label``.
+        classes: whether each row has one label, of which one may be too common.
         together: the column whose rows stay in one split.
         remarks: by split, what the task has to say of its rows.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
     """
-    labels = {split: label_texts(table, data.label) for split, table in tables.items() if labelled}
+    if labels is None:
+        labels = {split: label_texts(table, data.label) for split, table in tables.items()}
     distributions = describe(lengths, max_tokens)
     counts = _label_counts(labels)
     seen: set[str] = set()
@@ -151,13 +154,11 @@ def find(
                 cut=_by_setting((cut or {}).get(split)),
             )
         )
-    repeats = find_repeats(tables, data.text_columns, labels)
+    repeats = find_repeats(tables, data.text_columns, _comparable(labels))
     messages = _about_split(data, together)
+    several = any(pa.types.is_list(found.type) for found in labels.values())
     for counted in splits:
-        name = NAMES.get(counted.split, counted.split)
-        messages += _about(counted, name, classes=classes)
-        told = remarks.get(counted.split, ()) if remarks else ()
-        messages += [Finding("info", f"{name}: {text}") for text in told]
+        messages += _about(counted, remarks or {}, classes=classes, several=several)
     messages += _about_lengths(splits, chunked=data.long_documents == "chunk")
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
@@ -179,29 +180,50 @@ def _about_split(data: DataConfig, together: str | None) -> list[Finding]:
     return [Finding("info", said)]
 
 
-def _label_counts(labels: Mapping[str, pa.ChunkedArray]) -> dict[str, dict[str, int]]:
-    """Rows of each label in each split, 0 where a label is not in it."""
-    counts = {
-        split: {str(pair["values"]): pair["counts"] for pair in pc.value_counts(texts).to_pylist()}
-        for split, texts in labels.items()
-    }
+def _comparable(
+    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+) -> dict[str, pa.ChunkedArray]:
+    """The labels so that those of two rows can be compared: of a list its members in one text."""
+    found = {}
+    for split, values in labels.items():
+        plain = as_texts(values) if pa.types.is_list(values.type) else values
+        chunked = isinstance(plain, pa.ChunkedArray)
+        found[split] = plain if chunked else pa.chunked_array([plain])
+    return found
+
+
+def _label_counts(
+    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+) -> dict[str, dict[str, int]]:
+    """Rows of each label in each split, 0 where a label is not in it; numbers are not counted."""
+    counts: dict[str, dict[str, int]] = {}
+    for split, found in labels.items():
+        texts = pc.list_flatten(found) if pa.types.is_list(found.type) else found
+        if pa.types.is_string(texts.type):
+            pairs = pc.value_counts(texts).to_pylist()
+            counts[split] = {str(pair["values"]): pair["counts"] for pair in pairs}
     names = in_order({name for of_split in counts.values() for name in of_split})
     return {split: {name: found.get(name, 0) for name in names} for split, found in counts.items()}
 
 
-def _about(split: SplitFindings, name: str, *, classes: bool) -> list[Finding]:
-    """The sentences about one split alone: rows left out, labels."""
+def _about(
+    split: SplitFindings, remarks: Mapping[str, Sequence[str]], *, classes: bool, several: bool
+) -> list[Finding]:
+    """The sentences about one split alone: rows left out, labels, what the task remarks."""
+    name = NAMES.get(split.split, split.split)
     messages = []
     for reason, rows in split.dropped.items():
         if rows:
             messages.append(Finding("warning", f"{_rows(rows, name)} left out: {REASONS[reason]}"))
     if split.label_counts and classes:
-        messages += _about_labels(split.label_counts, split.rows, name)
-    return messages
+        messages += _about_largest(split.label_counts, split.rows, name)
+    if split.label_counts and (classes or several):
+        messages += _about_rare(split.label_counts, name)
+    return messages + [Finding("info", f"{name}: {text}") for text in remarks.get(split.split, ())]
 
 
-def _about_labels(counts: Mapping[str, int], rows: int, name: str) -> list[Finding]:
-    """How even the labels are, and which are too rare to learn or to score."""
+def _about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Finding]:
+    """How even the labels are."""
     largest = max(counts, key=lambda label: counts[label])
     share = counts[largest] / rows
     uneven = share >= IMBALANCE
@@ -212,6 +234,12 @@ def _about_labels(counts: Mapping[str, int], rows: int, name: str) -> list[Findi
             "answering it always is right that often"
         )
         messages.append(Finding("warning" if uneven else "info", said))
+    return messages
+
+
+def _about_rare(counts: Mapping[str, int], name: str) -> list[Finding]:
+    """Which labels are too rare to learn or to score."""
+    messages = []
     rare = [label for label in counts if counts[label] < FEW_ROWS]
     if rare:
         rarest = min(rare, key=lambda label: counts[label])

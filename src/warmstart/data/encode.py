@@ -61,8 +61,9 @@ class Example(NamedTuple):
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
     """Token ids, special tokens included, int32 [length]."""
-    label: float
-    """Index of the class, or ``NO_LABEL``; of a ranking how relevant the row is, or NaN."""
+    label: Any
+    """Index of the class, or ``NO_LABEL``; where numbers are learned that, or NaN; of several
+    labels a list of 0 and 1."""
     row: int
     """Row id in its table."""
 
@@ -95,8 +96,9 @@ class Examples:
     Args:
         input_ids: all rows' token ids end to end, int32 [T].
         offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``, int64 [N + 1].
-        labels: class index of each row, or ``NO_LABEL``, int64 [N]; of a ranking how relevant the
-            row is, or NaN, float32 [N].
+        labels: class index of each row, or ``NO_LABEL``, int64 [N]; where numbers are learned (of
+            a ranking, how relevant the row is) that, or NaN, float32 [N]; of rows with any of C
+            labels which they have, 0, 1 or NaN, float32 [N, C].
         rows: row ids, int64 [N].
         full_lengths: tokens each row would have without truncation, int64 [N].
         token_type_ids: which text of its pair each token is of, int8 [T]; None for single texts and
@@ -135,7 +137,9 @@ class Examples:
     def __getitem__(self, index: int) -> Example:
         """The row at position ``index``."""
         start, stop = self.offsets[index], self.offsets[index + 1]
-        return Example(self.input_ids[start:stop], self.labels[index].item(), int(self.rows[index]))
+        return Example(
+            self.input_ids[start:stop], self.labels[index].tolist(), int(self.rows[index])
+        )
 
     @property
     def lengths(self) -> Ints:
@@ -211,13 +215,15 @@ def count_labels(labels: Any, lists: Ints | None = None) -> int:
     """Labels that enter a loss: those that are there; where rows are compared, their lists.
 
     Args:
-        labels: as ``Examples.labels``, [B].
+        labels: as ``Examples.labels``, [B] or [B, C].
         lists: as ``Examples.lists``, int64 [B]; None where rows are learned alone.
 
     >>> count_labels(np.array([1, 0, NO_LABEL]))
     2
     >>> count_labels(np.float32([1, 0, 0, 0]), lists=np.array([7, 7, NO_LIST, NO_LIST]))
     1
+    >>> count_labels(np.float32([[1, 0], [0, 0]]))
+    4
     """
     if lists is not None:
         return len(np.unique(lists[lists != NO_LIST]))

@@ -13,7 +13,7 @@ Letters: N rows of a table, C classes.
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -26,23 +26,42 @@ from warmstart.config import DataConfig
 from warmstart.data.table import Table
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 WHOLE_FLOAT = re.compile(r"\A([+-]?\d+)\.0+\Z")
 INTEGER = re.compile(r"[+-]?\d+")
+REAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 MANY_LABELS = 1000
 """Above so many distinct labels, a column where most rows have their own is not one of labels."""
 
 
-def clean_rows(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table, dict[str, int]]:
+def unlabelled(table: Table, data: DataConfig) -> Bools:
+    """Which rows have no label, bool [N].
+
+    Args:
+        table: N rows as read.
+        data: names the column.
+    """
+    return blank(table.column(data.label, "data.label"))
+
+
+def clean_rows(
+    table: Table,
+    data: DataConfig,
+    *,
+    labelled: bool,
+    unlabelled: Callable[[Table, DataConfig], Bools] = unlabelled,
+) -> tuple[Table, dict[str, int]]:
     """The rows that can be used, and how many were left out under ``data.missing: drop``.
 
     Args:
         table: N rows as read.
         data: names the columns and the policy.
         labelled: whether every row must have a label; ``False`` leaves the label column unread.
+        unlabelled: which rows have none.
 
     Returns:
         The table without the unusable rows (the same table where there are none), and
@@ -58,10 +77,10 @@ def clean_rows(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
         for setting, name in data.text_columns.items()
     }
     empty = np.logical_or.reduce(list(without.values()))
-    unlabelled = np.zeros_like(empty)
+    missing = np.zeros_like(empty)
     if labelled:
-        unlabelled = blank(table.column(data.label, "data.label")) & ~empty
-    counts = {"empty_text": int(empty.sum()), "missing_label": int(unlabelled.sum())}
+        missing = unlabelled(table, data) & ~empty
+    counts = {"empty_text": int(empty.sum()), "missing_label": int(missing.sum())}
     if not any(counts.values()):
         return table, counts
     if data.missing == "error":
@@ -69,9 +88,10 @@ def clean_rows(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
             if rows.any():
                 where = table.where(int(rows.argmax()))
                 raise errors.data.empty_text(name, where, int(rows.sum()), setting=setting)
-        where = table.where(int(unlabelled.argmax()))
-        raise errors.data.missing_label(data.label, where, counts["missing_label"])
-    kept = ~(empty | unlabelled)
+        where = table.where(int(missing.argmax()))
+        column = ", ".join(data.label_columns or [data.label])
+        raise errors.data.missing_label(column, where, counts["missing_label"])
+    kept = ~(empty | missing)
     if not kept.any():
         raise errors.data.nothing_left(len(table), data.text_columns, setting=table.setting)
     return table.filter(kept), counts
@@ -125,7 +145,7 @@ def label_texts(table: Table, column: str) -> pa.ChunkedArray:
     if len(distinct) > max(MANY_LABELS, len(table) // 2):
         raise errors.data.not_labels(column, len(distinct), len(table), where=table.where(0))
     spellings: list[str] = distinct.to_pylist()
-    _refuse_two_spellings(spellings, texts, table)
+    refuse_two_spellings(spellings, lambda text: table.where(int(pc.index(texts, text).as_py())))
     settled = [WHOLE_FLOAT.sub(r"\1", text) for text in spellings]
     if settled == spellings:
         return texts
@@ -213,13 +233,44 @@ def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _refuse_two_spellings(spellings: list[str], texts: pa.ChunkedArray, table: Table) -> None:
-    """Raise where labels differ in case, surrounding space or the way of writing a number alone."""
+def label_numbers(table: Table, column: str) -> Floats:
+    """A column of numbers, however they are written, float64 [N].
+
+    Args:
+        table: N rows.
+        column: the column with the numbers.
+
+    Raises:
+        DataError: one is no number, or not a finite one.
+    """
+    values = table.column(column, "data.label")
+    if pa.types.is_nested(values.type):
+        raise errors.data.not_text(column, str(values.type), setting="data.label")
+    texts = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    fine = pc.fill_null(pc.match_substring_regex(texts, REAL), False)
+    numbers = pc.if_else(fine, texts, None).cast(pa.float64())
+    found: Floats = pc.fill_null(numbers, np.nan).to_numpy()
+    finite = np.isfinite(found)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise errors.labels.not_a_number(column, str(values[row].as_py()), table.where(row))
+    return found
+
+
+def refuse_two_spellings(spellings: Iterable[str], where: Callable[[str], str]) -> None:
+    """Refuse labels that differ in case, surrounding space or the way of writing a number alone.
+
+    Args:
+        spellings: distinct labels.
+        where: the place at which one is met first.
+
+    Raises:
+        DataError: two of them could be one.
+    """
     same: dict[Hashable, list[str]] = defaultdict(list)
     for text in spellings:
         plain = text.strip()
         same[Decimal(plain) if NUMBER.fullmatch(plain) else plain.casefold()].append(text)
     for variants in same.values():
         if len(variants) > 1:
-            places = [table.where(int(pc.index(texts, text).as_py())) for text in variants]
-            raise errors.data.label_spellings(dict(zip(variants, places, strict=True)))
+            raise errors.data.label_spellings({text: where(text) for text in variants})

@@ -32,7 +32,13 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def hold_out(
-    table: Table, share: float, seed: int, *, stratify_by: str | None, group_by: str | None
+    table: Table,
+    share: float,
+    seed: int,
+    *,
+    stratify_by: str | None,
+    group_by: str | None,
+    strata: Ints | None = None,
 ) -> tuple[Table, Table]:
     """Split a table into rows to train on and a share to hold out, both in file order.
 
@@ -46,6 +52,8 @@ def hold_out(
         seed: which ones; the same seed gives the same split.
         stratify_by: label column whose shares both sides keep.
         group_by: column whose equal values stay together.
+        strata: in place of ``stratify_by`` a number from 0 for each row, int64 [N]; what stands in
+            one row alone stays in training.
 
     Returns:
         (train, held out).
@@ -54,7 +62,7 @@ def hold_out(
         DataError: one side would be empty, a label to stratify by has a single row, or a row
             has no group.
     """
-    labels = None if stratify_by is None else _codes(label_texts(table, stratify_by))
+    labels = strata if stratify_by is None else _codes(label_texts(table, stratify_by))
     if group_by is None:
         if labels is not None and stratify_by is not None:
             _refuse_single_rows(labels, table, stratify_by)
@@ -67,7 +75,7 @@ def hold_out(
     held = chosen[units]
     if held.all() or not held.any():
         unit = "row" if group_by is None else "group"
-        raise errors.data.empty_split(share, len(strata), unit, stratified=stratify_by is not None)
+        raise errors.data.empty_split(share, len(strata), unit, stratified=labels is not None)
     return table.filter(~held), table.filter(held)
 
 

@@ -295,9 +295,9 @@ def ranking_without_documents() -> ConfigError:
 
 
 def other_loss(loss: str, task: str, known: Sequence[str]) -> ConfigError:
-    """A loss that belongs to another task; ``known`` are the task's own."""
+    """A loss that belongs to another task or problem; ``known`` are its own."""
     return ConfigError(
-        found=f"train.loss is {loss} and task is {task}",
+        found=f"train.loss is {loss} and {_kind(task)}",
         expected=f"for this task {' or '.join(known)}" if known else f"{task} has one loss",
         do=f"--set train.loss={known[0]}" if known else "--set train.loss=null",
     )
@@ -306,10 +306,15 @@ def other_loss(loss: str, task: str, known: Sequence[str]) -> ConfigError:
 def without_classes(setting: str, task: str) -> ConfigError:
     """A setting about classes, for a task that has none."""
     return ConfigError(
-        found=f"{setting} is set and task is {task}",
+        found=f"{setting} is set and {_kind(task)}",
         expected="text-classification, which has classes",
         do=f"--set {setting}=null" if setting.endswith("weights") else f"--set {setting}=false",
     )
+
+
+def _kind(what: str) -> str:
+    """``task is text-ranking``, ``problem is regression``."""
+    return f"{'problem' if what in {'multi-label', 'regression'} else 'task'} is {what}"
 
 
 def threshold_of_many(labels: int) -> ConfigError:
@@ -321,12 +326,30 @@ def threshold_of_many(labels: int) -> ConfigError:
     )
 
 
-def repeated_column(name: str) -> ConfigError:
-    """A column name that ``data.columns`` gives twice."""
+def problem_of_other_task(problem: str, task: str) -> ConfigError:
+    """A kind of label, for a task that has its own."""
     return ConfigError(
-        found=f"data.columns has {name} more than once",
+        found=f"problem is {problem} and task is {task}",
+        expected="text-classification, which alone has kinds of labels",
+        do="--set problem=single-label; or --set task=text-classification",
+    )
+
+
+def one_label_each(setting: str, problem: str) -> ConfigError:
+    """A setting about several labels, where a row has one label or number."""
+    return ConfigError(
+        found=f"{setting} is set and problem is {problem}",
+        expected="problem multi-label, in which a row may have several labels",
+        do=f"--set problem=multi-label; or --set {setting}=null",
+    )
+
+
+def repeated_column(name: str, setting: str = "data.columns") -> ConfigError:
+    """A column name that a list of them gives twice."""
+    return ConfigError(
+        found=f"{setting} has {name} more than once",
         expected="a name of its own for every column",
-        do=f"rename one {name} in data.columns",
+        do=f"rename one {name} in {setting}",
     )
 
 

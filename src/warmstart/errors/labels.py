@@ -47,3 +47,42 @@ def no_list_to_learn_from(query: str, loss: str) -> DataError:
         expected="queries with relevant documents and others, to compare",
         do="--set train.loss=binary-cross-entropy, which learns from each row alone",
     )
+
+
+def not_a_number(column: str, value: str, where: str) -> DataError:
+    """A label that is no number, or not a finite one, where numbers are learned."""
+    return DataError(
+        found=f"{where}: the column {column} has {value!r}",
+        expected="a number, such as 3, -0.5 or 1e-3 (no thousands separator, no unit)",
+        do="correct it, or name the column with the numbers: --label COLUMN; to learn labels that "
+        "are words: --set problem=single-label",
+    )
+
+
+def one_number(column: str, value: float, rows: int) -> DataError:
+    """Training rows that all have the same number."""
+    return DataError(
+        found=f"all {rows:,} training rows have {value:g} in the column {column}",
+        expected="different numbers, or there is nothing to predict",
+        do="add rows with other numbers to data.train; or name another column: --label COLUMN",
+    )
+
+
+def not_zero_or_one(column: str, value: str, where: str) -> DataError:
+    """A column of ``data.label_columns`` with something else than whether the label applies."""
+    return DataError(
+        found=f"{where}: the column {column!r} (data.label_columns) has {value!r}",
+        expected="1 where the label applies and 0 where it does not, in every row",
+        do="correct it, or take the column out of data.label_columns; where one column lists all "
+        "labels: --label COLUMN --set data.label_columns=null",
+    )
+
+
+def same_labels(rows: int, labels: str) -> DataError:
+    """Training rows that all have the same labels, or none."""
+    return DataError(
+        found=f"all {rows:,} training rows have "
+        + (f"the labels {labels} and no others" if labels else "no label"),
+        expected="labels that some rows have and others have not",
+        do="add other rows to data.train; or name another column: --label COLUMN",
+    )

@@ -1,4 +1,4 @@
-"""What a classifier has to beat: the majority class, and TF-IDF with logistic regression.
+"""What a classifier has to beat: the majority class, and TF-IDF with a linear model.
 
 A score says little alone, so a classifier's stands beside these two. A baseline is a function that
 fits on the training split and gives back a predictor of class probabilities; the task then scores
@@ -7,7 +7,8 @@ report uses; a task that is not in it has none.
 
 ``tfidf`` is meant to be strong for its cost, not tuned: words and pairs of words (for text without
 spaces, as in Chinese, Japanese or Thai, characters and pairs of characters), sublinear term
-frequency, L2-regularised logistic regression. It has limits so that it takes seconds or a minute
+frequency, L2-regularised logistic regression, of several labels to a row one for each; of numbers
+ridge regression. It has limits so that it takes seconds or a minute
 beside hours of training; beyond them it learns from a sample of the rows and its note says so.
 
 Letters: N training rows, M rows predicted, C classes.
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -55,7 +56,8 @@ class Fitted(NamedTuple):
     """A baseline after training."""
 
     predict: Callable[[Any], Floats]
-    """From M texts to probabilities, float64 [M, C]; of a ranking from pairs to scores [M, 1]."""
+    """From M texts to probabilities, float64 [M, C], or numbers [M, 1]; of a ranking from pairs to
+    scores [M, 1]."""
     note: str | None
     """What a reader of its scores must know, such as that it saw a sample; mostly ``None``."""
 
@@ -135,25 +137,114 @@ def tfidf(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed:
         seed: which rows a sample takes.
     """
     chosen = _sample(train_texts, train_targets, classes, seed)
-    notes = []
-    if not chosen.all():
-        notes.append(f"trained on a sample of {chosen.sum():,} of {len(train_texts):,} rows")
-    texts = train_texts.filter(pa.array(chosen)).to_pylist()
-    vectorizer = _vectorizer(texts, max_features=MAX_COEFFICIENTS // classes)
-    features = vectorizer.fit_transform(texts)
+    vectorizer, features, notes = _weighed(train_texts, chosen, MAX_COEFFICIENTS // classes)
+    model, unfinished = _logistic(features, train_targets[chosen])
+
+    def probabilities(some: Any) -> Floats:
+        shares = np.zeros((some.shape[0], classes))
+        shares[:, model.classes_] = model.predict_proba(some)
+        return shares
+
+    return _fitted(vectorizer, classes, probabilities, notes + unfinished)
+
+
+def label_shares(targets: Bools) -> Fitted:
+    """The share of the training rows that each label has, for every row.
+
+    Args:
+        targets: which labels each row has, bool [N, C].
+    """
+    shares = targets.mean(axis=0)
+    return Fitted(lambda texts: np.tile(shares, (len(texts), 1)), None)
+
+
+def tfidf_labels(train_texts: pa.ChunkedArray, targets: Bools, seed: int) -> Fitted:
+    """Logistic regression on TF-IDF weights, one for each label.
+
+    Args:
+        train_texts: N texts.
+        targets: which labels each row has, bool [N, C].
+        seed: which rows a sample takes.
+    """
+    classes = targets.shape[1]
+    chosen = _sample(train_texts, np.zeros(len(targets), dtype=np.int64), classes, seed)
+    vectorizer, features, notes = _weighed(train_texts, chosen, MAX_COEFFICIENTS // classes)
+    models: list[Any] = []  # or the share itself, where all rows of the sample are alike
+    unfinished: list[str] = []
+    for with_it in targets[chosen].T:
+        if with_it.all() or not with_it.any():
+            models.append(float(with_it[0]))
+            continue
+        model, unfinished = _logistic(features, with_it.astype(np.int64))
+        models.append(model)
+
+    def probabilities(some: Any) -> Floats:
+        shares = np.empty((some.shape[0], classes))
+        for label, model in enumerate(models):
+            alike = isinstance(model, float)
+            shares[:, label] = model if alike else model.predict_proba(some)[:, 1]
+        return shares
+
+    return _fitted(vectorizer, classes, probabilities, notes + unfinished)
+
+
+def mean(targets: Floats) -> Fitted:
+    """The mean of the training rows' numbers, for every row.
+
+    Args:
+        targets: float64 [N].
+    """
+    value = float(targets.mean())
+    return Fitted(lambda texts: np.full((len(texts), 1), value), None)
+
+
+def ridge(train_texts: pa.ChunkedArray, targets: Floats, seed: int) -> Fitted:
+    """Ridge regression on TF-IDF weights of words and pairs of words, or of characters.
+
+    Args:
+        train_texts: N texts.
+        targets: the number of each, float64 [N].
+        seed: which rows a sample takes.
+    """
+    chosen = _sample(train_texts, np.zeros(len(targets), dtype=np.int64), 1, seed)
+    vectorizer, features, notes = _weighed(train_texts, chosen, MAX_COEFFICIENTS)
+    model = Ridge().fit(features, targets[chosen])
+    return _fitted(vectorizer, 1, lambda some: model.predict(some)[:, None], notes)
+
+
+def _logistic(features: Any, targets: Ints) -> tuple[LogisticRegression, list[str]]:
+    """Logistic regression on weights [N, terms], and what a reader of its scores must know."""
     model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(features, train_targets[chosen])
-    if model.n_iter_.max() >= MAX_ITERATIONS:
-        notes.append(f"stopped after {MAX_ITERATIONS:,} iterations, before it converged")
+        model.fit(features, targets)
+    if model.n_iter_.max() < MAX_ITERATIONS:
+        return model, []
+    return model, [f"stopped after {MAX_ITERATIONS:,} iterations, before it converged"]
+
+
+def _weighed(
+    texts: pa.ChunkedArray, chosen: Bools, max_features: int
+) -> tuple[TfidfVectorizer, Any, list[str]]:
+    """The vectorizer of the chosen texts, their weights, and a note where they are a sample."""
+    notes = []
+    if not chosen.all():
+        notes.append(f"trained on a sample of {chosen.sum():,} of {len(texts):,} rows")
+    some = texts.filter(pa.array(chosen)).to_pylist()
+    vectorizer = _vectorizer(some, max_features=max_features)
+    return vectorizer, vectorizer.fit_transform(some), notes
+
+
+def _fitted(
+    vectorizer: TfidfVectorizer, width: int, model: Callable[[Any], Floats], notes: Sequence[str]
+) -> Fitted:
+    """What answers texts by what a model makes of their weights, [M, width]."""
 
     def predict(texts: pa.ChunkedArray) -> Floats:
-        probabilities = np.zeros((len(texts), classes))
+        found = np.empty((len(texts), width))
         for start, chunk in chunks(texts):
-            rows = slice(start, start + len(chunk))
-            probabilities[rows, model.classes_] = model.predict_proba(vectorizer.transform(chunk))
-        return probabilities
+            found[start : start + len(chunk)] = model(vectorizer.transform(chunk))
+        return found
 
     return Fitted(predict, "; ".join(notes) or None)
 

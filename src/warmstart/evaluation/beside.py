@@ -1,16 +1,25 @@
 """Baseline scores to set beside a model's: the task scores both, on the same rows."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warmstart.config import DataConfig, RunConfig
-from warmstart.data.encode import Floats, Ints
+from warmstart.config import DataConfig, ProblemName, RunConfig, TaskName
+from warmstart.data.encode import Bools, Floats, Ints
 from warmstart.data.mapped import PIECE_ROWS, mapped_table
 from warmstart.data.table import Table
-from warmstart.evaluation.baselines import BaselineResult, baseline_probabilities
+from warmstart.evaluation.baselines import (
+    BaselineResult,
+    Fitted,
+    baseline_probabilities,
+    label_shares,
+    mean,
+    ridge,
+    tfidf_labels,
+)
 from warmstart.evaluation.bm25 import bm25, chance
 from warmstart.metrics.scores import Scores
 from warmstart.tasks.task import Labelled, Task
@@ -33,7 +42,8 @@ def baseline_scores(
     """
     if not isinstance(task, Labelled):
         return {}, []
-    found = BASELINES_OF[task.name](config, task.targets(train), train, splits)
+    baselines_of = BASELINES_OF[config.task, config.problem]
+    found = baselines_of(config, task.targets(train), train, splits)
     scores = {
         name: {
             split: task.score(
@@ -69,15 +79,41 @@ def _of_rankings(
         "bm25": bm25(train.column(document, setting), config.train.seed),
     }
     pairs = {name: table.columns.select([query, document]) for name, table in splits.items()}
+    return _answers(fitted, pairs)
+
+
+def _of_label_sets(
+    config: RunConfig, targets: Bools, train: Table, splits: Mapping[str, Table]
+) -> dict[str, BaselineResult]:
+    texts = _texts(train, config.data)
+    fitted = {
+        "shares": label_shares(targets),
+        "tfidf": tfidf_labels(texts, targets, config.train.seed),
+    }
+    return _answers(fitted, {name: _texts(one, config.data) for name, one in splits.items()})
+
+
+def _of_numbers(
+    config: RunConfig, targets: Floats, train: Table, splits: Mapping[str, Table]
+) -> dict[str, BaselineResult]:
+    texts = _texts(train, config.data)
+    fitted = {"mean": mean(targets), "ridge": ridge(texts, targets, config.train.seed)}
+    return _answers(fitted, {name: _texts(one, config.data) for name, one in splits.items()})
+
+
+def _answers(fitted: Mapping[str, Fitted], splits: Mapping[str, Any]) -> dict[str, BaselineResult]:
+    """What each of them says of every split."""
     return {
-        name: BaselineResult({split: one.predict(rows) for split, rows in pairs.items()}, one.note)
+        name: BaselineResult({split: one.predict(rows) for split, rows in splits.items()}, one.note)
         for name, one in fitted.items()
     }
 
 
-BASELINES_OF: dict[str, Callable[..., dict[str, BaselineResult]]] = {
-    "text-classification": _of_classes,
-    "text-ranking": _of_rankings,
+BASELINES_OF: dict[tuple[TaskName, ProblemName], Callable[..., dict[str, BaselineResult]]] = {
+    ("text-classification", "single-label"): _of_classes,
+    ("text-classification", "multi-label"): _of_label_sets,
+    ("text-classification", "regression"): _of_numbers,
+    ("text-ranking", "single-label"): _of_rankings,
 }
 """For each task whose rows have labels: what its baselines say of every split."""
 

@@ -13,7 +13,6 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from warmstart.config import DataConfig
-from warmstart.data.labels import label_texts
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory, write_atomically
@@ -31,7 +30,7 @@ def write_evaluation(
     data: DataConfig,
     baselines: Mapping[str, Scores],
     *,
-    labelled: bool,
+    labels: pa.Array | pa.ChunkedArray | None,
 ) -> None:
     """Write one split's predictions and scores.
 
@@ -42,9 +41,9 @@ def write_evaluation(
         table: its rows.
         data: names the columns.
         baselines: scores of the models that cost nothing, on the same rows.
-        labelled: whether the table has the label column.
+        labels: of each row, where they are known, N.
     """
-    rows = prediction_table(found.predictions, table, data, labelled=labelled)
+    rows = prediction_table(found.predictions, table, data, labels=labels)
     write_atomically(
         run.evaluation(split) / "predictions.parquet",
         lambda temporary: pyarrow.parquet.write_table(rows, temporary),
@@ -67,7 +66,11 @@ def scores_json(
 
 
 def prediction_table(
-    predictions: Answers, table: Table, data: DataConfig, *, labelled: bool
+    predictions: Answers,
+    table: Table,
+    data: DataConfig,
+    *,
+    labels: pa.Array | pa.ChunkedArray | None,
 ) -> pa.Table:
     """Predictions beside their rows: row, file, line, texts, group, label, the task's columns.
 
@@ -75,7 +78,7 @@ def prediction_table(
         predictions: one for each row of ``table``, in its order.
         table: the rows.
         data: names the columns.
-        labelled: whether the table has the label column.
+        labels: of each row, where they are known, N.
     """
     paths = pa.array([file.path for file in table.files])
     columns: dict[str, Any] = {
@@ -88,7 +91,7 @@ def prediction_table(
     group, known = data.group, table.columns.column_names
     if group is not None and group in known and group not in data.text_columns.values():
         columns["group"] = table.column(group, "data.group")
-    if labelled:
-        columns["label"] = label_texts(table, data.label)
+    if labels is not None:
+        columns["label"] = labels
     columns |= predictions.columns(table.rows)
     return pa.table(columns)

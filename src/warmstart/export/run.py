@@ -8,6 +8,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -76,6 +77,13 @@ def export_run(
     return content
 
 
+def _for_kept_rows(run: LoadedRun) -> LoadedRun:
+    """The run as it reads ``predictions.parquet``, where columns of labels are one of lists."""
+    data = run.config.data.model_copy(update={"label_columns": None})
+    config = run.config.model_copy(update={"data": data})
+    return replace(run, config=config, task=type(run.task).from_facts(config, run.task.facts))
+
+
 def _verified(
     run: LoadedRun, folder: Path, write: Callable[[LoadedRun, Path], dict[str, Any]]
 ) -> dict[str, Any]:
@@ -113,6 +121,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     from warmstart.export.onnx import write_onnx
     from warmstart.models.forward import forward_for
 
+    run = _for_kept_rows(run)
     path = folder / FILES["onnx"]
     tokenizer = run.tokenizer
     names = [name for name in tokenizer.model_input_names if name in _INPUTS]

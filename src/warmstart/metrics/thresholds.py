@@ -1,4 +1,4 @@
-"""The threshold of a classifier of two classes that is best on given rows.
+"""The threshold of a classifier of two classes, or of one label, that is best on given rows.
 
 Accuracy asks for the likelier class; a correlation or F1 on uneven classes is mostly higher with
 another threshold. It is chosen on the validation rows, so the score *there* is a little too good;
@@ -24,7 +24,7 @@ def best_threshold(shares: Floats, targets: Ints, metric: str) -> float:
     Args:
         shares: probability of the second class, float64 [N].
         targets: the true class of each row, 0 or 1, int64 [N].
-        metric: of ``THRESHOLD_METRICS``.
+        metric: of ``THRESHOLD_METRICS``, or ``f1``, that of the second class.
 
     Returns:
         Of equally good thresholds that nearest one half; one half where no metric is defined.
@@ -55,5 +55,7 @@ def _metric(thresholds: Floats, of_first: Floats, of_second: Floats, metric: str
         return np.asarray(hits.sum(axis=1) / true.sum(axis=1))
     with np.errstate(invalid="ignore"):  # a class that is neither there nor answered
         f1 = 2 * hits / (true + predicted)
+    if metric == "f1":
+        return np.asarray(f1[:, 1])
     weights = true if metric == "weighted_f1" else np.ones_like(true)
     return np.asarray((f1 * weights).sum(axis=1) / weights.sum(axis=1))

@@ -22,6 +22,7 @@ from warmstart.metrics.scores import Score
 from warmstart.report.canvas import (
     HEIGHT,
     WIDTH,
+    Floats,
     canvas,
     epoch_axis,
     floats,
@@ -51,7 +52,9 @@ def scores(systems: Mapping[str, Score], metric: str) -> Figure:
     figure, axes = canvas(height=0.95 + 0.42 * len(systems))
     for row, score in enumerate(systems.values()):
         if score.value is None:
-            axes.text(0, row, "undefined", va="center", color=Colour.MUTED)
+            # Beside the names, wherever 0 may be on the axis of the others.
+            place = axes.get_yaxis_transform()
+            axes.text(0.02, row, "undefined", va="center", color=Colour.MUTED, transform=place)
             continue
         colour = Colour.MODEL if row == 0 else Colour.OTHER
         if score.low is not None and score.high is not None:
@@ -83,13 +86,19 @@ def scores(systems: Mapping[str, Score], metric: str) -> Figure:
     return figure
 
 
-def loss(steps: Sequence[Step], checks: Sequence[Check], overfits_after: Check | None) -> Figure:
+def loss(
+    steps: Sequence[Step],
+    checks: Sequence[Check],
+    overfits_after: Check | None,
+    unit: str = "nats",
+) -> Figure:
     """Training loss of every step, raw and smoothed, and validation loss of every evaluation.
 
     Args:
         steps: in order, at least one.
         checks: in order, may be empty.
         overfits_after: the evaluation from which validation loss only rises.
+        unit: of the loss.
     """
     figure, axes = canvas()
     epochs, values = thinned([step.epoch for step in steps], [step.loss for step in steps])
@@ -115,7 +124,7 @@ def loss(steps: Sequence[Step], checks: Sequence[Check], overfits_after: Check |
         )
     loss_axis(axes, values, floats([check.loss for check in checks]))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("loss (nats)")
+    axes.set_ylabel(f"loss ({unit})")
     epoch_axis(axes, epochs[-1])
     legend_above(axes)
     return figure
@@ -282,6 +291,24 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
     lower.set_xlabel("confidence: probability of the predicted label")
     lower.set_xlim(min([0.5, *(part["low"] for part in filled)]) - 0.01, 1.01)
     legend_above(upper)
+    return figure
+
+
+def scatter(true: Floats, predicted: Floats) -> Figure:
+    """Predicted against true numbers, and the line on which they agree.
+
+    Args:
+        true: of each row, float64 [P].
+        predicted: of the same rows, float64 [P].
+    """
+    figure, axes = canvas()
+    ends = [float(np.min(true)), float(np.max(true))]
+    axes.plot(ends, ends, color=Colour.MUTED, lw=1, ls=(0, (3, 3)), label="as it should be")
+    places = floats([true, predicted])
+    axes.plot(*places, "o", color=Colour.MODEL, ms=3.5, alpha=0.4, mew=0, label="a row")
+    axes.set_xlabel("true number")
+    axes.set_ylabel("predicted number")
+    legend_above(axes)
     return figure
 
 

@@ -5,16 +5,18 @@ which rows is decided here, in plain values that a test can look at. A section w
 there yet is ``None`` or empty, and the page says so in one line.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from warmstart.data.lengths import Lengths
+from warmstart.runs import words
 from warmstart.runs.record import Check, Evaluation, RunRecord, Sample, read_record
 from warmstart.runs.words import verdict
 
@@ -27,17 +29,24 @@ CONFUSIONS = 20
 TEXT_CHARACTERS = 600
 """A longer text is cut in the page; the whole one is in ``predictions.parquet``."""
 
+POINTS = 2_000
+"""Rows drawn where true and predicted numbers are; of more, so many evenly spread."""
+
 PROBABILITY = "probability:"
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A row that the model got wrong, with the probability it gave to its own answer."""
+    """A row that the model got wrong, and how much so."""
 
     text: str
     label: str
     prediction: str
-    probability: float
+    amount: float
+    """The probability it gave to its own answer, or to the wrong one among its answers that it was
+    surest of; where the answer is a number, how far off that is."""
     where: str
     """``file:line``."""
     truncated: bool
@@ -63,9 +72,10 @@ class ReportContent:
         verdict: what came of the run, in a sentence or two.
         evaluation: the evaluation the run is judged by.
         overfits_after: the training evaluation from which validation loss only rises.
-        mistakes: the most confident ones of ``evaluation``'s split, worst first.
+        mistakes: of ``evaluation``'s split, worst first.
         mistaken: how many rows of that split are wrong in all; ``None`` without predictions.
         confusions: the largest, for tasks with many labels.
+        points: true and predicted numbers of that split, where numbers are learned.
     """
 
     record: RunRecord
@@ -75,6 +85,7 @@ class ReportContent:
     mistakes: tuple[Mistake, ...]
     mistaken: int | None
     confusions: tuple[Confusion, ...]
+    points: tuple[Floats, Floats] | None = None
 
     @property
     def training_metric(self) -> str | None:
@@ -114,10 +125,16 @@ def gather(run_path: Path) -> ReportContent:
     evaluation = record.evaluation
     mistakes: tuple[Mistake, ...] = ()
     mistaken: int | None = None
+    points = None
     if evaluation is not None:
         table = run_path / "evaluation" / evaluation.split / "predictions.parquet"
         if table.exists() and "confusion_matrix" in evaluation.details:
             mistakes, mistaken = confident_mistakes(table, MISTAKES)
+        elif table.exists() and record.config.problem == "multi-label":
+            mistakes, mistaken = label_mistakes(table, MISTAKES)
+        elif table.exists() and record.config.problem == "regression":
+            mistakes, mistaken = farthest_numbers(table, MISTAKES)
+            points = numbers(table)
     return ReportContent(
         record=record,
         verdict=verdict(record),
@@ -126,6 +143,7 @@ def gather(run_path: Path) -> ReportContent:
         mistakes=mistakes,
         mistaken=mistaken,
         confusions=largest_confusions(evaluation.details) if evaluation else (),
+        points=points,
     )
 
 
@@ -150,18 +168,76 @@ def confident_mistakes(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]
         path: a ``predictions.parquet``.
         most: how many to return.
     """
+
+    def surest(rows: pa.RecordBatch) -> pa.Array:
+        shares = pc.max_element_wise(*(rows[name] for name in _shares_of(rows)))
+        return pc.if_else(pc.not_equal(rows["label"], rows["prediction"]), shares, None)
+
+    return _worst(path, most, surest)
+
+
+def label_mistakes(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
+    """Of rows with wrong labels those where the model was surest of one, and how many there are.
+
+    Args:
+        path: a ``predictions.parquet`` with lists of labels.
+        most: how many to return.
+    """
+
+    def surest_wrong(rows: pa.RecordBatch) -> pa.Array:
+        shares = zip(*(rows[name].to_pylist() for name in _shares_of(rows)), strict=True)
+        names = [name.removeprefix(PROBABILITY) for name in _shares_of(rows)]
+        found: list[float | None] = []
+        answers = zip(rows["label"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
+        for (true, given), of_row in zip(answers, shares, strict=True):
+            missed, added = set(true) - set(given), set(given) - set(true)
+            of_label = dict(zip(names, of_row, strict=True))
+            sure = [1 - of_label[name] for name in missed] + [of_label[name] for name in added]
+            found.append(max(sure, default=None))
+        return pa.array(found, pa.float64())
+
+    return _worst(path, most, surest_wrong)
+
+
+def farthest_numbers(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
+    """The rows whose predicted number is farthest from the true one, and how many there are.
+
+    Args:
+        path: a ``predictions.parquet`` with numbers.
+        most: how many to return.
+    """
+    return _worst(path, most, lambda rows: pc.abs(pc.subtract(rows["value"], rows["label"])))
+
+
+def numbers(path: Path) -> tuple[Floats, Floats]:
+    """True and predicted numbers of at most ``POINTS`` rows, float64 [P] each.
+
+    Args:
+        path: a ``predictions.parquet`` with numbers.
+    """
+    table = pq.read_table(path, columns=["label", "value"])
+    rows = np.unique(np.linspace(0, len(table) - 1, POINTS).round().astype(np.int64))
+    true, predicted = (table[name].to_numpy()[rows] for name in ("label", "value"))
+    return true, predicted
+
+
+def _shares_of(rows: pa.RecordBatch) -> list[str]:
+    return [name for name in rows.schema.names if name.startswith(PROBABILITY)]
+
+
+def _worst(
+    path: Path, most: int, amount: Callable[[pa.RecordBatch], pa.Array]
+) -> tuple[tuple[Mistake, ...], int]:
+    """The rows with the largest amount, and how many have one; those that are right have none."""
     shown: list[dict[str, Any]] = []
     count = 0
     for batch in pq.ParquetFile(path).iter_batches():
-        wrong = batch.filter(pc.not_equal(batch["label"], batch["prediction"]))
-        names = [name for name in wrong.schema.names if name.startswith(PROBABILITY)]
+        amounts = amount(batch)
+        wrong = batch.append_column("amount", amounts).filter(pc.is_valid(amounts))
         count += len(wrong)
-        if len(wrong) and names:
-            surest = pc.max_element_wise(*(wrong[name] for name in names))
-            order = pc.array_sort_indices(surest, order="descending")[:most]
-            shown += wrong.append_column("surest", surest).take(order).to_pylist()
-            # Of equally sure ones the first; the sort is stable.
-            shown = sorted(shown, key=lambda row: -row["surest"])[:most]
+        order = pc.array_sort_indices(wrong["amount"], order="descending")[:most]
+        # Of equally bad ones the first; the sort is stable.
+        shown = sorted(shown + wrong.take(order).to_pylist(), key=lambda row: -row["amount"])[:most]
     return tuple(map(_mistake, shown)), count
 
 
@@ -169,12 +245,19 @@ def _mistake(row: Mapping[str, Any]) -> Mistake:
     text = " | ".join(str(row[name]) for name in ("text", "text_pair") if name in row)
     return Mistake(
         text=text if len(text) <= TEXT_CHARACTERS else f"{text[:TEXT_CHARACTERS]}…",
-        label=str(row["label"]),
-        prediction=str(row["prediction"]),
-        probability=row["surest"],
+        label=_in_words(row["label"]),
+        prediction=_in_words(row["prediction"] if "prediction" in row else row["value"]),
+        amount=row["amount"],
         where=f"{row['file']}:{row['line']}",
         truncated=bool(row["truncated"]),
     )
+
+
+def _in_words(answer: str | float | Sequence[str]) -> str:
+    """A label, several with commas between them, or a number."""
+    if isinstance(answer, float):
+        return words.number(answer)
+    return answer if isinstance(answer, str) else ", ".join(answer) or "none"
 
 
 def largest_confusions(details: Mapping[str, Any]) -> tuple[Confusion, ...]:

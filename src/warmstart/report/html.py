@@ -20,7 +20,7 @@ from warmstart.report.gather import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
 from warmstart.runs.directory import write_atomically
-from warmstart.runs.record import Evaluation
+from warmstart.runs.record import Evaluation, RunRecord
 
 FOLDER = Path(__file__).parent
 
@@ -58,7 +58,7 @@ def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
     record = content.record
     if record.steps:
         drawn["loss"] = (
-            figures.loss(record.steps, record.checks, content.overfits_after),
+            figures.loss(record.steps, record.checks, content.overfits_after, _unit(record)),
             f"Training loss over {len(record.steps):,} steps and validation loss at "
             f"{len(record.checks)} evaluations.",
         )
@@ -96,6 +96,11 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
         drawn["calibration"] = (
             figures.calibration(details["calibration"]),
             "Accuracy against confidence in bins, with the number of rows in each.",
+        )
+    if content.points is not None:
+        drawn["scatter"] = (
+            figures.scatter(*content.points),
+            f"Predicted against true numbers of {len(content.points[0]):,} rows.",
         )
     if details.get("matthews_per_batch"):
         whole = evaluation.scores.get("matthews_correlation")
@@ -149,6 +154,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         leader=leader,
         named_classes=figures.NAMED_CLASSES,
         loss_note=_loss_note(content),
+        loss_unit=_unit(content.record),
         numbered=not all(map(can_draw, content.record.labels)),
         command=_command(content.record.path),
     )
@@ -173,6 +179,11 @@ def leader(evaluation: Evaluation, metric: str) -> str | None:
         and all(score.better_than(rival) for other, rival in found.items() if other != name)
     ]
     return ahead[0] if ahead else None
+
+
+def _unit(record: RunRecord) -> str:
+    """What the run's losses are in."""
+    return "squared error" if record.config.problem == "regression" else "nats"
 
 
 def _loss_note(content: ReportContent) -> str:

@@ -23,7 +23,16 @@ from warmstart.runs.record import Evaluation, RunRecord, read_record
 BUNDLED = {"bundled/minilm-l6": "sentence-transformers/all-MiniLM-L6-v2"}
 """Hub names of the models that come as packages."""
 
-HUB_METRICS = {"macro_f1": "f1", "weighted_f1": "f1"}
+HUB_METRICS = {
+    "macro_f1": "f1",
+    "micro_f1": "f1",
+    "weighted_f1": "f1",
+    "subset_accuracy": "accuracy",
+    "pearson_correlation": "pearsonr",
+    "spearman_correlation": "spearmanr",
+    "mean_squared_error": "mse",
+    "mean_absolute_error": "mae",
+}
 """The Hub's names for metrics that it calls otherwise."""
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")

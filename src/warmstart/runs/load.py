@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
-from warmstart.tasks import TASKS
+from warmstart.tasks import task_type
 from warmstart.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:
     config = config_file.load(directory.path / "config.yaml")
     content = directory.read_json("task.json")
     try:
-        return config, TASKS[content["task"]].from_facts(config, content["facts"])
+        return config, task_type(config).from_facts(config, content["facts"])
     except (KeyError, TypeError) as error:
         raise errors.run.unreadable(directory.path / "task.json", error) from error
 

@@ -7,7 +7,7 @@ A value that is undefined or not finite is a dash, never a stand-in number.
 import math
 from collections.abc import Mapping
 
-from warmstart.metrics import labels, ranking
+from warmstart.metrics import label_sets, labels, ranking, regression
 from warmstart.metrics.language import LANGUAGE_METRICS, MASKED_METRICS, PSEUDO_PERPLEXITY
 from warmstart.metrics.scores import Score
 from warmstart.runs.record import RunRecord
@@ -19,6 +19,8 @@ METRIC_TITLES = {
     metric.name: metric.title
     for metric in (
         *labels.METRICS,
+        *label_sets.METRICS,
+        *regression.METRICS,
         *ranking.METRICS,
         *LANGUAGE_METRICS,
         *MASKED_METRICS,
@@ -28,7 +30,10 @@ METRIC_TITLES = {
 
 BASELINE_TITLES = {
     "majority": "the majority class",
+    "shares": "knowing how common each label is",
+    "mean": "the mean of the training rows",
     "tfidf": "TF-IDF with logistic regression",
+    "ridge": "TF-IDF with ridge regression",
     "chance": "a random order",
     "bm25": "BM25",
     "untouched": "the model before training",
@@ -37,7 +42,10 @@ BASELINE_TITLES = {
 
 SHORT_BASELINES = {
     "majority": "majority class",
+    "shares": "each label's share",
+    "mean": "mean",
     "tfidf": "TF-IDF + logistic regression",
+    "ridge": "TF-IDF + ridge regression",
     "chance": "random order",
     "bm25": "BM25",
     "untouched": "before training",
@@ -129,7 +137,7 @@ def metric_in_sentence(name: str) -> str:
     ('a Matthews correlation', 'an accuracy')
     """
     title = metric_title(name)
-    if not title.startswith(("Matthews", "ROC")):
+    if not title.startswith(("Matthews", "Pearson", "Spearman", "ROC")):
         title = title[0].lower() + title[1:]
     return f"{'an' if title[0] in 'aeio' else 'a'} {title}"
 

@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from warmstart import config_file, errors
 from warmstart.config import DataConfig, RunConfig
+from warmstart.data.label_sets import as_texts
 from warmstart.data.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
@@ -89,7 +90,7 @@ def predict_file(
     config = file_config(engine.config, overrides)
     task = type(engine.task).from_facts(config, engine.task.facts)
     table = usable_rows(task, config.data, source, labelled=False)
-    return prediction_table(_answers(engine, task, table), table, config.data, labelled=False)
+    return prediction_table(_answers(engine, task, table), table, config.data, labels=None)
 
 
 def _answers(engine: Engine, task: Task, table: Table) -> Predictions:
@@ -137,16 +138,19 @@ def sources(source: str | Sequence[str]) -> list[str]:
 def predictions_json(table: pa.Table) -> list[dict[str, Any]]:
     """The rows of ``predict_file`` as ``{"row", "label", "probabilities", "truncated"}``.
 
-    Of a ranking as ``{"row", "score", "truncated"}``.
+    Of several labels to a row with ``"labels"``; of a ranking as ``{"row", "score", "truncated"}``,
+    of a regression with ``"value"``.
     """
-    if "score" in table.column_names:
-        return table.select(["row", "score", "truncated"]).to_pylist()  # type: ignore[no-any-return]
+    for number in ("score", "value"):
+        if number in table.column_names:
+            return table.select(["row", number, "truncated"]).to_pylist()  # type: ignore[no-any-return]
+    answer = "labels" if pa.types.is_list(table.schema.field("prediction").type) else "label"
     prefix = "probability:"
     labels = [n.removeprefix(prefix) for n in table.column_names if n.startswith(prefix)]
     return [
         {
             "row": row["row"],
-            "label": row["prediction"],
+            answer: row["prediction"],
             "probabilities": {label: row[prefix + label] for label in labels},
             "truncated": row["truncated"],
         }
@@ -173,6 +177,15 @@ def write_predictions(table: pa.Table, path: Path) -> None:
     write_atomically(path, lambda temporary: WRITERS[path.suffix](table, temporary))
 
 
+def _write_csv(table: pa.Table, path: Path) -> None:
+    """As CSV, whose cells hold no lists: several labels stand in one text."""
+    place = table.column_names.index("prediction") if "prediction" in table.column_names else None
+    if place is not None and pa.types.is_list(table.schema.field(place).type):
+        texts = as_texts(table.column(place).combine_chunks())
+        table = table.set_column(place, "prediction", texts)
+    pyarrow.csv.write_csv(table, path)
+
+
 def _write_jsonl(table: pa.Table, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         for start in range(0, len(table), _JSON_ROWS):
@@ -181,7 +194,7 @@ def _write_jsonl(table: pa.Table, path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[pa.Table, Path], object]] = {
-    ".csv": pyarrow.csv.write_csv,
+    ".csv": _write_csv,
     ".parquet": pyarrow.parquet.write_table,
     ".jsonl": _write_jsonl,
 }

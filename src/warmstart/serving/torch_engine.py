@@ -18,7 +18,7 @@ from warmstart.evaluation.store import write_evaluation
 from warmstart.models.forward import Forward, forward_for
 from warmstart.runs.load import LoadedRun
 from warmstart.serving.predictor import file_config, sources, usable_rows
-from warmstart.tasks.task import Labelled, Predictions, Task
+from warmstart.tasks.task import Predictions, Task, shown_labels
 from warmstart.training.device import build_accelerator, can_compute
 
 
@@ -79,10 +79,8 @@ def evaluate_file(
     # Two files may share a name; their content tells them apart.
     stem, content = Path(sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
     name = f"file-{stem}-{content}"
-    labelled = isinstance(task, Labelled)
-    write_evaluation(
-        run.directory, name, found, table, config.data, baselines={}, labelled=labelled
-    )
+    labels = shown_labels(task, table)
+    write_evaluation(run.directory, name, found, table, config.data, baselines={}, labels=labels)
     return found.scores.metrics_json()
 
 

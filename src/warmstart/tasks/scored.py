@@ -13,6 +13,17 @@ import pyarrow as pa
 from warmstart.data.encode import Bools, Floats, Ints
 
 
+def sigmoid(logits: Floats) -> Floats:
+    """1 / (1 + exp(-x)) of each number, none of which overflows.
+
+    Args:
+        logits: of any shape.
+    """
+    # Both halves, each where it is safe.
+    small = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1 / (1 + small), small / (1 + small))
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
     """The model's number for one row."""
@@ -20,7 +31,7 @@ class ScoredRow:
     row: int
     """Row id in its table."""
     name: str
-    """What the number is called: ``score``."""
+    """What the number is called: ``score``, or ``value``."""
     value: float
     """The number."""
     truncated: bool = False
@@ -36,7 +47,7 @@ class ScoredRows:
     """The model's numbers for N rows; ``rows[i]`` gives one ``ScoredRow``.
 
     Args:
-        name: what a number is called: ``score``.
+        name: what a number is called: ``score``, or ``value``.
         values: float64 [N].
         rows: row ids, int64 [N].
         truncated: whether the model saw only the beginning of the row, bool [N].

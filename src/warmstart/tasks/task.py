@@ -267,6 +267,16 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class Stratifies(Protocol):
+    """Of a type of tasks: a validation share keeps shares of something else than one label."""
+
+    @staticmethod
+    def strata(data: DataConfig, table: Table) -> Ints:
+        """What a row is of, whose share both sides are to keep: a number from 0, int64 [N]."""
+        ...
+
+
+@runtime_checkable
 class Settles(Protocol):
     """Of a task: something in its answers is settled on the validation rows, after training."""
 
@@ -281,6 +291,16 @@ class Settles(Protocol):
         ...
 
 
+def shown_labels(task: Task, table: Table) -> pa.Array | pa.ChunkedArray | None:
+    """Each row's label as a person reads it, N; None of a task whose rows have none.
+
+    Args:
+        task: what is learned.
+        table: the rows.
+    """
+    return task.shown_labels(table) if isinstance(task, Labelled) else None
+
+
 @runtime_checkable
 class Labelled(Protocol):
     """Of a task: rows have labels, and answers are numbers that other models can give too."""
@@ -293,6 +313,10 @@ class Labelled(Protocol):
             rows: row ids, int64 [B].
             truncated: whether only the beginning of the row was seen, bool [B].
         """
+        ...
+
+    def shown_labels(self, table: Table) -> pa.Array | pa.ChunkedArray:
+        """Each row's label as a person reads it, N: text, a number, or a list of texts."""
         ...
 
     def remarks(self, table: Table) -> list[str]:

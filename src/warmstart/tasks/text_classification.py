@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
+import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
@@ -193,6 +194,10 @@ class TextClassification:
             intervals=True,
             predicted=predictions.answered,
         )
+
+    def shown_labels(self, table: Table) -> pa.ChunkedArray:
+        """The label of each row as text."""
+        return label_texts(table, self.data.label)
 
     def remarks(self, table: Table) -> list[str]:
         """None: labels are counted in any case."""

@@ -43,12 +43,12 @@ from warmstart.data.encode import (
     Tokenizer,
     encode,
 )
-from warmstart.data.labels import clean_rows
+from warmstart.data.labels import clean_rows, label_texts
 from warmstart.data.table import Table
 from warmstart.metrics.ranking import METRICS, paired_difference, ranking_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.configuration import Head
-from warmstart.tasks.scored import ScoredRows
+from warmstart.tasks.scored import ScoredRows, sigmoid
 from warmstart.tasks.task import Answered, Logits
 
 if TYPE_CHECKING:
@@ -207,10 +207,7 @@ class TextRanking:
         numbers = logits if isinstance(logits, np.ndarray) else logits.double().numpy(force=True)
         found = numbers.astype(np.float64, copy=False)
         margin = found[:, 0] if found.shape[1] == 1 else found[:, 1] - found[:, 0]
-        # Both halves of the sigmoid, each where it cannot overflow.
-        small = np.exp(-np.abs(margin))
-        shares = np.where(margin >= 0, 1 / (1 + small), small / (1 + small))
-        return self.answers(shares[:, None], batch.rows, batch.truncated)
+        return self.answers(sigmoid(margin)[:, None], batch.rows, batch.truncated)
 
     def answers(self, numbers: Floats, rows: Ints, truncated: Bools) -> ScoredRows:
         """The score of each row, [B, 1]."""
@@ -219,6 +216,10 @@ class TextRanking:
     def score(self, predictions: ScoredRows, table: Table) -> Scores:
         """Every metric of ``metrics`` with its interval over queries."""
         return ranking_scores(predictions.values, self.targets(table), self.queries(table))
+
+    def shown_labels(self, table: Table) -> pa.ChunkedArray:
+        """The grade of each row as text."""
+        return label_texts(table, self.data.label)
 
     def remarks(self, table: Table) -> list[str]:
         """How many queries there are, and how many of them say nothing about a ranking."""

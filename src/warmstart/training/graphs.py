@@ -73,6 +73,8 @@ def refusal(job: Job) -> str | None:
         return "tokens are what is learned"
     if job.train.lists is not None:
         return "rows are compared with one another"
+    if job.train.labels.dtype.kind == "f":
+        return "labels are numbers"
     with job.accelerator.autocast():
         if not packed.takes_rows_as_they_are(device):
             return "flash attention does not take the model's heads"

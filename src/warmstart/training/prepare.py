@@ -26,8 +26,8 @@ from warmstart.models.freezing import frozen_part
 from warmstart.models.load import Checkpoint, resolve_max_tokens
 from warmstart.models.load import find as find_checkpoint
 from warmstart.models.parts import refuse_unknown
-from warmstart.tasks import TASKS
-from warmstart.tasks.task import Labelled, Task
+from warmstart.tasks import task_type
+from warmstart.tasks.task import Labelled, Stratifies, Task
 from warmstart.training.plan import Plan
 from warmstart.training.pretrain import new_start, refuse_faulty
 from warmstart.training.schedule import schedule_for
@@ -96,7 +96,7 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
     if start is not None:
         refuse_faulty(config)
     tables, dropped = read_splits(config)
-    task = TASKS[config.task].learn(config, tables["train"])
+    task = task_type(config).learn(config, tables["train"])
     for table in tables.values():
         task.targets(table)
     best_metric = config.train.best_metric or task.metrics[0].name
@@ -131,7 +131,9 @@ def prepare(config: RunConfig, start: Path | None = None) -> Prepared:
         max_tokens=max_tokens,
         dropped=dropped,
         cut={name: split.cut for name, split in examples.items() if split.cut is not None},
-        labelled=isinstance(task, Labelled),
+        labels={name: task.shown_labels(table) for name, table in tables.items()}
+        if isinstance(task, Labelled)
+        else {},
         classes=task.stratifies,
         together=config.group,
         remarks=_remarks(task, tables),
@@ -177,7 +179,7 @@ def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str
     Raises:
         DataError: a file cannot be read, rows are incomplete, or one file serves two splits.
     """
-    data, task = config.data, TASKS[config.task]
+    data, task = config.data, task_type(config)
     sources = {"train": data.train, "validation": data.validation, "test": data.test}
     read_tables = {
         name: read(source, data, f"data.{name}")
@@ -196,6 +198,9 @@ def read_splits(config: RunConfig) -> tuple[dict[str, Table], dict[str, dict[str
             data.split_seed,
             stratify_by=data.label if data.stratify and task.stratifies else None,
             group_by=config.group,
+            strata=task.strata(data, tables["train"])
+            if data.stratify and issubclass(task, Stratifies)
+            else None,
         )
         dropped["validation"] = {}
     order = [name for name in sources if name in tables]

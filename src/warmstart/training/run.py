@@ -26,7 +26,7 @@ from warmstart.processes import current
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.load import load_run
-from warmstart.tasks.task import Labelled, Settles, Task
+from warmstart.tasks.task import Labelled, Settles, Task, shown_labels
 from warmstart.training.average import forget, keep_average
 from warmstart.training.device import precision_of
 from warmstart.training.environment import MUST_BE_ALIKE, MUST_MATCH, environment
@@ -190,7 +190,7 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
             table,
             prepared.config.data,
             beside,
-            labelled=isinstance(job.task, Labelled),
+            labels=shown_labels(job.task, table),
         )
         evaluations[name] = scores_json(name, found[name], table, beside)
     return evaluations
