@@ -79,6 +79,10 @@ GROUPS = {
         "For decoders. `warmstart generate RUN --top-p 0.9` and `run.generate(prompts, top_p=0.9)` "
         "replace single settings.",
     ),
+    "export": (
+        "`export`: what training ends with",
+        "`warmstart export RUN` does the same later. Needs the extra `onnx`.",
+    ),
     "pretrain": (
         "`pretrain`: a new model to start from",
         "For `warmstart pretrain` alone: it makes the model that this part describes, where "

@@ -47,9 +47,13 @@ def events(run: Run) -> list[Event]:
     return read_events(run.path / "events.jsonl")
 
 
+OF_OTHER_RUNS = {"adapter", "average", "export", "start", "tensorboard"}
+"""What some settings or commands leave beside what every run has."""
+
+
 def test_a_run_directory_holds_what_it_says_and_nothing_else(run: Run) -> None:
     names = {path.name for path in run.path.iterdir()}
-    assert names - {".lock"} == set(ENTRIES) - {"export", "start", "tensorboard"}
+    assert names - {".lock"} == set(ENTRIES) - OF_OTHER_RUNS
     for split in ("validation", "test"):
         files = {path.name for path in (run.path / "evaluation" / split).iterdir()}
         assert files == {"predictions.parquet", "scores.json"}

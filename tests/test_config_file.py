@@ -10,6 +10,7 @@ from warmstart import config_file, errors
 from warmstart.config import (
     AverageConfig,
     DataConfig,
+    ExportConfig,
     GenerateConfig,
     LoraConfig,
     ModelConfig,
@@ -361,6 +362,7 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
         "data": DataConfig,
         "train": TrainConfig,
         "generate": GenerateConfig,
+        "export": ExportConfig,
         "pretrain": PretrainConfig,
     }
     names = [f"{part}.{field}" for part, group in parts.items() for field in group.model_fields]

@@ -170,13 +170,19 @@ def train_prepared(
         resuming: go on from the newest checkpoint of ``path``.
         progress: show live progress on stderr.
     """
+    from warmstart.export.session import refuse_missing
     from warmstart.training.listeners import listening
     from warmstart.training.run import train_run
 
+    export = prepared.config.export
+    if export.onnx:
+        refuse_missing("onnx", "onnxscript", "onnxruntime")
     with listening(path, prepared.config.train, progress=progress) as listeners:
         train_run(prepared, path, resume=resuming, overwrite=overwrite, listeners=listeners)
     run = Run(path)
     run.report()
+    if export.onnx:
+        run.export(int8=export.int8, max_drop=export.max_drop)
     return run
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from warmstart import errors
 from warmstart.config_model import CLOSED, refusal
+from warmstart.config_model import ExportConfig as ExportConfig
 from warmstart.config_model import GenerateConfig as GenerateConfig
 from warmstart.config_model import ModelConfig as ModelConfig
 from warmstart.config_model import PretrainConfig as PretrainConfig
@@ -318,6 +319,8 @@ class RunConfig(_Part):
     """How the model learns."""
     generate: GenerateConfig = GenerateConfig()
     """How a decoder goes on with a text."""
+    export: ExportConfig = ExportConfig()
+    """What training ends with."""
     pretrain: PretrainConfig | None = None
     """What to start from instead of ``model.name``, for ``warmstart pretrain`` alone."""
 

@@ -131,3 +131,21 @@ class GenerateConfig(_Part):
         if info.data.get("temperature") == 0 and count > (beams := info.data.get("beams", count)):
             raise refusal(errors.config.too_many_continuations(count, beams))
         return count
+
+
+class ExportConfig(_Part):
+    """What ``warmstart train`` makes of a finished run: its ONNX model, as ``warmstart export``."""
+
+    onnx: bool = False
+    """Write and verify ``export/model.onnx`` once the run is finished."""
+    int8: bool = False
+    """Also one with weights of 8 bits; needs ``export.onnx``."""
+    max_drop: Annotated[float, Field(ge=0)] = 0.01
+    """How much of the task's main metric 8 bits may cost."""
+
+    @field_validator("int8")
+    @classmethod
+    def _of_an_export(cls, int8: bool, info: ValidationInfo) -> bool:
+        if int8 and not info.data.get("onnx", True):
+            raise refusal(errors.config.int8_without_onnx())
+        return int8

@@ -224,7 +224,15 @@ def test_report(trained: Trained, warmstart: Warmstart) -> None:
 
 def test_recipes(warmstart: Warmstart) -> None:
     assert one_object(warmstart("recipes", "--json").out) == {
-        "recipes": ["cola", "cola-offline", "demo", "gpt2-bios"]
+        "recipes": [
+            "cola",
+            "cola-offline",
+            "cord19",
+            "demo",
+            "gpt2-bios",
+            "gpt2-bios-offline",
+            "wikiqa-offline",
+        ]
     }
     assert warmstart("recipes").out.startswith("cola ")
     yaml = warmstart("recipes", "cola").out

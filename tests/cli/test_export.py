@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Trained, Warmstart
-from warmstart.cli import export
+from warmstart.cli import (
+    app,  # noqa: F401  # the commands come from here
+    export,
+)
 
 
 @pytest.fixture
@@ -88,3 +91,25 @@ def test_of_a_model_that_writes_steps_and_tokens_are_told() -> None:
         "tokens/s, one text": ["9.5", "9.5"],
         "tokens/s, 4 together": ["1,234.5", "1,234.5"],
     }
+
+
+def test_training_may_end_with_it(trained: Trained, tmp_path: Path, warmstart: Warmstart) -> None:
+    words = ("train", str(trained.path / "config.yaml"), "--set", "train.epochs=1")
+    asked = ("--set", "export.onnx=true", "--set", "export.int8=true", "--set", "export.max_drop=1")
+    ran = warmstart(*words, *asked, "--output", str(tmp_path / "run"))
+    assert ran.code == 0, ran.err
+    made = {path.name for path in (tmp_path / "run" / "export").iterdir()}
+    assert made == {"model.onnx", "model.int8.onnx", "parity.json"}
+
+
+def test_training_that_could_not_end_with_it_does_not_begin(
+    trained: Trained, tmp_path: Path, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    words = ("train", str(trained.path / "config.yaml"), "--set", "export.onnx=true")
+    ran = warmstart(*words, "--output", str(tmp_path / "run"))
+    assert ran.code == 1
+    assert "warmstart[onnx]" in ran.err
+    assert not (tmp_path / "run").exists()
+    alone = warmstart(*words[:2], "--set", "export.int8=true", "--output", str(tmp_path / "run"))
+    assert "--set export.onnx=true" in alone.err

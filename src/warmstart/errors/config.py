@@ -380,3 +380,12 @@ def too_many_continuations(count: int, beams: int) -> ConfigError:
         do="generate.temperature: 1, to draw (--temperature 1); or "
         f"generate.beams: {count} (--beams {count})",
     )
+
+
+def int8_without_onnx() -> ConfigError:
+    """A model of 8 bits, which is made of the ONNX model, without that."""
+    return ConfigError(
+        found="export.int8 is set and export.onnx is not",
+        expected="both: the model of 8 bits is made of the other",
+        do="--set export.onnx=true",
+    )
