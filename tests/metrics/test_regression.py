@@ -84,3 +84,13 @@ def test_a_paired_difference_is_narrower_than_either_interval() -> None:
     assert high is not None
     assert low < difference < high
     assert high - low < first.high - first.low
+
+
+@pytest.mark.parametrize("level", [0.1, 1 / 3, 7.7])
+def test_resamples_in_which_all_predictions_are_equal_do_not_count(level: float) -> None:
+    """A third of them miss the one row that differs; what rounding leaves there is no variance."""
+    predicted, true = np.full(60, level), np.random.default_rng(0).normal(0, 1, 60)
+    predicted[7], true[7] = level + 3, 9
+    score = regression_scores(predicted, true).metrics["pearson_correlation"]
+    assert score.low is not None
+    assert score.low > 0.3

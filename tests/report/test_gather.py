@@ -10,8 +10,11 @@ from tests.report.example_run import example_run
 from warmstart import errors
 from warmstart.report.gather import (
     confident_mistakes,
+    farthest_numbers,
     gather,
+    label_mistakes,
     largest_confusions,
+    numbers,
     overfitting_start,
 )
 from warmstart.runs.record import Check
@@ -98,3 +101,43 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.RunError, match="holds no run") as caught:
         gather(tmp_path)
     assert "warmstart demo" in caught.value.do
+
+
+def test_mistakes_in_several_labels_go_by_the_surest_wrong_one(tmp_path: Path) -> None:
+    rows = [
+        ("right", ["x"], ["x"], 0.9, 0.1),
+        ("added", [], ["x"], 0.8, 0.3),
+        ("missed", ["y"], [], 0.4, 0.05),
+        ("both", ["y"], ["x"], 0.6, 0.45),
+    ]
+    names = ("text", "label", "prediction", "probability:x", "probability:y")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    columns |= {"file": ["l.csv"] * 4, "line": [2, 3, 4, 5], "truncated": [False] * 4}
+    pq.write_table(pa.table(columns), tmp_path / "p.parquet")
+    mistakes, mistaken = label_mistakes(tmp_path / "p.parquet", 2)
+    assert mistaken == 3
+    assert [(one.text, one.label, one.prediction, one.amount) for one in mistakes] == [
+        ("missed", "y", "none", 0.95),
+        ("added", "none", "x", 0.8),
+    ]
+
+
+def test_numbers_go_by_how_far_off_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    columns = {
+        "text": ["a", "b", "c"],
+        "label": [1.0, 2.0, -3.0],
+        "value": [1.5, 2.0, -1.0],
+        "file": ["l.csv"] * 3,
+        "line": [2, 3, 4],
+        "truncated": [False] * 3,
+    }
+    pq.write_table(pa.table(columns), path)
+    mistakes, rows = farthest_numbers(path, 2)
+    assert rows == 3
+    assert [(one.text, one.label, one.prediction, one.amount) for one in mistakes] == [
+        ("c", "−3", "−1", 2.0),
+        ("a", "1", "1.50", 0.5),
+    ]
+    true, predicted = numbers(path)
+    assert (true.tolist(), predicted.tolist()) == (columns["label"], columns["value"])
