@@ -16,6 +16,7 @@ RoBERTa-base, where Liu et al. 2019, arXiv:1907.11692, table 10, has 1e-5 to 3e-
 - ``seconds``: from the first step to the last evaluation, what is computed once for all included.
 - ``peak_mib``: the most that the process held, reading the data and the baselines included.
 - ``trained``: numbers that learn.
+- ``scores``, ``baselines``: every metric, of the model and of what it has to beat.
 - ``score``: by ``best_metric`` on the test rows, on validation where there are none, with its 95 %
   interval.
 """
@@ -95,7 +96,8 @@ def measure(mode: str, config: str, overrides: Sequence[str]) -> Row:
     own = settings_of(mode, config, overrides)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "run"
-        scores = warmstart.train(config, [*overrides, *own], output=path, progress=False).scores
+        run = warmstart.train(config, [*overrides, *own], output=path, progress=False)
+        scores, baselines = run.scores, run.baselines
         events = read_events(path / "events.jsonl")
         parts = warmstart.info(path).trains
     (start,) = events_of(events, "start")
@@ -115,6 +117,8 @@ def measure(mode: str, config: str, overrides: Sequence[str]) -> Row:
         "score": score["value"],
         "score_low": score["low"],
         "score_high": score["high"],
+        "scores": scores[split],
+        "baselines": {name: found[split] for name, found in baselines.items()},
     }
 
 
