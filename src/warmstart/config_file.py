@@ -260,7 +260,7 @@ def dump(config: RunConfig) -> str:
     ``load`` turns the text, once in a file, back into an equal config.
 
     >>> dump(load({"data": {"train": "a.csv"}})).splitlines()[:3]
-    ['task: text-classification', 'model:', '  name: bundled/minilm-l6']
+    ['task: text-classification', 'problem: single-label', 'model:']
     """
     return config_yaml.write(config.model_dump())
 
@@ -323,7 +323,7 @@ def recipe_text(name: str) -> str:
 def settings_table() -> list[Setting]:
     """Every setting with its type in words, its default and its meaning, as ``config.py`` has it.
 
-    >>> settings_table()[2].name, settings_table()[2].type
+    >>> settings_table()[3].name, settings_table()[3].type
     ('model.revision', 'text or null')
     """
     return list(SETTINGS.values())

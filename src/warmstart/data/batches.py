@@ -258,7 +258,7 @@ def batches_of_lists(lists: Ints, batch_size: int, seed: int, epoch: int) -> lis
         epoch: counted from 0.
 
     >>> [rows.tolist() for rows in batches_of_lists(np.array([0, 0, NO_LIST, 1, 1]), 2, 42, 0)]
-    [[0, 1], [3, 4]]
+    [[3, 4], [0, 1]]
     """
     rows = np.argsort(lists, kind="stable")[np.count_nonzero(lists == NO_LIST) :]
     parts = np.split(rows, np.flatnonzero(np.diff(lists[rows])) + 1)
