@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from warmstart import errors
+from warmstart.config import DataConfig
 from warmstart.data.mapped import FlatArray
 from warmstart.data.masking import FIXED, Draw, MaskedRows, Masking
+from warmstart.data.table import Table
 
 if TYPE_CHECKING:
     import tokenizers
@@ -229,6 +231,33 @@ def count_labels(labels: Any, lists: Ints | None = None) -> int:
         return len(np.unique(lists[lists != NO_LIST]))
     there = ~np.isnan(labels) if labels.dtype.kind == "f" else labels != NO_LABEL
     return int(np.count_nonzero(there))
+
+
+def encode_table(
+    table: Table, data: DataConfig, tokenizer: Tokenizer, labels: Any, max_tokens: int
+) -> Examples:
+    """Tokenise a table's texts, or pairs of texts, as the settings say; see ``encode``.
+
+    Args:
+        table: N clean rows.
+        data: names the columns, and which text of a pair is cut.
+        tokenizer: the checkpoint's own.
+        labels: of each row, as ``Examples.labels``, [N].
+        max_tokens: longest row the model is to see, special tokens included.
+
+    Raises:
+        DataError: a column is missing, or a first text leaves no room for the second.
+    """
+    texts = table.chunks(data.text_columns, CHUNK_ROWS)
+    return encode(
+        tokenizer,
+        texts,
+        labels,
+        table.rows,
+        max_tokens,
+        truncation=data.truncation,
+        where=table.where,
+    )
 
 
 def encode(

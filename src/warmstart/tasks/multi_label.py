@@ -28,13 +28,12 @@ from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.batches import Batch
 from warmstart.data.encode import (
-    CHUNK_ROWS,
     Bools,
     Examples,
     Floats,
     Ints,
     Tokenizer,
-    encode,
+    encode_table,
 )
 from warmstart.data.label_sets import (
     SEPARATOR,
@@ -162,15 +161,7 @@ class MultiLabel:
         labels = np.full((len(table), len(self.label_names)), np.nan, dtype=np.float32)
         if labelled:
             labels = self.targets(table).astype(np.float32)
-        return encode(
-            tokenizer,
-            table.chunks(self.data.text_columns, CHUNK_ROWS),
-            labels,
-            table.rows,
-            max_tokens,
-            truncation=self.data.truncation,
-            where=table.where,
-        )
+        return encode_table(table, self.data, tokenizer, labels, max_tokens)
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head, a logit for each label."""

@@ -24,14 +24,13 @@ from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.batches import Batch
 from warmstart.data.encode import (
-    CHUNK_ROWS,
     NO_LABEL,
     Bools,
     Examples,
     Floats,
     Ints,
     Tokenizer,
-    encode,
+    encode_table,
 )
 from warmstart.data.labels import class_index, clean_rows, label_names, label_texts
 from warmstart.data.table import Table
@@ -136,16 +135,7 @@ class TextClassification:
     ) -> Examples:
         """Tokenise the text column, or both of pairs."""
         labels = self.targets(table) if labelled else np.full(len(table), NO_LABEL)
-        texts = table.chunks(self.data.text_columns, CHUNK_ROWS)
-        return encode(
-            tokenizer,
-            texts,
-            labels,
-            table.rows,
-            max_tokens,
-            truncation=self.data.truncation,
-            where=table.where,
-        )
+        return encode_table(table, self.data, tokenizer, labels, max_tokens)
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head."""

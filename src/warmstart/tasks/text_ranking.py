@@ -34,14 +34,13 @@ from warmstart import errors
 from warmstart.config import LIST_LOSSES, DataConfig, LossName, RunConfig
 from warmstart.data.batches import Batch
 from warmstart.data.encode import (
-    CHUNK_ROWS,
     NO_LIST,
     Bools,
     Examples,
     Floats,
     Ints,
     Tokenizer,
-    encode,
+    encode_table,
 )
 from warmstart.data.labels import clean_rows, label_texts
 from warmstart.data.table import Table
@@ -160,15 +159,7 @@ class TextRanking:
         labels = np.full(len(table), np.nan)
         if labelled:
             labels = self.targets(table)
-        found = encode(
-            tokenizer,
-            table.chunks(self.data.text_columns, CHUNK_ROWS),
-            labels.astype(np.float32),
-            table.rows,
-            max_tokens,
-            truncation=self.data.truncation,
-            where=table.where,
-        )
+        found = encode_table(table, self.data, tokenizer, labels.astype(np.float32), max_tokens)
         if labelled and self.loss_name in LIST_LOSSES:
             return replace(found, lists=self.lists(table))
         return found

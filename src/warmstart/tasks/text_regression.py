@@ -24,13 +24,12 @@ from warmstart import errors
 from warmstart.config import DataConfig, RunConfig
 from warmstart.data.batches import Batch
 from warmstart.data.encode import (
-    CHUNK_ROWS,
     Bools,
     Examples,
     Floats,
     Ints,
     Tokenizer,
-    encode,
+    encode_table,
 )
 from warmstart.data.labels import clean_rows, label_numbers
 from warmstart.data.table import Table
@@ -113,15 +112,7 @@ class TextRegression:
     ) -> Examples:
         """Tokenise the text column, or both of pairs."""
         labels = self.targets(table) if labelled else np.full(len(table), np.nan)
-        return encode(
-            tokenizer,
-            table.chunks(self.data.text_columns, CHUNK_ROWS),
-            labels.astype(np.float32),
-            table.rows,
-            max_tokens,
-            truncation=self.data.truncation,
-            where=table.where,
-        )
+        return encode_table(table, self.data, tokenizer, labels.astype(np.float32), max_tokens)
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head of one logit."""
