@@ -217,7 +217,7 @@ def _short(workload: str, engines: Mapping[str, Row], words: Words) -> list[str]
     memory = ours["peak_mib"] / trainer if trainer else None
     return [
         f"`{workload}`",
-        _number(ours["samples_per_second"], 0),
+        _number(ours["samples_per_second"], 0 if ours["samples_per_second"] >= 10 else 2),
         *(_number(peer.get("warmstart_speedup"), 2) for peer in peers),
         _number(memory, 2),
         _number(ours.get("share_of_limit"), 2),
