@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from transformers import AutoTokenizer
@@ -24,6 +25,7 @@ from warmstart.api import Run
 from warmstart.errors import ExportError, RunError
 from warmstart.export import first_tokens, parity
 from warmstart.export import run as export_module
+from warmstart.export.parity import sample
 from warmstart.runs.load import load_run
 
 
@@ -262,3 +264,14 @@ def test_as_many_rows_as_are_wanted_are_compared(
     assert len(rows.table) == len(rows.logits) == 9
     found = rows.table.column("text", "data.text").to_pylist()
     assert found == [texts[row] for row in rows.table.rows.tolist()]
+
+
+def test_a_sample_takes_queries_whole() -> None:
+    queries = [str(row % 7) for row in range(50)]
+    taken = sample(50, 20, pa.chunked_array([queries]))
+    assert 10 < len(taken) <= 20
+    assert (np.diff(taken) > 0).all()
+    for query in {queries[row] for row in taken}:
+        assert {row for row in range(50) if queries[row] == query} <= set(taken.tolist())
+    assert len(sample(50, 3, pa.chunked_array([["one"] * 50]))) == 50
+    assert len(sample(50, 20)) == 20

@@ -23,7 +23,7 @@ import torch
 
 from warmstart import errors
 from warmstart.data.batches import collate, evaluation_batches
-from warmstart.data.encode import Examples, Tokenizer
+from warmstart.data.encode import Examples, Ints, Tokenizer
 from warmstart.data.table import SourceFile, Table
 from warmstart.export.onnx import example
 from warmstart.export.session import OnnxModel, open_session
@@ -96,11 +96,13 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
         RunError: its file is damaged.
     """
     split, found = _kept(run)
-    if len(found) > most:
-        chosen = np.random.default_rng(0).choice(len(found), most, replace=False)
-        found = found.take(np.sort(chosen))
     data = run.config.data
     names = {setting.removeprefix("data."): name for setting, name in data.text_columns.items()}
+    if len(found) > most:
+        group = run.config.group
+        columns = [column for column, name in names.items() if name == group]
+        together = found["group" if not columns else columns[0]] if group else None
+        found = found.take(sample(len(found), most, together))
     if labelled:
         names["label"] = data.label
     if data.group is not None and "group" in found.column_names:
@@ -113,6 +115,26 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
         lines=found["line"].to_numpy(),
     )
     return split, table
+
+
+def sample(rows: int, most: int, together: Any = None) -> Ints:
+    """Positions of some rows, rising; groups are whole, for a ranking is judged by query.
+
+    Args:
+        rows: how many there are.
+        most: how many to take; more only of a single group that is larger.
+        together: the group of each row, an Arrow column of ``rows``; None for each its own.
+
+    >>> sample(5, 3, pa.chunked_array([["a", "b", "a", "b", "b"]])).tolist() in ([0, 2], [1, 3, 4])
+    True
+    """
+    units = np.arange(rows)
+    if together is not None:
+        units = together.dictionary_encode().combine_chunks().indices.to_numpy().astype(np.int64)
+    order = np.random.default_rng(0).permutation(int(units.max()) + 1)
+    taken = np.cumsum(np.bincount(units)[order]) <= most
+    taken[0] = True
+    return np.flatnonzero(np.isin(units, order[taken]))
 
 
 def _kept(run: LoadedRun) -> tuple[str, Any]:
