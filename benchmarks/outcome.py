@@ -116,10 +116,14 @@ def newest_rows(folder: Path, suite: str) -> dict[tuple[str, str], tuple[Row, st
 def command_line(arguments: Sequence[str]) -> str:
     """The command to repeat, without folders of this machine.
 
-    >>> command_line(["quality", "--work", "/data/work.jsonl", "--seeds", "1"])
-    'python -m benchmarks quality --work work.jsonl --seeds 1'
+    >>> command_line(["transfer", "--results", "/home/me/results", "--set", "data.dir=/data/wiki"])
+    'python -m benchmarks transfer --results results --set data.dir=wiki'
     """
-    shown = [Path(text).name if Path(text).is_absolute() else text for text in arguments]
+    parts = [text.rpartition("=") for text in arguments]
+    shown = [
+        key + equals + (Path(value).name if Path(value).is_absolute() else value)
+        for key, equals, value in parts
+    ]
     return shlex.join(["python", "-m", "benchmarks", *shown])
 
 

@@ -105,7 +105,9 @@ def test_answers_are_a_few_numbers_a_row(folder: Path) -> None:
     def answers(rows: int) -> Any:
         one = ready[rows]
         found = predict(one.task, model, forward, one.examples["validation"], accelerator)
-        table = prediction_table(found[0], one.tables["validation"], one.config.data, labelled=True)
+        rows_of = one.tables["validation"]
+        labels = one.task.shown_labels(rows_of)
+        table = prediction_table(found[0], rows_of, one.config.data, labels=labels)
         scores = one.task.score(found[0], one.tables["validation"])
         return found, table, scores.metrics
 
