@@ -116,7 +116,7 @@ def newest_rows(folder: Path, suite: str) -> dict[tuple[str, str], tuple[Row, st
 def command_line(arguments: Sequence[str]) -> str:
     """The command to repeat, without folders of this machine.
 
-    >>> command_line(["transfer", "--results", "/home/me/results", "--set", "data.dir=/data/wiki"])
+    >>> command_line(["transfer", "--results", "/data/results", "--set", "data.dir=/data/wiki"])
     'python -m benchmarks transfer --results results --set data.dir=wiki'
     """
     parts = [text.rpartition("=") for text in arguments]
