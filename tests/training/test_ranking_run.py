@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
@@ -16,6 +17,7 @@ from tests.training.test_loop import losses_of
 from warmstart import api, config_file
 from warmstart.api import Run
 from warmstart.data.batches import collate
+from warmstart.report.gather import worst_queries
 from warmstart.training.loop import fit
 from warmstart.training.plan import Plan
 from warmstart.training.prepare import prepare
@@ -125,3 +127,43 @@ def test_the_report_speaks_of_queries(run: Run) -> None:
     assert "random order" in page
     assert "ndcg_at_10" not in page.partition("</head>")[2].partition("Every setting")[0]
     assert "Confusion" not in page
+
+
+def test_the_worst_queries_are_shown(run: Run) -> None:
+    path = run.path / "evaluation/validation/predictions.parquet"
+    rows = pyarrow.parquet.read_table(path).to_pylist()
+    expected = {}
+    for query in {row["text"] for row in rows}:
+        ranked = sorted((row for row in rows if row["text"] == query), key=lambda r: -r["score"])
+        places = [place for place, row in enumerate(ranked, 1) if float(row["label"]) > 0]
+        if places and places[0] > 1:
+            best = ranked[places[0] - 1]["text_pair"]
+            expected[query] = (best, ranked[0]["text_pair"], places[0])
+    shown, count = worst_queries(path, most=2)
+    assert count == len(expected)
+    for mistake in shown:
+        found = mistake.label, mistake.prediction, mistake.amount
+        assert found == expected[mistake.text]
+    ranks = sorted((rank for *_, rank in expected.values()), reverse=True)
+    assert [mistake.amount for mistake in shown] == ranks[:2]
+
+
+def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path) -> None:
+    """Two of three queries have a relevant document, one of them not on top."""
+    table = pyarrow.table(
+        {
+            "row": [0, 1, 2, 3, 4, 5],
+            "file": ["a.csv"] * 6,
+            "line": [2, 3, 4, 5, 6, 7],
+            "text": ["q", "r", "q", "r", "q", "s"],
+            "text_pair": ["d0", "d1", "d2", "d3", "d4", "d5"],
+            "label": ["0", "2", "1", "0", "0", "0"],
+            "score": [0.9, 0.8, 0.1, 0.2, 0.5, 0.3],
+            "truncated": [False] * 6,
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
+    ((mistake,), count) = worst_queries(tmp_path / "p.parquet", most=5)
+    assert count == 1
+    assert (mistake.text, mistake.label, mistake.prediction) == ("q", "d2", "d0")
+    assert (mistake.amount, mistake.where) == (3, "a.csv:2")

@@ -6,7 +6,7 @@ there yet is ``None`` or empty, and the page says so in one line.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,8 @@ def gather(run_path: Path) -> ReportContent:
         elif table.exists() and record.config.problem == "regression":
             mistakes, mistaken = farthest_numbers(table, MISTAKES)
             points = numbers(table)
+        elif table.exists() and "queries" in evaluation.details:
+            mistakes, mistaken = worst_queries(table, MISTAKES)
     return ReportContent(
         record=record,
         verdict=verdict(record),
@@ -207,6 +209,36 @@ def farthest_numbers(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
         most: how many to return.
     """
     return _worst(path, most, lambda rows: pc.abs(pc.subtract(rows["value"], rows["label"])))
+
+
+def worst_queries(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
+    """The queries whose first relevant document stands lowest, and how many have none on top.
+
+    Args:
+        path: a ``predictions.parquet`` of a ranking.
+        most: how many to return.
+    """
+    table = pq.read_table(path)
+    query = table["group" if "group" in table.column_names else "text"].dictionary_encode()
+    codes = query.combine_chunks().indices.to_numpy()
+    # By query, best first; where each query begins, and the rank of every row in its own.
+    rows = np.lexsort((-table["score"].to_numpy(), codes))
+    starts = np.flatnonzero(np.diff(codes[rows], prepend=-1))
+    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    relevant = np.flatnonzero(table["label"].cast("float64").to_numpy()[rows] > 0)
+    _, first = np.unique(codes[rows[relevant]], return_index=True)
+    wrong = relevant[first][rank[relevant[first]] > 0]
+    worst = wrong[np.argsort(-rank[wrong], kind="stable")][:most]
+    shown = []
+    for place in worst.tolist():
+        best, top = (table.take([rows[at]]).to_pylist()[0] for at in (place, place - rank[place]))
+        answers = {
+            "label": best["text_pair"][:TEXT_CHARACTERS],
+            "prediction": top["text_pair"][:TEXT_CHARACTERS],
+        }
+        found = _mistake({**top, **answers, "amount": int(rank[place]) + 1})
+        shown.append(replace(found, text=str(top["text"])))
+    return tuple(shown), len(wrong)
 
 
 def numbers(path: Path) -> tuple[Floats, Floats]:

@@ -135,11 +135,14 @@ def metric_in_sentence(name: str) -> str:
 
     >>> metric_in_sentence("matthews_correlation"), metric_in_sentence("accuracy")
     ('a Matthews correlation', 'an accuracy')
+    >>> metric_in_sentence("ndcg_at_10")
+    'an nDCG@10'
     """
     title = metric_title(name)
-    if not title.startswith(("Matthews", "Pearson", "Spearman", "ROC")):
+    spelt = title[1].isupper()  # letter by letter
+    if not spelt and not title.startswith(("Matthews", "Pearson", "Spearman")):
         title = title[0].lower() + title[1:]
-    return f"{'an' if title[0] in 'aeio' else 'a'} {title}"
+    return f"{'an' if title[0] in ('nM' if spelt else 'aeio') else 'a'} {title}"
 
 
 def short_baseline(name: str) -> str:
@@ -173,6 +176,8 @@ def verdict(record: RunRecord) -> str:
     metric = evaluation.main_metric
     score = evaluation.scores[metric]
     opening = f"On {evaluation.n:,} {evaluation.split} rows"
+    if "queries" in evaluation.details:
+        opening = f"On {score.n:,} {evaluation.split} queries"
     if score.value is None:
         return f"{opening} the model has {metric_in_sentence(metric)} that is undefined."
     reached = f"{opening} the model reaches {metric_in_sentence(metric)} of {_value(score)}"
