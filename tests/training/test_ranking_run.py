@@ -149,7 +149,7 @@ def test_the_worst_queries_are_shown(run: Run) -> None:
 
 
 def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path) -> None:
-    """Two of three queries have a relevant document, one of them not on top."""
+    """Two of three queries have a relevant document, neither on top; the third has none."""
     table = pyarrow.table(
         {
             "row": [0, 1, 2, 3, 4, 5],
@@ -157,13 +157,14 @@ def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path)
             "line": [2, 3, 4, 5, 6, 7],
             "text": ["q", "r", "q", "r", "q", "s"],
             "text_pair": ["d0", "d1", "d2", "d3", "d4", "d5"],
-            "label": ["0", "2", "1", "0", "0", "0"],
+            "label": ["0", "0", "1", "2", "0", "0"],
             "score": [0.9, 0.8, 0.1, 0.2, 0.5, 0.3],
             "truncated": [False] * 6,
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
-    ((mistake,), count) = worst_queries(tmp_path / "p.parquet", most=5)
-    assert count == 1
+    ((mistake, other), count) = worst_queries(tmp_path / "p.parquet", most=5)
+    assert count == 2
+    assert (other.text, other.label, other.prediction, other.amount) == ("r", "d3", "d1", 2)
     assert (mistake.text, mistake.label, mistake.prediction) == ("q", "d2", "d0")
     assert (mistake.amount, mistake.where) == (3, "a.csv:2")
