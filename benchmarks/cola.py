@@ -13,8 +13,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from warmstart import config_file
-from warmstart.config import RunConfig
+from warmstart.config import RunConfig, config_file
 
 DATA = Path("../shared/data/cola")
 TRAIN, TEST = "in_domain_train.tsv", "out_of_domain_dev.tsv"

@@ -124,7 +124,7 @@ def _batches(
     """The rows of each step, the warm-up's first, all within the first epoch."""
     import numpy as np
 
-    from warmstart.data.batches import training_batches
+    from warmstart.data.examples.batches import training_batches
 
     config = setup.train_config
     if engine.order == "sampler":

@@ -18,8 +18,7 @@ from typing import Any
 from benchmarks.corpora import Rows, held_out
 from benchmarks.limit import DecoderShape, Shape, Work, forward_work, training_work
 from benchmarks.workloads import BertShape, Gpt2Shape, Workload
-from warmstart import config_file
-from warmstart.config import RunConfig, TaskName, TrainConfig
+from warmstart.config import RunConfig, TaskName, TrainConfig, config_file
 
 RANDOM_WEIGHTS_SEED = 0
 TOKENIZERS = Path("tokenizers")
@@ -218,7 +217,7 @@ def _tokens(rows: Rows, checkpoint: Path, workload: Workload) -> list[list[int]]
 def _checkpoint(wanted: str | BertShape | Gpt2Shape, data: Path, folder: Path) -> Path:
     """The folder of a checkpoint that is there, or of one made with random weights."""
     from warmstart.config import ModelConfig
-    from warmstart.models.load import find
+    from warmstart.models.checkpoints.load import find
 
     if isinstance(wanted, str):
         return find(ModelConfig(name=wanted)).folder
@@ -280,8 +279,8 @@ def random_gpt2(wanted: Gpt2Shape, data: Path, folder: Path) -> Path:
 
 def _finished_run(checkpoint: Path, max_tokens: int, folder: Path) -> Path:
     """Train on the files in ``folder`` for one epoch, into ``run``; the folder of its model."""
-    from warmstart.training.prepare import prepare
-    from warmstart.training.run import train_run
+    from warmstart.preparation.prepare import prepare
+    from warmstart.training.train_run import train_run
 
     model = {"name": str(checkpoint), "max_tokens": max_tokens}
     data = {"dir": str(folder), "train": "train.csv", "validation": "validation.csv"}

@@ -23,11 +23,11 @@ def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
         grouped: batches of rows of like length (``train.group_by_length``).
     """
     from warmstart.errors import Interrupted
+    from warmstart.preparation.prepare import prepare
     from warmstart.runs.directory import RunDirectory
     from warmstart.runs.events import events_of, read_events
     from warmstart.training.job import job_for
     from warmstart.training.loop import fit
-    from warmstart.training.prepare import prepare
 
     prepared = prepare(setup.run_config(group_by_length=grouped))
     with TemporaryDirectory() as folder:

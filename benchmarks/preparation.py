@@ -76,8 +76,8 @@ def measure(data: Path, model: str, repeats: int) -> Row:
 
 def _times(config: Any) -> dict[str, float]:
     """Seconds of ``prepare`` and, called once more by themselves, of its dearest parts."""
-    from warmstart.models.load import find as find_checkpoint
-    from warmstart.training.prepare import prepare, read_splits
+    from warmstart.models.checkpoints.load import find as find_checkpoint
+    from warmstart.preparation.prepare import prepare, read_splits
 
     began = time.perf_counter()
     prepared = prepare(config)

@@ -83,7 +83,7 @@ def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
         seed: of head, order and dropout.
         epochs: passes over the training rows.
     """
-    from warmstart.training.prepare import prepare
+    from warmstart.preparation.prepare import prepare
 
     grouped = str(engine.endswith(GROUPED)).lower()
     own = f"train.seed={seed}", f"train.epochs={epochs}", f"train.group_by_length={grouped}"
@@ -103,7 +103,7 @@ def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
 
 def warmstart(prepared: Any, folder: Path) -> tuple[float, float]:
     """Validation and test MCC of a whole warmstart run."""
-    from warmstart.training.run import train_run
+    from warmstart.training.train_run import train_run
 
     finished = train_run(prepared, folder / "run")
     validation, test = (

@@ -74,8 +74,8 @@ def write_model(folder: Path) -> None:
     from transformers import BertConfig, BertForMaskedLM
 
     from warmstart.config import ModelConfig
-    from warmstart.models.load import find
-    from warmstart.models.quiet import quiet
+    from warmstart.models.checkpoints.load import find
+    from warmstart.models.checkpoints.quiet import quiet
 
     tokenizer = find(ModelConfig()).tokenizer
     config = BertConfig(
@@ -120,7 +120,7 @@ def measure(folder: Path, rows: int, steps: int) -> Row:
         rows: how many.
         steps: of training.
     """
-    from warmstart.models.load import find
+    from warmstart.models.checkpoints.load import find
 
     checkpoint = find(cola.settings(folder, str(folder / "model")).model)
     pieces = sorted(checkpoint.tokenizer.get_vocab().items(), key=lambda item: item[1])
@@ -140,11 +140,11 @@ def measure(folder: Path, rows: int, steps: int) -> Row:
 def _prepare_and_train(folder: Path, rows: int, words: Sequence[str], steps: int) -> Row:
     """Seconds and peaks of both."""
     from warmstart.errors import Interrupted
-    from warmstart.models.load import find
+    from warmstart.models.checkpoints.load import find
+    from warmstart.preparation.prepare import prepare
     from warmstart.runs.directory import RunDirectory
     from warmstart.training.job import job_for
     from warmstart.training.loop import fit
-    from warmstart.training.prepare import prepare
 
     path = folder / f"{rows}.tsv"
     write_rows(path, rows, words)

@@ -65,8 +65,8 @@ def settings_of(mode: str, config: str, overrides: Sequence[str]) -> list[str]:
         config: YAML or recipe.
         overrides: settings of every mode.
     """
-    from warmstart import config_file
-    from warmstart.models.load import find
+    from warmstart.config import config_file
+    from warmstart.models.checkpoints.load import find
 
     settings = config_file.load(config, overrides)
     layers = find(settings.model).config.num_hidden_layers

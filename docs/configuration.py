@@ -1,9 +1,9 @@
-"""Write ``configuration.md`` beside this file: every setting, drawn from ``config.py`` itself.
+"""Write ``configuration.md`` beside this file: every setting, drawn from ``config/settings.py`` itself.
 
     .venv/bin/python docs/configuration.py
 
 A test holds that the page is what this makes. Text around the tables stands here; types, defaults
-and meanings come from ``config_file.settings_table``, and are changed in ``config.py``.
+and meanings come from ``config_file.settings_table``, and are changed in ``config/settings.py``.
 """
 
 import re
@@ -11,16 +11,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from warmstart import config_yaml
-from warmstart.config_faults import ELSEWHERE, REQUIRED, Setting
-from warmstart.config_file import settings_table
+from warmstart.config import config_yaml
+from warmstart.config.config_faults import ELSEWHERE, REQUIRED, Setting
+from warmstart.config.config_file import settings_table
 
 PAGE = Path(__file__).with_suffix(".md")
 
 OPENING = """\
 # Every setting
 
-<!-- Made by docs/configuration.py from src/warmstart/config.py; change it there. -->
+<!-- Made by docs/configuration.py from src/warmstart/config/settings.py; change it there. -->
 
 Only `data.train` has no default. Settings come from
 

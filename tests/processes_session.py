@@ -16,15 +16,16 @@ from torch import Tensor, nn
 
 from tests.runs_in_memory import never
 from tests.tiny import ARCHITECTURES
-from warmstart import config_file, errors
-from warmstart.data.batches import Batch
+from warmstart import errors
+from warmstart.config import config_file
+from warmstart.data.examples.batches import Batch
+from warmstart.devices.processes import Processes, join, part
 from warmstart.evaluation import evaluate
-from warmstart.models.forward import Forward
-from warmstart.processes import Processes, join, part
+from warmstart.models.packed.forward import Forward
+from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
-from warmstart.training.prepare import prepare
 
 Settings = dict[str, Any]
 

@@ -6,11 +6,10 @@ from typing import Any
 
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
-from warmstart import config_file
-from warmstart.config import LIST_LOSSES
+from warmstart.config import LIST_LOSSES, config_file
+from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import Job, job_for
-from warmstart.training.prepare import Prepared, prepare
 
 GOOD = "wonderful excellent great happy nice".split()
 BAD = "terrible awful boring poor bad".split()

@@ -10,8 +10,9 @@ import pytest
 
 import warmstart
 from tests.runs_in_memory import settings, write_reviews
-from warmstart import api, config_file
+from warmstart import api
 from warmstart.api import Run, default_output
+from warmstart.config import config_file
 from warmstart.errors import DataError, Interrupted, ModelError, RunError
 from warmstart.runs.directory import ENTRIES, RunDirectory
 from warmstart.runs.events import Event, events_of, read_events
@@ -108,7 +109,9 @@ def test_a_run_is_opened_by_its_path(run: Run) -> None:
 def test_a_model_that_cannot_run_packed_says_so(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warmstart.models.forward.refusal", lambda _: "its attention is unknown")
+    monkeypatch.setattr(
+        "warmstart.models.packed.forward.refusal", lambda _: "its attention is unknown"
+    )
     run = warmstart.train(config, output=tmp_path / "run", progress=False)
     told = "padded, in rectangles of like length: its attention is unknown"
     notices = events_of(read_events(run.path / "events.jsonl"), "notice")

@@ -15,7 +15,7 @@ from benchmarks import cola, machine, peers, preparation, quality, scale, servin
 from benchmarks.corpora import Rows
 from tests.runs_in_memory import BAD, GOOD, OTHER
 from tests.tiny import tiny_checkpoint
-from warmstart.training.prepare import Prepared, prepare
+from warmstart.preparation.prepare import Prepared, prepare
 
 # What a peer warns of is the peer's own affair.
 peers_may_warn = pytest.mark.filterwarnings("ignore")

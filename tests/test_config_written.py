@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmstart import config_file, config_yaml
 from warmstart.config import (
     AverageConfig,
     DataConfig,
@@ -17,6 +16,8 @@ from warmstart.config import (
     PretrainConfig,
     RunConfig,
     TrainConfig,
+    config_file,
+    config_yaml,
 )
 
 SMALLEST = {"data": {"train": "a.csv"}}

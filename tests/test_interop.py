@@ -10,10 +10,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from tests.runs_in_memory import settings, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart import api, config_file
+from warmstart import api
 from warmstart.api import Run
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.config import config_file
+from warmstart.preparation.prepare import prepare
+from warmstart.training.train_run import train_run
 
 TEXTS = [
     "the wonderful cat saw my house",

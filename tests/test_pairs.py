@@ -9,17 +9,18 @@ import pyarrow.parquet
 import pytest
 
 from tests.cli.conftest import ran
+from tests.preparation.test_prepare import rows_of
 from tests.runs_in_memory import BAD, GOOD, OTHER, settings
-from tests.training.test_prepare import rows_of
-from warmstart import api, config_file
+from warmstart import api
 from warmstart.api import Run
-from warmstart.data.sources import read
+from warmstart.config import config_file
+from warmstart.data.reading.sources import read
 from warmstart.errors import DataError
-from warmstart.evaluation.beside import baseline_scores
-from warmstart.report.gather import gather
+from warmstart.evaluation.baseline_scores import baseline_scores
+from warmstart.preparation.prepare import prepare
+from warmstart.report.report_content import gather
 from warmstart.tasks.text_classification import TextClassification
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 
 def write_pairs(path: Path, rows: int, seed: int) -> Path:

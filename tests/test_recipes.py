@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from warmstart import config_file, errors
-from warmstart.training.prepare import read_splits
+from warmstart import errors
+from warmstart.config import config_file
+from warmstart.preparation.prepare import read_splits
 
 RECIPES = config_file.recipe_names()
 

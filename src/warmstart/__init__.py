@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from warmstart.api import check, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
-    from warmstart.trained import Run
+    from warmstart.run import Run
 
 __version__ = "0.1.0"
 
@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "Run": "warmstart.trained",
-    "RunConfig": "warmstart.config",
+    "Run": "warmstart.run",
+    "RunConfig": "warmstart.config.settings",
     "WarmstartError": "warmstart.errors",
 }
 """Where a public name lives, if not in ``warmstart.api``."""

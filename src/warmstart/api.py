@@ -17,15 +17,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from warmstart import config_file, errors
-from warmstart.config import RunConfig
+from warmstart import errors
+from warmstart.config import RunConfig, config_file
+from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
-from warmstart.trained import Run
 
 if TYPE_CHECKING:
-    from warmstart.models.describe import Description
+    from warmstart.models.checkpoints.description import Description
+    from warmstart.preparation.prepare import Prepared
     from warmstart.serving.writer import WriterName
-    from warmstart.training.prepare import Prepared
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
 """A config, the path of one, the name of a recipe, or the settings as a mapping."""
@@ -127,7 +127,7 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     refuse_finished(directory)
     with directory.locked():  # by nobody else, before the work of preparing
         pass
-    from warmstart.training.prepare import prepare
+    from warmstart.preparation.prepare import prepare
 
     # Not as `check` does it: a run that pretrains has its start already.
     prepared = prepare(config_file.load(directory.path / "config.yaml"))
@@ -144,7 +144,7 @@ def prepared_for(settings: RunConfig) -> "Iterator[Prepared]":
     Raises:
         WarmstartError: whatever would make the run fail.
     """
-    from warmstart.training.prepare import prepare
+    from warmstart.preparation.prepare import prepare
 
     if settings.pretrain is None:
         yield prepare(settings)
@@ -171,8 +171,8 @@ def train_prepared(
         progress: show live progress on stderr.
     """
     from warmstart.export.session import refuse_missing
-    from warmstart.training.listeners import listening
-    from warmstart.training.run import train_run
+    from warmstart.training.monitoring.listeners import listening
+    from warmstart.training.train_run import train_run
 
     export = prepared.config.export
     if export.onnx:
@@ -201,13 +201,13 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
         RunError: the run kept no model yet.
     """
     from warmstart.config import ModelConfig
-    from warmstart.models.describe import describe, describe_training
-    from warmstart.models.load import find
-    from warmstart.models.trainable import parts_from_json
+    from warmstart.models.checkpoints.description import describe, describe_training
+    from warmstart.models.checkpoints.load import find
+    from warmstart.models.tuning.trainable import parts_from_json
 
     if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
+        from warmstart.preparation.prepare import refuse_unfit_parts
         from warmstart.tasks import task_type
-        from warmstart.training.prepare import refuse_unfit_parts
 
         settings = config_file.load(name, overrides)
         refuse_other_verb(settings, pretraining=False)

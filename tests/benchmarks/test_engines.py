@@ -103,7 +103,7 @@ def test_warmstart_has_the_same_settings(material: Material) -> None:
 def test_the_peers_see_the_rows_that_warmstart_sees(material: Material) -> None:
     from transformers import AutoTokenizer
 
-    from warmstart.training.prepare import prepare
+    from warmstart.preparation.prepare import prepare
 
     prepared = prepare(material.setup(1).run_config())
     tokenizer = AutoTokenizer.from_pretrained(material.checkpoint)

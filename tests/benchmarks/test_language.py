@@ -16,7 +16,7 @@ from benchmarks.materials import Material
 from benchmarks.workloads import Gpt2Shape, Steps, Workload
 from tests.benchmarks.conftest import sentences
 from tests.tiny.decoders import tiny_gpt2
-from warmstart.training.prepare import prepare
+from warmstart.preparation.prepare import prepare
 
 
 @pytest.fixture(scope="module")

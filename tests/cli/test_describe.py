@@ -10,8 +10,8 @@ from transformers import BertConfig, PreTrainedConfig, RobertaPreLayerNormConfig
 from tests.tiny import tiny_tokenizer
 from warmstart.cli.describe import render
 from warmstart.config import TrainConfig
-from warmstart.models.describe import describe, describe_training
-from warmstart.models.load import Checkpoint
+from warmstart.models.checkpoints.description import describe, describe_training
+from warmstart.models.checkpoints.load import Checkpoint
 
 
 def printed(config: PreTrainedConfig) -> str:

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from warmstart.cli.findings import render
-from warmstart.data.check import Finding, Findings, SplitFindings
-from warmstart.data.lengths import Lengths
+from warmstart.data.checking.check import Finding, Findings, SplitFindings
+from warmstart.data.checking.lengths import Lengths
 
 
 def lengths(max_tokens: int, counts: tuple[int, ...], longest: int = 40) -> Lengths:

@@ -23,15 +23,15 @@ from tests.runs_in_memory import (
     topic_settings,
     writing_settings,
 )
-from warmstart import config_file
-from warmstart.data.batches import collate, split_batch
+from warmstart.config import config_file
+from warmstart.data.examples.batches import collate, split_batch
+from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.evaluate import predict
-from warmstart.models.forward import padded_forward
+from warmstart.models.packed.forward import padded_forward
+from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.tasks import TASKS, task_type
-from warmstart.tasks.label_sets import LabelSet
+from warmstart.tasks.predictions.label_set_predictions import LabelSet
 from warmstart.tasks.task import Labelled, Prediction, Settles
-from warmstart.training.device import build_accelerator
-from warmstart.training.prepare import Prepared, prepare
 
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-classification": settings,

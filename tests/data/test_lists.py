@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmstart.config import TrainConfig
-from warmstart.data.batches import (
+from warmstart.data.examples.batches import (
     batches_of_lists,
     collate,
     evaluation_batches,
     share_rows,
     split_batch,
 )
-from warmstart.data.encode import NO_LIST, Examples, count_labels
-from warmstart.training.plan import Plan
+from warmstart.data.examples.encode import NO_LIST, Examples, count_labels
+from warmstart.preparation.plan import Plan
 
 LISTS = st.lists(st.integers(1, 6), min_size=1, max_size=30)
 

@@ -14,7 +14,7 @@ from tests.limits import file_size
 from warmstart.config import DataConfig
 from warmstart.data import mapped
 from warmstart.data.mapped import FlatArray, filtered, mapped_table
-from warmstart.data.sources import read
+from warmstart.data.reading.sources import read
 from warmstart.errors import DataError
 
 SCHEMA = pa.schema([("text", pa.string()), ("number", pa.int64())])

@@ -10,11 +10,11 @@ import torch
 from torch.nn import functional
 
 from tests.runs_in_memory import job_of, prepared_run
-from warmstart.data.batches import collate
-from warmstart.data.encode import NO_LABEL
+from warmstart.data.examples.batches import collate
+from warmstart.data.examples.encode import NO_LABEL
+from warmstart.devices.processes import ALONE, Processes
 from warmstart.evaluation import evaluate as module
 from warmstart.evaluation.evaluate import evaluate, predict
-from warmstart.processes import ALONE, Processes
 from warmstart.tasks.task import Prediction
 from warmstart.training.job import Job
 

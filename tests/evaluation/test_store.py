@@ -14,7 +14,7 @@ from warmstart.evaluation.evaluate import Evaluation
 from warmstart.evaluation.store import prediction_table, scores_json, write_evaluation
 from warmstart.metrics.scores import Score, Scores
 from warmstart.runs.directory import RunDirectory
-from warmstart.tasks.label_sets import LabelSets
+from warmstart.tasks.predictions.label_set_predictions import LabelSets
 from warmstart.tasks.task import Predictions
 from warmstart.tasks.text_classification import TextClassification
 

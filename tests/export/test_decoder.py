@@ -22,8 +22,8 @@ from warmstart.api import Run
 from warmstart.errors import ExportError
 from warmstart.export import decoder, decoder_parity
 from warmstart.export.decoder_session import OnnxDecoder
-from warmstart.runs.load import LoadedRun, load_run
-from warmstart.trained import RunDirectory
+from warmstart.run import RunDirectory
+from warmstart.runs.loaded_run import LoadedRun, load_run
 
 PROMPTS = ["the cat", "", "a nice happy house and her old story", "the cat", "we saw"]
 

@@ -17,12 +17,12 @@ from torch import nn
 
 from tests.runs_in_memory import job_of, never, prepared_run
 from warmstart.errors import Interrupted
-from warmstart.models.dropout import Noise
-from warmstart.models.packed_attention import flash_serves, packed_attention
-from warmstart.models.packing import pack
+from warmstart.models.packed.dropout import Noise
+from warmstart.models.packed.packed_attention import flash_serves, packed_attention
+from warmstart.models.packed.packing import pack
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
-from warmstart.training.graphs import refusal
+from warmstart.training.graphs.graphed_steps import refusal
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 

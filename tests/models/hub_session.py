@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
 def with_hub(hub: Hub, folder: Path) -> None:
     """Downloads, and what the hub refuses."""
     from warmstart.config import ModelConfig
-    from warmstart.models.load import find, sequence_classifier
+    from warmstart.models.checkpoints.load import find, sequence_classifier
 
     @contextmanager
     def requests(scenario: str) -> Iterator[None]:
@@ -67,7 +67,7 @@ def with_hub(hub: Hub, folder: Path) -> None:
 def without_hub() -> None:
     """What the cache can do alone."""
     from warmstart.config import ModelConfig
-    from warmstart.models.load import find, sequence_classifier
+    from warmstart.models.checkpoints.load import find, sequence_classifier
 
     cached = find(ModelConfig(name="org/tiny", local_files_only=True))
     SAID["cached first weight"] = _first_weight(sequence_classifier(cached, ["no", "yes"], 0))

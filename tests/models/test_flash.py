@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from tests.flash_on_cpu import flash_kernels
-from warmstart.models.dropout import Noise
-from warmstart.models.packed_attention import flash_serves, packed_attention
-from warmstart.models.packing import pack
+from warmstart.models.packed.dropout import Noise
+from warmstart.models.packed.packed_attention import flash_serves, packed_attention
+from warmstart.models.packed.packing import pack
 
 CPU = torch.device("cpu")
 

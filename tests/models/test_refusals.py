@@ -14,7 +14,7 @@ from tests.tiny import tiny_checkpoint
 from warmstart.config import ModelConfig
 from warmstart.errors import ModelError
 from warmstart.errors.model import LAYOUT
-from warmstart.models.load import find, load_run_model, sequence_classifier
+from warmstart.models.checkpoints.load import find, load_run_model, sequence_classifier
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from warmstart import config_file
-from warmstart.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from warmstart.data.check import Finding, Findings, SplitFindings
-from warmstart.data.lengths import describe
+from warmstart.config import DataConfig, ModelConfig, RunConfig, TrainConfig, config_file
+from warmstart.data.checking.check import Finding, Findings, SplitFindings
+from warmstart.data.checking.lengths import describe
 from warmstart.data.table import SourceFile
-from warmstart.metrics.labels import classification_scores
+from warmstart.metrics.classification_metrics import classification_scores
 from warmstart.metrics.scores import Scores
 
 SENTENCES = (

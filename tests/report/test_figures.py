@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.patches import Patch, Rectangle
 
-from warmstart.data.lengths import describe
+from warmstart.data.checking.lengths import describe
 from warmstart.report import figures
 from warmstart.report.canvas import DRAWN_POINTS
 from warmstart.report.svg import Colour, can_draw, drawing, to_png, to_svg
-from warmstart.runs.record import Check, Step
+from warmstart.runs.run_record import Check, Step
 
 LINEAR_A = "\U00010600\U00010601"
 """Letters that no usual font has."""

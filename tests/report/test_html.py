@@ -10,7 +10,7 @@ import pytest
 from tests.report.example_run import example_run, write_json
 from warmstart.metrics.scores import Score
 from warmstart.report.html import leader, write_report
-from warmstart.runs.record import Evaluation
+from warmstart.runs.run_record import Evaluation
 
 VOID = {"meta", "br", "link", "img", "hr"}
 HOSTILE = "</td><script>alert(1)</script>"

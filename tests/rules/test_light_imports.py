@@ -11,7 +11,12 @@ HEAVY = {"accelerate", "matplotlib", "sklearn", "torch", "transformers"}
 @pytest.mark.parametrize(
     "module",
     [
-        *("warmstart", "warmstart.cli", "warmstart.config", "warmstart.config_file"),
+        *(
+            "warmstart",
+            "warmstart.cli",
+            "warmstart.config",
+            "warmstart.config.config_file",
+        ),
         *("warmstart.errors", "warmstart.evaluation.novelty"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.report.example_run import example_run
 from warmstart.metrics.scores import Score
 from warmstart.runs import words
-from warmstart.runs.record import Evaluation, RunRecord, read_record
+from warmstart.runs.run_record import Evaluation, RunRecord, read_record
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,14 @@ import pyarrow.parquet
 import pytest
 
 from tests.runs_in_memory import settings, write_reviews
-from warmstart import api, config_file
+from warmstart import api
 from warmstart.api import Run
+from warmstart.config import config_file
 from warmstart.errors import ConfigError, DataError
+from warmstart.preparation.prepare import prepare
 from warmstart.serving import predictor
 from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 LONG = "the old cat saw my house and her story was boring when we read it again and again"
 

@@ -16,18 +16,19 @@ import warmstart
 from tests.runs_in_memory import filling_settings, job_of, never, settings, write_reviews
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
-from warmstart import cli, config_file
-from warmstart.data.batches import collate
-from warmstart.data.encode import NO_LABEL
+from warmstart import cli
+from warmstart.config import config_file
+from warmstart.data.examples.batches import collate
+from warmstart.data.examples.encode import NO_LABEL
 from warmstart.errors import ConfigError, DataError, Interrupted, ModelError, RunError
 from warmstart.evaluation import pseudo_perplexity as pseudo
 from warmstart.evaluation.evaluate import evaluate
-from warmstart.models.forward import padded_forward
+from warmstart.models.packed.forward import padded_forward
+from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.run import Run
 from warmstart.runs.events import events_of, read_events
-from warmstart.trained import Run
 from warmstart.training.job import Job
 from warmstart.training.loop import fit
-from warmstart.training.prepare import Prepared, prepare
 
 BODY = "bert."
 

@@ -10,8 +10,8 @@ import torch
 
 from tests.tiny import tiny_tokenizer
 from warmstart.config import DataConfig, RunConfig
-from warmstart.data.batches import Batch, collate
-from warmstart.data.encode import Examples
+from warmstart.data.examples.batches import Batch, collate
+from warmstart.data.examples.encode import Examples
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
 from warmstart.tasks.text_classification import TextClassification

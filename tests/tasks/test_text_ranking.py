@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from warmstart.config import RunConfig
-from warmstart.data.batches import Batch
-from warmstart.data.encode import NO_LIST, count_labels
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.encode import NO_LIST, count_labels
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
 from warmstart.tasks.text_ranking import TextRanking, listwise, pairwise

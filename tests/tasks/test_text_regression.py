@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.data.test_label_sets import table_of
+from tests.data.test_label_lists import table_of
 from tests.tasks.test_text_ranking import batch_of
 from warmstart.config import RunConfig
 from warmstart.errors import DataError

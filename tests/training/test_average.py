@@ -11,15 +11,15 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
-from warmstart import config_file
+from warmstart.config import config_file
 from warmstart.errors import ConfigError, Interrupted
+from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training.average import keep_average, mean_weights, remembered
 from warmstart.training.job import job_for
 from warmstart.training.loop import fit
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 SETTINGS: dict[str, Any] = {"epochs": 3, "evaluations_per_epoch": 2, "learning_rate": 5e-3}
 

@@ -18,7 +18,7 @@ from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training import checkpoint
 from warmstart.training.loop import fit
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 
 def last_weights(run: RunDirectory) -> dict[str, torch.Tensor]:

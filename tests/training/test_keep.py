@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tests.runs_in_memory import job_of, never, prepared_run
-from warmstart.data.batches import Batch
+from warmstart.data.examples.batches import Batch
 from warmstart.errors import RunError
-from warmstart.models.forward import Forward
+from warmstart.models.packed.forward import Forward
 from warmstart.runs.events import events_of, read_events
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job

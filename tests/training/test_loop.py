@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from tests.runs_in_memory import job_of, never, prepared_run
-from warmstart.data.batches import Batch
+from warmstart.data.examples.batches import Batch
 from warmstart.errors import RunError
-from warmstart.models.forward import Forward
+from warmstart.models.packed.forward import Forward
+from warmstart.preparation.plan import Plan
+from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.events import events_of, read_events
 from warmstart.training.job import Job
 from warmstart.training.loop import fit
-from warmstart.training.plan import Plan
-from warmstart.training.schedule import schedule_for
 
 
 def losses_of(job: Job) -> list[float]:

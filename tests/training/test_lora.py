@@ -21,15 +21,16 @@ from tests.runs_in_memory import (
 )
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from tests.training.test_rates import losses_of, plain_losses
-from warmstart import api, config_file
-from warmstart.data.batches import collate
+from warmstart import api
+from warmstart.config import config_file
+from warmstart.data.examples.batches import collate
 from warmstart.errors import ConfigError, Interrupted, ModelError, WarmstartError
-from warmstart.models.forward import padded_forward
+from warmstart.models.packed.forward import padded_forward
+from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import job_for
 from warmstart.training.loop import fit
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 LORA: dict[str, Any] = {"rank": 4, "alpha": 8}
 
@@ -235,7 +236,7 @@ def test_an_architecture_without_usual_modules(
 
 
 def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warmstart.models.adapters.find_spec", lambda _: None)
+    monkeypatch.setattr("warmstart.models.tuning.adapters.find_spec", lambda _: None)
     error = refused(tmp_path, {})
     assert isinstance(error, ConfigError)
     assert error.do == "pip install 'warmstart[lora]'"

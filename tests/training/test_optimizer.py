@@ -9,7 +9,7 @@ from torch import nn
 
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig, TrainConfig
-from warmstart.models.load import find, sequence_classifier
+from warmstart.models.checkpoints.load import find, sequence_classifier
 from warmstart.training.optimizer import build_optimizer, clip_gradients, decays, set_rates
 
 

@@ -14,12 +14,13 @@ from transformers import pipeline
 
 from tests.cli.conftest import ran
 from tests.runs_in_memory import TOPICS, job_of, never, number_settings, topic_settings
-from warmstart import api, config_file
+from warmstart import api
 from warmstart.api import Run
+from warmstart.config import config_file
 from warmstart.errors import Interrupted
+from warmstart.preparation.prepare import prepare
 from warmstart.training.loop import fit
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 TEXTS = ["the cat was wonderful and nice", "her house was terrible", "we read it"]
 

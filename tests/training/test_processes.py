@@ -18,14 +18,14 @@ from safetensors.torch import load_file
 
 from tests.runs_in_memory import job_of, never, settings, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart import config_file
+from warmstart.config import config_file
 from warmstart.errors import RunError
+from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training import checkpoint
 from warmstart.training.loop import fit
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 TOLERANCE = 1e-5
 """Between one process and two: the order in which float32 numbers are added."""

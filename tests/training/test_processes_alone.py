@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from tests.runs_in_memory import settings
-from warmstart import config_file, processes
+from warmstart.config import config_file
+from warmstart.devices import processes
+from warmstart.devices.processes import ALONE, Processes
 from warmstart.errors import RunError
-from warmstart.processes import ALONE, Processes
+from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import job_for
-from warmstart.training.prepare import prepare
-from warmstart.training.run import _refuse_differences, train_run
+from warmstart.training.train_run import _refuse_differences, train_run
 
 
 def test_alone_every_exchange_gives_back_what_it_was_given() -> None:

@@ -14,15 +14,16 @@ from tests.cli.conftest import ran
 from tests.runs_in_memory import job_of, never, ranking_settings
 from tests.tasks.test_text_ranking import listwise_by_hand, pairwise_by_hand
 from tests.training.test_loop import losses_of
-from warmstart import api, config_file
+from warmstart import api
 from warmstart.api import Run
-from warmstart.data.batches import collate
-from warmstart.report.gather import worst_queries
+from warmstart.config import config_file
+from warmstart.data.examples.batches import collate
+from warmstart.preparation.plan import Plan
+from warmstart.preparation.prepare import prepare
+from warmstart.preparation.schedule import schedule_for
+from warmstart.report.report_content import worst_queries
 from warmstart.training.loop import fit
-from warmstart.training.plan import Plan
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
-from warmstart.training.schedule import schedule_for
+from warmstart.training.train_run import train_run
 
 STEPS = 50
 

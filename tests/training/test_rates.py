@@ -12,17 +12,16 @@ from torch import nn
 from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from tests.tiny.decoders import DECODERS, make_decoder
-from warmstart import config_file
-from warmstart.config import TrainConfig
+from warmstart.config import TrainConfig, config_file
 from warmstart.errors import ModelError
-from warmstart.models.parts import KNOWN, depths, peak_rates, refuse_unknown
+from warmstart.models.tuning.parts import KNOWN, depths, peak_rates, refuse_unknown
+from warmstart.preparation.plan import Plan
+from warmstart.preparation.prepare import prepare
+from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.events import events_of, read_events
 from warmstart.training.job import Job
 from warmstart.training.loop import fit
 from warmstart.training.optimizer import build_optimizer
-from warmstart.training.plan import Plan
-from warmstart.training.prepare import prepare
-from warmstart.training.schedule import schedule_for
 
 RATES: dict[str, Any] = {"layer_decay": 0.5, "head_learning_rate": 4e-3, "weight_decay": 0.1}
 

@@ -12,13 +12,13 @@ import pytest
 
 from tests.runs_in_memory import settings
 from tests.tiny import tiny_sentences
-from warmstart import config_file
+from warmstart.config import config_file
 from warmstart.data import mapped
+from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.evaluate import predict
 from warmstart.evaluation.store import prediction_table
-from warmstart.models.forward import padded_forward
-from warmstart.training.device import build_accelerator
-from warmstart.training.prepare import Prepared, prepare
+from warmstart.models.packed.forward import padded_forward
+from warmstart.preparation.prepare import Prepared, prepare
 
 FEW, MANY = 5_000, 20_000
 

@@ -9,10 +9,11 @@ import pytest
 
 from tests.cli.conftest import ran
 from tests.runs_in_memory import BAD, GOOD, settings
-from warmstart import api, config_file
+from warmstart import api
 from warmstart.api import Run
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.config import config_file
+from warmstart.preparation.prepare import prepare
+from warmstart.training.train_run import train_run
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,14 @@ from tests.runs_in_memory import (
     writing_settings,
 )
 from tests.training.test_rates import groups_by_name, losses_of, plain_losses
-from warmstart import config_file
+from warmstart.config import config_file
 from warmstart.errors import ConfigError, Interrupted
+from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training.job import job_for
 from warmstart.training.loop import fit
-from warmstart.training.prepare import prepare
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 GRADUAL: dict[str, Any] = {"unfreeze_layers_per_epoch": 1, "batch_size": 24, "weight_decay": 0.3}
 """Four steps an epoch; of two layers, the embeddings train in the fourth epoch."""

@@ -17,6 +17,7 @@ from tests.runs_in_memory import job_of, never, prepared_run
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import TrainConfig
 from warmstart.errors import Interrupted
+from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training.checkpoint import Progress
@@ -29,8 +30,7 @@ from warmstart.training.optimizer import (
     decay_only,
     set_rates,
 )
-from warmstart.training.prepare import Prepared
-from warmstart.training.run import train_run
+from warmstart.training.train_run import train_run
 
 SETTINGS: dict[str, Any] = {"weight_decay": 0.1, "warmup_steps": 3, "epochs": 1}
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from tests.runs_in_memory import job_of, never, writing_settings
-from warmstart import config_file
-from warmstart.data.batches import collate
+from warmstart.config import config_file
+from warmstart.data.examples.batches import collate
 from warmstart.errors import Interrupted
+from warmstart.preparation.plan import Plan
+from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
-from warmstart.runs.load import load_run
+from warmstart.runs.loaded_run import load_run
 from warmstart.training.job import Job
 from warmstart.training.loop import fit
-from warmstart.training.plan import Plan
-from warmstart.training.prepare import Prepared, prepare
-from warmstart.training.run import train_run
-from warmstart.training.schedule import schedule_for
+from warmstart.training.train_run import train_run
 
 
 def prepared_writer(folder: Path, *overrides: str, **train: Any) -> Prepared:

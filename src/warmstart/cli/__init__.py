@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: the words after ``warmstart``; those of the process by default.
     """
-    from warmstart.processes import part
+    from warmstart.devices.processes import part
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As stderr is by default: what the encoding lacks is spelt out and ends no command.
@@ -36,11 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _command(arguments: list[str] | None) -> int:
-    from warmstart.processes import join
+    from warmstart.devices.processes import join
 
     try:
         if not join().first:
-            from warmstart.training.run import follow
+            from warmstart.training.train_run import follow
 
             return follow()
         from warmstart.cli.app import app

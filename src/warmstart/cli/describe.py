@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from warmstart.models.describe import Description
-    from warmstart.models.describe import Group as ParameterGroup
-    from warmstart.models.trainable import TrainedPart
+    from warmstart.models.checkpoints.description import Description
+    from warmstart.models.checkpoints.description import Group as ParameterGroup
+    from warmstart.models.tuning.trainable import TrainedPart
 
 
 def render(description: "Description") -> RenderableType:
@@ -21,7 +21,7 @@ def render(description: "Description") -> RenderableType:
     the first and appear in the totals.
 
     Args:
-        description: from ``warmstart.models.describe``.
+        description: from ``warmstart.models.checkpoints.description``.
     """
     groups = description.groups
     layers = [group for group in groups if group.name.startswith("layer ")]

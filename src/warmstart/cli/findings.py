@@ -12,8 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from warmstart.data.check import Findings, SplitFindings
-from warmstart.data.lengths import Lengths
+from warmstart.data.checking.check import Findings, SplitFindings
+from warmstart.data.checking.lengths import Lengths
 
 LABELS_SHOWN = 8
 """Labels with a line of their own; the rest share one."""
@@ -28,7 +28,7 @@ def render(findings: Findings) -> RenderableType:
     """What a person sees before training, and as the answer of ``warmstart check``.
 
     Args:
-        findings: as ``warmstart.data.check.find`` gives them.
+        findings: as ``warmstart.data.checking.check.find`` gives them.
     """
     parts: list[RenderableType] = [_overview(findings.splits), *_histograms(findings.splits)]
     if findings.messages:

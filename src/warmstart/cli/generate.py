@@ -54,8 +54,8 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Go on with a text, by a run's model or any decoder."""
-    from warmstart import api, config_file, errors
-    from warmstart.config import GenerateConfig
+    from warmstart import api, errors
+    from warmstart.config import GenerateConfig, config_file
     from warmstart.runs.directory import RunDirectory
 
     options: dict[str, Any] = {
@@ -114,7 +114,7 @@ def _prompts(typed: list[str], file: str | None) -> list[str]:
 
     if file is not None:
         from warmstart.config import DataConfig
-        from warmstart.data.sources import read
+        from warmstart.data.reading.sources import read
 
         table = read(file, DataConfig(train=file, format="text"), "--prompts")
         return typed + table.column("text", "--prompts").to_pylist()  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from warmstart.cli.output import result, scores_table, show
 
 if TYPE_CHECKING:
     from warmstart.config import RunConfig
-    from warmstart.trained import Run
+    from warmstart.run import Run
 
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with RUN.")]
@@ -55,7 +55,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model on your file and score it honestly."""
-    from warmstart import api, config_file, errors
+    from warmstart import api, errors
+    from warmstart.config import config_file
 
     flags: dict[str, Any] = {
         "task": task, "problem": problem, "model": model, "train": train_file, "text": text,
@@ -93,7 +94,8 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Train a new model from nothing: first its tokenizer on your rows, then the model."""
-    from warmstart import api, config_file, errors
+    from warmstart import api, errors
+    from warmstart.config import config_file
 
     how = _How(overwrite, print_config, dry_run, as_json)
     if resume:
@@ -133,7 +135,7 @@ def config_path(config: str) -> str:
     Raises:
         RunError: it is a folder, and no run was started there.
     """
-    from warmstart import config_file
+    from warmstart.config import config_file
     from warmstart.runs.directory import RunDirectory
 
     if config in config_file.recipe_names() or not Path(config).is_dir():
@@ -142,8 +144,9 @@ def config_path(config: str) -> str:
 
 
 def _train(settings: "RunConfig", path: Path, how: _How) -> None:
-    from warmstart import api, config_file
+    from warmstart import api
     from warmstart.cli.findings import render
+    from warmstart.config import config_file
     from warmstart.runs.directory import RunDirectory
 
     if how.print_config:

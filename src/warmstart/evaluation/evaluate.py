@@ -19,14 +19,14 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from warmstart.data.batches import collate, evaluation_batches
-from warmstart.data.encode import Examples, Ints
+from warmstart.data.examples.batches import collate, evaluation_batches
+from warmstart.data.examples.encode import Examples, Ints
 from warmstart.data.table import Table
+from warmstart.devices.processes import ALONE, Processes
 from warmstart.evaluation.pseudo_perplexity import pseudo_perplexity
-from warmstart.metrics.language import PSEUDO_PERPLEXITY
+from warmstart.metrics.language_metrics import PSEUDO_PERPLEXITY
 from warmstart.metrics.scores import Scores
-from warmstart.models.forward import Forward
-from warmstart.processes import ALONE, Processes
+from warmstart.models.packed.forward import Forward
 from warmstart.tasks.task import Answers, Task
 
 MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}

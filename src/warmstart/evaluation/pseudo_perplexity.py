@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from warmstart.data.batches import Batch
-from warmstart.data.encode import NO_LABEL, Examples, Ints
-from warmstart.metrics.language import PSEUDO_PERPLEXITY, ratios
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
+from warmstart.devices.processes import ALONE, Processes
+from warmstart.metrics.language_metrics import PSEUDO_PERPLEXITY, ratios
 from warmstart.metrics.scores import Score
-from warmstart.models.forward import Forward
-from warmstart.processes import ALONE, Processes
+from warmstart.models.packed.forward import Forward
 
 ROWS = 64
 """Documents that are asked, of longer ones their first rows."""

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from warmstart import errors
-from warmstart.export.onnx import ONE_FILE_BYTES, exported, save
+from warmstart.export.onnx_file import ONE_FILE_BYTES, exported, save
 
 Past = Sequence[tuple[Tensor, Tensor]]
 """Keys and values of each layer, float32 [B, heads, P, width]."""

@@ -19,16 +19,16 @@ import torch
 from transformers import PreTrainedModel
 
 from warmstart import errors
-from warmstart.data.batches import collate, evaluation_batches
-from warmstart.data.encode import Examples, Ints
+from warmstart.data.examples.batches import collate, evaluation_batches
+from warmstart.data.examples.encode import Examples, Ints
 from warmstart.data.table import Table
 from warmstart.export.decoder import WithPast, empty_past, positions
 from warmstart.export.decoder_session import OnnxDecoder, as_model
 from warmstart.export.parity import METRIC_TOLERANCE, TOLERANCE, kept_rows
-from warmstart.models.configuration import longest_input
-from warmstart.models.forward import padded_forward
-from warmstart.runs.load import LoadedRun
-from warmstart.tasks.documents import DocumentPredictions
+from warmstart.models.checkpoints.configuration import longest_input
+from warmstart.models.packed.forward import padded_forward
+from warmstart.runs.loaded_run import LoadedRun
+from warmstart.tasks.predictions.document_predictions import DocumentPredictions
 from warmstart.tasks.task import Logits
 
 RELATIVE_TOLERANCE = 1e-5

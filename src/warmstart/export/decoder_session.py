@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from warmstart.data.encode import Ints
+from warmstart.data.examples.encode import Ints
 from warmstart.export.decoder import positions
 from warmstart.export.session import open_session
 from warmstart.tasks.task import Logits

@@ -3,7 +3,7 @@
 A classifier's graph ends in ``Gather(hidden, 0, axis=1)``. What comes before it does to a token
 what it does to every other (linear layers, norms, activations, sums), up to the attention of the
 last layer, which looks around. So the first token may as well be taken before them: the same
-numbers, and the larger part of one layer saved. ``models.architectures`` does so for PyTorch; here
+numbers, and the larger part of one layer saved. ``packed.architectures`` does so for PyTorch; here
 it is done on the graph, and so for any architecture.
 
 Shapes: [B, L, H] becomes [B, 1, H].

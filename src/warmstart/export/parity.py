@@ -22,14 +22,14 @@ import pyarrow.parquet
 import torch
 
 from warmstart import errors
-from warmstart.data.batches import collate, evaluation_batches
-from warmstart.data.encode import Examples, Ints, Tokenizer
+from warmstart.data.examples.batches import collate, evaluation_batches
+from warmstart.data.examples.encode import Examples, Ints, Tokenizer
 from warmstart.data.table import SourceFile, Table
-from warmstart.export.onnx import example
+from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
-from warmstart.models.forward import Forward, padded_forward
-from warmstart.runs.load import LoadedRun
-from warmstart.runs.record import SPLIT_ORDER
+from warmstart.models.packed.forward import Forward, padded_forward
+from warmstart.runs.loaded_run import LoadedRun
+from warmstart.runs.run_record import SPLIT_ORDER
 from warmstart.tasks.task import Labelled, Logits
 
 TOLERANCE = 1e-4

@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 
 from warmstart import errors
-from warmstart.data.encode import Examples, Ints
+from warmstart.data.examples.encode import Examples, Ints
 from warmstart.tasks.task import Logits
 
 FILES = {"onnx": "model.onnx", "int8": "model.int8.onnx"}

@@ -11,8 +11,8 @@ Source: Lipton, Elkan & Naryanaswamy 2014, arXiv:1402.1892 (the best threshold f
 
 import numpy as np
 
+from warmstart.metrics.classification_metrics import matthews_correlation
 from warmstart.metrics.intervals import Floats, Ints
-from warmstart.metrics.labels import matthews_correlation
 
 THRESHOLD_METRICS = ("matthews_correlation", "accuracy", "macro_f1", "weighted_f1")
 """Metrics that a threshold moves."""

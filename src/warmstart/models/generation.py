@@ -41,7 +41,7 @@ from transformers import (
 
 from warmstart import errors
 from warmstart.config import GenerateConfig
-from warmstart.models.quiet import quiet
+from warmstart.models.checkpoints.quiet import quiet
 
 Finish = Literal["eos", "stop", "length"]
 

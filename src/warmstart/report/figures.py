@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from warmstart.data.lengths import Lengths
+from warmstart.data.checking.lengths import Lengths
 from warmstart.metrics.scores import Score
 from warmstart.report.canvas import (
     HEIGHT,
@@ -33,7 +33,7 @@ from warmstart.report.canvas import (
     thousands,
 )
 from warmstart.report.svg import Colour, can_draw
-from warmstart.runs.record import Check, Step
+from warmstart.runs.run_record import Check, Step
 from warmstart.runs.words import decimals, metric_title
 
 DRAWN_CLASSES = 20

@@ -16,11 +16,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from warmstart.report import figures
-from warmstart.report.gather import ReportContent, gather
+from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
 from warmstart.runs.directory import write_atomically
-from warmstart.runs.record import Evaluation, RunRecord
+from warmstart.runs.run_record import Evaluation, RunRecord
 
 FOLDER = Path(__file__).parent
 

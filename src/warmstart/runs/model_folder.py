@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart import errors
-from warmstart.models.adapters import save_adapter
-from warmstart.models.quiet import quiet
+from warmstart.models.checkpoints.quiet import quiet
+from warmstart.models.tuning.adapters import save_adapter
 from warmstart.runs.directory import RunDirectory, flush_to_disk
 
 

@@ -7,10 +7,15 @@ A value that is undefined or not finite is a dash, never a stand-in number.
 import math
 from collections.abc import Mapping
 
-from warmstart.metrics import label_sets, labels, ranking, regression
-from warmstart.metrics.language import LANGUAGE_METRICS, MASKED_METRICS, PSEUDO_PERPLEXITY
+from warmstart.metrics import (
+    classification_metrics,
+    label_set_metrics,
+    ranking_metrics,
+    regression_metrics,
+)
+from warmstart.metrics.language_metrics import LANGUAGE_METRICS, MASKED_METRICS, PSEUDO_PERPLEXITY
 from warmstart.metrics.scores import Score
-from warmstart.runs.record import RunRecord
+from warmstart.runs.run_record import RunRecord
 
 DASH = "–"
 MINUS = "−"
@@ -18,10 +23,10 @@ MINUS = "−"
 METRIC_TITLES = {
     metric.name: metric.title
     for metric in (
-        *labels.METRICS,
-        *label_sets.METRICS,
-        *regression.METRICS,
-        *ranking.METRICS,
+        *classification_metrics.METRICS,
+        *label_set_metrics.METRICS,
+        *regression_metrics.METRICS,
+        *ranking_metrics.METRICS,
         *LANGUAGE_METRICS,
         *MASKED_METRICS,
         PSEUDO_PERPLEXITY,

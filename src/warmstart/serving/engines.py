@@ -13,10 +13,10 @@ from typing import Any, Literal, Protocol, get_args
 
 from warmstart import errors
 from warmstart.config import RunConfig
-from warmstart.data.encode import Examples, Tokenizer
+from warmstart.data.examples.encode import Examples, Tokenizer
 from warmstart.export.session import FILES, PARITY, OnnxModel, sha256
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.load import RunTokenizer, load_task
+from warmstart.runs.loaded_run import RunTokenizer, load_task
 from warmstart.tasks.task import Predictions, Task
 
 EngineName = Literal["torch", "onnx", "int8"]
@@ -169,7 +169,7 @@ def open_engine(directory: RunDirectory, name: EngineName) -> Engine:
     """
     if name != "torch":
         return OnnxEngine.open(directory, name)
-    from warmstart.runs.load import load_run
+    from warmstart.runs.loaded_run import load_run
     from warmstart.serving.torch_engine import TorchEngine
 
     return TorchEngine(load_run(directory))

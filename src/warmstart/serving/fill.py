@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from warmstart import errors
-from warmstart.data.batches import collate, evaluation_batches
-from warmstart.data.encode import NO_LABEL, encode
+from warmstart.data.examples.batches import collate, evaluation_batches
+from warmstart.data.examples.encode import NO_LABEL, encode
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
-from warmstart.models.forward import padded_forward
-from warmstart.runs.load import LoadedRun
+from warmstart.models.packed.forward import padded_forward
+from warmstart.runs.loaded_run import LoadedRun
 from warmstart.serving.predictor import refuse_unusable
 from warmstart.serving.torch_engine import accelerator_for
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from warmstart import config_file, errors
-from warmstart.config import DataConfig, RunConfig
-from warmstart.data.label_sets import as_texts
-from warmstart.data.sources import read
+from warmstart import errors
+from warmstart.config import DataConfig, RunConfig, config_file
+from warmstart.data.label_lists import as_texts
+from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
 from warmstart.runs.directory import refuse_unwritable, write_atomically

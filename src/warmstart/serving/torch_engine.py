@@ -12,14 +12,14 @@ from typing import Any
 from accelerate import Accelerator
 
 from warmstart.config import RunConfig
-from warmstart.data.encode import Examples, Tokenizer
+from warmstart.data.examples.encode import Examples, Tokenizer
+from warmstart.devices.device import build_accelerator, can_compute
 from warmstart.evaluation.evaluate import evaluate_finally, predict
 from warmstart.evaluation.store import write_evaluation
-from warmstart.models.forward import Forward, forward_for
-from warmstart.runs.load import LoadedRun
+from warmstart.models.packed.forward import Forward, forward_for
+from warmstart.runs.loaded_run import LoadedRun
 from warmstart.serving.predictor import file_config, sources, usable_rows
 from warmstart.tasks.task import Predictions, Task, shown_labels
-from warmstart.training.device import build_accelerator, can_compute
 
 
 @dataclass(frozen=True, slots=True)

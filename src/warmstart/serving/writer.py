@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from warmstart import config_file, errors
-from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
-from warmstart.data.encode import CHUNK_ROWS
+from warmstart import errors
+from warmstart.config import GenerateConfig, ModelConfig, TrainConfig, config_file
+from warmstart.data.examples.encode import CHUNK_ROWS
+from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.novelty import Novelty, novelty
+from warmstart.models.checkpoints.load import Checkpoint, find, language_model
+from warmstart.models.checkpoints.special_tokens import begin_and_end
 from warmstart.models.generation import Generation, encode_prompts, generate
-from warmstart.models.load import Checkpoint, find, language_model
-from warmstart.models.special_tokens import begin_and_end
+from warmstart.preparation.prepare import read_splits
 from warmstart.runs.directory import RunDirectory
 from warmstart.serving.engines import verified_file
-from warmstart.training.device import build_accelerator
-from warmstart.training.prepare import read_splits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -21,23 +21,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 import numpy as np
 
 from warmstart.config import DataConfig, RunConfig
-from warmstart.data.batches import Batch
-from warmstart.data.documents import Layout, encode_documents
-from warmstart.data.encode import Examples, Ints
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.chunking import Layout, encode_documents
+from warmstart.data.examples.encode import Examples, Ints
+from warmstart.data.examples.masking import Masking
 from warmstart.data.labels import rows_with_text
-from warmstart.data.masking import Masking
 from warmstart.data.table import Table
-from warmstart.metrics.language import MASKED_METRICS, masked_scores
+from warmstart.metrics.language_metrics import MASKED_METRICS, masked_scores
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.configuration import Head
-from warmstart.tasks.documents import DOCUMENTS_AT_ONCE, DocumentPredictions, summed_by_row
+from warmstart.models.checkpoints.configuration import Head
+from warmstart.tasks.predictions.document_predictions import (
+    DOCUMENTS_AT_ONCE,
+    DocumentPredictions,
+    summed_by_row,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from warmstart.models.load import Checkpoint
-    from warmstart.models.token_logits import TokenLogits
+    from warmstart.models.checkpoints.load import Checkpoint
+    from warmstart.models.packed.token_logits import TokenLogits
 
 
 @final
@@ -111,7 +115,7 @@ class FillMask:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint's encoder with its family's masked-language-model head."""
-        from warmstart.models.load import mask_filler
+        from warmstart.models.checkpoints.load import mask_filler
 
         return mask_filler(checkpoint, seed)
 

@@ -26,8 +26,8 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
-from warmstart.data.batches import Batch
-from warmstart.data.encode import (
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.encode import (
     Bools,
     Examples,
     Floats,
@@ -35,7 +35,7 @@ from warmstart.data.encode import (
     Tokenizer,
     encode_table,
 )
-from warmstart.data.label_sets import (
+from warmstart.data.label_lists import (
     SEPARATOR,
     label_lists,
     label_matrix,
@@ -46,19 +46,19 @@ from warmstart.data.label_sets import (
 )
 from warmstart.data.labels import clean_rows
 from warmstart.data.table import Table
-from warmstart.metrics.label_sets import METRICS, label_set_scores, paired_difference
+from warmstart.metrics.label_set_metrics import METRICS, label_set_scores, paired_difference
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
-from warmstart.models.configuration import Head
-from warmstart.tasks.label_sets import LabelSets
-from warmstart.tasks.scored import sigmoid
+from warmstart.models.checkpoints.configuration import Head
+from warmstart.tasks.predictions.label_set_predictions import LabelSets
+from warmstart.tasks.predictions.number_predictions import sigmoid
 from warmstart.tasks.task import Answered, Logits
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from warmstart.models.load import Checkpoint
+    from warmstart.models.checkpoints.load import Checkpoint
 
 
 SHOWN = 10
@@ -165,7 +165,7 @@ class MultiLabel:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head, a logit for each label."""
-        from warmstart.models.load import sequence_classifier
+        from warmstart.models.checkpoints.load import sequence_classifier
 
         names = self.label_names
         return sequence_classifier(checkpoint, names, seed, "multi_label_classification")

@@ -15,17 +15,17 @@ import numpy as np
 import pyarrow as pa
 
 from warmstart.config import DataConfig, RunConfig
-from warmstart.data.batches import Batch
-from warmstart.data.encode import Bools, Examples, Floats, Ints, Tokenizer
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.encode import Bools, Examples, Floats, Ints, Tokenizer
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.configuration import Head
+from warmstart.models.checkpoints.configuration import Head
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from warmstart.models.load import Checkpoint
+    from warmstart.models.checkpoints.load import Checkpoint
 
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]

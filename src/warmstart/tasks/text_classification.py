@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
-from warmstart.data.batches import Batch
-from warmstart.data.encode import (
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.encode import (
     NO_LABEL,
     Bools,
     Examples,
@@ -34,17 +34,21 @@ from warmstart.data.encode import (
 )
 from warmstart.data.labels import class_index, clean_rows, label_names, label_texts
 from warmstart.data.table import Table
-from warmstart.metrics.labels import classification_scores, metrics_for, paired_difference
+from warmstart.metrics.classification_metrics import (
+    classification_scores,
+    metrics_for,
+    paired_difference,
+)
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
-from warmstart.models.configuration import Head
+from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.task import Answered, Logits, Predictions
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from warmstart.models.load import Checkpoint
+    from warmstart.models.checkpoints.load import Checkpoint
 
 
 @final
@@ -139,7 +143,7 @@ class TextClassification:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head."""
-        from warmstart.models.load import sequence_classifier
+        from warmstart.models.checkpoints.load import sequence_classifier
 
         return sequence_classifier(checkpoint, self.label_names, seed)
 

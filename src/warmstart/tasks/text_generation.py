@@ -17,23 +17,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from warmstart.config import DataConfig, RunConfig
-from warmstart.data.batches import Batch
-from warmstart.data.documents import Layout, encode_documents
-from warmstart.data.encode import Examples, Ints
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.chunking import Layout, encode_documents
+from warmstart.data.examples.encode import Examples, Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
-from warmstart.metrics.language import LANGUAGE_METRICS, language_scores
+from warmstart.metrics.language_metrics import LANGUAGE_METRICS, language_scores
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.configuration import Head
-from warmstart.models.special_tokens import begin_and_end
-from warmstart.tasks.documents import DOCUMENTS_AT_ONCE, DocumentPredictions, summed_by_row
+from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.special_tokens import begin_and_end
+from warmstart.tasks.predictions.document_predictions import (
+    DOCUMENTS_AT_ONCE,
+    DocumentPredictions,
+    summed_by_row,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from warmstart.models.load import Checkpoint
-    from warmstart.models.token_logits import TokenLogits
+    from warmstart.models.checkpoints.load import Checkpoint
+    from warmstart.models.packed.token_logits import TokenLogits
 
 
 @final
@@ -94,7 +98,7 @@ class TextGeneration:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint's decoder, with a row for every token of its tokenizer."""
-        from warmstart.models.load import language_model
+        from warmstart.models.checkpoints.load import language_model
 
         return language_model(checkpoint)
 

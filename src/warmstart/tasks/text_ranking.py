@@ -32,8 +32,8 @@ import pyarrow.compute as pc
 
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, DataConfig, LossName, RunConfig
-from warmstart.data.batches import Batch
-from warmstart.data.encode import (
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.encode import (
     NO_LIST,
     Bools,
     Examples,
@@ -44,17 +44,17 @@ from warmstart.data.encode import (
 )
 from warmstart.data.labels import clean_rows, label_texts
 from warmstart.data.table import Table
-from warmstart.metrics.ranking import METRICS, paired_difference, ranking_scores
+from warmstart.metrics.ranking_metrics import METRICS, paired_difference, ranking_scores
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.configuration import Head
-from warmstart.tasks.scored import ScoredRows, sigmoid
+from warmstart.models.checkpoints.configuration import Head
+from warmstart.tasks.predictions.number_predictions import ScoredRows, sigmoid
 from warmstart.tasks.task import Answered, Logits
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from warmstart.models.load import Checkpoint
+    from warmstart.models.checkpoints.load import Checkpoint
 
 BINARY = ("binary-cross-entropy", "cross-entropy")
 """Losses that know relevant and not relevant alone."""
@@ -166,7 +166,7 @@ class TextRanking:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head: one logit, or two."""
-        from warmstart.models.load import sequence_classifier
+        from warmstart.models.checkpoints.load import sequence_classifier
 
         if self.loss_name == "cross-entropy":
             return sequence_classifier(checkpoint, ("irrelevant", "relevant"), seed)

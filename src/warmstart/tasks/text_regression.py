@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import DataConfig, RunConfig
-from warmstart.data.batches import Batch
-from warmstart.data.encode import (
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.encode import (
     Bools,
     Examples,
     Floats,
@@ -33,17 +33,17 @@ from warmstart.data.encode import (
 )
 from warmstart.data.labels import clean_rows, label_numbers
 from warmstart.data.table import Table
-from warmstart.metrics.regression import METRICS, paired_difference, regression_scores
+from warmstart.metrics.regression_metrics import METRICS, paired_difference, regression_scores
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.configuration import Head
-from warmstart.tasks.scored import ScoredRows
+from warmstart.models.checkpoints.configuration import Head
+from warmstart.tasks.predictions.number_predictions import ScoredRows
 from warmstart.tasks.task import Answered, Logits
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from warmstart.models.load import Checkpoint
+    from warmstart.models.checkpoints.load import Checkpoint
 
 FAR = 10.0
 """Labels that reach further from 0 are learned slowly."""
@@ -116,7 +116,7 @@ class TextRegression:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head of one logit."""
-        from warmstart.models.load import sequence_classifier
+        from warmstart.models.checkpoints.load import sequence_classifier
 
         return sequence_classifier(checkpoint, ("value",), seed, "regression")
 

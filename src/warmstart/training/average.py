@@ -24,9 +24,9 @@ from torch import Tensor
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
-from warmstart.models.forward import forward_for
-from warmstart.models.load import load_run_model
-from warmstart.models.quiet import quiet
+from warmstart.models.checkpoints.load import load_run_model
+from warmstart.models.checkpoints.quiet import quiet
+from warmstart.models.packed.forward import forward_for
 from warmstart.runs.directory import RunDirectory, write_folder
 from warmstart.runs.model_folder import save_model_folder
 from warmstart.training.checkpoint import Progress

@@ -9,23 +9,23 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart.config import RunConfig, TrainConfig
-from warmstart.data.encode import Examples
+from warmstart.data.examples.encode import Examples
 from warmstart.data.table import Table
+from warmstart.devices.device import Precision, build_accelerator, precision_of
+from warmstart.devices.processes import Processes, current
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
-from warmstart.models.features import with_features
-from warmstart.models.forward import Forward, forward_for
-from warmstart.models.freezing import Frozen
-from warmstart.models.load import lacks_pooler
-from warmstart.models.packed import Packed
-from warmstart.models.trainable import TrainedPart, choose_trained, trained_parts
-from warmstart.models.vocabulary import CompactVocabulary, compact, used_ids, whole_because
-from warmstart.processes import Processes, current
+from warmstart.models.checkpoints.load import lacks_pooler
+from warmstart.models.packed.forward import Forward, forward_for
+from warmstart.models.packed.packed_runner import Packed
+from warmstart.models.tuning.features import with_features
+from warmstart.models.tuning.freezing import Frozen
+from warmstart.models.tuning.trainable import TrainedPart, choose_trained, trained_parts
+from warmstart.models.tuning.vocabulary import CompactVocabulary, compact, used_ids, whole_because
+from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
 from warmstart.tasks.task import Task
-from warmstart.training.capture import Capture, capture_for
-from warmstart.training.device import Precision, build_accelerator, precision_of
-from warmstart.training.prepare import Prepared
+from warmstart.training.graphs.capture import Capture, capture_for
 
 
 @dataclass(frozen=True, slots=True)

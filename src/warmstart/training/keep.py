@@ -9,16 +9,16 @@ from torch import Tensor
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
-from warmstart.models.adapters import merged
-from warmstart.models.parts import peak_rates
+from warmstart.models.tuning.adapters import merged
+from warmstart.models.tuning.parts import peak_rates
+from warmstart.preparation.plan import Plan
+from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.model_folder import save_adapter_folder, save_model_folder
 from warmstart.training import average, checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
+from warmstart.training.monitoring.recorder import NotFinite
 from warmstart.training.optimizer import decay_only
-from warmstart.training.plan import Plan
-from warmstart.training.recorder import NotFinite
-from warmstart.training.schedule import schedule_for
 from warmstart.training.unfreezing import trains_embeddings
 
 

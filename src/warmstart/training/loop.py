@@ -8,7 +8,7 @@ number: its rows come from (seed, epoch), its dropout from (seed, step). That ma
 Best is what ``best_metric`` says on the validation split: the best weights go to ``model/``, the
 last ones to ``checkpoint/``.
 
-Not here: what is learned (``tasks``), how a model reads a batch (``models.forward``), what is shown
+Not here: what is learned (``tasks``), how a model reads a batch (``packed.forward``), what is shown
 (``progress``). To change those, change them there; nothing hooks into this loop.
 """
 
@@ -23,18 +23,18 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 
 from warmstart import errors
-from warmstart.data.batches import Batch, collate, split_batch
-from warmstart.data.encode import Ints
+from warmstart.data.examples.batches import Batch, collate, split_batch
+from warmstart.data.examples.encode import Ints
+from warmstart.devices.device import precision_of
+from warmstart.preparation.plan import Plan
+from warmstart.preparation.schedule import schedule_for
 from warmstart.training import keep
 from warmstart.training.checkpoint import Progress, newest_step, seed_step
-from warmstart.training.device import precision_of
-from warmstart.training.graphs import GraphedSteps, graphed_steps
+from warmstart.training.graphs.graphed_steps import GraphedSteps, graphed_steps
 from warmstart.training.job import Job, with_features_computed
+from warmstart.training.monitoring.recorder import NotFinite, StepRecorder
+from warmstart.training.monitoring.samples import sample_is_due, write_sample
 from warmstart.training.optimizer import build_optimizer, clip_gradients, set_rates
-from warmstart.training.plan import Plan
-from warmstart.training.recorder import NotFinite, StepRecorder
-from warmstart.training.samples import sample_is_due, write_sample
-from warmstart.training.schedule import schedule_for
 from warmstart.training.sharing import add_up, own_rows
 from warmstart.training.unfreezing import begin_epoch
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from warmstart.config import TrainConfig
-from warmstart.models.parts import peak_rates
+from warmstart.models.tuning.parts import peak_rates
 
 CACHED_WEIGHTS = 2**16
 """Weights that go through all steps together: 256 KiB, which a core's own cache holds."""
@@ -39,7 +39,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
 
     Args:
         model: on its device already, so that the fused kernel can be chosen.
-        config: rates and decay; ``models.parts`` says whose rate is which.
+        config: rates and decay; ``models.tuning.parts`` says whose rate is which.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     rates = peak_rates(model, config)

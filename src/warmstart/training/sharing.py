@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from warmstart.data.batches import Batch, collate, share_rows
-from warmstart.data.encode import Examples, Ints
-from warmstart.data.masking import Draw
-from warmstart.processes import Processes
+from warmstart.data.examples.batches import Batch, collate, share_rows
+from warmstart.data.examples.encode import Examples, Ints
+from warmstart.data.examples.masking import Draw
+from warmstart.devices.processes import Processes
 
 
 def own_rows(

@@ -14,10 +14,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from warmstart.config import TrainConfig
-from warmstart.data.encode import Ints
-from warmstart.models.parts import depths, lowest_trained, modules_by_depth
+from warmstart.data.examples.encode import Ints
+from warmstart.models.tuning.parts import depths, lowest_trained, modules_by_depth
+from warmstart.preparation.plan import Plan
 from warmstart.training.job import Job
-from warmstart.training.plan import Plan
 
 
 def trains_embeddings(model: nn.Module, config: TrainConfig, epoch: int) -> bool:

@@ -1,0 +1,1 @@
+"""Cheap models that a trained model is compared with."""

@@ -1,0 +1,24 @@
+"""Settings: every one with its default and limits, YAML files and recipes, and the faults of both.
+
+The groups of settings are re-exported here; reading and writing them is in ``config_file``.
+"""
+
+from warmstart.config.model_settings import BYTES_AND_END as BYTES_AND_END
+from warmstart.config.model_settings import CLOSED as CLOSED
+from warmstart.config.model_settings import ExportConfig as ExportConfig
+from warmstart.config.model_settings import GenerateConfig as GenerateConfig
+from warmstart.config.model_settings import ModelConfig as ModelConfig
+from warmstart.config.model_settings import PretrainConfig as PretrainConfig
+from warmstart.config.model_settings import SpecialTokens as SpecialTokens
+from warmstart.config.settings import LIST_LOSSES as LIST_LOSSES
+from warmstart.config.settings import LOSSES as LOSSES
+from warmstart.config.settings import AverageConfig as AverageConfig
+from warmstart.config.settings import DataConfig as DataConfig
+from warmstart.config.settings import LoraConfig as LoraConfig
+from warmstart.config.settings import LossName as LossName
+from warmstart.config.settings import ProblemName as ProblemName
+from warmstart.config.settings import RunConfig as RunConfig
+from warmstart.config.settings import Source as Source
+from warmstart.config.settings import Sources as Sources
+from warmstart.config.settings import TaskName as TaskName
+from warmstart.config.settings import TrainConfig as TrainConfig

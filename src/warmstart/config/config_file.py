@@ -1,0 +1,329 @@
+"""Configs from YAML files, recipes, ``--set`` and flags; and back to YAML.
+
+Whatever a config comes from, it is first nested mappings with a note of where each key was written,
+then checked once; so one message holds all its faults, each with its place.
+
+A bare name (``cola``: no suffix, no separator) is a recipe, whatever files lie about; anything else
+is a path, and a file without a suffix is named ``./cola``. A file named in a config is looked up
+from the working directory, not from the config's folder.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from warmstart import errors
+from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
+from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
+from warmstart.config.config_yaml import Place
+
+Origins = dict[Place, Origin]
+SET = "--set {name}={value}"
+
+
+def load(
+    source: str | Path | Mapping[str, Any] | RunConfig, overrides: Sequence[str] = ()
+) -> RunConfig:
+    """The config that ``source`` describes, with ``overrides`` on top.
+
+    Args:
+        source: a YAML file, the name of a recipe, nested mappings, or a config made before.
+        overrides: ``train.epochs=2`` each; the right side is YAML, and text where it is not. Of
+            several for one setting the last counts.
+
+    Raises:
+        ConfigError: there is no such file or recipe, it is not YAML, or the settings are not
+            usable; all faults of the settings are in the one message.
+
+    >>> load({"data": {"train": "a.csv"}}, ["train.learning_rate=2e-5"]).train.learning_rate
+    2e-05
+    """
+    if isinstance(source, str | Path):
+        name, text = _text_of(source)
+        document = config_yaml.read(text, name)
+        if not isinstance(document.content, dict | None):
+            raise errors.config.not_a_config(name, config_faults.shown(document.content))
+        origins = {key: Origin(f"{name}:{line}") for key, line in document.lines.items()}
+        origins[()] = Origin(name)
+        return _checked(document.content or {}, origins, overrides, document.faults)
+    content = source.model_dump() if isinstance(source, RunConfig) else _plain(source)
+    return _checked(content, {(): Origin()}, overrides, [])
+
+
+def from_arguments(
+    *,
+    train: str | Sequence[str] = (),
+    validation: str | None = None,
+    test: str | Sequence[str] = (),
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    task: str | None = None,
+    problem: str | None = None,
+    model: str | None = None,
+    overrides: Sequence[str] = (),
+) -> RunConfig:
+    """The config of ``warmstart train --train F --text COL --label COL …``; None leaves a default.
+
+    Args:
+        train: ``data.train``.
+        validation: ``data.validation``; a share where it is a number.
+        test: ``data.test``.
+        text: ``data.text``.
+        text_pair: ``data.text_pair``.
+        label: ``data.label``.
+        task: ``task``.
+        problem: ``problem``.
+        model: ``model.name``.
+        overrides: as for ``load``.
+
+    Raises:
+        ConfigError: the settings are not usable; faults name the flags.
+
+    >>> from_arguments(train=["a.csv"], validation="0.2").data.validation
+    0.2
+    """
+    flags: dict[Place, tuple[str, Any]] = {
+        ("task",): ("--task", task),
+        ("problem",): ("--problem", problem),
+        ("model", "name"): ("--model", model),
+        ("data", "train"): ("--train", _one_or_all(train)),
+        ("data", "validation"): ("--validation", _number_or_file(validation)),
+        ("data", "test"): ("--test", _one_or_all(test)),
+        ("data", "text"): ("--text", text),
+        ("data", "text_pair"): ("--text-pair", text_pair),
+        ("data", "label"): ("--label", label),
+    }
+    content: dict[str, Any] = {}
+    origins: Origins = {(): Origin()}
+    for place, (flag, value) in flags.items():
+        origins[place] = Origin(flag, flag + " {value}")
+        if value is not None:
+            _put(content, place, value)
+    return _checked(content, origins, overrides, [])
+
+
+class _Generation(BaseModel):
+    """The group ``generate`` in its place, so that faults are named as in a whole config."""
+
+    generate: GenerateConfig
+
+
+def generation(
+    base: GenerateConfig, changes: Mapping[str, Any], *, flags: bool = False
+) -> GenerateConfig:
+    """``base`` with some of its settings replaced; a model without a run has no whole config.
+
+    Args:
+        base: of the run, or the defaults.
+        changes: by the name in the group: ``{"top_p": 0.9}``.
+        flags: whether they were typed as ``--top-p``, which is how faults then name them.
+
+    Raises:
+        ConfigError: the settings are not usable; all faults are in the one message.
+
+    >>> generation(GenerateConfig(), {"top_p": 0.9}).top_p
+    0.9
+    """
+    origins: Origins = {(): Origin()}
+    for name in changes:
+        flag = "--" + name.replace("_", "-")
+        here = Origin(flag, flag + " {value}") if flags else Origin("", f"{name}={{value}}")
+        origins["generate", name] = here
+    content = {"generate": {**base.model_dump(), **_plain(changes)}}
+    try:
+        return _Generation.model_validate(content).generate
+    except ValidationError as error:
+        faults = config_faults.translated(error, content, origins)
+        raise errors.config.all_of(faults, "generate") from None
+
+
+def _one_or_all(files: str | Sequence[str]) -> str | list[str] | None:
+    """One file as it is, several as a list, None for none."""
+    files = [files] if isinstance(files, str) else files
+    return list(files) if len(files) > 1 else next(iter(files), None)
+
+
+def _number_or_file(text: str | None) -> Any:
+    """A number where ``text`` is one; text otherwise."""
+    value = config_yaml.scalar(text or "")
+    return value if isinstance(value, int | float) else text
+
+
+def _text_of(source: str | Path) -> tuple[str, str]:
+    """What to call the config in messages, and its YAML."""
+    name = str(source)
+    if isinstance(source, str) and name and not (set(name) & {".", "/", os.sep}):
+        return f"recipe {name}", recipe_text(name)
+    try:
+        content = Path(source).read_bytes()
+    except FileNotFoundError:
+        raise errors.config.config_not_found(name, recipe_names()) from None
+    except IsADirectoryError:
+        raise errors.config.config_is_a_folder(name) from None
+    except OSError as error:
+        raise errors.config.config_unreadable(name, error.strerror or str(error)) from None
+    try:
+        return name, content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise errors.config.not_text(name, content.count(b"\n", 0, error.start) + 1) from None
+
+
+def _plain(value: Any) -> Any:
+    """Mappings, tuples and paths as the dicts, lists and strings that YAML would give."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _checked(
+    content: dict[str, Any],
+    origins: Origins,
+    overrides: Sequence[str],
+    faults: list[errors.ConfigError],
+) -> RunConfig:
+    """The config in ``content`` under ``overrides``, or one error for all ``faults`` and more."""
+    # A group whose every line is commented out is an empty group, not a null.
+    needed = GROUPS.keys() - OPTIONAL_GROUPS
+    content = {k: {} if v is None and k in needed else v for k, v in content.items()}
+    content.setdefault("data", {})
+    overridden = [_override(text, content, origins) for text in overrides]
+    faults = faults + [fault for fault in overridden if fault]
+    try:
+        config = RunConfig.model_validate(content)
+    except ValidationError as error:
+        faults += config_faults.translated(error, content, origins)
+    if faults:
+        raise errors.config.all_of(faults, origins[()].where or "the config")
+    return config
+
+
+def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.ConfigError | None:
+    """Put ``SETTING=VALUE`` into ``content`` and its origin into ``origins``; or say its fault."""
+    name, equals, right = text.partition("=")
+    name = name.strip()
+    origin = Origin(f"--set {text}", SET)
+    if not equals or not name:
+        return errors.config.bad_override(text)
+    if name in GROUPS:
+        fault = errors.config.not_a_group(name, right, GROUPS[name][0])
+        return errors.config.located(fault, origin.where)
+    if name not in SETTINGS:
+        fault = config_faults.unknown(name, _override_value(right), origin)
+        return errors.config.located(fault, origin.where)
+    value = _override_value(right)
+    # `data.text=1` names a column: where only text can be meant, text it is.
+    if isinstance(value, bool | int | float) and SETTINGS[name].takes_only_text:
+        value = right.strip()
+    place = tuple(name.split("."))
+    _put(content, place, value)
+    origins[place] = origin
+    return None
+
+
+def _override_value(text: str) -> Any:
+    """``text`` as YAML; as it stands where it is not YAML or would be more than a value or a list.
+
+    >>> [_override_value(text) for text in ("2e-5", "[a, b]", "null", "|", ":", "a: b", "x=y")]
+    [2e-05, ['a', 'b'], None, '|', ':', 'a: b', 'x=y']
+    """
+    if text in ("|", ">", " ", "\t"):  # delimiters, and to YAML an empty text
+        return text
+    try:
+        value = config_yaml.read(text, "--set").content
+    except errors.ConfigError:
+        return text
+    return text if isinstance(value, dict) else value
+
+
+def _put(content: dict[str, Any], place: Place, value: Any) -> None:
+    """Set what stands at ``place``, making its group where there is none."""
+    *group, last = place
+    for step in group:
+        if content.get(step) is None:  # absent, or a group that could be
+            content[step] = {}
+        content = content[step]
+    # A group that is no group is a fault of its own, which the check reports.
+    if isinstance(content, dict):
+        content[last] = value
+
+
+def dump(config: RunConfig) -> str:
+    """YAML with every setting of ``config``, in the order of ``config/settings.py``.
+
+    ``load`` turns the text, once in a file, back into an equal config.
+
+    >>> dump(load({"data": {"train": "a.csv"}})).splitlines()[:3]
+    ['task: text-classification', 'problem: single-label', 'model:']
+    """
+    return config_yaml.write(config.model_dump())
+
+
+def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
+    """``config`` with the local files and folders it names as absolute paths.
+
+    What is not there stays as it is: hub ids, URLs, ``hub:…``, ``bundled/…``, and names that are
+    looked up in ``data.dir``. ``~`` is the home folder; ``archive.zip!member`` keeps its member.
+
+    Args:
+        config: as loaded.
+        base: the folder that relative paths start from, usually the working directory.
+    """
+
+    def resolved(name: Any) -> Any:
+        if isinstance(name, list):
+            return [resolved(item) for item in name]
+        if not isinstance(name, str) or "://" in name or name.startswith(("hub:", "bundled/")):
+            return name
+        path, mark, member = name.partition("!")
+        try:
+            full = (base / Path(path).expanduser()).absolute()
+            return f"{full}{mark}{member}" if path and full.exists() else name
+        except (OSError, RuntimeError):  # longer than a file name can be; `~nobody`
+            return name
+
+    data = config.data
+    splits = {} if data.dir else {s: resolved(getattr(data, s)) for s in ("train", "test")}
+    if not data.dir and not isinstance(data.validation, float):
+        splits["validation"] = resolved(data.validation)
+    return config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"name": resolved(config.model.name)}),
+            "data": data.model_copy(update={"dir": resolved(data.dir), **splits}),
+        }
+    )
+
+
+def recipe_names() -> list[str]:
+    """The recipes there are, sorted."""
+    files = (resources.files("warmstart") / "recipes").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of a recipe, with its comments.
+
+    Args:
+        name: one of ``recipe_names()``.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    if name not in (known := recipe_names()):
+        raise errors.config.unknown_recipe(name, known)
+    return (resources.files("warmstart") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def settings_table() -> list[Setting]:
+    """Every setting with its type in words, its default and its meaning, as ``config/settings.py`` has it.
+
+    >>> settings_table()[3].name, settings_table()[3].type
+    ('model.revision', 'text or null')
+    """
+    return list(SETTINGS.values())

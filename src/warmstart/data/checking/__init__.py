@@ -1,0 +1,1 @@
+"""What is checked and counted in the data before training."""

@@ -1,0 +1,1 @@
+"""From table rows to tokenised examples and batches."""

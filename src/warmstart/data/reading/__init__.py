@@ -1,0 +1,1 @@
+"""From files, archives, URLs and hub data sets to tables."""

@@ -1,0 +1,256 @@
+"""CSV and TSV: every field a string, every row with its line, every odd row reported.
+
+Pyarrow parses; nothing is inferred (``NA`` and ``0123`` are text, an empty field is an empty text).
+What pyarrow does not tell is computed from its result: a row takes as many lines as its fields hold
+line ends, and one, which stays right where a quoted field runs over several lines.
+
+Source: RFC 4180; pyarrow documentation, ``pyarrow.csv`` (``ParseOptions.invalid_row_handler``).
+"""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from warmstart import errors
+from warmstart.config import DataConfig
+from warmstart.data.mapped import filtered, mapped_table
+from warmstart.data.reading.content import Content, blocks, collected, find_byte
+from warmstart.data.reading.lines import Ints, Mask, Parsed, line_starts, slices
+from warmstart.data.reading.quotes import Records, refuse_swallowing
+
+BLOCKS = (1 << 24, (1 << 31) - 1)
+"""Bytes parsed at once; the second size, pyarrow's largest, if a row is longer than the first."""
+
+_HEAD = 1 << 20
+"""Bytes in which the first record must end."""
+
+_KEPT_TEXTS = 100
+"""Ragged rows of which more than the number is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a file is written."""
+
+    path: str
+    delimiter: str
+    names: list[str]
+    """Column names in file order; ``""`` where the header has none."""
+    header: int
+    """1 if the first record is a header, else 0."""
+    line: int
+    """Line of the first record."""
+    quoted: bool
+    """Whether the file has quotes and they mean something."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ragged:
+    """A record that the parser refused."""
+
+    record: int
+    """Its number among all records, from 0."""
+    fields: int
+    breaks: int
+    """Line ends inside it."""
+    text: str
+
+
+def parse_delimited(text: Content, path: str, delimiter: str, data: DataConfig) -> Parsed:
+    """Rows of a CSV or TSV file.
+
+    Blank lines are no rows. Columns without a name in the header are left out: nothing could ask
+    for them.
+
+    Args:
+        text: UTF-8.
+        path: the file, for messages.
+        delimiter: between fields, one ASCII character.
+        data: how the file is written (``columns``, ``quoting``, ``ragged``); where its label is.
+
+    Raises:
+        DataError: no row; a header that is missing or ambiguous; the wrong delimiter; a quote that
+            swallows lines; or a ragged row, unless those are to be dropped.
+    """
+    if not delimiter.isascii() or delimiter in '"\r\n\0':
+        raise errors.data.unusable_delimiter(delimiter)
+    blank = re.match(rb"[\r\n]*", text)
+    start = blank.end() if blank else 0
+    body = collected(blocks(text, start)) if start else text
+    layout = _layout(body, path, delimiter, data, line=len(line_starts(text[:start])) + 1)
+    table, ragged = _records(body, layout)
+    fits = np.ones(table.num_rows + len(ragged), np.bool_)
+    fits[[record.record for record in ragged]] = False
+    breaks = np.zeros(len(fits), np.int64)
+    if layout.quoted:
+        breaks[fits] = _line_ends_inside(table, find_byte(body, b"\r") >= 0)
+        breaks[~fits] = [record.breaks for record in ragged]
+    lines = layout.line + np.cumsum(1 + breaks) - (1 + breaks)
+    if layout.header and fits[0]:
+        table = table.slice(1)
+        fits[0] = False
+    if layout.quoted:
+        texts = slices(body, line_starts(body)[lines - layout.line])
+        label = layout.names.index(data.label) if data.label in layout.names else None
+        labels = None if label is None else table.column(label)
+        records = Records(texts, lines, breaks, fits, label, labels)
+        refuse_swallowing(records, path, delimiter, len(layout.names))
+    return _rows(table, ragged, fits, lines, body, layout, data)
+
+
+def _rows(
+    table: pa.Table,
+    ragged: list[_Ragged],
+    fits: Mask,
+    lines: Ints,
+    body: Content,
+    layout: _Layout,
+    data: DataConfig,
+) -> Parsed:
+    """The records that fit, less blank lines; or why there are too few."""
+    if ragged and data.columns is not None and not table.num_rows:
+        raise errors.data.column_count(
+            layout.path, layout.line, columns=len(layout.names), fields=ragged[0].fields
+        )
+    if ragged and data.ragged == "error":
+        raise errors.data.ragged_row(
+            layout.path,
+            int(lines[ragged[0].record]),
+            fields=ragged[0].fields,
+            columns=len(layout.names),
+            text=ragged[0].text,
+            quoting=data.quoting,
+        )
+    blank = _blank(table, body, lines[fits] - layout.line)
+    is_row = np.ones(len(fits), np.bool_)
+    is_row[: layout.header] = False
+    is_row[np.flatnonzero(fits)[blank]] = False
+    kept = is_row & fits
+    if not kept.any():
+        if ragged or not layout.header:
+            raise errors.data.no_rows(layout.path, len(ragged))
+        raise errors.data.header_only(layout.path, layout.line)
+    columns = table.rename_columns(layout.names)
+    if len(blank):
+        columns = filtered(columns, is_row[fits])
+    return Parsed(
+        columns=columns.select([at for at, name in enumerate(layout.names) if name]),
+        positions=np.cumsum(is_row)[kept] - 1,
+        lines=lines[kept],
+        total=int(np.count_nonzero(is_row)),
+    )
+
+
+def _layout(body: Content, path: str, delimiter: str, data: DataConfig, line: int) -> _Layout:
+    """Tell the columns from the first record, or check it against ``data.columns``."""
+    head = bytes(body[:_HEAD]).decode(errors="ignore")
+    quoted = data.quoting == "double" and find_byte(body, b'"') >= 0
+    try:
+        source = io.StringIO(head, newline="")
+        first = next(
+            csv.reader(
+                source,
+                delimiter=delimiter,
+                quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+            )
+        )
+    except csv.Error:  # a quote that never closes; it is named when all records are parsed
+        first = [head]
+    if len(first) == 1:
+        likely = _likely_delimiter(head, delimiter, len(data.columns) if data.columns else None)
+        if likely is not None:
+            raise errors.data.wrong_delimiter(path, line, delimiter=delimiter, likely=likely)
+    names = first if data.columns is None else data.columns
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise errors.data.duplicate_columns(path, line, twice)
+    return _Layout(path, delimiter, names, int(data.columns is None), line, quoted)
+
+
+def _likely_delimiter(head: str, delimiter: str, columns: int | None) -> str | None:
+    """Another character that splits the first two lines into columns, where the given one does not.
+
+    Args:
+        head: the beginning of the file.
+        delimiter: the one that finds one column.
+        columns: how many columns there should be, if that is known.
+    """
+    first, second, *_ = [*re.split(r"\r\n|\r|\n", head, maxsplit=2), ""]
+    for other in "\t,;|":
+        times = first.count(other)
+        fits = second.count(other) >= times if columns is None else times == columns - 1
+        if other != delimiter and times and fits:
+            return other
+    return None
+
+
+def _records(body: Content, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
+    """Every record as strings, the header among them; and those with a wrong number of fields."""
+    names = [str(position) for position in range(len(layout.names))]
+    for block in BLOCKS:
+        ragged: list[_Ragged] = []
+
+        def refuse(row: pacsv.InvalidRow, ragged: list[_Ragged] = ragged) -> str:
+            breaks = len(line_starts(row.text.encode())) - 1 if layout.quoted else 0
+            text = row.text if len(ragged) < _KEPT_TEXTS else ""
+            ragged.append(_Ragged(row.number - 1, row.actual_columns, max(0, breaks), text))
+            return "skip"
+
+        try:
+            reader = pacsv.open_csv(
+                pa.BufferReader(pa.py_buffer(body)),
+                # One thread: only then does the handler learn the number of a row.
+                read_options=pacsv.ReadOptions(
+                    column_names=names, use_threads=False, block_size=block
+                ),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=layout.delimiter,
+                    quote_char='"' if layout.quoted else False,
+                    newlines_in_values=layout.quoted,
+                    ignore_empty_lines=False,
+                    invalid_row_handler=refuse,
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    strings_can_be_null=False,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
+            table = mapped_table(reader, reader.schema)
+        except pa.ArrowInvalid as error:
+            if "straddl" not in str(error):
+                raise
+        else:
+            return table, ragged
+    raise errors.data.endless_row(layout.path, BLOCKS[-1])
+
+
+def _line_ends_inside(table: pa.Table, returns: bool) -> Ints:
+    """Line ends inside each record's fields, int64; ``returns`` if CR may be among them."""
+    total = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        total += pc.count_substring(column, "\n").to_numpy()
+        if returns:
+            total += pc.count_substring(column, "\r").to_numpy()
+            total -= pc.count_substring(column, "\r\n").to_numpy()
+    return total
+
+
+def _blank(table: pa.Table, body: Content, line_numbers: Ints) -> Ints:
+    """Which records are blank lines (the parser gives empty fields); ``line_numbers`` from 0."""
+    empty = np.ones(table.num_rows, np.bool_)
+    for column in table.columns:
+        empty &= pc.equal(pc.binary_length(column), 0).to_numpy()
+    candidates = np.flatnonzero(empty)
+    if not len(candidates):
+        return candidates
+    starts = line_starts(body)[line_numbers[candidates]]
+    first = np.frombuffer(body, np.uint8)[starts]
+    blank: Ints = candidates[(first == ord("\n")) | (first == ord("\r"))]
+    return blank

@@ -1,0 +1,278 @@
+"""A file's bytes to rows: CSV, TSV, JSON lines, Parquet, plain text.
+
+However large the file, only some megabytes of it are parsed at a time, and what they give goes to a
+table on disk (``mapped``). A row alone must fit the memory; of each, 8 bytes stay there, its line.
+
+Whatever the format, a scalar becomes its text (``1`` is ``"1"``, ``true`` is ``"true"``), so that
+labels compare alike wherever they were written. What is null stays null.
+
+Source: pyarrow documentation, ``pyarrow.json`` and ``pyarrow.parquet``; JSON Lines, jsonlines.org.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, groupby
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pajson
+import pyarrow.parquet as pq
+
+from warmstart import errors
+from warmstart.config import DataConfig
+from warmstart.data.mapped import PIECE_ROWS, mapped_table
+from warmstart.data.reading.content import BLOCK, Content, blocks, line_blocks
+from warmstart.data.reading.delimited import parse_delimited
+from warmstart.data.reading.encodings import to_utf8
+from warmstart.data.reading.lines import Ints, Parsed, line_starts, slices
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "text",
+}
+"""Format by how a file's name ends, once gz and xz are undone."""
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+_DISGUISED = (
+    (b"\x1f\x8b", "gzip", "end its name in .gz"),
+    (b"\xfd7zXZ", "xz", "end its name in .xz"),
+    (
+        b"PK\x03\x04",
+        "a zip or a spreadsheet",
+        "save a spreadsheet as CSV; end a zip's name in .zip",
+    ),
+    (b"PAR1", "Parquet", "--set data.format=parquet"),
+)
+
+_EXACT_TYPES = frozenset({pa.string(), pa.bool_(), pa.int64(), pa.null()})
+"""Types of pyarrow's JSON reader whose text is the text in the file: no dates, no floats."""
+
+_CHUNK_LINES = 4096
+
+Column = TypeVar("Column", pa.Array, pa.ChunkedArray)
+ParseLines = Callable[[bytes, Ints, pa.LargeStringArray, Sequence[str]], pa.Table]
+"""From a block of whole lines, their numbers [N], the same as N texts, and the names of the columns
+so far, to a table of N rows."""
+
+
+def parse(
+    content: Content, name: str, path: str, data: DataConfig, setting: str
+) -> tuple[Parsed, str | None]:
+    """Rows of a file, and the encoding it was in (None for Parquet).
+
+    Args:
+        content: the whole file, uncompressed.
+        name: its name, which tells the format where ``data.format`` does not.
+        path: the file, for messages.
+        data: how the file is written.
+        setting: the setting that named it.
+
+    Raises:
+        DataError: it is not what its name or the settings say, or has no rows.
+    """
+    kind: str = data.format
+    if kind == "auto":
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix not in FORMATS:
+            raise errors.files.unknown_suffix(path, setting, list(FORMATS))
+        kind = FORMATS[suffix]
+    if not content:
+        raise errors.files.empty_file(path)
+    if kind == "parquet":
+        return _parquet(content, path), None
+    for magic, what, remedy in _DISGUISED:
+        if content[: len(magic)] == magic:
+            raise errors.files.disguised(path, what, remedy)
+    text, encoding = to_utf8(content, data.encoding, path)
+    if all(block.isspace() for block in blocks(text)):
+        raise errors.files.empty_file(path)
+    if kind == "jsonl":
+        return _by_lines(text, partial(_json_lines, path)), encoding
+    if kind == "text":
+        return _by_lines(text, _plain), encoding
+    return parse_delimited(text, path, data.delimiter or DELIMITERS[kind], data), encoding
+
+
+def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:
+    """Rows of a file in which each line is one; lines of white space alone are none."""
+    numbers: list[Ints] = []
+    names: dict[str, None] = {}
+
+    def tables() -> Iterator[pa.Table]:
+        before = 0
+        for block in line_blocks(text):
+            starts = line_starts(block)
+            lines, pieces = _filled_lines(slices(block, starts))
+            lines += before
+            before += len(starts)
+            if len(lines):
+                table = parse_lines(block, lines, pieces, list(names))
+                names.update(dict.fromkeys(table.column_names))
+                numbers.append(lines)
+                yield _with_columns(table, names)
+
+    # A column that first appears on the way begins another table, and is null in those before.
+    parts = []
+    for _, alike in groupby(tables(), key=lambda table: table.num_columns):
+        first = next(alike)
+        batches = (batch for table in chain([first], alike) for batch in table.to_batches())
+        parts.append(mapped_table(batches, first.schema))
+    table = pa.concat_tables(parts, promote_options="default")
+    return all_rows(table, np.concatenate(numbers))
+
+
+def _with_columns(table: pa.Table, names: Iterable[str]) -> pa.Table:
+    """The table with these columns, in this order, null where it has none."""
+    nulls = pa.nulls(table.num_rows, pa.string())
+    have = set(table.column_names)
+    return pa.table({name: table.column(name) if name in have else nulls for name in names})
+
+
+def _filled_lines(pieces: pa.LargeStringArray) -> tuple[Ints, pa.LargeStringArray]:
+    """The lines that are not white space alone: their numbers, int64 [N], and their texts."""
+    filled = pc.invert(pc.utf8_is_space(pieces))
+    lines = np.flatnonzero(filled.to_numpy(zero_copy_only=False)) + 1
+    return lines, pieces if len(lines) == len(pieces) else pieces.filter(filled)
+
+
+def _plain(_: bytes, lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str]) -> pa.Table:
+    """The lines in one column ``text``, without their ends."""
+    return pa.table({"text": pc.ascii_rtrim(pieces, "\r\n").cast(pa.string())})
+
+
+def _json_lines(
+    path: str, block: bytes, lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str]
+) -> pa.Table:
+    """One row an object; a key that an object lacks is null there."""
+    table = _json_by_arrow(block)
+    if table is None or table.num_rows != len(lines):
+        table = _json_by_line(lines, pieces, names, path)
+    return table
+
+
+def _json_by_arrow(text: bytes) -> pa.Table | None:
+    """The table, if every value's text is certain; else None."""
+    try:
+        table = pajson.read_json(
+            pa.BufferReader(text),
+            read_options=pajson.ReadOptions(use_threads=False, block_size=len(text)),
+        )
+    except pa.ArrowInvalid:  # broken, or of mixed types: go line by line
+        return None
+    if not table.num_columns or not _EXACT_TYPES.issuperset(table.schema.types):
+        return None
+    return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
+
+
+def _json_by_line(
+    lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str], path: str
+) -> pa.Table:
+    """The same by Python's parser, some thousand lines at a time: slow, exact, names the line."""
+    chunks = []
+    keys = dict.fromkeys(names)
+    for start in range(0, len(pieces), _CHUNK_LINES):
+        numbered = zip(
+            lines[start : start + _CHUNK_LINES],
+            pieces.slice(start, _CHUNK_LINES).to_pylist(),
+            strict=True,
+        )
+        rows = [_object(line, path, int(number)) for number, line in numbered]
+        keys.update(dict.fromkeys(key for row in rows for key in row))
+        if not keys:
+            raise errors.data.bad_json_line(path, int(lines[0]), reason="it is empty", text="{}")
+        chunks.append(
+            pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in keys})
+        )
+    return pa.concat_tables(chunks, promote_options="default")
+
+
+def _object(line: str, path: str, number: int) -> dict[str, str | None]:
+    """The object on a line; values other than strings and null as JSON text."""
+    try:
+        value = json.loads(line)
+        line.encode() if "\\u" not in line else json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise errors.data.bad_json_line(path, number, reason=reason, text=line) from None
+    if not isinstance(value, dict):
+        reason = f"it is a {type(value).__name__}"
+        raise errors.data.bad_json_line(path, number, reason=reason, text=line)
+    return {
+        key: item if item is None or isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+        for key, item in value.items()
+    }
+
+
+def _parquet(content: Content, path: str) -> Parsed:
+    """Every column as strings, except those without a text (lists, structures, binary)."""
+    try:
+        file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)))
+        names = file.schema_arrow.names
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise errors.data.duplicate_columns(path, 1, twice)
+        if not file.metadata.num_rows:
+            raise errors.data.no_rows(path, 0)
+        table = _strings_of(file)
+    except (pa.ArrowException, OSError) as error:
+        raise errors.files.corrupt(path, "Parquet", error) from error
+    return all_rows(table, np.arange(1, table.num_rows + 1, dtype=np.int64))
+
+
+def _strings_of(file: pq.ParquetFile) -> pa.Table:
+    """The file's columns as ``as_strings`` would give them, read batch by batch."""
+    metadata, schema = file.metadata, file.schema_arrow
+    size = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
+    rows = min(max(1, BLOCK * metadata.num_rows // max(1, size)), PIECE_ROWS)
+
+    def has_text(field: pa.Field) -> bool:
+        if pa.types.is_nested(field.type):
+            return False
+        # Of bytes it is the values that tell, all of them; of all else, the type.
+        probes: Iterable[pa.Array] = [pa.array([], field.type)]
+        if "binary" in str(field.type):
+            probes = (one[0] for one in file.iter_batches(rows, columns=[field.name]))
+        return all(_as_string(probe).type == pa.string() for probe in probes)
+
+    types = {field.name: pa.string() if has_text(field) else field.type for field in schema}
+    strings = pa.schema(list(types.items()))
+    return mapped_table((batch.cast(strings) for batch in file.iter_batches(rows)), strings)
+
+
+def as_strings(table: pa.Table) -> pa.Table:
+    """The table with every column that has a text as strings.
+
+    Args:
+        table: columns of any type.
+    """
+    columns = {name: _as_string(table.column(name)) for name in table.column_names}
+    return pa.table(columns)
+
+
+def _as_string(column: Column) -> Column:
+    """The column's values as text, or the column itself if they have none."""
+    if pa.types.is_nested(column.type):
+        return column
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return column
+
+
+def all_rows(table: pa.Table, lines: Ints) -> Parsed:
+    """Rows of which none was dropped.
+
+    Args:
+        table: N rows.
+        lines: of each, int64 [N].
+    """
+    return Parsed(table, np.arange(len(lines), dtype=np.int64), lines, len(lines))

@@ -1,0 +1,77 @@
+"""Where the lines of a file begin, and what every way of parsing it returns.
+
+Row and line are two things: a quoted field may run over several lines, and blank lines are no rows.
+Both are kept as numpy arrays, 8 bytes a line, computed without a loop over lines.
+
+A line ends in LF, CR LF or CR, as pyarrow's CSV reader and most editors count. Offsets are bytes
+from 0; lines count from 1.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart.data.reading.content import BLOCK, Content, find_byte
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The rows of one file. N rows kept.
+
+    Args:
+        columns: N rows.
+        positions: which of the file's rows each is, from 0, dropped ones counted, int64 [N].
+        lines: line of each row's first character, int64 [N].
+        total: rows in the file, dropped ones counted.
+    """
+
+    columns: pa.Table
+    positions: Ints
+    lines: Ints
+    total: int
+
+
+def line_starts(text: Content) -> Ints:
+    r"""Offset of each line's first byte; a line end at the very end starts no further line.
+
+    Args:
+        text: UTF-8.
+
+    >>> line_starts(b"a\n\nbc\r\nd").tolist()
+    [0, 2, 3, 7]
+    """
+    array = np.frombuffer(text, np.uint8)
+    ends = _offsets(array, ord("\n"))
+    if find_byte(text, b"\r") >= 0:
+        returns = _offsets(array, ord("\r"))
+        alone = returns[array[np.minimum(returns + 1, len(array) - 1)] != ord("\n")]
+        if len(alone):
+            ends = np.sort(np.concatenate([ends, alone]))
+    starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
+    return starts[starts < len(text)]
+
+
+def slices(text: Content, starts: Ints) -> pa.LargeStringArray:
+    """The text cut at these offsets, without copying it; each piece keeps its line end.
+
+    Args:
+        text: UTF-8.
+        starts: where each piece begins, rising, int64 [N].
+    """
+    offsets = np.append(starts, len(text)).astype(np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.large_string(), len(starts), buffers)
+
+
+def _offsets(array: np.ndarray[Any, np.dtype[np.uint8]], byte: int) -> Ints:
+    """Where ``byte`` stands, int64."""
+    found = [
+        np.flatnonzero(array[start : start + BLOCK] == byte) + start
+        for start in range(0, len(array), BLOCK)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.int64)

@@ -1,0 +1,195 @@
+"""The person's files to a ``Table``: find, check and read them; note where each row came from.
+
+A source is one of
+
+- a path, such as ``train.csv``, ``train.jsonl.gz`` or ``train.parquet``;
+- ``archive.zip!member``; a zip with a single data file needs no member;
+- a URL, ``https://…/train.csv#sha256=HEX``; without the checksum, the hash is only recorded;
+- ``hub:NAME[/CONFIG]:SPLIT``, a Hugging Face data set;
+- ``bundled/grammar/train`` (or ``validation``, ``test``), the corpus that comes with the package.
+
+Names are looked up in ``data.dir`` where that is set: a folder, a zip file, or the URL of one. The
+longest existing tail counts, so ``cola_public/raw/in_domain_train.tsv`` is found whether the person
+kept the archive's folders or only its files.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart import errors
+from warmstart.config import DataConfig, Sources
+from warmstart.data.reading import archives
+from warmstart.data.reading.content import Content, blocks, content_of
+from warmstart.data.reading.fetch import fetch, file_name, is_url
+from warmstart.data.reading.formats import FORMATS, parse
+from warmstart.data.reading.hub_datasets import read_hub
+from warmstart.data.reading.lines import Parsed
+from warmstart.data.table import SourceFile, Table
+
+_SUFFIXES = tuple(suffix + packed for suffix in FORMATS for packed in ("", ".gz", ".xz"))
+_GRAMMAR = "bundled/grammar/"
+
+
+def read(sources: Sources, data: DataConfig, setting: str) -> Table:
+    """Rows of one or several files, one after the other; their row ids run on.
+
+    Args:
+        sources: what to read, see above.
+        data: how the files are written, and the folder they are in.
+        setting: the setting that named them, for messages: ``data.train``.
+
+    Raises:
+        DataError: a file cannot be found, opened, decoded or parsed, has no rows, or has other
+            columns than the first. A message names the file and, where one is at fault, the line.
+    """
+    parts = [
+        _read_one(source, data, setting)
+        for source in ([sources] if isinstance(sources, str) else sources)
+    ]
+    (first, first_file), *others = parts
+    names = first.columns.column_names
+    for part, file in others:
+        have = part.columns.column_names
+        if set(have) != set(names):
+            raise errors.data.columns_differ(
+                first_file.path,
+                file.path,
+                missing=[name for name in names if name not in have],
+                extra=[name for name in have if name not in names],
+            )
+    counts = [len(part.lines) for part, _ in parts]
+    starts = np.cumsum([0, *(part.total for part, _ in parts)])
+    return Table(
+        columns=pa.concat_tables(
+            [part.columns for part, _ in parts],
+            promote_options="permissive",  # by name
+        ),
+        rows=np.concatenate(
+            [part.positions + start for (part, _), start in zip(parts, starts, strict=False)]
+        ),
+        files=tuple(file for _, file in parts),
+        file_index=np.repeat(np.arange(len(parts), dtype=np.int32), counts),
+        lines=np.concatenate([part.lines for part, _ in parts]),
+        setting=setting,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file's content, uncompressed."""
+
+    content: Content
+    name: str
+    """Tells the format."""
+    path: str
+    """What messages and ``data.json`` call it."""
+
+
+def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, SourceFile]:
+    """The rows of one source, and the record of having read it."""
+    encoding: str | None
+    if source.startswith("hub:"):
+        parsed, sha256 = read_hub(source)
+        path, encoding = source, None
+    else:
+        found = _find(source, data.dir, setting)
+        path, sha256 = found.path, _sha256(found.content)
+        parsed, encoding = parse(found.content, found.name, path, data, setting)
+    dropped = parsed.total - len(parsed.lines)
+    return parsed, SourceFile(path, sha256, encoding, parsed.total, dropped)
+
+
+def _sha256(content: Content) -> str:
+    digest = hashlib.sha256()
+    for block in blocks(content):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _find(source: str, folder: str | None, setting: str) -> _Found:
+    """Content of a source other than a hub data set."""
+    if source.startswith("bundled/"):
+        return _bundled(source)
+    name, fragment_mark, fragment = source.partition("#") if is_url(source) else (source, "", "")
+    outer, member = archives.split_member(name)
+    if is_url(source) and folder is not None and not is_url(folder):
+        # A recipe's download, of which there is a copy here.
+        outer = name = file_name(outer)
+    elif is_url(source):
+        copy = fetch(outer + fragment_mark + fragment)
+        return _open(copy, file_name(outer), member, source)
+    path = Path(outer).expanduser()
+    if folder is None or path.is_absolute():
+        return _open(_existing(path, source, setting), path.name, member, source)
+    if is_url(folder):
+        container, is_zip = fetch(folder), True
+    else:
+        container = Path(folder).expanduser()
+        is_zip = container.is_file() and container.suffix.lower() == ".zip"
+    if is_zip:
+        names = archives.members(container, folder)
+        inside = next((tail for tail in _tails(name) if tail in names), name)
+        return _open(container, "data.zip", inside, f"{folder}!{inside}")
+    if not container.is_dir():
+        raise errors.files.bad_folder(folder)
+    for tail in _tails(outer):
+        if (container / tail).exists():
+            path = container / tail
+            break
+    else:
+        path = container / outer
+    shown = f"{path}!{member}" if member else str(path)
+    return _open(_existing(path, shown, setting), path.name, member, shown)
+
+
+def _existing(path: Path, shown: str, setting: str) -> Path:
+    """The path, if it is a file."""
+    if path.is_dir():
+        raise errors.files.is_folder(shown, setting, inside=_data_files(path))
+    if not path.exists():
+        near = _data_files(path.parent) if path.parent.is_dir() else []
+        raise errors.files.not_found(shown, setting, name=path.name, near=near)
+    return path
+
+
+def _open(file: Path, name: str, member: str | None, shown: str) -> _Found:
+    """The content of a file, or of a member of a zip."""
+    try:
+        file.open("rb").close()  # before zipfile calls a lack of permission damage
+        if name.lower().endswith(".zip"):
+            archive = shown.removesuffix(f"!{member}")
+            member = member or archives.only_member(file, _SUFFIXES, archive)
+            content, name = archives.read_member(file, member, archive), member
+        else:
+            content = content_of(file)
+    except OSError as error:
+        raise errors.files.unreadable(shown, error) from error
+    content, name = archives.decompress(content, name, shown)
+    return _Found(content, name, shown)
+
+
+def _tails(name: str) -> Iterable[str]:
+    """``a/b/c``, ``b/c``, ``c``."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return ("/".join(parts[start:]) for start in range(len(parts)))
+
+
+def _data_files(folder: Path) -> list[str]:
+    """Names of the data files in a folder, sorted."""
+    return sorted(
+        path.name for path in folder.iterdir() if path.name.lower().endswith((*_SUFFIXES, ".zip"))
+    )
+
+
+def _bundled(source: str) -> _Found:
+    """A split of the corpus that comes with the package."""
+    from warmstart.data.grammar import sentences as grammar
+
+    if not source.startswith(_GRAMMAR):
+        raise errors.files.unknown_bundled(source, [_GRAMMAR + known for known in grammar.SPLITS])
+    return _Found(grammar.tsv(source.removeprefix(_GRAMMAR)), "grammar.tsv", source)

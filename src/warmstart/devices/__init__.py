@@ -1,0 +1,1 @@
+"""Device and precision, processes that train together, and the memory allocator."""

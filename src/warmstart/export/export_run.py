@@ -1,0 +1,226 @@
+"""A run's ``export/`` in the order it is made: write, compare, quantise, measure, move.
+
+Everything is made in a folder beside ``export/``, which takes that name when nothing is left to
+check. So ``export/`` is absent, the old one or the new one; a check that fails leaves it as it was.
+"""
+
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from warmstart import __version__, errors
+from warmstart.export import parity
+from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, sha256, threads
+from warmstart.runs.directory import RunDirectory, flush_to_disk, refuse_unwritable
+from warmstart.runs.events import events_of, read_events
+from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
+
+VERSIONS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+
+
+def export_run(
+    directory: RunDirectory, *, int8: bool = False, max_drop: float = 0.01
+) -> dict[str, Any]:
+    """Write and verify a run's ONNX model, replacing an earlier one.
+
+    Args:
+        directory: of a finished run.
+        int8: also write a model with weights of 8 bits.
+        max_drop: how much of the task's main metric that may cost.
+
+    Returns:
+        The content of ``export/parity.json``.
+
+    Raises:
+        ExportError: packages are missing, the run is not finished, PyTorch cannot export its model,
+            or the ONNX model does not answer as it does.
+        RunError: the run directory cannot be written, or is damaged.
+    """
+    refuse_missing("onnx", "onnxscript", "onnxruntime")
+    if not events_of(read_events(directory.path / "events.jsonl"), "finish"):
+        raise errors.export.unfinished(directory.path)
+    refuse_unwritable(directory.path)
+    run = load_run(directory)
+    made_by = _BY_HEAD.get(run.task.head)
+    if made_by is None:
+        raise errors.export.other_task(run.task.name)
+    if int8 and run.task.head == "causal-lm":
+        raise errors.export.no_int8(run.task.name)
+    names = (".export.partial", "export", ".export.old")
+    made, place, old = (directory.path / name for name in names)
+    with directory.locked():
+        try:
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            content = _verified(run, made, partial(made_by, max_drop=max_drop if int8 else None))
+            RunDirectory(made).write_json(Path(PARITY).name, content)
+            for file in made.iterdir():
+                flush_to_disk(file)
+            shutil.rmtree(old, ignore_errors=True)
+            if place.exists():
+                place.rename(old)
+            made.rename(place)
+            flush_to_disk(directory.path)
+        except OSError as error:
+            raise errors.run.cannot_write(place, error) from error
+        finally:
+            for folder in (made, old):
+                shutil.rmtree(folder, ignore_errors=True)
+    return content
+
+
+def _for_kept_rows(run: LoadedRun) -> LoadedRun:
+    """The run as it reads ``predictions.parquet``, where columns of labels are one of lists."""
+    data = run.config.data.model_copy(update={"label_columns": None})
+    config = run.config.model_copy(update={"data": data})
+    return replace(run, config=config, task=type(run.task).from_facts(config, run.task.facts))
+
+
+def _verified(
+    run: LoadedRun, folder: Path, write: Callable[[LoadedRun, Path], dict[str, Any]]
+) -> dict[str, Any]:
+    """Write the files into ``folder`` and check them; the content of ``parity.json``.
+
+    Args:
+        run: opened for this alone: what is timed last changes its model's modules.
+        folder: empty.
+        write: writes and checks, and says what is the head's own.
+    """
+    from warmstart.export.onnx_file import OPSET
+
+    start = time.perf_counter()
+    found = write(run, folder)
+    return {
+        "warmstart": __version__,
+        "versions": {name: version(name) for name in VERSIONS},
+        "task": run.task.name,
+        "architecture": type(run.model).__name__,
+        "model_sha256": sha256(run.directory.model / "model.safetensors"),
+        "opset": OPSET,
+        "max_tokens": run.max_tokens,
+        "files": {
+            file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
+            for file in sorted(folder.iterdir())
+        },
+        **found,
+        "speed": {"processor": _processor(), "threads": threads(), **found["speed"]},
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
+    """A model that gives each row logits of classes; ``max_drop`` of int8, None without it."""
+    from warmstart.export.onnx_file import write_onnx
+    from warmstart.models.packed.forward import forward_for
+
+    run = _for_kept_rows(run)
+    path = folder / FILES["onnx"]
+    tokenizer = run.tokenizer
+    names = [name for name in tokenizer.model_input_names if name in _INPUTS]
+    write_onnx(run.model, names, run.model.config.pad_token_id or 0, path)
+    onnx_model = OnnxModel.open(path)
+    shapes = parity.check_shapes(run, onnx_model)
+    rows = parity.scored_rows(run)
+    light = RunTokenizer.open(run.directory, names)
+    compared = parity.check_rows(run, rows, onnx_model, light)
+    engines: dict[str, Any] = {"onnx": onnx_model.logits}
+    inputs = {name: np.ones((2, 3), dtype=np.int64) for name in names}
+    fused = {"onnx": parity.fused_operators(path, _attentions(run), inputs)}
+    int8 = None
+    if max_drop is not None:
+        int8 = _int8(run, rows, folder, onnx_model, max_drop)
+        fused["int8"] = parity.fused_operators(folder / FILES["int8"], None, inputs)
+        engines["int8"] = OnnxModel.open(folder / FILES["int8"]).logits
+    forward = forward_for(run.model, rows.examples)
+    engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
+    return {
+        "inputs": names,
+        "output": "logits",
+        "tolerance": parity.TOLERANCE,
+        "shapes": shapes,
+        "rows": compared,
+        "fused": fused,
+        "int8": int8,
+        "speed": {
+            "measured": "at export, on this machine, from tokenised rows to logits",
+            "engines": parity.measured(engines, rows.examples),
+        },
+    }
+
+
+def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
+    """A model that writes; there is no int8 of it."""
+    from warmstart.export import decoder_parity
+    from warmstart.export.decoder import write_decoder
+    from warmstart.export.decoder_session import OnnxDecoder
+
+    path = folder / FILES["onnx"]
+    write_decoder(run.model, path)
+    decoder = OnnxDecoder.open(path)
+    shapes = decoder_parity.check_shapes(run, decoder)
+    split, table, examples = decoder_parity.scored_documents(run)
+    compared = decoder_parity.check_rows(run, decoder, split, table, examples)
+    prompts = decoder_parity.beginnings(examples)
+    greedy = decoder_parity.check_greedy(run, decoder, prompts)
+    ones = np.ones((2, 3), dtype=np.int64)
+    fused = parity.fused_operators(path, _attentions(run), decoder.feed(ones, ones, ones))
+    engines = {"torch": decoder_parity.torch_step(run.model), "onnx": decoder.step}
+    session = decoder.session
+    return {
+        "inputs": [given.name for given in session.get_inputs()],
+        "outputs": [made.name for made in session.get_outputs()],
+        "tolerance": parity.TOLERANCE,
+        "relative_tolerance": decoder_parity.RELATIVE_TOLERANCE,
+        "shapes": shapes,
+        "rows": compared,
+        "greedy": greedy,
+        "fused": {"onnx": fused},
+        "int8": None,
+        "speed": {
+            "measured": "at export, on this machine, the likeliest token each time, with the cache",
+            "texts_together": len(prompts),
+            "steps": greedy["steps"],
+            "engines": decoder_parity.measured(engines, prompts, greedy["steps"]),
+        },
+    }
+
+
+_BY_HEAD = {"sequence-classification": _classifier, "causal-lm": _decoder}
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def _int8(
+    run: LoadedRun, rows: parity.Rows, folder: Path, onnx_model: OnnxModel, max_drop: float
+) -> dict[str, Any]:
+    from warmstart.export.quantize import adds_in_32_bits, write_int8
+
+    path = folder / FILES["int8"]
+    reduce_range = not adds_in_32_bits()
+    write_int8(folder / FILES["onnx"], path, reduce_range=reduce_range)
+    metric = parity.check_int8(run, rows, onnx_model, OnnxModel.open(path), max_drop)
+    return {"reduce_range": reduce_range, "metric": metric}
+
+
+def _attentions(run: LoadedRun) -> int | None:
+    """One for each layer, where Transformers computes attention in one call."""
+    config = run.model.config
+    return config.num_hidden_layers if config._attn_implementation == "sdpa" else None
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())

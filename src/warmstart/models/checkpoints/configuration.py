@@ -1,0 +1,196 @@
+"""``config.json`` of a checkpoint: read, judged, and built into a model without weights.
+
+The model without weights ("skeleton") lives on PyTorch's meta device: all names and shapes, no
+memory, built in hundredths of a second. It answers what configurations of different families spell
+differently, such as how many positions there are, and serves ``warmstart info``.
+
+Source: https://docs.pytorch.org/docs/stable/meta.html.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from warmstart import errors
+from warmstart.models.checkpoints.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+
+Head = Literal["sequence-classification", "causal-lm", "masked-lm"]
+"""What a task puts on a body: one vector of logits for each row, or for each token."""
+
+Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""What Transformers calls it, to make answers of logits."""
+
+
+def natural_head(config: "PreTrainedConfig") -> Head:
+    """What a checkpoint is for where no task says so: decoders write, all others classify.
+
+    Args:
+        config: of any checkpoint.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    masked, causal = MODEL_FOR_MASKED_LM_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+    decoder = type(config) in causal and type(config) not in masked
+    return "causal-lm" if decoder and not config.is_encoder_decoder else "sequence-classification"
+
+
+def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig":
+    """The configuration in ``folder``, if it is of a model that can have this head.
+
+    Args:
+        name: the checkpoint, for messages.
+        folder: with ``config.json``.
+        head: what the task puts on the body; None for what the checkpoint is for.
+
+    Raises:
+        ModelError: there is none, it cannot be read, its architecture is unknown or needs remote
+            code, or is not one for this head (an encoder to classify, a decoder to generate).
+    """
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    path = folder / "config.json"
+    if not path.is_file():
+        raise errors.model.no_config(folder)
+    try:
+        content: dict[str, Any] = dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise errors.model.unreadable_config(path, str(error)) from error
+    model_type = content.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        if "auto_map" in content:
+            raise errors.model.remote_code(name)
+        raise errors.model.unknown_architecture(name, model_type)
+    try:
+        with quiet():
+            config: PreTrainedConfig = AutoConfig.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
+        head = head or natural_head(config)
+        _refuse_other_architectures(name, config, head)
+        skeleton(config, head)
+    except errors.ModelError:
+        raise
+    except Exception as error:  # each family checks its own numbers, each in its own way
+        raise errors.model.unreadable_config(path, str(error).split("\n")[0]) from error
+    return config
+
+
+def with_dropout(config: "PreTrainedConfig", dropout: float | None) -> "PreTrainedConfig":
+    """The configuration with every dropout probability replaced, whatever its family calls them.
+
+    Args:
+        config: changed in place.
+        dropout: from 0 up to 1; None leaves the checkpoint's own.
+    """
+    if dropout is not None:
+        ends = ("dropout", "dropout_prob", "pdrop")
+        names = [name for name in config.to_dict() if name.endswith(ends)]
+        config.update(dict.fromkeys(names, dropout))
+    return config
+
+
+def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Head) -> None:
+    """An encoder is what has a masked-language-model head too, and no decoder."""
+    from transformers import (
+        MODEL_FOR_MASKED_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    )
+
+    if head == "causal-lm":
+        if natural_head(config) != head:
+            raise errors.model.not_a_decoder(name, config.model_type)
+        return
+    fills = head == "masked-lm"
+    if config.is_encoder_decoder:
+        kind = "an encoder-decoder"
+    elif natural_head(config) == "causal-lm":
+        kind = "a decoder"
+    elif type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING and not fills:
+        kind = "a model without a sequence-classification head"
+    elif type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        kind = "a model without a masked-language-model head" if fills else "a decoder"
+    else:
+        return
+    raise errors.model.not_an_encoder(name, config.model_type, kind, head)
+
+
+def auto_class(head: Head) -> Any:
+    """Transformers' class that builds a model with this head."""
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForMaskedLM,
+        AutoModelForSequenceClassification,
+    )
+
+    return {
+        "sequence-classification": AutoModelForSequenceClassification,
+        "causal-lm": AutoModelForCausalLM,
+        "masked-lm": AutoModelForMaskedLM,
+    }[head]
+
+
+def skeleton(config: "PreTrainedConfig", head: Head) -> "PreTrainedModel":
+    """The model of this configuration, names and shapes only.
+
+    Args:
+        config: of a body; of a classifier ``id2label`` gives the size of the head.
+        head: what is put on it.
+    """
+    import torch
+
+    with quiet(), torch.random.fork_rng(devices=[]), torch.device("meta"):
+        build: Callable[..., PreTrainedModel] = auto_class(head).from_config
+        return build(config, trust_remote_code=False)
+
+
+def longest_input(config: "PreTrainedConfig", head: Head = "sequence-classification") -> int | None:
+    """How many tokens the model's positions allow; ``None`` where it has no limit.
+
+    RoBERTa and its relatives count positions from ``padding_idx + 1``, so that their table of
+    positions has that many rows more than a text may have tokens.
+
+    Args:
+        config: of a body.
+        head: what is put on it.
+
+    >>> from transformers import BertConfig, RobertaConfig
+    >>> longest_input(BertConfig(max_position_embeddings=512))
+    512
+    >>> longest_input(RobertaConfig(max_position_embeddings=514, pad_token_id=1))
+    512
+    """
+    from torch import nn
+
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return None
+    for name, module in skeleton(config, head).named_modules():
+        if name.endswith(".embeddings.position_embeddings") and isinstance(module, nn.Embedding):
+            return positions - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return positions
+
+
+def with_labels(
+    config: "PreTrainedConfig",
+    label_names: Sequence[str],
+    problem: Problem | None = "single_label_classification",
+) -> "PreTrainedConfig":
+    """A copy of the configuration for a head with a logit for each of these labels.
+
+    Args:
+        config: of an encoder; left as it is.
+        label_names: in the order of the logits.
+        problem: the new ``problem_type``.
+    """
+    config = copy.deepcopy(config)
+    config.id2label = dict(enumerate(label_names))
+    config.label2id = {label: index for index, label in enumerate(label_names)}
+    # Else a checkpoint made for regression would turn a saved model's pipeline to that.
+    config.problem_type = problem
+    return config

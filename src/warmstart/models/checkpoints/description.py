@@ -1,0 +1,221 @@
+"""What a checkpoint is made of: its configuration, every parameter with its shape, and its memory.
+
+What BERT tutorials print by hand after loading a model (embeddings, first layer, output head), told
+from ``config.json`` alone: the model is built on the meta device, so that no weight is read or even
+downloaded.
+
+Units: parameters are counted, memory is in MiB (2**20 bytes) of float32.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from warmstart.models.checkpoints.configuration import (
+    longest_input,
+    natural_head,
+    skeleton,
+    with_labels,
+)
+from warmstart.models.checkpoints.load import Checkpoint, lacks_pooler
+from warmstart.models.tuning.trainable import TrainedPart, choose_trained, trained_parts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from warmstart.config import TrainConfig
+
+BYTES_PER_PARAMETER = 4
+"""float32."""
+
+ADAMW_COPIES = 4
+"""What training keeps of every parameter: weight, gradient, and AdamW's two moments."""
+
+ESSENTIALS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+)
+"""Settings of a configuration that say how large the model is, by their usual names."""
+
+_LAYER = re.compile(r"^(.*?\.)(\d+)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One named parameter."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Numbers in it."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that belong together: the embeddings, one layer, the output head."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def count(self) -> int:
+        """Numbers in all of them."""
+        return sum(parameter.count for parameter in self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A sequence classifier, described.
+
+    Args:
+        name: the checkpoint, as the person wrote it.
+        architecture: the class in Transformers.
+        model_type: the family, as in ``config.json``.
+        config: the configuration's essentials, by name.
+        max_tokens: longest input, special tokens included; ``None`` where unlimited.
+        labels: label names of the head; ``LABEL_0`` … where it has none of its own.
+        groups: all parameters, in the order a text passes them.
+        trains: of a run or a config, every part and what of it trains.
+    """
+
+    name: str
+    architecture: str
+    model_type: str
+    config: Mapping[str, int]
+    max_tokens: int | None
+    labels: tuple[str, ...]
+    groups: tuple[Group, ...]
+    trains: tuple[TrainedPart, ...] = ()
+
+    @property
+    def named_parameters(self) -> int:
+        """How many named parameters there are: 201 in BERT-base with a classification head."""
+        return sum(len(group.parameters) for group in self.groups)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learned."""
+        return sum(group.count for group in self.groups)
+
+    @property
+    def weights_mib(self) -> float:
+        """Memory of the weights."""
+        return self.parameters * BYTES_PER_PARAMETER / 2**20
+
+    @property
+    def training_mib(self) -> float:
+        """Memory of training with AdamW, activations aside: weights, gradients, two moments.
+
+        Where it is known what trains, that alone has gradients and moments.
+        """
+        if not self.trains:
+            return self.weights_mib * ADAMW_COPIES
+        held = sum(part.parameters for part in self.trains)
+        trained = sum(part.trained for part in self.trains)
+        return (held + (ADAMW_COPIES - 1) * trained) * BYTES_PER_PARAMETER / 2**20
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``warmstart info --json`` prints."""
+        return {
+            "name": self.name,
+            "architecture": self.architecture,
+            "model_type": self.model_type,
+            "config": dict(self.config),
+            "max_tokens": self.max_tokens,
+            "labels": list(self.labels),
+            "named_parameters": self.named_parameters,
+            "parameters": self.parameters,
+            **({"trains": [part.to_json() for part in self.trains]} if self.trains else {}),
+            "memory_mib": {"weights": self.weights_mib, "adamw_training": self.training_mib},
+            "groups": [
+                {
+                    "name": group.name,
+                    "parameters": group.count,
+                    "tensors": [
+                        {"name": parameter.name, "shape": list(parameter.shape)}
+                        for parameter in group.parameters
+                    ],
+                }
+                for group in self.groups
+            ],
+        }
+
+
+def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Description:
+    """Describe a checkpoint with its head (an encoder's classifies), or a loaded model.
+
+    Args:
+        source: a checkpoint, whose weights are not read; or a model, as it is.
+        labels: classes of the head of a checkpoint that is no classifier yet.
+    """
+    if isinstance(source, Checkpoint):
+        name, config, max_tokens = source.name, source.config, source.max_positions
+        classifies = source.head == "sequence-classification"
+        made_for = config.architectures or ()
+        if classifies and not any("SequenceClassification" in known for known in made_for):
+            config = with_labels(config, [f"LABEL_{index}" for index in range(labels)])
+        model = skeleton(config, source.head)
+    else:
+        model, config = source, source.config
+        name, max_tokens = str(source.name_or_path), longest_input(config, natural_head(config))
+        classifies = natural_head(config) == "sequence-classification"
+    names = (config.id2label or {}) if classifies else {}
+    numbered = [(int(index), str(label)) for index, label in names.items()]
+    values = {key: getattr(config, key, None) for key in ESSENTIALS}
+    return Description(
+        name=name,
+        architecture=type(model).__name__,
+        model_type=str(config.model_type),
+        config={key: value for key, value in values.items() if isinstance(value, int)},
+        max_tokens=max_tokens,
+        labels=tuple(label for _, label in sorted(numbered)),
+        groups=_groups([Parameter(n, tuple(p.shape)) for n, p in model.named_parameters()]),
+    )
+
+
+def describe_training(
+    checkpoint: Checkpoint, config: "TrainConfig", labels: int = 2
+) -> Description:
+    """Describe a checkpoint with its head, and what of it these settings train.
+
+    Args:
+        checkpoint: its weights are not read.
+        config: the settings; they fit the checkpoint.
+        labels: classes of the head of a checkpoint that is no classifier yet.
+    """
+    description = describe(checkpoint, labels)
+    settings = checkpoint.config
+    if checkpoint.head == "sequence-classification":
+        settings = with_labels(settings, description.labels)
+    model = skeleton(settings, checkpoint.head)
+    choose_trained(model, config, checkpoint.head, new_pooler=lacks_pooler(checkpoint))
+    return replace(description, trains=trained_parts(model, config))
+
+
+def _groups(parameters: Sequence[Parameter]) -> tuple[Group, ...]:
+    """Embeddings, then each layer, then the output head.
+
+    Families name their layers differently (``encoder.layer.0.``, ``transformer.layer.0.``,
+    ``layers.0.``), but all number them, and define them after the embeddings, before the head.
+    """
+    prefix = next((found[1] for p in parameters if (found := _LAYER.match(p.name))), None)
+    groups: dict[str, list[Parameter]] = {"embeddings": []}
+    for parameter in parameters:
+        found = _LAYER.match(parameter.name)
+        if found and found[1] == prefix:
+            group = f"layer {found[2]}"
+        elif len(groups) == 1 or "embeddings" in parameter.name:
+            group = "embeddings"
+        else:
+            group = "output head"
+        groups.setdefault(group, []).append(parameter)
+    return tuple(Group(name, tuple(members)) for name, members in groups.items())

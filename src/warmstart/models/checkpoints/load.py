@@ -1,0 +1,395 @@
+"""Pretrained checkpoints: found and checked without their weights, loaded when all else is right.
+
+``find`` settles everything that can be settled from a few kilobytes: that the checkpoint exists, is
+safe to open, is an encoder, and that its tokenizer fits it. Weights are read by
+``sequence_classifier`` alone, after the data were checked too, so that no mistake costs a download.
+
+A checkpoint is a hub id, a folder, or a bundled one; the last two make no network call.
+Code from a checkpoint is never run; pickles are opened only when ``model.allow_pickle`` says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from warmstart import errors
+from warmstart.config import ModelConfig
+from warmstart.models.checkpoints import model_hub as hub
+from warmstart.models.checkpoints.bundled import PREFIX, bundled_folder
+from warmstart.models.checkpoints.configuration import (
+    Head,
+    Problem,
+    auto_class,
+    longest_input,
+    natural_head,
+    read_config,
+    skeleton,
+    with_dropout,
+    with_labels,
+)
+from warmstart.models.checkpoints.quiet import quiet
+from warmstart.models.checkpoints.special_tokens import (
+    add_special_tokens,
+    grow_vocabulary,
+    lacking_to_mask,
+)
+from warmstart.models.checkpoints.weight_files import (
+    VOCABULARIES,
+    held_files,
+    no_weights,
+    weight_files,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that was found and checked; its weights are not read, perhaps not even here.
+
+    Args:
+        name: as the person wrote it.
+        folder: where configuration and tokenizer are, and the weights once they are needed.
+        config: the body's configuration.
+        tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
+        weights: names of the files with the weights: one, or several shards.
+        head: what the task puts on the body.
+        commit: of the hub; ``None`` for a folder or a bundled model.
+    """
+
+    name: str
+    folder: Path
+    config: "PreTrainedConfig"
+    tokenizer: "PreTrainedTokenizerBase"
+    weights: tuple[str, ...]
+    head: Head
+    commit: str | None = None
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest input in tokens, special tokens included; ``None`` where nothing limits it."""
+        limits = (longest_input(self.config, self.head), self.tokenizer.model_max_length)
+        # A tokenizer that was given no limit has the huge VERY_LARGE_INTEGER of Transformers.
+        known = [int(limit) for limit in limits if limit is not None and limit < 1e9]
+        return min(known, default=None)
+
+
+def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
+    """Locate a checkpoint and check all that its weights are not needed for.
+
+    Args:
+        model: the settings; a hub id downloads configuration and tokenizer, not the weights.
+        head: what the task puts on the body; None for what the checkpoint is for.
+
+    Raises:
+        ModelError: it does not exist, cannot be reached, lacks a file, is unsafe to open, is not
+            one for this head, or its tokenizer does not fit it.
+    """
+    path = Path(model.name).expanduser()
+    commit = None
+    if model.name.startswith(PREFIX):
+        folder = bundled_folder(model.name)
+        files = held_files(folder)
+    elif path.is_dir():
+        # Of a run directory the model that it kept.
+        kept = (path / "config.yaml").is_file() and (path / "model" / "config.json").is_file()
+        folder = path / "model" if kept else path
+        files = held_files(folder)
+    elif path.exists() or model.name[0] in "/.~\\" or path.is_absolute() or len(path.parts) > 2:
+        raise errors.model.no_folder(path)
+    else:
+        snapshot = hub.snapshot(model)
+        folder, files, commit = snapshot.folder, snapshot.files, snapshot.commit
+    config = with_dropout(read_config(model.name, folder, head), model.dropout)
+    head = head or natural_head(config)
+    tokenizer = _tokenizer(model.name, folder, files, config, head)
+    if head == "causal-lm":
+        add_special_tokens(tokenizer, model)
+    weights = weight_files(folder, files, allow_pickle=model.allow_pickle)
+    if weights is None:
+        raise no_weights(model.name, folder, files)
+    checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, head, commit)
+    _check_headers([path for path in _weight_paths(checkpoint) if path.exists()])
+    return checkpoint
+
+
+def resolve_max_tokens(checkpoint: Checkpoint, max_tokens: int | Literal["auto"]) -> int:
+    """The longest input a run uses, in tokens, special tokens included.
+
+    Args:
+        checkpoint: whose positions are the limit.
+        max_tokens: ``model.max_tokens``; ``auto`` is all the model can read.
+
+    Raises:
+        ModelError: more than the model can read, or ``auto`` and the model does not say.
+    """
+    limit = checkpoint.max_positions
+    if max_tokens == "auto":
+        if limit is None:
+            raise errors.model.unknown_limit(checkpoint.name)
+        return limit
+    if limit is not None and max_tokens > limit:
+        raise errors.model.too_many_tokens(max_tokens, limit, checkpoint.name)
+    return max_tokens
+
+
+def open_tokenizer(folder: Path, config: "PreTrainedConfig") -> "PreTrainedTokenizerBase":
+    """The tokenizer in a folder, without the inputs that its model does not read.
+
+    Transformers opens a DistilBERT with BERT's tokenizer, which tells the two texts of a pair apart
+    by type ids; a model of one type or none is not to be given any.
+
+    Args:
+        folder: of a checkpoint or of a run's ``model/``.
+        config: the model's.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, config=config, trust_remote_code=False, local_files_only=True
+        )
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if getattr(config, "type_vocab_size", 0) < 2:
+        names = tokenizer.model_input_names
+        tokenizer.model_input_names = [name for name in names if name != "token_type_ids"]
+    return tokenizer
+
+
+def sequence_classifier(
+    checkpoint: Checkpoint,
+    label_names: Sequence[str],
+    seed: int,
+    problem: Problem | None = "single_label_classification",
+) -> "PreTrainedModel":
+    """The checkpoint's body in float32 with a classification head for these labels.
+
+    Weights the checkpoint lacks (the head; BERT's pooler, where it was pretrained without one) are
+    drawn from ``seed``; no global generator moves. A checkpoint that is itself a classifier with as
+    many labels keeps its head. The heads of pretraining are left behind.
+
+    Args:
+        checkpoint: from ``find``; its weights are downloaded now if they have to be.
+        label_names: in the order of the logits.
+        seed: of the new weights.
+        problem: ``problem_type`` of the saved configuration, by which Transformers' pipeline makes
+            probabilities of logits; None for the sigmoid of one logit.
+
+    Raises:
+        ModelError: the download failed, a file is damaged, or the weights are not those that
+            config.json describes.
+    """
+    config = with_labels(checkpoint.config, label_names, problem)
+    model, report = _read(checkpoint.folder, _downloaded(checkpoint), config, checkpoint.head, seed)
+    body = model.base_model_prefix + "."
+    missing = [
+        name
+        for name in sorted(report["missing_keys"])
+        if name.startswith(body) and "pooler" not in name.split(".")
+    ]
+    wrong = sorted(entry for entry in report["mismatched_keys"] if entry[0].startswith(body))
+    if missing:
+        raise errors.model.missing_weights(checkpoint.name, missing)
+    if wrong:
+        raise errors.model.wrong_shapes(checkpoint.name, wrong)
+    return model
+
+
+def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
+    """The checkpoint's decoder in float32, with a row for every token of its tokenizer.
+
+    Rows that its embedding lacks are the mean of those it has, so that a new token begins as one
+    like any other.
+
+    Args:
+        checkpoint: from ``find``; its weights are downloaded now if they have to be.
+
+    Raises:
+        ModelError: the download failed, a file is damaged, or the weights are not those that
+            config.json describes.
+
+    Source: Hewitt 2021, "Initializing new word embeddings for pretrained language models".
+    """
+    paths = _downloaded(checkpoint)
+    model, report = _read(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed=0)
+    _refuse_incomplete(checkpoint.name, report)
+    grow_vocabulary(model, len(checkpoint.tokenizer))
+    return model
+
+
+def mask_filler(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
+    """The checkpoint's encoder in float32 with a masked-language-model head.
+
+    A head that the checkpoint lacks is drawn from ``seed``, its output layer tied to the word
+    embedding where the family does so; ``new_parts`` tells. The pooler has no place in it.
+
+    Args:
+        checkpoint: from ``find``; its weights are downloaded now if they have to be.
+        seed: of the new weights.
+
+    Raises:
+        ModelError: the download failed, a file is damaged, or the weights are not those that
+            config.json describes.
+    """
+    paths = _downloaded(checkpoint)
+    model, report = _read(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed)
+    body = model.base_model_prefix + "."
+    missing = [name for name in sorted(report["missing_keys"]) if name.startswith(body)]
+    _refuse_incomplete(checkpoint.name, {**report, "missing_keys": missing})
+    return model
+
+
+def new_parts(checkpoint: Checkpoint) -> list[str]:
+    """What of a model that fills masks its checkpoint does not give, and what it leaves behind.
+
+    Args:
+        checkpoint: its weights are on disk by now.
+
+    Returns:
+        A sentence on each; none where weights are pickles, whose names are not known unopened.
+    """
+    names = _weight_names(checkpoint)
+    if checkpoint.head != "masked-lm" or not names:
+        return []
+    model = skeleton(checkpoint.config, checkpoint.head)
+    head = {name for name, _ in model.named_children()} - {model.base_model_prefix}
+    said = []
+    if not any(name.split(".")[0] in head for name in names):
+        tied = "; its output layer is the word embedding" * bool(model.all_tied_weights_keys)
+        said.append(f"{checkpoint.name} has no head that fills masks: a new one is drawn{tied}")
+    if any("pooler" in name.split(".") for name in names):
+        said.append(
+            f"{checkpoint.name} has a pooler, which filling masks does not train and model/ does "
+            "not hold: a classifier of this run's model draws a new one"
+        )
+    return said
+
+
+def _downloaded(checkpoint: Checkpoint) -> list[Path]:
+    """The files with the weights, fetched now where they are not here yet."""
+    paths = _weight_paths(checkpoint)
+    if checkpoint.commit is not None and not all(path.exists() for path in paths):
+        hub.download_weights(checkpoint.name, checkpoint.commit, checkpoint.weights)
+    return paths
+
+
+def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
+    """A trained model as a run directory's ``model/`` holds it, in float32.
+
+    Args:
+        folder: with ``config.json`` and ``model.safetensors``.
+        head: what the run's task put on the body.
+
+    Raises:
+        ModelError: a file is missing or damaged, or the weights are not all there.
+    """
+    config = read_config(str(folder), folder, head)
+    weights = weight_files(folder, held_files(folder), allow_pickle=False)
+    if weights is None:
+        raise no_weights(str(folder), folder, held_files(folder))
+    model, report = _read(folder, [folder / name for name in weights], config, head, seed=0)
+    _refuse_incomplete(str(folder), report)
+    return model
+
+
+def _refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
+    """Raise where weights are not all there, or not of their shapes."""
+    if report["missing_keys"]:
+        raise errors.model.missing_weights(name, sorted(report["missing_keys"]))
+    if report["mismatched_keys"]:
+        raise errors.model.wrong_shapes(name, sorted(report["mismatched_keys"]))
+
+
+def _read(
+    folder: Path, paths: Sequence[Path], config: "PreTrainedConfig", head: Head, seed: int
+) -> tuple["PreTrainedModel", dict[str, Any]]:
+    """Load weights, drawing missing ones from ``seed``; and Transformers' account of it."""
+    import torch
+
+    _check_headers(paths)
+    safetensors = all(path.suffix == ".safetensors" for path in paths)
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            model, report = auto_class(head).from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=safetensors,
+                weights_only=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                # Reported, not raised: a head of another size is replaced, a body is refused.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except Exception as error:
+        if safetensors:  # their headers were read: whatever this is, it is not the file
+            raise
+        raise errors.model.damaged_weights(paths[0], str(error).split("\n")[0]) from error
+    return model, report
+
+
+def lacks_pooler(checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint's weights are known to hold no pooler, so that a model's is random.
+
+    Args:
+        checkpoint: its weights are on disk by now.
+    """
+    names = _weight_names(checkpoint)
+    return bool(names) and not any("pooler" in name.split(".") for name in names)
+
+
+def _weight_names(checkpoint: Checkpoint) -> list[str]:
+    """The names in the checkpoint's files of weights; none where one is a pickle or not here."""
+    from safetensors import safe_open
+
+    paths = _weight_paths(checkpoint)
+    if any(path.suffix != ".safetensors" or not path.exists() for path in paths):
+        return []
+    names: list[str] = []
+    for path in paths:
+        with safe_open(path, framework="np") as file:
+            names += file.keys()
+    return names
+
+
+def _weight_paths(checkpoint: Checkpoint) -> list[Path]:
+    """Where the files with the weights are, or will be."""
+    return [checkpoint.folder / name for name in checkpoint.weights]
+
+
+def _check_headers(paths: Sequence[Path]) -> None:
+    """Open safetensors files: their header says how long they must be, so a short one is found."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in paths:
+        if path.suffix == ".safetensors":
+            try:
+                with safe_open(path, framework="np"):
+                    pass
+            except (SafetensorError, OSError) as error:
+                raise errors.model.damaged_weights(path, str(error)) from error
+
+
+def _tokenizer(
+    name: str, folder: Path, files: Sequence[str], config: "PreTrainedConfig", head: Head
+) -> "PreTrainedTokenizerBase":
+    """Open the tokenizer and hold it against the model."""
+    if not set(files) & set(VOCABULARIES):
+        raise errors.model.no_tokenizer(name, files)
+    try:
+        tokenizer = open_tokenizer(folder, config)
+    except Exception as error:  # the Rust library raises bare Exceptions
+        raise errors.model.unreadable_tokenizer(name, str(error).split("\n")[0]) from error
+    if not tokenizer.is_fast:
+        raise errors.model.slow_tokenizer(name, type(tokenizer).__name__)
+    if tokenizer.pad_token_id is None and head != "causal-lm":
+        raise errors.model.no_padding_token(name)
+    if head == "masked-lm" and (lacking := lacking_to_mask(tokenizer)):
+        raise errors.model.no_mask_token(name, lacking)
+    if len(tokenizer) > config.vocab_size:
+        raise errors.model.tokenizer_too_large(name, len(tokenizer), config.vocab_size)
+    return tokenizer

@@ -1,0 +1,1 @@
+"""Packed execution: running models on real tokens only, without padding."""

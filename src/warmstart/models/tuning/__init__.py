@@ -1,0 +1,1 @@
+"""Which weights train: freezing, adapters, rates per layer, compact vocabulary."""

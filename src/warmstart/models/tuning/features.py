@@ -1,0 +1,201 @@
+"""What the frozen part of a model makes of each row: computed once, kept on disk, read every epoch.
+
+With ``train.freeze`` the first layers give the same hidden states for a row in every epoch, as they
+run without dropout. So they run once: over all rows of a split, longest first, in evaluation mode.
+What is kept is what the rest of the model begins with: of a whole frozen backbone the vector that
+the head reads, one for each row; else the hidden states of every token.
+
+The file is named after a hash of all that can change a number in it – frozen weights,
+configuration, token ids, precision, versions – so that another run with the same rows and model, a
+repeat or a trial of a search, finds it. It is memory-mapped: what a batch touches is in memory.
+
+Source: Devlin et al. 2019, arXiv:1810.04805, section 5.3, "each token's representations are
+computed once".
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from transformers import PreTrainedModel
+
+from warmstart.data.examples.batches import collate, evaluation_batches
+from warmstart.data.examples.encode import Computed, Examples
+from warmstart.data.reading.fetch import cache_folder
+from warmstart.models.packed.packed_runner import Packed
+from warmstart.models.tuning.freezing import Frozen
+
+IN_MEMORY_BYTES = 2**20
+"""Less than this is not worth a file."""
+
+MOST_BYTES = 20 * 2**30
+"""What the folder of features may hold; beyond it those unused longest are removed."""
+
+Floats32 = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def with_features(
+    examples: Examples,
+    model: PreTrainedModel,
+    packed: Packed,
+    frozen: Frozen,
+    autocast: Callable[[], AbstractContextManager[object]],
+    batch_tokens: int,
+) -> Examples:
+    """The same rows with what the frozen part makes of them.
+
+    Args:
+        examples: of one split.
+        model: on its device, frozen already.
+        packed: what runs it.
+        frozen: the part that is frozen.
+        autocast: the precision it runs in.
+        batch_tokens: tokens of a batch.
+
+    Returns:
+        A copy whose ``computed`` is memory-mapped from the cache folder, or in memory where it is
+        small.
+
+    Raises:
+        OSError: the cache folder cannot be written, or has no room.
+    """
+    count = len(examples) if frozen.backbone else len(examples.input_ids)
+    shape = (count, model.config.hidden_size)
+
+    def fill(values: Floats32) -> None:
+        _compute(values, examples, model, packed, frozen, autocast, batch_tokens)
+
+    if count * shape[1] * 4 < IN_MEMORY_BYTES:
+        values = np.empty(shape, dtype=np.float32)
+        fill(values)
+    else:
+        values = _cached(_key(examples, model, frozen, autocast), shape, fill)
+    return replace(examples, computed=Computed(values, frozen.layers, frozen.backbone))
+
+
+@torch.no_grad()
+def _compute(
+    values: Floats32,
+    examples: Examples,
+    model: torch.nn.Module,
+    packed: Packed,
+    frozen: Frozen,
+    autocast: Callable[[], AbstractContextManager[object]],
+    batch_tokens: int,
+) -> None:
+    """Fill ``values``, [N, H] of a backbone, else [T, H]."""
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    for positions in evaluation_batches(examples.lengths, batch_tokens):
+        batch = collate(examples, positions).to(device)
+        with autocast():
+            found = packed.read(batch) if frozen.backbone else packed.states(batch, frozen.layers)
+        made = found.float().cpu().numpy()
+        if frozen.backbone:
+            values[positions] = made
+        else:
+            for position, start, stop in zip(
+                positions, batch.offsets, batch.offsets[1:], strict=False
+            ):
+                values[examples.offsets[position] : examples.offsets[position + 1]] = made[
+                    start:stop
+                ]
+    model.train(was_training)
+
+
+def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> Floats32:
+    """The array of this name from the cache folder, filled first where it is not there.
+
+    Raises:
+        OSError: it cannot be kept there.
+    """
+    folder = cache_folder() / "features"
+    path = folder / f"{key}.npy"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Runs that want the same file, and processes that train together: one fills it, others wait.
+    with FileLock(path.with_suffix(".lock")):
+        values = _opened(path)
+        if values is None:
+            _write(path, shape, fill)
+            _remove_oldest(folder, keep=path)
+            values = _opened(path)
+        assert values is not None
+        os.utime(path)
+    return values
+
+
+def _opened(path: Path) -> Floats32 | None:
+    """The array in a file, mapped; None where there is none, or a damaged one."""
+    try:
+        values: Floats32 = np.load(path, mmap_mode="r")
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
+    return values
+
+
+def _write(path: Path, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> None:
+    """Fill a file beside ``path``, then rename it; a failure leaves nothing behind.
+
+    Raises:
+        OSError: no room, found before any work: a mapped file that outgrows its disk would kill.
+    """
+    if shape[0] * shape[1] * 4 > MOST_BYTES:
+        raise OSError(f"they take more than {MOST_BYTES // 2**30} GiB")
+    partial = path.with_suffix(".partial")
+    try:
+        values = np.lib.format.open_memmap(partial, "w+", dtype=np.float32, shape=shape)
+        if shutil.disk_usage(partial).free < values.nbytes:
+            raise OSError(f"no room in {partial.parent}")
+        fill(values)
+        values.flush()
+        del values
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _remove_oldest(folder: Path, keep: Path) -> None:
+    """Hold the folder to ``MOST_BYTES``."""
+    files = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
+    total = 0
+    for path in files:
+        total += path.stat().st_size
+        if total > MOST_BYTES and path != keep:
+            path.unlink()
+
+
+def _key(
+    examples: Examples,
+    model: PreTrainedModel,
+    frozen: Frozen,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> str:
+    """A hash of all that can change a number in the features."""
+    with autocast():
+        precision = torch.get_autocast_dtype(model.device.type)
+        lower = torch.is_autocast_enabled(model.device.type)
+    config = model.config.to_dict()
+    facts = [frozen, precision if lower else "float32", model.device.type, sorted(config.items())]
+    facts += [version(package) for package in ("torch", "transformers", "warmstart")]
+    digest = hashlib.sha256(repr(facts).encode())
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().numpy().data)
+    for array in (examples.input_ids, examples.offsets, examples.token_type_ids):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:32]

@@ -1,0 +1,119 @@
+"""The parts of a model from bottom to top, and how fast each learns.
+
+Depth counts them: 0 is the embeddings, 1 to L the layers, L + 1 what is above the last layer – a
+last norm, the pooler, the head. Weights that two parts share, such as an output layer that is the
+word embedding, belong to the lower one.
+
+With ``train.layer_decay`` d the rate at depth i is the peak rate times d to the power L + 1 - i:
+what lower layers know is more general and is to change less. ``train.head_learning_rate`` is the
+rate of the topmost part alone, whose weights are new as a rule.
+
+Source: Howard & Ruder 2018, arXiv:1801.06146, section 3.1 (discriminative fine-tuning); Clark et
+al. 2020, arXiv:2003.10555, appendix B (layer-wise rate decay); the exponents are those of BEiT, Bao
+et al. 2021, ``optim_factory.py``, ``get_num_layer_for_vit``.
+"""
+
+from collections.abc import Mapping
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from warmstart import errors
+from warmstart.config import TrainConfig
+from warmstart.models.packed.architectures import ARCHITECTURES, Architecture
+from warmstart.models.packed.decoders import DECODERS, LanguageModel
+
+KNOWN: Mapping[str, Architecture | LanguageModel] = {**ARCHITECTURES, **DECODERS}
+"""By ``model_type``: those whose embeddings and layers are known."""
+
+COUNTING_LAYERS = ("layer_decay", "head_learning_rate", "unfreeze_layers_per_epoch")
+"""Settings of ``train`` that ask for a model of ``KNOWN``."""
+
+
+def refuse_unknown(config: TrainConfig, model_type: str) -> None:
+    """Say that a setting counts layers where they are not known.
+
+    Args:
+        config: the settings.
+        model_type: of config.json.
+
+    Raises:
+        ModelError: it does.
+    """
+    for setting in COUNTING_LAYERS:
+        if getattr(config, setting) is not None and model_type not in KNOWN:
+            raise errors.transfer.unknown_layers(f"train.{setting}", model_type, sorted(KNOWN))
+
+
+def modules_by_depth(model: PreTrainedModel) -> list[list[nn.Module]]:
+    """Embeddings, then each layer: the modules of depths 0 to L.
+
+    Args:
+        model: of a ``model_type`` in ``KNOWN``.
+    """
+    family = KNOWN[model.config.model_type]
+    return [family.embeddings(model), *([layer] for layer in family.layers(model))]
+
+
+def depths(model: PreTrainedModel) -> dict[str, int]:
+    """Each named parameter's depth, from 0 to L + 1.
+
+    Args:
+        model: of a ``model_type`` in ``KNOWN``; adapters are as deep as what they stand beside.
+    """
+    parts = modules_by_depth(model)
+    found: dict[int, int] = {}
+    for depth, modules in enumerate(parts):
+        for module in modules:
+            for parameter in module.parameters():
+                found.setdefault(id(parameter), depth)
+    return {
+        name: found.get(id(parameter), len(parts)) for name, parameter in model.named_parameters()
+    }
+
+
+def peak_rate(config: TrainConfig, depth: int, top: int) -> float:
+    """The peak rate of a part.
+
+    Args:
+        config: the settings.
+        depth: of the part.
+        top: depth of the topmost, L + 1.
+
+    >>> config = TrainConfig(learning_rate=1e-3, layer_decay=0.5, head_learning_rate=1e-2)
+    >>> [peak_rate(config, depth, top=3) for depth in range(4)]
+    [0.000125, 0.00025, 0.0005, 0.01]
+    """
+    if depth == top and config.head_learning_rate is not None:
+        return config.head_learning_rate
+    decay = 1.0 if config.layer_decay is None else config.layer_decay
+    return config.learning_rate * decay ** (top - depth)
+
+
+def peak_rates(model: nn.Module, config: TrainConfig) -> dict[str, float]:
+    """Each named parameter's peak rate.
+
+    Args:
+        model: any module; a ``PreTrainedModel`` in ``KNOWN`` where rates differ.
+        config: the settings.
+    """
+    if config.layer_decay is None and config.head_learning_rate is None:
+        return {name: config.learning_rate for name, _ in model.named_parameters()}
+    assert isinstance(model, PreTrainedModel)
+    top = len(modules_by_depth(model))
+    return {name: peak_rate(config, depth, top) for name, depth in depths(model).items()}
+
+
+def lowest_trained(config: TrainConfig, epoch: int, top: int) -> int:
+    """Depth of the lowest part that ``train.unfreeze_layers_per_epoch`` lets train in an epoch.
+
+    Args:
+        config: the settings.
+        epoch: counted from 0.
+        top: depth of the head, L + 1.
+
+    >>> [lowest_trained(TrainConfig(unfreeze_layers_per_epoch=2), e, top=7) for e in range(5)]
+    [7, 5, 3, 1, 0]
+    """
+    layers = config.unfreeze_layers_per_epoch
+    return 0 if layers is None else max(top - layers * epoch, 0)

@@ -1,0 +1,1 @@
+"""Everything that happens before weights are loaded: read, split, learn, encode."""

@@ -1,0 +1,220 @@
+"""``Run``: a training run on disk, asked for its scores and put to use.
+
+What the commands after training do, for scripts and notebooks; ``warmstart.api`` holds the verbs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warmstart import errors
+from warmstart.config import RunConfig, config_file
+from warmstart.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from warmstart.serving.engines import Engine, EngineName
+    from warmstart.serving.torch_engine import TorchEngine
+    from warmstart.serving.writer import Writer, WriterName
+
+Metrics = dict[str, dict[str, Any]]
+"""``{metric: {"value", "low", "high", "n", "higher_is_better"}}``."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run on disk. The model is opened at its first use and stays open.
+
+    Args:
+        path: the run directory.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> RunConfig:
+        """Every setting of the run."""
+        return config_file.load(self.path / "config.yaml")
+
+    @property
+    def scores(self) -> dict[str, Metrics]:
+        """Scores of the kept model: ``{split: {metric: {"value", "low", "high", "n"}}}``."""
+        return {name: content["scores"] for name, content in self._evaluations().items()}
+
+    @property
+    def baselines(self) -> dict[str, dict[str, Metrics]]:
+        """Scores of the models that cost nothing: ``{baseline: {split: {metric: …}}}``."""
+        found: dict[str, dict[str, Metrics]] = {}
+        for split, content in self._evaluations().items():
+            for baseline, metrics in content["baselines"].items():
+                found.setdefault(baseline, {})[split] = metrics
+        return found
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        text_pairs: Sequence[str] | None = None,
+        *,
+        engine: "EngineName | None" = None,
+    ) -> list[dict[str, Any]]:
+        """Answers for texts, in order: ``{"row", "label", "probabilities", "truncated"}`` each.
+
+        With several labels to a row ``"labels"`` in place of ``"label"``; of a regression ``{"row",
+        "value", "truncated"}``, of a ranking ``"score"``. Of a run that learned to fill masks
+        ``{"row", "masks", "truncated"}``: for each mask of the text the five likeliest tokens,
+        ``[{"token", "probability"}, …]``.
+
+        Args:
+            texts: none of them empty.
+            text_pairs: the second text of each, for a run that was trained on pairs.
+            engine: ``torch``, ``onnx`` or ``int8``; by default ``onnx`` once ``export`` wrote it.
+
+        Raises:
+            DataError: a text is empty or has no mask, or second texts are missing or not wanted.
+            ExportError: that ONNX model is not there, or was changed.
+            RunError: the run kept no model yet.
+        """
+        from warmstart.serving.predictor import predict_texts
+
+        opened = self._engine(engine)
+        if opened.task.head == "masked-lm":
+            from warmstart.serving.fill import fill_masks
+
+            if text_pairs is not None:
+                raise errors.data.pairs_without_use(self.config.data.text)
+            trained: TorchEngine = self._engine("torch")  # type: ignore[assignment]
+            return [answer.to_json() for answer in fill_masks(trained.run, texts)]
+        return [answer.to_json() for answer in predict_texts(opened, texts, text_pairs)]
+
+    def predict_file(
+        self,
+        data: str | Sequence[str],
+        overrides: Sequence[str] = (),
+        *,
+        engine: "EngineName | None" = None,
+    ) -> "pa.Table":
+        """Answers for every row of a file: row, file, line, text(s), prediction, probabilities.
+
+        Args:
+            data: the file(s), written like the training file.
+            overrides: how they differ from it, e.g. ``["data.format=csv", "data.text=body"]``.
+            engine: as for ``predict``.
+
+        Raises:
+            DataError: the file cannot be read or lacks the text column.
+            ExportError: that ONNX model is not there, or was changed.
+            RunError: the run kept no model yet.
+        """
+        from warmstart.serving.predictor import predict_file
+
+        return predict_file(self._engine(engine), data, overrides)
+
+    def evaluate(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> Metrics:
+        """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.
+
+        Args:
+            data: the file(s), written like the training file.
+            overrides: how they differ from it, e.g. ``["data.format=csv", "data.label=y"]``.
+
+        Raises:
+            DataError: the file cannot be read, or holds a label never seen in training.
+            RunError: the run kept no model yet.
+        """
+        from warmstart.serving.torch_engine import evaluate_file
+
+        trained: TorchEngine = self._engine("torch")  # type: ignore[assignment]
+        return evaluate_file(trained.run, data, overrides)
+
+    def export(self, *, int8: bool = False, max_drop: float = 0.01) -> dict[str, Any]:
+        """Write ``export/model.onnx``, verified against PyTorch; the content of ``parity.json``.
+
+        Args:
+            int8: also write ``model.int8.onnx``, with weights of 8 bits; of a classifier.
+            max_drop: how much of the task's main metric that may cost.
+
+        Raises:
+            ExportError: packages are missing, the run is not finished, PyTorch cannot export its
+                model, or the ONNX model does not answer as it does; an earlier export is kept.
+            RunError: the run directory cannot be written.
+        """
+        from warmstart.export.export_run import export_run
+
+        content = export_run(RunDirectory.open(self.path), int8=int8, max_drop=max_drop)
+        for name in ("onnx", "int8"):
+            self._engines.pop(name, None)
+        self._writers.pop("onnx", None)
+        return content
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        engine: "WriterName" = "torch",
+        on_text: Callable[[str], None] | None = None,
+        **settings: Any,
+    ) -> list[dict[str, Any]]:
+        """Go on with each prompt: ``{"prompt", "text", "finish"}``, in order.
+
+        Args:
+            prompts: texts to go on with; an empty one begins from nothing.
+            engine: ``torch``, or ``onnx`` once ``export`` wrote it.
+            on_text: given the text as it is made, for one prompt and one continuation.
+            settings: of the config's ``generate``, in place of the run's: ``temperature=0.7``.
+
+        Raises:
+            WarmstartError: a setting or a prompt is unusable, the run learned another task, or its
+                ONNX model is not there or was changed.
+        """
+        from warmstart.serving.writer import open_writer
+
+        if engine not in self._writers:
+            self._writers[engine] = open_writer(RunDirectory.open(self.path).path, engine)
+        writer = self._writers[engine]
+        return [made.to_json() for made in writer.write(prompts, settings, on_text)]
+
+    def novelty(self, texts: Sequence[str]) -> dict[str, Any]:
+        """How much of these texts stands in the training rows: see ``evaluation/novelty.py``.
+
+        Raises:
+            DataError: the training file is no longer there, or cannot be read.
+        """
+        from warmstart.serving.writer import training_novelty
+
+        return training_novelty(RunDirectory.open(self.path), texts).to_json()
+
+    def report(self) -> Path:
+        """Write ``report.html`` and the model card anew from the run's files; the report's path."""
+        from warmstart.report.html import write_report
+        from warmstart.runs.model_card import write_card
+
+        write_card(self.path)
+        return write_report(self.path)
+
+    @cached_property
+    def _engines(self) -> "dict[str, Engine]":
+        return {}
+
+    def _engine(self, asked: "EngineName | None") -> "Engine":
+        """The engine, opened at its first use."""
+        from warmstart.serving.engines import engine_name, open_engine
+
+        directory = RunDirectory.open(self.path)
+        name = engine_name(directory, asked)
+        if name not in self._engines:
+            self._engines[name] = open_engine(directory, name)
+        return self._engines[name]
+
+    @cached_property
+    def _writers(self) -> "dict[str, Writer]":
+        return {}
+
+    def _evaluations(self) -> dict[str, Any]:
+        directory = RunDirectory(self.path)
+        return {
+            split: directory.read_json(f"evaluation/{split}/scores.json")
+            for split in ("validation", "test")
+            if (directory.evaluation(split) / "scores.json").exists()
+        }

@@ -1,0 +1,113 @@
+"""Opening a finished run: its settings, its task, its best model, ready to answer."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from warmstart import errors
+from warmstart.config import RunConfig, config_file
+from warmstart.runs.directory import RunDirectory
+from warmstart.tasks import task_type
+from warmstart.tasks.task import Task
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from warmstart.models.packed.forward import Forward
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run and the model it kept.
+
+    Args:
+        directory: the run directory.
+        config: its settings.
+        task: with what it learned.
+        model: the best weights, on the CPU, in evaluation mode.
+        tokenizer: the checkpoint's.
+        max_tokens: longest input.
+        forwards: how the model runs, by device and precision, once that was tried.
+    """
+
+    directory: RunDirectory
+    config: RunConfig
+    task: Task
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    max_tokens: int
+    forwards: "dict[str, Forward]" = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunTokenizer:
+    """A run's tokenizer without Transformers, which takes a second to load.
+
+    Args:
+        backend_tokenizer: the Rust library's, as ``tokenizer.json`` says it.
+        model_input_names: what the model reads.
+    """
+
+    backend_tokenizer: "Tokenizer"
+    model_input_names: list[str]
+
+    @classmethod
+    def open(cls, directory: RunDirectory, model_input_names: list[str]) -> "RunTokenizer":
+        """Read it from ``model/``.
+
+        Args:
+            directory: of the run.
+            model_input_names: what the model reads.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        from tokenizers import Tokenizer
+
+        path = directory.model / "tokenizer.json"
+        try:
+            return cls(Tokenizer.from_file(str(path)), model_input_names)
+        except Exception as error:  # the Rust library raises bare Exceptions
+            raise errors.run.unreadable(path, error) from error
+
+
+def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:
+    """The settings and the task of a run, without its model.
+
+    Raises:
+        RunError: the folder is no run directory, or damaged.
+    """
+    config = config_file.load(directory.path / "config.yaml")
+    content = directory.read_json("task.json")
+    try:
+        return config, task_type(config).from_facts(config, content["facts"])
+    except (KeyError, TypeError) as error:
+        raise errors.run.unreadable(directory.path / "task.json", error) from error
+
+
+def load_run(directory: RunDirectory) -> LoadedRun:
+    """Open the best model of a run.
+
+    Raises:
+        RunError: no model was kept yet, or the folder is damaged.
+    """
+    from warmstart.models.checkpoints.load import load_run_model, open_tokenizer
+
+    config, task = load_task(directory)
+    if not (directory.model / "model.safetensors").is_file():
+        raise errors.run.no_model(directory.path)
+    model = load_run_model(directory.model, task.head)
+    model.requires_grad_(requires_grad=False)
+    model.train(mode=False)
+    try:
+        tokenizer = open_tokenizer(directory.model, model.config)
+    except Exception as error:  # the Rust library raises bare Exceptions
+        raise errors.run.unreadable(directory.model / "tokenizer.json", error) from error
+    return LoadedRun(
+        directory=directory,
+        config=config,
+        task=task,
+        model=model,
+        tokenizer=tokenizer,
+        max_tokens=directory.read_json("data.json")["max_tokens"],
+    )

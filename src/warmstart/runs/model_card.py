@@ -1,0 +1,169 @@
+"""The model card: ``README.md`` in the run directory, as the Hugging Face Hub reads it.
+
+The card says what the run's files say and no more: language and licence are the person's to state,
+so they are left out and asked for, and a base model is named only if it is one of the Hub's. Scores
+stand with n and interval, beside the baselines, as everywhere.
+
+Source: Hugging Face Hub documentation, "Model Cards" (metadata, ``model-index``); the sections are
+after Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv:1810.03993.
+"""
+
+import re
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from warmstart.data.table import SourceFile
+from warmstart.runs import words
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.run_record import Evaluation, RunRecord, read_record
+
+BUNDLED = {"bundled/minilm-l6": "sentence-transformers/all-MiniLM-L6-v2"}
+"""Hub names of the models that come as packages."""
+
+HUB_METRICS = {
+    "macro_f1": "f1",
+    "micro_f1": "f1",
+    "weighted_f1": "f1",
+    "subset_accuracy": "accuracy",
+    "pearson_correlation": "pearsonr",
+    "spearman_correlation": "spearmanr",
+    "mean_squared_error": "mse",
+    "mean_absolute_error": "mae",
+}
+"""The Hub's names for metrics that it calls otherwise."""
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~])")
+
+
+def write_card(run_path: Path) -> Path:
+    """Write the model card of a finished or unfinished run.
+
+    Args:
+        run_path: the run directory.
+
+    Returns:
+        The path of ``README.md``.
+
+    Raises:
+        RunError: this is no run directory, one of its files is damaged, or it cannot be written.
+    """
+    record = read_record(run_path)
+    header = yaml.safe_dump(metadata(record), allow_unicode=True, sort_keys=False, width=1000)
+    return RunDirectory(run_path).write_text("README.md", f"---\n{header}---\n\n{_body(record)}")
+
+
+def metadata(record: RunRecord) -> dict[str, Any]:
+    """The card's metadata in the Hub's own keys; what is unknown is left out.
+
+    Args:
+        record: what the run directory's files say.
+    """
+    base = _hub_name(record.config.model.name)
+    evaluation = record.evaluation
+    metrics = list(dict.fromkeys(map(_hub_metric, evaluation.scores))) if evaluation else []
+    results = [_result(record, found) for found in record.evaluations.values()]
+    found: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": record.config.task,
+        "base_model": base,
+        "tags": ["warmstart", record.config.task],
+        "metrics": metrics,
+        "model-index": [{"name": record.path.resolve().name, "results": results}]
+        if results
+        else [],
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _result(record: RunRecord, evaluation: Evaluation) -> dict[str, Any]:
+    """One entry of ``model-index``: the scores of one split that are defined."""
+    files = record.files.get(evaluation.split, ())
+    name = ", ".join(map(file_name, files)) or evaluation.split
+    return {
+        "task": {"type": record.config.task, "name": record.config.task.replace("-", " ")},
+        "dataset": {"type": "file", "name": name, "split": evaluation.split},
+        "metrics": [
+            {
+                "type": _hub_metric(metric),
+                "name": words.metric_title(metric),
+                "value": round(score.value, 4),
+            }
+            for metric, score in evaluation.scores.items()
+            if score.value is not None
+        ],
+    }
+
+
+def file_name(file: SourceFile) -> str:
+    """A file's name without the folders it lay in, which are nobody else's business.
+
+    >>> file_name(SourceFile("/home/ada/cola/train.tsv", "", "utf-8", 8551))
+    'train.tsv'
+    """
+    if "://" in file.path or file.path.startswith(("hub:", "bundled/")):
+        return file.path
+    return PurePath(file.path.replace("\\", "/")).name
+
+
+def _without_folders(text: str, record: RunRecord) -> str:
+    for file, _ in record.sources:
+        text = text.replace(file.path, file_name(file))
+    return text
+
+
+def _hub_name(model: str) -> str | None:
+    """The model's name on the Hub, or ``None`` for a folder."""
+    if model in BUNDLED:
+        return BUNDLED[model]
+    return model if _HUB_ID.fullmatch(model) and not Path(model).exists() else None
+
+
+def _hub_metric(name: str) -> str:
+    return HUB_METRICS.get(name, name)
+
+
+def markdown(text: object) -> str:
+    r"""The text as Markdown that shows just that text, on one line.
+
+    >>> print(markdown("a|b *c*"))
+    a\|b \*c\*
+    """
+    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _body(record: RunRecord) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=False,  # Markdown, escaped by `markdown`
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "md": markdown,
+        "number": words.number,
+        "decimals": words.decimals,
+        "interval": words.interval,
+        "metric_title": words.metric_title,
+        "short_baseline": words.short_baseline,
+        "sentence_case": words.sentence_case,
+        "file_name": file_name,
+    }
+    name = record.config.model.name
+    messages = record.findings.messages if record.findings else ()
+    return environment.get_template("card.md.j2").render(
+        record=record,
+        config=record.config,
+        verdict=words.verdict(record),
+        status=words.status(record),
+        base=_hub_name(name) or PurePath(name).name,
+        findings=[(message.level, _without_folders(message.text, record)) for message in messages],
+        new=record.config.pretrain,
+        writes=bool(record.written),
+        is_on_hub=_hub_name(name) is not None,
+    )

@@ -1,0 +1,1 @@
+"""Containers for the predictions of many rows, one kind per file."""

@@ -1,0 +1,78 @@
+"""Who watches a training: the progress display, and TensorBoard where it is asked for."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+
+from warmstart import errors
+from warmstart.config import TrainConfig
+from warmstart.runs.events import Event, Listener
+from warmstart.training.monitoring.progress import Bar, progress_listener
+
+STEP_CURVES = ("loss", "learning_rate", "gradient_norm")
+"""What TensorBoard draws of each step."""
+
+
+@contextmanager
+def listening(path: Path, config: TrainConfig, *, progress: bool) -> Iterator[list[Listener]]:
+    """The listeners of one run; what they hold open is closed at the end of the block.
+
+    Args:
+        path: the run directory; TensorBoard's files go to ``tensorboard/`` in it.
+        config: says whether TensorBoard is wanted.
+        progress: whether to show live progress on stderr.
+
+    Raises:
+        ConfigError: TensorBoard is wanted and not installed.
+    """
+    with ExitStack() as stack:
+        listeners: list[Listener] = []
+        if config.tensorboard:
+            if find_spec("tensorboard") is None:
+                raise errors.command.tensorboard_missing()
+            listeners.append(stack.enter_context(_tensorboard(path / "tensorboard")))
+        if progress:
+            display = progress_listener(Console(stderr=True))
+            if isinstance(display, Bar):
+                stack.callback(display.close)
+            listeners.append(display)
+        yield listeners
+
+
+@contextmanager
+def _tensorboard(folder: Path) -> Iterator[Listener]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer: SummaryWriter | None = None
+
+    def listen(event: Event) -> None:
+        nonlocal writer
+        if event["event"] == "start":
+            return
+        if writer is None:  # before the run began, its directory did not exist
+            resumed_at = event["step"] + 1 if event["event"] == "resume" else None
+            writer = SummaryWriter(folder, purge_step=resumed_at)
+        for name, value in _scalars(event).items():
+            if value is not None:
+                writer.add_scalar(name, value, event["step"], event["time"])
+
+    try:
+        yield listen
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _scalars(event: Event) -> dict[str, float | None]:
+    """What TensorBoard draws of an event, by the curve's name."""
+    match event["event"]:
+        case "step":
+            return {f"train/{name}": event[name] for name in STEP_CURVES}
+        case "evaluation":
+            scores = {f"validation/{name}": s["value"] for name, s in event["scores"].items()}
+            return {"validation/loss": event["loss"], **scores}
+        case _:
+            return {}

@@ -1,0 +1,209 @@
+"""The baselines: what they say, that they are deterministic, and what they do at their limits."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from warmstart.baselines import linear as baselines
+from warmstart.baselines.linear import (
+    BASELINES,
+    BaselineResult,
+    baseline_probabilities,
+    label_shares,
+    mean,
+    ridge,
+    tfidf_labels,
+)
+from warmstart.metrics.classification_metrics import classification_scores
+
+TASK = "text-classification"
+
+
+def say(subject: str, seed: int, rows: int) -> list[str]:
+    """Sentences of which only the subject tells the class."""
+    generator = np.random.default_rng(seed)
+    verbs, places = ["ran", "slept", "sang", "waited"], ["home", "there", "outside", "again"]
+    return [
+        f"the {subject} {generator.choice(verbs)} {generator.choice(places)}" for _ in range(rows)
+    ]
+
+
+def fit(
+    texts: list[str] | pa.ChunkedArray,
+    targets: list[int],
+    asked: list[str] | pa.ChunkedArray,
+    classes: int = 2,
+    seed: int = 0,
+) -> dict[str, BaselineResult]:
+    return baseline_probabilities(TASK, texts, np.array(targets), {"test": asked}, classes, seed)
+
+
+def test_majority_gives_every_row_the_training_shares() -> None:
+    result = fit(["a", "b", "c", "d"], [0, 1, 1, 1], ["x", "y", "z"])["majority"]
+    np.testing.assert_array_equal(result.probabilities["test"], [[0.25, 0.75]] * 3)
+    assert result.note is None
+
+
+def test_tfidf_learns_the_word_that_tells_and_generalises_over_the_rest() -> None:
+    texts, targets = say("cat", 0, 40) + say("dog", 1, 40), [0] * 40 + [1] * 40
+    result = fit(texts, targets, [*say("cat", 2, 10), *say("dog", 3, 10)])["tfidf"]
+    probabilities = result.probabilities["test"]
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), [0] * 10 + [1] * 10)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert result.note is None
+
+
+def test_tfidf_reads_pairs_of_words_one_letter_words_and_punctuation() -> None:
+    pairs = fit(["a b c", "b a c"] * 10, [0, 1] * 10, ["a b c", "b a c"])["tfidf"]
+    assert pairs.probabilities["test"].argmax(axis=1).tolist() == [0, 1]
+    signs = fit(["!", "?"] * 10, [0, 1] * 10, ["? ?", "!"])["tfidf"]
+    assert signs.probabilities["test"].argmax(axis=1).tolist() == [1, 0]
+
+
+def test_tfidf_reads_characters_where_there_are_no_spaces() -> None:
+    """Every sentence is another "word", so words would know nothing of the rows asked for."""
+    starts, ends = ["今天", "昨天", "明天", "早上"], ["他说", "我想", "她问", "人们"]
+    good = [f"{end}{start}这本书很好看" for start in starts for end in ends]
+    bad = [f"{end}{start}这本书不好看" for start in starts for end in ends]
+    targets = [1] * 16 + [0] * 16
+    result = fit(good + bad, targets, ["我觉得电影不好", "我觉得电影很好"])["tfidf"]
+    assert result.probabilities["test"].argmax(axis=1).tolist() == [0, 1]
+
+
+def test_each_label_has_its_share_and_a_regression_of_its_own() -> None:
+    texts = ["good dog", "bad dog", "good cat", "bad cat", "cat", "dog"] * 5
+    targets = np.array([["good" in text, "cat" in text] for text in texts])
+    column = pa.chunked_array([texts])
+    assert label_shares(targets).predict(column[:2]) == pytest.approx(
+        np.array([[1 / 3, 1 / 2], [1 / 3, 1 / 2]])
+    )
+    fitted = tfidf_labels(column, targets, seed=0)
+    found = fitted.predict(pa.chunked_array([["a good cat", "a bad dog"]])) > 0.5
+    assert found.tolist() == [[True, True], [False, False]]
+    assert fitted.note is None
+
+
+def test_a_label_that_all_or_none_have_needs_no_regression() -> None:
+    targets = np.array([[True, False, True], [True, False, False]] * 3)
+    column = pa.chunked_array([["good dog", "bad dog"] * 3])
+    found = tfidf_labels(column, targets, seed=0).predict(column)
+    assert (found[:, :2] == [1, 0]).all()
+    assert found[0, 2] > 0.5 > found[1, 2]
+
+
+def test_numbers_have_their_mean_and_a_ridge_regression() -> None:
+    texts = ["good good good", "good good", "good bad", "bad bad"] * 5
+    targets = np.array([text.count("good") - text.count("bad") for text in texts], dtype=float)
+    column = pa.chunked_array([texts])
+    assert mean(targets).predict(column[:2]).tolist() == [[targets.mean()]] * 2
+    found = ridge(column, targets, seed=0).predict(column)
+    assert found.shape == (20, 1)
+    assert np.corrcoef(found[:, 0], targets)[0, 1] > 0.9
+
+
+def test_every_split_is_predicted_and_arrow_columns_do_as_well_as_lists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(baselines, "_PREDICTION_ROWS", 3)
+    texts, targets = say("cat", 0, 20) + say("dog", 1, 20), np.array([0] * 20 + [1] * 20)
+    asked = [*say("cat", 2, 5), *say("dog", 3, 2)]
+    listed = baseline_probabilities(
+        TASK, texts, targets, {"validation": asked, "test": []}, classes=2, seed=0
+    )
+    chunked = baseline_probabilities(
+        TASK,
+        pa.chunked_array([texts[:7], texts[7:]]),
+        targets,
+        {"validation": pa.chunked_array([asked[:1], asked[1:]])},
+        classes=2,
+        seed=0,
+    )
+    assert list(listed) == list(BASELINES[TASK]) == ["majority", "tfidf"]
+    for name, result in listed.items():
+        found = result.probabilities["validation"]
+        assert found.shape == (7, 2)
+        assert result.probabilities["test"].shape == (0, 2)
+        np.testing.assert_array_equal(found, chunked[name].probabilities["validation"])
+    assert listed["tfidf"].probabilities["validation"].argmax(axis=1).tolist() == [0] * 5 + [1] * 2
+
+
+def test_a_class_the_training_rows_lack_gets_no_probability_and_its_column_stays() -> None:
+    result = fit(["red wine", "white wine"] * 5, [0, 2] * 5, ["white wine"], classes=3)
+    for baseline in result.values():
+        assert baseline.probabilities["test"].shape == (1, 3)
+        assert baseline.probabilities["test"][0, 1] == 0.0
+    assert result["tfidf"].probabilities["test"].argmax() == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "rows"),
+    [("MAX_ROWS", 50, 50), ("MAX_ROW_CLASSES", 100, 50), ("MAX_CHARACTERS", 1000, 50)],
+)
+def test_beyond_a_limit_tfidf_learns_from_a_seeded_sample_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int, rows: int
+) -> None:
+    texts = [text.ljust(20)[:20] for text in say("cat", 0, 100) + say("dog", 1, 100)]
+    targets = [0] * 100 + [1] * 100
+    whole = fit(texts, targets, texts[::20])["tfidf"]
+    monkeypatch.setattr(baselines, limit, value)
+    first, again, other = (fit(texts, targets, texts[::20], seed=seed) for seed in (1, 1, 2))
+    assert first["tfidf"].note == f"trained on a sample of {rows} of 200 rows"
+    shares = [found["tfidf"].probabilities["test"] for found in (first, again, other)]
+    np.testing.assert_array_equal(shares[0], shares[1])
+    assert not np.array_equal(shares[0], shares[2])
+    assert not np.array_equal(shares[0], whole.probabilities["test"])
+    assert first["majority"].note is None
+
+
+def test_a_sample_keeps_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "MAX_ROWS", 5)
+    texts, targets = ["common"] * 500 + ["rare"], [0] * 500 + [1]
+    assert fit(texts, targets, ["rare"])["tfidf"].probabilities["test"][0, 1] > 0.2
+
+
+def test_a_fit_that_does_not_converge_says_so_in_its_note_and_warns_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(baselines, "MAX_ITERATIONS", 1)
+    note = fit(say("cat", 0, 20) + say("dog", 1, 20), [0] * 20 + [1] * 20, ["a"])["tfidf"].note
+    assert note == "stopped after 1 iterations, before it converged"
+
+
+def test_a_task_that_is_not_listed_has_no_baselines() -> None:
+    assert baseline_probabilities("fill-mask", ["a"], np.array([0]), {}, 2, 0) == {}
+
+
+def test_on_cola_tfidf_is_above_chance_and_far_below_a_transformer(
+    shared_data: Callable[[str], Path],
+) -> None:
+    def read(name: str) -> tuple[pa.ChunkedArray, np.ndarray]:
+        table = pyarrow.csv.read_csv(
+            shared_data(f"cola/{name}.tsv"),
+            read_options=pyarrow.csv.ReadOptions(column_names=["source", "label", "mark", "text"]),
+            parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
+        )
+        return table["text"], table["label"].to_numpy()
+
+    texts, targets = read("in_domain_train")
+    asked, true = read("in_domain_dev")
+    found = baseline_probabilities(TASK, texts, targets, {"test": asked}, classes=2, seed=0)
+    matthews, loss = (
+        {
+            name: classification_scores(
+                result.probabilities["test"], true, ["0", "1"], intervals=False
+            )
+            .metrics[metric]
+            .value
+            for name, result in found.items()
+        }
+        for metric in ("matthews_correlation", "log_loss")
+    )
+    assert matthews["majority"] == 0.0
+    assert matthews["tfidf"] is not None
+    assert 0.1 < matthews["tfidf"] < 0.25
+    # The entropy of the training shares would be 0.607; the development rows differ a little.
+    assert loss["majority"] == pytest.approx(0.617, abs=0.001)

@@ -1,0 +1,151 @@
+"""Order, packing and padding of batches."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmstart.data.examples.batches import (
+    collate,
+    epoch_order,
+    evaluation_batches,
+    share_rows,
+    split_batch,
+    training_batches,
+)
+from warmstart.data.examples.encode import NO_LABEL, Examples
+
+
+def examples_of(lengths: list[int]) -> Examples:
+    """Rows of these lengths; the tokens count up from 1."""
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    count = len(lengths)
+    return Examples(
+        input_ids=np.arange(1, offsets[-1] + 1, dtype=np.int32),
+        offsets=offsets,
+        labels=np.arange(count, dtype=np.int64) % 2,
+        rows=np.arange(count, dtype=np.int64) + 100,
+        full_lengths=np.array(lengths, dtype=np.int64) + (np.arange(count) % 3 == 0),
+    )
+
+
+LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=60)
+
+
+@given(lengths=LENGTHS, size=st.integers(1, 9), epoch=st.integers(0, 3), grouped=st.booleans())
+def test_an_epoch_takes_every_row_once(
+    lengths: list[int], size: int, epoch: int, grouped: bool
+) -> None:
+    batches = training_batches(np.array(lengths), size, 7, epoch, group_by_length=grouped)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert sorted(map(len, batches))[1:] == [size] * (len(batches) - 1)
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    np.random.seed(0)
+    first = epoch_order(1000, seed=1, epoch=2)
+    np.random.seed(1)
+    torch.manual_seed(5)
+    assert (epoch_order(1000, seed=1, epoch=2) == first).all()
+    assert (epoch_order(1000, seed=1, epoch=3) != first).any()
+    assert (epoch_order(1000, seed=2, epoch=2) != first).any()
+
+
+def test_grouping_by_length_pads_less() -> None:
+    lengths = np.random.default_rng(0).integers(4, 60, size=3000)
+
+    def padded(*, grouped: bool) -> int:
+        batches = training_batches(lengths, 32, 0, 0, group_by_length=grouped)
+        return sum(len(rows) * int(lengths[rows].max()) for rows in batches)
+
+    assert padded(grouped=True) < 1.1 * lengths.sum() < 1.5 * lengths.sum() < padded(grouped=False)
+
+
+@given(lengths=LENGTHS, data=st.data())
+def test_a_batch_holds_its_rows_end_to_end(lengths: list[int], data: st.DataObject) -> None:
+    examples = examples_of(lengths)
+    positions = data.draw(st.permutations(range(len(lengths))))
+    batch = collate(examples, np.array(positions))
+    for place, position in enumerate(positions):
+        start, stop = batch.offsets[place], batch.offsets[place + 1]
+        expected = examples[position]
+        assert batch.input_ids[start:stop].tolist() == expected.input_ids.tolist()
+        assert (batch.rows[place], int(batch.labels[place])) == (expected.row, expected.label)
+        assert batch.truncated[place] == (position % 3 == 0)
+    assert batch.tokens == sum(lengths)
+
+
+def test_padded_masks_exactly_what_is_not_a_token() -> None:
+    padded = collate(examples_of([2, 4, 1]), np.array([0, 1, 2])).padded(pad_token_id=99)
+    assert padded["input_ids"].tolist() == [[1, 2, 99, 99], [3, 4, 5, 6], [7, 99, 99, 99]]
+    assert padded["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]
+
+
+@given(lengths=LENGTHS, pieces=st.integers(1, 9))
+def test_type_ids_go_with_their_tokens(lengths: list[int], pieces: int) -> None:
+    examples = examples_of(lengths)
+    examples = replace(examples, token_type_ids=(examples.input_ids % 2).astype(np.int8))
+    batch = collate(examples, np.arange(len(lengths))[::-1]).to(torch.device("cpu"))
+    for part in split_batch(batch, pieces):
+        assert part.token_type_ids is not None
+        assert (part.token_type_ids == part.input_ids % 2).all()
+        assert part.token_type_ids.dtype == torch.int64
+        padded = part.padded(pad_token_id=4)
+        assert (padded["token_type_ids"] == padded["input_ids"] % 2).all()
+
+
+def test_without_type_ids_the_model_is_given_none() -> None:
+    batch = collate(examples_of([2, 4]), np.arange(2))
+    assert batch.token_type_ids is None
+    assert batch.padded(0).keys() == {"input_ids", "attention_mask"}
+
+
+@given(lengths=LENGTHS, pieces=st.integers(1, 70))
+def test_pieces_are_the_batch(lengths: list[int], pieces: int) -> None:
+    batch = collate(examples_of(lengths), np.arange(len(lengths)))
+    parts = split_batch(batch, pieces)
+    assert torch.cat([part.input_ids for part in parts]).tolist() == batch.input_ids.tolist()
+    assert np.concatenate([part.rows for part in parts]).tolist() == batch.rows.tolist()
+    assert sum(part.count for part in parts) == batch.count
+    assert all(len(part) > 0 and part.offsets[0] == 0 for part in parts)
+    assert len(parts) == min(pieces, len(lengths))
+
+
+def test_rows_without_label_are_not_counted() -> None:
+    examples = examples_of([3, 3, 3])
+    examples.labels[1] = NO_LABEL
+    assert collate(examples, np.array([0, 1, 2])).count == 2
+
+
+@given(lengths=LENGTHS, budget=st.integers(1, 200))
+def test_evaluation_rectangles_stay_in_the_budget(lengths: list[int], budget: int) -> None:
+    batches = list(evaluation_batches(np.array(lengths), budget))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    widths = np.array(lengths)
+    assert all(len(rows) == 1 or len(rows) * widths[rows].max() <= budget for rows in batches)
+
+
+@given(lengths=LENGTHS, processes=st.integers(1, 9))
+def test_shares_are_the_batch_in_order_and_even_in_tokens(
+    lengths: list[int], processes: int
+) -> None:
+    tokens = np.array(lengths)
+    shares = share_rows(tokens, processes)
+    assert len(shares) == processes
+    assert sorted(np.concatenate(shares).tolist()) == list(range(len(lengths)))
+    assert all((np.diff(share) > 0).all() for share in shares)
+    loads = [int(tokens[share].sum()) for share in shares]
+    assert max(loads) - min(loads) <= max(lengths)
+    # At most the mean and a part of the longest row, times the processes to stay in whole numbers.
+    assert max(loads) * processes <= sum(lengths) + max(lengths) * (processes - 1)
+
+
+def test_tokens_are_shared_out_and_not_rows() -> None:
+    long_and_short = np.array([500, 10, 10, 10, 10, 10])
+    assert [share.tolist() for share in share_rows(long_and_short, 2)] == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_with_fewer_rows_than_processes_the_rest_get_none() -> None:
+    assert [share.tolist() for share in share_rows(np.array([4, 7]), 4)] == [[1], [0], [], []]

@@ -1,0 +1,135 @@
+"""JSON lines, Parquet and plain text: the same strings and lines as a CSV would give."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.data.reading_helpers import refusal, table, written
+
+
+def test_scalars_become_their_json_text(tmp_path: Path) -> None:
+    content = (
+        '{"text": "a", "label": 1}\n\n'
+        '{"text": "2020-01-01T00:00:00", "label": 1.0, "more": {"x": [1]}}\n'
+        '{"text": null, "label": true, "more": "é"}\n'
+    )
+    read = table(written(tmp_path, content, "a.jsonl"))
+    assert read.columns.to_pydict() == {
+        "text": ["a", "2020-01-01T00:00:00", None],
+        "label": ["1", "1.0", "true"],
+        "more": [None, '{"x": [1]}', "é"],
+    }
+    assert read.lines.tolist() == [1, 3, 4]
+    assert read.files[0].encoding == "utf-8"
+
+
+@pytest.mark.parametrize("label", ["1", "true", '"x"', "null", "0.5", "9223372036854775808"])
+def test_every_way_of_parsing_json_gives_the_same(tmp_path: Path, label: str) -> None:
+    """Uniform integers and booleans go through pyarrow, all else line by line."""
+    line = f'{{"text": "a", "label": {label}}}\n'
+    alone = table(written(tmp_path, line, "a.jsonl"))
+    beside = table(written(tmp_path, line + '{"label": "x"}\n', "b.jsonl"))
+    expected = None if label == "null" else label.strip('"')
+    assert alone.columns["label"].to_pylist() == [expected]
+    assert beside.columns["label"].to_pylist() == [expected, "x"]
+    assert set(map(str, alone.columns.schema.types)) == {"string"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"text": "a"', "Expecting ',' delimiter"),
+        ('["a"]', "it is a list"),
+        ('{"text": "a"} {"text": "b"}', "Extra data"),
+        ('{"text": "\\ud800"}', "surrogates"),
+        ("[" * 100_000, "recursion"),
+    ],
+)
+def test_a_line_that_is_no_object(tmp_path: Path, line: str, reason: str) -> None:
+    path = written(tmp_path, '{"text": "a"}\n\n' + line + "\n", "a.jsonl")
+    error = refusal(path)
+    assert error.found.startswith(f"{path}:3 is not a JSON object (")
+    assert reason in error.found
+    assert "one object a line" in error.expected
+    assert "jq -c" in error.do
+
+
+def test_an_object_without_keys(tmp_path: Path) -> None:
+    read = table(written(tmp_path, '{"text": 0.5}\n{}\n', "a.jsonl"))
+    assert read.columns.to_pydict() == {"text": ["0.5", None]}
+    error = refusal(path := written(tmp_path, "\n{}\n{}\n", "b.jsonl"))
+    assert f"{path}:2 is not a JSON object (it is empty)" in error.found
+
+
+def test_parquet_columns_become_strings(tmp_path: Path) -> None:
+    columns = pa.table(
+        {
+            "text": pa.array(["a", None]),
+            "label": pa.array([0, 1]),
+            "share": pa.array([0.5, 1.0]),
+            "kind": pa.array(["x", "y"]).dictionary_encode(),
+            "vector": pa.array([[1.0], [2.0]]),
+            "image": pa.array([b"\xff", b"\xfe"]),
+        }
+    )
+    pq.write_table(columns, tmp_path / "a.parquet")
+    read = table(tmp_path / "a.parquet")
+    assert read.columns.select(["text", "label", "kind"]).to_pydict() == {
+        "text": ["a", None],
+        "label": ["0", "1"],
+        "kind": ["x", "y"],
+    }
+    assert read.columns["share"].type == "string"
+    assert pa.types.is_list(read.columns["vector"].type)  # refused only if it is asked for
+    assert read.files[0].encoding is None
+    assert read.lines.tolist() == [1, 2]
+
+
+def test_broken_parquet(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"]}), path := tmp_path / "a.parquet")
+    path.write_bytes(path.read_bytes()[:-6])
+    error = refusal(path)
+    assert f"{path} is not a whole Parquet file" in error.found
+    assert "sha256" in error.do
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
+    assert refusal(path).found == f"{path} has no row to read"
+
+
+def test_parquet_with_a_column_twice(tmp_path: Path) -> None:
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
+    pq.write_table(twice, tmp_path / "a.parquet")
+    assert "names columns twice: text" in refusal(tmp_path / "a.parquet").found
+
+
+def test_plain_text_is_a_row_a_line(tmp_path: Path) -> None:
+    read = table(written(tmp_path, 'one, "two"\r\n \n\nthree\tfour', "a.txt"))
+    assert read.columns.to_pydict() == {"text": ['one, "two"', "three\tfour"]}
+    assert read.lines.tolist() == [1, 4]
+    assert read.rows.tolist() == [0, 1]
+
+
+def test_a_name_that_tells_no_format(tmp_path: Path) -> None:
+    path = written(tmp_path, "text,label\na,b\n", "a.data")
+    error = refusal(path)
+    assert f"data.train: the name {path}" in error.found
+    assert ".csv .tsv" in error.expected
+    assert "--set data.format=csv" in error.do
+    assert len(table(path, format="csv")) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "advice"),
+    [
+        (b"PK\x03\x04", "a zip or a spreadsheet", "save a spreadsheet as CSV"),
+        (b"\x1f\x8b", "gzip", ".gz"),
+        (b"PAR1", "Parquet", "--set data.format=parquet"),
+    ],
+)
+def test_other_files_under_the_name_of_text(
+    tmp_path: Path, head: bytes, kind: str, advice: str
+) -> None:
+    error = refusal(path := written(tmp_path, head + b"\0\1\2"))
+    assert error.found == f"{path} is not text: it begins like {kind}"
+    assert advice in error.do

@@ -1,0 +1,84 @@
+"""The named sizes of new models have the parameters that their page says, and bad ones are told."""
+
+import re
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from tests.tiny import tiny_tokenizer
+from warmstart.config import PretrainConfig
+from warmstart.errors import ConfigError
+from warmstart.models.checkpoints import model_sizes as sizes
+from warmstart.models.checkpoints.model_sizes import SIZES, Shape, shape_of
+from warmstart.models.checkpoints.new_model import model_class, model_config
+
+FLOAT16_BYTES = 2
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """One of 8,192 tokens, whichever they are."""
+    tokenizer = tiny_tokenizer()
+    default = PretrainConfig().vocabulary
+    tokenizer.add_tokens([f"token{n}" for n in range(default - len(tokenizer))])
+    assert len(tokenizer) == default
+    return tokenizer
+
+
+def parameters(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> int:
+    with torch.device("meta"):
+        model = model_class(config.architecture).from_config(model_config(tokenizer, config))
+    return int(model.num_parameters())
+
+
+def rows_of_the_table() -> list[tuple[str, Shape, int, int]]:
+    pattern = r"^    (\w+) +(\d+) x (\d+), (\d+) +([\d,]+) +([\d,]+)$"
+    found = re.findall(pattern, sizes.__doc__ or "", re.MULTILINE)
+    numbers = [[int(n.replace(",", "")) for n in row[1:]] for row in found]
+    return [(row[0], Shape(*n[:3]), n[3], n[4]) for row, n in zip(found, numbers, strict=True)]
+
+
+def test_the_table_is_of_all_sizes() -> None:
+    assert {name: shape for name, shape, *_ in rows_of_the_table()} == SIZES
+    settings = PretrainConfig.model_fields["size"].annotation
+    assert set(SIZES) == set(settings.__args__)
+
+
+@pytest.mark.parametrize("row", rows_of_the_table(), ids=lambda row: row[0])
+def test_the_table_counts_right(
+    tokenizer: PreTrainedTokenizerFast, row: tuple[str, Shape, int, int]
+) -> None:
+    name, _, gpt2, bert = row
+    configs = [PretrainConfig(architecture=a, size=name) for a in ("gpt2", "bert")]
+    assert [parameters(tokenizer, config) for config in configs] == [gpt2, bert]
+
+
+def test_mini_is_small_enough_to_ship(tokenizer: PreTrainedTokenizerFast) -> None:
+    count = parameters(tokenizer, PretrainConfig(size="mini"))
+    assert 5e6 <= count <= 8e6
+    assert count * FLOAT16_BYTES <= 16e6
+
+
+def test_numbers_take_the_place_of_the_sizes_own() -> None:
+    assert shape_of(PretrainConfig(size="small")) == SIZES["small"]
+    assert shape_of(PretrainConfig(layers=3, hidden=60, heads=5)) == (3, 60, 5)
+    assert shape_of(PretrainConfig(size="tiny", heads=8)) == (2, 128, 8)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "fewer", "wider"),
+    [({"heads": 3}, 2, 258), ({"hidden": 250}, 2, 252), ({"hidden": 7, "heads": 10}, 7, 10)],
+)
+def test_heads_that_do_not_divide_the_width(
+    numbers: dict[str, int], fewer: int, wider: int
+) -> None:
+    config = PretrainConfig(**numbers)
+    with pytest.raises(ConfigError) as caught:
+        shape_of(config)
+    error = caught.value
+    assert f"pretrain.heads is {config.heads or 4}" in error.found
+    assert "a multiple" in error.expected
+    assert error.do == f"--set pretrain.heads={fewer}, or --set pretrain.hidden={wider}"
+    for mended in ({**numbers, "heads": fewer}, {**numbers, "hidden": wider}):
+        shape_of(PretrainConfig(**mended))

@@ -1,0 +1,332 @@
+"""Packed execution gives what Transformers gives padded: loss, every gradient, fifty steps.
+
+The reference is always a second copy of the model, called as Transformers' documentation shows:
+one rectangle, an attention mask. Rows differ in length, one holds a single word, one holds the pad
+token as a word, one is as long as the model allows.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AttentionInterface,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
+
+from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
+from warmstart.config import ModelConfig
+from warmstart.data.examples.batches import Batch, collate
+from warmstart.data.examples.encode import Examples, encode
+from warmstart.models.checkpoints.configuration import with_labels
+from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
+from warmstart.models.packed import packed_attention as attention
+from warmstart.models.packed.dropout import FastDropout, Noise, dropped_share
+from warmstart.models.packed.forward import Forward, forward_for, padded_forward, two_rows
+from warmstart.models.packed.packed_runner import Packed
+from warmstart.models.packed.packing import pack
+
+LABELS = ["a", "b", "c"]
+LIKE_ROBERTA = ("xlm-roberta", "camembert")
+
+
+class Pair(NamedTuple):
+    """One model twice, and rows for it."""
+
+    plain: PreTrainedModel
+    packed: PreTrainedModel
+    examples: Examples
+    pad_token_id: int
+
+
+def rows_for(checkpoint: Checkpoint, count: int = 24, *, pairs: bool = False) -> Examples:
+    long = " ".join(tiny_sentences(40, seed=3))
+    texts = [*tiny_sentences(count - 3), "a", f"the {checkpoint.tokenizer.pad_token} is here", long]
+    rows = np.arange(count)
+    chunk = list(zip(texts, texts[::-1], strict=True)) if pairs else texts
+    return encode(checkpoint.tokenizer, [chunk], rows % 3, rows, 128)
+
+
+def twice(folder: Path, architecture: str, *, pairs: bool = False, **config: Any) -> Pair:
+    base = "roberta" if architecture in LIKE_ROBERTA else architecture
+    # Four layers: ModernBERT's first and fourth see everything, the others through a window.
+    tiny_checkpoint(folder, base, layers=4)
+    checkpoint = find(ModelConfig(name=str(folder), dropout=0.0))
+    checkpoint.config.update(config)
+    settings = with_labels(checkpoint.config, LABELS)
+    models = [AutoModelForSequenceClassification.from_config(settings).train() for _ in range(2)]
+    for model in models:
+        set_weights(model)
+    if architecture in LIKE_ROBERTA:
+        models[1].config.model_type = architecture
+    return Pair(*models, rows_for(checkpoint, pairs=pairs), checkpoint.tokenizer.pad_token_id)
+
+
+def set_weights(model: nn.Module) -> None:
+    """The same for both, larger than a fresh model's: what attention mixes up must show."""
+    draw = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            norm = parameter.ndim == 1
+            parameter.copy_(torch.randn(parameter.shape, generator=draw) * 0.2 + norm)
+
+
+def plain_logits(pair: Pair, batch: Batch) -> Tensor:
+    logits: Tensor = pair.plain(**batch.padded(pair.pad_token_id)).logits
+    return logits
+
+
+def loss_of(logits: Tensor, batch: Batch) -> Tensor:
+    return nn.functional.cross_entropy(logits, batch.labels)
+
+
+def assert_same(pair: Pair, run: Callable[[PreTrainedModel, Batch], Tensor]) -> None:
+    """Loss and every gradient, relative to the largest entry of each."""
+    batch = collate(pair.examples, np.arange(len(pair.examples)))
+    expected, found = plain_logits(pair, batch), run(pair.packed, batch)
+    assert (expected - found).abs().max() < 2e-5 * expected.abs().max()
+    loss_of(expected, batch).backward()
+    loss_of(found, batch).backward()
+    assert_same_gradients(pair)
+
+
+def assert_same_gradients(pair: Pair) -> None:
+    """Of every parameter, after a backward pass of each model."""
+    for (name, one), two in zip(
+        pair.plain.named_parameters(), pair.packed.parameters(), strict=True
+    ):
+        assert (one.grad is None) == (two.grad is None), name
+        if one.grad is not None and two.grad is not None:
+            # Less than the largest gradient of the parameter by five digits; what is 0 but for
+            # rounding (a key's bias) is held to the scale of a whole step.
+            scale = max(float(one.grad.abs().max()), 1e-2)
+            assert (one.grad - two.grad).abs().max() < 5e-5 * scale, name
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, *LIKE_ROBERTA])
+def test_loss_and_gradients(tmp_path: Path, architecture: str) -> None:
+    pair = twice(tmp_path, architecture)
+    assert_same(pair, Packed(pair.packed).logits)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "electra"])
+def test_pairs_of_texts_with_segments(tmp_path: Path, architecture: str) -> None:
+    pair = twice(tmp_path, architecture, pairs=True)
+    assert pair.examples.token_type_ids is not None
+    assert_same(pair, Packed(pair.packed).logits)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"classifier_pooling": "mean"},
+        {"layer_types": ["full_attention", *["sliding_attention"] * 3]},
+        {"attention_bias": True, "norm_bias": True, "mlp_bias": True},
+    ],
+    ids=["mean over tokens", "a window in the last layer", "biases"],
+)
+def test_modernbert_in_other_configurations(tmp_path: Path, config: dict[str, Any]) -> None:
+    pair = twice(tmp_path, "modernbert", **config)
+    assert_same(pair, Packed(pair.packed).logits)
+
+
+def test_scores_too_far_apart_for_one_shift(tmp_path: Path) -> None:
+    """One row's largest score would make another's vanish: the careful softmax takes over."""
+    pair = twice(tmp_path, "bert")
+    for model in (pair.plain, pair.packed):
+        with torch.no_grad():
+            model.bert.encoder.layer[0].attention.self.query.weight.mul_(60)
+    batch = collate(pair.examples, np.arange(len(pair.examples)))
+    expected, found = plain_logits(pair, batch), Packed(pair.packed).logits(pair.packed, batch)
+    assert found.isfinite().all()
+    assert (expected - found).abs().max() < 1e-3 * expected.abs().max()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_fifty_steps_beside_a_plain_loop(tmp_path: Path, architecture: str) -> None:
+    pair = twice(tmp_path, architecture)
+    run = Packed(pair.packed).logits
+    optimizers = [torch.optim.AdamW(m.parameters(), lr=1e-3) for m in (pair.plain, pair.packed)]
+    draw = np.random.default_rng(0)
+    for _ in range(50):
+        batch = collate(pair.examples, draw.permutation(len(pair.examples))[:8])
+        losses = [
+            loss_of(plain_logits(pair, batch), batch),
+            loss_of(run(pair.packed, batch), batch),
+        ]
+        for loss, optimizer in zip(losses, optimizers, strict=True):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert (losses[0] - losses[1]).detach().abs() < 1e-5
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_model_set_to_packed_still_reads_rectangles(tmp_path: Path, architecture: str) -> None:
+    pair = twice(tmp_path, architecture)
+    Packed(pair.packed)
+    batch = collate(pair.examples, np.arange(8))
+    found = pair.packed(**batch.padded(pair.pad_token_id)).logits
+    assert found.equal(plain_logits(pair, batch))
+
+
+def test_attention_with_dropout_is_what_its_formula_says() -> None:
+    """Values and gradients against PyTorch's own operations, with the masks that were drawn."""
+    drawn: list[Tensor] = []
+
+    class Noted(Noise):
+        def keep(self, *args: Any) -> Tensor:
+            drawn.append(super().keep(*args))
+            return drawn[-1]
+
+    heads, width, probability, scaling = 2, 4, 0.3, 0.5
+    packing = pack(np.array([0, 5, 10]), heads, Noted(), torch.device("cpu"))
+    states = [torch.randn(1, heads, 10, width, requires_grad=True) for _ in range(3)]
+    out, _ = attention.packed_attention(
+        nn.Identity(), *states, None, scaling=scaling, dropout=probability, packing=packing
+    )
+    upstream = torch.randn(out.shape)
+    found = torch.autograd.grad(out, states, upstream)
+
+    # Both rows have five tokens, so they share one rectangle: rows, heads, queries, keys.
+    query, key, value = (x[0].unflatten(1, (2, 5)).transpose(0, 1) for x in states)
+    weights = (query @ key.transpose(2, 3) * scaling).softmax(-1)
+    weights = weights * drawn[0].view(2, heads, 5, 5) / (1 - dropped_share(probability))
+    expected = (weights @ value).permute(0, 2, 1, 3).reshape(1, 10, heads, width)
+    assert torch.allclose(out, expected, atol=1e-6)
+    for one, two in zip(found, torch.autograd.grad(expected, states, upstream), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_a_pass_with_dropout_is_a_function_of_the_seed(tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path, "bert")
+    checkpoint = find(ModelConfig(name=str(tmp_path)))
+    model = sequence_classifier(checkpoint, LABELS, seed=0).train()
+    batch, run = collate(rows_for(checkpoint), np.arange(6)), Packed(model).logits
+
+    def drawn(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return run(model, batch)
+
+    assert drawn(1).equal(drawn(1))
+    assert not drawn(1).equal(drawn(2))
+
+
+def test_packed_execution_is_for_one_model(tmp_path: Path) -> None:
+    pair = twice(tmp_path, "bert")
+    with pytest.raises(ValueError, match="another model"):
+        Packed(pair.packed).logits(pair.plain, collate(pair.examples, np.arange(2)))
+
+
+def test_bfloat16_on_a_cpu(tmp_path: Path) -> None:
+    pair = twice(tmp_path, "bert")
+    batch = collate(pair.examples, np.arange(8))
+    run = Packed(pair.packed).logits
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = run(pair.packed, batch)
+    assert found.dtype == torch.bfloat16
+    loss_of(found.float(), batch).backward()
+    expected = plain_logits(pair, batch)
+    assert (found - expected).norm() < 0.1 * expected.norm()
+
+
+# Choosing the way
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_known_architectures_run_packed(tmp_path: Path, architecture: str) -> None:
+    pair = twice(tmp_path, architecture)
+    forward = forward_for(pair.packed.eval(), pair.examples)
+    assert forward.packed
+    assert forward.path == "packed: real tokens only, no padding"
+
+
+def test_an_attention_that_ignores_the_packing_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(module: nn.Module, *states: Tensor, **kwargs: Any) -> tuple[Tensor, None]:
+        """Every token attends to every token of the batch."""
+        out = nn.functional.scaled_dot_product_attention(*states[:3])
+        return out.transpose(1, 2), None
+
+    pair = twice(tmp_path, "bert")
+    monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, blind)
+    forward = forward_for(pair.packed, pair.examples)
+    assert not forward.packed
+    assert "gave other answers for two rows of the data" in forward.path
+    assert not any(isinstance(module, FastDropout) for module in pair.packed.modules())
+    monkeypatch.undo()
+    assert_same(pair, forward.run)
+
+
+def test_an_attention_that_fails_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no kernel for this head\nand more")
+
+    pair = twice(tmp_path, "bert")
+    monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, fail)
+    # The padded run goes through the same registration, so it is given PyTorch's own by name.
+    pair.packed.set_attn_implementation("sdpa")
+    forward = forward_for(pair.packed, pair.examples)
+    assert forward.path.endswith("packed execution failed here, no kernel for this head")
+
+
+def test_rows_of_one_length_are_two_rows_all_the_same(tmp_path: Path) -> None:
+    pair = twice(tmp_path, "bert")
+    like = np.flatnonzero(pair.examples.lengths == np.bincount(pair.examples.lengths).argmax())
+    lengths = np.full(len(like), pair.examples.lengths[like[0]])
+    ids = np.concatenate([pair.examples[index].input_ids for index in like])
+    same = Examples(ids, np.cumsum([0, *lengths]), like * 0, like, lengths)
+    batch = two_rows(same)
+    assert len(batch) == 2
+    assert len(set(batch.rows.tolist())) == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"chunk_size_feed_forward": 1}, "config.json sets chunk_size_feed_forward"),
+        ({"is_decoder": True}, "it is configured as a decoder"),
+        ({"model_type": "albert"}, "no packed execution for albert models"),
+    ],
+)
+def test_what_cannot_run_packed_runs_padded_and_says_why(
+    tmp_path: Path, config: dict[str, Any], reason: str
+) -> None:
+    pair = twice(tmp_path, "bert")
+    for name, value in config.items():
+        setattr(pair.packed.config, name, value)
+    forward = forward_for(pair.packed, pair.examples)
+    assert forward.path == f"padded, in rectangles of like length: {reason}"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_padded_in_rectangles_of_like_length(tmp_path: Path, architecture: str) -> None:
+    pair = twice(tmp_path, architecture)
+    areas = []
+    pair.packed.register_forward_pre_hook(
+        lambda _model, _args, inputs: areas.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
+    assert_same(pair, padded_forward(pair.packed).run)
+    lengths = pair.examples.lengths
+    assert len(areas) > 1
+    assert lengths.sum() <= sum(areas) < len(lengths) * lengths.max()
+
+
+def test_without_rows_nothing_is_tried(tmp_path: Path) -> None:
+    pair = twice(tmp_path, "bert")
+    none = encode_nothing(pair.examples)
+    assert isinstance(forward := forward_for(pair.packed, none), Forward)
+    assert not forward.packed
+
+
+def encode_nothing(like: Examples) -> Examples:
+    empty = np.empty(0, dtype=np.int64)
+    return Examples(like.input_ids[:0], np.zeros(1, dtype=np.int64), empty, empty, empty)
