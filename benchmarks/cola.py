@@ -13,7 +13,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from warmstart.config import RunConfig, config_file
+from warmstart import config_file
+from warmstart.config import RunConfig
 
 DATA = Path("../shared/data/cola")
 TRAIN, TEST = "in_domain_train.tsv", "out_of_domain_dev.tsv"

@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks.corpora import Rows, held_out
 from benchmarks.limit import DecoderShape, Shape, Work, forward_work, training_work
 from benchmarks.workloads import BertShape, Gpt2Shape, Workload
-from warmstart.config import RunConfig, TaskName, TrainConfig, config_file
+from warmstart import config_file
+from warmstart.config import RunConfig, TrainConfig
 
 RANDOM_WEIGHTS_SEED = 0
 TOKENIZERS = Path("tokenizers")

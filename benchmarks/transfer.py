@@ -65,7 +65,7 @@ def settings_of(mode: str, config: str, overrides: Sequence[str]) -> list[str]:
         config: YAML or recipe.
         overrides: settings of every mode.
     """
-    from warmstart.config import config_file
+    from warmstart import config_file
     from warmstart.models.checkpoints.load import find
 
     settings = config_file.load(config, overrides)

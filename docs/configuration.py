@@ -13,7 +13,7 @@ from typing import Any
 
 from warmstart.config import config_yaml
 from warmstart.config.config_faults import ELSEWHERE, REQUIRED, Setting
-from warmstart.config.config_file import settings_table
+from warmstart.config_file import settings_table
 
 PAGE = Path(__file__).with_suffix(".md")
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tests.runs_in_memory import never
 from tests.tiny import ARCHITECTURES
 from warmstart import errors
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.data.examples.batches import Batch
 from warmstart.devices.processes import Processes, join, part
 from warmstart.evaluation import evaluate

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
-from warmstart.config import LIST_LOSSES, config_file
+from warmstart import config_file
+from warmstart.config import LIST_LOSSES
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import Job, job_for

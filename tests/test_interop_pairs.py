@@ -14,7 +14,7 @@ from tests.runs_in_memory import ranking_settings
 from tests.test_pairs import pair_settings
 from warmstart import api
 from warmstart.api import Run
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.preparation.prepare import prepare
 from warmstart.training.train_run import train_run
 

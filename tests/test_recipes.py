@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from warmstart import errors
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.preparation.prepare import read_splits
 
 RECIPES = config_file.recipe_names()

@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from warmstart import errors
-from warmstart.config import RunConfig, config_file
+from warmstart import config_file, errors
+from warmstart.config import RunConfig
 from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
 
@@ -127,10 +127,11 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     refuse_finished(directory)
     with directory.locked():  # by nobody else, before the work of preparing
         pass
-    from warmstart.preparation.prepare import prepare
+    from warmstart.preparation.prepare import given_rows, prepare
 
     # Not as `check` does it: a run that pretrains has its start already.
-    prepared = prepare(config_file.load(directory.path / "config.yaml"))
+    config = config_file.load(directory.path / "config.yaml")
+    prepared = prepare(config, rows=given_rows(directory))
     return train_prepared(prepared, directory.path, resuming=True, progress=progress)
 
 
@@ -204,6 +205,7 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
     from warmstart.models.checkpoints.description import describe, describe_training
     from warmstart.models.checkpoints.load import find
     from warmstart.models.tuning.trainable import parts_from_json
+    from warmstart.runs.loaded_run import load_task
 
     if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
         from warmstart.preparation.prepare import refuse_unfit_parts
@@ -213,15 +215,14 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
         refuse_other_verb(settings, pretraining=False)
         checkpoint = find(settings.model, task_type(settings).head)
         refuse_unfit_parts(settings.train, settings.task, checkpoint)
-        logits = 1 if settings.problem == "regression" else labels
-        return describe_training(checkpoint, settings.train, labels=logits)
+        return describe_training(checkpoint, settings.train, labels=labels)
     directory = RunDirectory(Path(name))
     if directory.is_run and not directory.model.is_dir():
         raise errors.run.no_model(directory.path)
-    source = str(directory.model) if directory.is_run else str(name)
-    description = describe(find(ModelConfig(name=source)), labels=labels)
     if not directory.is_run:
-        return description
+        return describe(find(ModelConfig(name=str(name))), labels=labels)
+    _, task = load_task(directory)
+    description = describe(find(ModelConfig(name=str(directory.model)), task.head), labels=labels)
     trains = directory.read_json("environment.json").get("trains", [])
     return replace(description, trains=parts_from_json(trains))
 

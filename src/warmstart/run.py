@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warmstart import errors
-from warmstart.config import RunConfig, config_file
+from warmstart import config_file
+from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from warmstart.serving.engines import Engine, EngineName
     from warmstart.serving.torch_engine import TorchEngine
     from warmstart.serving.writer import Writer, WriterName
+    from warmstart.tasks.task import Usage
 
 Metrics = dict[str, dict[str, Any]]
 """``{metric: {"value", "low", "high", "n", "higher_is_better"}}``."""
@@ -38,6 +39,13 @@ class Run:
     def config(self) -> RunConfig:
         """Every setting of the run."""
         return config_file.load(self.path / "config.yaml")
+
+    @property
+    def usage(self) -> "Usage":
+        """How the trained model is used: a command, and lines of Python."""
+        from warmstart.runs.loaded_run import load_task
+
+        return load_task(RunDirectory(self.path))[1].usage()
 
     @property
     def scores(self) -> dict[str, Metrics]:
@@ -60,12 +68,12 @@ class Run:
         *,
         engine: "EngineName | None" = None,
     ) -> list[dict[str, Any]]:
-        """Answers for texts, in order: ``{"row", "label", "probabilities", "truncated"}`` each.
+        """Predictions for texts, in order.
 
-        With several labels to a row ``"labels"`` in place of ``"label"``; of a regression ``{"row",
-        "value", "truncated"}``, of a ranking ``"score"``. Of a run that learned to fill masks
-        ``{"row", "masks", "truncated"}``: for each mask of the text the five likeliest tokens,
-        ``[{"token", "probability"}, …]``.
+        What a prediction holds depends on the task; ``warmstart predict --json`` prints the same:
+        ``{"row", "label", "probabilities", "truncated"}`` for a classifier, ``"labels"`` for
+        several labels per row, ``"value"`` for a regression, ``"score"`` for a ranking, ``"masks"``
+        for texts with masks.
 
         Args:
             texts: none of them empty.
@@ -79,15 +87,8 @@ class Run:
         """
         from warmstart.serving.predictor import predict_texts
 
-        opened = self._engine(engine)
-        if opened.task.head == "masked-lm":
-            from warmstart.serving.fill import fill_masks
-
-            if text_pairs is not None:
-                raise errors.data.pairs_without_use(self.config.data.text)
-            trained: TorchEngine = self._engine("torch")  # type: ignore[assignment]
-            return [answer.to_json() for answer in fill_masks(trained.run, texts)]
-        return [answer.to_json() for answer in predict_texts(opened, texts, text_pairs)]
+        found = predict_texts(self._engine(engine), texts, text_pairs)
+        return [prediction.to_json() for prediction in found]
 
     def predict_file(
         self,
@@ -96,7 +97,7 @@ class Run:
         *,
         engine: "EngineName | None" = None,
     ) -> "pa.Table":
-        """Answers for every row of a file: row, file, line, text(s), prediction, probabilities.
+        """Predictions for every row of a file: row, file, line, text(s), prediction, probabilities.
 
         Args:
             data: the file(s), written like the training file.
@@ -110,7 +111,15 @@ class Run:
         """
         from warmstart.serving.predictor import predict_file
 
-        return predict_file(self._engine(engine), data, overrides)
+        return predict_file(self._engine(engine), data, overrides).table
+
+    def open(self, engine: "EngineName | None" = None) -> "Engine":
+        """The engine that runs the model, opened at its first use and kept open.
+
+        Args:
+            engine: as for ``predict``.
+        """
+        return self._engine(engine)
 
     def evaluate(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> Metrics:
         """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.

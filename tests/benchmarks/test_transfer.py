@@ -7,7 +7,7 @@ import pytest
 from benchmarks import transfer
 from benchmarks.__main__ import main
 from tests.runs_in_memory import settings
-from warmstart.config import config_file
+from warmstart import config_file
 
 
 def config(folder: Path) -> str:

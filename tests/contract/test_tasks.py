@@ -23,7 +23,7 @@ from tests.runs_in_memory import (
     topic_settings,
     writing_settings,
 )
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.data.examples.batches import collate, split_batch
 from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.evaluate import predict

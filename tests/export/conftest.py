@@ -8,7 +8,7 @@ from tests.runs_in_memory import settings, write_reviews, writing_settings
 from tests.tiny.decoders import tiny_gpt2
 from warmstart import api
 from warmstart.api import Run
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.preparation.prepare import prepare
 from warmstart.training.train_run import train_run
 

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import warmstart
 from tests.runs_in_memory import write_reviews
 from warmstart.api import Run
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.errors import ConfigError, Interrupted, RunError
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory

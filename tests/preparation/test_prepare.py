@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.runs_in_memory import GOOD, OTHER, settings, write_reviews
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.data.table import Table
 from warmstart.errors import ConfigError, DataError, ModelError
 from warmstart.preparation.prepare import Prepared, prepare

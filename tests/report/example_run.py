@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from warmstart.config import DataConfig, ModelConfig, RunConfig, TrainConfig, config_file
+from warmstart import config_file
+from warmstart.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from warmstart.data.checking.check import Finding, Findings, SplitFindings
 from warmstart.data.checking.lengths import describe
 from warmstart.data.table import SourceFile

@@ -15,7 +15,7 @@ HEAVY = {"accelerate", "matplotlib", "sklearn", "torch", "transformers"}
             "warmstart",
             "warmstart.cli",
             "warmstart.config",
-            "warmstart.config.config_file",
+            "warmstart.config_file",
         ),
         *("warmstart.errors", "warmstart.evaluation.novelty"),
     ],

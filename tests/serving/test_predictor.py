@@ -11,7 +11,7 @@ import pytest
 from tests.runs_in_memory import settings, write_reviews
 from warmstart import api
 from warmstart.api import Run
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.errors import ConfigError, DataError
 from warmstart.preparation.prepare import prepare
 from warmstart.serving import predictor

@@ -17,7 +17,7 @@ from tests.runs_in_memory import filling_settings, job_of, never, settings, writ
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
 from warmstart import cli
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.data.examples.batches import collate
 from warmstart.data.examples.encode import NO_LABEL
 from warmstart.errors import ConfigError, DataError, Interrupted, ModelError, RunError

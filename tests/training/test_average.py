@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.errors import ConfigError, Interrupted
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from tests.runs_in_memory import job_of, never, settings, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.errors import RunError
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory

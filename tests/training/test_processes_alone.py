@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.runs_in_memory import settings
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.devices import processes
 from warmstart.devices.processes import ALONE, Processes
 from warmstart.errors import RunError

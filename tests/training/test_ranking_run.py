@@ -16,7 +16,7 @@ from tests.tasks.test_text_ranking import listwise_by_hand, pairwise_by_hand
 from tests.training.test_loop import losses_of
 from warmstart import api
 from warmstart.api import Run
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.data.examples.batches import collate
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import prepare

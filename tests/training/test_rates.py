@@ -12,7 +12,8 @@ from torch import nn
 from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from tests.tiny.decoders import DECODERS, make_decoder
-from warmstart.config import TrainConfig, config_file
+from warmstart import config_file
+from warmstart.config import TrainConfig
 from warmstart.errors import ModelError
 from warmstart.models.tuning.parts import KNOWN, depths, peak_rates, refuse_unknown
 from warmstart.preparation.plan import Plan

@@ -12,7 +12,7 @@ import pytest
 
 from tests.runs_in_memory import settings
 from tests.tiny import tiny_sentences
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.data import mapped
 from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.evaluate import predict

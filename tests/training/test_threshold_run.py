@@ -11,7 +11,7 @@ from tests.cli.conftest import ran
 from tests.runs_in_memory import BAD, GOOD, settings
 from warmstart import api
 from warmstart.api import Run
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.preparation.prepare import prepare
 from warmstart.training.train_run import train_run
 

@@ -17,7 +17,7 @@ from tests.runs_in_memory import (
     writing_settings,
 )
 from tests.training.test_rates import groups_by_name, losses_of, plain_losses
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.errors import ConfigError, Interrupted
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory

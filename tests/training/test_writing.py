@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.runs_in_memory import job_of, never, writing_settings
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.data.examples.batches import collate
 from warmstart.errors import Interrupted
 from warmstart.preparation.plan import Plan

@@ -1,9 +1,8 @@
 """What a classifier has to beat: the majority class, and TF-IDF with a linear model.
 
 A score says little alone, so a classifier's stands beside these two. A baseline is a function that
-fits on the training split and gives back a predictor of class probabilities; the task then scores
-those as it scores the model's. Baselines are listed per task in ``BASELINES``, by the names the
-report uses; a task that is not in it has none.
+fits on the training split and returns a predictor of class probabilities; the task then scores
+these as it scores the model's. Which baselines a task has is said in the task's own file.
 
 ``tfidf`` is meant to be strong for its cost, not tuned: words and pairs of words (for text without
 spaces, as in Chinese, Japanese or Thai, characters and pairs of characters), sublinear term
@@ -18,8 +17,7 @@ Source: scikit-learn user guide, "Text feature extraction" and "Logistic regress
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,56 +58,6 @@ class Fitted(NamedTuple):
     scores [M, 1]."""
     note: str | None
     """What a reader of its scores must know, such as that it saw a sample; mostly ``None``."""
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineResult:
-    """What a baseline says of every split."""
-
-    probabilities: Mapping[str, Floats]
-    """By split name, float64 [M, C] each."""
-    note: str | None
-
-
-Baseline = Callable[[pa.ChunkedArray, Ints, int, int], Fitted]
-"""``(train_texts, train_targets, classes, seed) -> Fitted``, as ``majority`` and ``tfidf`` are."""
-
-
-def baseline_probabilities(
-    task_name: str,
-    train_texts: Sequence[str] | pa.ChunkedArray,
-    train_targets: Ints,
-    splits: Mapping[str, Sequence[str] | pa.ChunkedArray],
-    classes: int,
-    seed: int,
-) -> dict[str, BaselineResult]:
-    """Fit the task's baselines once on the training split and predict every other split with them.
-
-    Args:
-        task_name: key of ``BASELINES``; a task without baselines gives an empty dict.
-        train_texts: N texts, none of them null.
-        train_targets: the class of each, at least two classes among them, int64 [N].
-        splits: the texts to predict, by split name.
-        classes: how many classes there are, C.
-        seed: which rows a sample takes where the training split is over the limits.
-
-    >>> texts, targets = ["good", "bad", "bad"], np.array([1, 0, 0])
-    >>> found = baseline_probabilities(
-    ...     "text-classification", texts, targets, {"test": ["good"]}, classes=2, seed=0
-    ... )
-    >>> found["majority"].probabilities["test"].round(2).tolist()
-    [[0.67, 0.33]]
-    >>> found["tfidf"].probabilities["test"].argmax(axis=1).tolist()
-    [1]
-    """
-    train = _as_arrow(train_texts)
-    columns = {split: _as_arrow(texts) for split, texts in splits.items()}
-    results = {}
-    for name, fit in BASELINES.get(task_name, {}).items():
-        fitted = fit(train, train_targets, classes, seed)
-        probabilities = {split: fitted.predict(texts) for split, texts in columns.items()}
-        results[name] = BaselineResult(probabilities, fitted.note)
-    return results
 
 
 def majority(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed: int) -> Fitted:
@@ -247,18 +195,6 @@ def _fitted(
         return found
 
     return Fitted(predict, "; ".join(notes) or None)
-
-
-BASELINES: dict[str, dict[str, Baseline]] = {
-    "text-classification": {"majority": majority, "tfidf": tfidf},
-}
-
-
-def _as_arrow(texts: Sequence[str] | pa.ChunkedArray) -> pa.ChunkedArray:
-    """The texts as one Arrow type, whatever they came as; an Arrow string column is not copied."""
-    if isinstance(texts, pa.ChunkedArray):
-        return texts.cast(pa.large_string())
-    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
 def chunks(texts: pa.ChunkedArray) -> Iterator[tuple[int, list[str]]]:

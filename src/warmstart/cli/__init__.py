@@ -40,7 +40,7 @@ def _command(arguments: list[str] | None) -> int:
 
     try:
         if not join().first:
-            from warmstart.training.train_run import follow
+            from warmstart.training.worker import follow
 
             return follow()
         from warmstart.cli.app import app

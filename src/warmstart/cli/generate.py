@@ -54,8 +54,8 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Go on with a text, by a run's model or any decoder."""
-    from warmstart import api, errors
-    from warmstart.config import GenerateConfig, config_file
+    from warmstart import api, config_file, errors
+    from warmstart.config import GenerateConfig
     from warmstart.runs.directory import RunDirectory
 
     options: dict[str, Any] = {

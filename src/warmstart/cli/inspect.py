@@ -18,10 +18,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read the data as training would, and say what stands out."""
-    from warmstart import api, errors
+    from warmstart import api, config_file, errors
     from warmstart.cli.findings import render
     from warmstart.cli.train import config_path
-    from warmstart.config import config_file
 
     config = config_path(source)
     if Path(config).suffix in (".yaml", ".yml") or config in config_file.recipe_names():
@@ -73,7 +72,7 @@ def recipes(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: Json = False
 ) -> None:
     """List the shipped recipes, or print one."""
-    from warmstart.config import config_file
+    from warmstart import config_file
 
     if name is not None:
         text = config_file.recipe_text(name)
@@ -85,6 +84,6 @@ def recipes(
 
 
 def _first_line(recipe: str) -> str:
-    from warmstart.config import config_file
+    from warmstart import config_file
 
     return config_file.recipe_text(recipe).splitlines()[0].lstrip("# ")

@@ -38,9 +38,6 @@ def train(
     print_config: PrintConfig = False,
     dry_run: DryRun = False,
     task: Annotated[str | None, typer.Option(help="Instead of CONFIG: the task.")] = None,
-    problem: Annotated[
-        str | None, typer.Option(metavar="KIND", help="single-label, multi-label or regression.")
-    ] = None,
     model: Annotated[str | None, typer.Option(help="Hub id or folder of a checkpoint.")] = None,
     train_file: Annotated[
         list[str] | None, typer.Option("--train", metavar="F", help="File to learn from.")
@@ -55,11 +52,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model on your file and score it honestly."""
-    from warmstart import api, errors
-    from warmstart.config import config_file
+    from warmstart import api, config_file, errors
 
     flags: dict[str, Any] = {
-        "task": task, "problem": problem, "model": model, "train": train_file, "text": text,
+        "task": task, "model": model, "train": train_file, "text": text,
         "text_pair": text_pair, "label": label, "validation": validation, "test": test,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
@@ -94,8 +90,7 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Train a new model from nothing: first its tokenizer on your rows, then the model."""
-    from warmstart import api, errors
-    from warmstart.config import config_file
+    from warmstart import api, config_file, errors
 
     how = _How(overwrite, print_config, dry_run, as_json)
     if resume:
@@ -106,15 +101,6 @@ def pretrain(
     settings = config_file.load(config_path(config), sets or ())
     api.refuse_other_verb(settings, pretraining=True)
     _train(settings, output or api.default_output(config, settings), how)
-
-
-TRY = {
-    "text-ranking": 'warmstart predict {run} --text "…" --text-pair "…"',
-    "text-generation": 'warmstart generate {run} --prompt "…"',
-}
-"""What to do with a run of a task, where it is not ``PREDICT``."""
-
-PREDICT = 'warmstart predict {run} --text "…"'
 
 
 class _How(NamedTuple):
@@ -135,7 +121,7 @@ def config_path(config: str) -> str:
     Raises:
         RunError: it is a folder, and no run was started there.
     """
-    from warmstart.config import config_file
+    from warmstart import config_file
     from warmstart.runs.directory import RunDirectory
 
     if config in config_file.recipe_names() or not Path(config).is_dir():
@@ -144,13 +130,16 @@ def config_path(config: str) -> str:
 
 
 def _train(settings: "RunConfig", path: Path, how: _How) -> None:
-    from warmstart import api
+    from warmstart import api, config_file
     from warmstart.cli.findings import render
-    from warmstart.config import config_file
     from warmstart.runs.directory import RunDirectory
 
     if how.print_config:
-        result(settings.model_dump(), config_file.dump(settings).rstrip("\n"), as_json=how.as_json)
+        result(
+            config_file.settings_read(settings),
+            config_file.dump(settings).rstrip("\n"),
+            as_json=how.as_json,
+        )
         return
     path = path.expanduser()
     RunDirectory(path).refuse_unusable(overwrite=how.overwrite)
@@ -210,6 +199,6 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     text = (
         f"run     {run.path}\n"
         f"report  {run.path / 'report.html'}\n"
-        f"try     {TRY.get(run.config.task, PREDICT).format(run=run.path)}"
+        f"try     {run.usage.command.format(run=run.path)}"
     )
     result(content, text, as_json=as_json)

@@ -1,13 +1,15 @@
 """``warmstart evaluate`` and ``warmstart predict``: what a finished run is for."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from warmstart.cli.app import Json, RunArgument, Set
 from warmstart.cli.output import notes, result, scores_table, show
+
+if TYPE_CHECKING:
+    from warmstart.tasks.task import Prediction
 
 Engine = Literal["torch", "onnx", "int8"]
 """``warmstart.serving.engines.EngineName``, spelt out so that ``--help`` answers at once."""
@@ -55,7 +57,12 @@ def predict(
 ) -> None:
     """Answer texts, or every row of a file."""
     from warmstart import api, errors
-    from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
+    from warmstart.serving.predictor import (
+        predict_file,
+        predict_texts,
+        refuse_output,
+        write_predictions,
+    )
 
     if bool(text or text_pair) == bool(data):
         raise errors.command.text_or_data()
@@ -64,40 +71,18 @@ def predict(
     if output is not None:
         refuse_output(output)
     opened = api.load(run)
-    if not data:
-        with notes():
-            answers = opened.predict(text or [], text_pair or None, engine=engine)
-    else:
-        with notes():
-            table = opened.predict_file(data, sets or (), engine=engine)
-        if output is not None:
-            write_predictions(table, output)
-            content = {"predictions": len(table), "output": str(output)}
-            result(content, f"{len(table):,} predictions in {output}", as_json=as_json)
-            return
-        answers = predictions_json(table)
-    lines = [_shown(answer) + "  (truncated)" * answer["truncated"] for answer in answers]
-    result({"predictions": answers}, "\n".join(lines), as_json=as_json)
-
-
-def _shown(answer: Mapping[str, Any]) -> str:
-    """A label or several with their probability, or a number.
-
-    Of masks a line for each, its likeliest tokens with their probability.
-    """
-    if "score" in answer:
-        return f"{answer['score']:.3f}"
-    if "value" in answer:
-        return f"{answer['value']:.4g}"
-    if "labels" in answer:
-        shares = answer["probabilities"]
-        if not answer["labels"]:
-            likeliest = max(shares, key=shares.__getitem__)
-            return f"none  (likeliest: {likeliest} {shares[likeliest]:.3f})"
-        return "  ".join(f"{label} {shares[label]:.3f}" for label in answer["labels"])
-    if "masks" not in answer:
-        return f"{answer['label']}  {answer['probabilities'][answer['label']]:.3f}"
-    return "\n".join(
-        "  ".join(f"{found['token']} {found['probability']:.3f}" for found in mask)
-        for mask in answer["masks"]
-    )
+    with notes():
+        model = opened.open(engine)
+        if not data:
+            found: list[Prediction] = predict_texts(model, text or [], text_pair or None)
+        else:
+            of_file = predict_file(model, data, sets or ())
+            found = list(of_file.predictions) if output is None else []
+    if data and output is not None:
+        write_predictions(of_file, output)
+        content = {"predictions": len(of_file.predictions), "output": str(output)}
+        text_result = f"{len(of_file.predictions):,} predictions in {output}"
+        result(content, text_result, as_json=as_json)
+        return
+    lines = [one.shown() + "  (truncated)" * one.truncated for one in found]
+    result({"predictions": [one.to_json() for one in found]}, "\n".join(lines), as_json=as_json)

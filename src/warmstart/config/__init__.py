@@ -11,14 +11,11 @@ from warmstart.config.model_settings import ModelConfig as ModelConfig
 from warmstart.config.model_settings import PretrainConfig as PretrainConfig
 from warmstart.config.model_settings import SpecialTokens as SpecialTokens
 from warmstart.config.settings import LIST_LOSSES as LIST_LOSSES
-from warmstart.config.settings import LOSSES as LOSSES
 from warmstart.config.settings import AverageConfig as AverageConfig
 from warmstart.config.settings import DataConfig as DataConfig
 from warmstart.config.settings import LoraConfig as LoraConfig
 from warmstart.config.settings import LossName as LossName
-from warmstart.config.settings import ProblemName as ProblemName
 from warmstart.config.settings import RunConfig as RunConfig
 from warmstart.config.settings import Source as Source
 from warmstart.config.settings import Sources as Sources
-from warmstart.config.settings import TaskName as TaskName
 from warmstart.config.settings import TrainConfig as TrainConfig

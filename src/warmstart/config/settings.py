@@ -23,10 +23,6 @@ from warmstart.config.model_settings import (
     refusal,
 )
 
-TaskName = Literal["text-classification", "text-ranking", "text-generation", "fill-mask"]
-"""The tasks of ``warmstart.tasks.TASKS``, spelt out because settings come before tasks."""
-ProblemName = Literal["single-label", "multi-label", "regression"]
-"""What a classifier answers: one label, any number of them, or a number."""
 Source = Annotated[str, Field(min_length=1)]
 """One file, folder member, URL or hub data set."""
 Sources = Source | Annotated[list[Source], Field(min_length=1)]
@@ -37,14 +33,6 @@ _COLUMNS = ("text", "text_pair", "label", "prompt")
 LossName = Literal[
     "cross-entropy", "focal", "binary-cross-entropy", "pairwise", "listwise", "squared-error"
 ]
-LOSSES: dict[str, tuple[LossName, ...]] = {
-    "single-label text-classification": ("cross-entropy", "focal"),
-    "multi-label text-classification": ("binary-cross-entropy", "focal"),
-    "regression text-classification": ("squared-error",),
-    "single-label text-ranking": ("binary-cross-entropy", "cross-entropy", "pairwise", "listwise"),
-}
-"""What a task may learn by, its own choice first; the others have cross-entropy alone."""
-
 LIST_LOSSES = ("pairwise", "listwise")
 """Losses that compare the rows of one query."""
 
@@ -88,10 +76,9 @@ class DataConfig(_Part):
     """Column with the label; to rank, how relevant the second text is to the first: 0, 1 or more.
     """
     label_separator: Annotated[str, Field(min_length=1)] | None = None
-    """With ``problem: multi-label``: stands between the labels of a row, ``|`` by default."""
+    """Separator between the labels of a row, ``|`` by default."""
     label_columns: Annotated[list[str], Field(min_length=1)] | None = None
-    """With ``problem: multi-label``: a column for each label, 0 or 1 in every row, in place of
-    ``data.label``."""
+    """One column for each label, 0 or 1 in every row, instead of ``data.label``."""
     prompt: str | None = None
     """To generate: column with what is given; the model learns to write ``data.text`` after it."""
     group: str | None = None
@@ -307,12 +294,16 @@ class TrainConfig(_Part):
 
 
 class RunConfig(_Part):
-    """Every setting of one run."""
+    """Every setting of one run.
 
-    task: TaskName = "text-classification"
-    """What is learned, by the Hugging Face task name."""
-    problem: ProblemName = "single-label"
-    """To classify: one label for each row, any number of labels, or a number (``regression``)."""
+    Which tasks there are, and which settings each of them reads, is known to ``tasks``;
+    ``config_file`` checks a config against its task.
+    """
+
+    task: Annotated[str, Field(min_length=1)] = "text-classification"
+    """What is learned: ``text-classification``, ``multi-label-classification``,
+    ``text-regression``, ``text-ranking``, ``token-classification``, ``text-generation`` or
+    ``fill-mask``."""
     model: ModelConfig = ModelConfig()
     """Which pretrained checkpoint to start from."""
     data: DataConfig
@@ -320,67 +311,8 @@ class RunConfig(_Part):
     train: TrainConfig = TrainConfig()
     """How the model learns."""
     generate: GenerateConfig = GenerateConfig()
-    """How a decoder goes on with a text."""
+    """How a decoder generates text."""
     export: ExportConfig = ExportConfig()
-    """What training ends with."""
+    """What is made of the model after training."""
     pretrain: PretrainConfig | None = None
-    """What to start from instead of ``model.name``, for ``warmstart pretrain`` alone."""
-
-    @property
-    def group(self) -> str | None:
-        """Column whose rows stay together: of a ranking its queries, where no other is named."""
-        if self.data.group is None and self.task == "text-ranking":
-            return self.data.text
-        return self.data.group
-
-    @property
-    def loss(self) -> LossName:
-        """What is made small: ``train.loss``, else the task's own choice."""
-        known = LOSSES.get(f"{self.problem} {self.task}", ("cross-entropy",))
-        return self.train.loss or known[0]
-
-    @field_validator("problem")
-    @classmethod
-    def _of_a_classifier(cls, problem: ProblemName, info: ValidationInfo) -> ProblemName:
-        task = info.data.get("task")
-        if problem != "single-label" and task not in ("text-classification", None):
-            raise refusal(errors.config.problem_of_other_task(problem, task))
-        return problem
-
-    @field_validator("data")
-    @classmethod
-    def _has_several_labels(cls, data: DataConfig, info: ValidationInfo) -> DataConfig:
-        for setting in ("label_separator", "label_columns"):
-            given = getattr(data, setting) is not None
-            if given and (problem := info.data.get("problem")) not in ("multi-label", None):
-                raise refusal(errors.config.one_label_each(f"data.{setting}", problem))
-        return data
-
-    @field_validator("data")
-    @classmethod
-    def _ranks_pairs(cls, data: DataConfig, info: ValidationInfo) -> DataConfig:
-        if info.data.get("task") == "text-ranking" and data.text_pair is None:
-            raise refusal(errors.config.ranking_without_documents())
-        return data
-
-    @field_validator("train")
-    @classmethod
-    def _learns_as_the_task_can(cls, train: TrainConfig, info: ValidationInfo) -> TrainConfig:
-        task, problem = info.data.get("task", ""), info.data.get("problem", "")
-        known = LOSSES.get(f"{problem} {task}", ())
-        what = task if problem == "single-label" else problem
-        if train.loss is not None and train.loss not in known:
-            raise refusal(errors.config.other_loss(train.loss, what, known))
-        for setting in ("class_weights", "choose_threshold"):
-            numbers = problem == "regression" or task != "text-classification"
-            if getattr(train, setting) and numbers:
-                raise refusal(errors.config.without_classes(f"train.{setting}", what))
-        return train
-
-    @field_validator("data")
-    @classmethod
-    def _reads_single_texts(cls, data: DataConfig, info: ValidationInfo) -> DataConfig:
-        for setting in ("prompt", "text_pair"):
-            if info.data.get("task") == "fill-mask" and getattr(data, setting) is not None:
-                raise refusal(errors.config.single_texts(f"data.{setting}"))
-        return data
+    """The new model that ``warmstart pretrain`` trains, instead of ``model.name``."""

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from warmstart import errors
 from warmstart.config import DataConfig
-from warmstart.data.examples.encode import Bools, Ints
+from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.labels import MANY_LABELS, WHOLE_FLOAT, blank, in_order, refuse_two_spellings
 from warmstart.data.table import Table
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmstart import errors
-from warmstart.data.labels import blank, label_texts
+from warmstart.data.labels import blank
 from warmstart.data.table import Table
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -36,46 +36,40 @@ def hold_out(
     share: float,
     seed: int,
     *,
-    stratify_by: str | None,
-    group_by: str | None,
     strata: Ints | None = None,
+    group_by: str | None = None,
 ) -> tuple[Table, Table]:
     """Split a table into rows to train on and a share to hold out, both in file order.
 
-    With ``stratify_by`` every label gives its share, rounded up, and keeps at least one row in
-    training, so each label is on both sides. With ``group_by`` no group is on both sides, and
-    ``stratify_by`` then looks at each group's commonest label.
+    With ``strata`` each stratum gives its share, rounded up, and keeps at least one row in
+    training. With ``group_by`` no group is on both sides, and a group counts as the stratum that
+    most of its rows have.
 
     Args:
         table: N rows.
-        share: of the rows (of the groups with ``group_by``) to hold out, between 0 and 1.
-        seed: which ones; the same seed gives the same split.
-        stratify_by: label column whose shares both sides keep.
+        share: share of the rows (with ``group_by``, of the groups) to hold out, between 0 and 1.
+        seed: chooses the rows; the same seed gives the same split.
+        strata: a number from 0 for each row, whose shares both sides keep, int64 [N]; a row that is
+            alone in its stratum stays in training.
         group_by: column whose equal values stay together.
-        strata: in place of ``stratify_by`` a number from 0 for each row, int64 [N]; what stands in
-            one row alone stays in training.
 
     Returns:
         (train, held out).
 
     Raises:
-        DataError: one side would be empty, a label to stratify by has a single row, or a row
-            has no group.
+        DataError: one side would be empty, or a row has no group.
     """
-    labels = strata if stratify_by is None else _codes(label_texts(table, stratify_by))
     if group_by is None:
-        if labels is not None and stratify_by is not None:
-            _refuse_single_rows(labels, table, stratify_by)
         units = np.arange(len(table))
-        strata = np.zeros_like(units) if labels is None else labels
+        of_unit = np.zeros_like(units) if strata is None else strata
     else:
         units = _groups(table, group_by)
-        strata = _commonest(labels, units)
-    chosen = _choose(strata, share, seed)
+        of_unit = _commonest(strata, units)
+    chosen = _choose(of_unit, share, seed)
     held = chosen[units]
     if held.all() or not held.any():
         unit = "row" if group_by is None else "group"
-        raise errors.data.empty_split(share, len(strata), unit, stratified=labels is not None)
+        raise errors.data.empty_split(share, len(of_unit), unit, stratified=strata is not None)
     return table.filter(~held), table.filter(held)
 
 
@@ -121,7 +115,7 @@ def _choose(strata: Ints, share: float, seed: int) -> np.ndarray[Any, np.dtype[n
     return chosen
 
 
-def _codes(values: pa.ChunkedArray) -> Ints:
+def codes(values: pa.ChunkedArray) -> Ints:
     """A number from 0 for each distinct value, in order of first appearance, int64 [N]."""
     codes: Ints = pc.index_in(values, value_set=pc.unique(values)).to_numpy().astype(np.int64)
     return codes
@@ -134,7 +128,7 @@ def _groups(table: Table, column: str) -> Ints:
     if absent.any():
         where = table.where(int(absent.argmax()))
         raise errors.data.missing_group(column, where, int(absent.sum()))
-    return _codes(values)
+    return codes(values)
 
 
 def _commonest(labels: Ints | None, groups: Ints) -> Ints:
@@ -149,7 +143,7 @@ def _commonest(labels: Ints | None, groups: Ints) -> Ints:
     return np.unique(label[order][last], return_inverse=True)[1].astype(np.int64)
 
 
-def _refuse_single_rows(labels: Ints, table: Table, column: str) -> None:
+def refuse_single_rows(labels: Ints, table: Table, column: str) -> None:
     """Raise where a label has one row, which cannot be on both sides."""
     single = np.flatnonzero(np.bincount(labels) == 1)
     if len(single):

@@ -166,12 +166,11 @@ def heads_do_not_divide(hidden: int, heads: int) -> ConfigError:
     )
 
 
-def architecture_for_task(architecture: str, task: str, *, writes: bool) -> ConfigError:
-    """A new decoder that is not to write, or a new encoder that is."""
-    fitting = "gpt2" if writes else "bert"
+def architecture_for_task(architecture: str, task: str, fitting: str) -> ConfigError:
+    """A new model that cannot have the task's head."""
     return ConfigError(
         found=f"pretrain.architecture is {architecture}, and the task is {task}",
-        expected=f"{fitting} for this task: decoders (gpt2) write, encoders (bert) read",
+        expected=f"{fitting} for this task: decoders (gpt2) generate text, encoders (bert) read it",
         do=f"--set pretrain.architecture={fitting}",
     )
 
@@ -276,15 +275,6 @@ def no_such_option(setting: str, file_format: str) -> ConfigError:
     )
 
 
-def single_texts(setting: str) -> ConfigError:
-    """A second column of text, for the task that hides words of one."""
-    return ConfigError(
-        found=f"{setting} is set and task is fill-mask",
-        expected="documents of one column, data.text",
-        do=f"--set {setting}=null",
-    )
-
-
 def ranking_without_documents() -> ConfigError:
     """A ranking of which only the queries' column is named."""
     return ConfigError(
@@ -295,26 +285,50 @@ def ranking_without_documents() -> ConfigError:
 
 
 def other_loss(loss: str, task: str, known: Sequence[str]) -> ConfigError:
-    """A loss that belongs to another task or problem; ``known`` are its own."""
+    """A loss of another task; ``known`` are the task's own."""
     return ConfigError(
-        found=f"train.loss is {loss} and {_kind(task)}",
-        expected=f"for this task {' or '.join(known)}" if known else f"{task} has one loss",
-        do=f"--set train.loss={known[0]}" if known else "--set train.loss=null",
+        found=f"train.loss is {loss} and task is {task}",
+        expected=f"one of: {', '.join(known)}",
+        do=f"--set train.loss={known[0]}",
     )
 
 
-def without_classes(setting: str, task: str) -> ConfigError:
-    """A setting about classes, for a task that has none."""
+def unknown_task(name: str, known: Sequence[str]) -> ConfigError:
+    """A task that does not exist."""
+    nearest = get_close_matches(name, known, n=1, cutoff=0.4) or known[:1]
     return ConfigError(
-        found=f"{setting} is set and {_kind(task)}",
-        expected="text-classification, which has classes",
-        do=f"--set {setting}=null" if setting.endswith("weights") else f"--set {setting}=false",
+        found=f"task: {name}",
+        expected=f"one of: {', '.join(known)}",
+        do=f"task: {nearest[0]}",
     )
 
 
-def _kind(what: str) -> str:
-    """``task is text-ranking``, ``problem is regression``."""
-    return f"{'problem' if what in {'multi-label', 'regression'} else 'task'} is {what}"
+def other_task_reads(setting: str, task: str, readers: Sequence[str]) -> ConfigError:
+    """A setting that was given and that the task does not read."""
+    return ConfigError(
+        found=f"{setting} is set, and {task} does not read it",
+        expected=f"a setting that {task} reads; {setting} is read by {', '.join(readers)}",
+        do=f"remove {setting}, or set task: {readers[0]}",
+    )
+
+
+def fixed_by_training(setting: str, allowed: Sequence[str]) -> ConfigError:
+    """A setting for a new file that cannot change after training."""
+    return ConfigError(
+        found=f"--set {setting}=…, for a file that is evaluated or predicted",
+        expected=f"a setting that says how the file is written: {', '.join(allowed)}",
+        do=f"leave {setting} out; to change it, train another run",
+    )
+
+
+def without_effect(setting: str, other: str, value: object) -> ConfigError:
+    """A setting that has an effect only where another one has a value."""
+    shown = {True: "true"}.get(value, value) if isinstance(value, bool) else value
+    return ConfigError(
+        found=f"{setting} is set, and {other} is not {'set' if shown == 'COLUMN' else shown}",
+        expected=f"{setting} together with {other}: {shown}",
+        do=f"--set {other}={shown}; or leave {setting} out",
+    )
 
 
 def threshold_of_many(labels: int) -> ConfigError:
@@ -323,24 +337,6 @@ def threshold_of_many(labels: int) -> ConfigError:
         found=f"train.choose_threshold is set and the training rows have {labels} labels",
         expected="two labels, of which the second is answered from a threshold on",
         do="--set train.choose_threshold=false",
-    )
-
-
-def problem_of_other_task(problem: str, task: str) -> ConfigError:
-    """A kind of label, for a task that has its own."""
-    return ConfigError(
-        found=f"problem is {problem} and task is {task}",
-        expected="text-classification, which alone has kinds of labels",
-        do="--set problem=single-label; or --set task=text-classification",
-    )
-
-
-def one_label_each(setting: str, problem: str) -> ConfigError:
-    """A setting about several labels, where a row has one label or number."""
-    return ConfigError(
-        found=f"{setting} is set and problem is {problem}",
-        expected="problem multi-label, in which a row may have several labels",
-        do=f"--set problem=multi-label; or --set {setting}=null",
     )
 
 

@@ -24,22 +24,21 @@ def unfinished(path: Path) -> ExportError:
     )
 
 
-def other_task(task: str) -> ExportError:
-    """A run whose answers are neither labels nor texts."""
+def other_task(task: str, exported: Sequence[str]) -> ExportError:
+    """A run whose task is not exported."""
     return ExportError(
         found=f"a run of the task {task}",
-        expected="a task that is exported: one that answers texts, as text-classification, or"
-        " text-generation",
+        expected=f"a run of a task that is exported: {', '.join(exported)}",
         do="use the run's model/ folder, which Transformers opens: AutoModel.from_pretrained",
     )
 
 
 def no_int8(task: str) -> ExportError:
-    """Weights of 8 bits, asked for of a model that writes."""
+    """Weights of 8 bits for a task that does not allow them."""
     return ExportError(
-        found=f"--int8 of a run of the task {task}",
-        expected="a classifier's run: in a text one token that rounding turned changes all that"
-        " follow it, so models that write are exported in float32 alone",
+        found=f"--int8 for a run of the task {task}",
+        expected="a run of a classifier or a ranker: when text is generated, one token that "
+        "rounding changed changes all tokens after it",
         do="leave --int8 out",
     )
 

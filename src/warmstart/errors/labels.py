@@ -55,7 +55,7 @@ def not_a_number(column: str, value: str, where: str) -> DataError:
         found=f"{where}: the column {column} has {value!r}",
         expected="a number, such as 3, -0.5 or 1e-3 (no thousands separator, no unit)",
         do="correct it, or name the column with the numbers: --label COLUMN; to learn labels that "
-        "are words: --set problem=single-label",
+        "are words: --set task=text-classification",
     )
 
 

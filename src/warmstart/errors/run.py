@@ -59,16 +59,12 @@ def no_model(path: Path) -> RunError:
     )
 
 
-def gives_no_labels(task: str) -> RunError:
-    """``predict`` with labels in mind, on a run of a language model."""
-    other = {
-        "fill-mask": "warmstart predict RUN --text 'a text with a mask', for the likeliest words; ",
-        "text-generation": "warmstart generate RUN --prompt 'Once upon a time'; ",
-    }
+def generates_instead(task: str, command: str) -> RunError:
+    """``predict`` on a run whose model generates text."""
     return RunError(
-        found=f"the run learned {task}: it has no labels to predict",
-        expected="a run of a task with labels, such as text-classification",
-        do=other.get(task, "") + "warmstart evaluate RUN --data FILE, to score it on a file",
+        found=f"the run learned {task}: it predicts nothing for a row",
+        expected="a run of another task, such as text-classification",
+        do=f"{command.format(run='RUN')}; or warmstart evaluate RUN --data FILE, to score it",
     )
 
 

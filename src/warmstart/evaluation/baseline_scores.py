@@ -1,134 +1,53 @@
-"""Baseline scores to set beside a model's: the task scores both, on the same rows."""
+"""Scores of the baselines, on the same rows and by the same function as the model's."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from warmstart.baselines.bm25 import bm25, chance
-from warmstart.baselines.linear import (
-    BaselineResult,
-    Fitted,
-    baseline_probabilities,
-    label_shares,
-    mean,
-    ridge,
-    tfidf_labels,
-)
-from warmstart.config import DataConfig, ProblemName, RunConfig, TaskName
-from warmstart.data.examples.encode import Bools, Floats, Ints
-from warmstart.data.mapped import PIECE_ROWS, mapped_table
-from warmstart.data.table import Table
+from warmstart.config import RunConfig
 from warmstart.metrics.scores import Scores
-from warmstart.tasks.task import Labelled, Task
+from warmstart.tasks.capabilities import ChoosesThreshold, HasBaselines
+from warmstart.tasks.task import AnyTask, Split
 
 
 def baseline_scores(
-    task: Task, config: RunConfig, train: Table, splits: Mapping[str, Table]
+    task: AnyTask,
+    config: RunConfig,
+    train: Split,
+    splits: Mapping[str, Split],
+    metric: str | None = None,
 ) -> tuple[dict[str, dict[str, Scores]], list[str]]:
     """Fit the task's baselines on the training split and score them on every other.
+
+    With ``train.choose_threshold`` each baseline gets a threshold of its own from the validation
+    rows, as the model does: one threshold for all would favour the model.
 
     Args:
         task: what is learned.
         config: names the columns and the seed.
         train: the training split.
         splits: the splits to score, by name.
+        metric: what a threshold maximises; the main metric by default.
 
     Returns:
-        ``{baseline: {split: scores}}``, and what a reader of them must know (a baseline that
-        learned from a sample says so); nothing for a task without labels.
+        ``{baseline: {split: scores}}``, and notes for the reader of these scores (for example that
+        a baseline was fitted on a sample); both empty for a task without baselines.
     """
-    if not isinstance(task, Labelled):
+    if not isinstance(task, HasBaselines):
         return {}, []
-    baselines_of = BASELINES_OF[config.task, config.problem]
-    found = baselines_of(config, task.targets(train), train, splits)
-    scores = {
-        name: {
-            split: task.score(
-                task.answers(shares, table.rows, np.zeros(len(table), dtype=np.bool_)), table
-            )
-            for split, table in splits.items()
-            for shares in [result.probabilities[split]]
+    chooses = config.train.choose_threshold and "validation" in splits
+    scores: dict[str, dict[str, Scores]] = {}
+    notes = []
+    for name, baseline in task.baselines(config, train, splits).items():
+        predictions = dict(baseline.predictions)
+        own: AnyTask = task
+        if chooses and isinstance(task, ChoosesThreshold):
+            labels = splits["validation"].labels
+            chosen = metric or task.metrics[0].name
+            own, _ = task.with_threshold(predictions["validation"], labels, chosen)
+            assert isinstance(own, ChoosesThreshold)
+            predictions = {split: own.repeated(found) for split, found in predictions.items()}
+        scores[name] = {
+            split: own.score(predictions[split], rows.labels) for split, rows in splits.items()
         }
-        for name, result in found.items()
-    }
-    return scores, [f"{name}: {r.note}" for name, r in found.items() if r.note is not None]
-
-
-def _of_classes(
-    config: RunConfig, targets: Ints, train: Table, splits: Mapping[str, Table]
-) -> dict[str, BaselineResult]:
-    return baseline_probabilities(
-        config.task,
-        _texts(train, config.data),
-        targets,
-        {name: _texts(table, config.data) for name, table in splits.items()},
-        classes=int(targets.max()) + 1,
-        seed=config.train.seed,
-    )
-
-
-def _of_rankings(
-    config: RunConfig, targets: Floats, train: Table, splits: Mapping[str, Table]
-) -> dict[str, BaselineResult]:
-    (_, query), (setting, document) = config.data.text_columns.items()
-    fitted = {
-        "chance": chance(config.train.seed),
-        "bm25": bm25(train.column(document, setting), config.train.seed),
-    }
-    pairs = {name: table.columns.select([query, document]) for name, table in splits.items()}
-    return _answers(fitted, pairs)
-
-
-def _of_label_sets(
-    config: RunConfig, targets: Bools, train: Table, splits: Mapping[str, Table]
-) -> dict[str, BaselineResult]:
-    texts = _texts(train, config.data)
-    fitted = {
-        "shares": label_shares(targets),
-        "tfidf": tfidf_labels(texts, targets, config.train.seed),
-    }
-    return _answers(fitted, {name: _texts(one, config.data) for name, one in splits.items()})
-
-
-def _of_numbers(
-    config: RunConfig, targets: Floats, train: Table, splits: Mapping[str, Table]
-) -> dict[str, BaselineResult]:
-    texts = _texts(train, config.data)
-    fitted = {"mean": mean(targets), "ridge": ridge(texts, targets, config.train.seed)}
-    return _answers(fitted, {name: _texts(one, config.data) for name, one in splits.items()})
-
-
-def _answers(fitted: Mapping[str, Fitted], splits: Mapping[str, Any]) -> dict[str, BaselineResult]:
-    """What each of them says of every split."""
-    return {
-        name: BaselineResult({split: one.predict(rows) for split, rows in splits.items()}, one.note)
-        for name, one in fitted.items()
-    }
-
-
-BASELINES_OF: dict[tuple[TaskName, ProblemName], Callable[..., dict[str, BaselineResult]]] = {
-    ("text-classification", "single-label"): _of_classes,
-    ("text-classification", "multi-label"): _of_label_sets,
-    ("text-classification", "regression"): _of_numbers,
-    ("text-ranking", "single-label"): _of_rankings,
-}
-"""For each task whose rows have labels: what its baselines say of every split."""
-
-
-def _texts(table: Table, data: DataConfig) -> pa.ChunkedArray:
-    """Every row's text; of pairs both, with a space between."""
-    texts = [table.column(name, setting) for setting, name in data.text_columns.items()]
-    if len(texts) == 1:
-        return texts[0]
-    wide = pa.large_string()  # a piece of long texts may be over 2 GiB
-    columns = pa.table([column.cast(wide) for column in texts], names=["text", "text_pair"])
-    joined = (
-        pa.record_batch(
-            [pc.binary_join_element_wise(*piece.columns, pa.scalar(" ", wide))], names=["both"]
-        )
-        for piece in columns.to_batches(max_chunksize=PIECE_ROWS)
-    )
-    return mapped_table(joined, pa.schema([("both", wide)]))["both"]
+        if baseline.note is not None:
+            notes.append(f"{name}: {baseline.note}")
+    return scores, notes

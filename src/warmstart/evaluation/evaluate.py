@@ -1,79 +1,115 @@
 """Running a model over a split, without gradients: predictions in row order, and the exact loss.
 
-The same function serves evaluation during training, at the end, and ``warmstart predict``. Rows are
-batched by length, so that little is padded, and put back in order afterwards; the loss is summed in
-nats and divided once, so batch sizes never weigh in. Logits are turned into predictions batch by
-batch and never hoarded.
+The same function serves evaluation during training, the final scores, and ``warmstart predict``.
+Rows are batched by length, so that there is little padding, and put back in order afterwards; the
+loss is summed in nats and divided once, so it does not depend on the batch sizes. Logits become
+predictions batch by batch and are not kept.
 
-Several processes take the same batches in turns and tell each other all they found, so what comes
-out is what one of them would have found.
+With several processes each takes every n-th batch, and all exchange their results, so that every
+process has what a single one would have computed.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from warmstart.data.examples.batches import collate, evaluation_batches
-from warmstart.data.examples.encode import Examples, Ints
-from warmstart.data.table import Table
+from warmstart.data.examples.batches import Examples, collate
+from warmstart.data.examples.ordering import evaluation_batches
+from warmstart.data.examples.tokens import Ints
 from warmstart.devices.processes import ALONE, Processes
-from warmstart.evaluation.pseudo_perplexity import pseudo_perplexity
-from warmstart.metrics.language_metrics import PSEUDO_PERPLEXITY
 from warmstart.metrics.scores import Scores
 from warmstart.models.packed.forward import Forward
-from warmstart.tasks.task import Answers, Task
+from warmstart.tasks.capabilities import ScoresFinally
+from warmstart.tasks.task import Predictions, Task
 
 MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
-"""Rectangle of one batch: small enough for a CPU's cache, large enough to fill a GPU."""
+"""Padded size of one batch: small enough for a CPU's cache, large enough to fill a GPU."""
+
+LabelsT = TypeVar("LabelsT")
+LogitsT = TypeVar("LogitsT")
+PredictionsT = TypeVar("PredictionsT", bound=Predictions)
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What a model makes of one labelled split."""
+class Evaluation(Generic[PredictionsT]):
+    """Predictions and scores of a model on one labelled split."""
 
-    predictions: Any
-    """``Answers`` in row order."""
+    predictions: PredictionsT
+    """In row order."""
     scores: Scores
     loss: float
-    """Mean over the labels, in nats."""
+    """Mean over the labels, in the task's unit (nats)."""
 
 
-@torch.no_grad()
 def predict(
-    task: Task,
+    task: Task[LabelsT, LogitsT, PredictionsT],
     model: nn.Module,
     forward: Forward,
     examples: Examples,
     accelerator: Accelerator,
     processes: Processes = ALONE,
-) -> tuple[Any, float, int]:
+    stop: Callable[[], None] | None = None,
+) -> tuple[PredictionsT, float, int]:
     """Run the model in evaluation mode over every example.
 
     Args:
         task: turns logits into predictions and losses.
-        model: on its device; its training mode is put back afterwards.
+        model: on its device; its training mode is restored afterwards.
         forward: how to run it.
-        examples: tokenised rows, labelled or not; one at least.
+        examples: tokenised rows, labelled or not; at least one.
         accelerator: gives device and precision.
         processes: those that share the work; all of them call this, and all get everything.
+        stop: called before each batch; raises where the work is to end.
 
     Returns:
-        Predictions in row order, the summed loss in nats, and the number of labels summed.
+        Predictions in row order, the summed loss, and the number of labels summed.
     """
     was_training = model.training
-    model.eval()
+    if was_training:
+        model.eval()
+    try:
+        losses, count, batches = _own_batches(
+            task, model, forward, examples, accelerator, processes, stop
+        )
+    finally:
+        if was_training:
+            model.train()
+    parts = processes.gather((losses, count, batches))
+    found, positions = zip(*(batch for _, _, part in parts for batch in part), strict=True)
+    return (
+        type(found[0]).joined(found, np.concatenate(positions)),
+        # Correctly rounded, so that it does not matter which process summed which part.
+        math.fsum(chain.from_iterable(part for part, _, _ in parts)),
+        sum(part for _, part, _ in parts),
+    )
+
+
+@torch.no_grad()
+def _own_batches(
+    task: Task[LabelsT, LogitsT, PredictionsT],
+    model: nn.Module,
+    forward: Forward,
+    examples: Examples,
+    accelerator: Accelerator,
+    processes: Processes,
+    stop: Callable[[], None] | None,
+) -> tuple[list[float], int, list[tuple[PredictionsT, Ints]]]:
+    """Losses, number of labels, and predictions of the batches that this process computes."""
     losses: list[float] = []
     count = 0
-    answers: list[tuple[Answers, Ints]] = []
+    predictions: list[tuple[PredictionsT, Ints]] = []
     budget = MAX_TOKENS_PER_BATCH.get(accelerator.device.type, 8192)
-    batches = evaluation_batches(examples.lengths, budget, examples.lists)
+    batches = evaluation_batches(examples.lengths, budget, examples.targets.groups)
     for positions in islice(batches, processes.index, None, processes.count):
+        if stop is not None:
+            stop()
         batch = collate(examples, positions).to(accelerator.device)
         with accelerator.autocast():
             logits = forward.run(model, batch)
@@ -81,66 +117,63 @@ def predict(
             batch_loss, batch_count = task.loss(logits, batch)
             losses.append(float(batch_loss))
             count += batch_count
-        answers.append((task.predictions(logits, batch), positions))
-    model.train(was_training)
-    parts = processes.gather((losses, count, answers))
-    found, order = zip(*(batch for _, _, part in parts for batch in part), strict=True)
-    return (
-        type(found[0]).joined(found, np.concatenate(order)),
-        # Correctly rounded, so that it does not matter who summed what.
-        math.fsum(chain.from_iterable(part for part, _, _ in parts)),
-        sum(part for _, part, _ in parts),
-    )
+        predictions.append((task.predictions(logits, batch), positions))
+    return losses, count, predictions
 
 
 def evaluate(
-    task: Task,
+    task: Task[LabelsT, LogitsT, PredictionsT],
     model: nn.Module,
     forward: Forward,
     examples: Examples,
-    table: Table,
+    labels: LabelsT,
     accelerator: Accelerator,
     processes: Processes = ALONE,
-) -> Evaluation:
-    """Predict every row of a labelled split and score the answers.
+    stop: Callable[[], None] | None = None,
+) -> Evaluation[PredictionsT]:
+    """Predict every row of a labelled split and score the predictions.
 
     Args:
         task: what is learned.
         model: on its device.
         forward: how to run it.
-        examples: the tokenised rows of ``table``, in its order.
-        table: the labelled rows.
+        examples: the tokenised rows.
+        labels: of the same rows, from ``task.labels``.
         accelerator: gives device and precision.
         processes: those that share the work, as in ``predict``.
+        stop: as in ``predict``.
     """
-    predictions, loss_sum, count = predict(task, model, forward, examples, accelerator, processes)
-    scores = task.score(predictions, table)
-    return Evaluation(predictions, scores, loss_sum / max(count, 1))
+    predictions, loss_sum, count = predict(
+        task, model, forward, examples, accelerator, processes, stop
+    )
+    return Evaluation(predictions, task.score(predictions, labels), loss_sum / max(count, 1))
 
 
 def evaluate_finally(
-    task: Task,
-    model: nn.Module,
+    task: Task[LabelsT, LogitsT, PredictionsT],
+    model: Any,
     forward: Forward,
     examples: Examples,
-    table: Table,
+    labels: LabelsT,
     accelerator: Accelerator,
     processes: Processes = ALONE,
-) -> Evaluation:
-    """``evaluate``, and of a model that fills masks pseudo-perplexity: too dear while it trains.
+    stop: Callable[[], None] | None = None,
+) -> Evaluation[PredictionsT]:
+    """``evaluate``, with the metrics that are too expensive to compute during training.
 
     Args:
         task: what is learned.
         model: on its device.
         forward: how to run it.
-        examples: the tokenised rows of ``table``, in its order.
-        table: the labelled rows.
+        examples: the tokenised rows.
+        labels: of the same rows.
         accelerator: gives device and precision.
         processes: those that share the work, as in ``predict``.
+        stop: as in ``predict``.
     """
-    found = evaluate(task, model, forward, examples, table, accelerator, processes)
-    if examples.masking is None:
+    found = evaluate(task, model, forward, examples, labels, accelerator, processes, stop)
+    if not isinstance(task, ScoresFinally):
         return found
-    score = pseudo_perplexity(model, forward, examples, accelerator, processes)
-    metrics = {**found.scores.metrics, PSEUDO_PERPLEXITY.name: score}
+    further = task.final_scores(forward, model, examples, accelerator, processes)
+    metrics = {**found.scores.metrics, **further}
     return replace(found, scores=replace(found.scores, metrics=metrics))

@@ -1,22 +1,22 @@
 """An evaluation on disk: ``evaluation/SPLIT/predictions.parquet`` and ``scores.json``.
 
-Every row of the split stands in ``predictions.parquet`` with where it came from, its text, its true
-label, the predicted one and every label's probability, so that any question about the model's
-answers can be put to the file itself.
+``predictions.parquet`` has every row of the split: where it came from, its text, its label, and
+what the model predicts with the probability of every label, so that any question about the model's
+predictions can be answered from this file.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from warmstart.config import DataConfig
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory, write_atomically
-from warmstart.tasks.task import Answers
+from warmstart.tasks.capabilities import ShowsLabels
+from warmstart.tasks.task import AnyTask, Predictions, Split
 
 if TYPE_CHECKING:
     from warmstart.evaluation.evaluate import Evaluation
@@ -24,58 +24,72 @@ if TYPE_CHECKING:
 
 def write_evaluation(
     run: RunDirectory,
-    split: str,
-    found: "Evaluation",
-    table: Table,
+    name: str,
+    task: AnyTask,
+    evaluation: "Evaluation[Any]",
+    split: Split,
     data: DataConfig,
     baselines: Mapping[str, Scores],
-    *,
-    labels: pa.Array | pa.ChunkedArray | None,
 ) -> None:
     """Write one split's predictions and scores.
 
     Args:
         run: the run directory.
-        split: name of the split, or of the file that was evaluated.
-        found: what the model made of it.
-        table: its rows.
+        name: name of the split, or of the file that was evaluated.
+        task: what was learned.
+        evaluation: predictions and scores.
+        split: its rows and labels.
         data: names the columns.
-        baselines: scores of the models that cost nothing, on the same rows.
-        labels: of each row, where they are known, N.
+        baselines: scores of the baselines on the same rows.
     """
-    rows = prediction_table(found.predictions, table, data, labels=labels)
+    labels = task.shown_labels(split.labels) if isinstance(task, ShowsLabels) else None
+    rows = prediction_table(evaluation.predictions, split.table, data, labels=labels)
     write_atomically(
-        run.evaluation(split) / "predictions.parquet",
+        run.evaluation(name) / "predictions.parquet",
         lambda temporary: pyarrow.parquet.write_table(rows, temporary),
     )
-    run.write_json(f"evaluation/{split}/scores.json", scores_json(split, found, table, baselines))
+    content = scores_json(name, task, evaluation, len(split.table), baselines)
+    run.write_json(f"evaluation/{name}/scores.json", content)
 
 
 def scores_json(
-    split: str, found: "Evaluation", table: Table, baselines: Mapping[str, Scores]
+    name: str,
+    task: AnyTask,
+    evaluation: "Evaluation[Any]",
+    rows: int,
+    baselines: Mapping[str, Scores],
 ) -> dict[str, Any]:
-    """The content of ``scores.json``."""
+    """The content of ``scores.json``.
+
+    Args:
+        name: name of the split.
+        task: what was learned.
+        evaluation: its scores and loss.
+        rows: rows of the split.
+        baselines: scores of the baselines on the same rows.
+    """
     return {
-        "split": split,
-        "n": len(table),
-        "loss": found.loss,
-        "scores": found.scores.metrics_json(),
-        "details": dict(found.scores.details),
-        "baselines": {name: scores.metrics_json() for name, scores in baselines.items()},
+        "split": name,
+        "n": rows,
+        "scored_unit": task.scored_unit,
+        "loss": evaluation.loss,
+        "scores": evaluation.scores.metrics_json(),
+        "details": dict(evaluation.scores.details),
+        "baselines": {baseline: scores.metrics_json() for baseline, scores in baselines.items()},
     }
 
 
 def prediction_table(
-    predictions: Answers,
+    predictions: Predictions,
     table: Table,
     data: DataConfig,
     *,
     labels: pa.Array | pa.ChunkedArray | None,
 ) -> pa.Table:
-    """Predictions beside their rows: row, file, line, texts, group, label, the task's columns.
+    """Predictions with their rows: row, file, line, texts, group, label, the task's columns.
 
     Args:
-        predictions: one for each row of ``table``, in its order.
+        predictions: for the rows of ``table``, in its order.
         table: the rows.
         data: names the columns.
         labels: of each row, where they are known, N.
@@ -93,5 +107,4 @@ def prediction_table(
         columns["group"] = table.column(group, "data.group")
     if labels is not None:
         columns["label"] = labels
-    columns |= predictions.columns(table.rows)
-    return pa.table(columns)
+    return pa.table({**columns, **predictions.columns(table.rows)})

@@ -19,8 +19,9 @@ import torch
 from transformers import PreTrainedModel
 
 from warmstart import errors
-from warmstart.data.examples.batches import collate, evaluation_batches
-from warmstart.data.examples.encode import Examples, Ints
+from warmstart.data.examples.batches import Examples, collate
+from warmstart.data.examples.ordering import evaluation_batches
+from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
 from warmstart.export.decoder import WithPast, empty_past, positions
 from warmstart.export.decoder_session import OnnxDecoder, as_model
@@ -29,7 +30,7 @@ from warmstart.models.checkpoints.configuration import longest_input
 from warmstart.models.packed.forward import padded_forward
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.tasks.predictions.document_predictions import DocumentPredictions
-from warmstart.tasks.task import Logits
+from warmstart.tasks.task import FloatArray
 
 RELATIVE_TOLERANCE = 1e-5
 """Largest difference of a logit as a share of the largest one, where that is more."""
@@ -46,11 +47,11 @@ _BEGINNINGS = (4, 7, 10, 13)
 
 _ROUNDS = 3
 
-Step = Callable[[Ints, Ints, Ints, Sequence[Any]], tuple[Logits, Sequence[Any]]]
+Step = Callable[[Ints, Ints, Ints, Sequence[Any]], tuple[FloatArray, Sequence[Any]]]
 """``OnnxDecoder.step``."""
 
 
-def tolerance(expected: Logits) -> float:
+def tolerance(expected: FloatArray) -> float:
     """How far logits may be from these."""
     return max(TOLERANCE, RELATIVE_TOLERANCE * float(np.abs(expected).max()))
 
@@ -127,14 +128,14 @@ def scored_documents(run: LoadedRun) -> tuple[str, Table, Examples]:
         RunError: its file is damaged.
     """
     split, table = kept_rows(run, MAX_ROWS, labelled=False)
-    examples = run.task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
+    examples = run.task.encode(table, table.rows, run.tokenizer, run.max_tokens)
     of_document = np.searchsorted(table.rows, examples.rows)
     tokens = np.bincount(of_document, examples.lengths, minlength=len(table))
     kept = np.cumsum(tokens) <= MAX_TOKENS
     kept[0] = True
     if not kept.all():
         table = table.filter(kept)
-        examples = run.task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
+        examples = run.task.encode(table, table.rows, run.tokenizer, run.max_tokens)
     return split, table, examples
 
 
@@ -163,13 +164,14 @@ def check_rows(
     differences, parts = [], []
     for rows in batches:
         batch = collate(examples, rows)
-        logits = [padded_forward(model).run(model, batch) for model in models]
+        head = run.task.head
+        logits = [padded_forward(model, head).run(model, batch) for model in models]
         expected, found = (one.values.numpy() for one in logits)
         differences.append(_difference(what, found, expected))
         parts.append([run.task.predictions(one, batch) for one in logits])
     order = np.concatenate(batches)
     answers = [DocumentPredictions.joined(list(one), order) for one in zip(*parts, strict=True)]
-    scores = [run.task.score(one, table) for one in answers]
+    scores = [run.task.score(one, table.rows) for one in answers]
     name = run.task.metrics[0].name
     before, after = (score.metrics[name].value for score in scores)
     if before is not None and (after is None or abs(before - after) > METRIC_TOLERANCE):
@@ -193,7 +195,7 @@ def beginnings(examples: Examples) -> list[list[int]]:
     _, first = np.unique(examples.rows, return_index=True)
     starts = zip(examples.offsets[first], examples.lengths[first], _BEGINNINGS, strict=False)
     return [
-        examples.input_ids[start : start + min(most, length)].tolist()
+        examples.tokens.input_ids[start : start + min(most, length)].tolist()
         for start, length, most in starts
     ]
 
@@ -296,7 +298,7 @@ def measured(
     }
 
 
-def _difference(what: str, found: Logits, expected: Logits) -> float:
+def _difference(what: str, found: FloatArray, expected: FloatArray) -> float:
     """The largest difference of a logit, refused above the tolerance."""
     largest, most = float(np.abs(found - expected).max()), tolerance(expected)
     if not largest <= most:  # NaN is not

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from warmstart.data.examples.encode import Ints
+from warmstart.data.examples.tokens import Ints
 from warmstart.export.decoder import positions
 from warmstart.export.session import open_session
-from warmstart.tasks.task import Logits
+from warmstart.tasks.task import FloatArray
 
 _FIRST_OF_PAST = 3
 """Inputs before the first layer's keys: token ids, mask, positions."""
@@ -65,7 +65,7 @@ class OnnxDecoder:
 
     def step(
         self, input_ids: Ints, attention_mask: Ints, position_ids: Ints, past: Sequence[Any]
-    ) -> tuple[Logits, list[Any]]:
+    ) -> tuple[FloatArray, list[Any]]:
         """Read new tokens.
 
         Args:
@@ -75,7 +75,7 @@ class OnnxDecoder:
             past: as the call before gave it, float32 [B, heads, P, width] each; none at first.
 
         Returns:
-            Logits, float32 [B, S, V], and the past of the next call.
+            FloatArray, float32 [B, S, V], and the past of the next call.
         """
         feed = self.feed(input_ids, attention_mask, position_ids, past)
         logits, *present = self.session.run(None, feed)
@@ -137,7 +137,7 @@ class _Body(nn.Module):
         past_key_values: DynamicCache | None = None,
         **_: Any,
     ) -> BaseModelOutputWithPast:
-        """Logits [B, S, V]; what was remembered is in the cache, in place."""
+        """FloatArray [B, S, V]; what was remembered is in the cache, in place."""
         layers: Any = [] if past_key_values is None else past_key_values.layers
         kept = [layer for layer in layers if layer.is_initialized]
         past = [states.numpy() for layer in kept for states in (layer.keys, layer.values)]

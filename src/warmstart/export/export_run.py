@@ -22,6 +22,9 @@ from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, s
 from warmstart.runs.directory import RunDirectory, flush_to_disk, refuse_unwritable
 from warmstart.runs.events import events_of, read_events
 from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
+from warmstart.tasks import TASKS
+from warmstart.tasks.capabilities import ExportKind, Exports
+from warmstart.tasks.task_settings import INT8, ONNX
 
 VERSIONS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
@@ -49,10 +52,11 @@ def export_run(
         raise errors.export.unfinished(directory.path)
     refuse_unwritable(directory.path)
     run = load_run(directory)
-    made_by = _BY_HEAD.get(run.task.head)
-    if made_by is None:
-        raise errors.export.other_task(run.task.name)
-    if int8 and run.task.head == "causal-lm":
+    if not isinstance(run.task, Exports):
+        exported = [name for name, task in TASKS.items() if task.reads >= ONNX]
+        raise errors.export.other_task(run.task.name, exported)
+    made_by = _BY_KIND[run.task.export_kind]
+    if int8 and not run.task.reads >= INT8:
         raise errors.export.no_int8(run.task.name)
     names = (".export.partial", "export", ".export.old")
     made, place, old = (directory.path / name for name in names)
@@ -139,7 +143,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
         int8 = _int8(run, rows, folder, onnx_model, max_drop)
         fused["int8"] = parity.fused_operators(folder / FILES["int8"], None, inputs)
         engines["int8"] = OnnxModel.open(folder / FILES["int8"]).logits
-    forward = forward_for(run.model, rows.examples)
+    forward = forward_for(run.model, run.task.head, rows.examples)
     engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
     return {
         "inputs": names,
@@ -151,7 +155,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
         "int8": int8,
         "speed": {
             "measured": "at export, on this machine, from tokenised rows to logits",
-            "engines": parity.measured(engines, rows.examples),
+            "engines": parity.measured(engines, rows.examples.tokens),
         },
     }
 
@@ -193,7 +197,10 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
     }
 
 
-_BY_HEAD = {"sequence-classification": _classifier, "causal-lm": _decoder}
+_BY_KIND: dict[ExportKind, Callable[..., dict[str, Any]]] = {
+    "rows": _classifier,
+    "decoder": _decoder,
+}
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 

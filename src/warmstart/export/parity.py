@@ -22,15 +22,20 @@ import pyarrow.parquet
 import torch
 
 from warmstart import errors
-from warmstart.data.examples.batches import collate, evaluation_batches
-from warmstart.data.examples.encode import Examples, Ints, Tokenizer
+from warmstart.data.examples.batches import Examples, collate
+from warmstart.data.examples.encode import Tokenizer
+from warmstart.data.examples.ordering import evaluation_batches
+from warmstart.data.examples.targets import NoTargets
+from warmstart.data.examples.tokens import Ints, Tokens
 from warmstart.data.table import SourceFile, Table
 from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
 from warmstart.models.packed.forward import Forward, padded_forward
+from warmstart.preparation.stages import group_column
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.runs.run_record import SPLIT_ORDER
-from warmstart.tasks.task import Labelled, Logits
+from warmstart.tasks.capabilities import Compares, CountsChanges
+from warmstart.tasks.task import FloatArray
 
 TOLERANCE = 1e-4
 """Largest difference of a logit; of logits beyond 1, which are a regression's, as a share."""
@@ -55,14 +60,16 @@ class Rows:
     Args:
         split: ``test`` or ``validation``.
         table: N rows.
+        labels: of these rows.
         examples: tokenised by the run's tokenizer.
         logits: PyTorch's, float32 [N, C].
     """
 
     split: str
     table: Table
+    labels: Any
     examples: Examples
-    logits: Logits
+    logits: FloatArray
 
 
 def scored_rows(run: LoadedRun) -> Rows:
@@ -76,8 +83,10 @@ def scored_rows(run: LoadedRun) -> Rows:
         RunError: its file is damaged.
     """
     split, table = kept_rows(run, MAX_ROWS, labelled=True)
-    examples = run.task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
-    return Rows(split, table, examples, torch_logits(run, padded_forward(run.model), examples))
+    labels = run.task.labels(table)
+    examples = run.task.encode(table, labels, run.tokenizer, run.max_tokens)
+    logits = torch_logits(run, padded_forward(run.model, run.task.head), examples.tokens)
+    return Rows(split, table, labels, examples, logits)
 
 
 def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]:
@@ -99,7 +108,7 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
     data = run.config.data
     names = {setting.removeprefix("data."): name for setting, name in data.text_columns.items()}
     if len(found) > most:
-        group = run.config.group
+        group = group_column(run.config)
         columns = [column for column, name in names.items() if name == group]
         together = found["group" if not columns else columns[0]] if group else None
         found = found.take(sample(len(found), most, together))
@@ -150,15 +159,16 @@ def _kept(run: LoadedRun) -> tuple[str, Any]:
 
 
 @torch.no_grad()
-def torch_logits(run: LoadedRun, forward: Forward, examples: Examples) -> Logits:
+def torch_logits(run: LoadedRun, forward: Forward, tokens: Tokens) -> FloatArray:
     """PyTorch's logits of every row, in row order, float32 [N, C].
 
     Args:
         run: whose model is run.
         forward: how.
-        examples: tokenised rows.
+        tokens: tokenised rows.
     """
-    batches = list(evaluation_batches(examples.lengths, max_tokens=2048))
+    examples = Examples(tokens, NoTargets())
+    batches = list(evaluation_batches(tokens.lengths, max_tokens=2048))
     parts = [forward.run(run.model, collate(examples, rows)).numpy() for rows in batches]
     found = np.empty((len(examples), parts[0].shape[1]), dtype=np.float32)
     found[np.concatenate(batches)] = np.concatenate(parts)
@@ -203,15 +213,15 @@ def check_rows(
     Raises:
         ExportError: a logit, a label or the metric differs.
     """
-    examples = run.task.examples(rows.table, tokenizer, run.max_tokens, labelled=True)
-    found = onnx_model.logits(examples)
+    examples = run.task.encode(rows.table, rows.labels, tokenizer, run.max_tokens)
+    found = onnx_model.logits(examples.tokens)
     what = f"{len(found):,} rows of the {rows.split} split"
     difference = _difference(what, found, rows.logits)
     answers = [run.task.predictions(logits, examples) for logits in (rows.logits, found)]
-    other = answers[0].labels_unlike(answers[1])
+    other = answers[0].changed(answers[1]) if isinstance(answers[0], CountsChanges) else 0
     if other:
         raise errors.export.differs(what, f"{other:,} other labels", "the same label for each")
-    before, after = (_main_score(run, given, rows.table) for given in answers)
+    before, after = (_main_score(run, given, rows.labels) for given in answers)
     name = run.task.metrics[0].name
     if before is not None and after is not None and abs(before - after) > METRIC_TOLERANCE:
         expected = f"{before:.4f} within {METRIC_TOLERANCE:g}, as PyTorch"
@@ -245,19 +255,19 @@ def check_int8(
     """
     metric = run.task.metrics[0]
     full, small = (
-        run.task.predictions(model.logits(rows.examples), rows.examples)
+        run.task.predictions(model.logits(rows.examples.tokens), rows.examples)
         for model in (onnx_model, int8_model)
     )
-    assert isinstance(run.task, Labelled)
+    assert isinstance(run.task, Compares)
     better, worse = (full, small) if metric.higher_is_better else (small, full)
-    drop, low, high = run.task.difference(better, worse, rows.table, metric.name)
+    drop, low, high = run.task.difference(better, worse, rows.labels, metric.name)
     if drop is not None and drop > max_drop:
         interval = "" if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
         raise errors.export.int8_worse(metric.name, drop, interval, len(full), max_drop)
     return {
         "name": metric.name,
-        "onnx": _main_score(run, full, rows.table),
-        "int8": _main_score(run, small, rows.table),
+        "onnx": _main_score(run, full, rows.labels),
+        "int8": _main_score(run, small, rows.labels),
         "drop": drop,
         "low": low,
         "high": high,
@@ -299,21 +309,21 @@ def fused_operators(path: Path, layers: int | None, inputs: Mapping[str, Any]) -
 
 
 def measured(
-    engines: Mapping[str, Callable[[Examples], object]], examples: Examples
+    engines: Mapping[str, Callable[[Tokens], object]], tokens: Tokens
 ) -> dict[str, dict[str, float]]:
     """Speed of several engines, in turns, from tokenised rows to logits.
 
     Args:
         engines: by name, what computes the logits of rows.
-        examples: at least one row.
+        tokens: at least one row.
 
     Returns:
         For each ``{"one_row_ms", "rows_per_second"}``: the median time of the row of median length
         alone, and the best of three rounds over up to ``TIMED_ROWS`` rows together.
     """
-    order = np.argsort(examples.lengths, kind="stable")
-    one = taken(examples, order[[len(order) // 2]])
-    many = taken(examples, np.arange(min(len(examples), TIMED_ROWS)))
+    order = np.argsort(tokens.lengths, kind="stable")
+    one = tokens.taken(order[[len(order) // 2]])
+    many = tokens.taken(np.arange(min(len(tokens), TIMED_ROWS)))
     alone: dict[str, list[float]] = {name: [] for name in engines}
     together: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(_ROUNDS):
@@ -329,32 +339,13 @@ def measured(
     }
 
 
-def taken(examples: Examples, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> Examples:
-    """The examples at these positions alone.
-
-    Args:
-        examples: tokenised rows.
-        rows: positions, int64 [N].
-    """
-    places = [np.arange(examples.offsets[row], examples.offsets[row + 1]) for row in rows]
-    tokens, types = np.concatenate(places), examples.token_type_ids
-    return Examples(
-        input_ids=examples.input_ids[tokens],
-        offsets=np.concatenate([[0], np.cumsum(examples.lengths[rows])]),
-        labels=examples.labels[rows],
-        rows=examples.rows[rows],
-        full_lengths=examples.full_lengths[rows],
-        token_type_ids=None if types is None else types[tokens],
-    )
-
-
-def _seconds(compute: Callable[[Examples], object], examples: Examples) -> float:
+def _seconds(compute: Callable[[Tokens], object], tokens: Tokens) -> float:
     start = time.perf_counter()
-    compute(examples)
+    compute(tokens)
     return time.perf_counter() - start
 
 
-def _difference(what: str, found: Logits, expected: Logits) -> float:
+def _difference(what: str, found: FloatArray, expected: FloatArray) -> float:
     """The largest difference of a logit, refused above ``TOLERANCE``."""
     if found.shape != expected.shape:
         raise errors.export.differs(what, f"shape {found.shape}", f"{expected.shape}")
@@ -366,5 +357,5 @@ def _difference(what: str, found: Logits, expected: Logits) -> float:
     return largest
 
 
-def _main_score(run: LoadedRun, answers: Any, table: Table) -> float | None:
-    return next(iter(run.task.score(answers, table).metrics.values())).value
+def _main_score(run: LoadedRun, answers: Any, labels: Any) -> float | None:
+    return next(iter(run.task.score(answers, labels).metrics.values())).value

@@ -23,8 +23,8 @@ import numpy as np
 import psutil
 
 from warmstart import errors
-from warmstart.data.examples.encode import Examples, Ints
-from warmstart.tasks.task import Logits
+from warmstart.data.examples.tokens import Ints, Tokens
+from warmstart.tasks.task import FloatArray
 
 FILES = {"onnx": "model.onnx", "int8": "model.int8.onnx"}
 """The file that each engine runs, in a run's ``export/``."""
@@ -111,43 +111,43 @@ class OnnxModel:
             int(session.get_modelmeta().custom_metadata_map[PADDING_KEY]),
         )
 
-    def logits(self, examples: Examples) -> Logits:
+    def logits(self, tokens: Tokens) -> FloatArray:
         """The logits of every row, in row order, float32 [N, C].
 
         Args:
-            examples: tokenised rows; one at least.
+            tokens: tokenised rows; one at least.
         """
-        batches = list(batches_by_length(examples.lengths))
-        parts = [self.run(self.rectangle(examples, rows)) for rows in batches]
-        found = np.empty((len(examples), parts[0].shape[1]), dtype=np.float32)
+        batches = list(batches_by_length(tokens.lengths))
+        parts = [self.run(self.rectangle(tokens, rows)) for rows in batches]
+        found = np.empty((len(tokens), parts[0].shape[1]), dtype=np.float32)
         found[np.concatenate(batches)] = np.concatenate(parts)
         return found
 
-    def run(self, rectangle: dict[str, Ints]) -> Logits:
+    def run(self, rectangle: dict[str, Ints]) -> FloatArray:
         """The logits of one rectangle, float32 [B, C].
 
         Args:
             rectangle: the inputs by name, int64 [B, L] each.
         """
-        found: Logits = self.session.run(None, rectangle)[0]
+        found: FloatArray = self.session.run(None, rectangle)[0]
         return found
 
-    def rectangle(self, examples: Examples, rows: Ints) -> dict[str, Ints]:
+    def rectangle(self, tokens: Tokens, rows: Ints) -> dict[str, Ints]:
         """The inputs of a batch, int64 [B, L] each.
 
         Args:
-            examples: tokenised rows.
+            tokens: tokenised rows.
             rows: positions of those of the batch, int64 [B].
         """
-        lengths = examples.lengths[rows]
+        lengths = tokens.lengths[rows]
         columns = np.arange(lengths.max())
         real = columns < lengths[:, None]
-        tokens = np.where(real, examples.offsets[rows][:, None] + columns, 0)
-        types = examples.token_type_ids
+        places = np.where(real, tokens.offsets[rows][:, None] + columns, 0)
+        types = tokens.token_type_ids
         inputs = {
-            "input_ids": np.where(real, examples.input_ids[tokens], self.pad_token_id),
+            "input_ids": np.where(real, tokens.input_ids[places], self.pad_token_id),
             "attention_mask": real,
-            "token_type_ids": real & False if types is None else np.where(real, types[tokens], 0),
+            "token_type_ids": real & False if types is None else np.where(real, types[places], 0),
         }
         return {name: inputs[name].astype(np.int64) for name in self.input_names}
 

@@ -16,12 +16,10 @@ from warmstart.config import ModelConfig, RunConfig
 from warmstart.data.examples.encode import CHUNK_ROWS
 from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
-from warmstart.models.checkpoints.model_sizes import shape_of
+from warmstart.models.checkpoints.model_sizes import HEADS, shape_of
 from warmstart.models.checkpoints.new_model import new_checkpoint, tokenizer_for
 from warmstart.runs.directory import RunDirectory, flush_to_disk
-
-_WRITING = frozenset({"text-generation"})
-"""Tasks for a decoder; all others are for an encoder."""
+from warmstart.tasks import task_type
 
 
 def refuse_faulty(config: RunConfig) -> None:
@@ -35,9 +33,10 @@ def refuse_faulty(config: RunConfig) -> None:
             ``model.name`` is a checkpoint.
     """
     assert config.pretrain is not None
-    architecture, writes = config.pretrain.architecture, config.task in _WRITING
-    if (architecture == "gpt2") != writes:
-        raise errors.config.architecture_for_task(architecture, config.task, writes=writes)
+    architecture, head = config.pretrain.architecture, task_type(config).head
+    if head not in HEADS[architecture]:
+        fitting = next(name for name, heads in HEADS.items() if head in heads)
+        raise errors.config.architecture_for_task(architecture, config.task, fitting)
     shape_of(config.pretrain)
     name = config.model.name
     # In a run directory's config.yaml the name is that of the start it made.

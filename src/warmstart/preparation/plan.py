@@ -14,9 +14,14 @@ from typing import Self
 import numpy as np
 
 from warmstart.config import TrainConfig
-from warmstart.data.examples.batches import batches_of_lists, lists_per_batch, training_batches
-from warmstart.data.examples.encode import Examples, Ints
+from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.masking import Draw
+from warmstart.data.examples.ordering import (
+    batches_of_groups,
+    groups_per_batch,
+    training_batches,
+)
+from warmstart.data.examples.tokens import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +31,25 @@ class Plan:
     Args:
         lengths: tokens of each training row, int64 [N].
         config: the settings.
-        lists: as ``Examples.lists``, where rows are compared with one another, int64 [N].
+        groups: as ``Targets.groups``, int64 [N]; None where rows are learned alone.
     """
 
     lengths: Ints
     config: TrainConfig
-    lists: Ints | None = None
+    groups: Ints | None = None
 
     @classmethod
     def of(cls, train: Examples, config: TrainConfig) -> Self:
         """The plan for these training rows."""
-        return cls(train.lengths, config, train.lists)
+        return cls(train.lengths, config, train.targets.groups)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser updates in one pass over the rows."""
         size = self.config.batch_size
         batches = ceil(len(self.lengths) / size)
-        if self.lists is not None:
-            batches = ceil((int(self.lists.max()) + 1) / lists_per_batch(self.lists, size))
+        if self.groups is not None:
+            batches = ceil((int(self.groups.max()) + 1) / groups_per_batch(self.groups, size))
         return ceil(batches / self.config.gradient_accumulation)
 
     @property
@@ -60,8 +65,8 @@ class Plan:
     def epoch_windows(self, epoch: int) -> list[list[Ints]]:
         """For each step of an epoch, the rows of each of its batches."""
         size, seed = self.config.batch_size, self.config.seed
-        if self.lists is not None:
-            batches = batches_of_lists(self.lists, size, seed, epoch)
+        if self.groups is not None:
+            batches = batches_of_groups(self.groups, size, seed, epoch)
         else:
             grouped = self.config.group_by_length
             batches = training_batches(self.lengths, size, seed, epoch, group_by_length=grouped)

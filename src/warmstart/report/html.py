@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from warmstart import config_file
 from warmstart.report import figures
 from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
@@ -147,7 +148,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         evaluation=content.evaluation,
         pictures=pictures,
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
-        settings=content.record.config.model_dump(mode="json"),
+        settings=config_file.settings_read(content.record.config),
         source=_source(content.record.config.data.train),
         status=words.status(content.record),
         kept=content.record.kept,
@@ -182,8 +183,8 @@ def leader(evaluation: Evaluation, metric: str) -> str | None:
 
 
 def _unit(record: RunRecord) -> str:
-    """What the run's losses are in."""
-    return "squared error" if record.config.problem == "regression" else "nats"
+    """The unit of the run's losses."""
+    return record.task.loss_unit
 
 
 def _loss_note(content: ReportContent) -> str:

@@ -1,55 +1,33 @@
-"""Everything the report shows, taken from a run directory and put in the shape of the page.
+"""Everything the report shows, read from a run directory, in the order of the page.
 
-The page itself (``template.html.j2``) only lays out; what is worth showing, in which order and from
-which rows is decided here, in plain values that a test can look at. A section whose files are not
-there yet is ``None`` or empty, and the page says so in one line.
+The page (``template.html.j2``) only lays out; what is shown, in which order and from which rows is
+decided here, in plain values that a test can read. A section whose files do not exist yet is
+``None`` or empty, and the page says so in one line.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from warmstart.data.checking.lengths import Lengths
-from warmstart.runs import words
 from warmstart.runs.run_record import Check, Evaluation, RunRecord, Sample, read_record
 from warmstart.runs.words import verdict
+from warmstart.tasks.capabilities import PlotsNumbers, ShowsMistakes
+from warmstart.tasks.mistakes import Mistakes
 
 MISTAKES = 20
-"""Most confident mistakes shown."""
+"""Worst rows shown."""
 SAMPLES = 12
-"""Samples shown of those that the model wrote on the way."""
+"""Samples shown of those that the model generated during training."""
 CONFUSIONS = 20
 """Largest confusions listed where there are too many classes for a matrix."""
-TEXT_CHARACTERS = 600
-"""A longer text is cut in the page; the whole one is in ``predictions.parquet``."""
-
 POINTS = 2_000
-"""Rows drawn where true and predicted numbers are; of more, so many evenly spread."""
-
-PROBABILITY = "probability:"
+"""Rows in the plot of true and predicted numbers; more rows are sampled evenly."""
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A row that the model got wrong, and how much so."""
-
-    text: str
-    label: str
-    prediction: str
-    amount: float
-    """The probability it gave to its own answer, or to the wrong one among its answers that it was
-    surest of; where the answer is a number, how far off that is."""
-    where: str
-    """``file:line``."""
-    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +50,7 @@ class ReportContent:
         verdict: what came of the run, in a sentence or two.
         evaluation: the evaluation the run is judged by.
         overfits_after: the training evaluation from which validation loss only rises.
-        mistakes: of ``evaluation``'s split, worst first.
-        mistaken: how many rows of that split are wrong in all; ``None`` without predictions.
+        mistakes: the worst rows of ``evaluation``'s split; None without predictions.
         confusions: the largest, for tasks with many labels.
         points: true and predicted numbers of that split, where numbers are learned.
     """
@@ -82,8 +59,7 @@ class ReportContent:
     verdict: str
     evaluation: Evaluation | None
     overfits_after: Check | None
-    mistakes: tuple[Mistake, ...]
-    mistaken: int | None
+    mistakes: Mistakes | None
     confusions: tuple[Confusion, ...]
     points: tuple[Floats, Floats] | None = None
 
@@ -123,27 +99,20 @@ def gather(run_path: Path) -> ReportContent:
     """
     record = read_record(run_path)
     evaluation = record.evaluation
-    mistakes: tuple[Mistake, ...] = ()
-    mistaken: int | None = None
+    mistakes: Mistakes | None = None
     points = None
     if evaluation is not None:
         table = run_path / "evaluation" / evaluation.split / "predictions.parquet"
-        if table.exists() and "confusion_matrix" in evaluation.details:
-            mistakes, mistaken = confident_mistakes(table, MISTAKES)
-        elif table.exists() and record.config.problem == "multi-label":
-            mistakes, mistaken = label_mistakes(table, MISTAKES)
-        elif table.exists() and record.config.problem == "regression":
-            mistakes, mistaken = farthest_numbers(table, MISTAKES)
-            points = numbers(table)
-        elif table.exists() and "queries" in evaluation.details:
-            mistakes, mistaken = worst_queries(table, MISTAKES)
+        if table.exists() and isinstance(record.task, ShowsMistakes):
+            mistakes = record.task.mistakes(table, MISTAKES)
+        if table.exists() and isinstance(record.task, PlotsNumbers):
+            points = record.task.points(table, POINTS)
     return ReportContent(
         record=record,
         verdict=verdict(record),
         evaluation=evaluation,
         overfits_after=overfitting_start(record.checks),
         mistakes=mistakes,
-        mistaken=mistaken,
         confusions=largest_confusions(evaluation.details) if evaluation else (),
         points=points,
     )
@@ -161,135 +130,6 @@ def overfitting_start(checks: Sequence[Check]) -> Check | None:
             break
         start = earlier
     return start
-
-
-def confident_mistakes(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
-    """The wrong answers that the model was surest of, and how many wrong answers there are.
-
-    Args:
-        path: a ``predictions.parquet``.
-        most: how many to return.
-    """
-
-    def surest(rows: pa.RecordBatch) -> pa.Array:
-        shares = pc.max_element_wise(*(rows[name] for name in _shares_of(rows)))
-        return pc.if_else(pc.not_equal(rows["label"], rows["prediction"]), shares, None)
-
-    return _worst(path, most, surest)
-
-
-def label_mistakes(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
-    """Of rows with wrong labels those where the model was surest of one, and how many there are.
-
-    Args:
-        path: a ``predictions.parquet`` with lists of labels.
-        most: how many to return.
-    """
-
-    def surest_wrong(rows: pa.RecordBatch) -> pa.Array:
-        shares = zip(*(rows[name].to_pylist() for name in _shares_of(rows)), strict=True)
-        names = [name.removeprefix(PROBABILITY) for name in _shares_of(rows)]
-        found: list[float | None] = []
-        answers = zip(rows["label"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
-        for (true, given), of_row in zip(answers, shares, strict=True):
-            missed, added = set(true) - set(given), set(given) - set(true)
-            of_label = dict(zip(names, of_row, strict=True))
-            sure = [1 - of_label[name] for name in missed] + [of_label[name] for name in added]
-            found.append(max(sure, default=None))
-        return pa.array(found, pa.float64())
-
-    return _worst(path, most, surest_wrong)
-
-
-def farthest_numbers(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
-    """The rows whose predicted number is farthest from the true one, and how many there are.
-
-    Args:
-        path: a ``predictions.parquet`` with numbers.
-        most: how many to return.
-    """
-    return _worst(path, most, lambda rows: pc.abs(pc.subtract(rows["value"], rows["label"])))
-
-
-def worst_queries(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
-    """The queries whose first relevant document stands lowest, and how many have none on top.
-
-    Args:
-        path: a ``predictions.parquet`` of a ranking.
-        most: how many to return.
-    """
-    table = pq.read_table(path)
-    query = table["group" if "group" in table.column_names else "text"].dictionary_encode()
-    codes = query.combine_chunks().indices.to_numpy()
-    # By query, best first; where each query begins, and the rank of every row in its own.
-    rows = np.lexsort((-table["score"].to_numpy(), codes))
-    starts = np.flatnonzero(np.diff(codes[rows], prepend=-1))
-    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    relevant = np.flatnonzero(table["label"].cast("float64").to_numpy()[rows] > 0)
-    _, first = np.unique(codes[rows[relevant]], return_index=True)
-    wrong = relevant[first][rank[relevant[first]] > 0]
-    worst = wrong[np.argsort(-rank[wrong], kind="stable")][:most]
-    shown = []
-    for place in worst.tolist():
-        best, top = (table.take([rows[at]]).to_pylist()[0] for at in (place, place - rank[place]))
-        answers = {
-            "label": best["text_pair"][:TEXT_CHARACTERS],
-            "prediction": top["text_pair"][:TEXT_CHARACTERS],
-        }
-        found = _mistake({**top, **answers, "amount": int(rank[place]) + 1})
-        shown.append(replace(found, text=str(top["text"])))
-    return tuple(shown), len(wrong)
-
-
-def numbers(path: Path) -> tuple[Floats, Floats]:
-    """True and predicted numbers of at most ``POINTS`` rows, float64 [P] each.
-
-    Args:
-        path: a ``predictions.parquet`` with numbers.
-    """
-    table = pq.read_table(path, columns=["label", "value"])
-    rows = np.unique(np.linspace(0, len(table) - 1, POINTS).round().astype(np.int64))
-    true, predicted = (table[name].to_numpy()[rows] for name in ("label", "value"))
-    return true, predicted
-
-
-def _shares_of(rows: pa.RecordBatch) -> list[str]:
-    return [name for name in rows.schema.names if name.startswith(PROBABILITY)]
-
-
-def _worst(
-    path: Path, most: int, amount: Callable[[pa.RecordBatch], pa.Array]
-) -> tuple[tuple[Mistake, ...], int]:
-    """The rows with the largest amount, and how many have one; those that are right have none."""
-    shown: list[dict[str, Any]] = []
-    count = 0
-    for batch in pq.ParquetFile(path).iter_batches():
-        amounts = amount(batch)
-        wrong = batch.append_column("amount", amounts).filter(pc.is_valid(amounts))
-        count += len(wrong)
-        order = pc.array_sort_indices(wrong["amount"], order="descending")[:most]
-        # Of equally bad ones the first; the sort is stable.
-        shown = sorted(shown + wrong.take(order).to_pylist(), key=lambda row: -row["amount"])[:most]
-    return tuple(map(_mistake, shown)), count
-
-
-def _mistake(row: Mapping[str, Any]) -> Mistake:
-    text = " | ".join(str(row[name]) for name in ("text", "text_pair") if name in row)
-    return Mistake(
-        text=text if len(text) <= TEXT_CHARACTERS else f"{text[:TEXT_CHARACTERS]}…",
-        label=_in_words(row["label"]),
-        prediction=_in_words(row["prediction"] if "prediction" in row else row["value"]),
-        amount=row["amount"],
-        where=f"{row['file']}:{row['line']}",
-        truncated=bool(row["truncated"]),
-    )
-
-
-def _in_words(answer: str | float | Sequence[str]) -> str:
-    """A label, several with commas between them, or a number."""
-    if isinstance(answer, float):
-        return words.number(answer)
-    return answer if isinstance(answer, str) else ", ".join(answer) or "none"
 
 
 def largest_confusions(details: Mapping[str, Any]) -> tuple[Confusion, ...]:

@@ -1,13 +1,13 @@
 """Opening a finished run: its settings, its task, its best model, ready to answer."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from warmstart import errors
-from warmstart.config import RunConfig, config_file
+from warmstart import config_file, errors
+from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import task_type
-from warmstart.tasks.task import Task
+from warmstart.tasks.task import AnyTask
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,7 +32,7 @@ class LoadedRun:
 
     directory: RunDirectory
     config: RunConfig
-    task: Task
+    task: AnyTask
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     max_tokens: int
@@ -71,7 +71,12 @@ class RunTokenizer:
             raise errors.run.unreadable(path, error) from error
 
 
-def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:
+def task_json(task: AnyTask) -> dict[str, Any]:
+    """The content of ``task.json``."""
+    return {"task": task.name, "facts": task.facts}
+
+
+def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
     """The settings and the task of a run, without its model.
 
     Raises:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from warmstart import config_file
 from warmstart.data.table import SourceFile
 from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory
@@ -68,7 +69,7 @@ def metadata(record: RunRecord) -> dict[str, Any]:
     results = [_result(record, found) for found in record.evaluations.values()]
     found: dict[str, Any] = {
         "library_name": "transformers",
-        "pipeline_tag": record.config.task,
+        "pipeline_tag": record.task.pipeline_tag,
         "base_model": base,
         "tags": ["warmstart", record.config.task],
         "metrics": metrics,
@@ -84,7 +85,7 @@ def _result(record: RunRecord, evaluation: Evaluation) -> dict[str, Any]:
     files = record.files.get(evaluation.split, ())
     name = ", ".join(map(file_name, files)) or evaluation.split
     return {
-        "task": {"type": record.config.task, "name": record.config.task.replace("-", " ")},
+        "task": {"type": record.task.pipeline_tag, "name": record.config.task.replace("-", " ")},
         "dataset": {"type": "file", "name": name, "split": evaluation.split},
         "metrics": [
             {
@@ -164,6 +165,7 @@ def _body(record: RunRecord) -> str:
         base=_hub_name(name) or PurePath(name).name,
         findings=[(message.level, _without_folders(message.text, record)) for message in messages],
         new=record.config.pretrain,
-        writes=bool(record.written),
+        usage=record.task.usage(),
+        training=config_file.settings_read(record.config)["train"],
         is_on_hub=_hub_name(name) is not None,
     )

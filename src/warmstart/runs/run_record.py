@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from warmstart.config import RunConfig, config_file
+from warmstart.config import RunConfig
 from warmstart.data.checking.check import Findings
 from warmstart.data.table import SourceFile
 from warmstart.metrics.scores import Score
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event, events_of, read_events
+from warmstart.runs.loaded_run import load_task
+from warmstart.tasks.capabilities import Generates
+from warmstart.tasks.task import AnyTask
 
 SPLIT_ORDER = ("test", "validation")
 """Splits by how much their scores mean: the rows nothing was chosen on come first."""
@@ -68,6 +71,8 @@ class Evaluation:
 
     split: str
     n: int
+    scored_unit: str
+    """What the n of a score counts: ``rows``, ``queries``, ``documents``."""
     loss: float | None
     scores: Mapping[str, Score]
     """By metric, the task's main metric first."""
@@ -88,6 +93,7 @@ class RunRecord:
     Args:
         path: the run directory.
         config: every setting, resolved.
+        task: with what it learned.
         labels: the task's label names, in class order; empty before the task has learned them.
         environment: versions, device and precision, by name.
         files: what was read, by split it was read for; with hashes.
@@ -107,6 +113,7 @@ class RunRecord:
 
     path: Path
     config: RunConfig
+    task: AnyTask
     labels: tuple[str, ...]
     environment: Mapping[str, Any]
     files: Mapping[str, tuple[SourceFile, ...]]
@@ -156,10 +163,12 @@ def read_record(run_path: Path) -> RunRecord:
     events = read_events(run_path / "events.jsonl")
     data = _json_or_empty(run, "data.json")
     start, finish = events_of(events, "start"), events_of(events, "finish")
+    config, task = load_task(run)
     return RunRecord(
         path=run_path,
-        config=config_file.load(run_path / "config.yaml"),
-        labels=tuple(run.read_json("task.json")["facts"].get("label_names", ())),
+        config=config,
+        task=task,
+        labels=tuple(task.facts.get("label_names", ())),
         environment=_json_or_empty(run, "environment.json"),
         files={
             split: tuple(SourceFile(**file) for file in files)
@@ -174,7 +183,7 @@ def read_record(run_path: Path) -> RunRecord:
             Sample(event["step"], event["epoch"], event["prompt"], event["text"])
             for event in events_of(events, "sample")
         ),
-        written=_json_or_empty(run, "samples.json"),
+        written=_json_or_empty(run, "samples.json") if isinstance(task, Generates) else {},
         notices=tuple(event["text"] for event in events_of(events, "notice")),
         finish=finish[-1] if finish else {},
         interrupted=bool(events_of(events, "interrupted")),
@@ -210,6 +219,7 @@ def _evaluations(run: RunDirectory) -> dict[str, Evaluation]:
         found[split] = Evaluation(
             split=split,
             n=content["n"],
+            scored_unit=content.get("scored_unit", "rows"),
             loss=content.get("loss"),
             scores=_scores(content["scores"]),
             details=content.get("details", {}),

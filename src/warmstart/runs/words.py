@@ -180,9 +180,7 @@ def verdict(record: RunRecord) -> str:
         return _without_scores(record)
     metric = evaluation.main_metric
     score = evaluation.scores[metric]
-    opening = f"On {evaluation.n:,} {evaluation.split} rows"
-    if "queries" in evaluation.details:
-        opening = f"On {score.n:,} {evaluation.split} queries"
+    opening = f"On {score.n:,} {evaluation.split} {evaluation.scored_unit}"
     if score.value is None:
         return f"{opening} the model has {metric_in_sentence(metric)} that is undefined."
     reached = f"{opening} the model reaches {metric_in_sentence(metric)} of {_value(score)}"

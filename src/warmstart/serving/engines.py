@@ -13,11 +13,12 @@ from typing import Any, Literal, Protocol, get_args
 
 from warmstart import errors
 from warmstart.config import RunConfig
-from warmstart.data.examples.encode import Examples, Tokenizer
+from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.encode import Tokenizer
 from warmstart.export.session import FILES, PARITY, OnnxModel, sha256
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import RunTokenizer, load_task
-from warmstart.tasks.task import Predictions, Task
+from warmstart.tasks.task import AnyTask, Predictions
 
 EngineName = Literal["torch", "onnx", "int8"]
 NAMES: tuple[EngineName, ...] = get_args(EngineName)
@@ -32,7 +33,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def task(self) -> Task:
+    def task(self) -> AnyTask:
         """With what it learned."""
         ...
 
@@ -46,7 +47,7 @@ class Engine(Protocol):
         """Longest input."""
         ...
 
-    def predictions(self, task: Task, examples: Examples) -> Predictions:
+    def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
         """The answers for tokenised rows, in their order.
 
         Args:
@@ -69,7 +70,7 @@ class OnnxEngine:
     """
 
     config: RunConfig
-    task: Task
+    task: AnyTask
     tokenizer: Tokenizer
     max_tokens: int
     model: OnnxModel
@@ -98,9 +99,9 @@ class OnnxEngine:
         tokenizer = RunTokenizer.open(directory, list(model.input_names))
         return cls(config, task, tokenizer, max_tokens, model)
 
-    def predictions(self, task: Task, examples: Examples) -> Predictions:
+    def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
         """The answers for tokenised rows, in their order."""
-        found: Predictions = task.predictions(self.model.logits(examples), examples)
+        found: Predictions = task.predictions(self.model.logits(examples.tokens), examples)
         return found
 
 

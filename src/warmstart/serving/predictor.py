@@ -1,12 +1,13 @@
-"""Strings or files in, predictions out, by whichever engine runs the model (``engines``).
+"""Texts or files in, predictions out, by the engine that runs the model (``engines``).
 
-The same tokenising and the same ``task.predictions`` as in evaluation, so that what is served
-cannot differ from what was scored.
+Tokenising and ``task.predictions`` are the same as in evaluation, so that what is served cannot
+differ from what was scored.
 """
 
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +16,70 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from warmstart import errors
-from warmstart.config import DataConfig, RunConfig, config_file
+from warmstart import config_file, errors
+from warmstart.config import DataConfig, RunConfig
+from warmstart.config.config_faults import SETTINGS
 from warmstart.data.label_lists import as_texts
 from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
 from warmstart.runs.directory import refuse_unwritable, write_atomically
 from warmstart.serving.engines import Engine
-from warmstart.tasks.task import Labelled, Prediction, Predictions, Task
+from warmstart.tasks.capabilities import Generates
+from warmstart.tasks.task import AnyTask, Prediction, Predictions
 
 _PAIR = "data.text_pair"
-_JSON_ROWS = 4096
-"""Rows that are Python objects at one time, while they are written as JSON lines."""
+
+FILE_SETTINGS = frozenset(
+    {
+        "data.format",
+        "data.delimiter",
+        "data.columns",
+        "data.quoting",
+        "data.encoding",
+        "data.text",
+        "data.text_pair",
+        "data.label",
+        "data.label_separator",
+        "data.label_columns",
+        "data.prompt",
+        "data.group",
+        "data.ragged",
+        "data.missing",
+        "data.dir",
+    }
+)
+"""Settings that say how a file is written; only these can differ from the training file's."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePredictions:
+    """The predictions for a file.
+
+    Args:
+        predictions: one for each row.
+        table: the same, next to row id, file, line and text.
+    """
+
+    predictions: Predictions
+    table: pa.Table
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Each prediction as ``predict --json`` prints it."""
+        return [prediction.to_json() for prediction in self.predictions]
 
 
 def predict_texts(
     engine: Engine, texts: Sequence[str], text_pairs: Sequence[str] | None = None
 ) -> list[Prediction]:
-    """Answers for texts, or for pairs of texts, one for each and in order.
+    """Predictions for texts, or for pairs of texts, one for each and in order.
 
     Raises:
         DataError: a text is empty, or no text; texts or pairs come as a single string; there are
-            second texts and the run knows none, or the reverse.
-        RunError: the run's task has no labels.
+            second texts and the run was trained without, or the reverse.
+        RunError: the run's task predicts nothing for a row.
     """
-    _refuse_without_labels(engine)
+    refuse_without_predictions(engine.task)
     given = {"data.text": texts} if text_pairs is None else {"data.text": texts, _PAIR: text_pairs}
     for setting, values in given.items():
         refuse_unusable(values, setting.removeprefix("data."))
@@ -59,12 +98,17 @@ def predict_texts(
         file_index=np.zeros(len(texts), dtype=np.int32),
         lines=np.arange(1, len(texts) + 1, dtype=np.int64),
     )
-    return list(_answers(engine, engine.task, table)) if len(table) else []
+    return list(_predictions(engine, engine.task, table)) if len(table) else []
 
 
-def _refuse_without_labels(engine: Engine) -> None:
-    if not isinstance(engine.task, Labelled):
-        raise errors.run.gives_no_labels(engine.task.name)
+def refuse_without_predictions(task: AnyTask) -> None:
+    """Refuse to predict rows with a model that generates text instead.
+
+    Raises:
+        RunError: it does.
+    """
+    if isinstance(task, Generates):
+        raise errors.run.generates_instead(task.name, task.usage().command)
 
 
 def refuse_unusable(texts: Sequence[str], name: str) -> None:
@@ -78,29 +122,32 @@ def refuse_unusable(texts: Sequence[str], name: str) -> None:
 
 def predict_file(
     engine: Engine, source: str | Sequence[str], overrides: Sequence[str] = ()
-) -> pa.Table:
-    """Answers for every row of the file(s), beside row id, file, line and text.
+) -> FilePredictions:
+    """Predictions for every row of the file(s), next to row id, file, line and text.
 
     Warns of rows that were left out or cut.
 
     Raises:
-        RunError: the run's task has no labels.
+        RunError: the run's task predicts nothing for a row.
     """
-    _refuse_without_labels(engine)
+    refuse_without_predictions(engine.task)
     config = file_config(engine.config, overrides)
     task = type(engine.task).from_facts(config, engine.task.facts)
     table = usable_rows(task, config.data, source, labelled=False)
-    return prediction_table(_answers(engine, task, table), table, config.data, labels=None)
+    predictions = _predictions(engine, task, table)
+    return FilePredictions(
+        predictions, prediction_table(predictions, table, config.data, labels=None)
+    )
 
 
-def _answers(engine: Engine, task: Task, table: Table) -> Predictions:
-    """What the model makes of a clean table, which has a row at least."""
-    examples = task.examples(table, engine.tokenizer, engine.max_tokens, labelled=False)
+def _predictions(engine: Engine, task: AnyTask, table: Table) -> Predictions:
+    """The predictions for a clean table, which has a row at least."""
+    examples = task.encode(table, None, engine.tokenizer, engine.max_tokens)
     return engine.predictions(task, examples)
 
 
 def usable_rows(
-    task: Task, data: DataConfig, source: str | Sequence[str], *, labelled: bool
+    task: AnyTask, data: DataConfig, source: str | Sequence[str], *, labelled: bool
 ) -> Table:
     """The rows of the file(s) that can be used; what is left out under ``drop`` is warned of.
 
@@ -120,42 +167,26 @@ def usable_rows(
 
 
 def file_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
-    """The settings for a file named here: it is written like the training file, but for these.
+    """The settings for a file named now: it is read like the training file, except for overrides.
 
     Args:
         config: of the run.
-        overrides: settings that differ.
+        overrides: settings that differ, ``data.format=csv`` each.
+
+    Raises:
+        ConfigError: an override has nothing to do with reading a file.
     """
-    # It is looked up from the working directory, not in the training's folder.
+    for text in overrides:
+        name = text.partition("=")[0].strip()
+        if name in SETTINGS and name not in FILE_SETTINGS:
+            raise errors.config.fixed_by_training(name, sorted(FILE_SETTINGS))
+    # The file is looked up from the working directory, not in the folder of the training files.
     return config_file.load(config, ["data.dir=null", *overrides])
 
 
 def sources(source: str | Sequence[str]) -> list[str]:
     """One file or several, as a list."""
     return [source] if isinstance(source, str) else list(source)
-
-
-def predictions_json(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows of ``predict_file`` as ``{"row", "label", "probabilities", "truncated"}``.
-
-    Of several labels to a row with ``"labels"``; of a ranking as ``{"row", "score", "truncated"}``,
-    of a regression with ``"value"``.
-    """
-    for number in ("score", "value"):
-        if number in table.column_names:
-            return table.select(["row", number, "truncated"]).to_pylist()  # type: ignore[no-any-return]
-    answer = "labels" if pa.types.is_list(table.schema.field("prediction").type) else "label"
-    prefix = "probability:"
-    labels = [n.removeprefix(prefix) for n in table.column_names if n.startswith(prefix)]
-    return [
-        {
-            "row": row["row"],
-            answer: row["prediction"],
-            "probabilities": {label: row[prefix + label] for label in labels},
-            "truncated": row["truncated"],
-        }
-        for row in table.to_pylist()
-    ]
 
 
 def refuse_output(path: Path) -> None:
@@ -172,29 +203,41 @@ def refuse_output(path: Path) -> None:
     refuse_unwritable(path)
 
 
-def write_predictions(table: pa.Table, path: Path) -> None:
+def write_predictions(found: FilePredictions, path: Path) -> None:
     """Write predictions as CSV, JSON lines or Parquet, by the suffix of ``path``."""
-    write_atomically(path, lambda temporary: WRITERS[path.suffix](table, temporary))
+    write_atomically(path, lambda temporary: WRITERS[path.suffix](found, temporary))
 
 
-def _write_csv(table: pa.Table, path: Path) -> None:
-    """As CSV, whose cells hold no lists: several labels stand in one text."""
-    place = table.column_names.index("prediction") if "prediction" in table.column_names else None
-    if place is not None and pa.types.is_list(table.schema.field(place).type):
-        texts = as_texts(table.column(place).combine_chunks())
-        table = table.set_column(place, "prediction", texts)
+def _write_csv(found: FilePredictions, path: Path) -> None:
+    """As CSV, whose cells hold no lists: a list becomes one text."""
+    table = found.table
+    for place, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            column = table.column(place).combine_chunks()
+            texts = (
+                as_texts(column)
+                if pa.types.is_string(field.type.value_type)
+                else pa.array(
+                    [json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
+                )
+            )
+            table = table.set_column(place, field.name, texts)
     pyarrow.csv.write_csv(table, path)
 
 
-def _write_jsonl(table: pa.Table, path: Path) -> None:
+def _write_jsonl(found: FilePredictions, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for start in range(0, len(table), _JSON_ROWS):
-            for answer in predictions_json(table.slice(start, _JSON_ROWS)):
-                file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        for prediction in found.predictions:
+            file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
 
 
-WRITERS: dict[str, Callable[[pa.Table, Path], object]] = {
+def _write_parquet(found: FilePredictions, path: Path) -> None:
+    pyarrow.parquet.write_table(found.table, path)
+
+
+WRITERS: dict[str, Callable[[FilePredictions, Path], None]] = {
     ".csv": _write_csv,
-    ".parquet": pyarrow.parquet.write_table,
+    ".parquet": _write_parquet,
     ".jsonl": _write_jsonl,
 }
+"""How a file of predictions is written, by its suffix."""

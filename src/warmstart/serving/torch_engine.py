@@ -12,14 +12,15 @@ from typing import Any
 from accelerate import Accelerator
 
 from warmstart.config import RunConfig
-from warmstart.data.examples.encode import Examples, Tokenizer
+from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.encode import Tokenizer
 from warmstart.devices.device import build_accelerator, can_compute
 from warmstart.evaluation.evaluate import evaluate_finally, predict
 from warmstart.evaluation.store import write_evaluation
 from warmstart.models.packed.forward import Forward, forward_for
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.serving.predictor import file_config, sources, usable_rows
-from warmstart.tasks.task import Predictions, Task, shown_labels
+from warmstart.tasks.task import AnyTask, Predictions, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class TorchEngine:
         return self.run.config
 
     @property
-    def task(self) -> Task:
+    def task(self) -> AnyTask:
         """With what it learned."""
         return self.run.task
 
@@ -52,7 +53,7 @@ class TorchEngine:
         """Longest input."""
         return self.run.max_tokens
 
-    def predictions(self, task: Task, examples: Examples) -> Predictions:
+    def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
         """The answers for tokenised rows, in their order."""
         accelerator = accelerator_for(self.run)
         forward = _forward(self.run, examples, accelerator)
@@ -71,16 +72,16 @@ def evaluate_file(
     config = file_config(run.config, overrides)
     task = type(run.task).from_facts(config, run.task.facts)
     table = usable_rows(task, config.data, source, labelled=True)
-    examples = task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
+    split = Split(table, task.labels(table))
+    examples = task.encode(table, split.labels, run.tokenizer, run.max_tokens)
     _warn_of_cut_rows(examples, run.max_tokens)
     accelerator = accelerator_for(run)
     forward = _forward(run, examples, accelerator)
-    found = evaluate_finally(task, run.model, forward, examples, table, accelerator)
+    found = evaluate_finally(task, run.model, forward, examples, split.labels, accelerator)
     # Two files may share a name; their content tells them apart.
     stem, content = Path(sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
     name = f"file-{stem}-{content}"
-    labels = shown_labels(task, table)
-    write_evaluation(run.directory, name, found, table, config.data, baselines={}, labels=labels)
+    write_evaluation(run.directory, name, task, found, split, config.data, baselines={})
     return found.scores.metrics_json()
 
 
@@ -96,7 +97,7 @@ def _forward(run: LoadedRun, examples: Examples, accelerator: Accelerator) -> Fo
     place = f"{accelerator.device} {accelerator.mixed_precision}"
     if place in run.forwards:
         return run.forwards[place]
-    forward = forward_for(run.model, examples, accelerator.autocast)
+    forward = forward_for(run.model, run.task.head, examples, accelerator.autocast)
     if len(examples) > 1:  # a single row cannot show whether rows see each other
         run.forwards[place] = forward
     return forward

@@ -12,20 +12,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from warmstart import errors
-from warmstart.config import GenerateConfig, ModelConfig, TrainConfig, config_file
+from warmstart import config_file, errors
+from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
 from warmstart.data.examples.encode import CHUNK_ROWS
 from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.novelty import Novelty, novelty
+from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import Checkpoint, find, language_model
 from warmstart.models.checkpoints.special_tokens import begin_and_end
 from warmstart.models.generation import Generation, encode_prompts, generate
-from warmstart.preparation.prepare import read_splits
+from warmstart.preparation.prepare import given_rows
+from warmstart.preparation.stages import read_sources, split_tables
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.loaded_run import load_task
 from warmstart.serving.engines import verified_file
+from warmstart.tasks.capabilities import Generates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+GENERATION_HEAD: Head = "causal-lm"
+"""Head of every model that generates text."""
 
 WriterName = Literal["torch", "onnx"]
 """What runs a model that writes."""
@@ -109,9 +116,9 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
     directory = RunDirectory(Path(name))
     settings, train = GenerateConfig(), TrainConfig()
     if directory.is_run:
-        task = directory.read_json("task.json")["task"]
-        if task != "text-generation":
-            raise errors.run.does_not_write(directory.path, task)
+        _, task = load_task(directory)
+        if not isinstance(task, Generates):
+            raise errors.run.does_not_write(directory.path, task.name)
         if not (directory.model / "model.safetensors").is_file():
             raise errors.run.no_model(directory.path)
         config = config_file.load(directory.path / "config.yaml")
@@ -120,7 +127,7 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
         raise errors.export.of_no_run(str(name))
     onnx = None if engine == "torch" else verified_file(directory, engine)[0]
     found = directory.model if directory.is_run else name
-    checkpoint = find(ModelConfig(name=str(found)), "causal-lm")
+    checkpoint = find(ModelConfig(name=str(found)), GENERATION_HEAD)
     begin, end = begin_and_end(checkpoint.tokenizer)
     # A checkpoint without a token to begin with was trained on texts that just began; no run was.
     own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None
@@ -143,7 +150,7 @@ def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
 def _training_texts(directory: RunDirectory) -> Iterator[str]:
     """The training split, text by text, as the run read it."""
     config = config_file.load(directory.path / "config.yaml")
-    table = read_splits(config)[0]["train"]
+    table = split_tables(config, read_sources(config), given_rows(directory))["train"]
     known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}
     for file in table.files:
         if file.sha256 not in known:

@@ -1,33 +1,33 @@
-"""The tasks warmstart knows, by their Hugging Face names and what their labels are.
+"""The tasks of warmstart, by the value of the setting ``task``.
 
 To add one: write ``tasks/your_task.py`` with a class that satisfies ``task.Task``, add it here, and
 run ``tests/contract``.
 """
 
-from warmstart.config import ProblemName, RunConfig, TaskName
+from warmstart.config import RunConfig
 from warmstart.tasks.fill_mask import FillMask
-from warmstart.tasks.multi_label import MultiLabel
-from warmstart.tasks.task import Task
+from warmstart.tasks.multi_label_classification import MultiLabelClassification
+from warmstart.tasks.task import AnyTask
 from warmstart.tasks.text_classification import TextClassification
 from warmstart.tasks.text_generation import TextGeneration
 from warmstart.tasks.text_ranking import TextRanking
 from warmstart.tasks.text_regression import TextRegression
 
-TASKS: dict[tuple[TaskName, ProblemName], type[Task]] = {
-    ("text-classification", "single-label"): TextClassification,
-    ("text-classification", "multi-label"): MultiLabel,
-    ("text-classification", "regression"): TextRegression,
-    ("text-ranking", "single-label"): TextRanking,
-    ("text-generation", "single-label"): TextGeneration,
-    ("fill-mask", "single-label"): FillMask,
+TASKS: dict[str, type[AnyTask]] = {
+    "text-classification": TextClassification,
+    "multi-label-classification": MultiLabelClassification,
+    "text-regression": TextRegression,
+    "text-ranking": TextRanking,
+    "text-generation": TextGeneration,
+    "fill-mask": FillMask,
 }
-"""Every task by ``task`` and ``problem``; the one place that lists them."""
+"""Every task; the one place that lists them."""
 
 
-def task_type(config: RunConfig) -> type[Task]:
-    """What is learned under these settings.
+def task_type(config: RunConfig) -> type[AnyTask]:
+    """The task that these settings name.
 
     Args:
-        config: names task and problem.
+        config: checked by ``config_file``, so that its task is known.
     """
-    return TASKS[config.task, config.problem]
+    return TASKS[config.task]

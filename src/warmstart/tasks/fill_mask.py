@@ -1,53 +1,67 @@
-"""Say what stands behind a mask: how an encoder is adapted to a person's own kind of text.
+"""The tokens behind masks: how an encoder is adapted to a person's own kind of text.
 
 Reads the column ``data.text``. A document is ``begin text end`` (``[CLS] … [SEP]``); one that is
 longer than the model reads is truncated or cut into chunks (``data.long_documents``), each with its
-own begin and end. Of each row ``data.mask_share`` of the tokens are hidden, or of the words
+own begin and end. In each row ``data.mask_share`` of the tokens are hidden, or of the words
 (``data.whole_words``): in training others in every epoch, in evaluation always the same. Learns no
-facts: what is learned is in the weights, which a classifier can then start from (``model.name``).
+facts: what is learned is in the weights, from which a classifier can then start (``model.name``).
 
-Main score: loss in nats a hidden token; accuracy beside it, and at the end pseudo-perplexity.
-Known problem: all depend on the tokenizer and on what was hidden; compare them between models of
-one tokenizer and one ``data.mask_share``.
-Letters: B rows of a batch, T tokens, V vocabulary.
+Main score: loss in nats per hidden token; accuracy next to it, and at the end pseudo-perplexity.
+Known problem: all of them depend on the tokenizer and on what was hidden; compare them only between
+models with one tokenizer and one ``data.mask_share``.
+Letters: B rows of a batch, T tokens, A masks, V vocabulary.
 Source: Devlin et al. 2019, arXiv:1810.04805, section 3.1; Gururangan et al. 2020, arXiv:2004.10964
 ("Don't stop pretraining"), for adapting before fine-tuning.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 
-from warmstart.config import DataConfig, RunConfig
-from warmstart.data.examples.batches import Batch
+from warmstart import errors
+from warmstart.config import DataConfig, LossName, RunConfig
+from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.chunking import Layout, encode_documents
-from warmstart.data.examples.encode import Examples, Ints
+from warmstart.data.examples.encode import encode_table
 from warmstart.data.examples.masking import Masking
+from warmstart.data.examples.targets import of_kind
+from warmstart.data.examples.token_targets import HiddenTokens, TokenBatchTargets
+from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
-from warmstart.metrics.language_metrics import MASKED_METRICS, masked_scores
-from warmstart.metrics.scores import Metric, Scores
+from warmstart.metrics.language_metrics import MASKED_METRICS, PSEUDO_PERPLEXITY, masked_scores
+from warmstart.metrics.scores import Metric, Score, Scores
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.predictions.document_predictions import (
     DOCUMENTS_AT_ONCE,
     DocumentPredictions,
     summed_by_row,
 )
+from warmstart.tasks.predictions.mask_predictions import (
+    MaskBatchTargets,
+    MaskPlaces,
+    MaskPredictions,
+    most_probable,
+)
+from warmstart.tasks.task import PredictedRows, Usage
+from warmstart.tasks.task_settings import DOCUMENTS, FREEZING, MASKS
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from warmstart.devices.processes import Processes
     from warmstart.models.checkpoints.load import Checkpoint
+    from warmstart.models.packed.forward import Forward
     from warmstart.models.packed.token_logits import TokenLogits
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class FillMask:
-    """The tokens of a document that are hidden.
+    """The hidden tokens of a document.
 
     Args:
         data: names the column, and says what is hidden and how long documents are read.
@@ -56,22 +70,32 @@ class FillMask:
     data: DataConfig
 
     name: ClassVar[str] = "fill-mask"
+    pipeline_tag: ClassVar[str] = "fill-mask"
     head: ClassVar[Head] = "masked-lm"
-    stratifies: ClassVar[bool] = False
+    reads: ClassVar[frozenset[str]] = DOCUMENTS | MASKS | FREEZING
+    losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
+    loss_unit: ClassVar[str] = "nats"
+    scored_unit: ClassVar[str] = "documents"
+    scores_start: ClassVar[Literal[True]] = True
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What ``score`` reports, the main metric first."""
+        """The metrics that ``score`` reports, the main metric first."""
         return MASKED_METRICS
 
     @property
     def facts(self) -> dict[str, Any]:
-        """None: what is learned is in the weights."""
+        """Nothing: all that is learned is in the weights."""
         return {}
+
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """No contradictions between settings."""
+        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text; those without are left out and counted, whatever ``data.missing``."""
+        """Rows with a text; rows without are left out and counted."""
         return rows_with_text(table, data)
 
     @classmethod
@@ -84,16 +108,21 @@ class FillMask:
         """The task; there are no facts."""
         return cls(config.data)
 
-    def targets(self, table: Table) -> Ints | None:
-        """No row has a class."""
-        return None
+    def labels(self, table: Table) -> Ints:
+        """The text itself is learned; the row ids say which documents there are, int64 [D]."""
+        return table.rows
 
-    def examples(
-        self, table: Table, tokenizer: Any, max_tokens: int, *, labelled: bool
+    def encode(
+        self, table: Table, labels: Ints | None, tokenizer: Any, max_tokens: int
     ) -> Examples:
-        """Tokenise documents; the text is what is learned, so there is nothing to ignore."""
-        data = self.data
-        special = frozenset(tokenizer.all_special_ids)
+        """Tokenise documents to hide tokens in; or texts with masks, which are to be filled.
+
+        Raises:
+            DataError: a text to be filled has no mask.
+        """
+        if labels is None:
+            return self._with_masks(table, tokenizer, max_tokens)
+        data, special = self.data, frozenset(tokenizer.all_special_ids)
         overlap = None
         if data.long_documents == "chunk":
             overlap = min(data.overlap_tokens, max_tokens - 3)
@@ -107,11 +136,22 @@ class FillMask:
             words=data.whole_words,
         )
         texts = table.chunks(data.text_columns, DOCUMENTS_AT_ONCE)
+        found = encode_documents(tokenizer, texts, table.rows, layout)
         askable = np.ones(len(tokenizer), dtype=np.bool_)
         askable[sorted(special)] = False
         masking = Masking(data.mask_share, tokenizer.mask_token_id, askable)
-        rows = encode_documents(tokenizer, texts, table.rows, layout)
-        return replace(rows, masking=masking)
+        targets = HiddenTokens(found.predict_from, found.text_bytes, masking, found.begins_word)
+        return Examples(found.tokens, targets)
+
+    def _with_masks(self, table: Table, tokenizer: Any, max_tokens: int) -> Examples:
+        """Texts that contain the tokenizer's mask token (``[MASK]``, ``<mask>``)."""
+        mask = tokenizer.mask_token
+        for start, texts in enumerate(table.chunks(self.data.text_columns, DOCUMENTS_AT_ONCE)):
+            for place, text in enumerate(texts, start * DOCUMENTS_AT_ONCE):
+                if mask not in text:
+                    raise errors.data.no_mask(table.where(place), text, mask)
+        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        return Examples(tokens, MaskPlaces(tokenizer.mask_token_id, tokenizer))
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint's encoder with its family's masked-language-model head."""
@@ -120,17 +160,50 @@ class FillMask:
         return mask_filler(checkpoint, seed)
 
     def loss(self, logits: "TokenLogits", batch: Batch) -> tuple["Tensor", int]:
-        """Cross-entropy in nats, *summed* over the hidden tokens, and how many there are."""
-        assert batch.targets is not None
-        return logits.loss(batch.targets), batch.count
+        """Cross-entropy in nats, *summed* over the hidden tokens, and their number."""
+        return logits.loss(of_kind(batch.targets, TokenBatchTargets).ids), batch.count
 
-    def predictions(self, logits: "TokenLogits", batch: Batch) -> DocumentPredictions:
-        """What each row cost and how much of it was right, in batch order."""
-        assert batch.targets is not None
-        nats, right = logits.losses(batch.targets)
-        found = {"nats": nats.double().cpu().numpy(), "correct": right.long().cpu().numpy()}
-        return DocumentPredictions(batch.rows, summed_by_row(batch, found), batch.truncated)
+    def predictions(
+        self, logits: "TokenLogits", batch: PredictedRows
+    ) -> DocumentPredictions | MaskPredictions:
+        """Cross-entropy and right tokens of each row; or the most probable tokens at the masks."""
+        if isinstance(batch.targets, MaskBatchTargets):
+            return most_probable(logits, batch)
+        targets = of_kind(batch.targets, TokenBatchTargets)
+        nats, right = logits.losses(targets.ids)
+        values = {"nats": nats.double().cpu().numpy(), "correct": right.long().cpu().numpy()}
+        sums = summed_by_row(targets, batch.offsets, values)
+        return DocumentPredictions(batch.rows, sums, batch.truncated)
 
-    def score(self, predictions: DocumentPredictions, table: Table) -> Scores:
-        """Loss and accuracy with intervals over the table's documents."""
-        return masked_scores(predictions.by_document(table.rows).sums)
+    def score(self, predictions: DocumentPredictions | MaskPredictions, labels: Ints) -> Scores:
+        """Loss and accuracy with intervals over documents."""
+        assert isinstance(predictions, DocumentPredictions)
+        return masked_scores(predictions.by_document(labels).sums)
+
+    def final_scores(
+        self,
+        forward: "Forward",
+        model: "PreTrainedModel",
+        examples: Examples,
+        accelerator: Any,
+        processes: "Processes",
+    ) -> Mapping[str, Score]:
+        """Pseudo-perplexity, which takes one pass per token."""
+        from warmstart.tasks.pseudo_perplexity import pseudo_perplexity
+
+        score = pseudo_perplexity(model, forward, examples, accelerator, processes)
+        return {PSEUDO_PERPLEXITY.name: score}
+
+    def usage(self) -> Usage:
+        """The fill-mask pipeline."""
+        return Usage(
+            command='warmstart predict {run} --text "a text with [MASK]"',
+            python='fill = pipeline("fill-mask", model="model")\n'
+            'fill(f"A text with one {fill.tokenizer.mask_token} in it.")',
+            note="warmstart accepts several masks in one text. To train a classifier that starts "
+            "from this model, give its folder as `model.name`",
+            limits=(
+                "It predicts single tokens of its vocabulary, whether the sentence is then true "
+                "or not.",
+            ),
+        )

@@ -1,22 +1,48 @@
-"""What a task is: everything about learning that depends on *what* is learned.
+"""What a task is: everything about training and prediction that depends on *what* is learned.
 
-The loop, the evaluation, the run directory and the commands know a task through this protocol
-alone. A new task is one file that satisfies it and one line in ``TASKS``; ``tests/contract`` then
-holds it to the same battery as every other.
+The loop, the evaluation, the run directory and the commands know a task only through the protocols
+here. A new task is one file that satisfies ``Task`` and one line in ``TASKS``; ``tests/contract``
+then runs it through the same battery as every other.
 
-Letters: B rows of a batch, C classes.
+``Task`` is what every task has. What only some tasks can do (baselines, mistakes for the report, an
+export, …) are small protocols in ``capabilities``; the code that needs one asks
+``isinstance(task, HasBaselines)``, never for a task's name.
+
+A task moves through these steps, in this order::
+
+    clean(table)                     rows that can be used                        reading
+    learn(config, train)             label names, … from the training split       before weights
+    labels(table)                    labels of a split, parsed once
+    encode(table, labels)            tokens and targets
+    model(checkpoint, seed)          body and head
+    loss(logits, batch)              (sum, count)                                 in every step
+    predictions(logits, batch)       what the model predicts                      scoring, serving
+    score(predictions, labels)       metrics with intervals
+
+Letters: N rows, B rows of a batch, A tokens at which the head is read, C classes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    Self,
+    TypeVar,
+)
 
 import numpy as np
 import pyarrow as pa
 
-from warmstart.config import DataConfig, RunConfig
-from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.encode import Bools, Examples, Floats, Ints, Tokenizer
+from warmstart import errors
+from warmstart.config import DataConfig, LossName, RunConfig
+from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.encode import Tokenizer
+from warmstart.data.examples.targets import BatchTargets, Targets
+from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
@@ -27,135 +53,73 @@ if TYPE_CHECKING:
 
     from warmstart.models.checkpoints.load import Checkpoint
 
+FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+"""Logits as numpy: [N, C], or [A, C]."""
 
-Logits = np.ndarray[Any, np.dtype[np.float32]]
-"""Scores of C classes for N rows, before they are made probabilities, float32 [N, C]."""
 
+class Prediction(Protocol):
+    """What the model predicts for one row."""
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The model's answer for one row."""
+    @property
+    def row(self) -> int:
+        """Row id in its table."""
+        ...
 
-    row: int
-    """Row id in its table."""
-    label: str
-    """The likeliest label; with a threshold, that which it decides."""
-    probabilities: Mapping[str, float]
-    """Every label's probability; they sum to 1."""
-    truncated: bool = False
-    """Whether the model saw only the beginning of the row."""
+    @property
+    def truncated(self) -> bool:
+        """Whether the model read only the beginning of the row."""
+        ...
 
     def to_json(self) -> dict[str, Any]:
-        """``{"row", "label", "probabilities", "truncated"}``."""
-        return {
-            "row": self.row,
-            "label": self.label,
-            "probabilities": dict(self.probabilities),
-            "truncated": self.truncated,
-        }
+        """As ``predict --json`` prints it: ``{"row", …, "truncated"}``."""
+        ...
+
+    def shown(self) -> str:
+        """As a person reads it in the terminal, on one line or several."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """The model's answers for N rows, stored flat; ``predictions[i]`` gives one ``Prediction``.
-
-    Args:
-        label_names: the classes, in the order of the logits, C.
-        probabilities: of each class for each row, float64 [N, C].
-        rows: row ids, int64 [N].
-        truncated: whether the model saw only the beginning of the row, bool [N].
-        threshold: of two classes, from which probability on the second is answered.
-    """
-
-    label_names: tuple[str, ...]
-    probabilities: Floats
-    rows: Ints
-    truncated: Bools
-    threshold: float | None = None
+class Predictions(Protocol):
+    """What the model predicts for N rows, stored flat; ``predictions[i]`` is one ``Prediction``."""
 
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
-        """The answers of several batches, put in order.
+        """The predictions of several batches, in row order.
 
         Args:
             parts: one batch at least.
-            positions: of each of their rows in the whole, each once, int64 [N].
+            positions: position of each of their rows, each position once, int64 [N].
         """
-        order = np.argsort(positions)
-        return cls(
-            parts[0].label_names,
-            np.concatenate([part.probabilities for part in parts])[order],
-            np.concatenate([part.rows for part in parts])[order],
-            np.concatenate([part.truncated for part in parts])[order],
-            parts[0].threshold,
-        )
+        ...
 
     @property
-    def answered(self) -> Ints:
-        """Index of each row's label: the likeliest, of equally likely ones the first, int64 [N].
-
-        With a threshold the second of two wherever its probability reaches that.
-        """
-        if self.threshold is not None:
-            return (self.probabilities[:, 1] >= self.threshold).astype(np.int64)
-        best: Ints = self.probabilities.argmax(axis=1)
-        return best
-
-    def labels_unlike(self, other: Self) -> int:
-        """In how many rows ``other`` answers another label."""
-        return int((self.answered != other.answered).sum())
+    def rows(self) -> Ints:
+        """Row ids, int64 [N]."""
+        ...
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """What ``predictions.parquet`` says of each row: label, truncated, every probability."""
-        names = pa.array(self.label_names, pa.string())
-        shares = zip(self.label_names, self.probabilities.T, strict=True)
-        return {
-            "prediction": names.take(pa.array(self.answered)),
-            "truncated": pa.array(self.truncated),
-            **{f"probability:{label}": pa.array(share) for label, share in shares},
-        }
+        """The columns of ``predictions.parquet`` that the task adds, one value per table row.
+
+        Args:
+            rows: row ids of the table; a row that was cut into several has one value.
+        """
+        ...
 
     def __len__(self) -> int:
         """Number of rows, N."""
-        return len(self.rows)
+        ...
 
     def __getitem__(self, index: int) -> Prediction:
-        """The answer at position ``index``."""
-        shares = self.probabilities[index]
-        label = int(shares.argmax())
-        if self.threshold is not None:
-            label = int(shares[1] >= self.threshold)
-        return Prediction(
-            int(self.rows[index]),
-            self.label_names[label],
-            dict(zip(self.label_names, shares.tolist(), strict=True)),
-            bool(self.truncated[index]),
-        )
+        """The prediction at position ``index``."""
+        ...
 
     def __iter__(self) -> Iterator[Prediction]:
-        """Every answer, one alive at a time."""
-        return map(self.__getitem__, range(len(self)))
-
-
-class Answers(Protocol):
-    """What a task makes of logits: answers for N rows, stored flat; ``answers[i]`` gives one."""
-
-    @classmethod
-    def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
-        """The answers of several batches, put in order by the rows' positions, int64 [N]."""
-        ...
-
-    def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """What ``predictions.parquet`` says of each row of a table, whose row ids these are."""
-        ...
-
-    def __len__(self) -> int:
-        """Number of rows, N."""
+        """Every prediction, one object at a time."""
         ...
 
 
-class Answered(Protocol):
-    """What an answer says of its row beside the label: a ``Batch`` knows it, so do ``Examples``."""
+class PredictedRows(Protocol):
+    """The rows that a prediction is about: a ``Batch``, or ``Examples`` where there is no torch."""
 
     @property
     def rows(self) -> Ints:
@@ -164,26 +128,63 @@ class Answered(Protocol):
 
     @property
     def truncated(self) -> Bools:
-        """Whether the model saw only the beginning of the row, bool [N]."""
+        """Whether the model read only the beginning of each row, bool [N]."""
         ...
-
-
-class Task(Protocol):
-    """One kind of learning, e.g. ``text-classification``."""
 
     @property
-    def name(self) -> str:
-        """The Hugging Face task name."""
+    def offsets(self) -> Ints:
+        """Row i is tokens ``offsets[i]`` to ``offsets[i + 1]``, int64 [N + 1]."""
         ...
 
+    @property
+    def targets(self) -> Targets | BatchTargets:
+        """Their targets; a prediction uses the places of words, never the labels."""
+        ...
+
+
+class Usage(NamedTuple):
+    """How a trained model of this task is used: for the model card, the report and the terminal."""
+
+    command: str
+    """A warmstart command, with ``{run}`` for the run directory."""
+    python: str
+    """Lines of Python that use ``model/`` with Transformers alone."""
+    note: str
+    """What warmstart's own prediction adds to these lines, as one sentence."""
+    limits: tuple[str, ...]
+    """What a reader of the model card must know, each a sentence."""
+
+
+LabelsT = TypeVar("LabelsT")
+"""The labels of one split, as the task parses them."""
+LogitsT = TypeVar("LogitsT", contravariant=True)
+"""Output of the head: ``Tensor`` [B, C] or [A, C], or ``TokenLogits``."""
+PredictionsT = TypeVar("PredictionsT", bound=Predictions)
+"""The task's kind of predictions."""
+
+
+class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
+    """One kind of learning, e.g. ``text-classification``."""
+
+    name: ClassVar[str]
+    """Key in ``TASKS`` and value of the setting ``task``."""
+    pipeline_tag: ClassVar[str]
+    """The Hugging Face Hub's name for models of this kind."""
     head: ClassVar[Head]
-    """What it puts on a checkpoint's body."""
-    stratifies: ClassVar[bool]
-    """Whether ``data.label`` holds classes, whose shares a validation share may keep."""
+    """The head that is put on a checkpoint's body."""
+    reads: ClassVar[frozenset[str]]
+    """Settings that this task reads, beside those that every task reads. A setting that was given
+    and that the task does not read is refused (``tasks.settings``)."""
+    losses: ClassVar[tuple[LossName, ...]]
+    """Values that ``train.loss`` may have, the default first."""
+    loss_unit: ClassVar[str]
+    """Unit of the loss: ``nats``."""
+    scored_unit: ClassVar[str]
+    """What the score's n counts: ``rows``, ``queries``, ``documents``."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What ``score`` reports, the main metric first."""
+        """The metrics that ``score`` reports, the main metric first."""
         ...
 
     @property
@@ -191,9 +192,14 @@ class Task(Protocol):
         """What was learned from the training split, JSON-ready, as kept in ``task.json``."""
         ...
 
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """Contradictions between settings that only this task knows; empty where there are none."""
+        ...
+
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """The rows that can be used, and how many were left out for which reason.
+        """The rows that can be used, and the number of rows left out for each reason.
 
         Args:
             data: names the columns and says what to do with incomplete rows.
@@ -208,10 +214,10 @@ class Task(Protocol):
 
     @classmethod
     def learn(cls, config: RunConfig, train: Table) -> Self:
-        """Take what must be known before training (label names, …) from the training split alone.
+        """The task with what must be known before training, from the training split alone.
 
         Raises:
-            DataError: the split cannot be learned from (one class only, a missing column, …).
+            DataError: nothing can be learned from the split (one class only, …).
         """
         ...
 
@@ -220,121 +226,67 @@ class Task(Protocol):
         """The task as it was when ``facts`` were written."""
         ...
 
-    def examples(
-        self, table: Table, tokenizer: Tokenizer, max_tokens: int, *, labelled: bool
-    ) -> Examples:
-        """Tokenise a clean table; ``labelled=False`` ignores the label column, as for prediction.
+    def labels(self, table: Table) -> LabelsT:
+        """The labels of a clean table, parsed and checked; called once for each split.
 
         Raises:
-            DataError: a column is missing, or a label was never seen in training.
+            DataError: a label cannot be learned, or is not among those of the training split.
+        """
+        ...
+
+    def encode(
+        self, table: Table, labels: LabelsT | None, tokenizer: Tokenizer, max_tokens: int
+    ) -> Examples:
+        """Tokenise a clean table.
+
+        Args:
+            table: N rows.
+            labels: of the same rows; None where they are to be predicted.
+            tokenizer: the checkpoint's tokenizer.
+            max_tokens: longest row that the model reads, special tokens included.
+
+        Raises:
+            DataError: a column is missing.
         """
         ...
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
-        """The checkpoint's body with this task's head on it, new weights drawn from ``seed``."""
+        """The checkpoint's body with this task's head, new weights initialised from ``seed``."""
         ...
 
-    def loss(self, logits: Any, batch: Batch) -> tuple["Tensor", int]:
-        """Sum of the loss in nats over the batch's labels, and their number, ``batch.count``.
+    def loss(self, logits: LogitsT, batch: Batch) -> tuple["Tensor", int]:
+        """Sum of the loss over the batch's labels, and their number, ``batch.count``."""
+        ...
 
-        Args:
-            logits: what ``Forward.run`` gives: [B, C], or of tokens ``TokenLogits``.
-            batch: the rows.
+    def predictions(self, logits: LogitsT, batch: PredictedRows) -> PredictionsT:
+        """The predictions for a batch's rows, in batch order.
+
+        The same function serves evaluation, the checks of an export, and prediction, so that they
+        cannot differ.
         """
         ...
 
-    def predictions(self, logits: Any, batch: Any) -> Any:
-        """The answers for a batch's rows, in batch order: ``Answers``.
-
-        Args:
-            logits: what ``Forward.run`` gives; of a ``Labelled`` task also ONNX Runtime's,
-                floats [B, C].
-            batch: the rows; ``Answered`` is all that a ``Labelled`` task wants of them.
-        """
+    def score(self, predictions: PredictionsT, labels: LabelsT) -> Scores:
+        """Compare predictions with labels; both are in the same row order."""
         ...
 
-    def score(self, predictions: Any, table: Table) -> Scores:
-        """Compare answers with the table; both in the same row order."""
-        ...
-
-    def targets(self, table: Table) -> Any:
-        """What is to be answered of each row, [N]: classes, int64; None where rows have no label.
-
-        Raises:
-            DataError: a label cannot be learned, or was never seen in training.
-        """
+    def usage(self) -> Usage:
+        """How a trained model of this task is used."""
         ...
 
 
-@runtime_checkable
-class Stratifies(Protocol):
-    """Of a type of tasks: a validation share keeps shares of something else than one label."""
-
-    @staticmethod
-    def strata(data: DataConfig, table: Table) -> Ints:
-        """What a row is of, whose share both sides are to keep: a number from 0, int64 [N]."""
-        ...
+AnyTask = Task[Any, Any, Any]
+"""A task whose own types do not matter, as in ``TASKS``."""
 
 
-@runtime_checkable
-class Settles(Protocol):
-    """Of a task: something in its answers is settled on the validation rows, after training."""
-
-    def settled(self, predictions: Any, table: Table, metric: str) -> "tuple[Task, str]":
-        """The task with what is best on these rows, and a sentence on it.
-
-        Args:
-            predictions: of the kept model, on the validation rows.
-            table: these rows.
-            metric: what is to be best.
-        """
-        ...
-
-
-def shown_labels(task: Task, table: Table) -> pa.Array | pa.ChunkedArray | None:
-    """Each row's label as a person reads it, N; None of a task whose rows have none.
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The rows of one split and their labels.
 
     Args:
-        task: what is learned.
-        table: the rows.
+        table: N clean rows.
+        labels: of these rows, as the task parses them.
     """
-    return task.shown_labels(table) if isinstance(task, Labelled) else None
 
-
-@runtime_checkable
-class Labelled(Protocol):
-    """Of a task: rows have labels, and answers are numbers that other models can give too."""
-
-    def answers(self, numbers: Floats, rows: Ints, truncated: Bools) -> Any:
-        """Answers from numbers, wherever they come from (the model, a baseline).
-
-        Args:
-            numbers: of each row, such as its probability of each class, float64 [B, C].
-            rows: row ids, int64 [B].
-            truncated: whether only the beginning of the row was seen, bool [B].
-        """
-        ...
-
-    def shown_labels(self, table: Table) -> pa.Array | pa.ChunkedArray:
-        """Each row's label as a person reads it, N: text, a number, or a list of texts."""
-        ...
-
-    def remarks(self, table: Table) -> list[str]:
-        """What a person should know of these rows, beside what is counted of any task's."""
-        ...
-
-    def difference(
-        self, first: Any, second: Any, table: Table, metric: str
-    ) -> tuple[float | None, float | None, float | None]:
-        """How much higher ``first`` scores than ``second`` on the same rows.
-
-        Args:
-            first: answers for the table's rows, in their order.
-            second: other answers for them.
-            table: the rows.
-            metric: of the task.
-
-        Returns:
-            The difference and its 95 % interval, by a paired bootstrap; None where undefined.
-        """
-        ...
+    table: Table
+    labels: Any

@@ -1,38 +1,35 @@
-"""One label for a text, or for a pair of texts.
+"""One of C labels for a text, or for a pair of texts.
 
-Reads the columns ``data.text``, of pairs also ``data.text_pair``, and ``data.label``; labels are
-compared as text, whatever the file holds. Learns the label names from the training split, sorted,
-and keeps them as facts: a label first met in the validation or test split is an error, not a new
-class.
+Reads the columns ``data.text``, for pairs also ``data.text_pair``, and ``data.label``; labels are
+compared as text, whatever type the file has. Learns the label names from the training split,
+sorted, and keeps them as facts: a label that appears only in the validation or test split is an
+error, not a new class.
 
-Main score: Matthews correlation for two labels, macro F1 for more. Accuracy is reported beside it,
-never alone: on CoLA always answering "acceptable" is right 70 % of the time.
+Main score: Matthews correlation for two labels, macro F1 for more. Accuracy is reported next to it,
+never alone: on CoLA a model that always predicts "acceptable" is right for 70 % of the rows.
 Known problem: with fewer than ten rows of a class the intervals are too wide to rank runs.
 Letters: B rows, C classes, H hidden width.
-Source: one layer over the first token's vector, as in Devlin et al. 2019, arXiv:1810.04805,
+Source: one linear layer over the first token's vector, as in Devlin et al. 2019, arXiv:1810.04805,
 section 4.1; the head itself is the checkpoint family's own in Transformers.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
-from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.encode import (
-    NO_LABEL,
-    Bools,
-    Examples,
-    Floats,
-    Ints,
-    Tokenizer,
-    encode_table,
-)
+from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.encode import Tokenizer, encode_table
+from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import class_index, clean_rows, label_names, label_texts
+from warmstart.data.split import codes, refuse_single_rows
 from warmstart.data.table import Table
 from warmstart.metrics.classification_metrics import (
     classification_scores,
@@ -42,7 +39,22 @@ from warmstart.metrics.classification_metrics import (
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 from warmstart.models.checkpoints.configuration import Head
-from warmstart.tasks.task import Answered, Logits, Predictions
+from warmstart.tasks.capabilities import Baseline, ExportKind
+from warmstart.tasks.mistakes import Mistakes, mistake, percent, share_columns, worst_rows
+from warmstart.tasks.predictions.class_predictions import ClassPredictions
+from warmstart.tasks.predictions.numbers import as_numbers, softmax
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task_settings import (
+    CLASSES,
+    FREEZING,
+    INT8,
+    LABELS,
+    LOSS,
+    ONNX,
+    PAIRS,
+    RARE_LABELS,
+    UNFREEZING,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,10 +72,10 @@ class TextClassification:
         data: names the columns.
         label_names: the classes, in the order of the logits.
         loss_name: ``cross-entropy`` or ``focal``.
-        focal_gamma: of the focal loss.
-        class_weights: what a row of each class weighs in the loss, C; empty where all weigh 1.
-        threshold: of two classes, from which probability on the second is answered; None for
-            whichever is likelier.
+        focal_gamma: exponent of the focal loss.
+        class_weights: weight of a row of each class in the loss, C; empty where all are 1.
+        threshold: with two classes, the probability from which the second is predicted; None for
+            the more probable class.
     """
 
     data: DataConfig
@@ -74,12 +86,19 @@ class TextClassification:
     threshold: float | None = None
 
     name: ClassVar[str] = "text-classification"
+    pipeline_tag: ClassVar[str] = "text-classification"
     head: ClassVar[Head] = "sequence-classification"
-    stratifies: ClassVar[bool] = True
+    reads: ClassVar[frozenset[str]] = (
+        LABELS | CLASSES | PAIRS | LOSS | RARE_LABELS | FREEZING | UNFREEZING | ONNX | INT8
+    )
+    losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")
+    loss_unit: ClassVar[str] = "nats"
+    scored_unit: ClassVar[str] = "rows"
+    export_kind: ClassVar[ExportKind] = "rows"
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What ``score`` reports, the main metric first."""
+        """The metrics that ``score`` reports, the main metric first."""
         return metrics_for(len(self.label_names))
 
     @property
@@ -92,21 +111,38 @@ class TextClassification:
             facts["threshold"] = self.threshold
         return facts
 
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """No contradictions between settings."""
+        return []
+
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text, and with a label where one is needed; how many were left out."""
+        """Rows with a text, and with a label where one is needed; number of rows left out."""
         return clean_rows(table, data, labelled=labelled)
+
+    @staticmethod
+    def strata(data: DataConfig, table: Table) -> Ints:
+        """The label of each row, numbered from 0, int64 [N].
+
+        Raises:
+            DataError: a label has a single row, which cannot be on both sides.
+        """
+        labels = codes(label_texts(table, data.label))
+        if data.group is None:
+            refuse_single_rows(labels, table, data.label)
+        return labels
 
     @classmethod
     def learn(cls, config: RunConfig, train: Table) -> Self:
-        """Take the label names from the training split, which must hold at least two.
+        """Take the label names from the training split, which must have at least two.
 
-        With ``train.class_weights: balanced`` a class of n of N rows weighs N / (C · n), as in
-        scikit-learn; the mean over the rows is 1.
+        With ``train.class_weights: balanced`` a class with n of N rows has the weight N / (C · n),
+        as in scikit-learn; the mean over the rows is 1.
 
         Raises:
             ConfigError: a threshold is to be chosen, and there are more than two labels.
-            DataError: there is one label only, or a label has two spellings.
+            DataError: there is only one label, or a label has two spellings.
         """
         names = label_names(label_texts(train, config.data.label))
         if config.train.choose_threshold and len(names) > 2:
@@ -114,7 +150,7 @@ class TextClassification:
         task = cls.from_facts(config, {"label_names": names})
         if config.train.class_weights is None:
             return task
-        counts = np.bincount(task.targets(train), minlength=len(names))
+        counts = np.bincount(task.labels(train), minlength=len(names))
         weights = len(train) / (len(names) * counts)
         return replace(task, class_weights=tuple(weights.tolist()))
 
@@ -124,22 +160,22 @@ class TextClassification:
         return cls(
             config.data,
             tuple(facts["label_names"]),
-            config.loss,
+            config.train.loss or cls.losses[0],
             config.train.focal_gamma,
             tuple(facts.get("class_weights", ())),
             facts.get("threshold"),
         )
 
-    def targets(self, table: Table) -> Ints:
+    def labels(self, table: Table) -> Ints:
         """Index of each row's label among the label names, int64 [N]."""
         return class_index(label_texts(table, self.data.label), self.label_names, table)
 
-    def examples(
-        self, table: Table, tokenizer: Tokenizer, max_tokens: int, *, labelled: bool
+    def encode(
+        self, table: Table, labels: Ints | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
-        """Tokenise the text column, or both of pairs."""
-        labels = self.targets(table) if labelled else np.full(len(table), NO_LABEL)
-        return encode_table(table, self.data, tokenizer, labels, max_tokens)
+        """Tokenise the text column, or both columns of pairs."""
+        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        return Examples(tokens, NoTargets() if labels is None else RowTargets(labels))
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head."""
@@ -148,78 +184,133 @@ class TextClassification:
         return sequence_classifier(checkpoint, self.label_names, seed)
 
     def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
-        """Cross-entropy in nats, *summed* over the batch, and how many rows were summed.
+        """Cross-entropy in nats, *summed* over the batch, and the number of rows; logits [B, C].
 
-        The focal loss takes of each row (1 - p)^gamma times as much, p being the probability of its
-        label; class weights multiply either.
+        The focal loss multiplies each row by (1 - p)^gamma, where p is the probability of its
+        label; class weights multiply either loss.
 
         Source of the focal loss: Lin et al. 2017, arXiv:1708.02002, equation 4.
         """
         from torch import as_tensor
         from torch.nn import functional
 
-        nats = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
+        from warmstart.tasks.focal import focal
+
+        labels = of_kind(batch.targets, RowBatchTargets).values  # int64 [B]
+        nats = functional.cross_entropy(logits.float(), labels, reduction="none")  # [B]
         if self.loss_name == "focal":
-            nats = nats * (1 - (-nats).exp()) ** self.focal_gamma
+            nats = focal(nats, self.focal_gamma)
         if self.class_weights:
             weights = as_tensor(self.class_weights, dtype=nats.dtype, device=nats.device)
-            nats = nats * weights[batch.labels.clamp(min=0)]
+            # Rows that only fill a batch have the label -100, and a loss of 0.
+            nats = nats * weights[labels.clamp(min=0)]
         return nats.sum(), batch.count
 
-    def predictions(self, logits: "Tensor | Logits", batch: Answered) -> Predictions:
-        """The likeliest label of each row, with the probability of every label; logits [B, C]."""
-        # In float64 the shares of a row sum to 1 as closely as a JSON reader can tell.
-        numbers = logits if isinstance(logits, np.ndarray) else logits.double().numpy(force=True)
-        scores = numbers.astype(np.float64, copy=False)
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
-        return self.answers(shares, batch.rows, batch.truncated)
-
-    def answers(self, numbers: Floats, rows: Ints, truncated: Bools) -> Predictions:
-        """The label of each row, with the probability of every label, [B, C]."""
-        return Predictions(self.label_names, numbers, rows, truncated, self.threshold)
-
-    def score(self, predictions: Predictions, table: Table) -> Scores:
-        """Every metric of ``metrics`` with its interval; the confusion matrix among the details."""
-        return classification_scores(
-            predictions.probabilities,
-            self.targets(table),
-            self.label_names,
-            intervals=True,
-            predicted=predictions.answered,
+    def predictions(self, logits: "Tensor | FloatArray", batch: PredictedRows) -> ClassPredictions:
+        """The most probable label of each row, with the probability of every label; [B, C]."""
+        shares = softmax(as_numbers(logits))
+        return ClassPredictions(
+            self.label_names, shares, batch.rows, batch.truncated, self.threshold
         )
 
-    def shown_labels(self, table: Table) -> pa.ChunkedArray:
-        """The label of each row as text."""
-        return label_texts(table, self.data.label)
+    def score(self, predictions: ClassPredictions, labels: Ints) -> Scores:
+        """Every metric of ``metrics`` with its interval; the confusion matrix in the details."""
+        return classification_scores(
+            predictions.probabilities,
+            labels,
+            self.label_names,
+            intervals=True,
+            predicted=predictions.predicted,
+        )
 
-    def remarks(self, table: Table) -> list[str]:
-        """None: labels are counted in any case."""
+    def usage(self) -> Usage:
+        """The text-classification pipeline."""
+        return Usage(
+            command='warmstart predict {run} --text "…"',
+            python='classify = pipeline("text-classification", model="model")\n'
+            'classify("Your text here.", truncation=True)',
+            note="warmstart also reports the probability of every label and which texts were cut",
+            limits=(
+                "The model always predicts one of its labels, even for a text to which none "
+                "applies.",
+            ),
+        )
+
+    def baselines(
+        self, config: RunConfig, train: Split, splits: Mapping[str, Split]
+    ) -> dict[str, Baseline]:
+        """The majority class, and logistic regression on TF-IDF features."""
+        from warmstart.baselines.linear import majority, tfidf
+        from warmstart.tasks.row_baselines import predicted, texts_of
+
+        texts, seed = texts_of(train.table, config.data), config.train.seed
+        classes = len(self.label_names)
+        fitted = {
+            "majority": majority(texts, train.labels, classes, seed),
+            "tfidf": tfidf(texts, train.labels, classes, seed),
+        }
+        return predicted(fitted, splits, config.data, self._baseline_predictions)
+
+    def _baseline_predictions(self, shares: Any, table: Table) -> ClassPredictions:
+        none = np.zeros(len(table), dtype=np.bool_)
+        return ClassPredictions(self.label_names, shares, table.rows, none, self.threshold)
+
+    def shown_labels(self, labels: Ints) -> pa.Array:
+        """The label of each row as text."""
+        return pa.array(self.label_names, pa.string()).take(pa.array(labels))
+
+    def remarks(self, labels: Ints) -> list[str]:
+        """Nothing beside the counts of the labels."""
         return []
 
     def difference(
-        self, first: Predictions, second: Predictions, table: Table, metric: str
+        self, first: ClassPredictions, second: ClassPredictions, labels: Ints, metric: str
     ) -> tuple[float | None, float | None, float | None]:
-        """How much higher ``first`` scores than ``second``, by a paired bootstrap over rows."""
-        answered = first.answered, second.answered
+        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
+        predicted = first.predicted, second.predicted
         shares = first.probabilities, second.probabilities
-        return paired_difference(*shares, self.targets(table), metric, answered)
+        return paired_difference(*shares, labels, metric, predicted)
 
-    def settled(self, predictions: Predictions, table: Table, metric: str) -> tuple[Self, str]:
-        """The same with the threshold that is best on these rows, and a sentence on it.
+    def with_threshold(
+        self, predictions: ClassPredictions, labels: Ints, metric: str
+    ) -> tuple[Self, str]:
+        """The task with the best threshold on these rows, and a sentence about it.
 
         Args:
-            predictions: on the validation rows.
-            table: these rows.
-            metric: what is to be best; one that no threshold moves leaves the choice to the main
-                metric.
+            predictions: of the kept model, on the validation rows.
+            labels: of these rows.
+            metric: the metric to maximise; the main metric takes its place where a threshold does
+                not change it.
         """
         if metric not in THRESHOLD_METRICS:
             metric = self.metrics[0].name
-        shares = predictions.probabilities[:, 1]
-        threshold = best_threshold(shares, self.targets(table), metric)
-        said = (
-            f"{self.label_names[1]!r} is answered from a probability of {threshold:.3f} on, which "
-            f"has the best {metric.replace('_', ' ')} on the validation rows"
+        threshold = best_threshold(predictions.probabilities[:, 1], labels, metric)
+        sentence = (
+            f"{self.label_names[1]!r} is predicted from a probability of {threshold:.3f} on, which "
+            f"gives the best {metric.replace('_', ' ')} on the validation rows"
         )
-        return replace(self, threshold=threshold), said
+        return replace(self, threshold=threshold), sentence
+
+    def repeated(self, predictions: ClassPredictions) -> ClassPredictions:
+        """The same probabilities with this task's threshold applied."""
+        return replace(predictions, threshold=self.threshold)
+
+    def mistakes(self, predictions: Path, most: int) -> Mistakes:
+        """The wrong predictions with the highest probability."""
+
+        def highest(rows: pa.RecordBatch) -> pa.Array:
+            shares = pc.max_element_wise(*(rows[name] for name in share_columns(rows)))
+            return pc.if_else(pc.not_equal(rows["label"], rows["prediction"]), shares, None)
+
+        rows, count = worst_rows(predictions, most, highest)
+        return Mistakes(
+            heading="Most confident mistakes",
+            note=f"{len(rows)} of {count:,} wrong predictions, the most confident first. Often the "
+            "label is wrong and not the model: check it first.",
+            columns=("text", "true label", "predicted label", "probability"),
+            rows=tuple(
+                mistake(row, row["label"], row["prediction"], percent(row["amount"]))
+                for row in rows
+            ),
+            count=count,
+        )

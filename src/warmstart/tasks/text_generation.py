@@ -1,36 +1,42 @@
-"""Predict the next token of a document: what a model that writes is made of.
+"""The next token of a text: fine-tuning a decoder to write like the training rows.
 
-Reads the column ``data.text``; with ``data.prompt`` also a prompt, and then only the text after it
-is learned. A document is ``begin text end``, so the model learns to stop; one that is longer than
-the model reads is truncated or cut into chunks (``data.long_documents``). Learns no facts: what the
-model writes is in its weights.
+Reads the column ``data.text``; with ``data.prompt`` a row has two parts, and only the text after
+the prompt is learned. A document is ``begin text end``, so the model learns to stop; one that is
+longer than the model reads is truncated or cut into chunks (``data.long_documents``). Learns no
+facts: what the model writes is in its weights.
 
-Main score: bits per byte, which does not depend on how the tokenizer cuts text; loss in nats a
-token and perplexity are reported beside it, with intervals over documents.
-Known problem: a low loss says that the text was expected, not that what is written is true or new;
+Main score: bits per byte, which does not depend on how the tokenizer splits text; loss in nats per
+token and perplexity are reported next to it, with intervals over documents.
+Known problem: a low loss means that the text was expected, not that generated text is true or new;
 ``warmstart generate`` with its novelty report shows the second.
 Source: Radford et al. 2019, "Language models are unsupervised multitask learners".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from warmstart.config import DataConfig, RunConfig
-from warmstart.data.examples.batches import Batch
+from warmstart import errors
+from warmstart.config import DataConfig, LossName, RunConfig
+from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.chunking import Layout, encode_documents
-from warmstart.data.examples.encode import Examples, Ints
+from warmstart.data.examples.targets import of_kind
+from warmstart.data.examples.token_targets import NextTokens, TokenBatchTargets
+from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
 from warmstart.metrics.language_metrics import LANGUAGE_METRICS, language_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.special_tokens import begin_and_end
+from warmstart.tasks.capabilities import ExportKind
 from warmstart.tasks.predictions.document_predictions import (
     DOCUMENTS_AT_ONCE,
     DocumentPredictions,
     summed_by_row,
 )
+from warmstart.tasks.task import PredictedRows, Usage
+from warmstart.tasks.task_settings import DOCUMENTS, GENERATION, ONNX, PROMPTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,22 +58,33 @@ class TextGeneration:
     data: DataConfig
 
     name: ClassVar[str] = "text-generation"
+    pipeline_tag: ClassVar[str] = "text-generation"
     head: ClassVar[Head] = "causal-lm"
-    stratifies: ClassVar[bool] = False
+    reads: ClassVar[frozenset[str]] = PROMPTS | DOCUMENTS | GENERATION | ONNX
+    losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
+    loss_unit: ClassVar[str] = "nats"
+    scored_unit: ClassVar[str] = "documents"
+    export_kind: ClassVar[ExportKind] = "decoder"
+    scores_start: ClassVar[Literal[True]] = True
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What ``score`` reports, the main metric first."""
+        """The metrics that ``score`` reports, the main metric first."""
         return LANGUAGE_METRICS
 
     @property
     def facts(self) -> dict[str, Any]:
-        """None: what is learned is in the weights."""
+        """Nothing: all that is learned is in the weights."""
         return {}
+
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """No contradictions between settings."""
+        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text; those without are left out and counted, whatever ``data.missing``."""
+        """Rows with a text; rows without are left out and counted."""
         return rows_with_text(table, data)
 
     @classmethod
@@ -80,42 +97,63 @@ class TextGeneration:
         """The task; there are no facts."""
         return cls(config.data)
 
-    def targets(self, table: Table) -> Ints | None:
-        """No row has a class."""
-        return None
+    def labels(self, table: Table) -> Ints:
+        """The text itself is learned; the row ids say which documents there are, int64 [D]."""
+        return table.rows
 
-    def examples(
-        self, table: Table, tokenizer: Any, max_tokens: int, *, labelled: bool
+    def encode(
+        self, table: Table, labels: Ints | None, tokenizer: Any, max_tokens: int
     ) -> Examples:
-        """Tokenise documents; the text is what is learned, so there is nothing to ignore."""
+        """Tokenise documents, and their prompts where there are any."""
         begin, end = begin_and_end(tokenizer)
         overlap = None
         if self.data.long_documents == "chunk":
             overlap = min(self.data.overlap_tokens, max_tokens - 1)
         texts = table.chunks(self.data.text_columns, DOCUMENTS_AT_ONCE)
         layout = Layout(begin, end, max_tokens, overlap)
-        return encode_documents(tokenizer, texts, table.rows, layout)
+        found = encode_documents(tokenizer, texts, table.rows, layout)
+        return Examples(found.tokens, NextTokens(found.predict_from, found.text_bytes))
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
-        """The checkpoint's decoder, with a row for every token of its tokenizer."""
+        """The checkpoint's decoder, with an embedding row for every token of its tokenizer."""
         from warmstart.models.checkpoints.load import language_model
 
         return language_model(checkpoint)
 
     def loss(self, logits: "TokenLogits", batch: Batch) -> tuple["Tensor", int]:
-        """Cross-entropy in nats, *summed* over the predicted tokens, and how many there are."""
-        assert batch.targets is not None
-        return logits.loss(batch.targets), batch.count
+        """Cross-entropy in nats, *summed* over the predicted tokens, and their number."""
+        return logits.loss(of_kind(batch.targets, TokenBatchTargets).ids), batch.count
 
-    def predictions(self, logits: "TokenLogits", batch: Batch) -> DocumentPredictions:
-        """What each row cost, in batch order."""
-        assert batch.targets is not None
-        assert batch.text_bytes is not None
-        nats, _ = logits.losses(batch.targets)
-        sums = summed_by_row(batch, {"nats": nats.double().cpu().numpy()})
-        sums["bytes"] = batch.text_bytes
+    def predictions(self, logits: "TokenLogits", batch: PredictedRows) -> DocumentPredictions:
+        """Cross-entropy and bytes of each row, in batch order."""
+        targets = of_kind(batch.targets, TokenBatchTargets)
+        nats, _ = logits.losses(targets.ids)
+        sums = summed_by_row(targets, batch.offsets, {"nats": nats.double().cpu().numpy()})
+        sums["bytes"] = targets.text_bytes
         return DocumentPredictions(batch.rows, sums, batch.truncated)
 
-    def score(self, predictions: DocumentPredictions, table: Table) -> Scores:
-        """Bits per byte, loss and perplexity with intervals over the table's documents."""
-        return language_scores(predictions.by_document(table.rows).sums)
+    def score(self, predictions: DocumentPredictions, labels: Ints) -> Scores:
+        """Bits per byte, loss and perplexity with intervals over documents."""
+        return language_scores(predictions.by_document(labels).sums)
+
+    def prompts(self, table: Table, count: int) -> list[str]:
+        """Prompts of the first rows; empty texts where the model learned without prompts."""
+        if self.data.prompt is None:
+            return [""] * count
+        return list(next(table.chunks({"data.prompt": self.data.prompt}, count)))
+
+    def usage(self) -> Usage:
+        """The text-generation pipeline."""
+        return Usage(
+            command='warmstart generate {run} --prompt "…"',
+            python='generate = pipeline("text-generation", model="model")\n'
+            'generate("Your text here.", max_new_tokens=100)',
+            note="warmstart can also report how much of the generated text occurs in the training "
+            "rows (`--novelty`)",
+            limits=(
+                "It writes what its training rows made probable, whether true or not; names and "
+                "facts are invented.",
+                "It may repeat training rows word for word: see the novelty report in "
+                "`samples.json`.",
+            ),
+        )

@@ -1,22 +1,23 @@
-"""How well a document answers a query, to put the documents of each query in order.
+"""How well a document answers a query, to order the documents of each query.
 
 Reads the columns ``data.text`` (query), ``data.text_pair`` (document) and ``data.label``: how
 relevant the document is, 0 for not at all, 1 or more. Query and document are read together (a
-*cross-encoder*), and the model gives one number for them. Rows of one query, or of one value of
+*cross-encoder*), and the model gives one score for both. The rows of one query, or of one value of
 ``data.group``, are ranked against one another, and stay together in a split: a random split over
 pairs would show the model other documents of the queries it is scored on.
 
-Learns by ``train.loss``: ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two) from each
-row alone; ``pairwise`` (every relevant document of a query against every less relevant one) or
-``listwise`` (the softmax over a query's documents) from the rows of a query together, whose losses
-are means over queries; a query whose documents are all alike teaches nothing there and is not read.
+``train.loss`` is ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two), which learn from
+each row alone; or ``pairwise`` (every relevant document of a query against every less relevant one)
+or ``listwise`` (the softmax over a query's documents), which learn from the rows of a query
+together. These two are means over queries; a query whose documents all have the same grade teaches
+them nothing and is skipped in training.
 
-Main score: nDCG@10 over the documents given for each query; MRR@10, MAP and recall beside it, as
+Main score: nDCG@10 over the documents given for each query; MRR@10, MAP and recall next to it, as
 means over the queries that have a relevant document. The score of a row is a probability for the
-losses of single rows; for the others only its order within a query means anything.
-Known problem: with few queries a random split over pairs scores much too well, and an honest one by
+losses of single rows; for the others only its order within a query has a meaning.
+Known problem: with few queries a random split over pairs scores much too high, and an honest one by
 query has wide intervals; cross-validation over queries uses every row.
-Letters: B rows.
+Letters: N rows, B rows of a batch.
 Source: Nogueira & Cho 2019, arXiv:1901.04085 (cross-encoders for ranking); Burges et al. 2005,
 ICML, "Learning to rank using gradient descent" (pairwise); Bruch et al. 2019, ICTIR, "An analysis
 of the softmax cross entropy loss for learning-to-rank with binary relevance" (listwise).
@@ -24,31 +25,39 @@ of the softmax cross entropy loss for learning-to-rank with binary relevance" (l
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, DataConfig, LossName, RunConfig
-from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.encode import (
-    NO_LIST,
-    Bools,
-    Examples,
-    Floats,
-    Ints,
-    Tokenizer,
-    encode_table,
+from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.encode import Tokenizer, encode_table
+from warmstart.data.examples.targets import (
+    NO_GROUP,
+    ListTargets,
+    NoTargets,
+    RowBatchTargets,
+    RowTargets,
+    of_kind,
 )
-from warmstart.data.labels import clean_rows, label_texts
+from warmstart.data.examples.tokens import Floats, Ints
+from warmstart.data.labels import clean_rows
 from warmstart.data.table import Table
 from warmstart.metrics.ranking_metrics import METRICS, paired_difference, ranking_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
-from warmstart.tasks.predictions.number_predictions import ScoredRows, sigmoid
-from warmstart.tasks.task import Answered, Logits
+from warmstart.tasks.capabilities import Baseline, ExportKind
+from warmstart.tasks.list_losses import listwise, pairwise
+from warmstart.tasks.mistakes import Mistakes, Segment, mistake, shortened
+from warmstart.tasks.predictions.number_predictions import NumberPredictions
+from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task_settings import FREEZING, INT8, LABELS, LOSS, ONNX, PAIRS, UNFREEZING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +66,31 @@ if TYPE_CHECKING:
     from warmstart.models.checkpoints.load import Checkpoint
 
 BINARY = ("binary-cross-entropy", "cross-entropy")
-"""Losses that know relevant and not relevant alone."""
+"""Losses that distinguish only relevant and not relevant."""
+
+
+class Relevance(NamedTuple):
+    """The labels of the rows of one split."""
+
+    grades: Floats
+    """How relevant each row's document is to its query, 0 or more, float64 [N]."""
+    queries: Ints
+    """The query of each row, numbered from 0 in order of first appearance, int64 [N]."""
+
+    @property
+    def lists(self) -> Ints:
+        """The list of each row for the losses that compare rows, int64 [N].
+
+        Queries whose documents have different grades, numbered from 0; ``NO_GROUP`` for the rows of
+        all other queries: no order of theirs is better than another.
+        """
+        count = int(self.queries.max()) + 1
+        highest, lowest = np.zeros(count), np.full(count, np.inf)
+        np.maximum.at(highest, self.queries, self.grades)
+        np.minimum.at(lowest, self.queries, self.grades)
+        differ = highest > lowest
+        numbers = np.where(differ, np.cumsum(differ) - 1, NO_GROUP)
+        return np.asarray(numbers[self.queries])
 
 
 @final
@@ -68,7 +101,7 @@ class TextRanking:
     Args:
         data: names the columns.
         query: the column whose rows are ranked against one another.
-        loss_name: what is learned by.
+        loss_name: ``train.loss``.
     """
 
     data: DataConfig
@@ -76,93 +109,94 @@ class TextRanking:
     loss_name: LossName
 
     name: ClassVar[str] = "text-ranking"
+    pipeline_tag: ClassVar[str] = "text-ranking"
     head: ClassVar[Head] = "sequence-classification"
-    stratifies: ClassVar[bool] = False
+    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | FREEZING | UNFREEZING | ONNX | INT8
+    losses: ClassVar[tuple[LossName, ...]] = (
+        "binary-cross-entropy",
+        "cross-entropy",
+        "pairwise",
+        "listwise",
+    )
+    loss_unit: ClassVar[str] = "nats"
+    scored_unit: ClassVar[str] = "queries"
+    export_kind: ClassVar[ExportKind] = "rows"
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What ``score`` reports, the main metric first."""
+        """The metrics that ``score`` reports, the main metric first."""
         return METRICS
 
     @property
     def facts(self) -> dict[str, Any]:
-        """None: what is learned is in the weights."""
+        """Nothing: all that is learned is in the weights."""
         return {}
+
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """Documents must be named."""
+        return [] if config.data.text_pair else [errors.config.ranking_without_documents()]
+
+    @staticmethod
+    def group(data: DataConfig) -> str:
+        """The column whose rows are ranked against one another: ``data.group``, else the query."""
+        return data.group or data.text
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with both texts, and a relevance where one is needed; how many were left out."""
+        """Rows with both texts, and a grade where one is needed; number of rows left out."""
         return clean_rows(table, data, labelled=labelled)
 
     @classmethod
     def learn(cls, config: RunConfig, train: Table) -> Self:
-        """Check that the training rows have something to tell apart.
+        """Check that the training rows have different grades.
 
         Raises:
-            DataError: all documents are equally relevant, or those of each query are and the loss
+            DataError: all documents have the same grade, or those of each query have and the loss
                 compares them.
         """
         task = cls.from_facts(config, {})
-        grades = task.targets(train)
+        found = task.labels(train)
+        grades = found.grades
         if (grades == grades[0]).all():
             raise errors.labels.one_grade(config.data.label, float(grades[0]), len(grades))
-        if task.loss_name in LIST_LOSSES and (task.lists(train) == NO_LIST).all():
+        if task.loss_name in LIST_LOSSES and (found.lists == NO_GROUP).all():
             raise errors.labels.no_list_to_learn_from(task.query, task.loss_name)
         return task
 
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
         """The task; there are no facts."""
-        assert config.group is not None
-        return cls(config.data, config.group, config.loss)
+        return cls(config.data, cls.group(config.data), config.train.loss or cls.losses[0])
 
-    def targets(self, table: Table) -> Floats:
-        """How relevant each row's document is to its query, float64 [N].
+    def labels(self, table: Table) -> Relevance:
+        """The grade and the query of each row.
 
         Raises:
-            DataError: one is no number or below zero, or beyond what the loss tells apart.
+            DataError: a grade is not a number or below zero, or the loss cannot tell it apart.
         """
         column = self.data.label
-        found = _numbers(table, column)
-        beyond = (found > 1) | (found != np.round(found))
+        grades = _numbers(table, column)
+        beyond = (grades > 1) | (grades != np.round(grades))
         if self.loss_name in BINARY and beyond.any():
             row = int(beyond.argmax())
-            grade, where = float(found[row]), table.where(row)
+            grade, where = float(grades[row]), table.where(row)
             raise errors.labels.graded_for_binary_loss(column, grade, where, self.loss_name)
-        return found
-
-    def queries(self, table: Table) -> Ints:
-        """The query of each row, from 0 in order of first appearance, int64 [N]."""
         values = table.column(self.query, "data.group")
-        codes: Ints = pc.index_in(values, value_set=pc.unique(values)).to_numpy().astype(np.int64)
-        return codes
+        codes = pc.index_in(values, value_set=pc.unique(values)).to_numpy().astype(np.int64)
+        return Relevance(grades, codes)
 
-    def lists(self, table: Table) -> Ints:
-        """The query of each row, from 0, of those whose documents can be told apart; int64 [N].
-
-        The others have ``NO_LIST``: where all documents are equally relevant, or there is one, no
-        order is better than another.
-        """
-        queries, grades = self.queries(table), self.targets(table)
-        count = int(queries.max()) + 1
-        highest, lowest = np.zeros(count), np.full(count, np.inf)
-        np.maximum.at(highest, queries, grades)
-        np.minimum.at(lowest, queries, grades)
-        differ = highest > lowest
-        numbers = np.where(differ, np.cumsum(differ) - 1, NO_LIST)
-        return np.asarray(numbers[queries])
-
-    def examples(
-        self, table: Table, tokenizer: Tokenizer, max_tokens: int, *, labelled: bool
+    def encode(
+        self, table: Table, labels: Relevance | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
-        """Tokenise both texts; rows that are learned together know their query."""
-        labels = np.full(len(table), np.nan)
-        if labelled:
-            labels = self.targets(table)
-        found = encode_table(table, self.data, tokenizer, labels.astype(np.float32), max_tokens)
-        if labelled and self.loss_name in LIST_LOSSES:
-            return replace(found, lists=self.lists(table))
-        return found
+        """Tokenise both texts; rows that are compared in training get the number of their list."""
+        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        if labels is None:
+            return Examples(tokens, NoTargets())
+        grades = labels.grades.astype(np.float32)
+        if self.loss_name in LIST_LOSSES:
+            return Examples(tokens, ListTargets(grades, labels.lists))
+        return Examples(tokens, RowTargets(grades))
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head: one logit, or two."""
@@ -173,7 +207,7 @@ class TextRanking:
         return sequence_classifier(checkpoint, ("relevance",), seed, problem=None)
 
     def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
-        """The loss *summed* over the batch's rows, or over its queries; and how many were summed.
+        """The loss *summed* over the batch's rows, or over its queries; and their number.
 
         Args:
             logits: [B, 1], or [B, 2].
@@ -181,7 +215,8 @@ class TextRanking:
         """
         from torch.nn import functional
 
-        grades = batch.labels
+        targets = of_kind(batch.targets, RowBatchTargets)
+        grades = targets.values  # float32 [B]
         if self.loss_name == "cross-entropy":
             classes = grades.long()
             return functional.cross_entropy(logits.float(), classes, reduction="sum"), batch.count
@@ -189,94 +224,158 @@ class TextRanking:
         if self.loss_name == "binary-cross-entropy":
             total = functional.binary_cross_entropy_with_logits(scores, grades, reduction="sum")
             return total, batch.count
-        assert batch.lists is not None
-        by_list = pairwise if self.loss_name == "pairwise" else listwise
-        return by_list(scores, grades, batch.lists), batch.count
+        assert targets.groups is not None
+        list_loss = pairwise if self.loss_name == "pairwise" else listwise
+        return list_loss(scores, grades, targets.groups), batch.count
 
-    def predictions(self, logits: "Tensor | Logits", batch: Answered) -> ScoredRows:
-        """The score of each row: of one logit its sigmoid, of two the probability of the second."""
-        numbers = logits if isinstance(logits, np.ndarray) else logits.double().numpy(force=True)
-        found = numbers.astype(np.float64, copy=False)
-        margin = found[:, 0] if found.shape[1] == 1 else found[:, 1] - found[:, 0]
-        return self.answers(sigmoid(margin)[:, None], batch.rows, batch.truncated)
+    def predictions(self, logits: "Tensor | FloatArray", batch: PredictedRows) -> NumberPredictions:
+        """The score of each row: sigmoid of one logit, or the probability of the second of two."""
+        numbers = as_numbers(logits)
+        margin = numbers[:, 0] if numbers.shape[1] == 1 else numbers[:, 1] - numbers[:, 0]
+        return NumberPredictions("score", sigmoid(margin), batch.rows, batch.truncated)
 
-    def answers(self, numbers: Floats, rows: Ints, truncated: Bools) -> ScoredRows:
-        """The score of each row, [B, 1]."""
-        return ScoredRows("score", numbers[:, 0], rows, truncated)
-
-    def score(self, predictions: ScoredRows, table: Table) -> Scores:
+    def score(self, predictions: NumberPredictions, labels: Relevance) -> Scores:
         """Every metric of ``metrics`` with its interval over queries."""
-        return ranking_scores(predictions.values, self.targets(table), self.queries(table))
+        return ranking_scores(predictions.values, labels.grades, labels.queries)
 
-    def shown_labels(self, table: Table) -> pa.ChunkedArray:
-        """The grade of each row as text."""
-        return label_texts(table, self.data.label)
+    def usage(self) -> Usage:
+        """sentence-transformers' cross-encoder."""
+        return Usage(
+            command='warmstart predict {run} --text "…" --text-pair "…"',
+            python="from sentence_transformers import CrossEncoder\n\n"
+            'ranker = CrossEncoder("model")\n'
+            'ranker.predict([("Your query here.", "A document."), '
+            '("Your query here.", "Another document.")])',
+            note="warmstart gives the same scores and also reports which texts were cut",
+            limits=(
+                "Scores order the documents of one query; across queries they are not comparable.",
+            ),
+        )
 
-    def remarks(self, table: Table) -> list[str]:
-        """How many queries there are, and how many of them say nothing about a ranking."""
-        queries = self.queries(table)
-        best = np.zeros(int(queries.max()) + 1)
-        np.maximum.at(best, queries, self.targets(table))
+    def baselines(
+        self, config: RunConfig, train: Split, splits: Mapping[str, Split]
+    ) -> dict[str, Baseline]:
+        """A random order, and BM25."""
+        from warmstart.baselines.bm25 import bm25, chance
+
+        (_, query), (setting, document) = config.data.text_columns.items()
+        seed = config.train.seed
+        fitted = {
+            "chance": chance(seed),
+            "bm25": bm25(train.table.column(document, setting), seed),
+        }
+
+        def predicted(numbers: Any, table: Table) -> NumberPredictions:
+            none = np.zeros(len(table), dtype=np.bool_)
+            return NumberPredictions("score", numbers[:, 0], table.rows, none)
+
+        return {
+            name: Baseline(
+                {
+                    split: predicted(
+                        baseline.predict(rows.table.columns.select([query, document])), rows.table
+                    )
+                    for split, rows in splits.items()
+                },
+                baseline.note,
+            )
+            for name, baseline in fitted.items()
+        }
+
+    def shown_labels(self, labels: Relevance) -> pa.Array:
+        """The grade of each row."""
+        return pa.array(labels.grades)
+
+    def remarks(self, labels: Relevance) -> list[str]:
+        """Number of queries, and of queries that cannot be scored or learned from."""
+        best = np.zeros(int(labels.queries.max()) + 1)
+        np.maximum.at(best, labels.queries, labels.grades)
         without = int((best == 0).sum())
-        said = f"{len(best):,} queries (values of {self.query})"
+        grades, rows = np.unique(labels.grades, return_counts=True)
+        sentence = f"{len(best):,} queries (values of {self.query})"
         if without:
-            said += f"; {without:,} have no relevant document and are left out of the means"
+            sentence += f"; {without:,} have no relevant document and are left out of the means"
         if self.loss_name in LIST_LOSSES:
-            learned = int(self.lists(table).max()) + 1
-            said += f"; {learned:,} have documents to compare"
-        return [said]
+            sentence += f"; {int(labels.lists.max()) + 1:,} have documents to compare"
+        if len(grades) > SHOWN_GRADES:
+            return [sentence, f"{len(grades):,} different grades"]
+        counts = ", ".join(
+            f"{grade:g}: {count:,}" for grade, count in zip(grades, rows, strict=True)
+        )
+        return [sentence, f"documents by grade: {counts}"]
 
     def difference(
-        self, first: ScoredRows, second: ScoredRows, table: Table, metric: str
+        self, first: NumberPredictions, second: NumberPredictions, labels: Relevance, metric: str
     ) -> tuple[float | None, float | None, float | None]:
-        """How much higher ``first`` scores than ``second``, by a paired bootstrap over queries."""
-        truth = self.targets(table), self.queries(table)
-        return paired_difference(first.values, second.values, *truth, metric)
+        """Score of ``first`` minus score of ``second``, by a paired bootstrap over queries."""
+        return paired_difference(first.values, second.values, labels.grades, labels.queries, metric)
+
+    def mistakes(self, predictions: Path, most: int) -> Mistakes:
+        """The queries whose first relevant document has the lowest rank."""
+        rows, count = worst_queries(predictions, most)
+        return Mistakes(
+            heading="Worst queries",
+            note=f"{len(rows)} of {count:,} queries whose first document is not a relevant one, "
+            "the worst first. Often a document is relevant and is not marked: check it first.",
+            columns=(
+                "query",
+                "first relevant document",
+                "ranked first",
+                "rank of the relevant one",
+            ),
+            rows=tuple(
+                replace(
+                    mistake(
+                        top,
+                        shortened(best["text_pair"]),
+                        shortened(top["text_pair"]),
+                        str(rank),
+                    ),
+                    text=(Segment(shortened(top["text"])),),
+                )
+                for best, top, rank in rows
+            ),
+            count=count,
+        )
 
 
-def pairwise(scores: "Tensor", grades: "Tensor", lists: Ints) -> "Tensor":
-    """RankNet: -log sigmoid(s_i - s_j) over all pairs of a list where i is more relevant than j.
+SHOWN_GRADES = 10
+"""Grades that a finding counts one by one."""
 
-    Each list gives the mean over its pairs, and the result is the sum over lists.
+
+def worst_queries(
+    path: Path, most: int
+) -> tuple[list[tuple[dict[str, Any], dict[str, Any], int]], int]:
+    """The queries whose first relevant document has the lowest rank, and how many are not first.
 
     Args:
-        scores: [B].
-        grades: how relevant each row is, [B].
-        lists: the list of each row, int64 [B].
+        path: a ``predictions.parquet`` of a ranking.
+        most: number of queries to return.
+
+    Returns:
+        For each query its first relevant row, the row ranked first, and the rank of the relevant
+        one, from 1; and the number of queries whose first document is not relevant.
     """
-    from torch.nn import functional
-
-    same = _same_list(lists, scores.device)
-    pairs = (same & (grades[:, None] > grades[None, :])).float()
-    losses = functional.softplus(scores[None, :] - scores[:, None]) * pairs
-    of_list = same.float() @ pairs.sum(dim=1)
-    return (losses.sum(dim=1) / of_list.clamp(min=1)).sum()
-
-
-def listwise(scores: "Tensor", grades: "Tensor", lists: Ints) -> "Tensor":
-    """Cross-entropy between a list's relevance, as shares, and the softmax of its scores.
-
-    Args:
-        scores: [B].
-        grades: how relevant each row is, [B].
-        lists: the list of each row, int64 [B].
-    """
-    same = _same_list(lists, scores.device)
-    log_total = scores[None, :].masked_fill(~same, -float("inf")).logsumexp(dim=1)
-    shares = grades / (same.float() @ grades).clamp(min=1e-30)
-    return ((log_total - scores) * shares).masked_fill(~same.diagonal(), 0).sum()
-
-
-def _same_list(lists: Ints, device: Any) -> "Tensor":
-    """Which rows are in one list, bool [B, B]; those in none are not even with themselves."""
-    from torch import from_numpy
-
-    numbers = from_numpy(lists).to(device)
-    return (numbers[:, None] == numbers[None, :]) & (numbers != NO_LIST)
+    table = pq.read_table(path)
+    query = table["group" if "group" in table.column_names else "text"].dictionary_encode()
+    codes = query.combine_chunks().indices.to_numpy()
+    # Sorted by query, best score first; the start of each query, and the rank of every row.
+    rows = np.lexsort((-table["score"].to_numpy(), codes))
+    starts = np.flatnonzero(np.diff(codes[rows], prepend=-1))
+    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    relevant = np.flatnonzero(table["label"].cast("float64").to_numpy()[rows] > 0)
+    _, first = np.unique(codes[rows[relevant]], return_index=True)
+    wrong = relevant[first][rank[relevant[first]] > 0]
+    worst = wrong[np.argsort(-rank[wrong], kind="stable")][:most]
+    shown = []
+    for place in worst.tolist():
+        best, top = (table.take([rows[at]]).to_pylist()[0] for at in (place, place - rank[place]))
+        shown.append((best, top, int(rank[place]) + 1))
+    return shown, len(wrong)
 
 
 def _numbers(table: Table, column: str) -> Floats:
-    """A column of numbers from 0 on, float64 [N]."""
+    """A column of numbers, 0 or more, float64 [N]."""
     values = table.column(column, "data.label")
     texts = values.cast(pa.string())
     plain = pc.utf8_trim_whitespace(texts)

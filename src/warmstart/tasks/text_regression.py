@@ -1,43 +1,46 @@
-"""A number for a text, or for a pair of texts: ``problem: regression``.
+"""A number for a text, or for a pair of texts.
 
-Reads the columns ``data.text``, of pairs also ``data.text_pair``, and ``data.label``, which holds
-numbers. One logit is the number itself, learned by squared error; nothing is scaled on the way, so
-what Transformers reads from the model is what is meant.
+Reads the columns ``data.text``, for pairs also ``data.text_pair``, and ``data.label``, which holds
+numbers. The single logit is the number itself, learned with squared error; nothing is scaled, so
+the logit that Transformers returns is the predicted number.
 
-Main score: Pearson's correlation; Spearman's, mean squared and mean absolute error beside it.
-Known problem: the head begins near 0 and its steps are as large as the rate, whatever the scale of
-the labels, so numbers in the hundreds are hardly reached in a few epochs. The findings say so:
-divide such labels (a year by 1000, a price in thousands).
-Letters: B rows.
-Source: Cer et al. 2017, SemEval-2017 task 1, arXiv:1708.00055 (similarity of sentences, scored by
-Pearson's correlation).
+Main score: Pearson correlation; Spearman correlation, mean squared and mean absolute error next to
+it.
+Known problem: the head starts near 0 and moves in steps of the learning rate, whatever the scale of
+the labels, so numbers in the hundreds are hardly reached in a few epochs. The findings warn about
+it: divide such labels (a year by 1000, a price in thousands).
+Letters: N rows, B rows of a batch.
+Source: Cer et al. 2017, SemEval-2017 task 1, arXiv:1708.00055 (sentence similarity, scored by
+Pearson correlation).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from warmstart import errors
-from warmstart.config import DataConfig, RunConfig
-from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.encode import (
-    Bools,
-    Examples,
-    Floats,
-    Ints,
-    Tokenizer,
-    encode_table,
-)
+from warmstart.config import DataConfig, LossName, RunConfig
+from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.encode import Tokenizer, encode_table
+from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokens import Floats
 from warmstart.data.labels import clean_rows, label_numbers
 from warmstart.data.table import Table
 from warmstart.metrics.regression_metrics import METRICS, paired_difference, regression_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
-from warmstart.tasks.predictions.number_predictions import ScoredRows
-from warmstart.tasks.task import Answered, Logits
+from warmstart.tasks.capabilities import Baseline, ExportKind
+from warmstart.tasks.mistakes import Mistakes, mistake, worst_rows
+from warmstart.tasks.predictions.number_predictions import NumberPredictions
+from warmstart.tasks.predictions.numbers import as_numbers
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task_settings import FREEZING, INT8, LABELS, LOSS, ONNX, PAIRS, UNFREEZING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,9 +49,9 @@ if TYPE_CHECKING:
     from warmstart.models.checkpoints.load import Checkpoint
 
 FAR = 10.0
-"""Labels that reach further from 0 are learned slowly."""
+"""Labels with a larger absolute value are learned slowly."""
 NARROW = 0.1
-"""A smaller standard deviation drowns in the noise of a head that begins by chance."""
+"""A smaller standard deviation is lost in the noise of a randomly initialised head."""
 
 
 @final
@@ -62,23 +65,33 @@ class TextRegression:
 
     data: DataConfig
 
-    name: ClassVar[str] = "text-classification"
+    name: ClassVar[str] = "text-regression"
+    pipeline_tag: ClassVar[str] = "text-classification"
     head: ClassVar[Head] = "sequence-classification"
-    stratifies: ClassVar[bool] = False
+    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | FREEZING | UNFREEZING | ONNX | INT8
+    losses: ClassVar[tuple[LossName, ...]] = ("squared-error",)
+    loss_unit: ClassVar[str] = "squared error"
+    scored_unit: ClassVar[str] = "rows"
+    export_kind: ClassVar[ExportKind] = "rows"
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What ``score`` reports, the main metric first."""
+        """The metrics that ``score`` reports, the main metric first."""
         return METRICS
 
     @property
     def facts(self) -> dict[str, Any]:
-        """None: what is learned is in the weights."""
+        """Nothing: all that is learned is in the weights."""
         return {}
+
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """No contradictions between settings."""
+        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text, and with a label where one is needed; how many were left out."""
+        """Rows with a text, and with a label where one is needed; number of rows left out."""
         return clean_rows(table, data, labelled=labelled)
 
     @classmethod
@@ -86,10 +99,10 @@ class TextRegression:
         """Check that the training rows have different numbers.
 
         Raises:
-            DataError: they are all equal, or one is no number.
+            DataError: they are all equal, or a label is not a number.
         """
         task = cls.from_facts(config, {})
-        numbers = task.targets(train)
+        numbers = task.labels(train)
         if (numbers == numbers[0]).all():
             raise errors.labels.one_number(config.data.label, float(numbers[0]), len(numbers))
         return task
@@ -99,20 +112,22 @@ class TextRegression:
         """The task; there are no facts."""
         return cls(config.data)
 
-    def targets(self, table: Table) -> Floats:
+    def labels(self, table: Table) -> Floats:
         """The number of each row, float64 [N].
 
         Raises:
-            DataError: one is no number, or not a finite one.
+            DataError: a label is not a number, or not a finite one.
         """
         return label_numbers(table, self.data.label)
 
-    def examples(
-        self, table: Table, tokenizer: Tokenizer, max_tokens: int, *, labelled: bool
+    def encode(
+        self, table: Table, labels: Floats | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
-        """Tokenise the text column, or both of pairs."""
-        labels = self.targets(table) if labelled else np.full(len(table), np.nan)
-        return encode_table(table, self.data, tokenizer, labels.astype(np.float32), max_tokens)
+        """Tokenise the text column, or both columns of pairs."""
+        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        if labels is None:
+            return Examples(tokens, NoTargets())
+        return Examples(tokens, RowTargets(labels.astype(np.float32)))
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head of one logit."""
@@ -121,48 +136,99 @@ class TextRegression:
         return sequence_classifier(checkpoint, ("value",), seed, "regression")
 
     def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
-        """Squared error, *summed* over the batch, and how many rows were summed; logits [B, 1]."""
+        """Squared error, *summed* over the batch, and the number of rows; logits [B, 1]."""
         from torch.nn import functional
 
-        total = functional.mse_loss(logits.float()[:, 0], batch.labels, reduction="sum")
-        return total, batch.count
+        numbers = of_kind(batch.targets, RowBatchTargets).values  # float32 [B]
+        return functional.mse_loss(logits.float()[:, 0], numbers, reduction="sum"), batch.count
 
-    def predictions(self, logits: "Tensor | Logits", batch: Answered) -> ScoredRows:
-        """The number of each row, which is its logit, [B, 1]."""
-        numbers = logits if isinstance(logits, np.ndarray) else logits.double().numpy(force=True)
-        return self.answers(numbers.astype(np.float64, copy=False), batch.rows, batch.truncated)
+    def predictions(self, logits: "Tensor | FloatArray", batch: PredictedRows) -> NumberPredictions:
+        """The number of each row, which is its logit; [B, 1]."""
+        return NumberPredictions("value", as_numbers(logits)[:, 0], batch.rows, batch.truncated)
 
-    def answers(self, numbers: Floats, rows: Ints, truncated: Bools) -> ScoredRows:
-        """The number of each row, [B, 1]."""
-        return ScoredRows("value", numbers[:, 0], rows, truncated)
-
-    def score(self, predictions: ScoredRows, table: Table) -> Scores:
+    def score(self, predictions: NumberPredictions, labels: Floats) -> Scores:
         """Every metric of ``metrics`` with its interval over rows."""
-        return regression_scores(predictions.values, self.targets(table))
+        return regression_scores(predictions.values, labels)
 
-    def shown_labels(self, table: Table) -> pa.Array:
+    def usage(self) -> Usage:
+        """The text-classification pipeline, without a sigmoid."""
+        return Usage(
+            command='warmstart predict {run} --text "…"',
+            python='predict = pipeline("text-classification", model="model")\n'
+            'predict("Your text here.", truncation=True)',
+            note="The `score` is the predicted number. warmstart also reports which texts were cut",
+            limits=("The model always predicts a number, even for a text that allows none.",),
+        )
+
+    def baselines(
+        self, config: RunConfig, train: Split, splits: Mapping[str, Split]
+    ) -> dict[str, Baseline]:
+        """The mean, and ridge regression on TF-IDF features."""
+        from warmstart.baselines.linear import mean, ridge
+        from warmstart.tasks.row_baselines import predicted, texts_of
+
+        texts = texts_of(train.table, config.data)
+        fitted = {
+            "mean": mean(train.labels),
+            "ridge": ridge(texts, train.labels, config.train.seed),
+        }
+
+        def predictions(numbers: Any, table: Table) -> NumberPredictions:
+            none = np.zeros(len(table), dtype=np.bool_)
+            return NumberPredictions("value", numbers[:, 0], table.rows, none)
+
+        return predicted(fitted, splits, config.data, predictions)
+
+    def shown_labels(self, labels: Floats) -> pa.Array:
         """The number of each row."""
-        return pa.array(self.targets(table))
+        return pa.array(labels)
 
-    def remarks(self, table: Table) -> list[str]:
-        """The range of the labels; and where it is far from that of a new head, what to do."""
-        numbers = self.targets(table)
-        mean, deviation, farthest = numbers.mean(), numbers.std(), np.abs(numbers).max()
-        said = [
-            f"labels from {numbers.min():g} to {numbers.max():g}, mean {mean:.4g}, "
+    def remarks(self, labels: Floats) -> list[str]:
+        """The range of the labels; and what to do where it is far from that of a new head."""
+        mean, deviation, farthest = labels.mean(), labels.std(), np.abs(labels).max()
+        sentences = [
+            f"labels from {labels.min():g} to {labels.max():g}, mean {mean:.4g}, "
             f"standard deviation {deviation:.4g}"
         ]
         if farthest > FAR:
             unit = 10 ** np.ceil(np.log10(farthest))
-            said.append(
-                f"labels so far from 0 are learned slowly: divide them, by {unit:g} for instance"
+            sentences.append(
+                f"labels this far from 0 are learned slowly: divide them, for example by {unit:g}"
             )
         elif 0 < deviation < NARROW:
-            said.append("labels so close together are learned badly: spread them, in another unit")
-        return said
+            sentences.append(
+                "labels this close together are hard to learn: use a smaller unit for them"
+            )
+        return sentences
 
     def difference(
-        self, first: ScoredRows, second: ScoredRows, table: Table, metric: str
+        self, first: NumberPredictions, second: NumberPredictions, labels: Floats, metric: str
     ) -> tuple[float | None, float | None, float | None]:
-        """How much higher ``first`` scores than ``second``, by a paired bootstrap over rows."""
-        return paired_difference(first.values, second.values, self.targets(table), metric)
+        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
+        return paired_difference(first.values, second.values, labels, metric)
+
+    def mistakes(self, predictions: Path, most: int) -> Mistakes:
+        """The rows whose predicted number is farthest from the true one."""
+
+        def distance(rows: pa.RecordBatch) -> pa.Array:
+            return pc.abs(pc.subtract(rows["value"], rows["label"]))
+
+        rows, count = worst_rows(predictions, most, distance)
+        return Mistakes(
+            heading="Largest errors",
+            note=f"{len(rows)} of {count:,} rows, the largest error first. Often the label is "
+            "wrong and not the model: check it first.",
+            columns=("text", "true number", "predicted number", "error"),
+            rows=tuple(
+                mistake(row, f"{row['label']:.4g}", f"{row['value']:.4g}", f"{row['amount']:.3g}")
+                for row in rows
+            ),
+            count=count,
+        )
+
+    def points(self, predictions: Path, most: int) -> tuple[Floats, Floats]:
+        """True and predicted numbers of rows sampled evenly, float64 [P] each."""
+        table = pq.read_table(predictions, columns=["label", "value"])
+        rows = np.unique(np.linspace(0, len(table) - 1, most).round().astype(np.int64))
+        true, predicted = (table[name].to_numpy()[rows] for name in ("label", "value"))
+        return true, predicted

@@ -9,13 +9,14 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart.config import RunConfig, TrainConfig
-from warmstart.data.examples.encode import Examples
-from warmstart.data.table import Table
+from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.token_targets import HiddenTokens
 from warmstart.devices.device import Precision, build_accelerator, precision_of
 from warmstart.devices.processes import Processes, current
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
+from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import lacks_pooler
-from warmstart.models.packed.forward import Forward, forward_for
+from warmstart.models.packed.forward import Forward, forward_for, predicts_tokens
 from warmstart.models.packed.packed_runner import Packed
 from warmstart.models.tuning.features import with_features
 from warmstart.models.tuning.freezing import Frozen
@@ -24,7 +25,7 @@ from warmstart.models.tuning.vocabulary import CompactVocabulary, compact, used_
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import EventLog, Listener
-from warmstart.tasks.task import Task
+from warmstart.tasks.task import AnyTask, Split
 from warmstart.training.graphs.capture import Capture, capture_for
 
 
@@ -41,7 +42,7 @@ class Job:
         rows: how much of the vocabulary that is, or why it is all, in a few words.
         train: tokenised training rows.
         validation: tokenised validation rows.
-        validation_table: the same rows, with their labels.
+        validation_split: the same rows and their labels.
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
         config: how it learns: ``settings.train``.
@@ -56,7 +57,7 @@ class Job:
         capture: what captures steps with ``train.cuda_graphs``, where the device can.
     """
 
-    task: Task
+    task: AnyTask
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     forward: Forward
@@ -64,7 +65,7 @@ class Job:
     rows: str
     train: Examples
     validation: Examples
-    validation_table: Table
+    validation_split: Split
     max_tokens: int
     best_metric: str
     config: TrainConfig
@@ -101,19 +102,19 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         adapters.base_model_name_or_path = prepared.checkpoint.name
     trains = trained_parts(model, config)  # before the vocabulary is cut down
     # Before the model moves: what does not train stays behind.
-    vocabulary, rows = _vocabulary_of(model, prepared.examples, precision_of(accelerator))
+    vocabulary, rows = _vocabulary_of(model, head, prepared.examples, precision_of(accelerator))
     model.to(accelerator.device)
     train = prepared.examples["train"]
     return Job(
         task=prepared.task,
         model=model,
         tokenizer=prepared.checkpoint.tokenizer,
-        forward=forward_for(model, train, accelerator.autocast),
+        forward=forward_for(model, head, train, accelerator.autocast),
         vocabulary=vocabulary,
         rows=rows,
         train=train,
         validation=prepared.examples["validation"],
-        validation_table=prepared.tables["validation"],
+        validation_split=prepared.splits["validation"],
         max_tokens=prepared.max_tokens,
         best_metric=prepared.best_metric,
         config=config,
@@ -142,7 +143,8 @@ def with_features_computed(job: Job) -> Job:
     assert job.frozen is not None
     packed = job.forward.packed
     if not isinstance(packed, Packed):
-        reason = "each hides other tokens" if job.train.masking else job.forward.path
+        sampled = isinstance(job.train.targets, HiddenTokens)
+        reason = "each hides other tokens" if sampled else job.forward.path
         job.log.notice(f"{job.frozen} is frozen, and runs anew in every epoch: {reason}")
         return job
     job.log.notice(f"{job.frozen} is frozen: it runs once over all rows, without dropout")
@@ -161,13 +163,15 @@ def with_features_computed(job: Job) -> Job:
 
 
 def _vocabulary_of(
-    model: PreTrainedModel, examples: Mapping[str, Examples], precision: Precision
+    model: PreTrainedModel, head: Head, examples: Mapping[str, Examples], precision: Precision
 ) -> tuple[CompactVocabulary | None, str]:
     """The word embedding cut down to what the splits read, where it can be; and a word on it."""
-    used = used_ids((split.input_ids for split in examples.values()), model.config.vocab_size)
+    used = used_ids(
+        (split.tokens.input_ids for split in examples.values()), model.config.vocab_size
+    )
     reason = whole_because(model, used)
-    if any(split.predict_from is not None for split in examples.values()):
-        reason = "any token may be said"
+    if predicts_tokens(head):
+        reason = "any token may be predicted"
     if precision == "float16":
         reason = "with float16 a step may be left out"
     if reason is not None:

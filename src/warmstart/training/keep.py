@@ -40,8 +40,15 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
         NotFinite: the model's answers are no numbers, though its last training loss was one.
     """
     began = time.perf_counter()
-    split = job.validation, job.validation_table
-    found = evaluate(job.task, job.model, job.forward, *split, job.accelerator, job.processes)
+    found = evaluate(
+        job.task,
+        job.model,
+        job.forward,
+        job.validation,
+        job.validation_split.labels,
+        job.accelerator,
+        job.processes,
+    )
     step = progress.step - 1
     if not math.isfinite(found.loss):
         raise NotFinite(step)

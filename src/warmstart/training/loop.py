@@ -24,7 +24,7 @@ from torch import Tensor
 
 from warmstart import errors
 from warmstart.data.examples.batches import Batch, collate, split_batch
-from warmstart.data.examples.encode import Ints
+from warmstart.data.examples.tokens import Ints
 from warmstart.devices.device import precision_of
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
@@ -127,7 +127,7 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
         "learning_rate": parts.optimizer.param_groups[0]["lr"],
         "rows": len(rows),
         "labels": count,
-        "tokens": train.tokens_of(rows),
+        "tokens": train.tokens.tokens_of(rows),
         "seconds": seconds,
     }
     parts.recorder.add(loss, norm, event)

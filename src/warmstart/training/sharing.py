@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from warmstart.data.examples.batches import Batch, collate, share_rows
-from warmstart.data.examples.encode import Examples, Ints
+from warmstart.data.examples.batches import Batch, Examples, collate
 from warmstart.data.examples.masking import Draw
+from warmstart.data.examples.ordering import share_rows
+from warmstart.data.examples.tokens import Ints
 from warmstart.devices.processes import Processes
 
 
@@ -37,7 +38,8 @@ def own_rows(
         return window
     own = []
     for rows, batch in zip(positions, window, strict=True):
-        share = share_rows(np.diff(batch.offsets), processes.count, batch.lists)[processes.index]
+        lengths = np.diff(batch.offsets)
+        share = share_rows(lengths, processes.count, batch.targets.groups)[processes.index]
         if len(share):
             own.append(collate(examples, rows[share], draw))
     return own

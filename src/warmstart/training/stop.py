@@ -12,7 +12,7 @@ from types import FrameType
 
 
 @contextmanager
-def stop_requested() -> Iterator[Callable[[], bool]]:
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Within the block, signals are noted; the value says whether one has come."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from warmstart.config import TrainConfig
-from warmstart.data.examples.encode import Ints
+from warmstart.data.examples.tokens import Ints
 from warmstart.models.tuning.parts import depths, lowest_trained, modules_by_depth
 from warmstart.preparation.plan import Plan
 from warmstart.training.job import Job

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.runs_in_memory import job_of, never, prepared_run
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart.config import ModelConfig, config_file
+from warmstart import config_file
+from warmstart.config import ModelConfig
 from warmstart.data.examples.batches import collate, split_batch
 from warmstart.errors import ConfigError, Interrupted, ModelError
 from warmstart.models.checkpoints.load import find, lacks_pooler

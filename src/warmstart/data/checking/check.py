@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from warmstart.config import DataConfig
 from warmstart.data.checking.duplicates import Repeats, find_repeats
 from warmstart.data.checking.lengths import Lengths, describe
-from warmstart.data.examples.encode import Cut
+from warmstart.data.examples.tokens import Cut
 from warmstart.data.label_lists import as_texts
 from warmstart.data.labels import in_order, label_texts
 from warmstart.data.table import Table

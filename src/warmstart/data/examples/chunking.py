@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
+from warmstart.data.examples.tokens import Bools, Ints, Tokens
 from warmstart.data.mapped import FlatArray
 
 if TYPE_CHECKING:
@@ -52,19 +52,31 @@ class Layout:
     words: bool = False
 
 
+class Documents(NamedTuple):
+    """Tokenised documents: N rows."""
+
+    tokens: Tokens
+    predict_from: Ints
+    """Place in each row of the first token to predict, int64 [N]."""
+    text_bytes: Ints
+    """UTF-8 bytes of the text that each row's predicted tokens spell, int64 [N]."""
+    begins_word: Bools | None
+    """Whether each token begins a word, bool [T]; None unless the layout asks for it."""
+
+
 def encode_documents(
     tokenizer: "PreTrainedTokenizerBase",
     chunks: Iterable[list[str]] | Iterable[list[tuple[str, str]]],
     rows: Ints,
     layout: Layout,
-) -> Examples:
+) -> Documents:
     """Tokenise documents; each becomes a row, or several where it is cut into chunks.
 
     A document of which no token could be predicted, because its prompt fills the row or because it
-    holds special tokens alone, has no row.
+    holds only special tokens, has no row.
 
     Args:
-        tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
+        tokenizer: the checkpoint's tokenizer, backed by the ``tokenizers`` library.
         chunks: the texts, or (prompt, text), in lists of about ``CHUNK_ROWS``.
         rows: row ids of the documents, int64 [D].
         layout: how they become rows.
@@ -93,12 +105,13 @@ def encode_documents(
     numbers_of, lengths, full_lengths, predict_from, text_bytes = (
         facts.finished().reshape(-1, 5).T.copy()
     )
-    return Examples(
-        input_ids=tokens.finished(),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        labels=np.full(len(lengths), NO_LABEL),
-        rows=numbers_of,
-        full_lengths=full_lengths,
+    return Documents(
+        Tokens(
+            input_ids=tokens.finished(),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]),
+            rows=numbers_of,
+            full_lengths=full_lengths,
+        ),
         predict_from=predict_from,
         text_bytes=text_bytes,
         begins_word=begins.finished() if layout.words else None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 
-Head = Literal["sequence-classification", "causal-lm", "masked-lm"]
+Head = Literal["sequence-classification", "token-classification", "causal-lm", "masked-lm"]
 """What a task puts on a body: one vector of logits for each row, or for each token."""
 
 Problem = Literal["single_label_classification", "multi_label_classification", "regression"]

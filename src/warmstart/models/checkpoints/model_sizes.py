@@ -27,6 +27,13 @@ from typing import NamedTuple
 
 from warmstart import errors
 from warmstart.config import PretrainConfig
+from warmstart.models.checkpoints.configuration import Head
+
+HEADS: Mapping[str, tuple[Head, ...]] = {
+    "gpt2": ("causal-lm",),
+    "bert": ("sequence-classification", "token-classification", "masked-lm"),
+}
+"""Heads that a new model of each architecture can have."""
 
 
 class Shape(NamedTuple):

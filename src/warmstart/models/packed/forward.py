@@ -19,8 +19,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from warmstart.data.examples.batches import Batch, collate
-from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
+from warmstart.data.examples.batches import Batch, Examples, collate
+from warmstart.data.examples.targets import NO_LABEL
+from warmstart.data.examples.token_targets import TokenBatchTargets
+from warmstart.data.examples.tokens import Ints
+from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.packed.packed_language import PackedLanguage, language_refusal
 from warmstart.models.packed.packed_runner import Packed, refusal
 from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_like_length
@@ -33,6 +36,9 @@ Rounding makes 1e-6 of it in float32 and 1e-2 in half precision; a row that sees
 tokens, or positions that start elsewhere, make the whole of it another vector.
 """
 
+
+LANGUAGE_HEADS = ("causal-lm", "masked-lm")
+"""Heads that give logits over the vocabulary."""
 
 TRIED_TOKENS = 64
 """Of a language model's logits so many are compared: each is as long as its vocabulary."""
@@ -53,8 +59,18 @@ class Forward:
     packed: Packed | PackedLanguage | None = None
 
 
+def predicts_tokens(head: Head) -> bool:
+    """Whether a head gives logits over the vocabulary: ``Forward.run`` then gives ``TokenLogits``.
+
+    Args:
+        head: of a model.
+    """
+    return head in LANGUAGE_HEADS
+
+
 def forward_for(
     model: PreTrainedModel,
+    head: Head,
     examples: Examples,
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Forward:
@@ -63,11 +79,12 @@ def forward_for(
     Args:
         model: on its device; where it can run packed, its attention and dropout modules are
             exchanged for ours, which changes no weight and no name.
+        head: what the model has on its body.
         examples: real rows to try packed execution on; with none, it is not tried.
         autocast: the precision it will run in.
     """
-    padded = padded_forward(model)
-    says_tokens = examples.predict_from is not None
+    padded = padded_forward(model, head)
+    says_tokens = head in LANGUAGE_HEADS
     reason = language_refusal(model) if says_tokens else refusal(model)
     if not len(examples):
         reason = "no rows to try packed execution on"
@@ -99,11 +116,12 @@ def _same(found: Tensor, expected: Tensor, precision: torch.dtype) -> bool:
     return apart <= TOLERANCE[precision]
 
 
-def padded_forward(model: PreTrainedModel) -> Forward:
+def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
     """Run the model as Transformers does, on rectangles of rows of like length.
 
     Args:
         model: any Transformers model whose output has ``logits``: [B, C], or [B, L, V].
+        head: what the model has on its body.
     """
     pad_token_id = model.config.pad_token_id or 0
 
@@ -118,7 +136,7 @@ def padded_forward(model: PreTrainedModel) -> Forward:
             rows = torch.from_numpy(group).to(batch.input_ids.device)
             part = {name: values[rows, :width] for name, values in inputs.items()}
             logits.append(model(**part).logits)
-        if batch.targets is not None:
+        if head in LANGUAGE_HEADS:
             return DenseLogits(_of_real_tokens(logits, groups, lengths))
         back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
         return torch.cat(logits)[back]
@@ -159,8 +177,8 @@ def _answers(
     with autocast():
         logits = forward.run(model, batch)
         answers: Tensor = logits
-        if batch.targets is not None:
-            asked = (batch.targets != NO_LABEL).nonzero().flatten()
+        if isinstance(batch.targets, TokenBatchTargets):
+            asked = (batch.targets.ids != NO_LABEL).nonzero().flatten()
             answers = logits.at(asked[:: len(asked) // TRIED_TOKENS + 1])
     model.train(was_training)
     return answers

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmstart.data.examples.encode import Ints
+from warmstart.data.examples.tokens import Ints
 from warmstart.models.packed.dropout import Noise
 
 MAX_RECTANGLES = 4

@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
+from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.targets import NO_LABEL, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokens import Ints
 from warmstart.models.packed.packing import Packing, rows_of_like_length, without_rectangles
 
 MAX_SHAPES = 8
@@ -86,9 +87,10 @@ def smallest_shape(shapes: Sequence[Shape], tokens: int, rows: int) -> Shape | N
 
 def resident_bytes(examples: Examples) -> int:
     """Memory that ``Resident`` takes on the device."""
-    types = examples.token_type_ids
-    tokens = examples.input_ids.nbytes + (0 if types is None else types.nbytes)
-    return tokens + 3 * int(examples.labels.nbytes)
+    rows = examples.tokens
+    types = rows.token_type_ids
+    tokens = rows.input_ids.nbytes + (0 if types is None else types.nbytes)
+    return tokens + 3 * rows.rows.nbytes
 
 
 class Resident:
@@ -104,13 +106,14 @@ class Resident:
         def there(values: np.ndarray, last: int) -> Tensor:
             return torch.from_numpy(np.append(values, values.dtype.type(last))).to(device)
 
-        types = examples.token_type_ids
+        tokens, types = examples.tokens, examples.tokens.token_type_ids
+        labels = of_kind(examples.targets, RowTargets).values
         self.stand_in = len(examples)
         # Offsets end with N: where the stand-in's one token lies.
-        self._starts = torch.from_numpy(examples.offsets).to(device)
-        self._lengths = there(examples.lengths, 1)
-        self._labels = there(examples.labels, NO_LABEL)
-        self._ids = there(examples.input_ids, pad_token_id)
+        self._starts = torch.from_numpy(tokens.offsets).to(device)
+        self._lengths = there(tokens.lengths, 1)
+        self._labels = there(labels, NO_LABEL)
+        self._ids = there(tokens.input_ids, pad_token_id)
         self._types = None if types is None else there(types, 0)
 
     def numbers(self, rows: Ints, shape: Shape) -> Tensor:
@@ -146,10 +149,9 @@ class Resident:
         batch = Batch(
             input_ids=self._ids[tokens].long(),
             offsets=np.empty(0, dtype=np.int64),
-            labels=self._labels[numbers],
             rows=np.empty(0, dtype=np.int64),
             truncated=np.empty(0, dtype=np.bool_),
-            count=0,
+            targets=RowBatchTargets(self._labels[numbers], count=0),
             token_type_ids=None if self._types is None else self._types[tokens].long(),
         )
         packing = without_rectangles(positions[None], row, bounds[:-1], bounds.int(), shape.longest)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
-from warmstart.data.examples.encode import NO_LABEL
+from warmstart.data.examples.targets import NO_LABEL
 
 CHUNK_NUMBERS = 2**23
 """Logits at one time: 32 MiB in float32."""

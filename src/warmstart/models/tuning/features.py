@@ -28,8 +28,8 @@ import torch
 from filelock import FileLock
 from transformers import PreTrainedModel
 
-from warmstart.data.examples.batches import collate, evaluation_batches
-from warmstart.data.examples.encode import Computed, Examples
+from warmstart.data.examples.batches import Computed, Examples, collate
+from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.reading.fetch import cache_folder
 from warmstart.models.packed.packed_runner import Packed
 from warmstart.models.tuning.freezing import Frozen
@@ -68,7 +68,7 @@ def with_features(
     Raises:
         OSError: the cache folder cannot be written, or has no room.
     """
-    count = len(examples) if frozen.backbone else len(examples.input_ids)
+    count = len(examples) if frozen.backbone else len(examples.tokens.input_ids)
     shape = (count, model.config.hidden_size)
 
     def fill(values: Floats32) -> None:
@@ -195,7 +195,8 @@ def _key(
         if not parameter.requires_grad:
             digest.update(name.encode())
             digest.update(parameter.detach().cpu().contiguous().numpy().data)
-    for array in (examples.input_ids, examples.offsets, examples.token_type_ids):
+    rows = examples.tokens
+    for array in (rows.input_ids, rows.offsets, rows.token_type_ids):
         if array is not None:
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""How well documents were predicted, token by token: what both language-model tasks answer.
+"""How well documents were predicted, token by token: for language models.
 
 Letters: N rows, D documents.
 """
@@ -10,14 +10,16 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.encode import NO_LABEL, Bools, Floats, Ints
+from warmstart.data.examples.targets import NO_LABEL
+from warmstart.data.examples.token_targets import TokenBatchTargets
+from warmstart.data.examples.tokens import Bools, Floats, Ints
+from warmstart.tasks.predictions.row_order import in_row_order
 
 DOCUMENTS_AT_ONCE = 64
 """Documents tokenised in one call; they may be long."""
 
 Sums = Mapping[str, Floats | Ints]
-"""By name (``nats``, ``tokens``, …) what was summed over the predicted tokens of each row."""
+"""By name (``nats``, ``tokens``, …): the sum over the predicted tokens of each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +31,26 @@ class DocumentPrediction:
     sums: Mapping[str, float | int]
     """``nats``, ``tokens``, and what else the task sums over the predicted tokens."""
     truncated: bool
-    """Whether the model saw only the beginning of the document."""
+    """Whether the model read only the beginning of the document."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "nats", "tokens", …, "truncated"}``."""
         return {"row": self.row, **self.sums, "truncated": self.truncated}
 
+    def shown(self) -> str:
+        """Every sum with its name."""
+        return "  ".join(f"{name} {value:.4g}" for name, value in self.sums.items())
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentPredictions:
-    """How well N rows were predicted; a document that was cut into chunks has several.
+    """How well N rows were predicted; a document that was cut into chunks has several rows.
 
     Args:
         rows: row ids, int64 [N].
         sums: over each row's predicted tokens, float64 or int64 [N]: ``nats`` (cross-entropy),
             ``tokens``, and what else the task sums.
-        truncated: whether only the beginning of the document was seen, bool [N].
+        truncated: whether only the beginning of the document was read, bool [N].
     """
 
     rows: Ints
@@ -53,28 +59,22 @@ class DocumentPredictions:
 
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
-        """The predictions of several batches, put in order.
-
-        Args:
-            parts: one batch at least.
-            positions: of each of their rows in the whole, each once, int64 [N].
-        """
-        order = np.argsort(positions)
+        """The predictions of several batches, in row order; see ``Predictions.joined``."""
         return cls(
-            np.concatenate([part.rows for part in parts])[order],
+            in_row_order([part.rows for part in parts], positions),
             {
-                name: np.concatenate([part.sums[name] for part in parts])[order]
+                name: in_row_order([part.sums[name] for part in parts], positions)
                 for name in parts[0].sums
             },
-            np.concatenate([part.truncated for part in parts])[order],
+            in_row_order([part.truncated for part in parts], positions),
         )
 
     def by_document(self, rows: Ints) -> Self:
-        """One for each document, its chunks added up.
+        """One entry for each document, its chunks added up.
 
         Args:
-            rows: row ids of the documents, rising, int64 [D]; one of which no token could be
-                predicted counts none.
+            rows: row ids of the documents, ascending, int64 [D]; a document without any predicted
+                token gets zeros.
         """
         place = np.searchsorted(rows, self.rows)
 
@@ -88,7 +88,7 @@ class DocumentPredictions:
         )
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """What ``predictions.parquet`` says of each document: every sum, and truncated."""
+        """Every sum of each document, and ``truncated``."""
         found = self.by_document(rows)
         sums = {name: pa.array(values) for name, values in found.sums.items()}
         return {**sums, "truncated": pa.array(found.truncated)}
@@ -106,25 +106,28 @@ class DocumentPredictions:
         )
 
     def __iter__(self) -> Iterator[DocumentPrediction]:
-        """Every row, one alive at a time."""
+        """Every row, one object at a time."""
         return map(self.__getitem__, range(len(self)))
 
 
-def summed_by_row(batch: Batch, values: Mapping[str, Any]) -> dict[str, Floats | Ints]:
-    """What each row's predicted tokens have together, and ``tokens``: how many they are.
+def summed_by_row(
+    targets: TokenBatchTargets, offsets: Ints, values: Mapping[str, Any]
+) -> dict[str, Floats | Ints]:
+    """Sums over each row's predicted tokens, and ``tokens``, their number.
 
     Args:
-        batch: with targets.
-        values: by name, of every token that has a target, [N].
+        targets: of the batch.
+        offsets: of the batch's rows, int64 [B + 1].
+        values: by name, one value for every token that has a target.
 
     Returns:
-        By name; in the type of the values, [B].
+        By name, in the type of the values, [B].
     """
-    assert batch.targets is not None
-    predicted = (batch.targets != NO_LABEL).cpu().numpy()
-    row = np.repeat(np.arange(len(batch)), np.diff(batch.offsets))[predicted]
+    predicted = (targets.ids != NO_LABEL).cpu().numpy()
+    rows = len(offsets) - 1
+    row = np.repeat(np.arange(rows), np.diff(offsets))[predicted]
     sums: dict[str, Floats | Ints] = {
-        name: np.bincount(row, weights=array, minlength=len(batch)).astype(array.dtype)
+        name: np.bincount(row, weights=array, minlength=rows).astype(array.dtype)
         for name, array in values.items()
     }
-    return {**sums, "tokens": np.bincount(row, minlength=len(batch))}
+    return {**sums, "tokens": np.bincount(row, minlength=rows)}

@@ -1,4 +1,4 @@
-"""Any number of labels for each row: what a task answers that asks of each whether it applies.
+"""Any number of C labels for each row, each with its own probability.
 
 Letters: N rows, C labels.
 """
@@ -10,22 +10,23 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from warmstart.data.examples.encode import Bools, Floats, Ints
+from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.label_lists import as_lists
+from warmstart.tasks.predictions.row_order import in_row_order
 
 
 @dataclass(frozen=True, slots=True)
-class LabelSet:
-    """The model's answer for one row."""
+class LabelSetPrediction:
+    """The predicted labels of one row."""
 
     row: int
     """Row id in its table."""
     labels: tuple[str, ...]
-    """Those that apply, in the order of the logits; perhaps none."""
+    """Labels that apply, in the order of the logits; may be empty."""
     probabilities: Mapping[str, float]
-    """Of every label that it applies; each for itself."""
+    """Probability that each label applies; they need not sum to 1."""
     truncated: bool = False
-    """Whether the model saw only the beginning of the row."""
+    """Whether the model read only the beginning of the row."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "labels", "probabilities", "truncated"}``."""
@@ -36,17 +37,25 @@ class LabelSet:
             "truncated": self.truncated,
         }
 
+    def shown(self) -> str:
+        """The labels with their probabilities; where none applies, the most probable one."""
+        shares = self.probabilities
+        if not self.labels:
+            best = max(shares, key=shares.__getitem__)
+            return f"none  (most probable: {best} {shares[best]:.3f})"
+        return "  ".join(f"{label} {shares[label]:.3f}" for label in self.labels)
+
 
 @dataclass(frozen=True, slots=True)
-class LabelSets:
-    """The model's answers for N rows; ``sets[i]`` gives one ``LabelSet``.
+class LabelSetPredictions:
+    """The predicted labels of N rows.
 
     Args:
         label_names: in the order of the logits, C.
-        thresholds: from which probability on each label is answered, C.
+        thresholds: probability from which each label is predicted, C.
         probabilities: of each label for each row, float64 [N, C].
         rows: row ids, int64 [N].
-        truncated: whether the model saw only the beginning of the row, bool [N].
+        truncated: whether the model read only the beginning of each row, bool [N].
     """
 
     label_names: tuple[str, ...]
@@ -57,35 +66,29 @@ class LabelSets:
 
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
-        """The answers of several batches, put in order.
-
-        Args:
-            parts: one batch at least.
-            positions: of each of their rows in the whole, each once, int64 [N].
-        """
-        order = np.argsort(positions)
+        """The predictions of several batches, in row order; see ``Predictions.joined``."""
         return cls(
             parts[0].label_names,
             parts[0].thresholds,
-            np.concatenate([part.probabilities for part in parts])[order],
-            np.concatenate([part.rows for part in parts])[order],
-            np.concatenate([part.truncated for part in parts])[order],
+            in_row_order([part.probabilities for part in parts], positions),
+            in_row_order([part.rows for part in parts], positions),
+            in_row_order([part.truncated for part in parts], positions),
         )
 
     @property
-    def answered(self) -> Bools:
-        """Which labels are answered, bool [N, C]."""
+    def predicted(self) -> Bools:
+        """Whether each label is predicted for each row, bool [N, C]."""
         return np.asarray(self.probabilities >= np.array(self.thresholds))
 
-    def labels_unlike(self, other: Self) -> int:
-        """In how many rows ``other`` answers other labels."""
-        return int((self.answered != other.answered).any(axis=1).sum())
+    def changed(self, other: Self) -> int:
+        """Number of rows for which ``other`` predicts other labels."""
+        return int((self.predicted != other.predicted).any(axis=1).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """What ``predictions.parquet`` says of each row: labels, truncated, every probability."""
+        """``prediction`` (a list), ``truncated``, and ``probability:LABEL`` for every label."""
         shares = zip(self.label_names, self.probabilities.T, strict=True)
         return {
-            "prediction": as_lists(self.answered, self.label_names),
+            "prediction": as_lists(self.predicted, self.label_names),
             "truncated": pa.array(self.truncated),
             **{f"probability:{label}": pa.array(share) for label, share in shares},
         }
@@ -94,17 +97,17 @@ class LabelSets:
         """Number of rows, N."""
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> LabelSet:
-        """The answer at position ``index``."""
+    def __getitem__(self, index: int) -> LabelSetPrediction:
+        """The prediction at position ``index``."""
         shares = dict(zip(self.label_names, self.probabilities[index].tolist(), strict=True))
-        floors = zip(shares.items(), self.thresholds, strict=True)
-        return LabelSet(
+        pairs = zip(shares.items(), self.thresholds, strict=True)
+        return LabelSetPrediction(
             int(self.rows[index]),
-            tuple(label for (label, share), least in floors if share >= least),
+            tuple(label for (label, share), threshold in pairs if share >= threshold),
             shares,
             bool(self.truncated[index]),
         )
 
-    def __iter__(self) -> Iterator[LabelSet]:
-        """Every answer, one alive at a time."""
+    def __iter__(self) -> Iterator[LabelSetPrediction]:
+        """Every prediction, one object at a time."""
         return map(self.__getitem__, range(len(self)))

@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmstart.data.examples.encode import NO_LABEL, Ints
+from warmstart.data.examples.targets import NO_LABEL, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokens import Ints
 from warmstart.devices.device import precision_of
 from warmstart.models.packed.packed_runner import Packed
 from warmstart.models.packed.resident import (
@@ -71,10 +72,11 @@ def refusal(job: Job) -> str | None:
         return "the model does not run packed"
     if not isinstance(packed, Packed):
         return "tokens are what is learned"
-    if job.train.lists is not None:
+    targets = job.train.targets
+    if targets.groups is not None:
         return "rows are compared with one another"
-    if job.train.labels.dtype.kind == "f":
-        return "labels are numbers"
+    if not isinstance(targets, RowTargets) or targets.values.dtype.kind == "f":
+        return "labels are not one class per row"
     with job.accelerator.autocast():
         if not packed.takes_rows_as_they_are(device):
             return "flash attention does not take the model's heads"
@@ -195,7 +197,7 @@ class GraphedSteps:
             None, with nothing done, where no shape holds the rows.
         """
         shapes = list(reversed(self._replays))
-        shape = smallest_shape(shapes, self._job.train.tokens_of(rows), len(rows))
+        shape = smallest_shape(shapes, self._job.train.tokens.tokens_of(rows), len(rows))
         if shape is None:
             return None
         self._fill(rows, shape)
@@ -212,7 +214,8 @@ class GraphedSteps:
         with job.accelerator.autocast():
             logits = job.forward.packed.logits(job.model, batch, packing)
         loss_sum, _ = job.task.loss(logits, batch)
-        loss = loss_sum / (batch.labels != NO_LABEL).sum().clamp(min=1)
+        labels = of_kind(batch.targets, RowBatchTargets).values
+        loss = loss_sum / (labels != NO_LABEL).sum().clamp(min=1)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(job.model, self._optimizer, job.config.max_gradient_norm)
         self._result.copy_(torch.stack([loss.detach(), norm]))
@@ -257,7 +260,7 @@ def _planned(job: Job, plan: Plan) -> tuple[list[Shape], dict[Shape, tuple[Ints,
     """Shapes for a plan's batches; for each, the first and the last batch that goes there."""
     epochs = range(min(job.config.epochs, PLANNED_EPOCHS))
     batches = [window[0] for epoch in epochs for window in plan.epoch_windows(epoch)]
-    totals = np.array([job.train.tokens_of(rows) for rows in batches])
+    totals = np.array([job.train.tokens.tokens_of(rows) for rows in batches])
     sizes = np.array([len(rows) for rows in batches])
     shapes = shapes_for(totals, sizes, int(job.train.lengths.max()))
     samples: dict[Shape, tuple[Ints, Ints]] = {}

@@ -11,14 +11,13 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from warmstart.config import RunConfig
 from warmstart.data.examples.encode import CHUNK_ROWS
-from warmstart.data.table import Table
 from warmstart.evaluation.novelty import novelty
 from warmstart.models.checkpoints.special_tokens import begin_and_end
 from warmstart.models.generation import Generation, generate
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
+from warmstart.tasks.capabilities import Generates
 from warmstart.training.job import Job
 
 FINAL_SAMPLES = 16
@@ -27,7 +26,7 @@ FINAL_SAMPLES = 16
 
 def sample_is_due(job: Job, plan: Plan, step: int) -> bool:
     """Whether the model shows what it writes once ``step`` is done."""
-    if job.task.head != "causal-lm" or not job.processes.first:
+    if not isinstance(job.task, Generates) or not job.processes.first:
         return False
     every = job.config.sample_every_steps
     return plan.evaluates_after(step) if every is None else (step + 1) % every == 0
@@ -35,7 +34,8 @@ def sample_is_due(job: Job, plan: Plan, step: int) -> bool:
 
 def write_sample(job: Job, step: int, epoch: float) -> None:
     """Have the model write one text, and put it into the events."""
-    prompts = _prompts(job.settings, job.validation_table, 1)
+    assert isinstance(job.task, Generates)
+    prompts = job.task.prompts(job.validation_split.table, 1)
     for found in _write(job, job.model, prompts):
         job.log.write({"event": "sample", "step": step, "epoch": epoch, **_sample_json(found)})
 
@@ -48,9 +48,9 @@ def write_final_samples(prepared: Prepared, job: Job, model: PreTrainedModel) ->
         job: of the run.
         model: the kept one, on its device.
     """
-    if job.task.head != "causal-lm" or not job.processes.first:
+    if not isinstance(job.task, Generates) or not job.processes.first:
         return
-    prompts = _prompts(prepared.config, prepared.tables["validation"], FINAL_SAMPLES)
+    prompts = job.task.prompts(prepared.splits["validation"].table, FINAL_SAMPLES)
     found = _write(job, model, prompts)
     column = {"data.text": prepared.config.data.text}
     training = (
@@ -70,13 +70,6 @@ def _write(job: Job, model: PreTrainedModel, prompts: list[str]) -> list[Generat
     return generate(
         model, job.tokenizer, prompts, settings, bos=begin, eos=end, max_positions=job.max_tokens
     )
-
-
-def _prompts(config: RunConfig, table: Table, count: int) -> list[str]:
-    """Prompts of the first rows; empty ones where none are learned."""
-    if config.data.prompt is None:
-        return [""] * count
-    return list(next(table.chunks({"data.prompt": config.data.prompt}, count)))
 
 
 def _sample_json(found: Generation) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Configs from YAML files, recipes, ``--set`` and flags; and back to YAML.
 
-Whatever a config comes from, it is first nested mappings with a note of where each key was written,
-then checked once; so one message holds all its faults, each with its place.
+Every source becomes nested mappings that remember where each key was written. These are checked
+once, against the types and limits of the settings and against the settings that the task reads, so
+that one message holds all faults, each with its place.
 
-A bare name (``cola``: no suffix, no separator) is a recipe, whatever files lie about; anything else
-is a path, and a file without a suffix is named ``./cola``. A file named in a config is looked up
-from the working directory, not from the config's folder.
+A bare name (``cola``: no suffix, no separator) is a recipe, even if there is a file of that name;
+anything else is a path, and a file without a suffix is written ``./cola``. A file named in a config
+is looked up from the working directory, not from the folder of the config.
 """
 
 import os
@@ -20,8 +21,10 @@ from warmstart import errors
 from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
+from warmstart.tasks import TASKS
+from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
+from warmstart.tasks.task_settings import is_read
 
-Origins = dict[Place, Origin]
 SET = "--set {name}={value}"
 
 
@@ -50,7 +53,9 @@ def load(
         origins = {key: Origin(f"{name}:{line}") for key, line in document.lines.items()}
         origins[()] = Origin(name)
         return _checked(document.content or {}, origins, overrides, document.faults)
-    content = source.model_dump() if isinstance(source, RunConfig) else _plain(source)
+    # Settings that were never given stay out, so that they are not checked as if they were.
+    given = source.model_dump(exclude_unset=True) if isinstance(source, RunConfig) else source
+    content = _plain(given)
     return _checked(content, {(): Origin()}, overrides, [])
 
 
@@ -63,7 +68,6 @@ def from_arguments(
     text_pair: str | None = None,
     label: str | None = None,
     task: str | None = None,
-    problem: str | None = None,
     model: str | None = None,
     overrides: Sequence[str] = (),
 ) -> RunConfig:
@@ -77,7 +81,6 @@ def from_arguments(
         text_pair: ``data.text_pair``.
         label: ``data.label``.
         task: ``task``.
-        problem: ``problem``.
         model: ``model.name``.
         overrides: as for ``load``.
 
@@ -89,7 +92,6 @@ def from_arguments(
     """
     flags: dict[Place, tuple[str, Any]] = {
         ("task",): ("--task", task),
-        ("problem",): ("--problem", problem),
         ("model", "name"): ("--model", model),
         ("data", "train"): ("--train", _one_or_all(train)),
         ("data", "validation"): ("--validation", _number_or_file(validation)),
@@ -195,11 +197,13 @@ def _checked(
     content.setdefault("data", {})
     overridden = [_override(text, content, origins) for text in overrides]
     faults = faults + [fault for fault in overridden if fault]
+    config = None
     try:
         config = RunConfig.model_validate(content)
     except ValidationError as error:
         faults += config_faults.translated(error, content, origins)
-    if faults:
+    faults += faults_of_task(content, config, origins)
+    if faults or config is None:
         raise errors.config.all_of(faults, origins[()].where or "the config")
     return config
 
@@ -254,15 +258,36 @@ def _put(content: dict[str, Any], place: Place, value: Any) -> None:
         content[last] = value
 
 
+def settings_read(config: RunConfig) -> dict[str, Any]:
+    """Every setting that has an effect on this run, as nested mappings.
+
+    Args:
+        config: of the run.
+    """
+    content = config.model_dump()
+    reads, values = TASKS[config.task].reads, leaves(content)
+
+    def kept(part: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in part.items():
+            if isinstance(value, Mapping):
+                found |= {key: group} if (group := kept(value, f"{prefix}{key}.")) else {}
+            elif is_read(f"{prefix}{key}", reads, values):
+                found[key] = value
+        return found
+
+    return kept(content, "")
+
+
 def dump(config: RunConfig) -> str:
-    """YAML with every setting of ``config``, in the order of ``config/settings.py``.
+    """YAML with every setting that has an effect, in the order of ``config/settings.py``.
 
     ``load`` turns the text, once in a file, back into an equal config.
 
     >>> dump(load({"data": {"train": "a.csv"}})).splitlines()[:3]
-    ['task: text-classification', 'problem: single-label', 'model:']
+    ['task: text-classification', 'model:', '  name: bundled/minilm-l6']
     """
-    return config_yaml.write(config.model_dump())
+    return config_yaml.write(settings_read(config))
 
 
 def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
@@ -321,7 +346,7 @@ def recipe_text(name: str) -> str:
 
 
 def settings_table() -> list[Setting]:
-    """Every setting with its type in words, its default and its meaning, as ``config/settings.py`` has it.
+    """Every setting with its type in words, its default and its meaning.
 
     >>> settings_table()[3].name, settings_table()[3].type
     ('model.revision', 'text or null')

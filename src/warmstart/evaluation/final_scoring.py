@@ -1,0 +1,176 @@
+"""The final scores of a run: the kept model on every held-out split, with baselines beside it.
+
+The steps are separate functions, so that an experiment can leave out the test split or the
+baselines, or compute them later.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from accelerate import Accelerator
+
+from warmstart.devices.processes import Processes
+from warmstart.evaluation.baseline_scores import baseline_scores
+from warmstart.evaluation.evaluate import Evaluation, evaluate_finally
+from warmstart.evaluation.store import scores_json, write_evaluation
+from warmstart.metrics.scores import Scores
+from warmstart.models.packed.forward import forward_for
+from warmstart.preparation.prepare import Prepared
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.loaded_run import task_json
+from warmstart.tasks.capabilities import ChoosesThreshold, ComparesWithStart
+from warmstart.tasks.task import AnyTask
+
+HELD_OUT = ("validation", "test")
+"""Splits that are scored at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What final scoring needs besides the prepared run.
+
+    Args:
+        prepared: rows, labels and examples.
+        accelerator: device and precision.
+        processes: those that share the work.
+        notice: called with each sentence that the user should read.
+        stop: called between batches; raises where the run is to stop.
+    """
+
+    prepared: Prepared
+    accelerator: Accelerator
+    processes: Processes
+    notice: Callable[[str], None]
+    stop: Callable[[], None] | None = None
+
+    def evaluations(
+        self, task: AnyTask, model: Any, splits: tuple[str, ...]
+    ) -> dict[str, Evaluation[Any]]:
+        """Score a model on splits.
+
+        Args:
+            task: what was learned.
+            model: on its device.
+            splits: names of splits of the run; others are skipped.
+        """
+        prepared = self.prepared
+        autocast = self.accelerator.autocast
+        forward = forward_for(model, task.head, prepared.examples["train"], autocast)
+        return {
+            name: evaluate_finally(
+                task,
+                model,
+                forward,
+                prepared.examples[name],
+                prepared.splits[name].labels,
+                self.accelerator,
+                self.processes,
+                self.stop,
+            )
+            for name in splits
+            if name in prepared.splits
+        }
+
+
+def with_chosen_threshold(
+    scoring: Scoring, task: AnyTask, found: Mapping[str, Evaluation[Any]]
+) -> tuple[AnyTask, dict[str, Evaluation[Any]]]:
+    """Choose the threshold on the validation rows and score every split with it.
+
+    Args:
+        scoring: of the run.
+        task: what was learned.
+        found: evaluations with the task as it is.
+
+    Returns:
+        The task with its threshold, and the evaluations; both as they are where the settings ask
+        for no threshold.
+    """
+    prepared = scoring.prepared
+    if not prepared.config.train.choose_threshold or not isinstance(task, ChoosesThreshold):
+        return task, dict(found)
+    labels = prepared.splits["validation"].labels
+    chosen, sentence = task.with_threshold(
+        found["validation"].predictions, labels, prepared.best_metric
+    )
+    scoring.notice(sentence)
+    assert isinstance(chosen, ChoosesThreshold)
+    scored = {}
+    for name, evaluation in found.items():
+        predictions = chosen.repeated(evaluation.predictions)
+        scores = chosen.score(predictions, prepared.splits[name].labels)
+        scored[name] = replace(evaluation, predictions=predictions, scores=scores)
+    return chosen, scored
+
+
+def start_scores(
+    scoring: Scoring, task: AnyTask, splits: tuple[str, ...]
+) -> dict[str, dict[str, Scores]]:
+    """Scores of the model before training: ``{"untouched": {split: scores}}``.
+
+    Args:
+        scoring: of the run.
+        task: what was learned; without ``ComparesWithStart`` there is nothing to score.
+        splits: names of the splits to score.
+    """
+    if not isinstance(task, ComparesWithStart):
+        return {}
+    prepared = scoring.prepared
+    model = task.model(prepared.checkpoint, prepared.config.train.seed)
+    model.to(scoring.accelerator.device)
+    found = scoring.evaluations(task, model, splits)
+    return {"untouched": {name: evaluation.scores for name, evaluation in found.items()}}
+
+
+def write_scores(
+    scoring: Scoring,
+    directory: RunDirectory,
+    task: AnyTask,
+    found: Mapping[str, Evaluation[Any]],
+    baselines: Mapping[str, Mapping[str, Scores]],
+) -> dict[str, dict[str, Any]]:
+    """Write the evaluations of a run, and the task with its threshold.
+
+    Args:
+        scoring: of the run.
+        directory: of the run.
+        task: what was learned.
+        found: by split.
+        baselines: ``{baseline: {split: scores}}``.
+
+    Returns:
+        By split, the content of ``scores.json``.
+    """
+    prepared = scoring.prepared
+    directory.write_json("task.json", task_json(task))
+    contents = {}
+    for name, evaluation in found.items():
+        of_split = {baseline: scores[name] for baseline, scores in baselines.items()}
+        write_evaluation(
+            directory, name, task, evaluation, prepared.splits[name], prepared.config.data, of_split
+        )
+        contents[name] = scores_json(
+            name, task, evaluation, len(prepared.splits[name].table), of_split
+        )
+    return contents
+
+
+def fit_baselines(
+    scoring: Scoring, task: AnyTask, splits: tuple[str, ...]
+) -> dict[str, dict[str, Scores]]:
+    """Fit the task's baselines and score them; notes about them become notices.
+
+    Args:
+        scoring: of the run.
+        task: what was learned.
+        splits: names of the splits to score.
+    """
+    prepared = scoring.prepared
+    held_out = {name: split for name, split in prepared.splits.items() if name in splits}
+    scores, notes = baseline_scores(
+        task, prepared.config, prepared.splits["train"], held_out, prepared.best_metric
+    )
+    for note in notes:
+        scoring.notice(note)
+    return scores

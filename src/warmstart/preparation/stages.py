@@ -1,0 +1,211 @@
+"""The stages of preparation: read, split, learn, encode. Each can be called alone.
+
+A run goes through all four. Experiments start many runs over one file; they keep a ``Workspace``,
+which remembers what the stages returned, by content, so that a file is read once and each row is
+tokenised once for all runs of a process.
+"""
+
+import hashlib
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from warmstart import errors
+from warmstart.config import RunConfig
+from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.tokens import Ints
+from warmstart.data.reading.sources import read
+from warmstart.data.split import hold_out, refuse_same_file
+from warmstart.data.table import Table
+from warmstart.models.checkpoints.load import Checkpoint
+from warmstart.tasks import task_type
+from warmstart.tasks.capabilities import KeepsGroups, Stratifies
+from warmstart.tasks.task import AnyTask, Split
+
+READING = (
+    "dir",
+    "format",
+    "delimiter",
+    "columns",
+    "quoting",
+    "encoding",
+    "text",
+    "text_pair",
+    "label",
+    "label_columns",
+    "prompt",
+    "ragged",
+    "missing",
+)
+"""Settings of ``data`` that decide what is read from a file and which rows are usable."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Results of the stages, by what they depend on; shared by the runs of one process."""
+
+    _kept: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """The value kept under ``key``; computed and kept where there is none.
+
+        Args:
+            key: everything that the value depends on.
+            compute: called without arguments.
+        """
+        if key not in self._kept:
+            self._kept[key] = compute()
+        value: Value = self._kept[key]
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was read: the usable rows of each setting.
+
+    Args:
+        tables: by split (``train``, ``validation``, ``test``), for the splits that name files.
+        dropped: for each, the number of rows left out for each reason.
+    """
+
+    tables: Mapping[str, Table]
+    dropped: Mapping[str, Mapping[str, int]]
+
+
+def read_sources(config: RunConfig, workspace: Workspace | None = None) -> Sources:
+    """Read the files that the config names and leave out unusable rows.
+
+    Args:
+        config: names the files and says how they are written.
+        workspace: shared with other runs.
+
+    Raises:
+        DataError: a file cannot be read, rows are incomplete, or one file serves two splits.
+    """
+    data, task = config.data, task_type(config)
+    named = {"train": data.train, "validation": data.validation, "test": data.test}
+    tables: dict[str, Table] = {}
+    dropped: dict[str, Mapping[str, int]] = {}
+    how = tuple(_hashable(getattr(data, name)) for name in READING)
+    for name, source in named.items():
+        if not isinstance(source, str | list):
+            continue
+
+        def cleaned(source: str | list[str] = source, name: str = name) -> Any:
+            table = read(source, data, f"data.{name}")
+            return *task.clean(data, table, labelled=True), table
+
+        key = ("read", config.task, name, _hashable(source), how)
+        tables[name], dropped[name], _ = (workspace or Workspace()).once(key, cleaned)
+    refuse_same_file(tables, allow=data.allow_same_file)
+    return Sources(tables, dropped)
+
+
+def split_tables(
+    config: RunConfig, sources: Sources, rows: Mapping[str, Ints] | None = None
+) -> dict[str, Table]:
+    """The table of each split, in the order train, validation, test.
+
+    Args:
+        config: says which share of the training rows is held out, where no file is named.
+        sources: from ``read_sources``.
+        rows: row ids of ``data.train`` for each split, in place of a share; a split that is not
+            named here keeps its own file.
+
+    Raises:
+        DataError: a split would be empty, or a row id does not exist.
+    """
+    data, task = config.data, task_type(config)
+    tables = dict(sources.tables)
+    if rows is not None:
+        tables |= {name: _with_ids(sources.tables["train"], ids) for name, ids in rows.items()}
+    elif isinstance(data.validation, float):
+        strata = None
+        if data.stratify and issubclass(task, Stratifies):
+            strata = task.strata(data, tables["train"])
+        tables["train"], tables["validation"] = hold_out(
+            tables["train"],
+            data.validation,
+            data.split_seed,
+            strata=strata,
+            group_by=group_column(config),
+        )
+    return {name: tables[name] for name in ("train", "validation", "test") if name in tables}
+
+
+def group_column(config: RunConfig) -> str | None:
+    """The column whose rows stay together in a split; None where rows are independent.
+
+    Args:
+        config: of the run.
+    """
+    task = task_type(config)
+    return task.group(config.data) if issubclass(task, KeepsGroups) else config.data.group
+
+
+def learn(config: RunConfig, tables: Mapping[str, Table]) -> tuple[AnyTask, dict[str, Split]]:
+    """The task with what it learned from the training split, and the labels of every split.
+
+    Args:
+        config: of the run.
+        tables: of each split.
+
+    Raises:
+        DataError: labels cannot be learned, or were never seen in training.
+    """
+    task = task_type(config).learn(config, tables["train"])
+    return task, {name: Split(table, task.labels(table)) for name, table in tables.items()}
+
+
+def encode(
+    task: AnyTask,
+    splits: Mapping[str, Split],
+    checkpoint: Checkpoint,
+    max_tokens: int,
+    workspace: Workspace | None = None,
+) -> dict[str, Examples]:
+    """Tokenise every split.
+
+    Args:
+        task: what is learned.
+        splits: rows and labels.
+        checkpoint: has the tokenizer.
+        max_tokens: longest row that the model reads.
+        workspace: shared with other runs.
+    """
+    tokenizer = checkpoint.tokenizer
+    # The vocabulary alone does not tell tokenizers apart: normalisation matters too.
+    backend = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    examples = {}
+    for name, split in splits.items():
+
+        def encoded(split: Split = split) -> Examples:
+            found = task.encode(split.table, split.labels, tokenizer, max_tokens)
+            return found
+
+        key = ("encode", repr(task), backend, max_tokens, content_key(split.table))
+        examples[name] = (workspace or Workspace()).once(key, encoded)
+    return examples
+
+
+def content_key(table: Table) -> str:
+    """A hash of the rows of a table: their files' content and their row ids."""
+    digest = hashlib.sha256(repr([file.sha256 for file in table.files]).encode())
+    digest.update(np.ascontiguousarray(table.rows).data)
+    return digest.hexdigest()
+
+
+def _with_ids(table: Table, ids: Ints) -> Table:
+    """The rows with these ids, in file order."""
+    known = np.isin(ids, table.rows)
+    if not known.all():
+        raise errors.data.unknown_rows(ids[~known].tolist()[:3], len(table))
+    return table.filter(np.isin(table.rows, ids))
+
+
+def _hashable(value: Any) -> Hashable:
+    return tuple(value) if isinstance(value, list) else value

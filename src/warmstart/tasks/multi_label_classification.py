@@ -1,0 +1,398 @@
+"""Any number of C labels for a text, or for a pair of texts: topics, tags, kinds of abuse.
+
+Reads the columns ``data.text``, for pairs also ``data.text_pair``, and the labels in one of three
+forms: a list in ``data.label``, a text in it with ``data.label_separator`` between labels, or one
+column of 0 and 1 for each label (``data.label_columns``). A row without labels is learned from: no
+label applies to it.
+
+Each label is a yes-or-no question of its own, with its own probability; a label is predicted from
+one half on, or from a threshold of its own chosen on the validation rows
+(``train.choose_threshold``).
+
+Main score: macro F1, the mean over labels; micro F1, mean average precision and subset accuracy
+next to it. Accuracy per label would mislead: if most rows have no label, predicting none is right
+most of the time.
+Known problem: for a label with few rows neither threshold nor F1 means much; the report shows the
+number of rows next to each.
+Letters: N rows, B rows of a batch, C labels.
+Source: Boutell et al. 2004, Pattern Recognition 37(9), "Learning multi-label scene classification"
+(one binary classifier per label); Lipton, Elkan & Naryanaswamy 2014, arXiv:1402.1892 (thresholds).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, final
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart import errors
+from warmstart.config import DataConfig, LossName, RunConfig
+from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.encode import Tokenizer, encode_table
+from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokens import Bools, Ints
+from warmstart.data.label_lists import (
+    SEPARATOR,
+    as_lists,
+    label_lists,
+    label_matrix,
+    names_of,
+    rarest_label,
+    unlabelled,
+    without_separator,
+)
+from warmstart.data.labels import clean_rows
+from warmstart.data.table import Table
+from warmstart.metrics.label_set_metrics import METRICS, label_set_scores, paired_difference
+from warmstart.metrics.scores import Metric, Scores
+from warmstart.metrics.thresholds import best_threshold
+from warmstart.models.checkpoints.configuration import Head
+from warmstart.tasks.capabilities import Baseline, ExportKind
+from warmstart.tasks.focal import focal
+from warmstart.tasks.mistakes import (
+    PROBABILITY,
+    Mistakes,
+    joined_labels,
+    mistake,
+    percent,
+    share_columns,
+    worst_rows,
+)
+from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
+from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task_settings import (
+    CLASSES,
+    FREEZING,
+    INT8,
+    LABEL_LISTS,
+    LABELS,
+    LOSS,
+    ONNX,
+    PAIRS,
+    RARE_LABELS,
+    UNFREEZING,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from warmstart.models.checkpoints.load import Checkpoint
+
+
+SHOWN = 10
+"""Labels that a sentence names; of more it gives the number."""
+
+
+class LabelSets(NamedTuple):
+    """The labels of the rows of one split."""
+
+    matrix: Bools
+    """Whether each label applies to each row, bool [N, C]."""
+    lacks_separator: bool
+    """Whether labels are texts, and none of them contains the separator."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MultiLabelClassification:
+    """Which of C labels apply to each text, or pair of texts.
+
+    Args:
+        data: names the columns.
+        label_names: in the order of the logits.
+        loss_name: ``binary-cross-entropy`` or ``focal``.
+        focal_gamma: exponent of the focal loss.
+        label_weights: weight of a row that has the label in this label's loss, where a row without
+            it weighs 1, C; empty where all weigh 1.
+        thresholds: probability from which each label is predicted, C; empty for one half.
+    """
+
+    data: DataConfig
+    label_names: tuple[str, ...]
+    loss_name: LossName = "binary-cross-entropy"
+    focal_gamma: float = 2.0
+    label_weights: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = ()
+
+    name: ClassVar[str] = "multi-label-classification"
+    pipeline_tag: ClassVar[str] = "text-classification"
+    head: ClassVar[Head] = "sequence-classification"
+    reads: ClassVar[frozenset[str]] = (
+        LABELS
+        | CLASSES
+        | LABEL_LISTS
+        | PAIRS
+        | LOSS
+        | RARE_LABELS
+        | FREEZING
+        | UNFREEZING
+        | ONNX
+        | INT8
+    )
+    losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
+    loss_unit: ClassVar[str] = "nats"
+    scored_unit: ClassVar[str] = "rows"
+    export_kind: ClassVar[ExportKind] = "rows"
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that ``score`` reports, the main metric first."""
+        return METRICS
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The label names, in the order of the logits; weights and thresholds, where there are."""
+        facts: dict[str, Any] = {"label_names": list(self.label_names)}
+        if self.label_weights:
+            facts["label_weights"] = list(self.label_weights)
+        if self.thresholds:
+            facts["thresholds"] = list(self.thresholds)
+        return facts
+
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """No contradictions between settings."""
+        return []
+
+    @staticmethod
+    def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
+        """Rows with a text, and with labels (or none) where they are needed; rows left out."""
+        return clean_rows(table, data, labelled=labelled, unlabelled=unlabelled)
+
+    @staticmethod
+    def strata(data: DataConfig, table: Table) -> Ints:
+        """The rarest label of each row, so that each side of a split has some rows of it."""
+        return rarest_label(label_lists(table, data))
+
+    @classmethod
+    def learn(cls, config: RunConfig, train: Table) -> Self:
+        """Take the label names from the training split.
+
+        With ``train.class_weights: balanced`` a row with a label weighs, in the loss of that label,
+        as much more as there are more rows without it than with it.
+
+        Raises:
+            DataError: all rows have the same labels, or a label has two spellings.
+        """
+        lists = label_lists(train, config.data)
+        names = tuple(config.data.label_columns or names_of(lists))
+        task = cls.from_facts(config, {"label_names": names})
+        with_label = label_matrix(lists, names, train).sum(axis=0)  # rows of each label, [C]
+        if ((with_label == 0) | (with_label == len(train))).all():
+            everywhere = [name for name, rows in zip(names, with_label, strict=True) if rows]
+            raise errors.labels.same_labels(len(train), ", ".join(map(repr, everywhere)))
+        if config.train.class_weights is None:
+            return task
+        weights = (len(train) - with_label) / np.maximum(with_label, 1)
+        return replace(task, label_weights=tuple(weights.tolist()))
+
+    @classmethod
+    def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
+        """The task with the label names it learned."""
+        return cls(
+            config.data,
+            tuple(facts["label_names"]),
+            config.train.loss or cls.losses[0],
+            config.train.focal_gamma,
+            tuple(facts.get("label_weights", ())),
+            tuple(facts.get("thresholds", ())),
+        )
+
+    def labels(self, table: Table) -> LabelSets:
+        """Which of the labels each row has."""
+        matrix = label_matrix(label_lists(table, self.data), self.label_names, table)
+        return LabelSets(matrix, without_separator(table, self.data))
+
+    def encode(
+        self, table: Table, labels: LabelSets | None, tokenizer: Tokenizer, max_tokens: int
+    ) -> Examples:
+        """Tokenise the text column, or both columns of pairs."""
+        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        if labels is None:
+            return Examples(tokens, NoTargets())
+        return Examples(tokens, RowTargets(labels.matrix.astype(np.float32)))
+
+    def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
+        """The checkpoint with its family's sequence-classification head, one logit per label."""
+        from warmstart.models.checkpoints.load import sequence_classifier
+
+        names = self.label_names
+        return sequence_classifier(checkpoint, names, seed, "multi_label_classification")
+
+    def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
+        """Binary cross-entropy in nats, *summed* over rows and labels, and their number; [B, C].
+
+        The focal loss multiplies each row and label by (1 - p)^gamma, where p is the probability of
+        the right outcome; label weights multiply either loss.
+        """
+        from torch import as_tensor
+        from torch.nn import functional
+
+        truth = of_kind(batch.targets, RowBatchTargets).values  # float32 [B, C]
+        nats = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+        if self.loss_name == "focal":
+            nats = focal(nats, self.focal_gamma)
+        if self.label_weights:
+            weights = as_tensor(self.label_weights, dtype=nats.dtype, device=nats.device)  # [C]
+            nats = nats * (truth * (weights - 1) + 1)
+        return nats.sum(), batch.count
+
+    def predictions(
+        self, logits: "Tensor | FloatArray", batch: PredictedRows
+    ) -> LabelSetPredictions:
+        """The labels of each row, with the probability of every label; logits [B, C]."""
+        shares = sigmoid(as_numbers(logits))
+        return self._of_shares(shares, batch.rows, batch.truncated)
+
+    def _of_shares(self, shares: Any, rows: Ints, truncated: Bools) -> LabelSetPredictions:
+        return LabelSetPredictions(self.label_names, self._thresholds, shares, rows, truncated)
+
+    def score(self, predictions: LabelSetPredictions, labels: LabelSets) -> Scores:
+        """Every metric of ``metrics`` with its interval; the scores per label in the details."""
+        return label_set_scores(
+            predictions.probabilities,
+            labels.matrix,
+            predictions.predicted,
+            self.label_names,
+            predictions.thresholds,
+        )
+
+    def usage(self) -> Usage:
+        """The text-classification pipeline, with all labels."""
+        return Usage(
+            command='warmstart predict {run} --text "…"',
+            python='classify = pipeline("text-classification", model="model", top_k=None)\n'
+            'classify("Your text here.", truncation=True)',
+            note="Each `score` is the probability that the label applies. warmstart also applies "
+            "the thresholds of the run and reports which texts were cut",
+            limits=("It knows only the labels of its training rows.",),
+        )
+
+    def baselines(
+        self, config: RunConfig, train: Split, splits: Mapping[str, Split]
+    ) -> dict[str, Baseline]:
+        """The share of each label, and one logistic regression per label on TF-IDF features."""
+        from warmstart.baselines.linear import label_shares, tfidf_labels
+        from warmstart.tasks.row_baselines import predicted, texts_of
+
+        texts, matrix = texts_of(train.table, config.data), train.labels.matrix
+        fitted = {
+            "shares": label_shares(matrix),
+            "tfidf": tfidf_labels(texts, matrix, config.train.seed),
+        }
+
+        def predictions(shares: Any, table: Table) -> LabelSetPredictions:
+            return self._of_shares(shares, table.rows, np.zeros(len(table), dtype=np.bool_))
+
+        return predicted(fitted, splits, config.data, predictions)
+
+    def shown_labels(self, labels: LabelSets) -> pa.Array:
+        """The labels of each row, N lists of texts."""
+        return as_lists(labels.matrix, self.label_names)
+
+    def remarks(self, labels: LabelSets) -> list[str]:
+        """Number of labels per row, and a separator that does not occur."""
+        matrix = labels.matrix
+        counts, absent = matrix.sum(axis=1), ~matrix.any(axis=0)
+        none = int((counts == 0).sum())
+        sentences = [
+            f"{counts.mean():.2f} labels per row; {none:,} of {len(matrix):,} rows have none "
+            f"({none / len(matrix):.1%})"
+        ]
+        if absent.any():
+            names = [repr(self.label_names[index]) for index in np.flatnonzero(absent)]
+            more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+            sentences.append(f"no row has the label {', '.join(names[:SHOWN])}{more}")
+        if labels.lacks_separator:
+            separator = self.data.label_separator or SEPARATOR
+            sentences.append(
+                f"no row has {separator!r} between labels, so none has more than one: "
+                "if that is wrong, set data.label_separator"
+            )
+        return sentences
+
+    def difference(
+        self,
+        first: LabelSetPredictions,
+        second: LabelSetPredictions,
+        labels: LabelSets,
+        metric: str,
+    ) -> tuple[float | None, float | None, float | None]:
+        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
+        one, other = ((each.probabilities, each.predicted) for each in (first, second))
+        return paired_difference(one, other, labels.matrix, metric)
+
+    def with_threshold(
+        self, predictions: LabelSetPredictions, labels: LabelSets, metric: str
+    ) -> tuple[Self, str]:
+        """The task with the threshold of the best F1 of each label, and a sentence about them.
+
+        Args:
+            predictions: on the validation rows.
+            labels: of these rows.
+            metric: not used: every threshold changes the F1 of its own label.
+        """
+        pairs = zip(predictions.probabilities.T, labels.matrix.T, strict=True)
+        chosen = tuple(
+            best_threshold(share, truth.astype(np.int64), "f1") for share, truth in pairs
+        )
+        sentence = (
+            "each label is predicted from a probability of its own on, which gives its best F1 on "
+            f"the validation rows: {_listed(self.label_names, chosen)}"
+        )
+        return replace(self, thresholds=chosen), sentence
+
+    def repeated(self, predictions: LabelSetPredictions) -> LabelSetPredictions:
+        """The same probabilities with this task's thresholds applied."""
+        return replace(predictions, thresholds=self._thresholds)
+
+    def mistakes(self, predictions: Path, most: int) -> Mistakes:
+        """The rows with wrong labels for which the model was most certain of one of them."""
+        rows, count = worst_rows(predictions, most, _most_certain)
+        return Mistakes(
+            heading="Most confident mistakes",
+            note=f"{len(rows)} of {count:,} rows with wrong labels, the most confident first; the "
+            "probability is that of the wrong outcome, for the label of which the model was most "
+            "certain. Often the label is wrong and not the model: check it first.",
+            columns=("text", "true labels", "predicted labels", "probability"),
+            rows=tuple(
+                mistake(
+                    row,
+                    joined_labels(row["label"]),
+                    joined_labels(row["prediction"]),
+                    percent(row["amount"]),
+                )
+                for row in rows
+            ),
+            count=count,
+        )
+
+    @property
+    def _thresholds(self) -> tuple[float, ...]:
+        return self.thresholds or (0.5,) * len(self.label_names)
+
+
+def _most_certain(rows: pa.RecordBatch) -> pa.Array:
+    """The highest probability of a wrong outcome in each row; null where all labels are right."""
+    columns = share_columns(rows)
+    names = [name.removeprefix(PROBABILITY) for name in columns]
+    shares = zip(*(rows[name].to_pylist() for name in columns), strict=True)
+    pairs = zip(rows["label"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
+    amounts: list[float | None] = []
+    for (true, predicted), of_row in zip(pairs, shares, strict=True):
+        missed, added = set(true) - set(predicted), set(predicted) - set(true)
+        share = dict(zip(names, of_row, strict=True))
+        wrong = [1 - share[name] for name in missed] + [share[name] for name in added]
+        amounts.append(max(wrong, default=None))
+    return pa.array(amounts, pa.float64())
+
+
+def _listed(names: tuple[str, ...], thresholds: tuple[float, ...]) -> str:
+    """``'rude' 0.312, 'spam' 0.550``; the first of many, and the number of the others."""
+    shown = [f"{name!r} {t:.3f}" for name, t in zip(names[:SHOWN], thresholds, strict=False)]
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(shown) + more

@@ -1,0 +1,118 @@
+"""One of C classes for each row.
+
+Letters: N rows, C classes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart.data.examples.tokens import Bools, Floats, Ints
+from warmstart.tasks.predictions.row_order import in_row_order
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPrediction:
+    """The predicted class of one row."""
+
+    row: int
+    """Row id in its table."""
+    label: str
+    """The most probable label; with a threshold, the label that it decides."""
+    probabilities: Mapping[str, float]
+    """Probability of every label; they sum to 1."""
+    truncated: bool = False
+    """Whether the model read only the beginning of the row."""
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"row", "label", "probabilities", "truncated"}``."""
+        return {
+            "row": self.row,
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+            "truncated": self.truncated,
+        }
+
+    def shown(self) -> str:
+        """The label and its probability."""
+        return f"{self.label}  {self.probabilities[self.label]:.3f}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPredictions:
+    """The predicted classes of N rows, stored flat.
+
+    Args:
+        label_names: the classes, in the order of the logits, C.
+        probabilities: of each class for each row, float64 [N, C].
+        rows: row ids, int64 [N].
+        truncated: whether the model read only the beginning of each row, bool [N].
+        threshold: with two classes, the probability from which the second is predicted.
+    """
+
+    label_names: tuple[str, ...]
+    probabilities: Floats
+    rows: Ints
+    truncated: Bools
+    threshold: float | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
+        """The predictions of several batches, in row order; see ``Predictions.joined``."""
+        return cls(
+            parts[0].label_names,
+            in_row_order([part.probabilities for part in parts], positions),
+            in_row_order([part.rows for part in parts], positions),
+            in_row_order([part.truncated for part in parts], positions),
+            parts[0].threshold,
+        )
+
+    @property
+    def predicted(self) -> Ints:
+        """Index of each row's predicted class, int64 [N].
+
+        The most probable class, the first of equally probable ones; with a threshold, the second of
+        two classes wherever its probability reaches the threshold.
+        """
+        if self.threshold is not None:
+            return (self.probabilities[:, 1] >= self.threshold).astype(np.int64)
+        best: Ints = self.probabilities.argmax(axis=1)
+        return best
+
+    def changed(self, other: Self) -> int:
+        """Number of rows for which ``other`` predicts another label."""
+        return int((self.predicted != other.predicted).sum())
+
+    def columns(self, rows: Ints) -> dict[str, pa.Array]:
+        """``prediction``, ``truncated``, and ``probability:LABEL`` for every label."""
+        names = pa.array(self.label_names, pa.string())
+        shares = zip(self.label_names, self.probabilities.T, strict=True)
+        return {
+            "prediction": names.take(pa.array(self.predicted)),
+            "truncated": pa.array(self.truncated),
+            **{f"probability:{label}": pa.array(share) for label, share in shares},
+        }
+
+    def __len__(self) -> int:
+        """Number of rows, N."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> ClassPrediction:
+        """The prediction at position ``index``."""
+        shares = self.probabilities[index]
+        label = int(shares.argmax())
+        if self.threshold is not None:
+            label = int(shares[1] >= self.threshold)
+        return ClassPrediction(
+            int(self.rows[index]),
+            self.label_names[label],
+            dict(zip(self.label_names, shares.tolist(), strict=True)),
+            bool(self.truncated[index]),
+        )
+
+    def __iter__(self) -> Iterator[ClassPrediction]:
+        """Every prediction, one object at a time."""
+        return map(self.__getitem__, range(len(self)))

@@ -1,0 +1,71 @@
+"""Checking the settings that were given against the task that they name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from warmstart import errors
+from warmstart.config import RunConfig
+from warmstart.config.config_faults import SETTINGS, Origin
+from warmstart.config.config_yaml import Place
+from warmstart.tasks import TASKS
+from warmstart.tasks.task_settings import is_read, needed_value
+
+Origins = dict[Place, Origin]
+"""Where each setting was written; ``()`` is the config as a whole."""
+
+
+def faults_of_task(
+    content: Mapping[str, Any], config: RunConfig | None, origins: Origins
+) -> list[errors.ConfigError]:
+    """What is wrong for the task: its name, settings that it does not read, contradictions.
+
+    Args:
+        content: the settings that were given.
+        config: the same, checked; None where a value is unusable.
+        origins: where each setting was written.
+    """
+    name = content.get("task", RunConfig.model_fields["task"].default)
+    if not isinstance(name, str):
+        return []  # reported already
+    if name not in TASKS:
+        fault = errors.config.unknown_task(name, list(TASKS))
+        return [errors.config.located(fault, origins.get(("task",), origins[()]).where)]
+    task = TASKS[name]
+    given = leaves(content)
+    values = {setting: known.default for setting, known in SETTINGS.items()} | given
+    faults = []
+    for setting in given:
+        if setting not in SETTINGS or is_read(setting, task.reads, values):
+            continue
+        needed = needed_value(setting, values)
+        readers = [other for other, kind in TASKS.items() if setting in kind.reads]
+        fault = (
+            errors.config.without_effect(setting, *needed)
+            if needed is not None and name in readers
+            else errors.config.other_task_reads(setting, name, readers)
+        )
+        place = tuple(setting.split("."))
+        written = next(p for p in (place, place[:-1], ()) if p in origins)
+        faults.append(errors.config.located(fault, origins[written].where))
+    if config is None:
+        return faults
+    loss, contradictions = config.train.loss, task.check(config)
+    if loss is not None and loss not in task.losses and "train.loss" in task.reads:
+        contradictions = [errors.config.other_loss(loss, name, task.losses), *contradictions]
+    where = origins[()].where
+    return faults + [errors.config.located(fault, where) for fault in contradictions]
+
+
+def leaves(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every setting in nested mappings by its dotted name; nulls are left out.
+
+    >>> leaves({"task": "fill-mask", "data": {"train": "a.csv", "test": None}})
+    {'task': 'fill-mask', 'data.train': 'a.csv'}
+    """
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            found |= leaves(value, f"{prefix}{key}.")
+        elif value is not None:
+            found[f"{prefix}{key}"] = value
+    return found

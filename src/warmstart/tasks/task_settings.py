@@ -1,0 +1,113 @@
+"""Which settings a task reads.
+
+Most settings mean something for every task. Those listed here are read by some tasks only; a task
+names the ones that it reads in ``Task.reads``. A setting that was given and is not read is refused,
+with the names of the tasks that read it, because a setting that is silently ignored misleads.
+
+The groups are for convenience: ``reads = LABELS | PAIRS``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+LABELS = frozenset({"data.label", "data.missing"})
+"""A label for each row."""
+CLASSES = frozenset({"data.stratify"})
+"""Labels whose shares a validation share can keep."""
+LABEL_LISTS = frozenset({"data.label_separator", "data.label_columns"})
+"""Several labels for a row."""
+PAIRS = frozenset({"data.text_pair", "data.truncation"})
+"""Rows may be pairs of texts."""
+PROMPTS = frozenset({"data.prompt"})
+"""A part of the text is given and not learned."""
+DOCUMENTS = frozenset({"data.long_documents", "data.overlap_tokens"})
+"""Long texts may be cut into chunks."""
+MASKS = frozenset({"data.mask_share", "data.whole_words"})
+"""Tokens are hidden and predicted."""
+LOSS = frozenset({"train.loss"})
+"""There is a choice of losses."""
+RARE_LABELS = frozenset({"train.focal_gamma", "train.class_weights", "train.choose_threshold"})
+"""What helps with rare labels."""
+FREEZING = frozenset({"train.freeze"})
+"""Lower layers may stay as they are."""
+UNFREEZING = frozenset({"train.unfreeze_layers_per_epoch"})
+"""A new head may train alone first."""
+GENERATION = frozenset(
+    {
+        "generate.max_new_tokens",
+        "generate.temperature",
+        "generate.top_k",
+        "generate.top_p",
+        "generate.repetition_penalty",
+        "generate.beams",
+        "generate.count",
+        "generate.stop",
+        "generate.seed",
+        "train.sample_every_steps",
+        "model.special_tokens.bos",
+        "model.special_tokens.eos",
+        "model.special_tokens.pad",
+    }
+)
+"""The model writes text."""
+ONNX = frozenset({"export.onnx"})
+"""The model can be exported."""
+INT8 = frozenset({"export.int8", "export.max_drop"})
+"""The exported model can be quantised."""
+WORDS = frozenset({"data.words", "data.tags", "data.spans"})
+"""Rows are lists of words with tags, or texts with character spans."""
+
+TASK_SETTINGS = (
+    LABELS
+    | CLASSES
+    | LABEL_LISTS
+    | PAIRS
+    | PROMPTS
+    | DOCUMENTS
+    | MASKS
+    | LOSS
+    | RARE_LABELS
+    | FREEZING
+    | UNFREEZING
+    | GENERATION
+    | ONNX
+    | INT8
+)
+"""Settings that only some tasks read."""
+
+NEEDS: Mapping[str, tuple[str, Any]] = {
+    "data.overlap_tokens": ("data.long_documents", "chunk"),
+    "data.truncation": ("data.text_pair", "COLUMN"),
+    "train.focal_gamma": ("train.loss", "focal"),
+    "export.max_drop": ("export.int8", True),
+}
+"""Settings that are read only where another one has a value; ``COLUMN`` stands for any column."""
+
+
+def is_read(name: str, reads: frozenset[str], values: Mapping[str, Any]) -> bool:
+    """Whether a setting has an effect.
+
+    Args:
+        name: dotted name of the setting.
+        reads: settings that the task reads, of ``TASK_SETTINGS``.
+        values: value of every setting by its dotted name.
+    """
+    return (name not in TASK_SETTINGS or name in reads) and needed_value(name, values) is None
+
+
+def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """The setting, and its value, without which ``name`` has no effect; None where it has one.
+
+    Args:
+        name: dotted name of a setting.
+        values: value of every setting by its dotted name.
+
+    >>> needed_value("train.focal_gamma", {"train.loss": None})
+    ('train.loss', 'focal')
+    """
+    if name not in NEEDS:
+        return None
+    other, value = NEEDS[name]
+    given = values.get(other)
+    fulfilled = given is not None if value == "COLUMN" else given == value
+    return None if fulfilled else (other, value)

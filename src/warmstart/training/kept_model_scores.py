@@ -1,0 +1,47 @@
+"""The last part of a run, in every process: score the kept model and write what it reached."""
+
+from typing import Any
+
+from warmstart.evaluation.final_scoring import (
+    HELD_OUT,
+    Scoring,
+    fit_baselines,
+    start_scores,
+    with_chosen_threshold,
+    write_scores,
+)
+from warmstart.preparation.prepare import Prepared
+from warmstart.runs.loaded_run import load_run
+from warmstart.training.job import Job
+from warmstart.training.monitoring.samples import write_final_samples
+
+
+def score_kept_model(
+    prepared: Prepared, job: Job, splits: tuple[str, ...] = HELD_OUT, *, baselines: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Score the kept model on the held-out splits, beside baselines, and write it all.
+
+    Every process calls this; rank 0 fits the baselines and writes.
+
+    Args:
+        prepared: of the run.
+        job: of the run, trained.
+        splits: names of the splits to score.
+        baselines: whether baselines are fitted and scored.
+
+    Returns:
+        By split, the content of ``scores.json``; empty in other processes than rank 0.
+    """
+    kept = job.processes.agreed(lambda: load_run(job.run))
+    kept.model.to(job.accelerator.device)
+    scoring = Scoring(prepared, job.accelerator, job.processes, job.log.notice)
+    splits = tuple(name for name in splits if name in prepared.splits)
+    found = scoring.evaluations(job.task, kept.model, splits)
+    task, found = with_chosen_threshold(scoring, job.task, found)
+    beside = start_scores(scoring, task, splits) if baselines else {}
+    write_final_samples(prepared, job, kept.model)
+    if not job.processes.first:
+        return {}
+    if baselines:
+        beside = fit_baselines(scoring, job.task, splits) | beside
+    return write_scores(scoring, job.run, task, found, beside)
