@@ -348,7 +348,7 @@ def recipe_text(name: str) -> str:
 def settings_table() -> list[Setting]:
     """Every setting with its type in words, its default and its meaning.
 
-    >>> settings_table()[3].name, settings_table()[3].type
+    >>> settings_table()[2].name, settings_table()[2].type
     ('model.revision', 'text or null')
     """
     return list(SETTINGS.values())

@@ -13,6 +13,16 @@ def no_room_for_second(where: str, tokens: int, max_tokens: int) -> DataError:
     )
 
 
+def no_room_for_text(where: str, special: int, max_tokens: int) -> DataError:
+    """A row whose special tokens alone fill the model, so that no token of the text is left."""
+    return DataError(
+        found=f"{where}: the tokenizer adds {special} special tokens to the row, and "
+        f"model.max_tokens is {max_tokens}",
+        expected="room for at least one token of the text",
+        do=f"--set model.max_tokens={special + 1}, or more",
+    )
+
+
 def not_a_grade(column: str, value: str, where: str) -> DataError:
     """A relevance that is no number, or below zero."""
     return DataError(

@@ -23,9 +23,9 @@ import torch
 
 from warmstart import errors
 from warmstart.data.examples.batches import Examples, collate
-from warmstart.data.examples.encode import Tokenizer
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.targets import NoTargets
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Ints, Tokens
 from warmstart.data.table import SourceFile, Table
 from warmstart.export.onnx_file import example

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from warmstart import errors
 from warmstart.config import ModelConfig, RunConfig
-from warmstart.data.examples.encode import CHUNK_ROWS
+from warmstart.data.examples.tokenise import CHUNK_ROWS
 from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.model_sizes import HEADS, shape_of

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, get_args
 from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
-from warmstart.data.examples.encode import Tokenizer
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.export.session import FILES, PARITY, OnnxModel, sha256
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import RunTokenizer, load_task

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
-from warmstart.data.examples.encode import Tokenizer
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.devices.device import build_accelerator, can_compute
 from warmstart.evaluation.evaluate import evaluate_finally, predict
 from warmstart.evaluation.store import write_evaluation

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from warmstart import config_file, errors
 from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
-from warmstart.data.examples.encode import CHUNK_ROWS
+from warmstart.data.examples.tokenise import CHUNK_ROWS
 from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.novelty import Novelty, novelty
 from warmstart.models.checkpoints.configuration import Head

@@ -24,10 +24,10 @@ from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.chunking import Layout, encode_documents
-from warmstart.data.examples.encode import encode_table
 from warmstart.data.examples.masking import Masking
 from warmstart.data.examples.targets import of_kind
 from warmstart.data.examples.token_targets import HiddenTokens, TokenBatchTargets
+from warmstart.data.examples.tokenise import encode_table
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table

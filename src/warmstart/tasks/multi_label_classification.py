@@ -30,8 +30,8 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.encode import Tokenizer, encode_table
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.label_lists import (
     SEPARATOR,

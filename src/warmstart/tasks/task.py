@@ -40,8 +40,8 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.encode import Tokenizer
 from warmstart.data.examples.targets import BatchTargets, Targets
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Metric, Scores

@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.encode import Tokenizer, encode_table
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import class_index, clean_rows, label_names, label_texts
 from warmstart.data.split import codes, refuse_single_rows

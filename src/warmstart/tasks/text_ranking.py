@@ -36,7 +36,6 @@ import pyarrow.parquet as pq
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.encode import Tokenizer, encode_table
 from warmstart.data.examples.targets import (
     NO_GROUP,
     ListTargets,
@@ -45,6 +44,7 @@ from warmstart.data.examples.targets import (
     RowTargets,
     of_kind,
 )
+from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats, Ints
 from warmstart.data.labels import clean_rows
 from warmstart.data.table import Table

@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.encode import Tokenizer, encode_table
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats
 from warmstart.data.labels import clean_rows, label_numbers
 from warmstart.data.table import Table

@@ -96,3 +96,14 @@ def test_a_document_of_nothing_but_control_characters() -> None:
     text = "\x00\x07\x1b[0m\u200b"
     examples = encoded(64, texts=["a", "b", text])
     assert TOKENIZER.decode(examples[2].input_ids[1:-1]) == text
+
+
+def test_the_tokenizer_is_left_as_it_was() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.backend_tokenizer.enable_padding(length=50)
+    tokenizer.backend_tokenizer.enable_truncation(3)
+    before = tokenizer.backend_tokenizer.to_str()
+    layout = Layout(begin=END, end=END, max_tokens=64, overlap=None)
+    found = encode_documents(tokenizer, [TEXTS], np.arange(len(TEXTS)), layout)
+    assert found.input_ids.tolist() == encoded(64).input_ids.tolist()
+    assert tokenizer.backend_tokenizer.to_str() == before

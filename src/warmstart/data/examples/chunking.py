@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from warmstart.data.examples.tokenise import plain_copy
 from warmstart.data.examples.tokens import Bools, Ints, Tokens
 from warmstart.data.mapped import FlatArray
 
@@ -81,9 +82,7 @@ def encode_documents(
         rows: row ids of the documents, int64 [D].
         layout: how they become rows.
     """
-    backend = tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
+    backend = plain_copy(tokenizer.backend_tokenizer)
     tokens, facts, begins = FlatArray(np.int32), FlatArray(np.int64), FlatArray(np.bool_)
     numbers = iter(rows.tolist())
     for texts in chunks:

@@ -1,9 +1,9 @@
-"""Tokenised rows in flat arrays: all rows' token ids end to end, and the offset of each row.
+"""Tokenised rows in flat arrays: the token ids of all rows end to end, and where each row starts.
 
-Five million rows as Python objects do not fit in memory where 4 bytes per token do. Nothing is
-padded here; what the rows teach is kept apart (``targets``).
+One token takes 4 bytes, or 5 where type ids tell the two texts of a pair apart. Nothing is padded
+here: each batch decides its own width. What is learned from the rows is not stored here.
 
-Letters: N rows, T tokens, D documents.
+Letters: N rows, T tokens of all rows together, B rows of one batch.
 """
 
 from dataclasses import dataclass
@@ -14,43 +14,33 @@ import numpy as np
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
-Ids = np.ndarray[Any, np.dtype[np.int32]]
 
 
 class Cut(NamedTuple):
-    """How much truncation removed from one text of the pairs."""
+    """What truncation removed from one text of the pairs."""
 
     rows: int
-    """Rows in which this text was cut."""
+    """Number of rows in which this text was cut."""
     tokens: int
-    """Tokens removed from these rows, in total."""
+    """Number of tokens removed, over all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokenised rows of one split.
+    """The tokenised rows of one table: N rows, T tokens, stored flat.
 
     Args:
         input_ids: token ids of all rows end to end, special tokens included, int32 [T].
         offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``, int64 [N + 1].
-        rows: row ids in the table, ascending; a document cut into several rows repeats its id,
-            int64 [N].
-        full_lengths: tokens each row would have without truncation, int64 [N].
-        token_type_ids: which text of its pair each token belongs to, int8 [T]; None for single
-            texts, and for models that do not use them.
-        cut: for pairs, what truncation removed from the first text and from the second.
-
-    >>> tokens = Tokens(
-    ...     input_ids=np.array([101, 7, 102, 101, 8, 9, 102], dtype=np.int32),
-    ...     offsets=np.array([0, 3, 7]),
-    ...     rows=np.array([0, 1]),
-    ...     full_lengths=np.array([3, 6]),
-    ... )
-    >>> tokens.lengths.tolist(), tokens.truncated.tolist()
-    ([3, 4], [False, True])
+        rows: row ids of the table, int64 [N].
+        full_lengths: number of tokens each row has without truncation, int64 [N].
+        token_type_ids: 0 for tokens of a pair's first text, 1 for those of its second, int8 [T];
+            None for single texts and for models without type ids.
+        cut: what truncation removed from the first and from the second text of the pairs; None for
+            single texts.
     """
 
-    input_ids: Ids
+    input_ids: np.ndarray[Any, np.dtype[np.int32]]
     offsets: Ints
     rows: Ints
     full_lengths: Ints
@@ -61,43 +51,57 @@ class Tokens:
         """Number of rows, N."""
         return len(self.rows)
 
-    def ids_of(self, position: int) -> Ids:
+    def ids_of(self, position: int) -> np.ndarray[Any, np.dtype[np.int32]]:
         """Token ids of the row at ``position``, int32 [length]."""
         return self.input_ids[self.offsets[position] : self.offsets[position + 1]]
 
     @property
     def lengths(self) -> Ints:
-        """Tokens of each row as the model reads it, int64 [N]."""
+        """Number of tokens of each row after truncation, int64 [N]."""
         return np.diff(self.offsets)
 
     @property
     def truncated(self) -> Bools:
-        """Whether the model reads only the beginning of a row, bool [N]."""
+        """Whether truncation removed tokens from a row, bool [N]."""
         cut: Bools = self.full_lengths > self.lengths
         return cut
 
     def tokens_of(self, positions: Ints) -> int:
-        """Total number of tokens in the rows at these positions."""
+        """Total number of tokens of some rows.
+
+        Args:
+            positions: positions of the rows, int64 [B].
+        """
         return int((self.offsets[positions + 1] - self.offsets[positions]).sum())
 
     def places_of(self, positions: Ints) -> tuple[Ints, Ints]:
-        """Indices of some rows' tokens in the flat arrays, and the offsets of these rows.
+        """Where the tokens of some rows are in the flat arrays.
 
         Args:
             positions: positions of the rows, int64 [B].
 
         Returns:
-            Indices into ``input_ids``, int64 [T of these rows], and the offset at which each row
-            then starts, int64 [B + 1].
+            Indices into ``input_ids``, int64 [tokens of these rows], row after row; and the offset
+            at which each row starts among these indices, int64 [B + 1].
+
+        >>> offsets, rows, full_lengths = np.array([0, 1, 3]), np.array([0, 1]), np.array([1, 2])
+        >>> tokens = Tokens(np.int32([7, 8, 9]), offsets, rows, full_lengths)
+        >>> [found.tolist() for found in tokens.places_of(np.array([1, 0]))]
+        [[1, 2, 0], [0, 2, 3]]
         """
         lengths = self.offsets[positions + 1] - self.offsets[positions]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        # Index of every token in the flat array: the start of its row plus its place in the row.
+        # Index of a token = start of its row in the flat array + its place in the row. The place in
+        # the row is its place among all chosen tokens less the offset of its row.
         starts = np.repeat(self.offsets[positions] - offsets[:-1], lengths)
         return starts + np.arange(offsets[-1]), offsets
 
     def taken(self, positions: Ints) -> "Tokens":
-        """A copy that holds only the rows at these positions, in this order; ``cut`` is dropped."""
+        """A copy with only the rows at these positions, in this order; ``cut`` is not kept.
+
+        Args:
+            positions: positions of the rows, int64 [B].
+        """
         places, offsets = self.places_of(positions)
         types = self.token_type_ids
         return Tokens(
@@ -107,3 +111,37 @@ class Tokens:
             full_lengths=self.full_lengths[positions],
             token_type_ids=None if types is None else types[places],
         )
+
+
+NO_PIECE = -1
+"""First piece of a word for which the tokenizer outputs no piece at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordTokens:
+    """Tokenised rows of words that were split beforehand: N rows, W words, T tokens.
+
+    Rows are never truncated here: long ones are cut into windows later, where no word is lost.
+
+    Args:
+        tokens: the rows, special tokens included.
+        word_offsets: the words of row i are ``word_offsets[i]`` to ``word_offsets[i + 1]`` in the
+            arrays with one entry per word, int64 [N + 1].
+        first_pieces: index into ``tokens.input_ids`` of each word's first piece, int64 [W], or
+            ``NO_PIECE`` for a word without any piece (a zero-width space, a control character).
+        bodies: start and stop in ``tokens.input_ids`` of each row's pieces, without the special
+            tokens around them, int64 [N, 2]; equal where a row has no pieces.
+    """
+
+    tokens: Tokens
+    word_offsets: Ints
+    first_pieces: Ints
+    bodies: Ints
+
+    @property
+    def without_piece(self) -> Ints:
+        """The words without any piece: position of the row, place in the row, int64 [K, 2]."""
+        words = np.flatnonzero(self.first_pieces == NO_PIECE)
+        # The last row that starts at or before the word; empty rows start there too and come first.
+        rows = np.searchsorted(self.word_offsets, words, side="right") - 1
+        return np.stack([rows, words - self.word_offsets[rows]], axis=1)

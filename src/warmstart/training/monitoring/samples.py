@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from warmstart.data.examples.encode import CHUNK_ROWS
+from warmstart.data.examples.tokenise import CHUNK_ROWS
 from warmstart.evaluation.novelty import novelty
 from warmstart.models.checkpoints.special_tokens import begin_and_end
 from warmstart.models.generation import Generation, generate
