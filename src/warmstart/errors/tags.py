@@ -22,3 +22,109 @@ def mixed_schemes(where: str, prefixes: Sequence[str]) -> DataError:
         "write one scheme in all files; to accept E with L and S with U as equal: "
         "--set data.tag_scheme=IOBES",
     )
+
+
+# --- CoNLL files
+
+
+def no_sentences(path: str) -> DataError:
+    """A CoNLL file without a word."""
+    return DataError(
+        f"{path} has no sentence",
+        "one word a line with its tag, and a blank line after each sentence",
+        "check that the file was written completely",
+    )
+
+
+def column_count(
+    path: str, line: int, text: str, columns: int, expected: int, first: int
+) -> DataError:
+    """A line of a CoNLL file with more or fewer columns than the first."""
+    return DataError(
+        f"{path}:{line} has {_columns(columns)}: {_short(text)}",
+        f"{_columns(expected)}, as in line {first}, or a blank line between two sentences",
+        "correct the line; columns are separated by tabs if the first line with a word has a tab, "
+        "otherwise by spaces",
+    )
+
+
+def name_count(path: str, line: int, text: str, columns: int, names: Sequence[str]) -> DataError:
+    """Another number of names than of columns."""
+    return DataError(
+        f"{path}:{line} has {_columns(columns)}, and {len(names)} names are given "
+        f"({', '.join(names)}): {_short(text)}",
+        "one name for each column",
+        f"--set data.columns=[NAME,…] with {columns} names, or choose columns by their numbers",
+    )
+
+
+def empty_tag(path: str, line: int) -> DataError:
+    """A line of a CoNLL file whose tag is empty."""
+    return DataError(
+        f"{path}:{line} has an empty tag",
+        "a word and a tag in every line that is not blank",
+        "correct the line, or leave it wholly blank if a sentence ends there",
+    )
+
+
+def one_column(path: str, line: int, text: str) -> DataError:
+    """A CoNLL file without tags, where tags are needed."""
+    return DataError(
+        f"{path}:{line} has 1 column: {_short(text)}",
+        "a word and its tag, separated by a tab or spaces",
+        "write the tag of each word behind it; words without tags can be predicted but not learned "
+        "from",
+    )
+
+
+def same_column(path: str, number: int, words_setting: str, tags_setting: str) -> DataError:
+    """Words and tags from one column."""
+    return DataError(
+        f"{path}: {words_setting} and {tags_setting} both name the column {number}",
+        "one column with the words and another with the tags",
+        f"--set {tags_setting}=-1 for the last column, or another number or name",
+    )
+
+
+def no_such_column(
+    path: str, name: str, names: Sequence[str], fields: Sequence[str], setting: str
+) -> DataError:
+    """A column asked for by a name that a CoNLL file does not have."""
+    shown = f"columns {', '.join(names)}" if names else "columns without names"
+    return DataError(
+        f"{path} has no column {name!r}, but {len(fields)} {shown}; its first line with a word is: "
+        f"{_short(' '.join(fields))}",
+        "a name from the header, or the number of a column",
+        f"--set {setting}=1 (columns count from 1, -1 is the last)"
+        + ("" if names else "; or name all columns: --set data.columns=[NAME,NAME,…]"),
+    )
+
+
+def no_such_number(path: str, number: int, columns: int, setting: str) -> DataError:
+    """A column asked for by a number that a CoNLL file does not have."""
+    return DataError(
+        f"{path} has {_columns(columns)}, and {setting} is {number}",
+        f"a number from 1 to {columns}, or from -1 (the last) to {-columns}",
+        f"--set {setting}={columns if number > 0 else -1}",
+    )
+
+
+def unwritable_word(sentence: int, word: str) -> DataError:
+    """A word that a CoNLL file cannot hold."""
+    return DataError(
+        f"sentence {sentence:,} has the word {word!r}",
+        "for a CoNLL file, words without tabs and line ends that do not mark a document border "
+        "(-DOCSTART-)",
+        "write the predictions as JSON lines or Parquet: --output FILE.jsonl or FILE.parquet",
+    )
+
+
+def _columns(count: int) -> str:
+    """``1 column``, ``2 columns``."""
+    return f"{count} column{'s' * (count != 1)}"
+
+
+def _short(text: str, characters: int = 60) -> str:
+    """The beginning of a text, on one line."""
+    line = text if text.isprintable() else repr(text)[1:-1]
+    return line if len(line) <= characters else f"{line[: characters - 1]}…"
