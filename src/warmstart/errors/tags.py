@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from warmstart.errors.base import DataError
+from warmstart.errors.base import ConfigError, DataError
 
 
 def mixed_tags(where: str, plain: str, prefixed: str) -> DataError:
@@ -116,6 +116,27 @@ def unwritable_word(sentence: int, word: str) -> DataError:
         "for a CoNLL file, words without tabs and line ends that do not mark a document border "
         "(-DOCSTART-)",
         "write the predictions as JSON lines or Parquet: --output FILE.jsonl or FILE.parquet",
+    )
+
+
+# --- windows
+
+
+def no_room_for_words(max_pieces: int) -> ConfigError:
+    """``model.max_tokens`` leaves no room beside the special tokens."""
+    return ConfigError(
+        f"model.max_tokens leaves room for {max_pieces} tokens next to the special tokens",
+        "room for at least one token of the text",
+        "--set model.max_tokens=128",
+    )
+
+
+def overlap_too_large(overlap: int, max_pieces: int) -> ConfigError:
+    """Windows that overlap by more than half."""
+    return ConfigError(
+        f"data.overlap_tokens is {overlap}, and a window holds {max_pieces} tokens of the text",
+        f"a number from 0 to {max_pieces // 2}, half of a window, so that few words are read twice",
+        f"--set data.overlap_tokens={max_pieces // 4}",
     )
 
 
