@@ -1,0 +1,1 @@
+"""Baselines: simple predictors that a fine-tuned model has to beat."""
