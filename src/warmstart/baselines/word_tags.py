@@ -1,9 +1,9 @@
 """Baseline for word tags: each word gets the tag that it most often has in the training rows.
 
-Words are compared exactly, with their case. Of two tags that are equally frequent for a word, the
-one with more training words in total wins; if that is equal too, the alphabetically first. A word
-that no training row has gets ``O``, or, where no training word is tagged ``O`` (parts of speech),
-the most frequent tag.
+Words are compared exactly, with their case. If two tags are equally frequent for a word, it gets
+the one that has more training words in total; if these are equal too, the alphabetically first. A
+word that is not in the training rows gets ``O``, or, if no training word has the tag ``O`` (parts
+of speech), the most frequent tag.
 
 It knows no context, so its tags may be invalid (an I- without a B-); ``data.tags.schemes`` repairs
 and counts them as it does for every prediction.
@@ -27,7 +27,7 @@ OUTSIDE = "O"
 
 @dataclass(frozen=True, slots=True)
 class FrequentTags:
-    """What the baseline learned.
+    """The most frequent tag of every training word.
 
     Args:
         words: the distinct training words, D texts.

@@ -119,6 +119,75 @@ def unwritable_word(sentence: int, word: str) -> DataError:
     )
 
 
+# --- exports with character spans
+
+
+def no_json(path: str, line: int, reason: str, text: str) -> DataError:
+    """A file that is neither one JSON value nor JSON lines."""
+    return DataError(
+        f"{path}:{line} is not JSON ({reason}): {_short(text)}",
+        "one JSON array in the whole file, or one JSON value a line",
+        "export the file again, as JSON or JSONL",
+    )
+
+
+def no_records(path: str) -> DataError:
+    """A file without a text, or only with rejected ones."""
+    return DataError(
+        f"{path} has no text with spans",
+        "at least one text that was annotated and not rejected",
+        "check that the export was complete",
+    )
+
+
+def unknown_record(path: str, line: int, value: object) -> DataError:
+    """A record of no known format."""
+    shown = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
+    return DataError(
+        f"{path}:{line} is no text with spans: {_short(shown)}",
+        "an export of Label Studio (JSON, JSON-MIN), doccano or spaCy, or objects such as "
+        '{"text": "Anna left.", "spans": [{"start": 0, "end": 4, "type": "PER"}]}',
+        "give every text a list of spans, [] where it has none",
+    )
+
+
+def no_text(path: str, line: int, key: str, keys: Sequence[str]) -> DataError:
+    """A record without a text under the key asked for."""
+    listed = f"; it has texts under: {', '.join(map(repr, keys))}" if keys else ""
+    return DataError(
+        f"{path}:{line} has no text under the key {key!r}{listed}",
+        "a text in every record",
+        f"--set data.text={keys[0] if keys else 'KEY'}",
+    )
+
+
+def half_character(path: str, line: int) -> DataError:
+    """A text with half of a surrogate pair, which no encoding can write."""
+    return DataError(
+        f"{path}:{line} has a text with half of a UTF-16 surrogate pair",
+        "texts of whole Unicode characters",
+        "remove the \\ud… escape that stands alone there, or export the file again",
+    )
+
+
+def bad_span(path: str, line: int, value: object) -> DataError:
+    """An entry of a list of spans that is no span."""
+    return DataError(
+        f"{path}:{line} has a span that cannot be read: {_short(repr(value))}",
+        'two whole numbers and a type: [0, 4, "PER"] or {"start": 0, "end": 4, "type": "PER"}',
+        "correct the span, or remove it",
+    )
+
+
+def bad_brat_line(path: str, line: int, text: str) -> DataError:
+    """A text-bound annotation of brat that cannot be read."""
+    return DataError(
+        f"{path}:{line} is no text-bound annotation: {_short(text)}",
+        "an id, a tab, the type with two offsets, a tab, and the text: T1 ⇥ PER 0 4 ⇥ Anna",
+        "correct the line, or remove it",
+    )
+
+
 # --- windows
 
 

@@ -19,8 +19,8 @@ Errors are of four kinds, and each target and each prediction that is not correc
 
 So targets = correct + wrong type + wrong border + missed, and predictions = correct + wrong type +
 wrong border + invented. A prediction with both another type and other borders counts as invented,
-and its target as missed. Of several possible pairs with overlapping borders, the one with the
-largest overlap is taken first, then the leftmost.
+and its target as missed. Overlapping spans are paired in order of the size of their overlap, the
+largest first, and then from left to right.
 
 Letters: N rows, U units (rows or documents), K types, R resamples, S and P spans.
 
@@ -63,7 +63,7 @@ _Key = tuple[int, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class SpanOutcomes:
-    """What became of every target and every prediction.
+    """The outcome of every target and every prediction.
 
     Args:
         targets: outcome of each target, int64 [S].

@@ -56,7 +56,7 @@ def test_conll_2003_with_documents() -> None:
     assert found.lines.tolist() == [3, 6, 9]
     assert found.notes == (
         "CoNLL file with 4 columns separated by spaces: words from column 1, tags from column 4.",
-        "2 documents.",
+        "Documents: 2.",
     )
 
 
@@ -107,16 +107,16 @@ def test_conllu_skips_what_are_no_words() -> None:
     }
     assert found.lines.tolist() == [4, 9]
     assert found.notes[1:] == (
-        "2 documents.",
-        "3 comment lines skipped.",
-        "2 lines with ranges of words or empty words skipped (CoNLL-U).",
+        "Documents: 2.",
+        "Comment lines skipped: 3.",
+        "Lines skipped, with a range of words or a word left out: 2.",
     )
 
 
 def test_comments_and_words_that_begin_with_a_number_sign() -> None:
     found = conll("# a tweet of today\n#\tO\n#Rome\tB-LOC\n\n#\tO\nis\tO\n")
     assert found.columns["words"].to_pylist() == [["#", "#Rome"], ["#", "is"]]
-    assert found.notes[1:] == ("1 comment lines skipped.",)
+    assert found.notes[1:] == ("Comment lines skipped: 1.",)
     # Comments of MultiCoNER have a tab and as many words as there are columns.
     found = conll("# id 7f\tdomain=train\nRome _ _ B-LOC\n")
     assert found.columns["words"].to_pylist() == [["Rome"]]
@@ -151,7 +151,7 @@ def test_a_line_with_another_number_of_columns() -> None:
 def test_empty_words_are_kept_and_empty_tags_refused() -> None:
     found = conll("EU\tB-ORG\n\tO\n \tO\n")
     assert found.columns["words"].to_pylist() == [["EU", "", " "]]
-    assert found.notes[1:] == ("2 words are empty; they are kept, since each has a tag.",)
+    assert found.notes[1:] == ("Empty words, kept because each has a tag: 2.",)
     error = refused("EU\tB-ORG\nis\t \n")
     assert error.found == "a.conll:2 has an empty tag"
     assert "correct the line" in error.do
@@ -226,7 +226,7 @@ def test_broad_twitter_corpus(shared_data: Callable[[str], Path]) -> None:
     for section in "abefgh":
         path = shared_data(f"btc/{section}.conll")
         found = read_conll([path.read_bytes()], str(path), ConllColumns())
-        assert not any("comment" in note for note in found.notes)  # words that begin with # stay
+        assert not any("Comment" in note for note in found.notes)  # words that begin with # stay
         tags = tag_sequences(found.columns["tags"])
         assert recognise_scheme(tags, str(path)).scheme == "BIO"
         spans = spans_of_tags(tags)

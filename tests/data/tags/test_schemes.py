@@ -64,22 +64,22 @@ def test_a_clear_corpus_is_recognised(scheme: str) -> None:
 def test_the_evidence_counts() -> None:
     assert recognised("B-A I-A", "O B-B") == (
         "BIO",
-        "BIO: 2 entities begin with B- and 0 with I-.",
+        "BIO: entities that begin with B-: 2, with I-: 0.",
     )
     assert recognised("I-A I-A B-A", "O I-B") == (
         "IOB1",
-        "IOB1: 1 entities begin with B- and 2 with I-.",
+        "IOB1: entities that begin with B-: 1, with I-: 2.",
     )
 
 
 def test_bio_and_iob1_are_told_apart_by_the_majority() -> None:
     assert recognised("B-A O", "B-A O", "I-A O") == (
         "BIO",
-        "BIO: 2 entities begin with B- and 1 with I-; 1 are repaired.",
+        "BIO: entities that begin with B-: 2, with I-: 1; repaired: 1.",
     )
     assert recognised("I-A O", "I-A O", "B-A O") == (
         "IOB1",
-        "IOB1: 1 entities begin with B- and 2 with I-; 1 are repaired.",
+        "IOB1: entities that begin with B-: 1, with I-: 2; repaired: 1.",
     )
     assert recognised("I-A O", "B-A O")[0] == "BIO"  # a tie
     assert recognised("O O") == ("BIO", "BIO by default: every word has the tag O.")

@@ -11,8 +11,8 @@ input:
 - kept: its borders are borders of words;
 - snapped: widened (or, over white space, narrowed) to the borders of all words that it touches;
 - refused: it is empty, outside of its text, touches no word, is there twice, or shares a word with
-  another span. Tags can give a word one type only, so of spans that share a word the one with the
-  most words is used; of equally long ones the first in the text, then the first in the input.
+  another span. Tags give each word only one type, so if spans share a word, the one with the most
+  words is used; if they are equally long, the first in the text, then the first in the input.
 
 Letters: N texts, W words, S spans.
 

@@ -308,13 +308,13 @@ class _Reader:
         width = f"{layout.width} column{'s' * (layout.width > 1)}"
         yield f"CoNLL file with {width} separated by {separator}: {', '.join(shown)}."
         if self.borders:
-            yield f"{self.document + 1:,} documents."
+            yield f"Documents: {self.document + 1:,}."
         if self.comments:
-            yield f"{self.comments:,} comment lines skipped."
+            yield f"Comment lines skipped: {self.comments:,}."
         if self.empty:
-            yield f"{self.empty:,} words are empty; they are kept, since each has a tag."
+            yield f"Empty words, kept because each has a tag: {self.empty:,}."
         if self.skipped:
-            yield f"{self.skipped:,} lines with ranges of words or empty words skipped (CoNLL-U)."
+            yield f"Lines skipped, with a range of words or a word left out: {self.skipped:,}."
 
 
 def _layout(

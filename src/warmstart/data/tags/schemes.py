@@ -310,9 +310,9 @@ def _bio_or_iob1(tags: TagSequences) -> Recognition:
     if not len(found):
         return Recognition("BIO", "BIO by default: every word has the tag O.")
     forms = Counter(B=len(found) - bio, I=bio)
-    shown = f"{forms['B']:,} entities begin with B- and {forms['I']:,} with I-"
+    shown = f"entities that begin with B-: {forms['B']:,}, with I-: {forms['I']:,}"
     if bio > iob1:  # more entities contradict BIO than contradict IOB1
-        clash = f"; {iob1:,} are repaired" if iob1 else ""
+        clash = f"; repaired: {iob1:,}" if iob1 else ""
         return Recognition("IOB1", f"IOB1: {shown}{clash}.")
-    clash = f"; {bio:,} are repaired" if bio else ""
+    clash = f"; repaired: {bio:,}" if bio else ""
     return Recognition("BIO", f"BIO: {shown}{clash}.")

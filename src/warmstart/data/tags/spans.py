@@ -1,4 +1,4 @@
-"""Spans as flat arrays: the form in which tags, alignment and entity metrics exchange entities.
+"""Spans as flat arrays, as tag schemes, alignment and entity metrics exchange them.
 
 A span is a part of one row (a sentence or a text) with a type. Borders count words or characters
 from 0, and the end is exclusive: ``starts=2, ends=4`` covers the elements 2 and 3.

@@ -1,9 +1,9 @@
 """Windows: cut sentences that are too long for the model, so that every word is predicted once.
 
-A model reads at most so many pieces (sub-word tokens) at once. A longer sentence becomes several
-windows, each of which repeats the last words of the one before. A word in the overlap is predicted
-in the window in which it has more context on its smaller side, counted in pieces; in a tie, in the
-earlier one.
+A model accepts a limited number of pieces (sub-word tokens). A longer sentence becomes several
+windows, each of which repeats the last words of the window before it. A word in the overlap is
+predicted in the window in which it has more context on its smaller side, counted in pieces; in a
+tie, in the earlier one.
 
 Example, with words of one piece each, ``max_pieces=6`` and ``overlap_pieces=2``::
 
@@ -62,7 +62,7 @@ def cut_windows(pieces: Ints, bounds: Ints, max_pieces: int, overlap_pieces: int
             the model then reads its unknown token.
         bounds: sentence i has the words from ``bounds[i]`` to ``bounds[i + 1]``, int64 [N + 1].
         max_pieces: largest number of pieces in a window, without special tokens.
-        overlap_pieces: a window repeats as many words of the one before as fit into so many pieces.
+        overlap_pieces: largest number of pieces that a window repeats from the one before it.
 
     Raises:
         ConfigError: no piece fits into a window, or the overlap is more than half of a window,
