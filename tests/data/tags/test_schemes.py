@@ -138,6 +138,9 @@ def test_invalid_tags_are_repaired_and_counted() -> None:
     valid, repaired = to_bio(tags, "BIO")
     assert repaired == 4
     assert valid.to_lists()[0] == ["O", "B-A", "B-B", "B-A", "I-A"]
+    # The end of the sentence before is no neighbour.
+    tags = tag_sequences([["O", "I-A"], ["I-A"]])
+    assert not spans_of_tags(tags, "IOB1").repaired.any()
     # An entity that never ends, and an end without a beginning.
     tags = tag_sequences([["B-A", "I-A", "O", "E-A", "S-A"]])
     assert spans_of_tags(tags, "IOBES").repaired.tolist() == [True, True, False]

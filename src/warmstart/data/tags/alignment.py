@@ -175,8 +175,8 @@ def align_spans(words: TextWords, spans: Spans) -> Alignment:
     length = words.lengths[spans.rows]
     reasons[spans.ends <= spans.starts] = _EMPTY
     reasons[(spans.starts < 0) | (spans.ends > length) | (spans.starts > length)] = _OUTSIDE
-    # One axis for all texts: a text begins one place behind the end of the one before.
-    base = np.concatenate([np.zeros(1, np.int64), np.cumsum(words.lengths + 1)])
+    # One axis for all texts: a text begins where the one before it ends.
+    base = np.concatenate([np.zeros(1, np.int64), np.cumsum(words.lengths)])
     text_of = np.repeat(np.arange(len(words.lengths)), np.diff(words.bounds))
     starts, ends = words.starts + base[text_of], words.ends + base[text_of]
     from_character, to_character = spans.starts + base[spans.rows], spans.ends + base[spans.rows]
