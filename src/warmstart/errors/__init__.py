@@ -30,6 +30,7 @@ from warmstart.errors import (
     model,
     prompt,
     run,
+    tags,
     transfer,
 )
 from warmstart.errors.base import (
@@ -61,5 +62,6 @@ __all__ = [
     "model",
     "prompt",
     "run",
+    "tags",
     "transfer",
 ]

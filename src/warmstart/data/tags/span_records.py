@@ -1,0 +1,245 @@
+"""Read one JSON record of an export: its text and its raw spans, in each known format.
+
+===================  ==============================================================================
+Label Studio JSON    ``{"data": {"text": …}, "annotations": [{"result": [{"value": …}]}]}``
+Label Studio         ``{"text": …, "label": [{"start": 0, "end": 4, "text": …, "labels": […]}]}``
+JSON-MIN
+doccano              ``{"text": …, "label": [[0, 4, "PER"]]}``, or ``entities`` with
+                     ``start_offset`` and ``end_offset``
+spaCy                ``["text", {"entities": [[0, 4, "PER"]]}]``, also ``{"annotations": [those]}``,
+                     and ``{"text": …, "ents": […]}`` of ``Doc.to_json``
+JSON with spans      ``{"text": …, "spans": […]}`` or ``entities``; of Prodigy among others
+===================  ==============================================================================
+
+Offsets count Unicode code points in all of them but doccano, which counts UTF-16 code units (an
+emoji is two); so did early versions of Label Studio. ``UNITS`` holds this; a file that repeats the
+text of each span is read in the unit that fits (``span_formats``).
+
+Source: labelstud.io/guide/export; Label Studio issue 1347 and doccano issue 2290 (units); spaCy
+documentation ("Data formats"); Prodigy documentation ("Annotation interfaces").
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from warmstart import errors
+
+LABEL_STUDIO = "Label Studio JSON"
+LABEL_STUDIO_MIN = "Label Studio JSON-MIN"
+DOCCANO = "doccano"
+SPACY = "spaCy"
+PLAIN = "JSON with spans"
+BRAT = "brat"
+
+CODE_POINTS = "code points"
+UTF16 = "UTF-16 code units"
+
+UNITS = {
+    LABEL_STUDIO: CODE_POINTS,
+    LABEL_STUDIO_MIN: CODE_POINTS,
+    DOCCANO: UTF16,
+    SPACY: CODE_POINTS,
+    PLAIN: CODE_POINTS,
+    BRAT: CODE_POINTS,
+}
+"""What the offsets of each format count."""
+
+_STARTS = ("start", "start_offset", "begin")
+_ENDS = ("end", "end_offset")
+_TYPES = ("labels", "label", "type", "entity_type", "tag")
+_LISTS = ("spans", "entities", "ents", "label", "labels", "annotations")
+_REJECTED = {"reject", "ignore"}
+"""Values of Prodigy's ``answer`` for examples that are not used for training."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawSpan:
+    """A span as it is written.
+
+    Args:
+        start: offset of its first character, in the unit of the file.
+        end: offset behind its last character.
+        kind: its type.
+        text: what the file says that it covers, if it says so.
+        refusal: why it cannot be used, ``""`` if it can.
+    """
+
+    start: int
+    end: int
+    kind: str
+    text: str | None = None
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A text with its raw spans.
+
+    Args:
+        text: the text.
+        spans: all of them, also those that cannot be used.
+        line: line in the file, or number of the record in a JSON array, from 1.
+        skipped: annotations that are not read, by what they are.
+    """
+
+    text: str
+    spans: tuple[RawSpan, ...]
+    line: int
+    skipped: Mapping[str, int]
+
+
+def format_of(value: Any) -> str | None:
+    """The format of a record, or ``None`` where it shows none (a text without spans).
+
+    Args:
+        value: a record, parsed.
+    """
+    if _is_spacy(value):
+        return SPACY
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("data"), dict) and ("annotations" in value or "completions" in value):
+        return LABEL_STUDIO
+    for key, found in value.items():
+        if not isinstance(found, list) or not found:
+            continue
+        first = found[0]
+        if key == "ents":
+            return SPACY
+        if isinstance(first, dict) and isinstance(first.get("labels"), list) and "start" in first:
+            return LABEL_STUDIO_MIN
+        if key in {"label", "labels"} and isinstance(first, list):
+            return DOCCANO
+        if key in _LISTS and isinstance(first, dict) and "start_offset" in first:
+            return DOCCANO
+        if key in {"spans", "entities"}:
+            return PLAIN
+    return None
+
+
+def is_rejected(value: Any) -> bool:
+    """Whether an annotator rejected or ignored the record in Prodigy.
+
+    Args:
+        value: a record, parsed.
+    """
+    return isinstance(value, dict) and value.get("answer") in _REJECTED
+
+
+def record_of(value: Any, kind: str, line: int, path: str, text_key: str | None) -> Record:
+    """The text and the spans of a record.
+
+    Args:
+        value: a record, parsed.
+        kind: its format.
+        line: where it is, from 1.
+        path: the file, for messages.
+        text_key: key of the text; by default ``text``, or what Label Studio's spans name.
+
+    Raises:
+        DataError: no text under that key, or a span that is not written as the format says.
+    """
+    if _is_spacy(value):
+        spans = [s for one in value[1]["entities"] for s in _spans(one, path, line)]
+        return Record(_text({"text": value[0]}, "text", path, line), tuple(spans), line, {})
+    if not isinstance(value, dict):
+        raise errors.tags.unknown_record(path, line, value)
+    if kind == LABEL_STUDIO:
+        return _label_studio(value, line, path, text_key)
+    text = _text(value, text_key or "text", path, line)
+    lists = [key for key in _LISTS if isinstance(value.get(key), list)]
+    if kind == LABEL_STUDIO_MIN:  # its key is the name of the control in the labelling interface
+        lists = [key for key, found in value.items() if format_of({key: found}) == kind]
+    elif not lists:
+        raise errors.tags.unknown_record(path, line, value)
+    # spaCy's ``Doc.to_json`` writes an empty list ``spans`` next to ``ents``.
+    key = "ents" if "ents" in lists else lists[0] if lists else ""
+    spans = [s for one in value.get(key, []) for s in _spans(one, path, line)]
+    return Record(text, tuple(spans), line, {})
+
+
+def _is_spacy(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], dict)
+        and isinstance(value[1].get("entities"), list)
+    )
+
+
+def _text(value: Mapping[str, Any], key: str, path: str, line: int) -> str:
+    text = value.get(key)
+    if not isinstance(text, str):
+        texts = {key: found for key, found in value.items() if isinstance(found, str)}
+        longest_first = sorted(texts, key=lambda key: -len(texts[key]))
+        raise errors.tags.no_text(path, line, key, longest_first)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise errors.tags.half_character(path, line) from None
+    return text
+
+
+def _spans(value: Any, path: str, line: int) -> Iterator[RawSpan]:
+    """The spans that one entry of a list stands for: one for each of its types."""
+    start: Any = None
+    end: Any = None
+    kinds: Any = None
+    text: Any = None
+    if isinstance(value, list) and len(value) >= 3:
+        start, end, kinds = value[:3]
+    elif isinstance(value, dict):
+        start, end, kinds = (_first(value, keys) for keys in (_STARTS, _ENDS, _TYPES))
+        text = value.get("text")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    is_whole = type(start) is int and type(end) is int
+    if not is_whole or any(not isinstance(kind, str | int) or kind == "" for kind in kinds):
+        raise errors.tags.bad_span(path, line, value)
+    for kind in kinds:
+        yield RawSpan(start, end, str(kind), text if isinstance(text, str) else None)
+
+
+def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    """The value of the first key that is there."""
+    return next((value[key] for key in keys if key in value), None)
+
+
+def _label_studio(value: Mapping[str, Any], line: int, path: str, text_key: str | None) -> Record:
+    """A task of Label Studio: the first annotation that was not cancelled."""
+    every = value.get("annotations", value.get("completions")) or []
+    done = [one for one in every if isinstance(one, dict) and not one.get("was_cancelled")]
+    results = done[0].get("result") or [] if done else []
+    regions = [one for one in results if _kinds(_value(one))]
+    spans: list[RawSpan] = []
+    for region in regions:
+        found = _value(region)
+        if type(found.get("start")) is int:
+            spans += _spans(found, path, line)
+        else:  # hypertext: places in the markup
+            kinds = _kinds(found)
+            spans += [RawSpan(0, 0, str(kind), refusal="marked in HTML") for kind in kinds]
+    data = value["data"]
+    names = [text_key, *(one.get("to_name") for one in regions), "text"]
+    texts = [key for key, found in data.items() if isinstance(found, str)]
+    known = [name for name in names if name in texts] + (texts if len(texts) == 1 else [])
+    text = _text(data, text_key or (known[0] if known else "text"), path, line)
+    skipped = {
+        "annotations by other annotators": max(0, len(done) - 1),
+        "cancelled annotations": len(every) - len(done),
+        "annotations that are no spans": len(results) - len(regions),
+    }
+    return Record(text, tuple(spans), line, skipped)
+
+
+def _kinds(value: Mapping[str, Any]) -> list[Any]:
+    """The types of a region, none where it is no span."""
+    found = value.get("labels", value.get("hypertextlabels"))
+    return found if isinstance(found, list) else []
+
+
+def _value(region: Any) -> Mapping[str, Any]:
+    """The inside of a region, empty where it has none."""
+    found = region.get("value") if isinstance(region, dict) else None
+    return found if isinstance(found, dict) else {}

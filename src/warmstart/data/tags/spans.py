@@ -1,0 +1,79 @@
+"""Spans as flat arrays, as tag schemes, alignment and entity metrics exchange them.
+
+A span is a part of one row (a sentence or a text) with a type. Borders count words or characters
+from 0, and the end is exclusive: ``starts=2, ends=4`` covers the elements 2 and 3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """S spans of N rows, in the order of their rows.
+
+    Args:
+        rows: row of each span, int64 [S].
+        starts: first element of each span, int64 [S].
+        ends: the element after the last one, int64 [S].
+        types: position of each span's type in ``names``, int64 [S].
+        names: the types, K texts.
+    """
+
+    rows: Ints
+    starts: Ints
+    ends: Ints
+    types: Ints
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of spans, S."""
+        return len(self.rows)
+
+    def select(self, kept: Bools | Ints) -> "Spans":
+        """The spans at these positions.
+
+        Args:
+            kept: bool [S], or positions, int64.
+        """
+        return Spans(
+            self.rows[kept], self.starts[kept], self.ends[kept], self.types[kept], self.names
+        )
+
+    def to_lists(self, rows: int) -> list[list[tuple[int, int, str]]]:
+        """``(start, end, type)`` of every span, as one list for each row.
+
+        Args:
+            rows: number of rows, N.
+        """
+        lists: list[list[tuple[int, int, str]]] = [[] for _ in range(rows)]
+        columns = (self.rows.tolist(), self.starts.tolist(), self.ends.tolist())
+        for row, start, end, kind in zip(*columns, self.types.tolist(), strict=True):
+            lists[row].append((start, end, self.names[kind]))
+        return lists
+
+
+def spans_from_lists(lists: Sequence[Sequence[tuple[int, int, str]]]) -> Spans:
+    """Spans from ``(start, end, type)`` tuples, one list for each row; types sorted by name.
+
+    Args:
+        lists: N lists.
+
+    >>> spans_from_lists([[(0, 2, "PER")], [], [(1, 2, "LOC")]]).rows.tolist()
+    [0, 2]
+    """
+    names = tuple(sorted({kind for row in lists for _, _, kind in row}))
+    number = {name: index for index, name in enumerate(names)}
+    flat = [
+        (row, start, end, number[kind])
+        for row, spans in enumerate(lists)
+        for start, end, kind in spans
+    ]
+    columns = np.array(flat, np.int64).reshape(-1, 4).T
+    return Spans(columns[0], columns[1], columns[2], columns[3], names)

@@ -1,0 +1,220 @@
+"""Texts of the errors about word tags, CoNLL files and exports with character spans."""
+
+from collections.abc import Sequence
+
+from warmstart.errors.base import ConfigError, DataError
+
+
+def mixed_tags(where: str, plain: str, prefixed: str) -> DataError:
+    """Some tags have a prefix of a tag scheme and others have none."""
+    return DataError(
+        f"{where} has the tag {plain!r}, which has no prefix, and the tag {prefixed!r}, which has",
+        "tags of one kind: O and tags with a prefix (B-PER), or only tags without a prefix (NOUN)",
+        "correct the tags; if no prefix is meant (parts of speech): --set data.tag_scheme=plain",
+    )
+
+
+def mixed_schemes(where: str, prefixes: Sequence[str]) -> DataError:
+    """Prefixes of IOBES and of BILOU in one corpus."""
+    return DataError(
+        f"{where} has tags with the prefixes {', '.join(prefixes)}, from two tag schemes",
+        "the prefixes of one scheme: B, I, E, S (IOBES) or B, I, L, U (BILOU)",
+        "write one scheme in all files; to accept E with L and S with U as equal: "
+        "--set data.tag_scheme=IOBES",
+    )
+
+
+# --- CoNLL files
+
+
+def no_sentences(path: str) -> DataError:
+    """A CoNLL file without a word."""
+    return DataError(
+        f"{path} has no sentence",
+        "one word a line with its tag, and a blank line after each sentence",
+        "check that the file was written completely",
+    )
+
+
+def column_count(
+    path: str, line: int, text: str, columns: int, expected: int, first: int
+) -> DataError:
+    """A line of a CoNLL file with more or fewer columns than the first."""
+    return DataError(
+        f"{path}:{line} has {_columns(columns)}: {_short(text)}",
+        f"{_columns(expected)}, as in line {first}, or a blank line between two sentences",
+        "correct the line; columns are separated by tabs if the first line with a word has a tab, "
+        "otherwise by spaces",
+    )
+
+
+def name_count(path: str, line: int, text: str, columns: int, names: Sequence[str]) -> DataError:
+    """Another number of names than of columns."""
+    return DataError(
+        f"{path}:{line} has {_columns(columns)}, and {len(names)} names are given "
+        f"({', '.join(names)}): {_short(text)}",
+        "one name for each column",
+        f"--set data.columns=[NAME,…] with {columns} names, or choose columns by their numbers",
+    )
+
+
+def empty_tag(path: str, line: int) -> DataError:
+    """A line of a CoNLL file whose tag is empty."""
+    return DataError(
+        f"{path}:{line} has an empty tag",
+        "a word and a tag in every line that is not blank",
+        "correct the line, or leave it wholly blank if a sentence ends there",
+    )
+
+
+def one_column(path: str, line: int, text: str) -> DataError:
+    """A CoNLL file without tags, where tags are needed."""
+    return DataError(
+        f"{path}:{line} has 1 column: {_short(text)}",
+        "a word and its tag, separated by a tab or spaces",
+        "write the tag of each word behind it; words without tags can be predicted but not learned "
+        "from",
+    )
+
+
+def same_column(path: str, number: int, words_setting: str, tags_setting: str) -> DataError:
+    """Words and tags from one column."""
+    return DataError(
+        f"{path}: {words_setting} and {tags_setting} both name the column {number}",
+        "one column with the words and another with the tags",
+        f"--set {tags_setting}=-1 for the last column, or another number or name",
+    )
+
+
+def no_such_column(
+    path: str, name: str, names: Sequence[str], fields: Sequence[str], setting: str
+) -> DataError:
+    """A column asked for by a name that a CoNLL file does not have."""
+    shown = f"columns {', '.join(names)}" if names else "columns without names"
+    return DataError(
+        f"{path} has no column {name!r}, but {len(fields)} {shown}; its first line with a word is: "
+        f"{_short(' '.join(fields))}",
+        "a name from the header, or the number of a column",
+        f"--set {setting}=1 (columns count from 1, -1 is the last)"
+        + ("" if names else "; or name all columns: --set data.columns=[NAME,NAME,…]"),
+    )
+
+
+def no_such_number(path: str, number: int, columns: int, setting: str) -> DataError:
+    """A column asked for by a number that a CoNLL file does not have."""
+    return DataError(
+        f"{path} has {_columns(columns)}, and {setting} is {number}",
+        f"a number from 1 to {columns}, or from -1 (the last) to {-columns}",
+        f"--set {setting}={columns if number > 0 else -1}",
+    )
+
+
+def unwritable_word(sentence: int, word: str) -> DataError:
+    """A word that a CoNLL file cannot hold."""
+    return DataError(
+        f"sentence {sentence:,} has the word {word!r}",
+        "for a CoNLL file, words without tabs and line ends that do not mark a document border "
+        "(-DOCSTART-)",
+        "write the predictions as JSON lines or Parquet: --output FILE.jsonl or FILE.parquet",
+    )
+
+
+# --- exports with character spans
+
+
+def no_json(path: str, line: int, reason: str, text: str) -> DataError:
+    """A file that is neither one JSON value nor JSON lines."""
+    return DataError(
+        f"{path}:{line} is not JSON ({reason}): {_short(text)}",
+        "one JSON array in the whole file, or one JSON value a line",
+        "export the file again, as JSON or JSONL",
+    )
+
+
+def no_records(path: str) -> DataError:
+    """A file without a text, or only with rejected ones."""
+    return DataError(
+        f"{path} has no text with spans",
+        "at least one text that was annotated and not rejected",
+        "check that the export was complete",
+    )
+
+
+def unknown_record(path: str, line: int, value: object) -> DataError:
+    """A record of no known format."""
+    shown = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
+    return DataError(
+        f"{path}:{line} is no text with spans: {_short(shown)}",
+        "an export of Label Studio (JSON, JSON-MIN), doccano or spaCy, or objects such as "
+        '{"text": "Anna left.", "spans": [{"start": 0, "end": 4, "type": "PER"}]}',
+        "give every text a list of spans, [] where it has none",
+    )
+
+
+def no_text(path: str, line: int, key: str, keys: Sequence[str]) -> DataError:
+    """A record without a text under the key asked for."""
+    listed = f"; it has texts under: {', '.join(map(repr, keys))}" if keys else ""
+    return DataError(
+        f"{path}:{line} has no text under the key {key!r}{listed}",
+        "a text in every record",
+        f"--set data.text={keys[0] if keys else 'KEY'}",
+    )
+
+
+def half_character(path: str, line: int) -> DataError:
+    """A text with half of a surrogate pair, which no encoding can write."""
+    return DataError(
+        f"{path}:{line} has a text with half of a UTF-16 surrogate pair",
+        "texts of whole Unicode characters",
+        "remove the \\ud… escape that stands alone there, or export the file again",
+    )
+
+
+def bad_span(path: str, line: int, value: object) -> DataError:
+    """An entry of a list of spans that is no span."""
+    return DataError(
+        f"{path}:{line} has a span that cannot be read: {_short(repr(value))}",
+        'two whole numbers and a type: [0, 4, "PER"] or {"start": 0, "end": 4, "type": "PER"}',
+        "correct the span, or remove it",
+    )
+
+
+def bad_brat_line(path: str, line: int, text: str) -> DataError:
+    """A text-bound annotation of brat that cannot be read."""
+    return DataError(
+        f"{path}:{line} is no text-bound annotation: {_short(text)}",
+        "an id, a tab, the type with two offsets, a tab, and the text: T1 ⇥ PER 0 4 ⇥ Anna",
+        "correct the line, or remove it",
+    )
+
+
+# --- windows
+
+
+def no_room_for_words(max_pieces: int) -> ConfigError:
+    """``model.max_tokens`` leaves no room beside the special tokens."""
+    return ConfigError(
+        f"model.max_tokens leaves room for {max_pieces} tokens next to the special tokens",
+        "room for at least one token of the text",
+        "--set model.max_tokens=128",
+    )
+
+
+def overlap_too_large(overlap: int, max_pieces: int) -> ConfigError:
+    """Windows that overlap by more than half."""
+    return ConfigError(
+        f"data.overlap_tokens is {overlap}, and a window holds {max_pieces} tokens of the text",
+        f"a number from 0 to {max_pieces // 2}, half of a window, so that few words are read twice",
+        f"--set data.overlap_tokens={max_pieces // 4}",
+    )
+
+
+def _columns(count: int) -> str:
+    """``1 column``, ``2 columns``."""
+    return f"{count} column{'s' * (count != 1)}"
+
+
+def _short(text: str, characters: int = 60) -> str:
+    """The beginning of a text, on one line."""
+    line = text if text.isprintable() else repr(text)[1:-1]
+    return line if len(line) <= characters else f"{line[: characters - 1]}…"
