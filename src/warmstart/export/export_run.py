@@ -139,7 +139,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
         int8 = _int8(run, rows, folder, onnx_model, max_drop)
         fused["int8"] = parity.fused_operators(folder / FILES["int8"], None, inputs)
         engines["int8"] = OnnxModel.open(folder / FILES["int8"]).logits
-    forward = forward_for(run.model, rows.examples)
+    forward = forward_for(run.model, run.task.head, rows.examples)
     engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
     return {
         "inputs": names,

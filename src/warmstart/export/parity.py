@@ -77,7 +77,8 @@ def scored_rows(run: LoadedRun) -> Rows:
     """
     split, table = kept_rows(run, MAX_ROWS, labelled=True)
     examples = run.task.examples(table, run.tokenizer, run.max_tokens, labelled=True)
-    return Rows(split, table, examples, torch_logits(run, padded_forward(run.model), examples))
+    forward = padded_forward(run.model, run.task.head)
+    return Rows(split, table, examples, torch_logits(run, forward, examples))
 
 
 def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]:

@@ -4,7 +4,7 @@ Letters: N masks of a batch, V vocabulary.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -66,13 +66,12 @@ def fill_masks(run: LoadedRun, texts: Sequence[str]) -> list[Filled]:
     none = np.full(len(texts), NO_LABEL)
     examples = encode(tokenizer, [list(texts)], none, rows, run.max_tokens)
     device = accelerator_for(run).device
-    forward = padded_forward(run.model)
+    forward = padded_forward(run.model, run.task.head)
     found: dict[int, Filled] = {}
     budget = MAX_TOKENS_PER_BATCH.get(device.type, 8192)
     for positions in evaluation_batches(examples.lengths, budget):
         batch = collate(examples, positions).to(device)
         masks = batch.input_ids == tokenizer.mask_token_id
-        batch = replace(batch, targets=torch.where(masks, batch.input_ids, NO_LABEL))
         # In float64, as the probabilities of labels are.
         shares = forward.run(run.model, batch).at(masks).double().softmax(-1)
         best = shares.topk(min(LIKELIEST, shares.shape[-1]))

@@ -96,7 +96,7 @@ def _forward(run: LoadedRun, examples: Examples, accelerator: Accelerator) -> Fo
     place = f"{accelerator.device} {accelerator.mixed_precision}"
     if place in run.forwards:
         return run.forwards[place]
-    forward = forward_for(run.model, examples, accelerator.autocast)
+    forward = forward_for(run.model, run.task.head, examples, accelerator.autocast)
     if len(examples) > 1:  # a single row cannot show whether rows see each other
         run.forwards[place] = forward
     return forward

@@ -150,7 +150,7 @@ def keep_average(job: Job, progress: Progress) -> None:
 
     job.processes.agreed(lambda: write_folder(mean, fill) if job.processes.first else None)
     model = load_run_model(mean, job.task.head).to(job.accelerator.device)
-    forward = forward_for(model, job.train, job.accelerator.autocast)
+    forward = forward_for(model, job.task.head, job.train, job.accelerator.autocast)
     split = job.validation, job.validation_table
     found = evaluate(job.task, model, forward, *split, job.accelerator, job.processes)
     score = found.scores.metrics[job.best_metric]

@@ -22,7 +22,8 @@ from warmstart.evaluation.baseline_scores import baseline_scores
 from warmstart.evaluation.evaluate import Evaluation, evaluate_finally
 from warmstart.evaluation.store import scores_json, write_evaluation
 from warmstart.metrics.scores import Scores
-from warmstart.models.checkpoints.load import Checkpoint, new_parts
+from warmstart.models.checkpoints.load import Checkpoint
+from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.models.packed.forward import forward_for
 from warmstart.preparation.new_start import keep_start
 from warmstart.preparation.plan import Plan
@@ -160,7 +161,7 @@ def score_held_out(prepared: Prepared, job: Job) -> dict[str, dict[str, Any]]:
     """Score the kept model on the validation and test splits, with baselines, and write it all."""
     best = job.processes.agreed(lambda: load_run(job.run))
     best.model.to(job.accelerator.device)
-    forward = forward_for(best.model, job.train, job.accelerator.autocast)
+    forward = forward_for(best.model, job.task.head, job.train, job.accelerator.autocast)
     splits = {name: prepared.tables[name] for name in HELD_OUT if name in prepared.tables}
     found = {}
     for name, table in splits.items():
@@ -224,7 +225,7 @@ def _untouched_scores(
         return {}
     model = job.task.model(prepared.checkpoint, job.config.seed)
     model.to(job.accelerator.device)
-    forward = forward_for(model, job.train, job.accelerator.autocast)
+    forward = forward_for(model, job.task.head, job.train, job.accelerator.autocast)
     scores = {}
     for name, table in splits.items():
         split = prepared.examples[name], table

@@ -15,8 +15,9 @@ from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig, config_file
 from warmstart.data.examples.batches import collate, split_batch
 from warmstart.errors import ConfigError, Interrupted, ModelError
-from warmstart.models.checkpoints.load import find, lacks_pooler
-from warmstart.models.packed.architectures import ARCHITECTURES as KNOWN
+from warmstart.models.checkpoints.load import find
+from warmstart.models.checkpoints.missing_parts import lacks_pooler
+from warmstart.models.packed.architectures import body_of
 from warmstart.models.tuning import features
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.runs.events import read_events
@@ -59,7 +60,9 @@ def test_what_is_frozen_stays_and_the_rest_trains(
     after = trained(job)
     moved = {name for name in before if not before[name].equal(after[name])}
     assert moved == trains
-    layers = KNOWN[job.model.config.model_type].layers(job.model)
+    body = body_of(job.model.config.model_type)
+    assert body is not None
+    layers = body.layers(job.model)
     depth = len(layers) if part == "backbone" else int(part[-1])
     for index, layer in enumerate(layers):
         assert {p.requires_grad for p in layer.parameters()} == {index >= depth}
@@ -146,7 +149,7 @@ def test_features_that_cannot_be_kept_are_done_without(
     job = job_for_part(tmp_path, "backbone", dropout=0.0)
     np.testing.assert_allclose(losses(job), expected, atol=1e-5)
     notices = [e["text"] for e in read_events(job.log.path) if e["event"] == "notice"]
-    assert "cannot be kept" in notices[1]
+    assert "could not be cached" in notices[1]
     assert not list((tmp_path / "other").glob("features/*.partial"))
 
 
@@ -245,4 +248,4 @@ def test_a_model_that_does_not_run_packed_is_frozen_all_the_same(tmp_path: Path)
     job = replace(job, forward=replace(job.forward, packed=None, path="padded: a reason"))
     assert with_features_computed(job).train.computed is None
     (notice,) = [e["text"] for e in read_events(job.log.path)]
-    assert notice == "the backbone is frozen, and runs anew in every epoch: padded: a reason"
+    assert notice == "the backbone is frozen, but runs again in every epoch: padded: a reason"

@@ -21,7 +21,7 @@ from tests.runs_in_memory import job_of, never, prepared_run
 from warmstart.devices.processes import Processes
 from warmstart.errors import Interrupted
 from warmstart.models import packed
-from warmstart.models.packed.packed_runner import Packed
+from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.resident import resident_bytes
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
@@ -50,7 +50,7 @@ def warmed_up(work: Work) -> Work:
 @pytest.fixture(autouse=True)
 def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only a packing that comes from a capture is without rectangles; all may ask for one."""
-    monkeypatch.setattr(Packed, "takes_rows_as_they_are", lambda _self, _device: True)
+    monkeypatch.setattr(PackedRunner, "runs_without_rectangles", lambda _self, _device: True)
     with flash_kernels():
         yield
 
@@ -187,7 +187,7 @@ def test_a_batch_that_fits_no_shape_is_made_the_ordinary_way(
     fit(job, resume=False, stop_requested=never)
     assert 0 < counted.nothing < counted.calls == 48
     monkeypatch.undo()
-    monkeypatch.setattr(Packed, "takes_rows_as_they_are", lambda _self, _device: True)
+    monkeypatch.setattr(PackedRunner, "runs_without_rectangles", lambda _self, _device: True)
     all_of_them = captured(prepared, tmp_path / "all")
     fit(all_of_them, resume=False, stop_requested=never)
     for one, other in zip(steps_of(job), steps_of(all_of_them), strict=True):

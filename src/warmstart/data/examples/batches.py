@@ -73,6 +73,8 @@ class Batch:
     targets: "Tensor | None" = None
     text_bytes: Ints | None = None
     lists: Ints | None = None
+    asked: "Tensor | None" = None
+    """Tokens that a token-level head classifies: indices into the batch's tokens, int64 [A]."""
 
     def __len__(self) -> int:
         """Number of rows, B."""
@@ -94,6 +96,7 @@ class Batch:
             targets=None if targets is None else targets.to(device, non_blocking=True),
             computed=computed
             and computed._replace(values=computed.values.to(device, non_blocking=True)),
+            asked=None if self.asked is None else self.asked.to(device, non_blocking=True),
         )
 
     def padded(self, pad_token_id: int) -> dict[str, "Tensor"]:
