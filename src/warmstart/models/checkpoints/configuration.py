@@ -45,7 +45,10 @@ Problem = Literal["single_label_classification", "multi_label_classification", "
 
 
 def natural_head(config: "PreTrainedConfig") -> Head:
-    """The head to use if no task names one: decoders generate, all other models classify.
+    """The head to use if no task names one.
+
+    Decoders generate. A checkpoint that was saved as a token classifier classifies tokens; all
+    other models classify texts, also those that were saved with a head for pretraining.
 
     Args:
         config: Of any checkpoint.
@@ -54,7 +57,10 @@ def natural_head(config: "PreTrainedConfig") -> Head:
 
     masked, causal = MODEL_FOR_MASKED_LM_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
     decoder = type(config) in causal and type(config) not in masked
-    return "causal-lm" if decoder and not config.is_encoder_decoder else "sequence-classification"
+    if decoder and not config.is_encoder_decoder:
+        return "causal-lm"
+    tags = any(name.endswith("ForTokenClassification") for name in config.architectures or ())
+    return "token-classification" if tags else "sequence-classification"
 
 
 def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig":

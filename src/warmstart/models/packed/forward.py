@@ -29,7 +29,7 @@ from warmstart.models.checkpoints.configuration import READS, Head
 from warmstart.models.evaluation_mode import evaluation_mode
 from warmstart.models.packed.architectures import why_not_packed
 from warmstart.models.packed.packed_runner import PackedRunner
-from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_like_length
+from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_similar_length
 from warmstart.models.packed.token_logits import DenseLogits
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
@@ -101,7 +101,7 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
     def run(model: Any, batch: Batch) -> Any:
         lengths = np.diff(batch.offsets)
         most = MAX_RECTANGLES if batch.input_ids.device.type == "cpu" else 1
-        groups = rows_of_like_length(lengths, most)
+        groups = rows_of_similar_length(lengths, most)
         inputs = batch.padded(pad_token_id)
         logits = []
         for group in groups:

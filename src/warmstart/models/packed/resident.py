@@ -24,7 +24,7 @@ from torch import Tensor
 
 from warmstart.data.examples.batches import Batch
 from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
-from warmstart.models.packed.packing import Packing, rows_of_like_length, without_rectangles
+from warmstart.models.packed.packing import Packing, rows_of_similar_length, without_rectangles
 
 MAX_SHAPES = 8
 """Largest number of shapes; each is captured before training."""
@@ -71,7 +71,7 @@ def shapes_for(totals: Ints, rows: Ints, longest: int) -> list[BatchShape]:
     needs = totals + most + 1 - rows
     unit = 8 * -(-int(needs.max()) // (8 * DISTINCT_BUDGETS))
     budgets = -(-needs // unit) * unit
-    chosen = [int(budgets[group].max()) for group in rows_of_like_length(budgets, MAX_SHAPES)]
+    chosen = [int(budgets[group].max()) for group in rows_of_similar_length(budgets, MAX_SHAPES)]
     # The last stand-in is at most as long as the gap to the next smaller shape: a batch that lacks
     # more tokens fits that one.
     gaps = np.diff([0, *chosen]).tolist()
