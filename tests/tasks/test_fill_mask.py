@@ -68,7 +68,7 @@ def test_it_learns_and_says_what_it_was_before(adapted: Run) -> None:
 def test_what_it_leaves_behind_is_told(adapted: Run) -> None:
     notices = [e["text"] for e in events_of(read_events(adapted.path / "events.jsonl"), "notice")]
     assert len(notices) == 1
-    assert "has a pooler, which filling masks does not train" in notices[0]
+    assert "has a pooler, which fill-mask does not train" in notices[0]
     assert "starts from this run's model gets a new one" in notices[0]
 
 

@@ -1,6 +1,7 @@
 """Packed token classification: the logits and gradients of Transformers at the asked tokens."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from warmstart.models.packed import forward as forward_module
 from warmstart.models.packed import packed_attention as attention
 from warmstart.models.packed.forward import forward_for, padded_forward
 from warmstart.models.packed.packed_runner import PackedRunner
+from warmstart.models.tuning.features import with_features
+from warmstart.models.tuning.freezing import freeze, frozen_part
 
 HEAD: Head = "token-classification"
 LABELS = ["O", "B-PER", "I-PER", "B-LOC"]
@@ -147,3 +150,27 @@ def test_the_classifier_runs_on_asked_tokens_only(tmp_path: Path) -> None:
     assert batch.asked is not None
     assert seen == [len(batch.asked)]
     assert len(batch.asked) < batch.tokens
+
+
+@pytest.mark.parametrize("setting", ["backbone", "embeddings+layers:0", "embeddings+layers:2"])
+@pytest.mark.parametrize("architecture", ["bert", "modernbert"])
+def test_features_of_a_frozen_part_are_kept_for_every_token(
+    tmp_path: Path, architecture: str, setting: str
+) -> None:
+    pair = twice(tmp_path, architecture)
+    model: Any = pair.packed
+    frozen = frozen_part(setting, model.config, HEAD)
+    freeze(model, frozen, new_pooler=False)
+    runner = PackedRunner(model, HEAD)
+    computed = with_features(pair.examples, model, runner, frozen, nullcontext, 500)
+    assert computed.computed is not None
+    assert computed.computed.values.shape == (len(pair.examples.input_ids), 32)
+    assert model.training
+    positions = np.arange(len(pair.examples))[::-1]
+    batch = asking(collate(computed, positions))
+    found = runner.logits(model, batch)
+    assert isinstance(found, Tensor)
+    assert (found - expected_logits(pair, batch)).abs().max() < 2e-5 * found.abs().max()
+    found.sum().backward()
+    trained = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert trained == {name for name, p in model.named_parameters() if p.requires_grad}

@@ -95,7 +95,7 @@ def test_another_run_finds_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     files = sorted((tmp_path / "cache" / "features").glob("*.npy"))
     assert len(files) == 2  # training and validation rows
 
-    def not_again(*_: Any) -> None:
+    def not_again(*_: Any, **__: Any) -> None:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(features, "_compute", not_again)
@@ -165,7 +165,7 @@ def test_a_damaged_file_is_made_anew(
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
