@@ -50,10 +50,11 @@ def test_threads_get_what_one_thread_gets(
     model, examples = model_of(tmp_path, head, architecture)
     runner = PackedRunner(model, head)
 
-    def keep(*_: Any) -> Tensor:
-        raise AssertionError("random bits were drawn in evaluation mode")
+    def touched(*_: Any) -> Tensor:
+        raise AssertionError("dropout's shared random bits are not for evaluation mode")
 
-    monkeypatch.setattr(Noise, "keep", keep)
+    monkeypatch.setattr(Noise, "keep", touched)
+    monkeypatch.setattr(Noise, "renew", touched)
     batches = [
         replace(batch, asked=torch.arange(batch.tokens))
         for start in range(len(examples))
