@@ -224,6 +224,23 @@ def test_a_pass_with_dropout_is_a_function_of_the_seed(tmp_path: Path) -> None:
     assert not drawn(1).equal(drawn(2))
 
 
+def test_a_second_runner_of_a_model_seeds_all_its_dropout(tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path, "bert")
+    checkpoint = find(ModelConfig(name=str(tmp_path)))
+    batch = collate(rows_for(checkpoint), np.arange(6))
+
+    def logits(runners: int) -> Tensor:
+        model = sequence_classifier(checkpoint, LABELS, seed=0).train()
+        run = [packed_runner(model) for _ in range(runners)][-1].logits
+        run(model, batch)  # random bits of an earlier pass must not matter
+        torch.manual_seed(1)
+        found = run(model, batch)
+        assert isinstance(found, Tensor)
+        return found
+
+    assert logits(1).equal(logits(2))
+
+
 def test_packed_execution_is_for_one_model(tmp_path: Path) -> None:
     pair = twice(tmp_path, "bert")
     with pytest.raises(ValueError, match="another model"):

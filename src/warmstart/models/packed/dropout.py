@@ -108,6 +108,7 @@ def use_fast_dropout(model: nn.Module, noise: Noise) -> None:
         model: Changed in place.
         noise: Random bits for all of them.
     """
+    use_plain_dropout(model)  # a FastDropout of an earlier runner would keep that runner's noise
     replace_modules(model, nn.Dropout, lambda old: FastDropout(old.p, noise))
 
 
