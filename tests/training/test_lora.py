@@ -121,7 +121,7 @@ def test_adapters_run_packed_as_they_run_padded(
     batch = collate(job.train, np.array([3, 1, 7, 2, 9]))
     with torch.no_grad():
         packed = job.forward.run(job.model.eval(), batch)
-        padded = padded_forward(job.model).run(job.model, batch)
+        padded = padded_forward(job.model, job.task.head).run(job.model, batch)
     torch.testing.assert_close(packed, padded, atol=1e-4, rtol=1e-4)
 
 

@@ -100,7 +100,7 @@ def test_answers_are_a_few_numbers_a_row(folder: Path) -> None:
     ready = {rows: prepared(folder, rows) for rows in (100, FEW, MANY)}
     model = ready[FEW].task.model(ready[FEW].checkpoint, seed=0)
     accelerator = build_accelerator(ready[FEW].config.train)
-    forward = padded_forward(model)
+    forward = padded_forward(model, "sequence-classification")
 
     def answers(rows: int) -> Any:
         one = ready[rows]

@@ -109,14 +109,15 @@ def _pieces(found: WordTokens) -> Ints:
     ends = np.append(found.first_pieces[1:], 0)
     last = found.word_offsets[1:][counts > 0] - 1
     ends[last] = found.bodies[counts > 0, 1]
-    counts_of_word: Ints = ends - found.first_pieces
-    return counts_of_word
+    counted: Ints = ends - found.first_pieces
+    return counted
 
 
 def _between(pieces: Ints, starts: Ints, stops: Ints) -> Ints:
     """Number of tokens of the words from ``starts`` to ``stops``, int64 [V]."""
     total = np.concatenate([[0], np.cumsum(pieces)])
-    return total[np.maximum(stops, starts)] - total[starts]
+    between: Ints = total[np.maximum(stops, starts)] - total[starts]
+    return between
 
 
 def _previous_stops(windows: Windows) -> Ints:
