@@ -92,7 +92,7 @@ class TokenClassification:
     reads: ClassVar[frozenset[str]] = WORDS_AND_TAGS | OVERLAP | FREEZING | UNFREEZING | ONNX | INT8
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
     loss_unit: ClassVar[str] = "nats"
-    scored_unit: ClassVar[str] = "entities"
+    scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "words"
 
     @property
@@ -280,7 +280,7 @@ class TokenClassification:
 
     def remarks(self, labels: WordLabels) -> list[str]:
         """Scheme, repaired and aligned spans, types that were never seen in training."""
-        return labels.remarks(self.evidence)
+        return labels.remarks()
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The rows with the most wrong spans, with every span marked in the text."""

@@ -45,6 +45,7 @@ class WordLabels:
         counts: input spans that were kept, snapped and refused, and why; empty for tags.
         repaired: spans whose tags were invalid in their scheme.
         unseen: number of spans of each type that training has not seen.
+        evidence: how the scheme of these tags was recognised; empty where it was given.
     """
 
     bounds: Ints
@@ -54,13 +55,17 @@ class WordLabels:
     counts: Mapping[str, int]
     repaired: int
     unseen: Mapping[str, int]
+    evidence: str = ""
 
     def types_by_row(self) -> pa.Array:
-        """The types of the spans of each row, N lists of texts."""
+        """The types that each row has spans of, each once, N lists of texts."""
+        width = max(len(self.characters.names), 1)
+        pairs = np.unique(self.characters.rows * width + self.characters.types)
+        rows, types = np.divmod(pairs, width)
+        counts = np.bincount(rows, minlength=len(self.bounds) - 1)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
         names = pa.array(self.characters.names, pa.string())
-        return pa.ListArray.from_arrays(
-            self._offsets(), names.take(pa.array(self.characters.types))
-        )
+        return pa.ListArray.from_arrays(offsets, names.take(pa.array(types)))
 
     def spans_by_row(self) -> pa.Array:
         """The spans of each row, N lists of ``{start, end, type}``."""
@@ -70,16 +75,8 @@ class WordLabels:
         ]
         return pa.array(rows, SPAN_TYPE)
 
-    def _offsets(self) -> pa.Array:
-        counts = np.bincount(self.characters.rows, minlength=len(self.bounds) - 1)
-        return pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
-
-    def remarks(self, evidence: str) -> list[str]:
-        """What the reader should know about these rows.
-
-        Args:
-            evidence: how the tag scheme was recognised.
-        """
+    def remarks(self) -> list[str]:
+        """What the reader should know about these rows."""
         words, spans = int(self.bounds[-1]), len(self.characters)
         sentences = [f"{words:,} words, {spans:,} spans"]
         if self.counts:
@@ -94,8 +91,8 @@ class WordLabels:
                 f"{self.counts['snapped']:,} snapped to words, {self.counts['refused']:,} refused"
                 + (f" ({reasons})" if reasons else "")
             )
-        elif evidence:
-            sentences.append(evidence.rstrip("."))
+        elif self.evidence:
+            sentences.append(self.evidence.rstrip("."))
         if self.repaired:
             sentences.append(f"{self.repaired:,} spans with invalid tags, read by {REPAIR_RULE}")
         if self.unseen:

@@ -128,7 +128,8 @@ def _of_words(
 ) -> tuple[Table, dict[str, int]]:
     """Rows of words, with tags where they are labelled."""
     words = _lists(table, name, "data.words")
-    empty = np.array([not row or not any(map(str.strip, row)) for row in words], dtype=np.bool_)
+    # Words may be blank (corpora have some); a row is empty only without any word.
+    empty = np.array([not row for row in words], dtype=np.bool_)
     tags: list[list[str] | None] = [None] * len(words)
     tag_name = _named(table, data.tags, TAGS)
     if labelled:
