@@ -98,7 +98,12 @@ def predict_texts(
         file_index=np.zeros(len(texts), dtype=np.int32),
         lines=np.arange(1, len(texts) + 1, dtype=np.int64),
     )
-    return list(_predictions(engine, engine.task, table)) if len(table) else []
+    if not len(table):
+        return []
+    # One prediction for each text: an unusable text is an error here, never left out.
+    data = engine.config.data.model_copy(update={"missing": "error"})
+    table, _ = engine.task.clean(data, table, labelled=False)
+    return list(_predictions(engine, engine.task, table))
 
 
 def refuse_without_predictions(task: AnyTask) -> None:
