@@ -190,8 +190,8 @@ CASES = {
         "--prompt a --beams 3", "beams is 3 and generate.temperature is 1", "one of the two",
         "--temperature 0",
     ),
-    "several without drawing": Case(
-        "--prompt a --temperature 0 --count 2", "count is 2, and without drawing",
+    "several without sampling": Case(
+        "--prompt a --temperature 0 --count 2", "count is 2, and without sampling",
         "no more continuations than beams", "--beams 2",
     ),
     "more than beams": Case(
@@ -199,7 +199,7 @@ CASES = {
         "no more continuations than beams", "--temperature 1",
     ),
     "too long a prompt": Case(
-        f"--prompt {'b' * 70}", "prompt 1 of 1 has 71 tokens; the model reads 64", "at most 63",
+        f"--prompt {'b' * 70}", "prompt 1 of 1 has 71 tokens; the model's limit is 64", "at most 63",
         "shorten the prompt",
     ),
     "no prompt": Case("--json", "no prompt, and no terminal", "--prompts", '--prompt ""', code=2),
@@ -294,7 +294,7 @@ def test_novelty_needs_a_run(run: Path, warmstart: Warmstart) -> None:
     ran = warmstart("generate", str(run / "model"), "--prompt", "a", "--novelty")
     assert (ran.code, ran.out) == (2, "")
     found, expected, do = _parts(ran.err)
-    assert "no run directory" in found
+    assert "not a run directory" in found
     assert "a run directory" in expected
     assert "leave --novelty out" in do
 

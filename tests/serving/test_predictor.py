@@ -221,6 +221,6 @@ def test_an_output_file_is_refused_before_any_work(tmp_path: Path) -> None:
     assert ".csv, .parquet, .jsonl" in caught.value.expected
     assert caught.value.do == f"--output {tmp_path / 'answers.csv'}"
     (tmp_path / "answers.csv").touch()
-    with pytest.raises(ConfigError, match="exists already") as caught:
+    with pytest.raises(ConfigError, match="already exists") as caught:
         refuse_output(tmp_path / "answers.csv")
     assert str(tmp_path / "answers-2.csv") in caught.value.do

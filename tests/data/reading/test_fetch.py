@@ -101,7 +101,7 @@ def test_a_download_that_fails(served: Served, up: bool) -> None:
 def test_a_fragment_that_is_no_checksum(served: Served, fragment: str) -> None:
     _, url, _ = served
     error = refusal(f"{url}/a.csv#{fragment}")
-    assert f"'#{fragment}' is no checksum" in error.found
+    assert f"'#{fragment}' is not a checksum" in error.found
     assert f"{url}/a.csv#sha256=HEX" in error.do
 
 
