@@ -73,13 +73,13 @@ def test_rows_labels_and_what_was_left_out_stand_side_by_side() -> None:
 def test_the_histogram_has_a_line_at_the_limit() -> None:
     text = lines(shown(TWO))
     assert "train       █▄│ ▁" in text
-    assert "0 to 50 tokens; │ is the limit of 20" in text
+    assert "0 to 50 tokens; │ marks the limit of 20" in text
 
 
 def test_a_limit_that_no_row_reaches_is_said() -> None:
     far = split("train", {"a": 5, "b": 5}, lengths(512, (8, 4, 0, 1, 0)))
     text = shown(Findings((far,), (), ()))
-    assert "none reaches the limit of 512" in text
+    assert "no row exceeds the limit of 512" in text
     assert "│" not in text
 
 

@@ -63,7 +63,7 @@ def test_it_works_and_is_said(
     flags = ("--model", str(tiny), "--train", file, "--dry-run", "--output", "run")
     ran = warmstart("train", *flags, *shlex.split(words))
     assert ran.code == 0, ran.err
-    assert ran.out == "ready: would train into run\n"
+    assert ran.out == "ready to train; output would be run\n"
     assert said in " ".join((ran.out + ran.err).split())
     assert sorted(tmp_path.rglob("*")) == before
 

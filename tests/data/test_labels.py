@@ -207,7 +207,7 @@ def test_a_label_never_seen_in_training_is_refused_with_the_nearest_known() -> N
         "a.csv:3: no training row has the label 'yess' (2 rows; 1 more such label)"
     )
     assert error.value.expected == "one of the 2 labels of the training rows: 'no', 'yes'"
-    assert "write 'yes' there" in error.value.do
+    assert "write 'yes' if you meant" in error.value.do
     assert "data.test" in error.value.do
 
 

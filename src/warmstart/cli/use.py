@@ -1,4 +1,4 @@
-"""``warmstart evaluate`` and ``warmstart predict``: what a finished run is for."""
+"""The commands that use a finished run: ``warmstart evaluate`` and ``warmstart predict``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,16 +10,18 @@ from warmstart.cli.app import Json, RunArgument, Set
 from warmstart.cli.output import notes, result, scores_table, show
 
 Engine = Literal["torch", "onnx", "int8"]
-"""``warmstart.serving.engines.EngineName``, spelt out so that ``--help`` answers at once."""
+"""Same as ``warmstart.serving.engines.EngineName``; not imported, to keep ``--help`` fast."""
 
 
 def evaluate(
     run: RunArgument,
-    data: Annotated[list[str], typer.Option("--data", metavar="F", help="Labelled file(s).")],
+    data: Annotated[
+        list[str], typer.Option("--data", metavar="F", help="Labelled file; may be repeated.")
+    ],
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Score a run's model on a labelled file."""
+    """Evaluate a run's model on a labelled file."""
     from warmstart import api
 
     with notes():
@@ -35,25 +37,31 @@ def evaluate(
 def predict(
     run: RunArgument,
     text: Annotated[
-        list[str] | None, typer.Option("--text", metavar="TEXT", help="May be repeated.")
+        list[str] | None,
+        typer.Option("--text", metavar="TEXT", help="Text to predict; may be repeated."),
     ] = None,
     text_pair: Annotated[
         list[str] | None,
         typer.Option("--text-pair", metavar="TEXT", help="Second text, one for each --text."),
     ] = None,
-    data: Annotated[list[str] | None, typer.Option("--data", metavar="F")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="F", help="File to predict; may be repeated."),
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="F", help="Write .csv, .parquet or .jsonl."),
+        typer.Option(
+            "--output", "-o", metavar="F", help="File for the predictions: .csv, .parquet, .jsonl."
+        ),
     ] = None,
     engine: Annotated[
         Engine | None,
-        typer.Option(help="What runs the model; default: onnx once the run was exported."),
+        typer.Option(help="Runtime for the model; default: onnx if the run was exported."),
     ] = None,
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Answer texts, or every row of a file."""
+    """Predict for texts, or for every row of a file."""
     from warmstart import api, errors
     from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
 
@@ -63,41 +71,41 @@ def predict(
         raise errors.command.only_with_data(f"--set {sets[0]}" if sets else f"--output {output}")
     if output is not None:
         refuse_output(output)
-    opened = api.load(run)
+    loaded = api.load(run)
     if not data:
         with notes():
-            answers = opened.predict(text or [], text_pair or None, engine=engine)
+            predictions = loaded.predict(text or [], text_pair or None, engine=engine)
     else:
         with notes():
-            table = opened.predict_file(data, sets or (), engine=engine)
+            table = loaded.predict_file(data, sets or (), engine=engine)
         if output is not None:
             write_predictions(table, output)
             content = {"predictions": len(table), "output": str(output)}
             result(content, f"{len(table):,} predictions in {output}", as_json=as_json)
             return
-        answers = predictions_json(table)
-    lines = [_shown(answer) + "  (truncated)" * answer["truncated"] for answer in answers]
-    result({"predictions": answers}, "\n".join(lines), as_json=as_json)
+        predictions = predictions_json(table)
+    lines = [_as_text(one) + "  (truncated)" * one["truncated"] for one in predictions]
+    result({"predictions": predictions}, "\n".join(lines), as_json=as_json)
 
 
-def _shown(answer: Mapping[str, Any]) -> str:
-    """A label or several with their probability, or a number.
+def _as_text(prediction: Mapping[str, Any]) -> str:
+    """The labels with their probabilities, or the predicted number or score.
 
-    Of masks a line for each, its likeliest tokens with their probability.
+    For fill-mask one line per mask, with its most likely tokens and their probabilities.
     """
-    if "score" in answer:
-        return f"{answer['score']:.3f}"
-    if "value" in answer:
-        return f"{answer['value']:.4g}"
-    if "labels" in answer:
-        shares = answer["probabilities"]
-        if not answer["labels"]:
-            likeliest = max(shares, key=shares.__getitem__)
-            return f"none  (likeliest: {likeliest} {shares[likeliest]:.3f})"
-        return "  ".join(f"{label} {shares[label]:.3f}" for label in answer["labels"])
-    if "masks" not in answer:
-        return f"{answer['label']}  {answer['probabilities'][answer['label']]:.3f}"
+    if "score" in prediction:
+        return f"{prediction['score']:.3f}"
+    if "value" in prediction:
+        return f"{prediction['value']:.4g}"
+    if "labels" in prediction:
+        probabilities = prediction["probabilities"]
+        if not prediction["labels"]:
+            best = max(probabilities, key=probabilities.__getitem__)
+            return f"none  (most likely: {best} {probabilities[best]:.3f})"
+        return "  ".join(f"{label} {probabilities[label]:.3f}" for label in prediction["labels"])
+    if "masks" not in prediction:
+        return f"{prediction['label']}  {prediction['probabilities'][prediction['label']]:.3f}"
     return "\n".join(
-        "  ".join(f"{found['token']} {found['probability']:.3f}" for found in mask)
-        for mask in answer["masks"]
+        "  ".join(f"{token['token']} {token['probability']:.3f}" for token in mask)
+        for mask in prediction["masks"]
     )

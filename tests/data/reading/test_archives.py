@@ -54,7 +54,7 @@ def test_several_members_or_none_are_ambiguous(tmp_path: Path) -> None:
     assert f"{path} contains 2 data files" in error.found
     assert "a.csv, b.tsv" in error.expected
     assert f"{path}!a.csv" in error.do
-    assert "holds 0 data files" in refusal(zipped(tmp_path, **{"README.md": b""})).found
+    assert "contains 0 data files" in refusal(zipped(tmp_path, **{"README.md": b""})).found
 
 
 def test_a_member_that_is_not_there(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_plain_text_is_a_row_a_line(tmp_path: Path) -> None:
 def test_a_name_that_tells_no_format(tmp_path: Path) -> None:
     path = written(tmp_path, "text,label\na,b\n", "a.data")
     error = refusal(path)
-    assert f"data.train: the name {path}" in error.found
+    assert f"data.train: the format cannot be derived from the name {path}" in error.found
     assert ".csv .tsv" in error.expected
     assert "--set data.format=csv" in error.do
     assert len(table(path, format="csv")) == 1
