@@ -26,7 +26,9 @@ def test_what_is_printed_is_what_is_kept(run: Path, warmstart: Warmstart) -> Non
     content = json.loads(exported.out)
     assert content == json.loads((run / "export" / "parity.json").read_text())
     assert "20 rows of test: logits differ by at most" in exported.err
-    assert "onnx: fused operators: 2 Attention, 4 SkipLayerNormalization, 2 BiasGelu" in exported.err
+    assert (
+        "onnx: fused operators: 2 Attention, 4 SkipLayerNormalization, 2 BiasGelu" in exported.err
+    )
     assert "speed on this machine" in exported.err
     for engine in ("onnx", "int8", "torch"):
         words = ("predict", str(run), "--text", "a nice cat", "--engine", engine, "--json")
@@ -78,10 +80,10 @@ def test_of_a_model_that_writes_steps_and_tokens_are_told() -> None:
     }
     assert export.checks(content) == [
         "batch shapes 1x7, 3x4+3: logits differ by at most 2.0e-06",
-        "20 rows of test: logits differ by at most 3.0e-06, bits per byte 1.2346 (PyTorch) and 1.2346"
-        " (ONNX)",
-        "greedy generation with the KV cache: 64 steps from 4 prompts, the same 250 tokens; 1 compared"
-        " only up to a tie",
+        "20 rows of test: logits differ by at most 3.0e-06, bits per byte 1.2346 (PyTorch) and "
+        "1.2346 (ONNX)",
+        "greedy generation with the KV cache: 64 steps from 4 prompts, the same 250 tokens; "
+        "1 compared only up to a tie",
         "onnx: fused operators: 2 Attention",
     ]
     table = export.speeds(content)

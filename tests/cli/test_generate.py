@@ -179,7 +179,7 @@ CASES = {
         "--prompt a --top-p 1.5", "generate.top_p is 1.5", "> 0 and ≤ 1", "--top-p 0.95"
     ),
     "two faults": Case(
-        "--prompt a --top-k -1 --count 0", "generate has 2 faults", "≥ 1", "--count 1"
+        "--prompt a --top-k -1 --count 0", "generate has 2 errors", "≥ 1", "--count 1"
     ),
     "no penalty": Case(
         "--prompt a --repetition-penalty 0", "repetition_penalty is 0", "> 0",
@@ -199,7 +199,7 @@ CASES = {
         "no more continuations than beams", "--temperature 1",
     ),
     "too long a prompt": Case(
-        f"--prompt {'b' * 70}", "prompt 1 of 1 has 71 tokens; the model's limit is 64", "at most 63",
+        f"--prompt {'b' * 70}", "prompt 1 of 1 has 71 tokens; the model's limit", "at most 63",
         "shorten the prompt",
     ),
     "no prompt": Case("--json", "no prompt, and no terminal", "--prompts", '--prompt ""', code=2),
@@ -252,7 +252,7 @@ def test_a_classifier_does_not_write(trained: Trained, warmstart: Warmstart) -> 
     ran = warmstart("generate", str(trained.path), "--prompt", "a")
     assert (ran.code, ran.out) == (1, "")
     found, expected, do = _parts(ran.err)
-    assert f"the run in {trained.path} learned text-classification" in found
+    assert f"the task of the run in {trained.path} is text-classification" in found
     assert "text-generation" in expected
     assert f"warmstart predict {trained.path} --text" in do
     assert warmstart("predict", str(trained.path), "--text", "a").code == 0

@@ -301,7 +301,9 @@ def test_files_that_hold_no_config(tmp_path: Path) -> None:
 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
-    assert refused(tmp_path).do.startswith(f"{tmp_path}/config.yaml, if the folder is a run directory")
+    assert refused(tmp_path).do.startswith(
+        f"{tmp_path}/config.yaml, if the folder is a run directory"
+    )
     assert refused(tmp_path / "x.yaml").found == f"{tmp_path / 'x.yaml'} does not exist"
     assert "cola" in refused(tmp_path / "x.yaml").do
     file = written(tmp_path, "")

@@ -78,7 +78,11 @@ def test_an_empty_document(text: str) -> None:
         ("columns: [a, b\ntrain: 1\n", "a.yaml:2:6: ", "correct line 2"),
         ("train:\n\tepochs: 1\n", "a.yaml:2:1: found character '\\t'", "correct line 2"),
         ("task: 'x\n", "a.yaml:2:1: found unexpected end of stream", "correct line 2"),
-        ("task: x\nmodel: \0\n", "a.yaml:2:8: the character #x0000 is not allowed", "correct line 2"),
+        (
+            "task: x\nmodel: \0\n",
+            "a.yaml:2:8: the character #x0000 is not allowed",
+            "correct line 2",
+        ),
         ("a: &x 1\nb: *x\n", "a.yaml:2: an alias (*x)", "write the plain value in line 2"),
         ("a: !!python/name:os.system\n", "a.yaml:1: a tag (", "write the plain value in line 1"),
         ("a: !!str 1\n", "a.yaml:1: a tag (", "write the plain value in line 1"),

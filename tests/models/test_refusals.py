@@ -163,7 +163,7 @@ BEFORE_WEIGHTS = {
     ),
     "tokenizer larger than the embedding": Case(
         lambda f: edit(f / "config.json", vocab_size=100),
-        "embeds 100",
+        "only 100 embeddings",
         "at most as many tokens as embeddings",
         "resize_token_embeddings",
     ),

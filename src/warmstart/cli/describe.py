@@ -92,7 +92,7 @@ def _trained(parts: "Sequence[TrainedPart]") -> Table:
     table = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)
-    heading = ("Trained parts", "count", "trained", "peak learning rate", "")
+    heading = ("Trained parts", "count", "trained", "peak LR", "")
     table.add_row(*(Text(text, "dim" if place else "bold") for place, text in enumerate(heading)))
     for part in parts:
         rates = dict.fromkeys(f"{rate:.3g}" for rate in (part.lowest_rate, part.highest_rate))
@@ -105,7 +105,7 @@ def _trained(parts: "Sequence[TrainedPart]") -> Table:
             f"from epoch {part.from_epoch}" if later else "",
         )
     trained, total = sum(p.trained for p in parts), sum(p.parameters for p in parts)
-    table.add_row("  all", f"{total:,}", f"{trained:,}", f"{trained / total:.1%}")
+    table.add_row("  all", f"{total:,}", f"{trained:,}", "", f"{trained / total:.1%} trained")
     return table
 
 

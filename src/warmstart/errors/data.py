@@ -103,20 +103,21 @@ def ragged_row(
 
 def unclosed_quote(path: str, line: int, lines: int) -> DataError:
     """An opening quote without a closing quote: the rest of the file would be one field."""
+    affected = f"the next {f'{lines:,} lines' if lines > 1 else 'line'} would become part of it"
     return DataError(
-        f"{path}:{line}: a field starts with a quote here that is never closed; the next "
-        f"{f'{lines:,} lines' if lines != 1 else 'line'} would become part of this field",
+        f"{path}:{line}: a field starts with a quote here that is never closed"
+        + (f"; {affected}" if lines else ""),
         "an opening and a closing quote around a field; quotes inside it doubled",
         "--set data.quoting=none if quotes are ordinary characters in this file; or close the "
         "quote",
     )
 
 
-def swallowed_rows(path: str, line: int, lines: int) -> DataError:
+def quote_spans_rows(path: str, line: int, lines: int) -> DataError:
     """A quoted field that spans lines which look like rows, or that ends in the middle of one."""
     return DataError(
         f"{path}:{line}: a field starts with a quote here; up to the closing quote, the next "
-        f"{f'{lines:,} lines' if lines > 1 else 'line'} would become part of this field",
+        f"{f'{lines:,} lines' if lines > 1 else 'line'} would become part of it",
         "an opening and a closing quote around a field, quotes inside it doubled, and no rows "
         "between them",
         "--set data.quoting=none if quotes are ordinary characters in this file; or correct the "

@@ -306,7 +306,9 @@ def test_a_full_temporary_folder_is_told(small_blocks: Path, tmp_path: Path) -> 
     path = gz_file(tmp_path)
     with file_size(3 * BLOCK), pytest.raises(DataError) as caught:
         table(path)
-    assert caught.value.found.startswith(f"cannot write temporary copies of the rows to {small_blocks}: ")
+    assert caught.value.found.startswith(
+        f"cannot write temporary copies of the rows to {small_blocks}: "
+    )
     assert "TMPDIR=FOLDER" in caught.value.do
     assert list(small_blocks.iterdir()) == []
 

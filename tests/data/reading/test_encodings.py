@@ -108,7 +108,8 @@ def test_an_encoding_that_does_not_decode_the_bytes(tmp_path: Path) -> None:
 def test_half_a_character_at_the_end(tmp_path: Path) -> None:
     content = MIXED.encode("utf-16") + b"a"
     assert (
-        f"at offset {len(content) - 1} is not valid utf-16" in refusal(written(tmp_path, content)).found
+        f"at offset {len(content) - 1} is not valid utf-16"
+        in refusal(written(tmp_path, content)).found
     )
 
 

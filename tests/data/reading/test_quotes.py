@@ -32,8 +32,9 @@ def test_a_quote_that_never_closes_in_the_header(tmp_path: Path) -> None:
 def test_quotes_that_close_lines_later(tmp_path: Path) -> None:
     content = ROW + 'a\t1\t\t"So he said.\n' + ROW + 'a\t0\t\tMary left."\n' + ROW
     error = refusal(path := written(tmp_path, content, "a.tsv"), **COLA)
-    assert f"{path}:2: a field starts with a quote here; up to the closing quote, the next 2 lines" in (
-        error.found
+    assert (
+        f"{path}:2: a field starts with a quote here; up to the closing quote, the next 2 lines"
+        in (error.found)
     )
     assert "--set data.quoting=none" in error.do
 
@@ -65,7 +66,10 @@ def test_swallowed_rows_are_not_dropped_as_ragged(tmp_path: Path) -> None:
 
 def test_text_after_a_closing_quote(tmp_path: Path) -> None:
     error = refusal(path := written(tmp_path, 'text,label\na,b\n"Hello" she said,b\n'))
-    assert error.found == f'{path}:3: a quoted field has text after its closing quote: "Hello" she said'
+    assert (
+        error.found
+        == f'{path}:3: a quoted field has text after its closing quote: "Hello" she said'
+    )
     assert "--set data.quoting=none" in error.do
 
 
