@@ -495,7 +495,7 @@ RANKING = [
                 expected=("which has classes",), mends="--set train.class_weights=null"),
     bad_ranking("nothing to compare", "--set train.loss=pairwise --set data.group=title",
                 found=("no title has documents of different relevance",),
-                expected=("which this loss compares",), do=("--set train.loss=binary-cross-entropy",)),
+                expected=("this loss compares",), do=("--set train.loss=binary-cross-entropy",)),
     bad_ranking("no room for the title", "--set model.max_tokens=6 "
                 "--set data.truncation=second_only", found=("the first text alone has",),
                 expected=("room for the second text",),

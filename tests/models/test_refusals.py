@@ -187,7 +187,7 @@ BEFORE_WEIGHTS = {
 WITH_WEIGHTS = {
     "weights of the body missing": Case(
         lambda f: change_weights(f, lambda w: w.pop("bert.encoder.layer.1.output.dense.bias")),
-        "lack 1 tensors that its config.json requires: bert.encoder.layer.1.output.dense.bias",
+        "lack 1 tensor that its config.json requires: bert.encoder.layer.1.output.dense.bias",
         "same checkpoint",
         "model.name",
     ),

@@ -50,7 +50,7 @@ def test_the_last_models_are_those_of_a_run_on_the_whole_table(
     folders = remembered(job.run)
     assert [folder.name for folder in folders] == [f"step-{n:08d}" for n in (23, 29, 35)]
 
-    monkeypatch.setattr("warmstart.training.job.whole_because", lambda *_: "which this loss compares")
+    monkeypatch.setattr("warmstart.training.job.whole_because", lambda *_: "to compare")
     plain = prepared_run(
         tmp_path,
         dropout=0.1,

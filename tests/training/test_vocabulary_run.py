@@ -41,7 +41,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[[Prepared, Path], Job]:
 
     def make(prepared: Prepared, path: Path) -> Job:
         with monkeypatch.context() as patch:
-            patch.setattr("warmstart.training.job.whole_because", lambda *_: "which this loss compares")
+            patch.setattr("warmstart.training.job.whole_because", lambda *_: "to compare")
             job = job_of(prepared, path)
         assert job.vocabulary is None
         assert job.rows == "all: to compare"

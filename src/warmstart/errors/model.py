@@ -244,8 +244,9 @@ def damaged_weights(path: Path, reason: str) -> ModelError:
 
 def missing_weights(name: str, missing: Sequence[str]) -> ModelError:
     """The weights file lacks tensors of the base model: it belongs to another architecture."""
+    tensors = "tensor" if len(missing) == 1 else "tensors"
     return ModelError(
-        found=f"the weights of {name} lack {len(missing)} tensors that its config.json requires:"
+        found=f"the weights of {name} lack {len(missing)} {tensors} that its config.json requires:"
         f" {_listed(missing)}",
         expected="weights and config.json of the same checkpoint",
         do="download both from the same page, or choose another model.name",
@@ -257,8 +258,9 @@ def wrong_shapes(
 ) -> ModelError:
     """Tensor shapes differ from the config; ``wrong``: name, actual shape, expected shape."""
     first, found, asked = wrong[0]
+    tensors = "1 tensor has" if len(wrong) == 1 else f"{len(wrong)} tensors have"
     return ModelError(
-        found=f"{name}: the shapes of {len(wrong)} tensors do not match config.json, e.g."
+        found=f"{name}: {tensors} another shape than config.json requires, e.g."
         f" {first} is {list(found)} but should be {list(asked)}",
         expected="weights and config.json of the same checkpoint",
         do="download both from the same page, or choose another model.name",

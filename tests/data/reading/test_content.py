@@ -99,7 +99,7 @@ def test_the_first_fault_is_the_same_wherever_blocks_end(
     except UnicodeDecodeError as error:
         expected = error.start
     with block_of(size):
-        assert encodings._fault(whole, codec) == expected
+        assert encodings._first_invalid(whole, codec) == expected
 
 
 def test_utf16_without_its_mark_is_a_fault_and_no_crash(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_name_that_tells_no_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "kind", "advice"),
     [
-        (b"PK\x03\x04", "a zip or a spreadsheet", "save a spreadsheet as CSV"),
+        (b"PK\x03\x04", "a zip or a spreadsheet", "save it as CSV"),
         (b"\x1f\x8b", "gzip", ".gz"),
         (b"PAR1", "Parquet", "--set data.format=parquet"),
     ],
