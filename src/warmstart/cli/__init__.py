@@ -24,14 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: the command-line arguments after ``warmstart``; ``sys.argv[1:]`` by default.
     """
-    from warmstart.devices.processes import part
+    from warmstart.devices.processes import leave
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As on stderr: a character that the encoding lacks is escaped and raises no error.
         sys.stdout.reconfigure(errors="backslashreplace")
     code = _command(arguments)
     if code == 0:
-        part()
+        leave()
     return code
 
 

@@ -29,7 +29,7 @@ def not_empty(path: Path, is_run: bool) -> RunError:
     )
 
 
-def not_ours_to_overwrite(path: Path, held: Sequence[str]) -> RunError:
+def overwrites_no_run(path: Path, held: Sequence[str]) -> RunError:
     """``--overwrite`` was given for a folder that is no run directory."""
     names = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
     return RunError(
