@@ -121,7 +121,7 @@ def data_json(labels: tuple[str, ...]) -> dict[str, Any]:
         messages=(
             Finding("warning", "2 training rows dropped: no text"),
             Finding("warning", "3 of 855 validation rows have the same text as a training row: the "
-                    "score is partly memory (first: cola_public/raw/in_domain_train.tsv:17 = 9)"),
+                    "score may be too high (first: cola_public/raw/in_domain_train.tsv:17 = 9)"),
             Finding("info", f"70.4% of 7,696 training rows have the label {labels[-1]!r}: "
                     "this is the accuracy of always predicting it"),
         ),

@@ -21,60 +21,71 @@ _LISTED = 5
 """Maximum number of copied training texts that are shown."""
 
 
+# The options of `generate`; their defaults are those of the run's config or of `GenerateConfig`.
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|MODEL", help="A run directory, or a decoder: Hub id, folder or bundled/…"
+    ),
+]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", metavar="TEXT", help="Prompt to generate from; may be repeated."),
+]
+Prompts = Annotated[
+    str | None, typer.Option("--prompts", metavar="FILE", help="File of prompts, one per line.")
+]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Maximum number of new tokens per prompt.")]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        help="Sampling temperature: below 1 more predictable, above 1 more random; 0: greedy."
+    ),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(help="Sample only from the K most likely tokens; 0: from all tokens."),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="Sample only from the most likely tokens whose probabilities sum up to P."),
+]
+RepetitionPenalty = Annotated[
+    float | None, typer.Option(help="Penalty for repeated tokens; 1: none.")
+]
+Beams = Annotated[
+    int | None, typer.Option(help="Number of beams for beam search; needs --temperature 0.")
+]
+Count = Annotated[int | None, typer.Option(help="Number of continuations per prompt.")]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="Stop before this text; may be repeated."),
+]
+Seed = Annotated[int | None, typer.Option(help="Random seed for sampling.")]
+EngineOption = Annotated[
+    Engine, typer.Option(help="Runtime for the model; onnx needs a run that was exported.")
+]
+Novelty = Annotated[
+    bool,
+    typer.Option("--novelty", help="Report how much of the text is copied from training rows."),
+]
+
+
 def generate(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|MODEL", help="A run directory, or a decoder: Hub id, folder or bundled/…"
-        ),
-    ],
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option("--prompt", metavar="TEXT", help="Prompt to generate from; may be repeated."),
-    ] = None,
-    prompts: Annotated[
-        str | None,
-        typer.Option("--prompts", metavar="FILE", help="File of prompts, one per line."),
-    ] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(help="Maximum number of new tokens per prompt.")
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            help="Sampling temperature: below 1 more predictable, above 1 more random; 0: greedy."
-        ),
-    ] = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(help="Sample only from the K most likely tokens; 0: from all tokens."),
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(
-            help="Sample only from the most likely tokens whose probabilities sum up to P."
-        ),
-    ] = None,
-    repetition_penalty: Annotated[
-        float | None, typer.Option(help="Penalty for repeated tokens; 1: none.")
-    ] = None,
-    beams: Annotated[
-        int | None, typer.Option(help="Number of beams for beam search; needs --temperature 0.")
-    ] = None,
-    count: Annotated[int | None, typer.Option(help="Number of continuations per prompt.")] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="Stop before this text; may be repeated."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed for sampling.")] = None,
-    engine: Annotated[
-        Engine,
-        typer.Option(help="Runtime for the model; onnx needs a run that was exported."),
-    ] = "torch",
-    with_novelty: Annotated[
-        bool,
-        typer.Option("--novelty", help="Report how much of the text is copied from training rows."),
-    ] = False,
+    name: Name,
+    prompt: Prompt = None,
+    prompts: Prompts = None,
+    max_new_tokens: MaxNewTokens = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    repetition_penalty: RepetitionPenalty = None,
+    beams: Beams = None,
+    count: Count = None,
+    stop: Stop = None,
+    seed: Seed = None,
+    engine: EngineOption = "torch",
+    with_novelty: Novelty = False,
     as_json: Json = False,
 ) -> None:
     """Generate text from prompts, with a run's model or any decoder."""

@@ -24,6 +24,34 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Read and check the data and the model, then stop.")
 ]
 
+# The options of `train` that replace a config.
+Task = Annotated[
+    str | None, typer.Option(help="Task to train; this and the next options replace CONFIG.")
+]
+Problem = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="Kind of labels: single-label, multi-label, regression."),
+]
+Model = Annotated[str | None, typer.Option(help="Hub id or folder of the checkpoint to fine-tune.")]
+TrainFiles = Annotated[
+    list[str] | None, typer.Option("--train", metavar="F", help="Training file; may be repeated.")
+]
+Text = Annotated[str | None, typer.Option(metavar="COL", help="Column with the text.")]
+TextPair = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column with the second text of a pair.")
+]
+Label = Annotated[str | None, typer.Option(metavar="COL", help="Column with the label.")]
+Validation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="F|SHARE", help="Validation file, or share of the training rows to hold out."
+    ),
+]
+TestFiles = Annotated[
+    list[str] | None,
+    typer.Option("--test", metavar="F", help="Test file, scored once at the end; repeatable."),
+]
+
 
 def demo(output: Output = None, overwrite: Overwrite = False, as_json: Json = False) -> None:
     """Train, evaluate and report with the bundled model and corpus, without a network."""
@@ -44,35 +72,15 @@ def train(
     resume: Resume = False,
     print_config: PrintConfig = False,
     dry_run: DryRun = False,
-    task: Annotated[
-        str | None, typer.Option(help="Task to train; this and the next options replace CONFIG.")
-    ] = None,
-    problem: Annotated[
-        str | None,
-        typer.Option(metavar="KIND", help="Kind of labels: single-label, multi-label, regression."),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Hub id or folder of the checkpoint to fine-tune.")
-    ] = None,
-    train_file: Annotated[
-        list[str] | None,
-        typer.Option("--train", metavar="F", help="Training file; may be repeated."),
-    ] = None,
-    text: Annotated[str | None, typer.Option(metavar="COL", help="Column with the text.")] = None,
-    text_pair: Annotated[
-        str | None, typer.Option(metavar="COL", help="Column with the second text of a pair.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(metavar="COL", help="Column with the label.")] = None,
-    validation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="F|SHARE", help="Validation file, or share of the training rows to hold out."
-        ),
-    ] = None,
-    test: Annotated[
-        list[str] | None,
-        typer.Option("--test", metavar="F", help="Test file, scored once at the end; repeatable."),
-    ] = None,
+    task: Task = None,
+    problem: Problem = None,
+    model: Model = None,
+    train_file: TrainFiles = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
+    validation: Validation = None,
+    test: TestFiles = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model on your file and evaluate it on held-out rows."""
