@@ -164,7 +164,7 @@ def test_what_is_no_text_is_refused_and_never_left_out(run: Run, texts: Any, fou
     with pytest.raises(DataError) as caught:
         run.predict(texts)
     assert found in caught.value.found
-    assert "a list of texts" in caught.value.expected
+    assert "a list of non-empty texts" in caught.value.expected
     assert "run.predict(['one text', 'another'])" in caught.value.do
 
 

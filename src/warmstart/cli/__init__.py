@@ -2,7 +2,7 @@
 
     exit 0   done                     2    wrong usage (an unknown option, a missing argument)
          1   the user can fix it      70   a bug in warmstart (traceback, and where to report it)
-                                      130  interrupted; the message tells how to resume
+                                      130  interrupted; the message shows how to resume
 
 The result goes to stdout (with ``--json`` exactly one JSON object), everything else to stderr.
 Heavy imports are inside the commands, so that ``--help`` is fast.

@@ -1,10 +1,11 @@
 """Labels: which rows have one, their spelling, and their class index.
 
-Labels are compared as text. If two spellings could mean the same label ("Yes" and "yes ", "1" and
-"01.0"), this is an error that the user must resolve: a class that is split in two by a stray space
-would train without an error and score badly. Only one spelling is changed here: an integer written
-as a float ("1.0", as pandas writes a column of integers with a missing value) becomes the integer.
-This rule looks at each label separately, so it gives the same result for all files of a run.
+Labels are compared as text. If two spellings in a column could mean the same label ("Yes" and
+"yes ", "1" and "1.0"), this is an error that the user must resolve: a class that is split in two by
+a stray space would train without an error and score badly. Only one spelling is changed here: an
+integer written as a float ("1.0", as pandas writes a column of integers with a missing value)
+becomes the integer. This rule looks at each label separately, so it gives the same result for all
+files of a run.
 
 All operations run on Arrow columns; Python code only handles the distinct labels.
 

@@ -18,15 +18,15 @@ def located(error: ConfigError, where: str) -> ConfigError:
     return ConfigError(f"{where}: {error.found}", error.expected, error.do) if where else error
 
 
-def all_of(faults: Sequence[ConfigError], source: str) -> ConfigError:
+def all_of(config_errors: Sequence[ConfigError], source: str) -> ConfigError:
     """One error for all errors in the config ``source``; a single error is returned unchanged."""
-    if len(faults) == 1:
-        return faults[0]
-    blocks = "\n".join(str(fault) for fault in faults)
+    if len(config_errors) == 1:
+        return config_errors[0]
+    blocks = "\n".join(map(str, config_errors))
     return ConfigError(
-        found=f"{source} has {len(faults)} errors\n  " + blocks.replace("\n", "\n  "),
+        found=f"{source} has {len(config_errors)} errors\n  " + blocks.replace("\n", "\n  "),
         expected="only known settings with valid values",
-        do=f"correct all {len(faults)} errors as described above",
+        do=f"correct all {len(config_errors)} errors as described above",
     )
 
 
@@ -187,12 +187,12 @@ def vocabulary_too_small(asked: int, least: int) -> ConfigError:
     )
 
 
-def vocabulary_too_large(asked: int, found: int) -> ConfigError:
+def vocabulary_too_large(size: int, available: int) -> ConfigError:
     """More tokens than the training rows support: every token must occur at least twice."""
     return ConfigError(
-        found=f"pretrain.vocabulary is {asked}, but the training rows give only {found} tokens",
+        found=f"pretrain.vocabulary is {size}, but the training rows give only {available} tokens",
         expected="a vocabulary of subwords that each occur at least twice in the training rows",
-        do=f"--set pretrain.vocabulary={found}, or train on more text",
+        do=f"--set pretrain.vocabulary={available}, or train on more text",
     )
 
 

@@ -224,7 +224,7 @@ def test_a_pooler_that_the_checkpoint_lacks_trains(tmp_path: Path) -> None:
 def test_more_layers_than_there_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         job_for_part(tmp_path, "embeddings+layers:2")
-    assert caught.value.found == "train.freeze is embeddings+layers:2, and the model has 2 layers"
+    assert caught.value.found == "train.freeze is embeddings+layers:2, but the model has 2 layers"
     assert caught.value.expected == "embeddings+layers:0 to embeddings+layers:1"
 
 
