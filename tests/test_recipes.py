@@ -34,8 +34,8 @@ def test_a_recipe_loads_and_repeats_from_what_it_resolves_to(name: str, tmp_path
 def test_a_recipe_says_what_is_published_and_on_what_hardware(name: str) -> None:
     comments = _comments(name)
     assert "0.498" in comments
-    assert "51 s an epoch" in comments
-    assert "2020 Colab GPU" in comments or "Google Colab lent in 2020" in comments
+    assert "51 s per epoch" in comments
+    assert "Colab GPU of 2020" in comments or "2020 Colab GPU" in comments
 
 
 def test_cola_has_the_settings_of_the_tutorials() -> None:

@@ -100,7 +100,7 @@ def test_a_narrow_terminal_keeps_the_names_of_the_splits(
     assert ran.code == 0
     assert re.search("^train ", ran.err, re.MULTILINE)
     assert re.search("^validation ", ran.err, re.MULTILINE)
-    assert "is the limit of 128" in " ".join(ran.err.split())
+    assert "marks the limit of 128" in " ".join(ran.err.split())
 
 
 def test_names_are_no_markup(trained: Trained, warmstart: Warmstart, tmp_path: Path) -> None:

@@ -136,13 +136,13 @@ def test_a_file_that_is_not_the_verified_one_is_refused(writes: Run, tmp_path: P
     file = run.path / "export/model.onnx"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(ExportError, match="model.onnx is not the file that was verified"):
+    with pytest.raises(ExportError, match="model.onnx was changed after it was verified"):
         run.generate(["a"], engine="onnx")
     run.generate(["a"])
     shutil.rmtree(run.path / "export")
     with pytest.raises(ExportError, match="--engine onnx, but there is no"):
         run.generate(["a"], engine="onnx")
-    with pytest.raises(ExportError, match="model, which is no run directory") as caught:
+    with pytest.raises(ExportError, match="model, which is not a run directory") as caught:
         api.generate(run.path / "model", ["a"], engine="onnx")
     assert "warmstart export RUN" in caught.value.do
 

@@ -117,7 +117,7 @@ def test_a_resume_goes_on_with_the_start_that_is_there(
         stop_at(patch, 4)
         pretrained(config, path)
     start = files(path / "start")
-    with pytest.raises(RunError, match="already holds a run"):
+    with pytest.raises(RunError, match="already contains a run"):
         pretrained(config, path)
     assert files(path / "start") == start
     with monkeypatch.context() as patch:

@@ -89,7 +89,7 @@ def test_a_new_run_takes_a_new_or_empty_folder(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     run = started(tmp_path / "run")
-    with pytest.raises(RunError, match="already holds a run") as caught:
+    with pytest.raises(RunError, match="already contains a run") as caught:
         RunDirectory.create(run.path)
     assert f"warmstart train {run.path} --resume" in caught.value.do
     assert f"--output {run.path}-2" in caught.value.do
@@ -140,7 +140,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nowhere does not exist") as caught:
         RunDirectory.open(tmp_path / "nowhere")
     assert "warmstart demo" in caught.value.do
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(RunError, match="contains no run"):
         RunDirectory.open(tmp_path)
     run = started(tmp_path / "run")
     assert RunDirectory.open(run.path) == run
@@ -168,7 +168,7 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path: Path) -> None:
             run.locked().__enter__,
             lambda: RunDirectory.create(run.path, overwrite=True),
         ):
-            with pytest.raises(RunError, match="another process is at work") as caught:
+            with pytest.raises(RunError, match="another process is using") as caught:
                 attempt()
             assert f"--output {run.path}-2" in caught.value.do
         assert run.is_run, "a refused --overwrite must not have removed anything"

@@ -164,7 +164,7 @@ def test_what_is_no_text_is_refused_and_never_left_out(run: Run, texts: Any, fou
     with pytest.raises(DataError) as caught:
         run.predict(texts)
     assert found in caught.value.found
-    assert "a list of texts" in caught.value.expected
+    assert "a list of non-empty texts" in caught.value.expected
     assert "run.predict(['one text', 'another'])" in caught.value.do
 
 
@@ -221,6 +221,6 @@ def test_an_output_file_is_refused_before_any_work(tmp_path: Path) -> None:
     assert ".csv, .parquet, .jsonl" in caught.value.expected
     assert caught.value.do == f"--output {tmp_path / 'answers.csv'}"
     (tmp_path / "answers.csv").touch()
-    with pytest.raises(ConfigError, match="exists already") as caught:
+    with pytest.raises(ConfigError, match="already exists") as caught:
         refuse_output(tmp_path / "answers.csv")
     assert str(tmp_path / "answers-2.csv") in caught.value.do

@@ -215,9 +215,7 @@ def test_a_frozen_part_stays_and_the_rest_learns(tmp_path: Path) -> None:
 
 
 def test_a_frozen_backbone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        ModelError, match="encoder would stay as it is(.|\n)*--set train.freeze=null"
-    ):
+    with pytest.raises(ModelError, match="encoder would not change(.|\n)*--set train.freeze=null"):
         prepared_of(tmp_path, freeze="backbone")
 
 
@@ -271,7 +269,9 @@ def test_a_text_without_a_mask_is_refused(adapted: Run) -> None:
 
 
 def test_a_file_has_no_labels_to_predict(adapted: Run, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="the run learned fill-mask: it has no labels") as caught:
+    with pytest.raises(
+        RunError, match="the run's task is fill-mask, which has no labels"
+    ) as caught:
         adapted.predict_file(str(write_reviews(tmp_path / "more.csv")))
     assert "--text 'a text with a mask'" in caught.value.do
 

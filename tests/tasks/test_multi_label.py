@@ -51,7 +51,7 @@ def test_there_must_be_something_to_tell_apart(values: list[str], said: str) -> 
     with pytest.raises(DataError) as caught:
         MultiLabel.learn(config(), table_of(label=values))
     assert caught.value.found == said
-    assert "some rows have and others have not" in caught.value.expected
+    assert "rows with different labels" in caught.value.expected
     assert "--label COLUMN" in caught.value.do
 
 

@@ -74,7 +74,7 @@ def test_what_is_no_grade_is_named_with_its_line(bad: str) -> None:
     with pytest.raises(DataError) as caught:
         TextRanking.learn(config(), table_of(["0", bad, "1"]))
     assert caught.value.found == f"r.csv:3: the column grade has {bad!r}"
-    assert "0 for not at all" in caught.value.expected
+    assert "0 if not relevant" in caught.value.expected
     assert "--label COLUMN" in caught.value.do
 
 

@@ -196,5 +196,5 @@ def test_more_than_there_are_evaluations(tmp_path: Path) -> None:
 
 
 def test_adapters_have_no_mean(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the mean of several adapters is none of their rank"):
+    with pytest.raises(ConfigError, match="the mean of several adapters has a higher rank"):
         config_file.load(settings(tmp_path, lora={"save": "adapter"}, average={}))

@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
 
     with file_size(4096), pytest.raises(RunError) as caught:
         fit(job, resume=True, stop_requested=never)
-    assert "free some space, then go on with --resume" in caught.value.do
+    assert "free some space, then resume with --resume" in caught.value.do
     after = last_weights(job.run)
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert not (job.run.checkpoints / ".partial").exists()
@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
     job = job_of(prepared_run(tmp_path), tmp_path / "run")
-    with pytest.raises(RunError, match="holds no checkpoint"):
+    with pytest.raises(RunError, match="contains no checkpoint"):
         fit(job, resume=True, stop_requested=never)
 
 
@@ -154,7 +154,7 @@ def test_resume_refuses_other_data(tmp_path: Path) -> None:
     data = tmp_path / "reviews.csv"
     data.write_text(data.read_text() + "a very nice story 999,good\n")
     changed = prepared_run(tmp_path, epochs=1)
-    with pytest.raises(RunError, match="this changed: the data files"):
+    with pytest.raises(RunError, match="was started: the data files"):
         train_run(changed, tmp_path / "run", resume=True)
 
 

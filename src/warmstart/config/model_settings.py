@@ -122,7 +122,7 @@ class GenerateConfig(_Part):
     @classmethod
     def _search_or_draw(cls, beams: int, info: ValidationInfo) -> int:
         if beams > 1 and (temperature := info.data.get("temperature", 0)) > 0:
-            raise refusal(errors.config.beams_while_drawing(beams, temperature))
+            raise refusal(errors.config.beams_with_sampling(beams, temperature))
         return beams
 
     @field_validator("count")

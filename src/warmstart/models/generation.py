@@ -169,7 +169,7 @@ def encode_prompts(
         with quiet():  # Transformers' own warning of a long text names no prompt
             ids = (*begin, *tokenizer.encode(prompt, add_special_tokens=False))
         if not ids:
-            raise errors.prompt.nothing_to_begin_with(which)
+            raise errors.prompt.empty_without_start_token(which)
         if max_positions is not None and len(ids) >= max_positions:
             raise errors.prompt.too_long(which, len(ids), max_positions)
         encoded.append(ids)

@@ -124,7 +124,7 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
         config = config_file.load(directory.path / "config.yaml")
         settings, train = config.generate, config.train
     elif engine != "torch":
-        raise errors.export.of_no_run(str(name))
+        raise errors.export.checkpoint_not_exported(str(name))
     onnx = None if engine == "torch" else verified_file(directory, engine)[0]
     found = directory.model if directory.is_run else name
     checkpoint = find(ModelConfig(name=str(found)), GENERATION_HEAD)

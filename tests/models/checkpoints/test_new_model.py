@@ -125,7 +125,7 @@ def test_a_vocabulary_that_the_texts_do_not_give(config: PretrainConfig, texts: 
     with pytest.raises(ConfigError) as caught:
         tokenizer_for(texts, greedy)
     error = caught.value
-    assert error.found.startswith("pretrain.vocabulary is 5000, and the training rows give ")
+    assert error.found.startswith("pretrain.vocabulary is 5000, but the training rows give ")
     assert "at least twice" in error.expected
     given = int(error.do.partition("=")[2].partition(",")[0])
     assert error.do == f"--set pretrain.vocabulary={given}, or train on more text"

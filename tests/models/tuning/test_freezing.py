@@ -228,14 +228,14 @@ def test_a_pooler_that_the_checkpoint_lacks_trains(tmp_path: Path) -> None:
 def test_more_layers_than_there_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         job_for_part(tmp_path, "embeddings+layers:2")
-    assert caught.value.found == "train.freeze is embeddings+layers:2, and the model has 2 layers"
+    assert caught.value.found == "train.freeze is embeddings+layers:2, but the model has 2 layers"
     assert caught.value.expected == "embeddings+layers:0 to embeddings+layers:1"
 
 
 def test_an_architecture_whose_layers_are_unknown(tmp_path: Path) -> None:
     config = find(ModelConfig(name=str(tiny_checkpoint(tmp_path)))).config
     config.model_type = "albert"
-    with pytest.raises(ModelError, match="albert is not an architecture it knows"):
+    with pytest.raises(ModelError, match="does not support the architecture albert"):
         frozen_part("backbone", config, "sequence-classification")
 
 

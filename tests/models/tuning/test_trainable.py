@@ -96,5 +96,5 @@ def test_a_config_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         described(tmp_path, "train.lora.modules=[querry]")
     path = tmp_path / "new.yaml"
     path.write_text("data: {train: a.csv}\npretrain: {size: tiny}\n")
-    with pytest.raises(ConfigError, match="the config has a part `pretrain`"):
+    with pytest.raises(ConfigError, match="the config has a `pretrain` section"):
         api.info(path)
