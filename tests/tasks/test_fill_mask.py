@@ -68,8 +68,8 @@ def test_it_learns_and_says_what_it_was_before(adapted: Run) -> None:
 def test_what_it_leaves_behind_is_told(adapted: Run) -> None:
     notices = [e["text"] for e in events_of(read_events(adapted.path / "events.jsonl"), "notice")]
     assert len(notices) == 1
-    assert "has a pooler, which filling masks does not train" in notices[0]
-    assert "a classifier of this run's model draws a new one" in notices[0]
+    assert "is not used by fill-mask and not saved in model/" in notices[0]
+    assert "starts with a new pooler" in notices[0]
 
 
 @pytest.mark.parametrize("place", ["", "model"])

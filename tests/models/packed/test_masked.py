@@ -125,9 +125,9 @@ def test_a_head_that_is_not_there_is_drawn_from_the_seed_and_told(tmp_path: Path
     bare = find(ModelConfig(name=str(tmp_path / "body")), "masked-lm")
     assert [text for text in new_parts(whole) if "has no head" in text] == []
     said = new_parts(bare)
-    assert any("no head that fills masks: a new one is drawn" in text for text in said)
-    assert any("output layer is the word embedding" in text for text in said)
-    assert any("has a pooler" in text for text in said)
+    assert any("no masked-language-model head: a new one is initialised" in text for text in said)
+    assert any("output layer tied to the word embedding" in text for text in said)
+    assert any("the pooler of" in text for text in said)
     one, two, other = (mask_filler(bare, seed).state_dict() for seed in (1, 1, 2))
     dense = "cls.predictions.transform.dense.weight"
     assert torch.equal(one[dense], two[dense])

@@ -1,10 +1,10 @@
-"""What a checkpoint is made of: its configuration, every parameter with its shape, and its memory.
+"""Describe a checkpoint: its configuration, every parameter with its shape, and its memory use.
 
-What BERT tutorials print by hand after loading a model (embeddings, first layer, output head), told
-from ``config.json`` alone: the model is built on the meta device, so that no weight is read or even
-downloaded.
+This is the list that BERT tutorials print after loading a model (embeddings, first layer, output
+head). It needs only ``config.json``: the model is built on the meta device, so weights are neither
+read nor downloaded.
 
-Units: parameters are counted, memory is in MiB (2**20 bytes) of float32.
+Units: parameters are counted as numbers; memory is in MiB (2**20 bytes), in float32.
 """
 
 import re
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from warmstart.config import TrainConfig
 
 BYTES_PER_PARAMETER = 4
-"""float32."""
+"""Size of a float32."""
 
 ADAMW_COPIES = 4
-"""What training keeps of every parameter: weight, gradient, and AdamW's two moments."""
+"""Numbers in memory per trained parameter: weight, gradient, and AdamW's two moments."""
 
 ESSENTIALS = (
     "hidden_size",
@@ -41,21 +41,21 @@ ESSENTIALS = (
     "vocab_size",
     "max_position_embeddings",
 )
-"""Settings of a configuration that say how large the model is, by their usual names."""
+"""Fields of ``config.json`` that give the size of a model, under their most common names."""
 
 _LAYER = re.compile(r"^(.*?\.)(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One named parameter."""
+    """One named parameter tensor."""
 
     name: str
     shape: tuple[int, ...]
 
     @property
     def count(self) -> int:
-        """Numbers in it."""
+        """Number of elements."""
         return prod(self.shape)
 
 
@@ -68,23 +68,23 @@ class Group:
 
     @property
     def count(self) -> int:
-        """Numbers in all of them."""
+        """Number of elements of all parameters."""
         return sum(parameter.count for parameter in self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A sequence classifier, described.
+    """The description of a model.
 
     Args:
-        name: the checkpoint, as the person wrote it.
-        architecture: the class in Transformers.
-        model_type: the family, as in ``config.json``.
-        config: the configuration's essentials, by name.
-        max_tokens: longest input, special tokens included; ``None`` where unlimited.
-        labels: label names of the head; ``LABEL_0`` … where it has none of its own.
-        groups: all parameters, in the order a text passes them.
-        trains: of a run or a config, every part and what of it trains.
+        name: the checkpoint, as the user wrote it.
+        architecture: name of the class in Transformers.
+        model_type: the model family, as in ``config.json``.
+        config: the main sizes from ``config.json``, by name.
+        max_tokens: longest input, special tokens included; None if there is no limit.
+        labels: label names of a classifier; ``LABEL_0`` … if the checkpoint has none.
+        groups: all parameters, from the embeddings to the head.
+        trains: for a run or a config, how each part is trained; otherwise empty.
     """
 
     name: str
@@ -98,12 +98,12 @@ class Description:
 
     @property
     def named_parameters(self) -> int:
-        """How many named parameters there are: 201 in BERT-base with a classification head."""
+        """Number of parameter tensors: 201 in BERT-base with a classification head."""
         return sum(len(group.parameters) for group in self.groups)
 
     @property
     def parameters(self) -> int:
-        """How many numbers are learned."""
+        """Number of parameters."""
         return sum(group.count for group in self.groups)
 
     @property
@@ -113,18 +113,18 @@ class Description:
 
     @property
     def training_mib(self) -> float:
-        """Memory of training with AdamW, activations aside: weights, gradients, two moments.
+        """Memory of training with AdamW without activations: weights, gradients, two moments.
 
-        Where it is known what trains, that alone has gradients and moments.
+        If ``trains`` is given, only the trained parameters have gradients and moments.
         """
         if not self.trains:
             return self.weights_mib * ADAMW_COPIES
-        held = sum(part.parameters for part in self.trains)
+        total = sum(part.parameters for part in self.trains)
         trained = sum(part.trained for part in self.trains)
-        return (held + (ADAMW_COPIES - 1) * trained) * BYTES_PER_PARAMETER / 2**20
+        return (total + (ADAMW_COPIES - 1) * trained) * BYTES_PER_PARAMETER / 2**20
 
     def to_json(self) -> dict[str, Any]:
-        """What ``warmstart info --json`` prints."""
+        """The output of ``warmstart info --json``."""
         return {
             "name": self.name,
             "architecture": self.architecture,
@@ -151,24 +151,24 @@ class Description:
 
 
 def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Description:
-    """Describe a checkpoint with its head (an encoder's classifies), or a loaded model.
+    """Describe a checkpoint with its head, or a loaded model.
 
     Args:
-        source: a checkpoint, whose weights are not read; or a model, as it is.
-        labels: classes of the head of a checkpoint that is no classifier yet.
+        source: a checkpoint, whose weights are not read, or a model.
+        labels: number of classes to assume if an encoder checkpoint has no classification head.
     """
     if isinstance(source, Checkpoint):
         name, config, max_tokens = source.name, source.config, source.max_positions
-        classifies = source.head == "sequence-classification"
-        made_for = config.architectures or ()
-        if classifies and not any("SequenceClassification" in known for known in made_for):
+        classifier = source.head == "sequence-classification"
+        architectures = config.architectures or ()
+        if classifier and not any("SequenceClassification" in known for known in architectures):
             config = with_labels(config, [f"LABEL_{index}" for index in range(labels)])
         model = skeleton(config, source.head)
     else:
         model, config = source, source.config
         name, max_tokens = str(source.name_or_path), longest_input(config, natural_head(config))
-        classifies = natural_head(config) == "sequence-classification"
-    names = (config.id2label or {}) if classifies else {}
+        classifier = natural_head(config) == "sequence-classification"
+    names = (config.id2label or {}) if classifier else {}
     numbered = [(int(index), str(label)) for index, label in names.items()]
     values = {key: getattr(config, key, None) for key in ESSENTIALS}
     return Description(
@@ -185,12 +185,12 @@ def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Descrip
 def describe_training(
     checkpoint: Checkpoint, config: "TrainConfig", labels: int = 2
 ) -> Description:
-    """Describe a checkpoint with its head, and what of it these settings train.
+    """Describe a checkpoint with its head, and which of its parts these settings train.
 
     Args:
         checkpoint: its weights are not read.
-        config: the settings; they fit the checkpoint.
-        labels: classes of the head of a checkpoint that is no classifier yet.
+        config: training settings that are valid for the checkpoint.
+        labels: number of classes to assume if an encoder checkpoint has no classification head.
     """
     description = describe(checkpoint, labels)
     settings = checkpoint.config
@@ -202,17 +202,18 @@ def describe_training(
 
 
 def _groups(parameters: Sequence[Parameter]) -> tuple[Group, ...]:
-    """Embeddings, then each layer, then the output head.
+    """Group parameters into the embeddings, each layer, and the output head.
 
-    Families name their layers differently (``encoder.layer.0.``, ``transformer.layer.0.``,
-    ``layers.0.``), but all number them, and define them after the embeddings, before the head.
+    Model families name their layers differently (``encoder.layer.0.``, ``transformer.layer.0.``,
+    ``layers.0.``), but all of them number the layers and define them after the embeddings and
+    before the head.
     """
-    prefix = next((found[1] for p in parameters if (found := _LAYER.match(p.name))), None)
+    prefix = next((match[1] for p in parameters if (match := _LAYER.match(p.name))), None)
     groups: dict[str, list[Parameter]] = {"embeddings": []}
     for parameter in parameters:
-        found = _LAYER.match(parameter.name)
-        if found and found[1] == prefix:
-            group = f"layer {found[2]}"
+        match = _LAYER.match(parameter.name)
+        if match and match[1] == prefix:
+            group = f"layer {match[2]}"
         elif len(groups) == 1 or "embeddings" in parameter.name:
             group = "embeddings"
         else:
