@@ -1,13 +1,13 @@
-"""What the frozen part of a model makes of each row: computed once, kept on disk, read every epoch.
+"""Features: the output of a model's frozen part for each row, computed once and cached on disk.
 
-With ``train.freeze`` the first layers give the same hidden states for a row in every epoch, as they
-run without dropout. So they run once: over all rows of a split, longest first, in evaluation mode.
-What is kept is what the rest of the model begins with: of a whole frozen backbone the vector that
-the head reads, one for each row; else the hidden states of every token.
+The frozen layers of ``train.freeze`` run without dropout, so their hidden states for a row are the
+same in every epoch. They are computed once for all rows of a split, longest first, in evaluation
+mode. The cached values are the inputs of the trained part: with a frozen backbone one vector per
+row (the input of the head), otherwise the hidden states of every token.
 
-The file is named after a hash of all that can change a number in it – frozen weights,
-configuration, token ids, precision, versions – so that another run with the same rows and model, a
-repeat or a trial of a search, finds it. It is memory-mapped: what a batch touches is in memory.
+The file name is a hash of everything that affects the values: frozen weights, configuration, token
+ids, precision and versions. A later run with the same rows and model therefore uses the same file.
+The file is memory-mapped, so only the rows of the current batch need memory.
 
 Source: Devlin et al. 2019, arXiv:1810.04805, section 5.3, "each token's representations are
 computed once".
@@ -35,10 +35,10 @@ from warmstart.models.packed.packed_runner import Packed
 from warmstart.models.tuning.freezing import Frozen
 
 IN_MEMORY_BYTES = 2**20
-"""Less than this is not worth a file."""
+"""Features smaller than this are kept in memory, not in a file."""
 
-MOST_BYTES = 20 * 2**30
-"""What the folder of features may hold; beyond it those unused longest are removed."""
+MAX_CACHE_BYTES = 20 * 2**30
+"""Size limit of the features folder; above it the least recently used files are removed."""
 
 Floats32 = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -51,30 +51,30 @@ def with_features(
     autocast: Callable[[], AbstractContextManager[object]],
     batch_tokens: int,
 ) -> Examples:
-    """The same rows with what the frozen part makes of them.
+    """Compute or load the features of a split, and attach them to its rows.
 
     Args:
-        examples: of one split.
-        model: on its device, frozen already.
-        packed: what runs it.
-        frozen: the part that is frozen.
-        autocast: the precision it runs in.
-        batch_tokens: tokens of a batch.
+        examples: the rows of one split.
+        model: the model on its device, already frozen.
+        packed: the packed runner of the model.
+        frozen: the frozen part.
+        autocast: the precision of the forward pass.
+        batch_tokens: tokens per batch.
 
     Returns:
-        A copy whose ``computed`` is memory-mapped from the cache folder, or in memory where it is
-        small.
+        A copy of ``examples`` whose ``computed`` is memory-mapped from the cache folder, or in
+        memory if it is small.
 
     Raises:
-        OSError: the cache folder cannot be written, or has no room.
+        OSError: the cache folder cannot be written, or the disk is full.
     """
     count = len(examples) if frozen.backbone else len(examples.input_ids)
-    shape = (count, model.config.hidden_size)
+    shape = (count, model.config.hidden_size)  # [N, H] per row, or [T, H] per token
 
     def fill(values: Floats32) -> None:
         _compute(values, examples, model, packed, frozen, autocast, batch_tokens)
 
-    if count * shape[1] * 4 < IN_MEMORY_BYTES:
+    if count * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
         values = np.empty(shape, dtype=np.float32)
         fill(values)
     else:
@@ -92,50 +92,51 @@ def _compute(
     autocast: Callable[[], AbstractContextManager[object]],
     batch_tokens: int,
 ) -> None:
-    """Fill ``values``, [N, H] of a backbone, else [T, H]."""
+    """Fill ``values``: [N, H] for a frozen backbone, otherwise [T, H]."""
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
     for positions in evaluation_batches(examples.lengths, batch_tokens):
         batch = collate(examples, positions).to(device)
         with autocast():
-            found = packed.read(batch) if frozen.backbone else packed.states(batch, frozen.layers)
-        made = found.float().cpu().numpy()
+            states = packed.read(batch) if frozen.backbone else packed.states(batch, frozen.layers)
+        computed = states.float().cpu().numpy()
         if frozen.backbone:
-            values[positions] = made
+            values[positions] = computed  # [B, H]
         else:
+            # [t, H] of the packed batch: copy the tokens of each row to their place in the split.
             for position, start, stop in zip(
                 positions, batch.offsets, batch.offsets[1:], strict=False
             ):
-                values[examples.offsets[position] : examples.offsets[position + 1]] = made[
+                values[examples.offsets[position] : examples.offsets[position + 1]] = computed[
                     start:stop
                 ]
     model.train(was_training)
 
 
 def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> Floats32:
-    """The array of this name from the cache folder, filled first where it is not there.
+    """The memory-mapped array of this name in the cache folder; computed if it does not exist.
 
     Raises:
-        OSError: it cannot be kept there.
+        OSError: it cannot be written there.
     """
     folder = cache_folder() / "features"
     path = folder / f"{key}.npy"
     folder.mkdir(parents=True, exist_ok=True)
-    # Runs that want the same file, and processes that train together: one fills it, others wait.
+    # Other runs and other ranks may need the same file: one of them computes it, the others wait.
     with FileLock(path.with_suffix(".lock")):
-        values = _opened(path)
+        values = _open(path)
         if values is None:
             _write(path, shape, fill)
             _remove_oldest(folder, keep=path)
-            values = _opened(path)
+            values = _open(path)
         assert values is not None
-        os.utime(path)
+        os.utime(path)  # marks the file as recently used for `_remove_oldest`
     return values
 
 
-def _opened(path: Path) -> Floats32 | None:
-    """The array in a file, mapped; None where there is none, or a damaged one."""
+def _open(path: Path) -> Floats32 | None:
+    """Memory-map the array in a file; None if the file is missing or damaged."""
     try:
         values: Floats32 = np.load(path, mmap_mode="r")
     except (FileNotFoundError, EOFError, ValueError):
@@ -144,18 +145,19 @@ def _opened(path: Path) -> Floats32 | None:
 
 
 def _write(path: Path, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> None:
-    """Fill a file beside ``path``, then rename it; a failure leaves nothing behind.
+    """Fill a temporary file next to ``path`` and rename it; after a failure no file is left.
 
     Raises:
-        OSError: no room, found before any work: a mapped file that outgrows its disk would kill.
+        OSError: the features are too large for the limit or the disk. This is checked first: when
+            the disk becomes full, writing to a memory-mapped file kills the process (SIGBUS).
     """
-    if shape[0] * shape[1] * 4 > MOST_BYTES:
-        raise OSError(f"they take more than {MOST_BYTES // 2**30} GiB")
+    if shape[0] * shape[1] * 4 > MAX_CACHE_BYTES:
+        raise OSError(f"they take more than {MAX_CACHE_BYTES // 2**30} GiB")
     partial = path.with_suffix(".partial")
     try:
         values = np.lib.format.open_memmap(partial, "w+", dtype=np.float32, shape=shape)
         if shutil.disk_usage(partial).free < values.nbytes:
-            raise OSError(f"no room in {partial.parent}")
+            raise OSError(f"not enough disk space in {partial.parent}")
         fill(values)
         values.flush()
         del values
@@ -168,12 +170,12 @@ def _write(path: Path, shape: tuple[int, int], fill: Callable[[Floats32], None])
 
 
 def _remove_oldest(folder: Path, keep: Path) -> None:
-    """Hold the folder to ``MOST_BYTES``."""
+    """Remove the least recently used files until the folder has at most ``MAX_CACHE_BYTES``."""
     files = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0
     for path in files:
         total += path.stat().st_size
-        if total > MOST_BYTES and path != keep:
+        if total > MAX_CACHE_BYTES and path != keep:
             path.unlink()
 
 
@@ -183,7 +185,7 @@ def _key(
     frozen: Frozen,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> str:
-    """A hash of all that can change a number in the features."""
+    """A hash of everything that affects the values of the features."""
     with autocast():
         precision = torch.get_autocast_dtype(model.device.type)
         lower = torch.is_autocast_enabled(model.device.type)
