@@ -165,7 +165,7 @@ def test_training_that_ends_early_averages_what_there_is(tmp_path: Path) -> None
         folder.rmdir()
     keep_average(job, progress)
     assert (
-        f"steps {int(first.name[5:])}, {int(second.name[5:])} (6 were asked for)"
+        f"steps {int(first.name[5:])}, {int(second.name[5:])} (train.average.count is 6)"
         in (events_of(read_events(job.log.path), "notice")[-1]["text"])
     )
     for file in first.iterdir():
@@ -173,7 +173,7 @@ def test_training_that_ends_early_averages_what_there_is(tmp_path: Path) -> None
     first.rmdir()
     keep_average(job, progress)
     assert (
-        "no average: training ended after 1 evaluation"
+        "weights are not averaged: training ended after 1 evaluation"
         in (events_of(read_events(job.log.path), "notice")[-1]["text"])
     )
 

@@ -34,7 +34,7 @@ from warmstart.tasks.task import Labelled, Settles, Task, shown_labels
 from warmstart.training.average import forget, keep_average
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
-from warmstart.training.monitoring.environment import MUST_BE_ALIKE, MUST_MATCH, environment
+from warmstart.training.monitoring.environment import EQUAL_ON_ALL_RANKS, MUST_MATCH, environment
 from warmstart.training.monitoring.samples import write_final_samples
 from warmstart.training.stop import stop_requested
 from warmstart.training.unfreezing import schedule_in_words
@@ -289,7 +289,7 @@ def _refuse_differences(job: Job, prepared: Prepared) -> None:
     """Compare what this process has with what the first one wrote."""
     facts = environment(job)
     theirs = job.run.read_json("environment.json")
-    other = [key for key in MUST_BE_ALIKE if theirs[key] != facts[key]]
+    other = [key for key in EQUAL_ON_ALL_RANKS if theirs[key] != facts[key]]
     other += _other_data(job.run, prepared)
     if other:
         raise errors.run.processes_differ(job.processes.index, other)

@@ -272,17 +272,17 @@ def test_a_replay_that_kept_the_rows_it_saw_is_found_out(
 
     job = captured(prepared_for(tmp_path), tmp_path / "run", stale)
     fit(job, resume=False, stop_requested=never)
-    assert "steps run without CUDA graphs: replayed, a step of" in notices_of(job)[0]
+    assert "steps run without CUDA graphs: the replay of a step of" in notices_of(job)[0]
     assert len(steps_of(job)) == 24
 
 
 @pytest.mark.parametrize(
     ("train", "changes", "reason"),
     [
-        ({}, {"capture": None}, "they take a GPU and bfloat16, and this run has cpu and float32"),
+        ({}, {"capture": None}, "they need a GPU and bfloat16, and this run uses cpu and float32"),
         ({"gradient_accumulation": 2}, {}, "train.gradient_accumulation is more than 1"),
-        ({"freeze": "backbone"}, {}, "train.freeze keeps part of the model"),
-        ({}, {"processes": Processes(0, 2)}, "2 processes train together"),
+        ({"freeze": "backbone"}, {}, "train.freeze freezes a part of the model"),
+        ({}, {"processes": Processes(0, 2)}, "the run has 2 processes"),
         ({}, {"packed": None}, "the model does not run packed"),
     ],
 )
@@ -305,7 +305,7 @@ def test_heads_that_flash_attention_does_not_take(
     job = captured(prepared_for(tmp_path), tmp_path / "run")
     monkeypatch.undo()
     monkeypatch.setattr(packed, "flash_serves", lambda *_arguments: False)
-    assert "flash attention does not take the model's heads" in execution(job)
+    assert "flash attention does not support the model's attention heads" in execution(job)
 
 
 def test_what_is_written_down(tmp_path: Path) -> None:
