@@ -218,7 +218,9 @@ def test_another_token_is_refused_but_not_of_a_tie(
         return logits, present
 
     wrong = another(opened, prefers)
-    with pytest.raises(ExportError, match="token 3 after the beginning of document 2: it generates"):
+    with pytest.raises(
+        ExportError, match="token 3 after the beginning of document 2: it generates"
+    ):
         decoder_parity.check_greedy(loaded, wrong, prompts)
     monkeypatch.setattr(decoder_parity, "TOLERANCE", 1000)
     found = decoder_parity.check_greedy(loaded, wrong, prompts)

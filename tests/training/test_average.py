@@ -120,7 +120,8 @@ def test_a_whole_run_says_both_scores_and_leaves_nothing_behind(tmp_path: Path) 
     score = finished.evaluations["validation"]["scores"][event["metric"]]["value"]
     assert score == max(event["value"], best)
     notices = [notice["text"] for notice in events_of(events, "notice")]
-    assert any(f"after steps 29, 35 has {event['value']:.4f}" in text for text in notices)
+    mean = f"after steps 29, 35 has a validation {event['metric']} of {event['value']:.4f}"
+    assert any(mean in text for text in notices)
 
 
 @pytest.mark.parametrize("of", ["last", "best"])

@@ -20,14 +20,14 @@ from tests.flash_on_cpu import flash_kernels
 from tests.runs_in_memory import job_of, never, prepared_run
 from warmstart.devices.processes import Processes
 from warmstart.errors import Interrupted
-from warmstart.models import packed
+from warmstart.models.packed import packed_runner as packed
 from warmstart.models.packed.packed_runner import Packed
 from warmstart.models.packed.resident import resident_bytes
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
-from warmstart.training import graphs
+from warmstart.training.graphs import graphed_steps as graphs
 from warmstart.training.graphs.capture import Capture, Work
 from warmstart.training.graphs.graphed_steps import GraphedSteps, execution, graphed_steps
 from warmstart.training.job import Job, job_for
@@ -101,7 +101,7 @@ def test_fifty_steps_equal_the_ordinary_loop(
         for key in before.keys() - {"loss", "gradient_norm"}:
             assert before[key] == after[key], key
     notice = re.match(
-        r"steps run as CUDA graphs, in batches of ([\d, ]+) tokens", notices_of(graphed)[0]
+        r"steps run as CUDA graphs, with batches of ([\d, ]+) tokens", notices_of(graphed)[0]
     )
     assert notice
     assert 1 < len(notice[1].split(", ")) <= 8
@@ -245,7 +245,7 @@ def forgetful(_work: Work) -> Work:
 def test_a_replay_that_does_nothing_is_found_out(tmp_path: Path) -> None:
     job = captured(prepared_for(tmp_path), tmp_path / "run", forgetful)
     fit(job, resume=False, stop_requested=never)
-    assert "had a loss of nan where" in notices_of(job)[0]
+    assert "had a loss of nan instead of" in notices_of(job)[0]
     assert len(steps_of(job)) == 24
 
 
@@ -323,4 +323,4 @@ def test_rows_that_take_too_much_memory(tmp_path: Path, monkeypatch: pytest.Monk
     for free, fits in ((5 * needed, True), (4 * needed, False)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, free))
         assert (graphs._too_large(there) is None) == fits
-    assert str(graphs._too_large(there)).startswith("the training rows take")
+    assert str(graphs._too_large(there)).startswith("the training rows need")
