@@ -154,7 +154,7 @@ def _prepare_and_train(folder: Path, rows: int, words: Sequence[str], steps: int
     config = cola.settings(folder, str(folder / "model"), *files)
     began = time.perf_counter(), time.process_time()
     find(config.model)
-    found = time.perf_counter(), time.process_time()
+    located = time.perf_counter(), time.process_time()
     with _memory() as prepare_memory:
         prepared = prepare(config)
         json.dumps(prepared.data_json())
@@ -173,12 +173,12 @@ def _prepare_and_train(folder: Path, rows: int, words: Sequence[str], steps: int
         with suppress(Interrupted):
             fit(job, resume=False, stop_requested=stop)
     seconds, cpu_seconds = (
-        (ready[clock] - found[clock]) - (found[clock] - began[clock]) for clock in (0, 1)
+        (ready[clock] - located[clock]) - (located[clock] - began[clock]) for clock in (0, 1)
     )
     return {
         "microseconds_per_row": seconds / rows * 1e6,
         "cpu_microseconds_per_row": cpu_seconds / rows * 1e6,
-        "prepare_seconds": ready[0] - found[0],
+        "prepare_seconds": ready[0] - located[0],
         "train_seconds": ticks[-1] - loaded,
         "prepare_memory": prepare_memory,
         "train_memory": train_memory,

@@ -174,7 +174,7 @@ def test_training_that_ends_early_averages_what_there_is(tmp_path: Path) -> None
     first.rmdir()
     keep_average(job, progress)
     assert (
-        "weights are not averaged: training ended after 1 evaluation"
+        "weights are not averaged: only 1 evaluation took place"
         in (events_of(read_events(job.log.path), "notice")[-1]["text"])
     )
 

@@ -132,8 +132,8 @@ def generation(
     origins: Origins = {(): Origin()}
     for name in changes:
         flag = "--" + name.replace("_", "-")
-        here = Origin(flag, flag + " {value}") if flags else Origin("", f"{name}={{value}}")
-        origins["generate", name] = here
+        origin = Origin(flag, flag + " {value}") if flags else Origin("", f"{name}={{value}}")
+        origins["generate", name] = origin
     content = {"generate": {**base.model_dump(), **_plain(changes)}}
     try:
         return _Generation.model_validate(content).generate

@@ -80,8 +80,8 @@ def novelty(samples: Sequence[str], training: Iterable[str]) -> Novelty:
         samples: generated texts.
         training: the texts of the training rows; iterated once.
 
-    >>> found = novelty(["I saw the cat today"], ["he saw the cat run", "I saw a dog"])
-    >>> found.longest_passage, found.longest_words, found.distinct_1
+    >>> result = novelty(["I saw the cat today"], ["he saw the cat run", "I saw a dog"])
+    >>> result.longest_passage, result.longest_words, result.distinct_1
     ('saw the cat', 3, 1.0)
     """
     texts = [[(m[0], m.start(), m.end()) for m in _WORD.finditer(sample)] for sample in samples]

@@ -314,16 +314,16 @@ def scatter(true: Floats, predicted: Floats) -> Figure:
     return figure
 
 
-def lengths(found: Lengths) -> Figure:
+def lengths(rows: Lengths) -> Figure:
     """Histogram of the rows' lengths in tokens, with the length above which rows are truncated.
 
     Args:
-        found: lengths of one split; the last bin also contains all longer rows.
+        rows: lengths of one split; the last bin also contains all longer rows.
     """
     figure, axes = canvas()
-    edges = floats(found.edges)
-    cut = edges[:-1] > found.max_tokens
-    counts = np.asarray(found.counts)
+    edges = floats(rows.edges)
+    cut = edges[:-1] > rows.max_tokens
+    counts = np.asarray(rows.counts)
     for mask, colour, name in (
         (~cut, Colour.MODEL, "not truncated"),
         (cut, Colour.SECOND, "truncated"),
@@ -337,9 +337,9 @@ def lengths(found: Lengths) -> Figure:
                 color=colour,
                 label=name,
             )
-    limit = f"longest input: {found.max_tokens:,} tokens"
-    if found.max_tokens <= 1.5 * edges[-1]:
-        axes.axvline(found.max_tokens + 1, color=Colour.INK, lw=1, ls=(0, (3, 3)), label=limit)
+    limit = f"longest input: {rows.max_tokens:,} tokens"
+    if rows.max_tokens <= 1.5 * edges[-1]:
+        axes.axvline(rows.max_tokens + 1, color=Colour.INK, lw=1, ls=(0, (3, 3)), label=limit)
     else:
         axes.plot([], [], " ", label=f"({limit}, outside the figure)")
     axes.set_xlim(left=max(0.0, edges[0]))

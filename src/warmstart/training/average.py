@@ -140,10 +140,7 @@ def keep_average(job: Job, progress: Progress) -> None:
     folders = remembered(job.run)
     steps = [_step(folder) for folder in folders]
     if len(folders) < 2:
-        job.log.notice(
-            f"weights are not averaged: training ended after {len(folders)} evaluation"
-            + "s" * (len(folders) != 1)
-        )
+        job.log.notice(f"weights are not averaged: only {len(folders)} evaluation took place")
         return
     mean = job.run.average / "mean"
 

@@ -1,9 +1,8 @@
 """Find and check pretrained checkpoints without their weights, and load them as models.
 
 ``find`` checks what a few kilobytes can show: that the checkpoint exists, is safe to open, has the
-right architecture for the task, and that its tokenizer fits it. Weights are read later, by
-``sequence_classifier``, ``language_model`` or ``mask_filler``, after the data were checked, so
-that a wrong setting is reported before a large download.
+right architecture for the task, and that its tokenizer fits it. ``sequence_classifier`` and others
+read the weights after the data were checked, so that errors are reported before a large download.
 
 A checkpoint is a hub id, a folder or a bundled model; the last two need no network. Code from a
 checkpoint is never executed. Pickle files are opened only if ``model.allow_pickle`` is set.
@@ -85,8 +84,8 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         head: the head that the task needs; None for ``natural_head``.
 
     Raises:
-        ModelError: the checkpoint does not exist, cannot be reached, lacks a file, is unsafe to
-            open, does not support the head, or its tokenizer does not fit it.
+        ModelError: the checkpoint does not exist, lacks a file, is unsafe to open, does not
+            support the head, its tokenizer does not fit it, or the hub cannot be reached.
     """
     path = Path(model.name).expanduser()
     commit = None
@@ -168,9 +167,8 @@ def sequence_classifier(
     """Load the checkpoint in float32 with a classification head for these labels.
 
     Weights that the checkpoint lacks (the head; BERT's pooler, if it was pretrained without one)
-    are initialised with ``seed``; the state of global random generators does not change. If the
-    checkpoint is already a classifier with the same number of labels, it keeps its head. Heads from
-    pretraining are dropped.
+    are initialised with ``seed``; global random generators do not change. A checkpoint that is
+    already a classifier with the same number of labels keeps its head; other heads are dropped.
 
     Args:
         checkpoint: from ``find``; its weights are downloaded if necessary.
@@ -202,8 +200,7 @@ def sequence_classifier(
 def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
     """Load the checkpoint's decoder in float32, with an embedding for every tokenizer token.
 
-    The embedding of a token that was added is the mean of all existing embeddings, so that at first
-    the token is about as likely as an average token.
+    The embedding of an added token is the mean of all others, so that it is no outlier at first.
 
     Args:
         checkpoint: from ``find``; its weights are downloaded if necessary.
@@ -261,11 +258,11 @@ def new_parts(checkpoint: Checkpoint) -> list[str]:
     head = {name for name, _ in model.named_children()} - {model.base_model_prefix}
     notices = []
     if not any(name.split(".")[0] in head for name in names):
-        tied = ", with its output layer tied to the word embedding" * bool(
-            model.all_tied_weights_keys
-        )
+        tied = bool(model.all_tied_weights_keys)
+        with_tied = ", with its output layer tied to the word embedding" * tied
         notices.append(
-            f"{checkpoint.name} has no masked-language-model head: a new one is initialised{tied}"
+            f"{checkpoint.name} has no masked-language-model head: a new one is initialised"
+            + with_tied
         )
     if any("pooler" in name.split(".") for name in names):
         notices.append(
@@ -329,8 +326,7 @@ def _read(
                 weights_only=True,
                 trust_remote_code=False,
                 local_files_only=True,
-                # Wrong shapes must be reported, not raised: a head of another size is replaced, a
-                # body of another size is refused by the caller.
+                # Report wrong shapes: a head is replaced, for others the caller raises an error.
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
@@ -342,12 +338,10 @@ def _read(
 
 
 def lacks_pooler(checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint has no pooler weights, so that a model's pooler is new.
-
-    False for pickled weights, whose names are not known.
+    """Whether the checkpoint is known to have no pooler weights, so that a model's pooler is new.
 
     Args:
-        checkpoint: its weights are on disk.
+        checkpoint: its weights are on disk; for pickles the result is False.
     """
     names = _weight_names(checkpoint)
     return bool(names) and not any("pooler" in name.split(".") for name in names)
