@@ -185,7 +185,7 @@ def test_real_rows_are_compared_by_logit_label_and_metric(
     with pytest.raises(ExportError, match="logits differ by up to nan"):
         compare(off)
     monkeypatch.setattr(parity, "TOLERANCE", 99)
-    with pytest.raises(ExportError, match=": 40 other labels"):
+    with pytest.raises(ExportError, match=": 40 different labels"):
         compare(-rows.logits)
     monkeypatch.setattr(parity, "METRIC_TOLERANCE", -1)
     with pytest.raises(ExportError, match="matthews_correlation"):

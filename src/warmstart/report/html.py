@@ -88,7 +88,7 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
     }
     drawn["scores"] = figures.scores(systems, main), f"{content.verdict}"
     labels = details.get("labels", ())
-    if "confusion_matrix" in details and len(labels) <= figures.DRAWN_CLASSES:
+    if "confusion_matrix" in details and len(labels) <= figures.MAX_CLASSES:
         drawn["confusion"] = (
             figures.confusion(details["confusion_matrix"], labels),
             "Counts of true against predicted labels; the table beside it has the same per label.",

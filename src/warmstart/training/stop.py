@@ -1,7 +1,7 @@
-"""Stopping politely: on SIGINT and SIGTERM the loop finishes its step, saves, says how to go on.
+"""Stop on a signal: after SIGINT or SIGTERM the loop finishes its step and saves a checkpoint.
 
-A second signal does what signals do by default. Outside the main thread (a notebook server, a test
-runner) Python installs no handlers; there the loop simply runs to its end.
+A second signal has its usual effect. Python can only install signal handlers in the main thread; in
+other threads (a notebook server, a test runner) signals do not stop the loop.
 """
 
 import signal
@@ -13,22 +13,22 @@ from types import FrameType
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Within the block, signals are noted; the value says whether one has come."""
-    asked = threading.Event()
+    """Catch signals inside the ``with`` block; the yielded function tells whether one arrived."""
+    requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield requested.is_set
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def note(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-        for number, handler in previous.items():
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        requested.set()
+        for number, handler in previous.items():  # a second signal is not caught
             signal.signal(number, handler)
 
     for number in previous:
-        signal.signal(number, note)
+        signal.signal(number, handle)
     try:
-        yield asked.is_set
+        yield requested.is_set
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

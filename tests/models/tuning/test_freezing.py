@@ -129,7 +129,7 @@ def test_what_changes_a_number_changes_the_file(
 
 def test_the_folder_is_held_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(features, "MOST_BYTES", 13_000)  # one of the two
+    monkeypatch.setattr(features, "MAX_CACHE_BYTES", 13_000)  # one of the two
     with_features_computed(job_for_part(tmp_path, "backbone"))
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1
 
@@ -146,7 +146,7 @@ def test_features_that_cannot_be_kept_are_done_without(
     if because == "no room":
         monkeypatch.setattr(features.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     if because == "too much":
-        monkeypatch.setattr(features, "MOST_BYTES", 100)
+        monkeypatch.setattr(features, "MAX_CACHE_BYTES", 100)
     job = job_for_part(tmp_path, "backbone", dropout=0.0)
     np.testing.assert_allclose(losses(job), expected, atol=1e-5)
     notices = [e["text"] for e in read_events(job.log.path) if e["event"] == "notice"]
