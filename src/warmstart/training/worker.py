@@ -18,7 +18,7 @@ from warmstart.training.average import keep_average
 from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
-from warmstart.training.monitoring.environment import , environment
+from warmstart.training.monitoring.environment import EQUAL_ON_ALL_RANKS, environment
 from warmstart.training.stop import stop_on_signals
 
 
@@ -72,7 +72,7 @@ def _refuse_differences(job: Job, prepared: Prepared) -> None:
     """Compare what this process has with what the first one wrote."""
     facts = environment(job)
     theirs = job.run.read_json("environment.json")
-    other = [key for key in  if theirs[key] != facts[key]]
+    other = [key for key in EQUAL_ON_ALL_RANKS if theirs[key] != facts[key]]
     other += other_data(job.run, prepared)
     if other:
         raise errors.run.processes_differ(job.processes.index, other)
