@@ -130,7 +130,7 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     from warmstart.preparation.prepare import prepare
 
     # Not as `check` does it: a run that pretrains has its start already.
-    prepared = prepare(config_file.load(directory.path / "config.yaml"))
+    prepared = prepare(config_file.load(directory.entry("config.yaml")))
     return train_prepared(prepared, directory.path, resuming=True, progress=progress)
 
 
@@ -257,7 +257,7 @@ def refuse_finished(directory: RunDirectory) -> None:
     """
     from warmstart.runs.events import events_of, read_events
 
-    if events_of(read_events(directory.path / "events.jsonl"), "finish"):
+    if events_of(read_events(directory.entry("events.jsonl")), "finish"):
         raise errors.run.already_finished(directory.path)
 
 

@@ -37,7 +37,7 @@ class Run:
     @property
     def config(self) -> RunConfig:
         """Every setting of the run."""
-        return config_file.load(self.path / "config.yaml")
+        return config_file.load(RunDirectory(self.path).entry("config.yaml"))
 
     @property
     def scores(self) -> dict[str, Metrics]:

@@ -39,6 +39,15 @@ def not_ours_to_overwrite(path: Path, held: Sequence[str]) -> RunError:
     )
 
 
+def replaces_its_input(path: Path, setting: str, value: str) -> RunError:
+    """``--overwrite`` would remove the checkpoint or a data file of the new run."""
+    return RunError(
+        found=f"{setting}: {value} lies in {path}, which --overwrite would empty",
+        expected="an output folder that holds nothing the new run reads",
+        do=f"choose another folder: --output {path}-2",
+    )
+
+
 def not_a_run(path: Path) -> RunError:
     """A command was given a folder in which no run was started."""
     there = "holds no run" if path.is_dir() else "is a file and no run directory"

@@ -4,6 +4,7 @@ Everything is made in a folder beside ``export/``, which takes that name when no
 check. So ``export/`` is absent, the old one or the new one; a check that fails leaves it as it was.
 """
 
+import json
 import platform
 import shutil
 import time
@@ -19,7 +20,13 @@ import numpy as np
 from warmstart import __version__, errors
 from warmstart.export import parity
 from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, sha256, threads
-from warmstart.runs.directory import RunDirectory, flush_to_disk, refuse_unwritable
+from warmstart.runs.directory import (
+    RunDirectory,
+    flush_to_disk,
+    refuse_unwritable,
+    replaced,
+    unfinished,
+)
 from warmstart.runs.events import events_of, read_events
 from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
 
@@ -45,7 +52,7 @@ def export_run(
         RunError: the run directory cannot be written, or is damaged.
     """
     refuse_missing("onnx", "onnxscript", "onnxruntime")
-    if not events_of(read_events(directory.path / "events.jsonl"), "finish"):
+    if not events_of(read_events(directory.entry("events.jsonl")), "finish"):
         raise errors.export.unfinished(directory.path)
     refuse_unwritable(directory.path)
     run = load_run(directory)
@@ -54,14 +61,15 @@ def export_run(
         raise errors.export.other_task(run.task.name)
     if int8 and run.task.head == "causal-lm":
         raise errors.export.no_int8(run.task.name)
-    names = (".export.partial", "export", ".export.old")
-    made, place, old = (directory.path / name for name in names)
+    place = directory.entry("export")
+    made, old = unfinished(place), replaced(place)
     with directory.locked():
         try:
             shutil.rmtree(made, ignore_errors=True)
             made.mkdir()
             content = _verified(run, made, partial(made_by, max_drop=max_drop if int8 else None))
-            RunDirectory(made).write_json(Path(PARITY).name, content)
+            text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+            (made / Path(PARITY).name).write_text(text + "\n", encoding="utf-8")
             for file in made.iterdir():
                 flush_to_disk(file)
             shutil.rmtree(old, ignore_errors=True)

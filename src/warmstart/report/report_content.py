@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from warmstart.data.checking.lengths import Lengths
 from warmstart.runs import words
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import Check, Evaluation, RunRecord, Sample, read_record
 from warmstart.runs.words import verdict
 
@@ -127,7 +128,7 @@ def gather(run_path: Path) -> ReportContent:
     mistaken: int | None = None
     points = None
     if evaluation is not None:
-        table = run_path / "evaluation" / evaluation.split / "predictions.parquet"
+        table = RunDirectory(run_path).evaluation(evaluation.split) / "predictions.parquet"
         if table.exists() and "confusion_matrix" in evaluation.details:
             mistakes, mistaken = confident_mistakes(table, MISTAKES)
         elif table.exists() and record.config.problem == "multi-label":

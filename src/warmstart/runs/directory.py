@@ -10,7 +10,11 @@
     adapter/           with ``train.lora.save: adapter``: the adapters alone, as peft opens them
     checkpoint/        what a resume needs
     evaluation/SPLIT/  predictions.parquet, scores.json
+    samples.json       of a run that learns to generate: texts of the best model
     report.html, figures/, README.md (model card)
+
+Every path in it comes from ``RunDirectory.entry``, which knows no other names than ``ENTRIES``: so
+``--overwrite`` removes all that an earlier run wrote, and a new file cannot be forgotten.
 
 A run directory is never half valid: every file is written under a temporary name, flushed to disk,
 then renamed (POSIX ``rename`` replaces atomically), so a reader sees the old file or the new one.
@@ -44,12 +48,23 @@ ENTRIES = (
     "checkpoint",
     "evaluation",
     "export",
+    "samples.json",
     "figures",
     "tensorboard",
     "report.html",
     "README.md",
 )
 """All that warmstart ever writes in a run directory; ``--overwrite`` removes these and no more."""
+
+
+def unfinished(target: Path) -> Path:
+    """Where a file or folder is made before it is renamed to ``target``."""
+    return target.with_name(f".{target.name}.partial")
+
+
+def replaced(target: Path) -> Path:
+    """Where an older folder waits until the new one is in its place."""
+    return target.with_name(f".{target.name}.old")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -62,7 +77,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         RunError: the disk is full or the folder cannot be written; ``path`` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -99,6 +114,19 @@ def write_folder(target: Path, fill: Callable[[Path], object]) -> None:
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise errors.run.cannot_write(target, error) from error
+
+
+def _remove(place: Path) -> None:
+    """Remove a file, a link or a folder; nothing where there is none."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def _forms(path: Path) -> tuple[Path, Path]:
+    """The absolute path as it is written, and with every symbolic link followed."""
+    return Path(os.path.normpath(path.absolute())), path.resolve()
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -148,12 +176,9 @@ class RunDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
             with run.locked():
-                for name in ENTRIES:
-                    entry = path / name
-                    if entry.is_dir() and not entry.is_symlink():
-                        shutil.rmtree(entry)
-                    else:
-                        entry.unlink(missing_ok=True)
+                for entry in map(run.entry, ENTRIES):
+                    for place in (entry, unfinished(entry), replaced(entry)):
+                        _remove(place)
         except OSError as error:
             raise errors.run.cannot_write(path, error) from error
         return run
@@ -196,36 +221,58 @@ class RunDirectory:
     @property
     def is_run(self) -> bool:
         """Whether a run was ever started here."""
-        return (self.path / "config.yaml").is_file() and (self.path / "task.json").is_file()
+        return self.entry("config.yaml").is_file() and self.entry("task.json").is_file()
+
+    def entry(self, name: str) -> Path:
+        """The path of a file or folder of the run; the one place that knows where things are.
+
+        Args:
+            name: one of ``ENTRIES``, or below one: ``evaluation/test/scores.json``.
+
+        Raises:
+            ValueError: it is not; ``--overwrite`` would leave it behind.
+        """
+        if name.partition("/")[0] not in ENTRIES:
+            raise ValueError(f"{name} is not among the ENTRIES of a run directory")
+        return self.path / name
+
+    def would_lose(self, path: Path) -> bool:
+        """Whether ``--overwrite`` would remove this file or folder.
+
+        Args:
+            path: absolute, or relative to the working directory.
+        """
+        removed = [form for name in ENTRIES for form in _forms(self.entry(name))]
+        return any(place.is_relative_to(entry) for place in _forms(path) for entry in removed)
 
     @property
     def model(self) -> Path:
         """The best model's folder."""
-        return self.path / "model"
+        return self.entry("model")
 
     @property
     def adapter(self) -> Path:
         """The folder of the best model's adapters, where they are kept by themselves."""
-        return self.path / "adapter"
+        return self.entry("adapter")
 
     @property
     def average(self) -> Path:
         """The folder of models that are to be averaged, while the run goes on."""
-        return self.path / "average"
+        return self.entry("average")
 
     @property
     def start(self) -> Path:
         """The checkpoint that a run which pretrains made to start from."""
-        return self.path / "start"
+        return self.entry("start")
 
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
-        return self.path / "checkpoint"
+        return self.entry("checkpoint")
 
     def evaluation(self, split: str) -> Path:
         """The folder of one split's predictions and scores."""
-        return self.path / "evaluation" / split
+        return self.entry("evaluation") / split
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -248,7 +295,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a UTF-8 file; returns its path."""
-        path = self.path / name
+        path = self.entry(name)
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return path
 
@@ -263,7 +310,7 @@ class RunDirectory:
         Raises:
             RunError: the file is missing or no JSON.
         """
-        path = self.path / name
+        path = self.entry(name)
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

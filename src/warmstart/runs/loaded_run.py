@@ -77,12 +77,12 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:
     Raises:
         RunError: the folder is no run directory, or damaged.
     """
-    config = config_file.load(directory.path / "config.yaml")
+    config = config_file.load(directory.entry("config.yaml"))
     content = directory.read_json("task.json")
     try:
         return config, task_type(config).from_facts(config, content["facts"])
     except (KeyError, TypeError) as error:
-        raise errors.run.unreadable(directory.path / "task.json", error) from error
+        raise errors.run.unreadable(directory.entry("task.json"), error) from error
 
 
 def load_run(directory: RunDirectory) -> LoadedRun:

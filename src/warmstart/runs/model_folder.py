@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from warmstart import errors
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.tuning.adapters import save_adapter
-from warmstart.runs.directory import RunDirectory, flush_to_disk
+from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
 
 
 def save_model_folder(
@@ -64,7 +64,7 @@ def save_adapter_folder(run: RunDirectory, model: PreTrainedModel, config: Any) 
 
 def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a folder beside ``target``, then move its files in, weights last."""
-    partial = target.with_name(f".{target.name}.partial")
+    partial = unfinished(target)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         write(partial)

@@ -27,6 +27,7 @@ from warmstart.models.packed.forward import forward_for
 from warmstart.preparation.new_start import keep_start
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import load_run
@@ -90,6 +91,8 @@ def train_run(
         WarmstartError: the directory cannot be used, the run diverged, memory or disk ran out.
     """
     directory = RunDirectory(path)
+    if not resume:
+        refuse_replaced_inputs(prepared, directory)
     job = job_for(prepared, directory, listeners)
     facts = environment(job)
     if not resume:
