@@ -50,6 +50,7 @@ from warmstart.metrics.label_set_metrics import METRICS, label_set_scores, paire
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
 from warmstart.models.checkpoints.configuration import Head
+from warmstart.tasks.focal_loss import focal_factor
 from warmstart.tasks.predictions.label_set_predictions import LabelSets
 from warmstart.tasks.predictions.number_predictions import sigmoid
 from warmstart.tasks.task import Answered, Logits
@@ -183,7 +184,7 @@ class MultiLabel:
         nats = functional.binary_cross_entropy_with_logits(scores, truth, reduction="none")
         weighed = nats
         if self.loss_name == "focal":
-            weighed = weighed * (1 - (-nats).exp()) ** self.focal_gamma
+            weighed = weighed * focal_factor(nats, self.focal_gamma)
         if self.label_weights:
             weights = as_tensor(self.label_weights, dtype=nats.dtype, device=nats.device)
             weighed = weighed * (truth * (weights - 1) + 1)

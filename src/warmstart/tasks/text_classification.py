@@ -42,6 +42,7 @@ from warmstart.metrics.classification_metrics import (
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 from warmstart.models.checkpoints.configuration import Head
+from warmstart.tasks.focal_loss import focal_factor
 from warmstart.tasks.task import Answered, Logits, Predictions
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class TextClassification:
 
         nats = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
         if self.loss_name == "focal":
-            nats = nats * (1 - (-nats).exp()) ** self.focal_gamma
+            nats = nats * focal_factor(nats, self.focal_gamma)
         if self.class_weights:
             weights = as_tensor(self.class_weights, dtype=nats.dtype, device=nats.device)
             nats = nats * weights[batch.labels.clamp(min=0)]
