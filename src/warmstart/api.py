@@ -130,7 +130,7 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     from warmstart.preparation.prepare import prepare
 
     # Not as `check` does it: a run that pretrains has its start already.
-    prepared = prepare(config_file.load(directory.entry("config.yaml")))
+    prepared = prepare(directory.read_config())
     return train_prepared(prepared, directory.path, resuming=True, progress=progress)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warmstart import errors
-from warmstart.config import RunConfig, config_file
+from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Run:
     @property
     def config(self) -> RunConfig:
         """Every setting of the run."""
-        return config_file.load(RunDirectory(self.path).entry("config.yaml"))
+        return RunDirectory(self.path).read_config()
 
     @property
     def scores(self) -> dict[str, Metrics]:

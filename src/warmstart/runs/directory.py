@@ -34,6 +34,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from warmstart import errors
+from warmstart.config import RunConfig, config_file
 
 ENTRIES = (
     "config.yaml",
@@ -303,6 +304,22 @@ class RunDirectory:
         """Write a JSON file, one value a line unless ``indent`` is None; returns its path."""
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
         return self.write_text(name, text + "\n")
+
+    def read_config(self) -> RunConfig:
+        """The settings of the run.
+
+        ``config.yaml`` has absolute paths. A run that pretrains starts from a checkpoint of its
+        own, ``start/``, which moves with the run directory: its path is that of this directory.
+
+        Raises:
+            ConfigError: ``config.yaml`` is missing, or holds a setting that this version does not
+                know.
+        """
+        config = config_file.load(self.entry("config.yaml"))
+        if config.pretrain is None:
+            return config
+        model = config.model.model_copy(update={"name": str(self.start.absolute())})
+        return config.model_copy(update={"model": model})
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file.

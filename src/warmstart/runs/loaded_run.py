@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from warmstart import errors
-from warmstart.config import RunConfig, config_file
+from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import task_type
 from warmstart.tasks.task import Task
@@ -77,7 +77,7 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, Task]:
     Raises:
         RunError: the folder is no run directory, or damaged.
     """
-    config = config_file.load(directory.entry("config.yaml"))
+    config = directory.read_config()
     content = directory.read_json("task.json")
     try:
         return config, task_type(config).from_facts(config, content["facts"])

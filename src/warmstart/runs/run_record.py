@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from warmstart.config import RunConfig, config_file
+from warmstart.config import RunConfig
 from warmstart.data.checking.check import Findings
 from warmstart.data.table import SourceFile
 from warmstart.metrics.scores import Score
@@ -158,7 +158,7 @@ def read_record(run_path: Path) -> RunRecord:
     start, finish = events_of(events, "start"), events_of(events, "finish")
     return RunRecord(
         path=run_path,
-        config=config_file.load(run.entry("config.yaml")),
+        config=run.read_config(),
         labels=tuple(run.read_json("task.json")["facts"].get("label_names", ())),
         environment=_json_or_empty(run, "environment.json"),
         files={

@@ -1,4 +1,4 @@
-"""The factor of the focal loss, with gradients that stay finite where a row is learned perfectly."""
+"""The factor of the focal loss, with gradients that stay finite where p is 1."""
 
 from typing import TYPE_CHECKING
 
