@@ -218,6 +218,16 @@ def interrupted(path: Path, step: int, processes: int = 1) -> Interrupted:
     )
 
 
+def interrupted_after_training(path: Path, processes: int = 1) -> Interrupted:
+    """The person stopped the run while the trained model was scored or the report was written."""
+    return Interrupted(
+        found=f"stopped after training; the trained model is saved in {path}",
+        expected="to be resumed: scores, report and export are then completed, nothing is trained"
+        " again",
+        do=_resume_command(path, processes),
+    )
+
+
 def _resume_command(path: Path, processes: int) -> str:
     """What to type to go on with a run of so many processes."""
     launcher = "" if processes == 1 else f"torchrun --nproc-per-node {processes} -m "

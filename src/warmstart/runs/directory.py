@@ -224,6 +224,15 @@ class RunDirectory:
         """Whether a run was ever started here."""
         return self.entry("config.yaml").is_file() and self.entry("task.json").is_file()
 
+    def is_complete(self, *, exported: bool) -> bool:
+        """Whether everything that follows the scores of a finished run is there.
+
+        Args:
+            exported: whether the settings ask for an ONNX model.
+        """
+        names = ["README.md", "report.html", *["export"] * exported]
+        return all(self.entry(name).exists() for name in names)
+
     def entry(self, name: str) -> Path:
         """The path of a file or folder of the run; the one place that knows where things are.
 

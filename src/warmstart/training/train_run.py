@@ -10,6 +10,7 @@ is checked, downloaded and written; they are in ``follow``. Only the first write
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.monitoring.environment import MUST_BE_ALIKE, MUST_MATCH, environment
 from warmstart.training.monitoring.samples import write_final_samples
-from warmstart.training.stop import stop_requested
+from warmstart.training.stop import stop_requested, stops_at_once
 from warmstart.training.unfreezing import schedule_in_words
 
 HELD_OUT = ("validation", "test")
@@ -109,8 +110,14 @@ def train_run(
         job.processes.from_first(Order(config, path.absolute(), resume))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
-        keep_average(job, progress)
-        evaluations = score_held_out(prepared, job)
+        stopped = partial(errors.run.interrupted_after_training, path, job.processes.count)
+        try:
+            with stops_at_once(stopping, stopped):
+                keep_average(job, progress)
+                evaluations = score_held_out(prepared, job)
+        except errors.Interrupted:
+            job.log.write({"event": "interrupted", "step": progress.step - 1})
+            raise
         job.log.write(
             {
                 "event": "finish",
@@ -121,6 +128,8 @@ def train_run(
             }
         )
         forget(directory)
+        if stopping():  # while the last lines were written
+            raise stopped()
     return Finished(directory, progress.step, progress.total_seconds, evaluations)
 
 
@@ -150,8 +159,10 @@ def _take_part(config: RunConfig, path: Path, resume: bool, stopping: Callable[[
 
     try:
         prepared, job = current().agreed(get_ready)
-        keep_average(job, fit(job, resume=resume, stop_requested=stopping))
-        score_held_out(prepared, job)
+        progress = fit(job, resume=resume, stop_requested=stopping)
+        with stops_at_once(stopping, partial(errors.run.interrupted_after_training, path)):
+            keep_average(job, progress)
+            score_held_out(prepared, job)
     except errors.Interrupted:
         return 130
     except errors.WarmstartError:
