@@ -34,6 +34,7 @@ from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import load_run
 from warmstart.tasks.task import Labelled, Settles, Task, shown_labels
 from warmstart.training.average import forget, keep_average
+from warmstart.training.checkpoint import generators_kept
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.monitoring.environment import MUST_BE_ALIKE, MUST_MATCH, environment
@@ -98,7 +99,8 @@ def train_run(
     facts = environment(job)
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
-    with directory.locked(), stop_requested() as stopping:
+    device = job.accelerator.device
+    with directory.locked(), stop_requested() as stopping, generators_kept(device):
         config = config_file.resolve_paths(prepared.config, Path.cwd())
         if resume:
             _refuse_changes(directory, prepared, facts)
