@@ -101,7 +101,8 @@ class DataConfig(_Part):
     """To generate or fill masks: of a document longer than ``model.max_tokens`` read the beginning,
     or cut it into rows, each of which begins with the last tokens of the one before."""
     overlap_tokens: Annotated[int, Field(ge=1)] = 32
-    """How many tokens of the row before a chunk begins with; they are read, not predicted anew."""
+    """How many tokens of the row before a chunk begins with, at most half of ``model.max_tokens``;
+    they are read, not predicted again."""
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """To fill masks: of each row's tokens so many are hidden, one at least."""
     whole_words: bool = False

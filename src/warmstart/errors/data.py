@@ -375,3 +375,14 @@ def _in_all(rows: int) -> str:
 
 
 # --- the bundled corpus
+
+
+def overlap_too_long(overlap: int, max_tokens: int, limit: int, enough: int) -> DataError:
+    """Chunks would repeat more than they add; rows of ``enough`` tokens would not."""
+    fits = f"--set data.overlap_tokens={limit}; or " if limit else ""
+    return DataError(
+        f"data.overlap_tokens is {overlap:,}, and a row has at most {max_tokens:,} tokens",
+        f"at most half of model.max_tokens, here {limit:,}: a larger overlap reads the same tokens "
+        "again and again",
+        f"{fits}--set model.max_tokens={enough}",
+    )

@@ -22,7 +22,7 @@ import numpy as np
 
 from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.chunking import Layout, encode_documents
+from warmstart.data.examples.chunking import Layout, encode_documents, overlap_of
 from warmstart.data.examples.encode import Examples, Ints
 from warmstart.data.examples.masking import Masking
 from warmstart.data.labels import rows_with_text
@@ -94,9 +94,7 @@ class FillMask:
         """Tokenise documents; the text is what is learned, so there is nothing to ignore."""
         data = self.data
         special = frozenset(tokenizer.all_special_ids)
-        overlap = None
-        if data.long_documents == "chunk":
-            overlap = min(data.overlap_tokens, max_tokens - 3)
+        overlap = overlap_of(data, max_tokens, framing=2)
         layout = Layout(
             tokenizer.cls_token_id,
             tokenizer.sep_token_id,

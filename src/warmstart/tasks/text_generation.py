@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.chunking import Layout, encode_documents
+from warmstart.data.examples.chunking import Layout, encode_documents, overlap_of
 from warmstart.data.examples.encode import Examples, Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
@@ -89,9 +89,7 @@ class TextGeneration:
     ) -> Examples:
         """Tokenise documents; the text is what is learned, so there is nothing to ignore."""
         begin, end = begin_and_end(tokenizer)
-        overlap = None
-        if self.data.long_documents == "chunk":
-            overlap = min(self.data.overlap_tokens, max_tokens - 1)
+        overlap = overlap_of(self.data, max_tokens, framing=0)
         texts = table.chunks(self.data.text_columns, DOCUMENTS_AT_ONCE)
         layout = Layout(begin, end, max_tokens, overlap)
         return encode_documents(tokenizer, texts, table.rows, layout)

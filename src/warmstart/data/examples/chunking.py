@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from warmstart import errors
+from warmstart.config import DataConfig
 from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
 from warmstart.data.mapped import FlatArray
 
@@ -50,6 +52,27 @@ class Layout:
     framed: bool = False
     unasked: frozenset[int] = frozenset()
     words: bool = False
+
+
+def overlap_of(data: DataConfig, max_tokens: int, framing: int) -> int | None:
+    """Tokens that a chunk repeats of the row before it; None where documents are truncated.
+
+    Args:
+        data: with ``long_documents`` and ``overlap_tokens``.
+        max_tokens: longest row.
+        framing: tokens of a row that are not of the document: 2 for an encoder, 0 for a decoder.
+
+    Raises:
+        DataError: more than half of a row would be repeated. With an overlap of all but one token
+            every token of a document would begin a row of its own.
+    """
+    if data.long_documents == "truncate":
+        return None
+    limit = min(max_tokens // 2, max_tokens - framing - 1)
+    if data.overlap_tokens > limit:
+        enough = max(2 * data.overlap_tokens, data.overlap_tokens + framing + 1)
+        raise errors.data.overlap_too_long(data.overlap_tokens, max_tokens, limit, enough)
+    return data.overlap_tokens
 
 
 def encode_documents(
