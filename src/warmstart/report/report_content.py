@@ -226,7 +226,7 @@ def worst_queries(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
     rows = np.lexsort((-table["score"].to_numpy(), codes))
     starts = np.flatnonzero(np.diff(codes[rows], prepend=-1))
     rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    relevant = np.flatnonzero(table["label"].cast("float64").to_numpy()[rows] > 0)
+    relevant = np.flatnonzero(_grades(table["label"])[rows] > 0)
     _, first = np.unique(codes[rows[relevant]], return_index=True)
     wrong = relevant[first][rank[relevant[first]] > 0]
     worst = wrong[np.argsort(-rank[wrong], kind="stable")][:most]
@@ -240,6 +240,13 @@ def worst_queries(path: Path, most: int) -> tuple[tuple[Mistake, ...], int]:
         found = _mistake({**top, **answers, "amount": int(rank[place]) + 1})
         shown.append(replace(found, text=str(top["text"])))
     return tuple(shown), len(wrong)
+
+
+def _grades(labels: pa.ChunkedArray) -> Floats:
+    """Grades that ``predictions.parquet`` has as text, float64 [N]."""
+    texts = pc.utf8_trim_whitespace(labels.cast("string"))
+    grades: Floats = texts.cast("float64").to_numpy()
+    return grades
 
 
 def numbers(path: Path) -> tuple[Floats, Floats]:

@@ -42,7 +42,7 @@ from warmstart.data.examples.encode import (
     Tokenizer,
     encode_table,
 )
-from warmstart.data.labels import clean_rows, label_texts
+from warmstart.data.labels import clean_rows
 from warmstart.data.table import Table
 from warmstart.metrics.ranking_metrics import METRICS, paired_difference, ranking_scores
 from warmstart.metrics.scores import Metric, Scores
@@ -208,9 +208,9 @@ class TextRanking:
         """Every metric of ``metrics`` with its interval over queries."""
         return ranking_scores(predictions.values, self.targets(table), self.queries(table))
 
-    def shown_labels(self, table: Table) -> pa.ChunkedArray:
-        """The grade of each row as text."""
-        return label_texts(table, self.data.label)
+    def shown_labels(self, table: Table) -> pa.Array:
+        """The grade of each row as text, one spelling for each number, however the file has it."""
+        return pa.array(self.targets(table)).cast(pa.string())
 
     def remarks(self, table: Table) -> list[str]:
         """How many queries there are, and how many of them say nothing about a ranking."""
@@ -285,4 +285,7 @@ def _numbers(table: Table, column: str) -> Floats:
         row = int(pc.index(number, False).as_py())
         raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     found: Floats = plain.cast(pa.float64()).to_numpy()
+    if not np.isfinite(found).all():
+        row = int(np.isfinite(found).argmin())
+        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     return found

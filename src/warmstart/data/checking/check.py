@@ -28,6 +28,9 @@ PAIR = ("data.text", "data.text_pair")
 FEW_ROWS = 10
 """Rows of a class below which neither learning it nor scoring it means much."""
 
+MANY_GRADES = 20
+"""Distinct grades of a ranking above which they are numbers, and not counted one by one."""
+
 IMBALANCE = 0.9
 """Share of the largest class from which answering it alone looks like a good score."""
 
@@ -137,7 +140,7 @@ def find(
     if labels is None:
         labels = {split: label_texts(table, data.label) for split, table in tables.items()}
     distributions = describe(lengths, max_tokens)
-    counts = _label_counts(labels)
+    counts = _label_counts(labels, classes=classes)
     seen: set[str] = set()
     splits = []
     for split, table in tables.items():
@@ -193,9 +196,12 @@ def _comparable(
 
 
 def _label_counts(
-    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+    labels: Mapping[str, pa.Array | pa.ChunkedArray], *, classes: bool
 ) -> dict[str, dict[str, int]]:
-    """Rows of each label in each split, 0 where a label is not in it; numbers are not counted."""
+    """Rows of each label in each split, 0 where a label is not in it; numbers are not counted.
+
+    Grades are counted like labels, unless they are as many as numbers.
+    """
     counts: dict[str, dict[str, int]] = {}
     for split, found in labels.items():
         texts = pc.list_flatten(found) if pa.types.is_list(found.type) else found
@@ -203,6 +209,9 @@ def _label_counts(
             pairs = pc.value_counts(texts).to_pylist()
             counts[split] = {str(pair["values"]): pair["counts"] for pair in pairs}
     names = in_order({name for of_split in counts.values() for name in of_split})
+    several = any(pa.types.is_list(found.type) for found in labels.values())
+    if not (classes or several) and len(names) > MANY_GRADES:
+        return {}
     return {split: {name: found.get(name, 0) for name in names} for split, found in counts.items()}
 
 
