@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -191,7 +190,9 @@ def _completed(run: Run, export: ExportConfig) -> Run:
     """Write the report of a scored run, and its ONNX model where the settings ask for it."""
     from warmstart.training.stop import stop_requested, stops_at_once
 
-    stopped = partial(errors.run.interrupted_after_training, run.path)
+    def stopped() -> errors.Interrupted:
+        return errors.run.interrupted_after_training(run.path)
+
     with stop_requested() as stopping, stops_at_once(stopping, stopped):
         run.report()
         if export.onnx:

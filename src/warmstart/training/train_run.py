@@ -10,7 +10,6 @@ is checked, downloaded and written; they are in ``follow``. Only the first write
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +33,7 @@ from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import load_run
 from warmstart.tasks.task import Labelled, Settles, Task, shown_labels
 from warmstart.training.average import forget, keep_average
-from warmstart.training.checkpoint import generators_kept
+from warmstart.training.checkpoint import Progress, generators_kept
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.monitoring.environment import MUST_BE_ALIKE, MUST_MATCH, environment
@@ -112,27 +111,38 @@ def train_run(
         job.processes.from_first(Order(config, path.absolute(), resume))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
-        stopped = partial(errors.run.interrupted_after_training, path, job.processes.count)
-        try:
-            with stops_at_once(stopping, stopped):
-                keep_average(job, progress)
-                evaluations = score_held_out(prepared, job)
-        except errors.Interrupted:
-            job.log.write({"event": "interrupted", "step": progress.step - 1})
-            raise
-        job.log.write(
-            {
-                "event": "finish",
-                "status": "finished",
-                "steps": progress.step,
-                "seconds": progress.total_seconds,
-                "best_step": progress.best_step,
-            }
-        )
-        forget(directory)
-        if stopping():  # while the last lines were written
-            raise stopped()
+        evaluations = _finish(prepared, job, progress, stopping)
     return Finished(directory, progress.step, progress.total_seconds, evaluations)
+
+
+def _finish(
+    prepared: Prepared, job: Job, progress: Progress, stopping: Callable[[], bool]
+) -> dict[str, dict[str, Any]]:
+    """All that follows the last step. A stop ends it at once; a resume does all of it again."""
+
+    def stopped() -> errors.Interrupted:
+        return errors.run.interrupted_after_training(job.run.path, job.processes.count)
+
+    try:
+        with stops_at_once(stopping, stopped):
+            keep_average(job, progress)
+            evaluations = score_held_out(prepared, job)
+    except errors.Interrupted:
+        job.log.write({"event": "interrupted", "step": progress.step - 1})
+        raise
+    job.log.write(
+        {
+            "event": "finish",
+            "status": "finished",
+            "steps": progress.step,
+            "seconds": progress.total_seconds,
+            "best_step": progress.best_step,
+        }
+    )
+    forget(job.run)
+    if stopping():  # while the last lines were written
+        raise stopped()
+    return evaluations
 
 
 def follow() -> int:
@@ -162,7 +172,7 @@ def _take_part(config: RunConfig, path: Path, resume: bool, stopping: Callable[[
     try:
         prepared, job = current().agreed(get_ready)
         progress = fit(job, resume=resume, stop_requested=stopping)
-        with stops_at_once(stopping, partial(errors.run.interrupted_after_training, path)):
+        with stops_at_once(stopping, lambda: errors.run.interrupted_after_training(path)):
             keep_average(job, progress)
             score_held_out(prepared, job)
     except errors.Interrupted:
