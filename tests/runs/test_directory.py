@@ -119,11 +119,21 @@ def test_overwrite_removes_what_a_run_wrote_and_nothing_else(tmp_path: Path) -> 
         else:
             (path / "inside").mkdir(parents=True)
             (path / "inside" / "file").touch()
+    for left in (".model.partial", ".export.old"):  # by a process that was killed
+        (run.path / left).mkdir()
+    (run.path / ".events.jsonl.partial").touch()
     (run.path / "notes.txt").write_text("mine")
     (run.path / "mine").mkdir()
     RunDirectory.create(run.path, overwrite=True)
     assert set(names(run.path)) - {".lock"} == {"mine", "notes.txt"}
     assert (elsewhere / "precious").exists()
+
+
+def test_no_run_writes_what_overwrite_would_leave_behind(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run")
+    with pytest.raises(ValueError, match="thoughts.json is not among the ENTRIES"):
+        run.write_json("thoughts.json", {})
+    assert run.entry("evaluation/test/scores.json") == run.evaluation("test") / "scores.json"
 
 
 def test_overwrite_never_empties_a_folder_that_is_no_run(tmp_path: Path) -> None:

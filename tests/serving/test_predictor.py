@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
@@ -12,11 +14,15 @@ from tests.runs_in_memory import settings, write_reviews
 from warmstart import api
 from warmstart.api import Run
 from warmstart import config_file
+from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ConfigError, DataError
+from warmstart.evaluation.store import folder_name
 from warmstart.preparation.prepare import prepare
 from warmstart.serving import predictor
 from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
 from warmstart.training.train_run import train_run
+
+NO_ROWS = np.array([], dtype=np.int64)
 
 LONG = "the old cat saw my house and her story was boring when we read it again and again"
 
@@ -126,6 +132,34 @@ def test_files_of_one_name_are_evaluated_beside_each_other(run: Run, tmp_path: P
         file.write_text(f"text,label\na nice cat,{label}\n")
         run.evaluate(str(file))
     assert len(list(run.path.glob("evaluation/file-same-*/scores.json"))) == 2
+
+
+def test_no_evaluation_of_other_input_replaces_an_earlier_one(run: Run, tmp_path: Path) -> None:
+    rows = {"one": "a nice cat,1,0\n", "two": "a poor house,0,1\n", "three": "a poor boy,0,1\n"}
+    one, two, three = (str(tmp_path / f"{name}.csv") for name in rows)
+    for path, row in zip((one, two, three), rows.values(), strict=True):
+        Path(path).write_text("text,label,other\n" + row)
+    inputs: list[tuple[str | list[str], list[str]]] = [
+        ([one, two], []),
+        (one, []),
+        ([one, three], []),
+        ([two, one], []),
+        (one, ["data.label=other"]),
+    ]
+    before = set(run.path.glob("evaluation/*"))
+    for files, overrides in inputs:
+        run.evaluate(files, overrides)
+    made = set(run.path.glob("evaluation/*")) - before
+    assert len(made) == len(inputs)
+    run.evaluate([one], ["data.label=other"])
+    assert set(run.path.glob("evaluation/*")) - before == made
+
+
+def test_the_folder_of_an_evaluation_has_a_name_that_every_disk_takes() -> None:
+    for path, name in (("x" * 240 + ".csv", "file-" + "x" * 80), ("a.zip!b/c.csv.gz", "file-c")):
+        files = (SourceFile(path, sha256="0123456789", encoding=None, rows=1),)
+        table = Table(pa.table({}), NO_ROWS, files, NO_ROWS.astype(np.int32), NO_ROWS)
+        assert folder_name(table) == f"{name}-01234567"
 
 
 def test_a_relative_file_is_looked_up_from_here_and_not_in_the_training_folder(

@@ -32,6 +32,21 @@ def task(**train: Any) -> MultiLabel:
     return MultiLabel.from_facts(config(train), {"label_names": ["rude", "spam"]})
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 0.999, 1.0, 2.0, 5.0])
+def test_the_focal_loss_has_a_gradient_for_rows_that_are_learned(gamma: float) -> None:
+    """From p = 1/2 to p = 1 in float32; beside it the same gradient in float64 by its formula."""
+    margins = torch.tensor([[0.0, 5.0], [15.0, 20.0], [90.0, 200.0]], requires_grad=True)
+    signs = torch.tensor(TRUTH) * 2 - 1  # every label of every row is predicted right
+    total, _ = task(loss="focal", focal_gamma=gamma).loss(margins * signs, batch_of_sets())
+    total.backward()
+    assert margins.grad is not None
+    exact = margins.detach().double()
+    right, wrong = exact.sigmoid(), (-exact).sigmoid()
+    nats = functional.softplus(-exact)
+    expected = -(wrong ** (gamma + 1)) - gamma * nats * right * wrong**gamma
+    torch.testing.assert_close(margins.grad.double(), expected, atol=1e-5, rtol=1e-3)
+
+
 def test_names_are_learned_from_training_or_are_those_of_the_columns() -> None:
     table = table_of(label=["spam|rude", "", "rude"], b=["1", "0", "0"], a=["1", "1", "0"])
     assert MultiLabel.learn(config(), table).label_names == ("rude", "spam")

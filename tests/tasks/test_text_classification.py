@@ -179,6 +179,24 @@ def test_the_focal_loss_is_its_formula() -> None:
     torch.testing.assert_close(task.loss(logits, batch_of_labels(labels))[0], expected)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 0.999, 1.0, 2.0, 5.0])
+def test_the_focal_loss_has_a_gradient_for_rows_that_are_learned(gamma: float) -> None:
+    """From p = 1/2 to p = 1 in float32; beside it the same gradient in float64 by its formula."""
+    task = TextClassification.from_facts(
+        uneven(loss="focal", focal_gamma=gamma), {"label_names": ["a", "b"]}
+    )
+    margins = torch.tensor([0.0, 5.0, 15.0, 20.0, 90.0, 200.0], requires_grad=True)
+    logits = torch.stack([margins, torch.zeros(6)], dim=1)
+    total, _ = task.loss(logits, batch_of_labels(torch.zeros(6, dtype=torch.int64)))
+    total.backward()
+    assert margins.grad is not None
+    exact = margins.detach().double()
+    right, wrong = exact.sigmoid(), (-exact).sigmoid()
+    nats = torch.nn.functional.softplus(-exact)
+    expected = -(wrong ** (gamma + 1)) - gamma * nats * right * wrong**gamma
+    torch.testing.assert_close(margins.grad.double(), expected, atol=1e-5, rtol=1e-3)
+
+
 def test_a_threshold_decides_between_two_labels() -> None:
     task = TextClassification(DATA, ("no", "yes"), threshold=0.3)
     shares = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6]])

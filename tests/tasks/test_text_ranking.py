@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from warmstart.config import RunConfig
+from warmstart.data.checking.check import find
 from warmstart.data.examples.batches import Batch
 from warmstart.data.examples.encode import NO_LIST, count_labels
 from warmstart.data.table import SourceFile, Table
@@ -67,9 +68,31 @@ def batch_of(grades: list[float], lists: list[int] | None = None) -> Batch:
 def test_grades_are_numbers_however_they_are_written(grades: list[Any]) -> None:
     task = TextRanking.learn(config("listwise"), table_of(grades))
     assert task.targets(table_of(grades)).tolist() == [0, 2, 1]
+    assert task.shown_labels(table_of(grades)).to_pylist() == ["0", "2", "1"]
 
 
-@pytest.mark.parametrize("bad", ["yes", "-1", "nan", ""])
+def test_there_may_be_any_number_of_grades() -> None:
+    """Far more than there may be labels, and larger than 2^grade may be."""
+    grades = [number / 2 for number in range(3000)]
+    table = table_of(grades)
+    task = TextRanking.learn(config("listwise"), table)
+    data = task.data
+    found = find(
+        {"train": table},
+        data,
+        {"train": np.full(3000, 9)},
+        max_tokens=64,
+        dropped={"train": {}},
+        labels={"train": task.shown_labels(table)},
+        classes=task.stratifies,
+        together="q",
+    )
+    assert found.splits[0].label_counts == {}, "3,000 grades are no labels to be counted"
+    right = task.answers(np.arange(3000.0)[:, None], table.rows, np.zeros(3000, dtype=np.bool_))
+    assert task.score(right, table).metrics["ndcg_at_10"].value == pytest.approx(1)
+
+
+@pytest.mark.parametrize("bad", ["yes", "-1", "nan", "1e999", ""])
 def test_what_is_no_grade_is_named_with_its_line(bad: str) -> None:
     with pytest.raises(DataError) as caught:
         TextRanking.learn(config(), table_of(["0", bad, "1"]))

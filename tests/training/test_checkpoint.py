@@ -17,7 +17,9 @@ from warmstart.errors import Interrupted, RunError
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training import checkpoint
+from warmstart.training.checkpoint import Progress
 from warmstart.training.loop import fit
+from warmstart.training.optimizer import build_optimizer
 from warmstart.training.train_run import train_run
 
 
@@ -115,6 +117,19 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     fit(job, resume=False, stop_requested=never)
     names = [path.name for path in checkpoint.checkpoints(job.run)]
     assert names == ["step-00000019", "step-00000023"]
+
+
+def test_the_newest_is_restored(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path), tmp_path / "run")
+    optimizer = build_optimizer(job.model, job.config)
+    bias = job.model.classifier.bias
+    for step in (2, 9, 10):
+        torch.nn.init.constant_(bias, step)
+        checkpoint.save(job.run, job.model, optimizer, {}, Progress(step=step), keep=3)
+    torch.nn.init.constant_(bias, 0.0)
+    progress, _ = checkpoint.restore(job.run, job.model, optimizer)
+    assert progress.step == 10
+    assert bias.tolist() == [10.0, 10.0]
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:

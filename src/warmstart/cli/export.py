@@ -26,10 +26,12 @@ def export(
 ) -> None:
     """Export a run's model to ONNX and verify it against PyTorch."""
     from warmstart import api
+    from warmstart.runs.directory import RunDirectory
 
     content = api.load(run).export(int8=int8, max_drop=max_drop)
     show(*checks(content), speeds(content))
-    files = "\n".join(str(run / "export" / name) for name in content["files"])
+    folder = RunDirectory(run).entry("export")
+    files = "\n".join(str(folder / name) for name in content["files"])
     result(content, files, as_json=as_json)
 
 

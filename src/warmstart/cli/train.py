@@ -157,7 +157,7 @@ def config_path(config: str) -> str:
 
     if config in config_file.recipe_names() or not Path(config).is_dir():
         return config
-    return str(RunDirectory.open(Path(config)).path / "config.yaml")
+    return str(RunDirectory.open(Path(config)).entry("config.yaml"))
 
 
 def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
@@ -171,7 +171,10 @@ def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
         return
     path = path.expanduser()
     RunDirectory(path).refuse_unusable(overwrite=options.overwrite)
+    from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
+
     with api.prepared_for(settings) as prepared:
+        refuse_replaced_inputs(prepared, RunDirectory(path))
         show(render(prepared.findings))
         if options.dry_run:
             content = {"run": None, "status": "checked", "output": str(path)}
@@ -210,9 +213,11 @@ def _resume(
 
 
 def _print_run(run: "Run", *, as_json: bool) -> None:
+    from warmstart.runs.directory import RunDirectory
     from warmstart.runs.events import events_of, read_events
 
-    finish = events_of(read_events(run.path / "events.jsonl"), "finish")[-1]
+    directory = RunDirectory(run.path)
+    finish = events_of(read_events(directory.entry("events.jsonl")), "finish")[-1]
     content: dict[str, Any] = {
         "run": str(run.path),
         "status": finish["status"],
@@ -226,7 +231,7 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
         show(scores_table(split, metrics, baselines))
     text = (
         f"run     {run.path}\n"
-        f"report  {run.path / 'report.html'}\n"
+        f"report  {directory.entry('report.html')}\n"
         f"try     {run.usage.command.format(run=run.path)}"
     )
     result(content, text, as_json=as_json)

@@ -93,7 +93,8 @@ class DataConfig(_Part):
     longer than ``model.max_tokens``; ``chunk`` cuts it into several rows that overlap."""
     overlap_tokens: Annotated[int, Field(ge=0)] = 32
     """Number of tokens that a chunk (``long_documents: chunk``) or a window of a long text
-    (token classification) repeats from the end of the previous one, as context."""
+    (token classification) repeats from the end of the previous one, as context; at most half of
+    ``model.max_tokens``."""
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """For fill-mask: share of each row's tokens to mask; at least one token is masked."""
     whole_words: bool = False

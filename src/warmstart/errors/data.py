@@ -388,3 +388,14 @@ def _rows(count: int) -> str:
 def _in_all(rows: int) -> str:
     """Text to add after the first wrong row if there are several."""
     return f" (the first of {rows:,} rows)" if rows > 1 else ""
+
+
+def overlap_too_long(overlap: int, max_tokens: int, limit: int, enough: int) -> DataError:
+    """Chunks would repeat more tokens than they add."""
+    fits = f"--set data.overlap_tokens={limit}; or " if limit else ""
+    return DataError(
+        f"data.overlap_tokens is {overlap:,}, and a row has at most {max_tokens:,} tokens",
+        f"at most half of model.max_tokens, here {limit:,}: a larger overlap reads the same tokens "
+        "again and again",
+        f"{fits}--set model.max_tokens={enough}",
+    )

@@ -39,6 +39,15 @@ def overwrites_no_run(path: Path, held: Sequence[str]) -> RunError:
     )
 
 
+def replaces_its_input(path: Path, setting: str, value: str) -> RunError:
+    """``--overwrite`` would remove the checkpoint or a data file of the new run."""
+    return RunError(
+        found=f"{setting}: {value} lies in {path}, which --overwrite would empty",
+        expected="an output folder that holds nothing the new run reads",
+        do=f"choose another folder: --output {path}-2",
+    )
+
+
 def not_a_run(path: Path) -> RunError:
     """A command was given a path that is not a run directory."""
     if not path.exists():
@@ -207,6 +216,16 @@ def interrupted(path: Path, step: int, processes: int = 1) -> Interrupted:
     return Interrupted(
         found=f"stopped after step {step}; everything up to that step is saved in {path}",
         expected="the run to be resumed; its result is then the same as without the interruption",
+        do=_resume_command(path, processes),
+    )
+
+
+def interrupted_after_training(path: Path, processes: int = 1) -> Interrupted:
+    """The person stopped the run while the trained model was scored or the report was written."""
+    return Interrupted(
+        found=f"stopped after training; the trained model is saved in {path}",
+        expected="to be resumed: scores, report and export are then completed, nothing is trained"
+        " again",
         do=_resume_command(path, processes),
     )
 

@@ -5,6 +5,7 @@ All files are written into a temporary folder, which is renamed to ``export/`` a
 change.
 """
 
+import json
 import platform
 import shutil
 import time
@@ -20,7 +21,13 @@ import numpy as np
 from warmstart import __version__, errors
 from warmstart.export import parity
 from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, sha256, threads
-from warmstart.runs.directory import RunDirectory, flush_to_disk, refuse_unwritable
+from warmstart.runs.directory import (
+    RunDirectory,
+    flush_to_disk,
+    refuse_unwritable,
+    replaced,
+    unfinished,
+)
 from warmstart.runs.events import events_of, read_events
 from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
 from warmstart.tasks import TASKS
@@ -49,7 +56,7 @@ def export_run(
         RunError: the run directory cannot be written, or is damaged.
     """
     refuse_missing("onnx", "onnxscript", "onnxruntime")
-    if not events_of(read_events(directory.path / "events.jsonl"), "finish"):
+    if not events_of(read_events(directory.entry("events.jsonl")), "finish"):
         raise errors.export.unfinished(directory.path)
     refuse_unwritable(directory.path)
     run = load_run(directory)
@@ -59,14 +66,15 @@ def export_run(
     exporter = _BY_KIND[run.task.export_kind]
     if int8 and not run.task.reads >= INT8:
         raise errors.export.no_int8(run.task.name)
-    names = (".export.partial", "export", ".export.old")
-    new, final, old = (directory.path / name for name in names)
+    final = directory.entry("export")
+    new, old = unfinished(final), replaced(final)
     with directory.locked():
         try:
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir()
             content = _verified(run, new, partial(exporter, max_drop=max_drop if int8 else None))
-            RunDirectory(new).write_json(Path(PARITY).name, content)
+            text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+            (new / Path(PARITY).name).write_text(text + "\n", encoding="utf-8")
             # Flush before renaming, so that a crash cannot leave an incomplete `export/`.
             for file in new.iterdir():
                 flush_to_disk(file)

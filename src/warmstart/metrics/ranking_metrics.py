@@ -112,10 +112,10 @@ def per_query(scores: Floats, grades: Floats, queries: Ints) -> dict[str, Floats
         grades: relevance of each row's document to its query, float64 [N].
         queries: index of each row's query, from 0, int64 [N].
     """
-    gains, relevant = 2.0**grades - 1, (grades > 0).astype(np.float64)
+    count = int(queries.max(initial=-1)) + 1
+    gains, relevant = _gains(grades, queries, count), (grades > 0).astype(np.float64)
     order, rank = _ranked(scores, queries)
     _, ideal_rank = _ranked(grades, queries)
-    count = int(queries.max(initial=-1)) + 1
 
     def total(values: Floats) -> Floats:
         return np.bincount(queries, weights=values, minlength=count).astype(np.float64, copy=False)
@@ -141,6 +141,18 @@ def per_query(scores: Floats, grades: Floats, queries: Ints) -> dict[str, Floats
             },
         }
     return {name: np.where(relevant_total > 0, values, np.nan) for name, values in metrics.items()}
+
+
+def _gains(grades: Floats, queries: Ints, count: int) -> Floats:
+    """2^grade - 1 of each document, float64 [N]; of a query with enormous grades, a share of it.
+
+    float64 ends at 2^1024. nDCG is a ratio within a query, so a common factor does not matter.
+    """
+    highest = np.zeros(count)
+    np.maximum.at(highest, queries, grades)
+    excess = np.maximum(np.ceil(highest) - 1000, 0.0)[queries]
+    gains: Floats = 2.0 ** (grades - excess) - 2.0**-excess
+    return gains
 
 
 def _discounted(gains: Floats, rank: Ints) -> Floats:

@@ -20,7 +20,7 @@ from warmstart.report import figures
 from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
-from warmstart.runs.directory import write_atomically
+from warmstart.runs.directory import RunDirectory, write_atomically
 from warmstart.runs.run_record import Evaluation, RunRecord
 
 FOLDER = Path(__file__).parent
@@ -38,16 +38,14 @@ def write_report(run_path: Path) -> Path:
     Raises:
         RunError: this is no run directory, one of its files is damaged, or it cannot be written.
     """
-    content = gather(run_path)
+    run, content = RunDirectory(run_path), gather(run_path)
     pictures = {}
     with drawing():
         for name, (figure, description) in draw(content).items():
-            write_atomically(run_path / "figures" / f"{name}.png", partial(to_png, figure))
+            write_atomically(run.entry(f"figures/{name}.png"), partial(to_png, figure))
             pictures[name] = Markup(to_svg(figure, name, description))
     page = render(content, pictures)
-    path = run_path / "report.html"
-    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
-    return path
+    return run.write_text("report.html", page)
 
 
 def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
@@ -201,7 +199,8 @@ def _loss_note(content: ReportContent) -> str:
 
 
 def _command(run_path: Path) -> str:
-    config, output = run_path / "config.yaml", run_path.with_name(f"{run_path.name}-again")
+    config = RunDirectory(run_path).entry("config.yaml")
+    output = run_path.with_name(f"{run_path.name}-again")
     return f"warmstart train {shlex.quote(str(config))} --output {shlex.quote(str(output))}"
 
 

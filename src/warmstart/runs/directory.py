@@ -10,7 +10,11 @@
     adapter/           with ``train.lora.save: adapter``: the adapters in the format of peft
     checkpoint/        the state that is needed to resume
     evaluation/SPLIT/  predictions.parquet, scores.json
+    samples.json       of a run that learns to generate: texts of the best model
     report.html, figures/, README.md (model card)
+
+Every path in it comes from ``RunDirectory.entry``, which accepts only the names in ``ENTRIES``; so
+``--overwrite`` removes everything that an earlier run wrote, and no new file can be forgotten.
 
 The files are always complete: every file is written under a temporary name, flushed to disk and
 then renamed (POSIX ``rename`` replaces atomically). A reader sees either the old or the new file.
@@ -29,7 +33,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from warmstart import errors
+from warmstart import config_file, errors
+from warmstart.config import RunConfig
 
 ENTRIES = (
     "config.yaml",
@@ -44,12 +49,23 @@ ENTRIES = (
     "checkpoint",
     "evaluation",
     "export",
+    "samples.json",
     "figures",
     "tensorboard",
     "report.html",
     "README.md",
 )
 """All entries that warmstart writes into a run directory; ``--overwrite`` removes only these."""
+
+
+def unfinished(target: Path) -> Path:
+    """Where a file or folder is made before it is renamed to ``target``."""
+    return target.with_name(f".{target.name}.partial")
+
+
+def replaced(target: Path) -> Path:
+    """Where an older folder waits until the new one is in its place."""
+    return target.with_name(f".{target.name}.old")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -62,7 +78,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         RunError: the disk is full or the folder is not writable; ``path`` is not changed.
     """
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -99,6 +115,19 @@ def write_folder(target: Path, fill: Callable[[Path], object]) -> None:
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise errors.run.cannot_write(target, error) from error
+
+
+def _remove(place: Path) -> None:
+    """Remove a file, a link or a folder; nothing where there is none."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def _forms(path: Path) -> tuple[Path, Path]:
+    """The absolute path as it is written, and with every symbolic link followed."""
+    return Path(os.path.normpath(path.absolute())), path.resolve()
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -148,12 +177,9 @@ class RunDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
             with run.locked():
-                for name in ENTRIES:
-                    entry = path / name
-                    if entry.is_dir() and not entry.is_symlink():
-                        shutil.rmtree(entry)
-                    else:
-                        entry.unlink(missing_ok=True)
+                for entry in map(run.entry, ENTRIES):
+                    for place in (entry, unfinished(entry), replaced(entry)):
+                        _remove(place)
         except OSError as error:
             raise errors.run.cannot_write(path, error) from error
         return run
@@ -196,36 +222,67 @@ class RunDirectory:
     @property
     def is_run(self) -> bool:
         """Whether a run was started in this folder."""
-        return (self.path / "config.yaml").is_file() and (self.path / "task.json").is_file()
+        return self.entry("config.yaml").is_file() and self.entry("task.json").is_file()
+
+    def is_complete(self, *, exported: bool) -> bool:
+        """Whether everything that is written after the scores of a finished run exists.
+
+        Args:
+            exported: whether the settings ask for an ONNX model.
+        """
+        names = ["README.md", "report.html", *["export"] * exported]
+        return all(self.entry(name).exists() for name in names)
+
+    def entry(self, name: str) -> Path:
+        """The path of a file or folder of the run.
+
+        Args:
+            name: one of ``ENTRIES``, or a path below one: ``evaluation/test/scores.json``.
+
+        Raises:
+            ValueError: the name is not in ``ENTRIES``; ``--overwrite`` would not remove it.
+        """
+        if name.partition("/")[0] not in ENTRIES:
+            raise ValueError(f"{name} is not among the ENTRIES of a run directory")
+        return self.path / name
+
+    def would_lose(self, path: Path) -> bool:
+        """Whether ``--overwrite`` would remove this file or folder.
+
+        Args:
+            path: absolute, or relative to the working directory.
+        """
+        removed = [form for name in ENTRIES for form in _forms(self.entry(name))]
+        return any(place.is_relative_to(entry) for place in _forms(path) for entry in removed)
 
     @property
     def model(self) -> Path:
         """The best model's folder."""
-        return self.path / "model"
+        return self.entry("model")
 
     @property
     def adapter(self) -> Path:
         """The folder of the best model's adapters, if they are saved separately."""
-        return self.path / "adapter"
+        return self.entry("adapter")
 
     @property
     def average(self) -> Path:
         """The folder of the models to average, which exists only while the run is training."""
-        return self.path / "average"
+        return self.entry("average")
 
     @property
     def start(self) -> Path:
         """The initial checkpoint of a pretraining run."""
-        return self.path / "start"
+        return self.entry("start")
 
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
-        return self.path / "checkpoint"
+        return self.entry("checkpoint")
 
     def evaluation(self, split: str) -> Path:
         """The folder of one split's predictions and scores."""
-        return self.path / "evaluation" / split
+        return self.entry("evaluation") / split
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -248,7 +305,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a UTF-8 file; returns its path."""
-        path = self.path / name
+        path = self.entry(name)
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return path
 
@@ -257,13 +314,29 @@ class RunDirectory:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
         return self.write_text(name, text + "\n")
 
+    def read_config(self) -> RunConfig:
+        """The settings of the run.
+
+        ``config.yaml`` has absolute paths. A run that pretrains starts from a checkpoint of its
+        own, ``start/``, which moves with the run directory: its path is that of this directory.
+
+        Raises:
+            ConfigError: ``config.yaml`` is missing, or holds a setting that this version does not
+                know.
+        """
+        config = config_file.load(self.entry("config.yaml"))
+        if config.pretrain is None:
+            return config
+        model = config.model.model_copy(update={"name": str(self.start.absolute())})
+        return config.model_copy(update={"model": model})
+
     def read_json(self, name: str) -> Any:
         """The content of a JSON file.
 
         Raises:
             RunError: the file is missing or not valid JSON.
         """
-        path = self.path / name
+        path = self.entry(name)
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -76,9 +76,16 @@ class EventLog:
         """Remove all events after ``step``: a resumed run records them again."""
         if self.silent:
             return
-        kept = [event for event in read_events(self.path) if event.get("step", -1) <= step]
+        events = read_events(self.path)
+        saved = [e["event"] == "checkpoint" and e["step"] == step for e in events]
+        # Notices have no step: those after the checkpoint will be given again.
+        again = len(saved) - saved[::-1].index(True) if True in saved else len(saved)
         kept = [
-            event for event in kept if event["event"] not in ("average", "interrupted", "finish")
+            event
+            for place, event in enumerate(events)
+            if event.get("step", -1) <= step
+            and event["event"] not in ("average", "interrupted", "finish")
+            and not (event["event"] == "notice" and place >= again)
         ]
         text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
         write_atomically(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from warmstart import errors
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.tuning.adapters import save_adapter
-from warmstart.runs.directory import RunDirectory, flush_to_disk
+from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
 
 
 def save_model_folder(
@@ -64,8 +64,8 @@ def save_adapter_folder(run: RunDirectory, model: PreTrainedModel, config: Any) 
 
 
 def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Fill a temporary folder next to ``target``, then move its files to ``target``."""
-    partial = target.with_name(f".{target.name}.partial")
+    """Fill a temporary folder next to ``target``, then move its files there, weights last."""
+    partial = unfinished(target)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         write(partial)

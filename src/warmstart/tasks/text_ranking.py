@@ -384,4 +384,7 @@ def _numbers(table: Table, column: str) -> Floats:
         row = int(pc.index(number, False).as_py())
         raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     found: Floats = plain.cast(pa.float64()).to_numpy()
+    if not np.isfinite(found).all():
+        row = int(np.isfinite(found).argmin())
+        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     return found

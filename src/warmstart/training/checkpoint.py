@@ -14,6 +14,8 @@ disk therefore never damages older checkpoints.
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,18 @@ def seed_step(seed: int, step: int, process: int) -> None:
     # The odd constants of SplitMix64 give neighbouring steps and ranks seeds that are far apart
     # (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators").
     torch.manual_seed((seed + step * 0x9E3779B97F4A7C15 + process * 0xBF58476D1CE4E5B9) % 2**63)
+
+
+@contextmanager
+def generators_kept(device: torch.device) -> Iterator[None]:
+    """Put PyTorch's global generators back afterwards: ``seed_step`` is no business of the caller.
+
+    Args:
+        device: of the model. Its generator is kept if it is a GPU, and the CPU's always.
+    """
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        yield
 
 
 def save(

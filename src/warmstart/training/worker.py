@@ -19,7 +19,7 @@ from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
 from warmstart.training.monitoring.environment import EQUAL_ON_ALL_RANKS, environment
-from warmstart.training.stop import stop_on_signals
+from warmstart.training.stop import stop_on_signals, stops_at_once
 
 
 class Order(NamedTuple):
@@ -59,8 +59,10 @@ def _take_part(order: Order, stopping: Callable[[], bool]) -> int:
 
     try:
         prepared, job = current().agreed(get_ready)
-        keep_average(job, fit(job, resume=order.resume, stop_requested=stopping))
-        score_kept_model(prepared, job, order.splits)
+        progress = fit(job, resume=order.resume, stop_requested=stopping)
+        with stops_at_once(stopping, lambda: errors.run.interrupted_after_training(order.path)):
+            keep_average(job, progress)
+            score_kept_model(prepared, job, order.splits)
     except errors.Interrupted:
         return 130
     except errors.WarmstartError:

@@ -28,6 +28,9 @@ PAIR = ("data.text", "data.text_pair")
 FEW_ROWS = 10
 """With fewer rows than this, a label can neither be learned nor scored reliably."""
 
+MANY_GRADES = 20
+"""Distinct grades of a ranking above which they are numbers, and not counted one by one."""
+
 IMBALANCE = 0.9
 """From this share of the largest class on, always predicting it looks like a good score."""
 
@@ -139,7 +142,7 @@ def find(
     if labels is None:
         labels = {split: label_texts(table, data.label) for split, table in tables.items()}
     distributions = describe(lengths, max_tokens)
-    counts = _label_counts(labels)
+    counts = _label_counts(labels, classes=classes)
     seen: set[str] = set()
     splits = []
     for split, table in tables.items():
@@ -206,7 +209,7 @@ def _comparable(
 
 
 def _label_counts(
-    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+    labels: Mapping[str, pa.Array | pa.ChunkedArray], *, classes: bool
 ) -> dict[str, dict[str, int]]:
     """Number of rows of each label in each split, also if it is 0; numbers are not counted."""
     counts: dict[str, dict[str, int]] = {}

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from warmstart import errors
 from warmstart.config import TrainConfig
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event, Listener
 from warmstart.training.monitoring.progress import Bar, progress_listener
 
@@ -33,7 +34,9 @@ def listening(path: Path, config: TrainConfig, *, progress: bool) -> Iterator[li
         if config.tensorboard:
             if find_spec("tensorboard") is None:
                 raise errors.command.tensorboard_missing()
-            listeners.append(stack.enter_context(_tensorboard(path / "tensorboard")))
+            listeners.append(
+                stack.enter_context(_tensorboard(RunDirectory(path).entry("tensorboard")))
+            )
         if progress:
             display = progress_listener(Console(stderr=True))
             if isinstance(display, Bar):
