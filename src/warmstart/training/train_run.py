@@ -114,7 +114,7 @@ def train_run(
 
 @contextmanager
 def _stopping(stop_requested: Callable[[], bool] | None) -> Iterator[Callable[[], bool]]:
-    """The caller's own question whether to stop, or one that signals answer."""
+    """The caller's function, or one that returns True after SIGINT or SIGTERM."""
     if stop_requested is not None:
         yield stop_requested
         return
@@ -135,7 +135,7 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
         "device": job.accelerator.device.type,
     }
     if resume:
-        # Already in the file from the first time; the display is new and has not seen it.
+        # The event is in the file already; the listeners of this process have not seen it.
         for listener in job.log.listeners:
             listener(start)
     else:
@@ -150,7 +150,7 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
 def _write(
     directory: RunDirectory, config: RunConfig, prepared: Prepared, facts: dict[str, Any]
 ) -> None:
-    """Write what the run is made of."""
+    """Write the settings, the data, the environment and the task."""
     directory.write_text("config.yaml", config_file.dump(config))
     # On one line: it may hold the ids of millions of rows.
     directory.write_json("data.json", prepared.data_json(), indent=None)
@@ -159,7 +159,7 @@ def _write(
 
 
 def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str, Any]) -> None:
-    """Compare what a resumed run is made of with what was written when it began."""
+    """Compare data and environment of a resumed run with those it began with."""
     then = directory.read_json("environment.json")
     if then["processes"] != facts["processes"]:
         raise errors.run.other_processes(directory.path, then["processes"], facts["processes"])
