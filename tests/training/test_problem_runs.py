@@ -199,7 +199,7 @@ def test_the_report_of_labels(topics: Run) -> None:
         "answered from",
         "Most confident mistakes",
         "true labels",
-        "each label&#39;s share",
+        "share of each label",
         "labels a row",
     ):
         assert said in page, said

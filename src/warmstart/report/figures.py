@@ -34,7 +34,7 @@ from warmstart.report.canvas import (
 )
 from warmstart.report.svg import Colour, can_draw
 from warmstart.runs.run_record import Check, Step
-from warmstart.runs.words import decimals, metric_title
+from warmstart.runs.words import decimals
 
 DRAWN_CLASSES = 20
 """Most classes a confusion matrix is drawn for; beyond, cells are too small to read."""
@@ -42,12 +42,12 @@ NAMED_CLASSES = 6
 """Most classes whose names stand below the columns too; beyond, columns have numbers."""
 
 
-def scores(systems: Mapping[str, Score], metric: str) -> Figure:
+def scores(systems: Mapping[str, Score], title: str) -> Figure:
     """The main metric of the model and of each baseline, with intervals, one row each.
 
     Args:
         systems: name to score, the model first.
-        metric: name of the metric, for the axis.
+        title: of the metric, for the axis.
     """
     figure, axes = canvas(height=0.95 + 0.42 * len(systems))
     for row, score in enumerate(systems.values()):
@@ -82,7 +82,7 @@ def scores(systems: Mapping[str, Score], metric: str) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{metric_title(metric)}, 95 % interval")
+    axes.set_xlabel(f"{title}, 95 % interval")
     return figure
 
 
@@ -130,12 +130,13 @@ def loss(
     return figure
 
 
-def metric(checks: Sequence[Check], name: str) -> Figure:
+def metric(checks: Sequence[Check], name: str, title: str) -> Figure:
     """One validation metric at every evaluation, with its interval; the kept model is ringed.
 
     Args:
         checks: in order, at least one.
-        name: the metric drawn.
+        name: of the metric.
+        title: of the metric, for the axis.
     """
     figure, axes = canvas()
     epochs = [check.epoch for check in checks]
@@ -168,7 +169,7 @@ def metric(checks: Sequence[Check], name: str) -> Figure:
                 label="kept model",
             )
     axes.set_xlabel("epoch")
-    axes.set_ylabel(metric_title(name))
+    axes.set_ylabel(title)
     epoch_axis(axes, epochs[-1])
     legend_above(axes)
     return figure
