@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from warmstart import errors
-from warmstart import config_file
+from warmstart import config_file, errors
 from warmstart.preparation.prepare import read_splits
 
 RECIPES = config_file.recipe_names()

@@ -11,9 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from tests.runs_in_memory import settings, write_reviews
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ConfigError, DataError
 from warmstart.evaluation.store import folder_name

@@ -87,7 +87,7 @@ def scores_table(
     table.add_column("↓: lower is better")
     table.add_column("model [95 % interval]", justify="right", overflow="fold")
     for baseline in baselines:
-        table.add_column(BASELINE_TITLES.get(baseline, baseline), justify="right")
+        table.add_column(BASELINE_TITLES.get(baseline, baseline.replace("_", " ")), justify="right")
     for name, score in metrics.items():
         table.add_row(
             name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),

@@ -34,7 +34,7 @@ from warmstart.report.canvas import (
 )
 from warmstart.report.svg import Colour, can_draw
 from warmstart.runs.run_record import Check, Step
-from warmstart.runs.words import decimals, metric_title
+from warmstart.runs.words import decimals
 
 MAX_CLASSES = 20
 """Largest number of classes of a confusion matrix; with more, cells would be too small to read."""
@@ -42,12 +42,12 @@ NAMED_CLASSES = 6
 """Largest number of classes with names below the columns; with more, columns have numbers."""
 
 
-def scores(systems: Mapping[str, Score], metric: str) -> Figure:
+def scores(systems: Mapping[str, Score], title: str) -> Figure:
     """The main metric of the model and of each baseline with its interval, one row each.
 
     Args:
         systems: scores by name, the model first.
-        metric: name of the metric, for the axis.
+        title: title of the metric, for the axis.
     """
     figure, axes = canvas(height=0.95 + 0.42 * len(systems))
     for row, score in enumerate(systems.values()):
@@ -82,7 +82,7 @@ def scores(systems: Mapping[str, Score], metric: str) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{metric_title(metric)}, 95 % interval")
+    axes.set_xlabel(f"{title}, 95 % interval")
     return figure
 
 
@@ -130,12 +130,13 @@ def loss(
     return figure
 
 
-def metric(checks: Sequence[Check], name: str) -> Figure:
+def metric(checks: Sequence[Check], name: str, title: str) -> Figure:
     """A validation metric at every evaluation with its interval; a ring marks the best model.
 
     Args:
         checks: at least one evaluation, in order.
         name: name of the metric.
+        title: title of the metric, for the axis.
     """
     figure, axes = canvas()
     epochs = [check.epoch for check in checks]
@@ -169,7 +170,7 @@ def metric(checks: Sequence[Check], name: str) -> Figure:
                 label="best model",
             )
     axes.set_xlabel("epoch")
-    axes.set_ylabel(metric_title(name))
+    axes.set_ylabel(title)
     epoch_axis(axes, epochs[-1])
     legend_above(axes)
     return figure

@@ -22,6 +22,7 @@ from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory, write_atomically
 from warmstart.runs.run_record import Evaluation, RunRecord
+from warmstart.runs.titles import Titles
 
 FOLDER = Path(__file__).parent
 
@@ -63,9 +64,10 @@ def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
         )
     metric = content.training_metric
     if metric is not None:
+        title = Titles.of(record.task).metric(metric)
         drawn["metric"] = (
-            figures.metric(record.checks, metric),
-            f"{words.metric_title(metric)} on the validation rows at each evaluation.",
+            figures.metric(record.checks, metric, title),
+            f"{title} on the validation rows at each evaluation.",
         )
     if content.lengths is not None:
         drawn["lengths"] = (
@@ -81,10 +83,11 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
         return {}
     drawn: dict[str, tuple[Figure, str]] = {}
     main, details = evaluation.main_metric, evaluation.details
+    titles = Titles.of(content.record.task)
     systems = {"model": evaluation.scores[main]} | {
-        words.short_baseline(name): scores[main] for name, scores in evaluation.baselines.items()
+        titles.baseline_head(name): scores[main] for name, scores in evaluation.baselines.items()
     }
-    drawn["scores"] = figures.scores(systems, main), f"{content.verdict}"
+    drawn["scores"] = figures.scores(systems, titles.metric(main)), f"{content.verdict}"
     labels = details.get("labels", ())
     if "confusion_matrix" in details and len(labels) <= figures.MAX_CLASSES:
         drawn["confusion"] = (
@@ -126,14 +129,15 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    titles = Titles.of(content.record.task)
     environment.filters |= {
         "number": words.number,
         "decimals": words.decimals,
         "interval": words.interval,
         "percent": words.percent,
         "duration": words.duration,
-        "metric_title": words.metric_title,
-        "short_baseline": words.short_baseline,
+        "metric_title": titles.metric,
+        "baseline_head": titles.baseline_head,
         "sentence_case": words.sentence_case,
         "setting": _setting,
         "date": _date,

@@ -16,7 +16,7 @@ from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
-from warmstart.metrics.scores import Score
+from warmstart.metrics.scores import Metric, Score
 from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.task import AnyTask, Split
 
@@ -50,6 +50,9 @@ class Baseline:
 class HasBaselines(Protocol):
     """Cheap models stand next to the trained one."""
 
+    baseline_titles: ClassVar[Mapping[str, str]]
+    """What each baseline is called in a sentence, by its name: ``the majority class``."""
+
     def baselines(
         self, config: RunConfig, train: Split, splits: Mapping[str, Split]
     ) -> dict[str, Baseline]:
@@ -68,6 +71,10 @@ class ComparesWithStart(Protocol):
     """The model before training is scored as a baseline, because it can already do the task."""
 
     scores_start: ClassVar[Literal[True]]
+
+
+START_TITLES = {"untouched": "the model before training"}
+"""What that baseline is called in a sentence, by its name."""
 
 
 @runtime_checkable
@@ -219,6 +226,9 @@ class Exports(Protocol):
 class ScoresFinally(Protocol):
     """Some metrics are computed only at the end of a run."""
 
+    final_metrics: ClassVar[tuple[Metric, ...]]
+    """These metrics; they follow those of ``score``."""
+
     def final_scores(
         self,
         forward: "Forward",
@@ -237,3 +247,8 @@ class ScoresFinally(Protocol):
             processes: the processes that share the work.
         """
         ...
+
+
+def metrics_of(task: AnyTask) -> tuple[Metric, ...]:
+    """All metrics of a finished run: those of ``score``, then those computed only at its end."""
+    return (*task.metrics, *(task.final_metrics if isinstance(task, ScoresFinally) else ()))

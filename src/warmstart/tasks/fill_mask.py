@@ -77,6 +77,7 @@ class FillMask:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "documents"
     scores_start: ClassVar[Literal[True]] = True
+    final_metrics: ClassVar[tuple[Metric, ...]] = (PSEUDO_PERPLEXITY,)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

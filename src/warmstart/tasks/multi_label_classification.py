@@ -137,6 +137,10 @@ class MultiLabelClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "shares": "the share of each label",
+        "tfidf": "TF-IDF with logistic regression",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

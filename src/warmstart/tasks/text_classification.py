@@ -96,6 +96,10 @@ class TextClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "majority": "the majority class",
+        "tfidf": "TF-IDF with logistic regression",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

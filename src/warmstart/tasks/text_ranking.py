@@ -121,6 +121,10 @@ class TextRanking:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "queries"
     export_kind: ClassVar[ExportKind] = "rows"
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "chance": "a random order",
+        "bm25": "BM25",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -94,6 +94,9 @@ class TokenClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "words"
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "frequent_tag": "each word's most frequent tag",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

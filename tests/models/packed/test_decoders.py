@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from warmstart.data.examples.encode import NO_LABEL, Examples
 
 from tests.tiny.decoders import DECODERS, make_decoder
 from warmstart.data.examples.batches import Batch, collate, split_batch
-from warmstart.data.examples.encode import NO_LABEL, Examples
 from warmstart.models.packed import packed_runner, token_logits
 from warmstart.models.packed.forward import Forward, forward_for, padded_forward
 from warmstart.models.packed.token_logits import DenseLogits, LazyLogits

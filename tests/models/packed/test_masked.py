@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 import torch
 from transformers import AutoModel
+from warmstart.data.examples.encode import Examples
 
 from tests.models.packed.test_packed_runner import set_weights
 from tests.tiny import ARCHITECTURES as TINY
 from tests.tiny import tiny_checkpoint, tiny_sentences
 from warmstart.config import DataConfig, ModelConfig
 from warmstart.data.examples.batches import collate, split_batch
-from warmstart.data.examples.encode import Examples
 from warmstart.data.examples.masking import Draw
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ModelError

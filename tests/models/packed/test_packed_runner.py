@@ -18,11 +18,11 @@ from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
 )
+from warmstart.data.examples.encode import Examples, encode
 
 from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
 from warmstart.config import ModelConfig
 from warmstart.data.examples.batches import Batch, collate
-from warmstart.data.examples.encode import Examples, encode
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
 from warmstart.models.packed import packed_attention as attention

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
 
 from tests.flash_on_cpu import flash_kernels
 from tests.models.packed.test_packed_runner import (
@@ -18,7 +19,6 @@ from tests.models.packed.test_packed_runner import (
 )
 from tests.tiny import ARCHITECTURES
 from warmstart.data.examples.batches import collate
-from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
 from warmstart.models.packed.resident import (
     MAX_SHAPES,
     BatchShape,
