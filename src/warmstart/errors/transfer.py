@@ -33,17 +33,6 @@ def unknown_layers(setting: str, architecture: str, known: Sequence[str]) -> Mod
     )
 
 
-def not_unfrozen(task: str) -> ConfigError:
-    """Gradual unfreezing of a model whose head is no new one."""
-    return ConfigError(
-        found=f"train.unfreeze_layers_per_epoch is set and task is {task}",
-        expected="a task that puts a new head on an encoder, which is to settle before the layers "
-        "move: text-classification",
-        do="--set train.unfreeze_layers_per_epoch=null; train.layer_decay spares the lower layers "
-        "of any task",
-    )
-
-
 def too_few_evaluations(count: int, evaluations: int, per_epoch: int) -> ConfigError:
     """An average of more evaluations than the run makes; ``per_epoch`` would make enough."""
     return ConfigError(

@@ -16,12 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from warmstart.data.examples.batches import Batch, Examples, collate
-from warmstart.data.examples.targets import NO_LABEL
-from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.data.examples.tokens import Ints
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.packed.packed_language import PackedLanguage, language_refusal
@@ -41,7 +39,7 @@ LANGUAGE_HEADS = ("causal-lm", "masked-lm")
 """Heads that give logits over the vocabulary."""
 
 TRIED_TOKENS = 64
-"""Of a language model's logits so many are compared: each is as long as its vocabulary."""
+"""Most tokens of a language model whose logits are compared; each has V logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +165,18 @@ def two_rows(examples: Examples) -> Batch:
 @torch.no_grad()
 def _answers(
     forward: Forward,
-    model: nn.Module,
+    model: PreTrainedModel,
     batch: Batch,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """Logits [N, C] in evaluation mode; the model's mode is put back."""
+    """Logits [B, C], or [N, V] of N tokens, in evaluation mode; the model's mode is restored."""
     was_training = model.training
     model.eval()
     with autocast():
         logits = forward.run(model, batch)
         answers: Tensor = logits
-        if isinstance(batch.targets, TokenBatchTargets):
-            asked = (batch.targets.ids != NO_LABEL).nonzero().flatten()
-            answers = logits.at(asked[:: len(asked) // TRIED_TOKENS + 1])
+        if not isinstance(logits, Tensor):
+            step = batch.tokens // TRIED_TOKENS + 1
+            answers = logits.at(torch.arange(0, batch.tokens, step, device=model.device))
     model.train(was_training)
     return answers
