@@ -157,7 +157,7 @@ def test_a_new_checkpoint_opens_as_any_other(
 
 PROGRAM = """
 import sys, hashlib
-from tests.models.test_pretraining import BERT, GPT2, TEXTS
+from tests.models.checkpoints.test_new_model import BERT, GPT2, TEXTS
 from warmstart.models.checkpoints.new_model import tokenizer_for
 for config in (GPT2, BERT):
     text = tokenizer_for(TEXTS, config).backend_tokenizer.to_str()

@@ -21,9 +21,10 @@ from transformers import (
 
 from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
 from warmstart.config import ModelConfig
-from warmstart.data.examples.batches import Batch, collate
-from warmstart.data.examples.encode import Examples, encode
-from warmstart.models.checkpoints.configuration import with_labels
+from warmstart.data.examples.batches import Batch, Examples, collate
+from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokenise import RowTokeniser
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
 from warmstart.models.packed import packed_attention as attention
 from warmstart.models.packed.dropout import FastDropout, Noise, dropped_share
@@ -32,6 +33,7 @@ from warmstart.models.packed.packed_runner import Packed
 from warmstart.models.packed.packing import pack
 
 LABELS = ["a", "b", "c"]
+HEAD: Head = "sequence-classification"
 LIKE_ROBERTA = ("xlm-roberta", "camembert")
 
 
@@ -49,7 +51,8 @@ def rows_for(checkpoint: Checkpoint, count: int = 24, *, pairs: bool = False) ->
     texts = [*tiny_sentences(count - 3), "a", f"the {checkpoint.tokenizer.pad_token} is here", long]
     rows = np.arange(count)
     chunk = list(zip(texts, texts[::-1], strict=True)) if pairs else texts
-    return encode(checkpoint.tokenizer, [chunk], rows % 3, rows, 128)
+    tokens = RowTokeniser.of(checkpoint.tokenizer).tokenise([chunk], rows, 128)
+    return Examples(tokens, RowTargets(rows % 3))
 
 
 def twice(folder: Path, architecture: str, *, pairs: bool = False, **config: Any) -> Pair:
@@ -82,7 +85,8 @@ def plain_logits(pair: Pair, batch: Batch) -> Tensor:
 
 
 def loss_of(logits: Tensor, batch: Batch) -> Tensor:
-    return nn.functional.cross_entropy(logits, batch.labels)
+    labels = of_kind(batch.targets, RowBatchTargets).values
+    return nn.functional.cross_entropy(logits, labels)
 
 
 def assert_same(pair: Pair, run: Callable[[PreTrainedModel, Batch], Tensor]) -> None:
@@ -117,7 +121,7 @@ def test_loss_and_gradients(tmp_path: Path, architecture: str) -> None:
 @pytest.mark.parametrize("architecture", ["bert", "electra"])
 def test_pairs_of_texts_with_segments(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture, pairs=True)
-    assert pair.examples.token_type_ids is not None
+    assert pair.examples.tokens.token_type_ids is not None
     assert_same(pair, Packed(pair.packed).logits)
 
 
@@ -241,7 +245,7 @@ def test_bfloat16_on_a_cpu(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_known_architectures_run_packed(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture)
-    forward = forward_for(pair.packed.eval(), pair.examples)
+    forward = forward_for(pair.packed.eval(), HEAD, pair.examples)
     assert forward.packed
     assert forward.path == "packed: real tokens only, no padding"
 
@@ -256,7 +260,7 @@ def test_an_attention_that_ignores_the_packing_is_caught(
 
     pair = twice(tmp_path, "bert")
     monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, blind)
-    forward = forward_for(pair.packed, pair.examples)
+    forward = forward_for(pair.packed, HEAD, pair.examples)
     assert not forward.packed
     assert "gave other answers for two rows of the data" in forward.path
     assert not any(isinstance(module, FastDropout) for module in pair.packed.modules())
@@ -274,17 +278,14 @@ def test_an_attention_that_fails_is_done_without(
     monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, fail)
     # The padded run goes through the same registration, so it is given PyTorch's own by name.
     pair.packed.set_attn_implementation("sdpa")
-    forward = forward_for(pair.packed, pair.examples)
+    forward = forward_for(pair.packed, HEAD, pair.examples)
     assert forward.path.endswith("packed execution failed here, no kernel for this head")
 
 
 def test_rows_of_one_length_are_two_rows_all_the_same(tmp_path: Path) -> None:
     pair = twice(tmp_path, "bert")
     like = np.flatnonzero(pair.examples.lengths == np.bincount(pair.examples.lengths).argmax())
-    lengths = np.full(len(like), pair.examples.lengths[like[0]])
-    ids = np.concatenate([pair.examples[index].input_ids for index in like])
-    same = Examples(ids, np.cumsum([0, *lengths]), like * 0, like, lengths)
-    batch = two_rows(same)
+    batch = two_rows(Examples(pair.examples.tokens.taken(like), NoTargets()))
     assert len(batch) == 2
     assert len(set(batch.rows.tolist())) == 2
 
@@ -303,7 +304,7 @@ def test_what_cannot_run_packed_runs_padded_and_says_why(
     pair = twice(tmp_path, "bert")
     for name, value in config.items():
         setattr(pair.packed.config, name, value)
-    forward = forward_for(pair.packed, pair.examples)
+    forward = forward_for(pair.packed, HEAD, pair.examples)
     assert forward.path == f"padded, in rectangles of like length: {reason}"
 
 
@@ -314,7 +315,7 @@ def test_padded_in_rectangles_of_like_length(tmp_path: Path, architecture: str) 
     pair.packed.register_forward_pre_hook(
         lambda _model, _args, inputs: areas.append(inputs["input_ids"].numel()), with_kwargs=True
     )
-    assert_same(pair, padded_forward(pair.packed).run)
+    assert_same(pair, padded_forward(pair.packed, HEAD).run)
     lengths = pair.examples.lengths
     assert len(areas) > 1
     assert lengths.sum() <= sum(areas) < len(lengths) * lengths.max()
@@ -322,11 +323,6 @@ def test_padded_in_rectangles_of_like_length(tmp_path: Path, architecture: str) 
 
 def test_without_rows_nothing_is_tried(tmp_path: Path) -> None:
     pair = twice(tmp_path, "bert")
-    none = encode_nothing(pair.examples)
-    assert isinstance(forward := forward_for(pair.packed, none), Forward)
+    none = Examples(pair.examples.tokens.taken(np.zeros(0, dtype=np.int64)), NoTargets())
+    assert isinstance(forward := forward_for(pair.packed, HEAD, none), Forward)
     assert not forward.packed
-
-
-def encode_nothing(like: Examples) -> Examples:
-    empty = np.empty(0, dtype=np.int64)
-    return Examples(like.input_ids[:0], np.zeros(1, dtype=np.int64), empty, empty, empty)
