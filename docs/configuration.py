@@ -27,7 +27,7 @@ Only `data.train` has no default. Settings come from
 - a YAML file: `warmstart train my.yaml`;
 - a recipe that comes with warmstart: `warmstart train cola-offline` (`warmstart recipes` lists
   them, `warmstart recipes cola-offline` prints one to start from);
-- flags, instead of a file: `--task`, `--problem`, `--model`, `--train`, `--text`, `--text-pair`,
+- flags, instead of a file: `--task`, `--model`, `--train`, `--text`, `--text-pair`,
   `--label`, `--validation`, `--test`;
 - `--set KEY=VALUE`, on top of any of these, as often as you like; of two for one setting the last
   counts;
