@@ -28,7 +28,7 @@ Only `data.train` has no default. Settings come from
 - a YAML file: `warmstart train my.yaml`;
 - a recipe that comes with warmstart: `warmstart train cola-offline` (`warmstart recipes` lists
   the recipes, `warmstart recipes cola-offline` prints one as a starting point);
-- flags, instead of a file: `--task`, `--problem`, `--model`, `--train`, `--text`, `--text-pair`,
+- flags, instead of a file: `--task`, `--model`, `--train`, `--text`, `--text-pair`,
   `--label`, `--validation`, `--test`;
 - `--set KEY=VALUE`, in addition to any of these and as often as needed; if a setting is given
   twice, the last value is used;
