@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from tests.runs_in_memory import never
 from tests.tiny import ARCHITECTURES
-from warmstart import errors
-from warmstart import config_file
+from warmstart import config_file, errors
 from warmstart.data.examples.batches import Batch
 from warmstart.devices.processes import Processes, join, part
 from warmstart.evaluation import evaluate

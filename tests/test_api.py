@@ -10,9 +10,8 @@ import pytest
 
 import warmstart
 from tests.runs_in_memory import settings, write_reviews
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run, default_output
-from warmstart import config_file
 from warmstart.errors import DataError, Interrupted, ModelError, RunError
 from warmstart.runs.directory import ENTRIES, RunDirectory
 from warmstart.runs.events import Event, events_of, read_events

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 import torch
 from torch import nn
+from warmstart.data.examples.encode import Examples
 
 from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint
 from warmstart.config import DataConfig, ModelConfig
 from warmstart.data.examples.batches import collate
-from warmstart.data.examples.encode import Examples
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ExportError
 from warmstart.export import first_tokens

@@ -9,9 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from tests.runs_in_memory import settings, write_reviews
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.errors import ConfigError, DataError
 from warmstart.preparation.prepare import prepare
 from warmstart.serving import predictor

@@ -21,8 +21,7 @@ from tests.runs_in_memory import (
 )
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from tests.training.test_rates import losses_of, plain_losses
-from warmstart import api
-from warmstart import config_file
+from warmstart import api, config_file
 from warmstart.data.examples.batches import collate
 from warmstart.errors import ConfigError, Interrupted, ModelError, WarmstartError
 from warmstart.models.packed.forward import padded_forward
@@ -121,7 +120,7 @@ def test_adapters_run_packed_as_they_run_padded(
     batch = collate(job.train, np.array([3, 1, 7, 2, 9]))
     with torch.no_grad():
         packed = job.forward.run(job.model.eval(), batch)
-        padded = padded_forward(job.model).run(job.model, batch)
+        padded = padded_forward(job.model, job.task.head).run(job.model, batch)
     torch.testing.assert_close(packed, padded, atol=1e-4, rtol=1e-4)
 
 

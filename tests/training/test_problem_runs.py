@@ -14,9 +14,8 @@ from transformers import pipeline
 
 from tests.cli.conftest import ran
 from tests.runs_in_memory import TOPICS, job_of, never, number_settings, topic_settings
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.errors import Interrupted
 from warmstart.preparation.prepare import prepare
 from warmstart.training.loop import fit
@@ -174,8 +173,8 @@ def test_the_report_of_numbers(numbers: Run) -> None:
     for said in (
         "Pearson correlation",
         "Predicted and true numbers",
-        "Farthest off",
-        "off by",
+        "Largest errors",
+        ">error</th>",
         "TF-IDF + ridge regression",
         "losses are in squared error",
         "true number",
@@ -200,7 +199,7 @@ def test_the_report_of_labels(topics: Run) -> None:
         "Most confident mistakes",
         "true labels",
         "each label&#39;s share",
-        "labels a row",
+        "labels per row",
     ):
         assert said in page, said
     for unsaid in ("macro_f1", "no confusion matrix", "['", "Confusion matrix"):

@@ -37,6 +37,7 @@ ENTRIES = (
     "task.json",
     "environment.json",
     "events.jsonl",
+    "samples.json",
     "start",
     "model",
     "adapter",

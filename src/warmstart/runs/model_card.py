@@ -154,6 +154,7 @@ def _body(record: RunRecord) -> str:
         "short_baseline": words.short_baseline,
         "sentence_case": words.sentence_case,
         "file_name": file_name,
+        "setting": words.setting,
     }
     name = record.config.model.name
     messages = record.findings.messages if record.findings else ()
@@ -167,5 +168,6 @@ def _body(record: RunRecord) -> str:
         new=record.config.pretrain,
         usage=record.task.usage(),
         training=config_file.settings_read(record.config)["train"],
+        environment=words.environment(record.environment),
         is_on_hub=_hub_name(name) is not None,
     )
