@@ -109,10 +109,10 @@ def test_a_model_that_cannot_run_packed_says_so(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "warmstart.models.packed.forward.refusal", lambda _: "its attention is unknown"
+        "warmstart.models.packed.forward.why_not_packed", lambda *_: "its attention is unknown"
     )
     run = warmstart.train(config, output=tmp_path / "run", progress=False)
-    told = "padded, in rectangles of like length: its attention is unknown"
+    told = "padded, in rectangles of similar length: its attention is unknown"
     notices = events_of(read_events(run.path / "events.jsonl"), "notice")
     assert notices[0]["text"] == f"the model runs {told}"
     assert RunDirectory(run.path).read_json("environment.json")["execution"] == told

@@ -27,7 +27,7 @@ from warmstart import config_file
 from warmstart.data.examples.batches import collate, split_batch
 from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.evaluate import predict
-from warmstart.models.packed.forward import padded_forward
+from warmstart.models.packed.forward import Forward, padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.predictions.label_set_predictions import LabelSet
@@ -104,10 +104,14 @@ def test_unlabelled_examples_have_the_same_tokens(case: Case) -> None:
     assert (collate(bare, np.arange(len(bare))).count == 0) == labelled
 
 
+def padded(case: Case) -> Forward:
+    return padded_forward(case.model, case.prepared.task.head)
+
+
 def test_loss_is_a_sum_over_counted_labels(case: Case) -> None:
     """Promise 1: however a batch is cut or padded, losses and gradients add up to the same."""
     task, model = case.prepared.task, case.model
-    run = padded_forward(model).run
+    run = padded(case).run
     batch = collate(case.prepared.examples["train"], np.arange(12))
 
     def gradient(pieces: int) -> tuple[float, int, list[torch.Tensor]]:
@@ -133,7 +137,11 @@ def test_predictions_are_in_row_order_and_finite(case: Case) -> None:
     examples = prepared.examples["validation"]
     accelerator = build_accelerator(prepared.config.train)
     answers, loss, count = predict(
-        prepared.task, case.model, padded_forward(case.model), examples, accelerator
+        prepared.task,
+        case.model,
+        padded(case),
+        examples,
+        accelerator,
     )
     assert [answer.row for answer in answers] == examples.rows.tolist()
     assert np.isfinite(loss)
@@ -158,7 +166,11 @@ def test_what_is_settled_is_kept_and_answered(case: Case) -> None:
     examples, table = prepared.examples["validation"], prepared.tables["validation"]
     accelerator = build_accelerator(prepared.config.train)
     answers, _, _ = predict(
-        prepared.task, case.model, padded_forward(case.model), examples, accelerator
+        prepared.task,
+        case.model,
+        padded(case),
+        examples,
+        accelerator,
     )
     settled, said = prepared.task.settled(answers, table, prepared.task.metrics[0].name)
     assert said
@@ -182,7 +194,11 @@ def test_columns_are_of_the_tables_rows(case: Case) -> None:
     examples, table = prepared.examples["validation"], prepared.tables["validation"]
     accelerator = build_accelerator(prepared.config.train)
     answers, _, _ = predict(
-        prepared.task, case.model, padded_forward(case.model), examples, accelerator
+        prepared.task,
+        case.model,
+        padded(case),
+        examples,
+        accelerator,
     )
     columns = answers.columns(table.rows)
     assert columns
@@ -191,7 +207,7 @@ def test_columns_are_of_the_tables_rows(case: Case) -> None:
 
 def test_predictions_do_not_depend_on_company(case: Case) -> None:
     """A row alone, in a small batch and in a large one gets the same answer."""
-    task, run = case.prepared.task, padded_forward(case.model).run
+    task, run = case.prepared.task, padded(case).run
     examples = case.prepared.examples["validation"]
     batch = collate(examples, np.arange(len(examples)))
     with torch.no_grad():
@@ -220,7 +236,11 @@ def test_scores_name_every_metric_with_n(case: Case) -> None:
     table, examples = prepared.tables["validation"], prepared.examples["validation"]
     accelerator = build_accelerator(prepared.config.train)
     answers, _, _ = predict(
-        prepared.task, case.model, padded_forward(case.model), examples, accelerator
+        prepared.task,
+        case.model,
+        padded(case),
+        examples,
+        accelerator,
     )
     scores = prepared.task.score(answers, table)
     assert list(scores.metrics) == [metric.name for metric in prepared.task.metrics]

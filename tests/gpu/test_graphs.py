@@ -22,7 +22,7 @@ from warmstart.models.packed.packed_attention import flash_serves, packed_attent
 from warmstart.models.packed.packing import pack
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
-from warmstart.training.graphs.graphed_steps import refusal
+from warmstart.training.graphs.graphed_steps import why_no_graphs
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 
@@ -65,7 +65,7 @@ def test_flash_attention_attends_as_rectangles_do(window: int | None) -> None:
 
 def test_steps_are_captured(tmp_path: Path) -> None:
     job = run(tmp_path, "run", cuda_graphs=True)
-    assert refusal(job) is None
+    assert why_no_graphs(job) is None
     assert "steps run as CUDA graphs" in notices_of(job)[0]
 
 

@@ -62,14 +62,14 @@ def test_it_learns_and_says_what_it_was_before(adapted: Run) -> None:
     assert all(list(event["scores"]) == ["loss", "accuracy"] for event in evaluations)
     environment = json.loads((adapted.path / "environment.json").read_text("utf-8"))
     assert environment["execution"].startswith("packed")
-    assert environment["vocabulary"] == "all: any token may be said"
+    assert environment["vocabulary"] == "all: any token may be predicted"
 
 
 def test_what_it_leaves_behind_is_told(adapted: Run) -> None:
     notices = [e["text"] for e in events_of(read_events(adapted.path / "events.jsonl"), "notice")]
     assert len(notices) == 1
-    assert "has a pooler, which filling masks does not train" in notices[0]
-    assert "a classifier of this run's model draws a new one" in notices[0]
+    assert "has a pooler, which fill-mask does not train" in notices[0]
+    assert "starts from this run's model gets a new one" in notices[0]
 
 
 @pytest.mark.parametrize("place", ["", "model"])
@@ -211,7 +211,7 @@ def test_a_frozen_part_stays_and_the_rest_learns(tmp_path: Path) -> None:
         still = any(part in name for part in ("embeddings", "layer.0.", "decoder.weight"))
         assert torch.equal(value, after[name]) == still, name
     notices = [e["text"] for e in events_of(read_events(job.log.path), "notice")]
-    assert any("runs anew in every epoch: each hides other tokens" in text for text in notices)
+    assert any("each epoch masks other tokens" in text for text in notices)
 
 
 def test_a_frozen_backbone_is_refused(tmp_path: Path) -> None:
@@ -301,5 +301,6 @@ def test_other_families_run_padded_with_the_same_losses(tmp_path: Path) -> None:
     assert job.forward.packed is not None
     split = job.validation, job.validation_table
     packed = evaluate(job.task, job.model, job.forward, *split, job.accelerator)
-    padded = evaluate(job.task, job.model, padded_forward(job.model), *split, job.accelerator)
+    forward = padded_forward(job.model, "masked-lm")
+    padded = evaluate(job.task, job.model, forward, *split, job.accelerator)
     assert packed.loss == pytest.approx(padded.loss, rel=1e-5)

@@ -16,7 +16,8 @@ from warmstart import config_file
 from warmstart.config import TrainConfig
 from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.errors import ModelError
-from warmstart.models.tuning.parts import KNOWN, depths, peak_rates, refuse_unknown
+from warmstart.models.packed.architectures import body_of
+from warmstart.models.tuning.parts import depths, peak_rates, refuse_unknown
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import prepare
 from warmstart.preparation.schedule import schedule_for
@@ -105,7 +106,9 @@ def test_every_parameter_of_an_encoder_has_its_depth(tmp_path: Path, architectur
     tiny_checkpoint(tmp_path / "checkpoint", architecture)
     model = job_of(prepared_run(tmp_path), tmp_path / "run").model
     found = depths(model)
-    layers = KNOWN[architecture].layers(model)
+    body = body_of(architecture)
+    assert body is not None
+    layers = body.layers(model)
     assert set(found.values()) == {0, 1, 2, 3}
     for name, parameter in model.named_parameters():
         in_layer = [

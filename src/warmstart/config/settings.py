@@ -55,8 +55,9 @@ class DataConfig(_Part):
     """File(s) scored once, at the end."""
     dir: str | None = None
     """A folder, zip file or URL of a zip file in which relative names above are looked up."""
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"] = "auto"
-    """``auto`` reads it off the file name."""
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "spans"] = "auto"
+    """``auto`` decides by the file name. ``spans``: an export of Label Studio, doccano, spaCy or
+    brat."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Between the columns of a csv file; by default a comma, or a tab for ``tsv``."""
     columns: Annotated[list[str], Field(min_length=1)] | None = None
@@ -87,12 +88,22 @@ class DataConfig(_Part):
     long_documents: Literal["truncate", "chunk"] = "truncate"
     """To generate or fill masks: of a document longer than ``model.max_tokens`` read the beginning,
     or cut it into rows, each of which begins with the last tokens of the one before."""
-    overlap_tokens: Annotated[int, Field(ge=1)] = 32
+    overlap_tokens: Annotated[int, Field(ge=0)] = 32
     """How many tokens of the row before a chunk begins with; they are read, not predicted anew."""
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """To fill masks: of each row's tokens so many are hidden, one at least."""
     whole_words: bool = False
     """To fill masks: hide words, all pieces of one together, in place of tokens."""
+    words: str | None = None
+    """Column with the words of each row: a list, or in a CoNLL file the name or number of the
+    column; by default ``words``, or the first column."""
+    tags: str | None = None
+    """Column with the tag of each word; by default ``tags``, or the last column of a CoNLL file."""
+    spans: str = "spans"
+    """Column with character spans: ``[{"start": 0, "end": 4, "type": "PER"}]``."""
+    tag_scheme: str = "auto"
+    """``BIO``, ``IOB1``, ``IOBES``, ``BILOU``, or ``plain`` for tags without prefixes; ``auto``
+    recognises it from the training rows."""
     ragged: Literal["error", "drop"] = "error"
     """What to do with a row that has too many or too few fields."""
     missing: Literal["error", "drop"] = "error"

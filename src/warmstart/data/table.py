@@ -34,6 +34,8 @@ class SourceFile:
     """Rows read, dropped ones included."""
     dropped: int = 0
     """Rows left out under ``data.ragged: drop``."""
+    notes: tuple[str, ...] = ()
+    """How the file was read, for the findings, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)

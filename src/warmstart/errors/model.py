@@ -14,9 +14,10 @@ ENCODERS = "BERT, RoBERTa, XLM-RoBERTa, DistilBERT, ELECTRA, ALBERT, DeBERTa, MP
 
 HEADS = {
     "sequence-classification": "sequence-classification",
+    "token-classification": "token-classification",
     "masked-lm": "masked-language-model",
 }
-"""What a task puts on an encoder, as it is called in a sentence."""
+"""The heads of encoders, named as in a sentence."""
 
 DECODERS = "GPT-2, GPT-NeoX and Pythia, Llama, Mistral, Qwen …"
 """The families that write, as a reader knows them."""

@@ -209,6 +209,57 @@ def overlap_too_large(overlap: int, max_pieces: int) -> ConfigError:
     )
 
 
+def unknown_scheme(scheme: str, known: Sequence[str]) -> ConfigError:
+    """A tag scheme that does not exist."""
+    return ConfigError(
+        f"data.tag_scheme: {scheme}",
+        f"one of: {', '.join(known)}",
+        "--set data.tag_scheme=auto",
+    )
+
+
+def no_words(text: str, columns: Sequence[str], path: str) -> DataError:
+    """A file with neither words nor texts."""
+    return DataError(
+        f"{path} has no column {text!r} and none of words; it has: {', '.join(columns)}",
+        "a column with lists of words (data.words), or one with texts (data.text)",
+        "--set data.words=COLUMN or --set data.text=COLUMN; for an export of an annotation tool: "
+        "--set data.format=spans",
+    )
+
+
+def not_a_list(where: str, column: str, text: str, setting: str) -> DataError:
+    """A value that should be a list of words, of tags or of spans."""
+    kind = (
+        'spans, such as [{"start": 0, "end": 4, "type": "PER"}]'
+        if setting == "data.spans"
+        else 'texts, such as ["New", "York"]'
+    )
+    return DataError(
+        f"{where} has in the column {column!r}: {_short(text)}",
+        f"a list of {kind}",
+        f"correct the row, or name another column: --set {setting}=COLUMN",
+    )
+
+
+def unequal_lengths(where: str, words: int, tags: int) -> DataError:
+    """A row with another number of tags than of words."""
+    return DataError(
+        f"{where} has {words} words and {tags} tags",
+        "one tag for each word",
+        "correct the row in the file",
+    )
+
+
+def no_entities(rows: int) -> DataError:
+    """Training rows without a single entity."""
+    return DataError(
+        f"all words of the {rows:,} training rows have the same tag",
+        "rows with at least two different tags",
+        "check the column of the tags: --set data.tags=COLUMN",
+    )
+
+
 def _columns(count: int) -> str:
     """``1 column``, ``2 columns``."""
     return f"{count} column{'s' * (count != 1)}"

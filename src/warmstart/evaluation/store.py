@@ -15,7 +15,7 @@ from warmstart.config import DataConfig
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory, write_atomically
-from warmstart.tasks.capabilities import ShowsLabels
+from warmstart.tasks.capabilities import ShowsLabels, StoresLabels
 from warmstart.tasks.task import AnyTask, Predictions, Split
 
 if TYPE_CHECKING:
@@ -42,7 +42,11 @@ def write_evaluation(
         data: names the columns.
         baselines: scores of the baselines on the same rows.
     """
-    labels = task.shown_labels(split.labels) if isinstance(task, ShowsLabels) else None
+    labels = None
+    if isinstance(task, StoresLabels):
+        labels = task.label_column(split.labels)
+    elif isinstance(task, ShowsLabels):
+        labels = task.shown_labels(split.labels)
     rows = prediction_table(evaluation.predictions, split.table, data, labels=labels)
     write_atomically(
         run.evaluation(name) / "predictions.parquet",

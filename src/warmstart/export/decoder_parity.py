@@ -164,8 +164,7 @@ def check_rows(
     differences, parts = [], []
     for rows in batches:
         batch = collate(examples, rows)
-        head = run.task.head
-        logits = [padded_forward(model, head).run(model, batch) for model in models]
+        logits = [padded_forward(model, run.task.head).run(model, batch) for model in models]
         expected, found = (one.values.numpy() for one in logits)
         differences.append(_difference(what, found, expected))
         parts.append([run.task.predictions(one, batch) for one in logits])

@@ -171,7 +171,9 @@ def read_record(run_path: Path) -> RunRecord:
         labels=tuple(task.facts.get("label_names", ())),
         environment=_json_or_empty(run, "environment.json"),
         files={
-            split: tuple(SourceFile(**file) for file in files)
+            split: tuple(
+                SourceFile(**{**file, "notes": tuple(file.get("notes", ()))}) for file in files
+            )
             for split, files in data.get("files", {}).items()
         },
         findings=Findings.from_json(data["findings"]) if "findings" in data else None,
@@ -189,6 +191,11 @@ def read_record(run_path: Path) -> RunRecord:
         interrupted=bool(events_of(events, "interrupted")),
         evaluations=_evaluations(run),
     )
+
+
+def _source_file(content: Mapping[str, Any]) -> SourceFile:
+    """A file as ``data.json`` records it; lists become tuples, so that it can be a key."""
+    return SourceFile(**{**content, "notes": tuple(content.get("notes", ()))})
 
 
 def _step(event: Event) -> Step:

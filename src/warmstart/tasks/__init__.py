@@ -12,12 +12,14 @@ from warmstart.tasks.text_classification import TextClassification
 from warmstart.tasks.text_generation import TextGeneration
 from warmstart.tasks.text_ranking import TextRanking
 from warmstart.tasks.text_regression import TextRegression
+from warmstart.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[AnyTask]] = {
     "text-classification": TextClassification,
     "multi-label-classification": MultiLabelClassification,
     "text-regression": TextRegression,
     "text-ranking": TextRanking,
+    "token-classification": TokenClassification,
     "text-generation": TextGeneration,
     "fill-mask": FillMask,
 }

@@ -138,6 +138,15 @@ class ShowsLabels(Protocol[LabelsIn]):
 
 
 @runtime_checkable
+class StoresLabels(Protocol[LabelsIn]):
+    """``predictions.parquet`` holds labels in another form than ``shown_labels``."""
+
+    def label_column(self, labels: LabelsIn) -> pa.Array | pa.ChunkedArray:
+        """The column ``label`` of ``predictions.parquet``, N values."""
+        ...
+
+
+@runtime_checkable
 class ChoosesThreshold(Protocol[LabelsIn, AnyPredictionsT]):
     """Something in the predictions (a threshold) is chosen on the validation rows."""
 

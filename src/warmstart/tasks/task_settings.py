@@ -20,7 +20,9 @@ PAIRS = frozenset({"data.text_pair", "data.truncation"})
 """Rows may be pairs of texts."""
 PROMPTS = frozenset({"data.prompt"})
 """A part of the text is given and not learned."""
-DOCUMENTS = frozenset({"data.long_documents", "data.overlap_tokens"})
+OVERLAP = frozenset({"data.overlap_tokens"})
+"""Windows or chunks of a long text overlap."""
+DOCUMENTS = OVERLAP | {"data.long_documents"}
 """Long texts may be cut into chunks."""
 MASKS = frozenset({"data.mask_share", "data.whole_words"})
 """Tokens are hidden and predicted."""
@@ -54,7 +56,9 @@ ONNX = frozenset({"export.onnx"})
 """The model can be exported."""
 INT8 = frozenset({"export.int8", "export.max_drop"})
 """The exported model can be quantised."""
-WORDS = frozenset({"data.words", "data.tags", "data.spans"})
+WORDS_AND_TAGS = frozenset(
+    {"data.words", "data.tags", "data.spans", "data.tag_scheme", "data.missing"}
+)
 """Rows are lists of words with tags, or texts with character spans."""
 
 TASK_SETTINGS = (
@@ -72,6 +76,7 @@ TASK_SETTINGS = (
     | GENERATION
     | ONNX
     | INT8
+    | WORDS_AND_TAGS
 )
 """Settings that only some tasks read."""
 
@@ -92,7 +97,11 @@ def is_read(name: str, reads: frozenset[str], values: Mapping[str, Any]) -> bool
         reads: settings that the task reads, of ``TASK_SETTINGS``.
         values: value of every setting by its dotted name.
     """
-    return (name not in TASK_SETTINGS or name in reads) and needed_value(name, values) is None
+    if name in TASK_SETTINGS and name not in reads:
+        return False
+    needed = needed_value(name, values)
+    # A task that has no such choice reads the setting in any case.
+    return needed is None or (needed[0] in TASK_SETTINGS and needed[0] not in reads)
 
 
 def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None:

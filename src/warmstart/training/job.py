@@ -10,14 +10,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart.config import RunConfig, TrainConfig
 from warmstart.data.examples.batches import Examples
-from warmstart.data.examples.token_targets import HiddenTokens
 from warmstart.devices.device import Precision, build_accelerator, precision_of
 from warmstart.devices.processes import Processes, current
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
-from warmstart.models.checkpoints.configuration import Head
-from warmstart.models.checkpoints.load import lacks_pooler
-from warmstart.models.packed.forward import Forward, forward_for, predicts_tokens
-from warmstart.models.packed.packed_runner import Packed
+from warmstart.models.checkpoints.configuration import READS, Head
+from warmstart.models.checkpoints.missing_parts import lacks_pooler
+from warmstart.models.packed.forward import Forward, forward_for
 from warmstart.models.tuning.features import with_features
 from warmstart.models.tuning.freezing import Frozen
 from warmstart.models.tuning.trainable import TrainedPart, choose_trained, trained_parts
@@ -134,18 +132,19 @@ def with_features_computed(job: Job) -> Job:
     """Run the frozen part of the model over training and validation rows, once for all epochs.
 
     Args:
-        job: whose model has a frozen part.
+        job: Its model has a frozen part.
 
     Returns:
-        The job with rows that begin where the frozen part ends; as it is where the model does not
-        run packed.
+        The job, with rows that start from the outputs of the frozen part. Unchanged if the model
+        runs padded, or if every epoch has other inputs.
     """
     assert job.frozen is not None
     packed = job.forward.packed
-    if not isinstance(packed, Packed):
-        sampled = isinstance(job.train.targets, HiddenTokens)
-        reason = "each hides other tokens" if sampled else job.forward.path
-        job.log.notice(f"{job.frozen} is frozen, and runs anew in every epoch: {reason}")
+    # The only head that reads every token and allows freezing is that of fill-mask.
+    masks = READS[job.task.head] == "every"
+    if packed is None or masks:
+        reason = "each epoch masks other tokens" if masks else job.forward.path
+        job.log.notice(f"{job.frozen} is frozen, but runs again in every epoch: {reason}")
         return job
     job.log.notice(f"{job.frozen} is frozen: it runs once over all rows, without dropout")
     began = time.perf_counter()
@@ -156,7 +155,9 @@ def with_features_computed(job: Job) -> Job:
             for rows in (job.train, job.validation)
         )
     except OSError as error:
-        job.log.notice(f"what it makes of them cannot be kept ({error}): it runs in every epoch")
+        job.log.notice(
+            f"features could not be cached ({error}); the frozen layers are recomputed every epoch"
+        )
         return job
     job.log.notice(f"that took {time.perf_counter() - began:.1f} s")
     return replace(job, train=train, validation=validation)
@@ -165,12 +166,12 @@ def with_features_computed(job: Job) -> Job:
 def _vocabulary_of(
     model: PreTrainedModel, head: Head, examples: Mapping[str, Examples], precision: Precision
 ) -> tuple[CompactVocabulary | None, str]:
-    """The word embedding cut down to what the splits read, where it can be; and a word on it."""
+    """The word embedding reduced to the rows that the splits use, if possible; and a summary."""
     used = used_ids(
         (split.tokens.input_ids for split in examples.values()), model.config.vocab_size
     )
     reason = whole_because(model, used)
-    if predicts_tokens(head):
+    if READS[head] == "every":
         reason = "any token may be predicted"
     if precision == "float16":
         reason = "with float16 a step may be left out"

@@ -17,7 +17,8 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.devices.device import precision_of
 from warmstart.evaluation.final_scoring import HELD_OUT
-from warmstart.models.checkpoints.load import Checkpoint, new_parts
+from warmstart.models.checkpoints.load import Checkpoint
+from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.preparation.new_start import keep_start
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared

@@ -1,13 +1,16 @@
 """Dropout replaced in every family's configuration, or left alone."""
 
+import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig
-from warmstart.models.checkpoints.configuration import read_config
+from warmstart.errors import ModelError
+from warmstart.models.checkpoints.configuration import READS, Head, auto_class, read_config
 from warmstart.models.checkpoints.load import find, sequence_classifier
 
 
@@ -27,3 +30,27 @@ def test_without_a_setting_it_stays(tmp_path: Path, architecture: str) -> None:
     folder = tiny_checkpoint(tmp_path / "model", architecture)
     kept = find(ModelConfig(name=str(folder))).config
     assert kept.to_dict() == read_config("tiny", folder, None).to_dict()
+
+
+def test_every_head_has_a_class_and_reads_some_tokens() -> None:
+    heads: tuple[Head, ...] = get_args(Head)
+    assert len(heads) == len(READS) == 4
+    assert len({auto_class(head) for head in heads}) == len(heads)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "found"),
+    [
+        ("gpt2", "a decoder (model_type 'gpt2')"),
+        ("t5", "an encoder-decoder (model_type 't5')"),
+        ("vit", "a model without a token-classification head (model_type 'vit')"),
+    ],
+)
+def test_who_cannot_classify_tokens(tmp_path: Path, model_type: str, found: str) -> None:
+    folder = tiny_checkpoint(tmp_path)
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    with pytest.raises(ModelError) as raised:
+        find(ModelConfig(name=str(folder)), "token-classification")
+    assert found in raised.value.found
+    assert "an encoder with a token-classification head" in raised.value.expected
+    assert "--set model.name=google-bert/bert-base-uncased" in raised.value.do

@@ -7,9 +7,15 @@ import pytest
 from transformers import BertConfig, DebertaV2Config, DebertaV2ForSequenceClassification
 
 from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_tokenizer
-from warmstart.config import ModelConfig
-from warmstart.models.checkpoints.description import describe
-from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
+from warmstart.config import ModelConfig, TrainConfig
+from warmstart.models.checkpoints.description import describe, describe_training
+from warmstart.models.checkpoints.load import (
+    Checkpoint,
+    find,
+    mask_filler,
+    sequence_classifier,
+    token_classifier,
+)
 
 
 def bert_base(labels: int = 2) -> Checkpoint:
@@ -74,6 +80,39 @@ def test_a_trained_classifier_keeps_its_labels(tmp_path: Path) -> None:
     content["id2label"] = {"2": "c", "0": "a", "1": "b"}  # JSON objects have no order
     (run / "config.json").write_text(json.dumps(content))
     assert describe(find(ModelConfig(name=str(run)))).labels == ("a", "b", "c")
+
+
+def test_a_trained_token_classifier_keeps_its_labels(tmp_path: Path) -> None:
+    start = find(ModelConfig(name=str(tiny_checkpoint(tmp_path / "start"))), "token-classification")
+    new = describe(start, labels=5)
+    assert new.architecture == "BertForTokenClassification"
+    assert new.labels == tuple(f"LABEL_{index}" for index in range(5))
+    model = token_classifier(start, ["O", "B-PER", "I-PER"], seed=1)
+    assert describe(model).labels == ("O", "B-PER", "I-PER")
+    model.save_pretrained(tmp_path / "run")
+    start.tokenizer.save_pretrained(tmp_path / "run")
+    again = find(ModelConfig(name=str(tmp_path / "run")))  # without a task that names the head
+    assert again.head == "token-classification"
+    assert describe(again, labels=9).labels == ("O", "B-PER", "I-PER")
+    names = [parameter.name for parameter in describe(again).groups[-1].parameters]
+    assert names == ["classifier.weight", "classifier.bias"]
+
+
+def test_a_model_that_fills_masks_has_no_labels(tmp_path: Path) -> None:
+    start = find(ModelConfig(name=str(tiny_checkpoint(tmp_path))), "masked-lm")
+    assert describe(start).labels == ()
+    assert describe(mask_filler(start, seed=1)).labels == ()
+
+
+def test_training_a_token_classifier_is_described_with_its_parts(tmp_path: Path) -> None:
+    start = find(ModelConfig(name=str(tiny_checkpoint(tmp_path))), "token-classification")
+    described = describe_training(start, TrainConfig(freeze="backbone"), labels=4)
+    assert [(part.name, part.trained > 0) for part in described.trains] == [
+        ("embeddings", False),
+        ("layers 0-1", False),
+        ("head", True),
+    ]
+    assert described.trains[-1].trained == 4 * 32 + 4
 
 
 def test_parameters_defined_out_of_order_still_find_their_group() -> None:

@@ -18,6 +18,7 @@ from warmstart.models.checkpoints.load import (
     load_run_model,
     resolve_max_tokens,
     sequence_classifier,
+    token_classifier,
 )
 
 
@@ -75,6 +76,60 @@ def test_the_body_is_the_file_s_and_the_head_the_seed_s(tmp_path: Path, architec
     assert all(torch.equal(first[name], weights[name]) for name in first if name in weights)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in drawn)
+
+
+def tagger_of(folder: Path) -> Checkpoint:
+    return find(ModelConfig(name=str(folder)), "token-classification")
+
+
+TAGS = ["O", "B-PER", "I-PER"]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_token_classifier_of_every_family(tmp_path: Path, architecture: str) -> None:
+    checkpoint = tagger_of(tiny_checkpoint(tmp_path, architecture))
+    weights = load_file(tmp_path / "model.safetensors")
+    before = torch.random.get_rng_state()
+    models = [answering(token_classifier(checkpoint, TAGS, seed=seed)) for seed in (1, 1, 2)]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    model = models[0]
+    assert type(model).__name__.endswith("ForTokenClassification")
+    assert model.config.id2label == dict(enumerate(TAGS))
+    assert model.config.label2id == {"O": 0, "B-PER": 1, "I-PER": 2}
+    assert model.config.problem_type is None
+    first, again, other = (model.state_dict() for model in models)
+    new = [name for name in first if name not in weights]
+    assert "classifier.weight" in new
+    assert not any("pooler" in name for name in first)
+    assert all(torch.equal(first[name], weights[name]) for name in first if name in weights)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in new)
+    ids = torch.tensor([[2, 9, 10, 11, 3]])
+    assert model(input_ids=ids).logits.shape == (1, 5, 3)
+
+
+def test_a_saved_token_classifier_comes_back_and_keeps_its_head(bert: Path, tmp_path: Path) -> None:
+    model = token_classifier(tagger_of(bert), TAGS, seed=1)
+    model.save_pretrained(tmp_path)
+    tagger_of(bert).tokenizer.save_pretrained(tmp_path)
+    loaded = load_run_model(tmp_path, "token-classification")
+    continued = token_classifier(tagger_of(tmp_path), ["X", "Y", "Z"], seed=7)
+    for other in (loaded, continued):
+        weights = other.state_dict()
+        assert all(torch.equal(tensor, weights[n]) for n, tensor in model.state_dict().items())
+    assert continued.config.id2label == {0: "X", 1: "Y", 2: "Z"}
+    tag = pipeline("token-classification", str(tmp_path), device="cpu")
+    assert {found["entity"] for found in tag(tiny_sentences(1)[0])} <= set(TAGS)
+
+
+def test_a_body_that_lacks_weights_is_no_token_classifier(bert: Path, tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path)
+    weights = load_file(bert / "model.safetensors")
+    name = "bert.encoder.layer.1.output.dense.weight"
+    kept = {key: value for key, value in weights.items() if key != name}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="lack 1 that its config.json asks for"):
+        token_classifier(tagger_of(tmp_path), TAGS, seed=1)
 
 
 def test_no_global_generator_moves(bert: Path) -> None:

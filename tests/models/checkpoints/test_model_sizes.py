@@ -10,7 +10,7 @@ from tests.tiny import tiny_tokenizer
 from warmstart.config import PretrainConfig
 from warmstart.errors import ConfigError
 from warmstart.models.checkpoints import model_sizes as sizes
-from warmstart.models.checkpoints.model_sizes import SIZES, Shape, shape_of
+from warmstart.models.checkpoints.model_sizes import SIZES, ModelShape, shape_of
 from warmstart.models.checkpoints.new_model import model_class, model_config
 
 FLOAT16_BYTES = 2
@@ -32,11 +32,11 @@ def parameters(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> in
     return int(model.num_parameters())
 
 
-def rows_of_the_table() -> list[tuple[str, Shape, int, int]]:
+def rows_of_the_table() -> list[tuple[str, ModelShape, int, int]]:
     pattern = r"^    (\w+) +(\d+) x (\d+), (\d+) +([\d,]+) +([\d,]+)$"
     found = re.findall(pattern, sizes.__doc__ or "", re.MULTILINE)
     numbers = [[int(n.replace(",", "")) for n in row[1:]] for row in found]
-    return [(row[0], Shape(*n[:3]), n[3], n[4]) for row, n in zip(found, numbers, strict=True)]
+    return [(row[0], ModelShape(*n[:3]), n[3], n[4]) for row, n in zip(found, numbers, strict=True)]
 
 
 def test_the_table_is_of_all_sizes() -> None:
@@ -47,7 +47,7 @@ def test_the_table_is_of_all_sizes() -> None:
 
 @pytest.mark.parametrize("row", rows_of_the_table(), ids=lambda row: row[0])
 def test_the_table_counts_right(
-    tokenizer: PreTrainedTokenizerFast, row: tuple[str, Shape, int, int]
+    tokenizer: PreTrainedTokenizerFast, row: tuple[str, ModelShape, int, int]
 ) -> None:
     name, _, gpt2, bert = row
     configs = [PretrainConfig(architecture=a, size=name) for a in ("gpt2", "bert")]

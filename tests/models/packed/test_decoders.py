@@ -11,7 +11,7 @@ from torch.nn import functional
 from tests.tiny.decoders import DECODERS, make_decoder
 from warmstart.data.examples.batches import Batch, collate, split_batch
 from warmstart.data.examples.encode import NO_LABEL, Examples
-from warmstart.models.packed import packed_language, token_logits
+from warmstart.models.packed import packed_runner, token_logits
 from warmstart.models.packed.forward import Forward, forward_for, padded_forward
 from warmstart.models.packed.token_logits import DenseLogits, LazyLogits
 
@@ -50,8 +50,8 @@ def test_packed_documents_have_the_loss_and_gradients_of_padded_ones(
     examples = documents(predict_from=predict_from)
     batch = collate(examples, np.arange(len(examples)))
     model = make_decoder(family)
-    expected = loss_and_gradients(model, padded_forward(model), batch)
-    forward = forward_for(model, examples)
+    expected = loss_and_gradients(model, padded_forward(model, "causal-lm"), batch)
+    forward = forward_for(model, "causal-lm", examples)
     assert forward.path == "packed: real tokens only, no padding"
     found = loss_and_gradients(model, forward, batch)
     assert found[0] == pytest.approx(expected[0], rel=1e-6)
@@ -66,14 +66,14 @@ def test_the_loss_is_that_of_transformers(family: str) -> None:
     model: Any = make_decoder(family)
     ids = batch.input_ids[None]
     expected = model(input_ids=ids, labels=ids).loss.item()
-    found = forward_for(model, examples).run(model, batch).loss(batch.targets).item()
+    found = forward_for(model, "causal-lm", examples).run(model, batch).loss(batch.targets).item()
     assert found / batch.count == pytest.approx(expected, rel=1e-6)
 
 
 def test_documents_do_not_see_each_other_nor_what_comes_after() -> None:
     examples = documents()
     model = make_decoder()
-    forward = forward_for(model, examples)
+    forward = forward_for(model, "causal-lm", examples)
     batch = collate(examples, np.arange(len(examples)))
     before = forward.run(model, batch).losses(batch.targets)[0]
     other = batch.input_ids.clone()
@@ -110,22 +110,22 @@ def test_a_window_is_kept_to() -> None:
     model: Any = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     examples = documents()
     batch = collate(examples, np.arange(len(examples)))
-    expected = padded_forward(model).run(model, batch).losses(batch.targets)[0]
-    forward = forward_for(model, examples)
+    expected = padded_forward(model, "causal-lm").run(model, batch).losses(batch.targets)[0]
+    forward = forward_for(model, "causal-lm", examples)
     assert forward.packed is not None
     torch.testing.assert_close(forward.run(model, batch).losses(batch.targets)[0], expected)
 
 
 def test_attention_that_ignores_the_packing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Blind(packed_language.PackedLanguage):
+    class Blind(packed_runner.PackedRunner):
         def _pack(self, batch: Batch) -> Any:
             whole = np.array([0, batch.tokens])
-            return packed_language.pack(whole, 4, self._noise, batch.input_ids.device, causal=True)
+            return packed_runner.pack(whole, 4, self._noise, batch.input_ids.device, causal=True)
 
-    monkeypatch.setattr("warmstart.models.packed.forward.PackedLanguage", Blind)
-    forward = forward_for(make_decoder(), documents())
+    monkeypatch.setattr("warmstart.models.packed.forward.PackedRunner", Blind)
+    forward = forward_for(make_decoder(), "causal-lm", documents())
     assert forward.packed is None
-    assert "gave other answers" in forward.path
+    assert "gave different logits" in forward.path
 
 
 def test_pieces_of_a_batch_add_up() -> None:
@@ -135,7 +135,7 @@ def test_pieces_of_a_batch_add_up() -> None:
     assert sum(piece.count for piece in pieces) == batch.count == sum(LENGTHS) - len(LENGTHS)
     assert examples.count_of(np.arange(len(examples))) == batch.count
     model = make_decoder()
-    run = forward_for(model, examples).run
+    run = forward_for(model, "causal-lm", examples).run
     whole = run(model, batch).loss(batch.targets)
     parts = [run(model, piece).loss(piece.targets) for piece in pieces]
     assert sum(part.item() for part in parts) == pytest.approx(whole.item(), rel=1e-6)

@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from warmstart.models.packed.dropout import FastDropout, Noise, dropped_share, use_fast_dropout
+from warmstart.models.packed.dropout import (
+    FastDropout,
+    Noise,
+    dropped_share,
+    use_fast_dropout,
+    use_plain_dropout,
+)
 
 CPU = torch.device("cpu")
 
@@ -76,3 +82,12 @@ def test_every_dropout_of_a_model_is_exchanged_and_no_weight_renamed() -> None:
     assert found == [0.2, 0.3]
     assert not any(isinstance(module, nn.Dropout) for module in model.modules())
     assert list(model.state_dict()) == names
+
+
+def test_dropout_stays_off_in_a_model_in_evaluation_mode() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)).eval()
+    use_fast_dropout(model, Noise())
+    assert not any(module.training for module in model.modules())
+    use_plain_dropout(model)
+    assert isinstance(model[1], nn.Dropout)
+    assert not any(module.training for module in model.modules())

@@ -1,6 +1,7 @@
 """Packed execution of encoders that fill masks: the loss and gradients of Transformers, padded."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ import torch
 from transformers import AutoModel
 
 from tests.models.packed.test_packed_runner import set_weights
-from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
+from tests.tiny import ARCHITECTURES as TINY
+from tests.tiny import tiny_checkpoint, tiny_sentences
 from warmstart.config import DataConfig, ModelConfig
 from warmstart.data.examples.batches import collate, split_batch
 from warmstart.data.examples.encode import Examples
 from warmstart.data.examples.masking import Draw
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ModelError
-from warmstart.models.checkpoints.load import find, mask_filler, new_parts
-from warmstart.models.packed import masked, packed_language
+from warmstart.models.checkpoints.load import find, mask_filler
+from warmstart.models.checkpoints.missing_parts import new_parts
+from warmstart.models.packed.architectures import ARCHITECTURES
 from warmstart.models.packed.forward import forward_for, padded_forward
 from warmstart.tasks.fill_mask import FillMask
 
@@ -50,7 +53,7 @@ def _table(texts: list[str]) -> Table:
     )
 
 
-@pytest.mark.parametrize("architecture", [*ARCHITECTURES, *LIKE_ROBERTA])
+@pytest.mark.parametrize("architecture", [*TINY, *LIKE_ROBERTA])
 def test_loss_and_gradients_are_those_of_transformers(tmp_path: Path, architecture: str) -> None:
     model, examples = model_and_rows(tmp_path, architecture)
     batch = collate(examples, np.arange(len(examples)), Draw(0, 0))
@@ -62,7 +65,7 @@ def test_loss_and_gradients_are_those_of_transformers(tmp_path: Path, architectu
     expected.backward()
     gradients = {name: p.grad for name, p in model.named_parameters()}
     model.zero_grad()
-    forward = forward_for(model, examples)
+    forward = forward_for(model, "masked-lm", examples)
     assert forward.path == "packed: real tokens only, no padding"
     loss = forward.run(model, batch).loss(batch.targets) / batch.count
     loss.backward()
@@ -78,7 +81,7 @@ def test_loss_and_gradients_are_those_of_transformers(tmp_path: Path, architectu
 
 def test_the_head_runs_on_hidden_tokens_alone(tmp_path: Path) -> None:
     model, examples = model_and_rows(tmp_path, "bert")
-    forward = forward_for(model, examples)
+    forward = forward_for(model, "masked-lm", examples)
     seen = []
     model.cls.predictions.transform.register_forward_hook(
         lambda _module, _inputs, output: seen.append(len(output))
@@ -95,7 +98,7 @@ def test_the_head_runs_on_hidden_tokens_alone(tmp_path: Path) -> None:
 def test_pieces_of_a_batch_add_up(tmp_path: Path) -> None:
     model, examples = model_and_rows(tmp_path, "distilbert")
     batch = collate(examples, np.arange(len(examples)), Draw(0, 2))
-    run = forward_for(model.eval(), examples).run
+    run = forward_for(model.eval(), "masked-lm", examples).run
     pieces = split_batch(batch, 4)
     assert sum(piece.count for piece in pieces) == batch.count
     parts = [run(model, piece).loss(piece.targets).item() for piece in pieces]
@@ -106,13 +109,13 @@ def test_a_head_that_gives_other_answers_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, examples = model_and_rows(tmp_path, "bert")
-    bare = masked.Masked(masked.ARCHITECTURES["bert"], lambda _model, states: states)
-    monkeypatch.setitem(packed_language.LANGUAGE_MODELS, "bert", bare)
-    forward = forward_for(model, examples)
+    bare = replace(ARCHITECTURES["bert", "masked-lm"], head=lambda _model, states: states)
+    monkeypatch.setitem(ARCHITECTURES, ("bert", "masked-lm"), bare)
+    forward = forward_for(model, "masked-lm", examples)
     assert forward.packed is None
-    assert "gave other answers" in forward.path
+    assert "gave different logits" in forward.path
     batch = collate(examples, np.arange(4))
-    expected = padded_forward(model).run(model, batch).losses(batch.targets)[0]
+    expected = padded_forward(model, "masked-lm").run(model, batch).losses(batch.targets)[0]
     torch.testing.assert_close(forward.run(model, batch).losses(batch.targets)[0], expected)
 
 
@@ -125,7 +128,7 @@ def test_a_head_that_is_not_there_is_drawn_from_the_seed_and_told(tmp_path: Path
     bare = find(ModelConfig(name=str(tmp_path / "body")), "masked-lm")
     assert [text for text in new_parts(whole) if "has no head" in text] == []
     said = new_parts(bare)
-    assert any("no head that fills masks: a new one is drawn" in text for text in said)
+    assert any("no head that fills masks: it starts new" in text for text in said)
     assert any("output layer is the word embedding" in text for text in said)
     assert any("has a pooler" in text for text in said)
     one, two, other = (mask_filler(bare, seed).state_dict() for seed in (1, 1, 2))

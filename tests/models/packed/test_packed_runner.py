@@ -23,14 +23,16 @@ from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
 from warmstart.config import ModelConfig
 from warmstart.data.examples.batches import Batch, collate
 from warmstart.data.examples.encode import Examples, encode
-from warmstart.models.checkpoints.configuration import with_labels
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
 from warmstart.models.packed import packed_attention as attention
+from warmstart.models.packed.architectures import why_not_packed
 from warmstart.models.packed.dropout import FastDropout, Noise, dropped_share
 from warmstart.models.packed.forward import Forward, forward_for, padded_forward, two_rows
-from warmstart.models.packed.packed_runner import Packed
+from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.packing import pack
 
+HEAD: Head = "sequence-classification"
 LABELS = ["a", "b", "c"]
 LIKE_ROBERTA = ("xlm-roberta", "camembert")
 
@@ -42,6 +44,10 @@ class Pair(NamedTuple):
     packed: PreTrainedModel
     examples: Examples
     pad_token_id: int
+
+
+def packed_runner(model: PreTrainedModel) -> PackedRunner:
+    return PackedRunner(model, HEAD)
 
 
 def rows_for(checkpoint: Checkpoint, count: int = 24, *, pairs: bool = False) -> Examples:
@@ -111,14 +117,14 @@ def assert_same_gradients(pair: Pair) -> None:
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, *LIKE_ROBERTA])
 def test_loss_and_gradients(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture)
-    assert_same(pair, Packed(pair.packed).logits)
+    assert_same(pair, packed_runner(pair.packed).logits)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "electra"])
 def test_pairs_of_texts_with_segments(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture, pairs=True)
     assert pair.examples.token_type_ids is not None
-    assert_same(pair, Packed(pair.packed).logits)
+    assert_same(pair, packed_runner(pair.packed).logits)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,7 @@ def test_pairs_of_texts_with_segments(tmp_path: Path, architecture: str) -> None
 )
 def test_modernbert_in_other_configurations(tmp_path: Path, config: dict[str, Any]) -> None:
     pair = twice(tmp_path, "modernbert", **config)
-    assert_same(pair, Packed(pair.packed).logits)
+    assert_same(pair, packed_runner(pair.packed).logits)
 
 
 def test_scores_too_far_apart_for_one_shift(tmp_path: Path) -> None:
@@ -142,7 +148,8 @@ def test_scores_too_far_apart_for_one_shift(tmp_path: Path) -> None:
         with torch.no_grad():
             model.bert.encoder.layer[0].attention.self.query.weight.mul_(60)
     batch = collate(pair.examples, np.arange(len(pair.examples)))
-    expected, found = plain_logits(pair, batch), Packed(pair.packed).logits(pair.packed, batch)
+    expected = plain_logits(pair, batch)
+    found = packed_runner(pair.packed).logits(pair.packed, batch)
     assert found.isfinite().all()
     assert (expected - found).abs().max() < 1e-3 * expected.abs().max()
 
@@ -150,7 +157,7 @@ def test_scores_too_far_apart_for_one_shift(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_fifty_steps_beside_a_plain_loop(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture)
-    run = Packed(pair.packed).logits
+    run = packed_runner(pair.packed).logits
     optimizers = [torch.optim.AdamW(m.parameters(), lr=1e-3) for m in (pair.plain, pair.packed)]
     draw = np.random.default_rng(0)
     for _ in range(50):
@@ -169,7 +176,7 @@ def test_fifty_steps_beside_a_plain_loop(tmp_path: Path, architecture: str) -> N
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_model_set_to_packed_still_reads_rectangles(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture)
-    Packed(pair.packed)
+    packed_runner(pair.packed)
     batch = collate(pair.examples, np.arange(8))
     found = pair.packed(**batch.padded(pair.pad_token_id)).logits
     assert found.equal(plain_logits(pair, batch))
@@ -207,7 +214,7 @@ def test_a_pass_with_dropout_is_a_function_of_the_seed(tmp_path: Path) -> None:
     tiny_checkpoint(tmp_path, "bert")
     checkpoint = find(ModelConfig(name=str(tmp_path)))
     model = sequence_classifier(checkpoint, LABELS, seed=0).train()
-    batch, run = collate(rows_for(checkpoint), np.arange(6)), Packed(model).logits
+    batch, run = collate(rows_for(checkpoint), np.arange(6)), packed_runner(model).logits
 
     def drawn(seed: int) -> Tensor:
         torch.manual_seed(seed)
@@ -217,16 +224,33 @@ def test_a_pass_with_dropout_is_a_function_of_the_seed(tmp_path: Path) -> None:
     assert not drawn(1).equal(drawn(2))
 
 
+def test_a_second_runner_of_a_model_seeds_all_its_dropout(tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path, "bert")
+    checkpoint = find(ModelConfig(name=str(tmp_path)))
+    batch = collate(rows_for(checkpoint), np.arange(6))
+
+    def logits(runners: int) -> Tensor:
+        model = sequence_classifier(checkpoint, LABELS, seed=0).train()
+        run = [packed_runner(model) for _ in range(runners)][-1].logits
+        run(model, batch)  # random bits of an earlier pass must not matter
+        torch.manual_seed(1)
+        found = run(model, batch)
+        assert isinstance(found, Tensor)
+        return found
+
+    assert logits(1).equal(logits(2))
+
+
 def test_packed_execution_is_for_one_model(tmp_path: Path) -> None:
     pair = twice(tmp_path, "bert")
     with pytest.raises(ValueError, match="another model"):
-        Packed(pair.packed).logits(pair.plain, collate(pair.examples, np.arange(2)))
+        packed_runner(pair.packed).logits(pair.plain, collate(pair.examples, np.arange(2)))
 
 
 def test_bfloat16_on_a_cpu(tmp_path: Path) -> None:
     pair = twice(tmp_path, "bert")
     batch = collate(pair.examples, np.arange(8))
-    run = Packed(pair.packed).logits
+    run = packed_runner(pair.packed).logits
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = run(pair.packed, batch)
     assert found.dtype == torch.bfloat16
@@ -241,7 +265,7 @@ def test_bfloat16_on_a_cpu(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_known_architectures_run_packed(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture)
-    forward = forward_for(pair.packed.eval(), pair.examples)
+    forward = forward_for(pair.packed.eval(), HEAD, pair.examples)
     assert forward.packed
     assert forward.path == "packed: real tokens only, no padding"
 
@@ -256,26 +280,84 @@ def test_an_attention_that_ignores_the_packing_is_caught(
 
     pair = twice(tmp_path, "bert")
     monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, blind)
-    forward = forward_for(pair.packed, pair.examples)
+    forward = forward_for(pair.packed, HEAD, pair.examples)
     assert not forward.packed
-    assert "gave other answers for two rows of the data" in forward.path
+    assert "gave different logits for two rows of the data" in forward.path
     assert not any(isinstance(module, FastDropout) for module in pair.packed.modules())
     monkeypatch.undo()
     assert_same(pair, forward.run)
 
 
-def test_an_attention_that_fails_is_done_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+ERRORS = [
+    RuntimeError("no kernel for this head\nand more"),
+    ValueError("no kernel for this head"),
+    TypeError("no kernel for this head"),
+    AttributeError("no kernel for this head"),
+    NotImplementedError("no kernel for this head"),
+    AssertionError(),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_whatever_packed_execution_raises_the_model_runs_padded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
-        raise RuntimeError("no kernel for this head\nand more")
+        raise error
+
+    pair = twice(tmp_path, "bert")
+    modules = {name: type(module) for name, module in pair.packed.named_modules()}
+    attention_before = pair.packed.config._attn_implementation
+    monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, fail)
+    forward = forward_for(pair.packed, HEAD, pair.examples)
+    assert not forward.packed
+    message = ": no kernel for this head" * bool(error.args)
+    assert forward.path == (
+        "padded, in rectangles of similar length: "
+        f"packed execution failed, {type(error).__name__}{message}"
+    )
+    # As it was: mode, modules, attention. So the padded run never reaches the broken attention.
+    assert pair.packed.training
+    assert {name: type(module) for name, module in pair.packed.named_modules()} == modules
+    assert pair.packed.config._attn_implementation == attention_before
+    assert_same(pair, forward.run)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_request_to_stop_is_no_failure_of_packed_execution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise stop
 
     pair = twice(tmp_path, "bert")
     monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, fail)
-    # The padded run goes through the same registration, so it is given PyTorch's own by name.
-    pair.packed.set_attn_implementation("sdpa")
-    forward = forward_for(pair.packed, pair.examples)
-    assert forward.path.endswith("packed execution failed here, no kernel for this head")
+    with pytest.raises(stop):
+        forward_for(pair.packed, HEAD, pair.examples)
+
+
+def test_a_model_that_refuses_packed_attention_keeps_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_implementation: str) -> None:
+        raise ValueError("this model has its own attention")
+
+    pair = twice(tmp_path, "bert")
+    monkeypatch.setattr(pair.packed, "set_attn_implementation", refuse)
+    forward = forward_for(pair.packed, HEAD, pair.examples)
+    assert forward.path.endswith("failed, ValueError: this model has its own attention")
+    assert not any(isinstance(module, FastDropout) for module in pair.packed.modules())
+
+
+def test_a_model_that_claims_to_be_of_another_family_runs_padded(tmp_path: Path) -> None:
+    """Its configuration lacks a field, so the question whether it can run packed raises."""
+    pair = twice(tmp_path, "modernbert")
+    pair.packed.config.model_type = "bert"
+    with pytest.raises(AttributeError):
+        why_not_packed(pair.packed, HEAD)
+    forward = forward_for(pair.packed, HEAD, pair.examples)
+    assert "packed execution failed, AttributeError: " in forward.path
+    assert_same(pair, forward.run)
 
 
 def test_rows_of_one_length_are_two_rows_all_the_same(tmp_path: Path) -> None:
@@ -303,8 +385,8 @@ def test_what_cannot_run_packed_runs_padded_and_says_why(
     pair = twice(tmp_path, "bert")
     for name, value in config.items():
         setattr(pair.packed.config, name, value)
-    forward = forward_for(pair.packed, pair.examples)
-    assert forward.path == f"padded, in rectangles of like length: {reason}"
+    forward = forward_for(pair.packed, HEAD, pair.examples)
+    assert forward.path == f"padded, in rectangles of similar length: {reason}"
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -314,7 +396,7 @@ def test_padded_in_rectangles_of_like_length(tmp_path: Path, architecture: str) 
     pair.packed.register_forward_pre_hook(
         lambda _model, _args, inputs: areas.append(inputs["input_ids"].numel()), with_kwargs=True
     )
-    assert_same(pair, padded_forward(pair.packed).run)
+    assert_same(pair, padded_forward(pair.packed, HEAD).run)
     lengths = pair.examples.lengths
     assert len(areas) > 1
     assert lengths.sum() <= sum(areas) < len(lengths) * lengths.max()
@@ -323,7 +405,7 @@ def test_padded_in_rectangles_of_like_length(tmp_path: Path, architecture: str) 
 def test_without_rows_nothing_is_tried(tmp_path: Path) -> None:
     pair = twice(tmp_path, "bert")
     none = encode_nothing(pair.examples)
-    assert isinstance(forward := forward_for(pair.packed, none), Forward)
+    assert isinstance(forward := forward_for(pair.packed, HEAD, none), Forward)
     assert not forward.packed
 
 

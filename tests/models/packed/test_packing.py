@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warmstart.models.packed.dropout import Noise
-from warmstart.models.packed.packing import COST_OF_RECTANGLE, pack, rows_of_like_length
+from warmstart.models.packed.packing import COST_OF_RECTANGLE, pack, rows_of_similar_length
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 CPU = torch.device("cpu")
@@ -46,7 +46,7 @@ def test_a_row_of_a_rectangle_holds_one_row_of_the_batch(lengths: list[int]) -> 
         place += area
     assert sorted(found) == list(range(len(lengths)))
     filling = packing.tokens.gather.numel() - sum(lengths)
-    assert packing.tokens.filling.numel() == filling
+    assert packing.tokens.padding.numel() == filling
 
 
 @given(lengths=LENGTHS)
@@ -58,7 +58,7 @@ def test_no_other_cut_into_two_costs_less(lengths: list[int]) -> None:
     def cost(groups: list[np.ndarray]) -> int:
         return sum(len(group) * int(group.max()) + COST_OF_RECTANGLE for group in groups)
 
-    chosen = cost([array[rows] for rows in rows_of_like_length(array, most=2)])
+    chosen = cost([array[rows] for rows in rows_of_similar_length(array, most=2)])
     others = [cost([ordered])] + [
         cost([ordered[:cut], ordered[cut:]]) for cut in range(1, len(ordered))
     ]

@@ -10,15 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.flash_on_cpu import flash_kernels
-from tests.models.packed.test_packed_runner import assert_same_gradients, loss_of, twice
+from tests.models.packed.test_packed_runner import (
+    assert_same_gradients,
+    loss_of,
+    packed_runner,
+    twice,
+)
 from tests.tiny import ARCHITECTURES
 from warmstart.data.examples.batches import collate
 from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
-from warmstart.models.packed.packed_runner import Packed
 from warmstart.models.packed.resident import (
     MAX_SHAPES,
+    BatchShape,
     Resident,
-    Shape,
     resident_bytes,
     shapes_for,
     smallest_shape,
@@ -64,7 +68,7 @@ def test_every_batch_fits_a_shape(drawn: tuple[Ints, Ints, list[list[int]]]) -> 
 
 
 def test_what_no_shape_holds_is_said_to_fit_none() -> None:
-    shapes = [Shape(64, 5, 30), Shape(96, 5, 32)]
+    shapes = [BatchShape(64, 5, 30), BatchShape(96, 5, 32)]
     assert smallest_shape(shapes, 63, 4) == shapes[0]
     assert smallest_shape(shapes, 64, 4) == shapes[1]
     assert smallest_shape(shapes, 96, 4) is None
@@ -77,7 +81,7 @@ def test_few_shapes_fill_little() -> None:
     totals = draw.gamma(6.0, 1.9, size=(268, 32)).astype(int).clip(3, 45).sum(axis=1)
     rows = np.full(268, 32)
 
-    def filling(shapes: list[Shape]) -> float:
+    def filling(shapes: list[BatchShape]) -> float:
         budgets = [smallest_shape(shapes, total, 32) for total in totals.tolist()]
         return sum(shape.tokens for shape in budgets if shape) / totals.sum() - 1
 
@@ -102,7 +106,7 @@ def test_a_batch_is_gathered_as_it_would_be_collated(
     ]
     expected, missing = collate(examples, rows), data.draw(st.integers(1, 4))
     total = expected.tokens
-    shape = Shape(total + missing + room, len(rows) + missing, total + room)
+    shape = BatchShape(total + missing + room, len(rows) + missing, total + room)
     resident = Resident(examples, pad_token_id=0, device=CPU)
     batch, packing = resident.batch(resident.numbers(rows, shape), shape)
 
@@ -141,13 +145,13 @@ def test_loss_and_gradients_are_those_of_the_plain_batch(
     rows = np.arange(len(pair.examples))
     batch = collate(pair.examples, rows)
     # More filling than any row may have tokens: the last stand-in outgrows the position table.
-    shape = Shape(batch.tokens + 300, len(rows) + 2, 300)
+    shape = BatchShape(batch.tokens + 300, len(rows) + 2, 300)
     resident = Resident(pair.examples, pair.pad_token_id, CPU)
     filled, packing = resident.batch(resident.numbers(rows, shape), shape)
 
-    expected = Packed(pair.plain).logits(pair.plain, batch)
+    expected = packed_runner(pair.plain).logits(pair.plain, batch)
     with flash_kernels():
-        found = Packed(pair.packed).logits(pair.packed, filled, packing)
+        found = packed_runner(pair.packed).logits(pair.packed, filled, packing)
         assert found.shape == (len(rows) + 2, expected.shape[1])
         assert (expected - found[: len(rows)]).abs().max() < 2e-5 * expected.abs().max()
         loss_of(expected, batch).backward()

@@ -16,8 +16,9 @@ from warmstart import config_file
 from warmstart.config import ModelConfig
 from warmstart.data.examples.batches import collate, split_batch
 from warmstart.errors import ConfigError, Interrupted, ModelError
-from warmstart.models.checkpoints.load import find, lacks_pooler
-from warmstart.models.packed.architectures import ARCHITECTURES as KNOWN
+from warmstart.models.checkpoints.load import find
+from warmstart.models.checkpoints.missing_parts import lacks_pooler
+from warmstart.models.packed.architectures import body_of
 from warmstart.models.tuning import features
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.runs.events import read_events
@@ -60,7 +61,9 @@ def test_what_is_frozen_stays_and_the_rest_trains(
     after = trained(job)
     moved = {name for name in before if not before[name].equal(after[name])}
     assert moved == trains
-    layers = KNOWN[job.model.config.model_type].layers(job.model)
+    body = body_of(job.model.config.model_type)
+    assert body is not None
+    layers = body.layers(job.model)
     depth = len(layers) if part == "backbone" else int(part[-1])
     for index, layer in enumerate(layers):
         assert {p.requires_grad for p in layer.parameters()} == {index >= depth}
@@ -93,7 +96,7 @@ def test_another_run_finds_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     files = sorted((tmp_path / "cache" / "features").glob("*.npy"))
     assert len(files) == 2  # training and validation rows
 
-    def not_again(*_: Any) -> None:
+    def not_again(*_: Any, **__: Any) -> None:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(features, "_compute", not_again)
@@ -147,7 +150,7 @@ def test_features_that_cannot_be_kept_are_done_without(
     job = job_for_part(tmp_path, "backbone", dropout=0.0)
     np.testing.assert_allclose(losses(job), expected, atol=1e-5)
     notices = [e["text"] for e in read_events(job.log.path) if e["event"] == "notice"]
-    assert "cannot be kept" in notices[1]
+    assert "could not be cached" in notices[1]
     assert not list((tmp_path / "other").glob("features/*.partial"))
 
 
@@ -163,7 +166,7 @@ def test_a_damaged_file_is_made_anew(
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
@@ -246,4 +249,4 @@ def test_a_model_that_does_not_run_packed_is_frozen_all_the_same(tmp_path: Path)
     job = replace(job, forward=replace(job.forward, packed=None, path="padded: a reason"))
     assert with_features_computed(job).train.computed is None
     (notice,) = [e["text"] for e in read_events(job.log.path)]
-    assert notice == "the backbone is frozen, and runs anew in every epoch: padded: a reason"
+    assert notice == "the backbone is frozen, but runs again in every epoch: padded: a reason"

@@ -20,14 +20,14 @@ from tests.flash_on_cpu import flash_kernels
 from tests.runs_in_memory import job_of, never, prepared_run
 from warmstart.devices.processes import Processes
 from warmstart.errors import Interrupted
-from warmstart.models import packed
-from warmstart.models.packed.packed_runner import Packed
+from warmstart.models.packed import packed_runner
+from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.resident import resident_bytes
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
-from warmstart.training import graphs
+from warmstart.training.graphs import graphed_steps as module
 from warmstart.training.graphs.capture import Capture, Work
 from warmstart.training.graphs.graphed_steps import GraphedSteps, execution, graphed_steps
 from warmstart.training.job import Job, job_for
@@ -50,7 +50,7 @@ def warmed_up(work: Work) -> Work:
 @pytest.fixture(autouse=True)
 def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only a packing that comes from a capture is without rectangles; all may ask for one."""
-    monkeypatch.setattr(Packed, "takes_rows_as_they_are", lambda _self, _device: True)
+    monkeypatch.setattr(PackedRunner, "runs_without_rectangles", lambda _self, _device: True)
     with flash_kernels():
         yield
 
@@ -181,13 +181,13 @@ def test_a_batch_that_fits_no_shape_is_made_the_ordinary_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepared_for(tmp_path, epochs=4)
-    monkeypatch.setattr(graphs, "PLANNED_EPOCHS", 1)
+    monkeypatch.setattr(module, "PLANNED_EPOCHS", 1)
     monkeypatch.setattr(GraphedSteps, "step", counted := Counted(GraphedSteps.step))
     job = captured(prepared, tmp_path / "run")
     fit(job, resume=False, stop_requested=never)
     assert 0 < counted.nothing < counted.calls == 48
     monkeypatch.undo()
-    monkeypatch.setattr(Packed, "takes_rows_as_they_are", lambda _self, _device: True)
+    monkeypatch.setattr(PackedRunner, "runs_without_rectangles", lambda _self, _device: True)
     all_of_them = captured(prepared, tmp_path / "all")
     fit(all_of_them, resume=False, stop_requested=never)
     for one, other in zip(steps_of(job), steps_of(all_of_them), strict=True):
@@ -304,7 +304,7 @@ def test_heads_that_flash_attention_does_not_take(
 ) -> None:
     job = captured(prepared_for(tmp_path), tmp_path / "run")
     monkeypatch.undo()
-    monkeypatch.setattr(packed, "flash_serves", lambda *_arguments: False)
+    monkeypatch.setattr(packed_runner, "flash_serves", lambda *_arguments: False)
     assert "flash attention does not take the model's heads" in execution(job)
 
 
@@ -317,10 +317,10 @@ def test_what_is_written_down(tmp_path: Path) -> None:
 
 def test_rows_that_take_too_much_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = captured(prepared_for(tmp_path), tmp_path / "run")
-    assert graphs._too_large(job) is None
+    assert module._too_large(job) is None
     there = replace(job, accelerator=SimpleNamespace(device=torch.device("cuda")))
     needed = resident_bytes(job.train)
     for free, fits in ((5 * needed, True), (4 * needed, False)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, free))
-        assert (graphs._too_large(there) is None) == fits
-    assert str(graphs._too_large(there)).startswith("the training rows take")
+        assert (module._too_large(there) is None) == fits
+    assert str(module._too_large(there)).startswith("the training rows take")

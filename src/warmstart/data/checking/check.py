@@ -155,7 +155,7 @@ def find(
             )
         )
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
-    messages = _about_split(data, together)
+    messages = _about_files(tables) + _about_split(data, together)
     several = any(pa.types.is_list(found.type) for found in labels.values())
     for counted in splits:
         messages += _about(counted, remarks or {}, classes=classes, several=several)
@@ -167,6 +167,17 @@ def find(
 
 def _by_setting(cut: tuple[Cut, Cut] | None) -> dict[str, dict[str, int]]:
     return {} if cut is None else dict(zip(PAIR, (one._asdict() for one in cut), strict=True))
+
+
+def _about_files(tables: Mapping[str, Table]) -> list[Finding]:
+    """Notes on how files were read, each once."""
+    notes = {
+        f"{file.path}: {note.rstrip('.')}": None
+        for table in tables.values()
+        for file in table.files
+        for note in file.notes
+    }
+    return [Finding("info", note) for note in notes]
 
 
 def _about_split(data: DataConfig, together: str | None) -> list[Finding]:

@@ -6,7 +6,7 @@ Letters: N rows, B rows of a batch, T tokens, W words of a split, A words of a b
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -189,6 +189,7 @@ class WordBatchTargets:
         word_counts: words read in each row, int64 [B]; they add up to A.
         words: number of each word in the split's list of words, int64 [A].
         count: values that are not ``NO_LABEL``.
+        source: what the words are, as the task's predictions need it.
     """
 
     asked: "Tensor"
@@ -196,6 +197,7 @@ class WordBatchTargets:
     word_counts: Ints
     words: Ints
     count: int
+    source: Any = None
     groups: Ints | None = None
 
     def to(self, device: "torch.device") -> Self:
@@ -230,6 +232,7 @@ class WordTags:
         values: index of its class, or ``NO_LABEL`` where it is not learned from or not known,
             int64 [W].
         repeated: tokens of each row that the row before already has, int64 [N].
+        source: what the words are, as the task's predictions need it; passed on to batches.
     """
 
     word_offsets: Ints
@@ -237,6 +240,7 @@ class WordTags:
     words: Ints
     values: Ints
     repeated: Ints
+    source: Any = None
     groups: Ints | None = None
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
@@ -257,6 +261,7 @@ class WordTags:
             word_counts=counts,
             words=self.words[words],
             count=int(np.count_nonzero(values != NO_LABEL)),
+            source=self.source,
         )
         return tokens.input_ids[places].astype(np.int64), batch
 

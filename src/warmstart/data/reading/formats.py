@@ -11,6 +11,7 @@ Source: pyarrow documentation, ``pyarrow.json`` and ``pyarrow.parquet``; JSON Li
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from pathlib import PurePosixPath
@@ -29,6 +30,8 @@ from warmstart.data.reading.content import BLOCK, Content, blocks, line_blocks
 from warmstart.data.reading.delimited import parse_delimited
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.lines import Ints, Parsed, line_starts, slices
+from warmstart.data.tags.conll import ConllColumns, read_conll
+from warmstart.data.tags.span_formats import read_spans
 
 FORMATS = {
     ".csv": "csv",
@@ -38,6 +41,10 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".txt": "text",
+    ".conll": "conll",
+    ".conllu": "conll",
+    ".bio": "conll",
+    ".json": "spans",
 }
 """Format by how a file's name ends, once gz and xz are undone."""
 
@@ -100,7 +107,28 @@ def parse(
         return _by_lines(text, partial(_json_lines, path)), encoding
     if kind == "text":
         return _by_lines(text, _plain), encoding
+    if kind == "conll":
+        return _conll(text, path, data), encoding
+    if kind == "spans":
+        return _annotated(text, path, data), encoding
     return parse_delimited(text, path, data.delimiter or DELIMITERS[kind], data), encoding
+
+
+def _conll(text: Content, path: str, data: DataConfig) -> Parsed:
+    """Sentences of a CoNLL file: words, tags, and the document of each."""
+    columns = ConllColumns(words=data.words or 1, tags=data.tags or -1, names=data.columns)
+    found = read_conll(line_blocks(text), path, columns)
+    return replace(all_rows(found.columns, found.lines), notes=found.notes)
+
+
+def _annotated(text: Content, path: str, data: DataConfig) -> Parsed:
+    """Texts with character spans, from the export of an annotation tool."""
+    key = data.text if "text" in data.model_fields_set else None
+    found = read_spans(bytes(text[:]).decode("utf-8"), path, text_key=key)
+    table = found.columns.rename_columns(
+        [data.text if name == "text" else name for name in found.columns.column_names]
+    )
+    return replace(all_rows(table, found.lines), notes=found.notes)
 
 
 def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:

@@ -28,12 +28,14 @@ class Parsed:
         positions: which of the file's rows each is, from 0, dropped ones counted, int64 [N].
         lines: line of each row's first character, int64 [N].
         total: rows in the file, dropped ones counted.
+        notes: how the file was read, for the findings, one sentence each.
     """
 
     columns: pa.Table
     positions: Ints
     lines: Ints
     total: int
+    notes: tuple[str, ...] = ()
 
 
 def line_starts(text: Content) -> Ints:

@@ -101,7 +101,7 @@ def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, Sour
         path, sha256 = found.path, _sha256(found.content)
         parsed, encoding = parse(found.content, found.name, path, data, setting)
     dropped = parsed.total - len(parsed.lines)
-    return parsed, SourceFile(path, sha256, encoding, parsed.total, dropped)
+    return parsed, SourceFile(path, sha256, encoding, parsed.total, dropped, parsed.notes)
 
 
 def _sha256(content: Content) -> str:

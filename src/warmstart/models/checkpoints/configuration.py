@@ -9,7 +9,7 @@ Source: https://docs.pytorch.org/docs/stable/meta.html.
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,23 +21,46 @@ if TYPE_CHECKING:
 
 
 Head = Literal["sequence-classification", "token-classification", "causal-lm", "masked-lm"]
-"""What a task puts on a body: one vector of logits for each row, or for each token."""
+"""The head that a task puts on a body; Transformers has one auto class for each."""
+
+Reads = Literal["first", "asked", "every"]
+"""Which tokens a head reads: the first of each row, those that the batch asks for, or every one."""
+
+READS: Mapping[Head, Reads] = {
+    "sequence-classification": "first",
+    "token-classification": "asked",
+    "causal-lm": "every",
+    "masked-lm": "every",
+}
+"""Which tokens each head reads. Heads that read every token have one logit per vocabulary entry."""
+
+CLASSIFIERS: Mapping[Head, str] = {
+    "sequence-classification": "ForSequenceClassification",
+    "token-classification": "ForTokenClassification",
+}
+"""Heads with one logit per label, and the ending of their class names in Transformers."""
 
 Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
-"""What Transformers calls it, to make answers of logits."""
+"""Transformers' ``problem_type``: how its pipeline turns logits into predictions."""
 
 
 def natural_head(config: "PreTrainedConfig") -> Head:
-    """What a checkpoint is for where no task says so: decoders write, all others classify.
+    """The head to use if no task names one.
+
+    Decoders generate. A checkpoint that was saved as a token classifier classifies tokens; all
+    other models classify texts, also those that were saved with a head for pretraining.
 
     Args:
-        config: of any checkpoint.
+        config: Of any checkpoint.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
     masked, causal = MODEL_FOR_MASKED_LM_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
     decoder = type(config) in causal and type(config) not in masked
-    return "causal-lm" if decoder and not config.is_encoder_decoder else "sequence-classification"
+    if decoder and not config.is_encoder_decoder:
+        return "causal-lm"
+    tags = any(name.endswith("ForTokenClassification") for name in config.architectures or ())
+    return "token-classification" if tags else "sequence-classification"
 
 
 def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig":
@@ -96,25 +119,34 @@ def with_dropout(config: "PreTrainedConfig", dropout: float | None) -> "PreTrain
 
 
 def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Head) -> None:
-    """An encoder is what has a masked-language-model head too, and no decoder."""
+    """Raise if the architecture cannot have this head.
+
+    Transformers does not mark encoders. Here an encoder is an architecture that has a
+    masked-language-model head and is no decoder.
+    """
     from transformers import (
         MODEL_FOR_MASKED_LM_MAPPING,
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     )
 
     if head == "causal-lm":
         if natural_head(config) != head:
             raise errors.model.not_a_decoder(name, config.model_type)
         return
-    fills = head == "masked-lm"
+    with_head = {
+        "sequence-classification": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        "token-classification": MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+        "masked-lm": MODEL_FOR_MASKED_LM_MAPPING,
+    }[head]
     if config.is_encoder_decoder:
         kind = "an encoder-decoder"
     elif natural_head(config) == "causal-lm":
         kind = "a decoder"
-    elif type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING and not fills:
-        kind = "a model without a sequence-classification head"
+    elif type(config) not in with_head:
+        kind = f"a model without a {errors.model.HEADS[head]} head"
     elif type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
-        kind = "a model without a masked-language-model head" if fills else "a decoder"
+        kind = "a decoder"
     else:
         return
     raise errors.model.not_an_encoder(name, config.model_type, kind, head)
@@ -126,10 +158,12 @@ def auto_class(head: Head) -> Any:
         AutoModelForCausalLM,
         AutoModelForMaskedLM,
         AutoModelForSequenceClassification,
+        AutoModelForTokenClassification,
     )
 
     return {
         "sequence-classification": AutoModelForSequenceClassification,
+        "token-classification": AutoModelForTokenClassification,
         "causal-lm": AutoModelForCausalLM,
         "masked-lm": AutoModelForMaskedLM,
     }[head]

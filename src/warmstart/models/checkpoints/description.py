@@ -14,12 +14,14 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from warmstart.models.checkpoints.configuration import (
+    CLASSIFIERS,
     longest_input,
     natural_head,
     skeleton,
     with_labels,
 )
-from warmstart.models.checkpoints.load import Checkpoint, lacks_pooler
+from warmstart.models.checkpoints.load import Checkpoint
+from warmstart.models.checkpoints.missing_parts import lacks_pooler
 from warmstart.models.tuning.trainable import TrainedPart, choose_trained, trained_parts
 
 if TYPE_CHECKING:
@@ -74,17 +76,18 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A sequence classifier, described.
+    """The description of one model.
 
     Args:
-        name: the checkpoint, as the person wrote it.
-        architecture: the class in Transformers.
-        model_type: the family, as in ``config.json``.
-        config: the configuration's essentials, by name.
-        max_tokens: longest input, special tokens included; ``None`` where unlimited.
-        labels: label names of the head; ``LABEL_0`` … where it has none of its own.
-        groups: all parameters, in the order a text passes them.
-        trains: of a run or a config, every part and what of it trains.
+        name: The checkpoint, as the user wrote it.
+        architecture: The class in Transformers.
+        model_type: The family, as in ``config.json``.
+        config: The most important settings of the configuration, by name.
+        max_tokens: Longest input, special tokens included; None if unlimited.
+        labels: Label names of a classification head, ``LABEL_0`` … if it is new; empty for other
+            heads.
+        groups: All parameters, in the order of the forward pass.
+        trains: For a run or a config: every part, and how much of it trains.
     """
 
     name: str
@@ -151,24 +154,20 @@ class Description:
 
 
 def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Description:
-    """Describe a checkpoint with its head (an encoder's classifies), or a loaded model.
+    """Describe a checkpoint with the head that it is loaded with, or a loaded model.
 
     Args:
-        source: a checkpoint, whose weights are not read; or a model, as it is.
-        labels: classes of the head of a checkpoint that is no classifier yet.
+        source: A checkpoint, whose weights are not read; or a model.
+        labels: Number of labels, if the checkpoint has no head of this kind yet.
     """
     if isinstance(source, Checkpoint):
-        name, config, max_tokens = source.name, source.config, source.max_positions
-        classifies = source.head == "sequence-classification"
-        made_for = config.architectures or ()
-        if classifies and not any("SequenceClassification" in known for known in made_for):
-            config = with_labels(config, [f"LABEL_{index}" for index in range(labels)])
-        model = skeleton(config, source.head)
+        config, model = source.config, _skeleton_of(source, labels)
+        name, max_tokens = source.name, source.max_positions
     else:
-        model, config = source, source.config
+        config, model = source.config, source
         name, max_tokens = str(source.name_or_path), longest_input(config, natural_head(config))
-        classifies = natural_head(config) == "sequence-classification"
-    names = (config.id2label or {}) if classifies else {}
+    classifies = type(model).__name__.endswith(tuple(CLASSIFIERS.values()))
+    names = (model.config.id2label or {}) if classifies else {}
     numbered = [(int(index), str(label)) for index, label in names.items()]
     values = {key: getattr(config, key, None) for key in ESSENTIALS}
     return Description(
@@ -185,20 +184,25 @@ def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Descrip
 def describe_training(
     checkpoint: Checkpoint, config: "TrainConfig", labels: int = 2
 ) -> Description:
-    """Describe a checkpoint with its head, and what of it these settings train.
+    """Describe a checkpoint with its head, and which part of it these settings train.
 
     Args:
-        checkpoint: its weights are not read.
-        config: the settings; they fit the checkpoint.
-        labels: classes of the head of a checkpoint that is no classifier yet.
+        checkpoint: Its weights are not read.
+        config: The settings; they fit the checkpoint.
+        labels: Number of labels, if the checkpoint has no head of this kind yet.
     """
-    description = describe(checkpoint, labels)
-    settings = checkpoint.config
-    if checkpoint.head == "sequence-classification":
-        settings = with_labels(settings, description.labels)
-    model = skeleton(settings, checkpoint.head)
+    model = _skeleton_of(checkpoint, labels)
     choose_trained(model, config, checkpoint.head, new_pooler=lacks_pooler(checkpoint))
-    return replace(description, trains=trained_parts(model, config))
+    return replace(describe(checkpoint, labels), trains=trained_parts(model, config))
+
+
+def _skeleton_of(checkpoint: Checkpoint, labels: int) -> "PreTrainedModel":
+    """The model without weights; a new classification head has placeholder labels."""
+    config, ending = checkpoint.config, CLASSIFIERS.get(checkpoint.head)
+    made_for = config.architectures or ()
+    if ending is not None and not any(known.endswith(ending) for known in made_for):
+        config = with_labels(config, [f"LABEL_{index}" for index in range(labels)])
+    return skeleton(config, checkpoint.head)
 
 
 def _groups(parameters: Sequence[Parameter]) -> tuple[Group, ...]:

@@ -24,7 +24,6 @@ from warmstart.models.checkpoints.configuration import (
     longest_input,
     natural_head,
     read_config,
-    skeleton,
     with_dropout,
     with_labels,
 )
@@ -66,6 +65,11 @@ class Checkpoint:
     weights: tuple[str, ...]
     head: Head
     commit: str | None = None
+
+    @property
+    def weight_paths(self) -> list[Path]:
+        """Where the files with the weights are, or will be after the download."""
+        return [self.folder / name for name in self.weights]
 
     @property
     def max_positions(self) -> int | None:
@@ -111,7 +115,7 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
     if weights is None:
         raise no_weights(model.name, folder, files)
     checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, head, commit)
-    _check_headers([path for path in _weight_paths(checkpoint) if path.exists()])
+    _check_headers([path for path in checkpoint.weight_paths if path.exists()])
     return checkpoint
 
 
@@ -164,24 +168,46 @@ def sequence_classifier(
     seed: int,
     problem: Problem | None = "single_label_classification",
 ) -> "PreTrainedModel":
-    """The checkpoint's body in float32 with a classification head for these labels.
+    """The checkpoint's body in float32 with a sequence-classification head for these labels.
 
-    Weights the checkpoint lacks (the head; BERT's pooler, where it was pretrained without one) are
-    drawn from ``seed``; no global generator moves. A checkpoint that is itself a classifier with as
-    many labels keeps its head. The heads of pretraining are left behind.
+    Weights that the checkpoint lacks (the head; BERT's pooler, if it was pretrained without one)
+    are initialised from ``seed``; no global generator changes. A checkpoint that already is such a
+    classifier with as many labels keeps its head. The heads of pretraining are dropped.
 
     Args:
-        checkpoint: from ``find``; its weights are downloaded now if they have to be.
-        label_names: in the order of the logits.
-        seed: of the new weights.
-        problem: ``problem_type`` of the saved configuration, by which Transformers' pipeline makes
-            probabilities of logits; None for the sigmoid of one logit.
+        checkpoint: From ``find``; its weights are downloaded now if necessary.
+        label_names: In the order of the logits.
+        seed: Of the new weights.
+        problem: ``problem_type`` of the saved configuration, from which Transformers' pipeline
+            chooses softmax or sigmoid; None for the sigmoid of one logit.
 
     Raises:
-        ModelError: the download failed, a file is damaged, or the weights are not those that
-            config.json describes.
+        ModelError: The download failed, a file is damaged, or the weights do not match config.json.
     """
-    config = with_labels(checkpoint.config, label_names, problem)
+    return _classifier(checkpoint, with_labels(checkpoint.config, label_names, problem), seed)
+
+
+def token_classifier(
+    checkpoint: Checkpoint, label_names: Sequence[str], seed: int
+) -> "PreTrainedModel":
+    """The checkpoint's body in float32 with a token-classification head for these labels.
+
+    As ``sequence_classifier``; a pooler has no place in this model and is dropped.
+
+    Args:
+        checkpoint: From ``find``; its weights are downloaded now if necessary.
+        label_names: In the order of the logits.
+        seed: Of the new weights.
+
+    Raises:
+        ModelError: The download failed, a file is damaged, or the weights do not match config.json.
+    """
+    # A problem_type describes whole texts; Transformers' token classifiers do not use it.
+    return _classifier(checkpoint, with_labels(checkpoint.config, label_names, None), seed)
+
+
+def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
+    """Read the body's weights; initialise what the head lacks; raise if the body lacks anything."""
     model, report = _read(checkpoint.folder, _downloaded(checkpoint), config, checkpoint.head, seed)
     body = model.base_model_prefix + "."
     missing = [
@@ -241,35 +267,9 @@ def mask_filler(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
     return model
 
 
-def new_parts(checkpoint: Checkpoint) -> list[str]:
-    """What of a model that fills masks its checkpoint does not give, and what it leaves behind.
-
-    Args:
-        checkpoint: its weights are on disk by now.
-
-    Returns:
-        A sentence on each; none where weights are pickles, whose names are not known unopened.
-    """
-    names = _weight_names(checkpoint)
-    if checkpoint.head != "masked-lm" or not names:
-        return []
-    model = skeleton(checkpoint.config, checkpoint.head)
-    head = {name for name, _ in model.named_children()} - {model.base_model_prefix}
-    said = []
-    if not any(name.split(".")[0] in head for name in names):
-        tied = "; its output layer is the word embedding" * bool(model.all_tied_weights_keys)
-        said.append(f"{checkpoint.name} has no head that fills masks: a new one is drawn{tied}")
-    if any("pooler" in name.split(".") for name in names):
-        said.append(
-            f"{checkpoint.name} has a pooler, which filling masks does not train and model/ does "
-            "not hold: a classifier of this run's model draws a new one"
-        )
-    return said
-
-
 def _downloaded(checkpoint: Checkpoint) -> list[Path]:
     """The files with the weights, fetched now where they are not here yet."""
-    paths = _weight_paths(checkpoint)
+    paths = checkpoint.weight_paths
     if checkpoint.commit is not None and not all(path.exists() for path in paths):
         hub.download_weights(checkpoint.name, checkpoint.commit, checkpoint.weights)
     return paths
@@ -330,35 +330,6 @@ def _read(
             raise
         raise errors.model.damaged_weights(paths[0], str(error).split("\n")[0]) from error
     return model, report
-
-
-def lacks_pooler(checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint's weights are known to hold no pooler, so that a model's is random.
-
-    Args:
-        checkpoint: its weights are on disk by now.
-    """
-    names = _weight_names(checkpoint)
-    return bool(names) and not any("pooler" in name.split(".") for name in names)
-
-
-def _weight_names(checkpoint: Checkpoint) -> list[str]:
-    """The names in the checkpoint's files of weights; none where one is a pickle or not here."""
-    from safetensors import safe_open
-
-    paths = _weight_paths(checkpoint)
-    if any(path.suffix != ".safetensors" or not path.exists() for path in paths):
-        return []
-    names: list[str] = []
-    for path in paths:
-        with safe_open(path, framework="np") as file:
-            names += file.keys()
-    return names
-
-
-def _weight_paths(checkpoint: Checkpoint) -> list[Path]:
-    """Where the files with the weights are, or will be."""
-    return [checkpoint.folder / name for name in checkpoint.weights]
 
 
 def _check_headers(paths: Sequence[Path]) -> None:

@@ -36,7 +36,7 @@ HEADS: Mapping[str, tuple[Head, ...]] = {
 """Heads that a new model of each architecture can have."""
 
 
-class Shape(NamedTuple):
+class ModelShape(NamedTuple):
     """How large a transformer is."""
 
     layers: int
@@ -46,15 +46,15 @@ class Shape(NamedTuple):
     """Attention heads of a layer; each is ``hidden / heads`` wide."""
 
 
-SIZES: Mapping[str, Shape] = {
-    "tiny": Shape(2, 128, 2),
-    "mini": Shape(4, 256, 4),
-    "small": Shape(6, 512, 8),
+SIZES: Mapping[str, ModelShape] = {
+    "tiny": ModelShape(2, 128, 2),
+    "mini": ModelShape(4, 256, 4),
+    "small": ModelShape(6, 512, 8),
 }
 """Every size by its name in ``pretrain.size``."""
 
 
-def shape_of(config: PretrainConfig) -> Shape:
+def shape_of(config: PretrainConfig) -> ModelShape:
     """The size that ``config`` names, with what it gives in place of the size's own.
 
     Args:
@@ -64,10 +64,10 @@ def shape_of(config: PretrainConfig) -> Shape:
         ConfigError: the heads do not divide the width.
 
     >>> shape_of(PretrainConfig(size="tiny", layers=4))
-    Shape(layers=4, hidden=128, heads=2)
+    ModelShape(layers=4, hidden=128, heads=2)
     """
     size = SIZES[config.size]
-    shape = Shape(
+    shape = ModelShape(
         config.layers or size.layers, config.hidden or size.hidden, config.heads or size.heads
     )
     if shape.hidden % shape.heads:

@@ -1,11 +1,12 @@
-"""Attention that looks back, without dropout, over rectangles on a CPU.
+"""Causal attention without dropout, over rectangles on a CPU.
 
-PyTorch's flash attention for CPUs never has the [W, W] matrix of a row in memory and skips the half
-of it that no token may see; it knows no dropout, so with dropout ``packed_attention`` keeps its own
-way. Called below ``scaled_dot_product_attention`` to gather gradients as there: by index, without
-zeroed buffers.
+PyTorch's flash attention for CPUs never stores the [W, W] matrix of a row, and skips the half of it
+that is masked. It supports no dropout; with dropout ``packed_attention`` uses its own
+``RectangleAttention``. The operator is called below ``scaled_dot_product_attention``, so that
+gradients can be gathered by index as there, without zeroed buffers.
 
-Letters as in ``packing``: T tokens, h heads, d width of a head, R rows and W width of a rectangle.
+Letters as in ``packing``: T tokens, h heads, d width of a head, R rows and W width of a rectangle,
+S slots.
 
 Source: Dao et al. 2022, arXiv:2205.14135; ``FlashAttentionKernel.cpp`` of PyTorch.
 """
@@ -21,13 +22,13 @@ from warmstart.models.packed.packing import Packing
 
 
 class CausalAttention(Function):
-    """softmax(Q Kᵀ · scaling) V of each row of a packed batch, over the tokens before each."""
+    """softmax(Q Kᵀ · scaling) V within the rows of a packed batch, without later tokens."""
 
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, packing: Packing, scaling: float
     ) -> Tensor:
-        """Attend; tensors are [T · h, d]."""
+        """Attend. Tensors are [T · h, d]."""
         slots = packing.tokens
         states = [x.index_select(0, slots.gather) for x in (query, key, value)]
         found = [
@@ -46,8 +47,9 @@ class CausalAttention(Function):
         packing, scaling = ctx.layout
         slots = packing.tokens
         states, rest = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-        # What stands in the filling of a rectangle must not reach keys and values.
-        grad = grads[0].index_select(0, slots.gather).index_fill_(0, slots.filling, 0)
+        # The gathered gradient holds that of some token in padding, too: without zeros there, it
+        # would be added to the gradients of keys and values.
+        grad = grads[0].index_select(0, slots.gather).index_fill_(0, slots.padding, 0)
         parts = zip(
             _rectangles(grad, packing),
             *(_rectangles(x, packing) for x in states),
@@ -77,6 +79,6 @@ def _rectangles(states: Tensor, packing: Packing) -> Iterator[Tensor]:
 
 
 def _together(rectangles: list[Tensor], like: Tensor) -> Tensor:
-    """Slots [S, d] of rectangles [R, h, W, d]."""
+    """Slots [S, d] from rectangles [R, h, W, d] each."""
     width = like.shape[-1]
     return torch.cat([x.reshape(-1, width) for x in rectangles])

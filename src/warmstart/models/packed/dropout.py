@@ -1,15 +1,15 @@
-"""Dropout whose masks cost little on a CPU.
+"""Dropout with masks that are cheap to sample on a CPU.
 
-PyTorch's default generator on a CPU draws one number after the other, which takes seven times as
-long as what is done here (``benchmarks/log.md``): a mask is cut from 16 random bits an element,
-drawn 64 at a time by numpy's SFC64. A probability is exact to 1/65536 (0.1 becomes 6554/65536 =
-0.100006), and what is kept is scaled by exactly the inverse of its share.
+PyTorch's default generator on a CPU samples one number after the other, which takes seven times as
+long as the method used here (``benchmarks/log.md``): a mask needs 16 random bits per element, and
+numpy's SFC64 generates 64 bits at a time. A probability is exact to 1/65536 (0.1 becomes
+6554/65536 = 0.100006), and the kept elements are scaled by exactly the inverse of their share.
 
-Every forward pass in training takes one number from PyTorch's generator and seeds its own with it.
-A mask is therefore as reproducible as PyTorch's own: a function of ``torch.manual_seed``.
+Every forward pass in training takes one number from PyTorch's generator and seeds its own generator
+with it. Masks are therefore a function of ``torch.manual_seed``, as PyTorch's own are.
 
-Source: Srivastava et al. 2014, "Dropout", section 4 (with scaling while training, "inverted");
-numpy documentation, ``numpy.random.SFC64``.
+Source: Srivastava et al. 2014, "Dropout", section 4 (with scaling in training, "inverted"); numpy
+documentation, ``numpy.random.SFC64``.
 """
 
 from math import prod
@@ -18,31 +18,37 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from warmstart.models.packed.replacing import replace_modules
+
 LEVELS = 2**16
 """Probabilities are multiples of 1 / LEVELS."""
 
 
 class Noise:
-    """The random bits of one model's dropout; shared by all its layers, renewed at every pass."""
+    """The random bits for the dropout of one model, shared by its layers.
+
+    They are used in training mode only. One training pass must end before the next one begins, so
+    train a model in one thread; evaluation never touches them.
+    """
 
     def __init__(self) -> None:
         self._generator: np.random.Generator | None = None
 
     def renew(self) -> None:
-        """Seed anew from PyTorch's default generator; called once for each forward pass."""
+        """Seed from PyTorch's default generator; called once at the start of a forward pass."""
         seed = int(torch.randint(2**63 - 1, ()))
         self._generator = np.random.Generator(np.random.SFC64(seed))
 
     def keep(self, shape: tuple[int, ...], probability: float, device: torch.device) -> Tensor:
-        """Which elements stay, each with a chance of ``1 - dropped_share(probability)``.
+        """Sample which elements are kept, each with probability ``1 - dropped_share(probability)``.
 
         Args:
-            shape: of the mask.
-            probability: of dropping an element, from 0 to 1.
-            device: of the mask; on another than a CPU PyTorch's own generator draws it.
+            shape: Of the mask.
+            probability: Of dropping an element, from 0 to 1.
+            device: Of the mask; on other devices than a CPU PyTorch's own generator samples it.
 
         Returns:
-            1 where an element stays and 0 where not, of ``shape``; uint8, which a CPU turns into
+            1 for kept and 0 for dropped elements, of ``shape``; uint8, which a CPU converts to
             float32 six times faster than bool.
         """
         if device.type != "cpu":
@@ -52,7 +58,7 @@ class Noise:
         assert self._generator is not None
         count = prod(shape)
         words = self._generator.integers(2**64, size=(count + 3) // 4, dtype=np.uint64)
-        # Signed, because PyTorch compares those fast; the lowest numbers are dropped.
+        # As signed numbers, because PyTorch compares those fast; the lowest ones mean dropped.
         bits = torch.from_numpy(words.view(np.int16)[:count]).view(shape)
         keep = torch.empty(shape, dtype=torch.uint8)
         return torch.ge(bits, round(probability * LEVELS) - LEVELS // 2, out=keep)
@@ -60,6 +66,9 @@ class Noise:
 
 def dropped_share(probability: float) -> float:
     """The share that is really dropped: ``probability`` rounded to a multiple of 1 / LEVELS.
+
+    Args:
+        probability: From 0 to 1.
 
     >>> dropped_share(0.1)
     0.100006103515625
@@ -71,8 +80,8 @@ class FastDropout(nn.Module):
     """``nn.Dropout`` with masks from ``Noise`` on a CPU, and PyTorch's own elsewhere.
 
     Args:
-        p: probability of dropping an element, from 0 to 1.
-        noise: random bits.
+        p: Probability of dropping an element, from 0 to 1.
+        noise: Random bits.
     """
 
     def __init__(self, p: float, noise: Noise) -> None:
@@ -81,37 +90,32 @@ class FastDropout(nn.Module):
         self.noise = noise
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """``hidden`` with a share ``p`` of its elements at zero while training, the rest scaled."""
+        """Apply dropout with probability ``p`` in training mode."""
         share = dropped_share(self.p)
         if not self.training or share == 0:
             return hidden
         if hidden.device.type != "cpu" or share == 1:
             return nn.functional.dropout(hidden, self.p)
         keep = self.noise.keep(tuple(hidden.shape), self.p, hidden.device)
-        # As numbers, so that backward is one product as well.
+        # The mask as factors 0 and 1 / (1 - share): forward and backward are one product each.
         return hidden * keep.to(hidden.dtype).mul_(1 / (1 - share))
 
 
 def use_fast_dropout(model: nn.Module, noise: Noise) -> None:
-    """Put a ``FastDropout`` in the place of every ``nn.Dropout`` of a model; no weight changes.
+    """Replace every ``nn.Dropout`` of a model by a ``FastDropout``.
 
     Args:
-        model: changed in place.
-        noise: random bits for them all.
+        model: Changed in place.
+        noise: Random bits for all of them.
     """
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Dropout):
-                setattr(parent, name, FastDropout(child.p, noise))
+    use_plain_dropout(model)  # a FastDropout of an earlier runner would keep that runner's noise
+    replace_modules(model, nn.Dropout, lambda old: FastDropout(old.p, noise))
 
 
 def use_plain_dropout(model: nn.Module) -> None:
     """Undo ``use_fast_dropout``.
 
     Args:
-        model: changed in place.
+        model: Changed in place.
     """
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, FastDropout):
-                setattr(parent, name, nn.Dropout(child.p))
+    replace_modules(model, FastDropout, lambda old: nn.Dropout(old.p))

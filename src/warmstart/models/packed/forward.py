@@ -1,12 +1,16 @@
-"""From a batch to logits: the one place that decides how a model reads a batch.
+"""From a batch to logits: choose packed or padded execution of a model, and verify it.
 
 A batch is packed (real tokens only). ``forward_for`` looks at a model once and returns the function
 that runs it:
 
-- **packed** (``packed``), where the architecture is known and two real rows, tried at once, give
-  what the model gives for them padded;
-- **padded** otherwise, in rectangles of like length: the same batch, so the same loss and
-  gradients, with less filling than one rectangle has. ``Forward.path`` says why.
+- **packed** (``packed_runner``), if the table of ``architectures`` has the model type with this
+  head, and packed and padded logits of two real rows are equal up to rounding;
+- **padded** in all other cases: rows of similar length form a rectangle, so that there is less
+  padding than in one rectangle for the whole batch. Loss and gradients are the same.
+  ``Forward.path`` gives the reason.
+
+Letters: B rows, T tokens, A asked tokens, R rows and W width of a rectangle, C classes, V
+vocabulary.
 """
 
 from collections.abc import Callable
@@ -20,28 +24,23 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from warmstart.data.examples.batches import Batch, Examples, collate
-from warmstart.data.examples.targets import NO_LABEL
-from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.data.examples.tokens import Ints
-from warmstart.models.checkpoints.configuration import Head
-from warmstart.models.packed.packed_language import PackedLanguage, language_refusal
-from warmstart.models.packed.packed_runner import Packed, refusal
-from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_like_length
+from warmstart.models.checkpoints.configuration import READS, Head
+from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.models.packed.architectures import why_not_packed
+from warmstart.models.packed.packed_runner import PackedRunner
+from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_similar_length
 from warmstart.models.packed.token_logits import DenseLogits
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
-"""How far packed logits may be from padded ones, as a share of their length, by precision.
+"""Largest accepted difference of packed and padded logits, relative to their norm, by precision.
 
-Rounding makes 1e-6 of it in float32 and 1e-2 in half precision; a row that sees another row's
-tokens, or positions that start elsewhere, make the whole of it another vector.
+Rounding causes about 1e-6 in float32 and 1e-2 in half precision. If rows attend to each other, or
+positions start elsewhere, the difference is as large as the logits themselves.
 """
 
-
-LANGUAGE_HEADS = ("causal-lm", "masked-lm")
-"""Heads that give logits over the vocabulary."""
-
 TRIED_TOKENS = 64
-"""Of a language model's logits so many are compared: each is as long as its vocabulary."""
+"""Largest number of tokens whose logits are compared for a language model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +48,15 @@ class Forward:
     """How to run a model.
 
     Args:
-        run: (model, batch) to logits [B, C]; of a batch with targets ``TokenLogits``.
-        path: how, and where not packed why, in a few words.
-        packed: what runs it, where it is packed.
+        run: (model, batch) to logits: [B, C] for sequence classification, [A, C] for token
+            classification, ``TokenLogits`` for language models.
+        path: Packed or padded, and the reason if padded, in a few words.
+        packed: The runner; None if padded.
     """
 
     run: Callable[[Any, Batch], Any]
     path: str
-    packed: Packed | PackedLanguage | None = None
-
-
-def predicts_tokens(head: Head) -> bool:
-    """Whether a head gives logits over the vocabulary: ``Forward.run`` then gives ``TokenLogits``.
-
-    Args:
-        head: of a model.
-    """
-    return head in LANGUAGE_HEADS
+    packed: PackedRunner | None = None
 
 
 def forward_for(
@@ -74,111 +65,150 @@ def forward_for(
     examples: Examples,
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Forward:
-    """The best way to run this model that gives right numbers.
+    """Choose packed or padded execution and verify it on two rows.
+
+    Packed execution is verified by running it, so any exception in it, of whatever kind, leads to
+    padded execution. Call this while no other thread uses the model: the trial switches it to
+    evaluation mode and back.
 
     Args:
-        model: on its device; where it can run packed, its attention and dropout modules are
-            exchanged for ours, which changes no weight and no name.
-        head: what the model has on its body.
-        examples: real rows to try packed execution on; with none, it is not tried.
-        autocast: the precision it will run in.
+        model: On its device. If it runs packed, its attention and dropout modules are replaced by
+            equivalent ones; weights and their names stay.
+        head: Its head.
+        examples: Real rows to verify packed execution on; without any, the model runs padded.
+        autocast: The precision that it will run in.
     """
     padded = padded_forward(model, head)
-    says_tokens = head in LANGUAGE_HEADS
-    reason = language_refusal(model) if says_tokens else refusal(model)
-    if not len(examples):
-        reason = "no rows to try packed execution on"
-    if reason is not None:
-        return Forward(padded.run, f"{padded.path}: {reason}")
-    rows = two_rows(examples).to(model.device)
-    with autocast():
-        lower = torch.is_autocast_enabled(model.device.type)
-    contexts = (nullcontext, autocast) if lower else (nullcontext,)
-    precisions = (torch.float32, torch.get_autocast_dtype(model.device.type))[: len(contexts)]
-    expected = [_answers(padded, model, rows, context) for context in contexts]
-    runner = PackedLanguage(model) if says_tokens else Packed(model)
-    packed = Forward(runner.logits, "packed: real tokens only, no padding", runner)
-    try:
-        found = [_answers(packed, model, rows, context) for context in contexts]
-    except RuntimeError as error:  # NotImplementedError, of a missing kernel, is one too
-        reason = f"packed execution failed here, {str(error).splitlines()[0]}"
-    else:
-        if all(map(_same, found, expected, precisions)):
-            return packed
-        reason = "packed execution gave other answers for two rows of the data"
-    runner.withdraw()
+    reason = _why_not(model, head, examples)
+    if reason is None:
+        packed = _verified(model, head, two_rows(examples).to(model.device), padded, autocast)
+        if isinstance(packed, PackedRunner):
+            return Forward(packed.logits, "packed: real tokens only, no padding", packed)
+        reason = packed
     return Forward(padded.run, f"{padded.path}: {reason}")
 
 
-def _same(found: Tensor, expected: Tensor, precision: torch.dtype) -> bool:
-    """Whether logits differ by no more than rounding; never where one is no number."""
-    apart = float((found - expected).norm() / expected.norm())
-    return apart <= TOLERANCE[precision]
-
-
 def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
-    """Run the model as Transformers does, on rectangles of rows of like length.
+    """Run the model as Transformers documents it, on rectangles of rows of similar length.
 
     Args:
-        model: any Transformers model whose output has ``logits``: [B, C], or [B, L, V].
-        head: what the model has on its body.
+        model: Any Transformers model whose output has ``logits``: [R, C], [R, W, C] or [R, W, V].
+        head: Its head.
     """
     pad_token_id = model.config.pad_token_id or 0
+    reads = READS[head]
 
     def run(model: Any, batch: Batch) -> Any:
         lengths = np.diff(batch.offsets)
         most = MAX_RECTANGLES if batch.input_ids.device.type == "cpu" else 1
-        groups = rows_of_like_length(lengths, most)
+        groups = rows_of_similar_length(lengths, most)
         inputs = batch.padded(pad_token_id)
         logits = []
         for group in groups:
             width = int(lengths[group].max())
             rows = torch.from_numpy(group).to(batch.input_ids.device)
-            part = {name: values[rows, :width] for name, values in inputs.items()}
+            part = {name: values[rows, :width] for name, values in inputs.items()}  # [R, W]
             logits.append(model(**part).logits)
-        if head in LANGUAGE_HEADS:
-            return DenseLogits(_of_real_tokens(logits, groups, lengths))
-        back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
-        return torch.cat(logits)[back]
+        if reads == "first":
+            # Rows stand in the order of their rectangles: put them back into the batch's order.
+            back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
+            return torch.cat(logits)[back]  # [B, C]
+        of_tokens = _without_padding(logits, groups, lengths)  # [T, C] or [T, V]
+        if reads == "asked":
+            assert batch.asked is not None, "a token classifier needs batch.asked"
+            return of_tokens.index_select(0, batch.asked)  # [A, C]
+        return DenseLogits(of_tokens)
 
-    return Forward(run, "padded, in rectangles of like length")
+    return Forward(run, "padded, in rectangles of similar length")
 
 
-def _of_real_tokens(logits: list[Tensor], groups: list[Ints], lengths: Ints) -> Tensor:
-    """What a model says at the tokens of a batch, [T, V], of what it says in rectangles."""
+def two_rows(examples: Examples) -> Batch:
+    """A batch of a short row and a long one, to try a forward on.
+
+    Args:
+        examples: At least one row; if there is only one, the batch is that row.
+    """
+    order = np.argsort(examples.lengths[:1000], kind="stable")
+    return collate(examples, np.unique(order[[0, -1]]))
+
+
+def _why_not(model: PreTrainedModel, head: Head, examples: Examples) -> str | None:
+    """Why packed execution is not even tried; None if it is."""
+    if not len(examples):
+        return "no rows to try packed execution on"
+    try:
+        return why_not_packed(model, head)
+    except Exception as error:  # e.g. a configuration that lacks a field of its family
+        return _failure(error)
+
+
+def _verified(
+    model: PreTrainedModel,
+    head: Head,
+    rows: Batch,
+    padded: Forward,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> PackedRunner | str:
+    """The packed runner if its logits match the padded ones; otherwise the reason, in words."""
+    with autocast():
+        lower = torch.is_autocast_enabled(model.device.type)
+    # The tolerance of half precision is wide, so float32 is compared as well.
+    contexts = (nullcontext, autocast) if lower else (nullcontext,)
+    precisions = (torch.float32, torch.get_autocast_dtype(model.device.type))[: len(contexts)]
+    expected = [_compared(padded, model, head, rows, context) for context in contexts]
+    if not expected[0].numel():
+        return "no tokens to try packed execution on"
+    runner = None
+    try:
+        runner = PackedRunner(model, head)
+        packed = Forward(runner.logits, "packed", runner)
+        found = [_compared(packed, model, head, rows, context) for context in contexts]
+        if all(map(_same, found, expected, precisions)):
+            return runner
+        reason = "packed execution gave different logits for two rows of the data"
+    except Exception as error:  # whatever fails here would fail in training: run padded instead
+        reason = _failure(error)
+    if runner is not None:
+        runner.withdraw()
+    return reason
+
+
+def _failure(error: Exception) -> str:
+    """The reason to run padded: the kind of exception and the first line of its message."""
+    message = next(iter(str(error).splitlines()), "")
+    return f"packed execution failed, {type(error).__name__}: {message}".removesuffix(": ")
+
+
+def _same(found: Tensor, expected: Tensor, precision: torch.dtype) -> bool:
+    """Whether logits differ by rounding only. NaN is never the same."""
+    difference = float((found - expected).norm() / expected.norm())
+    return difference <= TOLERANCE[precision]
+
+
+@torch.no_grad()
+def _compared(
+    forward: Forward,
+    model: nn.Module,
+    head: Head,
+    batch: Batch,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> Tensor:
+    """The logits to compare, without dropout: [B, C], [A, C], or [N, V] of evenly spaced tokens."""
+    with evaluation_mode(model), autocast():
+        logits = forward.run(model, batch)
+        if READS[head] != "every":
+            found: Tensor = logits
+            return found
+        step = batch.tokens // TRIED_TOKENS + 1
+        at: Tensor = logits.at(torch.arange(0, batch.tokens, step, device=batch.input_ids.device))
+        return at
+
+
+def _without_padding(logits: list[Tensor], groups: list[Ints], lengths: Ints) -> Tensor:
+    """Logits of the batch's tokens, [T, C or V], from those of rectangles, [R, W, C or V] each."""
     rows = {
         int(row): rectangle[place, : lengths[row]]
         for rectangle, group in zip(logits, groups, strict=True)
         for place, row in enumerate(group)
     }
     return torch.cat([rows[row] for row in range(len(lengths))])
-
-
-def two_rows(examples: Examples) -> Batch:
-    """A short row and a long one, as a batch to try a forward on.
-
-    Args:
-        examples: at least one row; of one alone, which has no other to see, the batch is that row.
-    """
-    order = np.argsort(examples.lengths[:1000], kind="stable")
-    return collate(examples, np.unique(order[[0, -1]]))
-
-
-@torch.no_grad()
-def _answers(
-    forward: Forward,
-    model: nn.Module,
-    batch: Batch,
-    autocast: Callable[[], AbstractContextManager[object]],
-) -> Tensor:
-    """Logits [N, C] in evaluation mode; the model's mode is put back."""
-    was_training = model.training
-    model.eval()
-    with autocast():
-        logits = forward.run(model, batch)
-        answers: Tensor = logits
-        if isinstance(batch.targets, TokenBatchTargets):
-            asked = (batch.targets.ids != NO_LABEL).nonzero().flatten()
-            answers = logits.at(asked[:: len(asked) // TRIED_TOKENS + 1])
-    model.train(was_training)
-    return answers

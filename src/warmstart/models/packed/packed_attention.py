@@ -1,16 +1,16 @@
 """Attention over a packed batch, as an implementation that Transformers' own layers call.
 
-Registered under ``PACKED`` with Transformers' ``AttentionInterface``: a layer that is given
-``packing=…`` attends within the rows of the batch and nowhere else; one that is not behaves as with
-``sdpa``. Two ways lead there:
+It is registered as ``PACKED`` with Transformers' ``AttentionInterface``. A layer called with
+``packing=...`` attends within the rows of the batch; called without it, it behaves as with
+``sdpa``. There are two ways to compute it:
 
-- anywhere: tokens are gathered into rectangles of rows of like length (``packing``), multiplied,
-  and put back. One ``autograd.Function`` for it all: it stores the probabilities and a mask of one
-  byte, where PyTorch's own path stores the probabilities twice, and moves gradients by gathering
-  too, which needs no zeroed buffers;
-- on a GPU in half precision, where ``flash_serves``: PyTorch's flash attention for rows of unequal
-  length, called below its public ``varlen_attn``, which allows no dropout (torch 2.13,
-  ``torch/nn/attention/varlen.py``). Such a batch is laid out without rectangles.
+- On any device: tokens are gathered into rectangles of rows of similar length (``packing``),
+  multiplied, and scattered back, in one ``autograd.Function``. It stores the probabilities once and
+  a dropout mask of one byte each, where PyTorch's own path stores the probabilities twice. Its
+  backward pass gathers gradients as well, which needs no zeroed buffers.
+- On a GPU in half precision, if ``flash_serves``: PyTorch's flash attention for rows of unequal
+  length. The operator is called directly, because its public function ``varlen_attn`` allows no
+  dropout (torch 2.13, ``torch/nn/attention/varlen.py``). Such a batch has no rectangles.
 
 Letters: B rows, T tokens, h heads, d width of a head; R, W, S as in ``packing``.
 
@@ -36,10 +36,10 @@ PACKED = "warmstart_packed"
 """Name of the implementation, for ``PreTrainedModel.set_attn_implementation``."""
 
 SAFE_SPREAD = 80
-"""Between the smallest and the largest score: e to the -80 is an ordinary float32 still."""
+"""Largest range of scores for one common shift: e to the -80 is still a normal float32 number."""
 
 HIDDEN = -1e4
-"""Score of a token that is not to be seen; finite, so that a row that sees none is no NaN."""
+"""Score of a masked token; finite, because a row of -inf only would give NaN."""
 
 
 def packed_attention(
@@ -55,29 +55,30 @@ def packed_attention(
     packing: Packing | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """What a layer calls to attend; signature of Transformers' attention functions.
+    """Attend within the rows of a packed batch; the signature is Transformers' own.
 
     Args:
-        module: the layer's attention.
-        query: [1, h, T, d]; or [1, h, B, d], of every row's first token alone.
-        key: [1, h, T, d].
-        value: [1, h, T, d].
-        attention_mask: of a call without ``packing``; else None.
-        scaling: factor of the scores.
-        dropout: probability of dropping an attention probability.
-        sliding_window: tokens further apart than this, less one, do not see each other.
-        packing: layout of the batch.
-        kwargs: what other implementations need.
+        module: The layer's attention module.
+        query: [1, h, T, d]; or [1, h, B, d], for the first token of each row only.
+        key: [1, h, T, d], or fewer heads, each shared by a group of query heads.
+        value: As ``key``.
+        attention_mask: Of a call without ``packing``; otherwise None.
+        scaling: Factor of the scores.
+        dropout: Probability of dropping an attention probability.
+        sliding_window: Tokens at this distance or further do not attend to each other.
+        packing: Layout of the batch.
+        kwargs: Arguments for other implementations.
 
     Returns:
-        [1, T or B, h, d], and None in the place of the probabilities.
+        [1, T or B, h, d], and None instead of the probabilities.
     """
     if packing is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+    # [1, h, T, d] to [T, h, d]
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
-    # Of grouped heads several queries share a key and a value (arXiv:2305.13245).
+    # Grouped-query attention: several query heads share a key and value head (arXiv:2305.13245).
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
@@ -87,27 +88,27 @@ def packed_attention(
         return out[None], None
     slots = packing.firsts if first else packing.tokens
     heads, width = query.shape[1:]
-    flat = (states.reshape(-1, width) for states in (query, key, value))
+    flat = (states.reshape(-1, width) for states in (query, key, value))  # [T, h, d] to [T * h, d]
     attend: Any = RectangleAttention.apply
     if packing.causal and not dropout and sliding_window is None and query.device.type == "cpu":
         look_back: Any = CausalAttention.apply
         rows: Tensor = look_back(*flat, packing, scaling)
     else:
         rows = attend(*flat, packing, slots, scaling, dropout, sliding_window)
-    return rows.view(1, -1, heads, width), None
+    return rows.view(1, -1, heads, width), None  # [T * h, d] to [1, T, h, d]
 
 
 def flash_serves(width: int, dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether PyTorch's flash attention takes such heads; what it refuses runs in rectangles.
+    """Whether PyTorch's flash attention supports such heads; otherwise attention uses rectangles.
 
     Args:
-        width: of a head, d.
-        dtype: of queries, keys and values.
-        device: where they are.
+        width: Of a head, d.
+        dtype: Of queries, keys and values.
+        device: Of queries, keys and values.
 
     Source: the checks of ``mha_varlen_fwd`` in PyTorch 2.13,
-    ``aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp``; left out are AMD's GPUs,
-    whose kernels are others.
+    ``aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp``. AMD's GPUs have other
+    kernels and are excluded.
     """
     return (
         device.type == "cuda"
@@ -132,10 +133,11 @@ def _flash(
 ) -> Tensor:
     """Flash attention over rows of unequal length: [T or B, h, d].
 
-    A window counts from the ends of a row where there are fewer queries than keys: with ``first``
-    there must be none.
+    With fewer queries than keys, the kernel aligns windows and causal masks with the end of a row.
+    ``first`` is therefore for layers without a window in models that are not causal.
     """
     bounds = packing.bounds
+    # For first tokens each row has one query, so the bounds of the queries are 0, 1, ..., B.
     queries = torch.arange(len(bounds), dtype=torch.int32, device=bounds.device)
     window = -1 if sliding_window is None else sliding_window - 1
     ahead = 0 if packing.causal else window
@@ -158,7 +160,7 @@ def _flash(
 
 
 class RectangleAttention(Function):
-    """softmax(Q Kᵀ · scaling) V within the rows of a packed batch, by rectangles of like length."""
+    """softmax(Q Kᵀ · scaling) V within the rows of a packed batch, rectangle by rectangle."""
 
     @staticmethod
     def forward(
@@ -172,8 +174,8 @@ class RectangleAttention(Function):
         dropout: float,
         sliding_window: int | None,
     ) -> Tensor:
-        """Attend; tensors are [T · h, d], ``query`` and the result [B · h, d] for first tokens."""
-        gathered = (
+        """Attend. Tensors are [T · h, d]; for first tokens query and result are [B · h, d]."""
+        gathered = (  # [S, d] each
             query.index_select(0, slots.gather),
             key.index_select(0, packing.tokens.gather),
             value.index_select(0, packing.tokens.gather),
@@ -183,13 +185,14 @@ class RectangleAttention(Function):
         scale = 1 / (1 - dropped_share(dropout))
         with torch.autocast(query.device.type, enabled=False):
             for rectangle, q, k, v, o in _by_rectangle(packing, slots, *gathered, out):
+                # [R · h, W, W]; [R · h, 1, W] for first tokens
                 p = _probabilities(q, k, rectangle, scaling, sliding_window, packing.causal)
                 probabilities.append(p)
                 if dropout:
                     keep = packing.noise.keep(tuple(p.shape), dropout, p.device)
                     kept.append(keep)
                     p = p * keep.to(p.dtype)
-                torch.baddbmm(o, p, v, beta=0, alpha=scale, out=o)
+                torch.baddbmm(o, p, v, beta=0, alpha=scale, out=o)  # o is a view of ``out``
         ctx.save_for_backward(*gathered, *probabilities, *kept)
         ctx.layout = packing, slots, scaling, scale
         return out.index_select(0, slots.scatter)
@@ -201,8 +204,9 @@ class RectangleAttention(Function):
         count = len(packing.rectangles)
         queries, keys, values, *rest = ctx.saved_tensors
         probabilities, kept = rest[:count], rest[count:] or [None] * count
-        # What stands in the filling of a rectangle must not reach keys and values.
-        grad = grads[0].index_select(0, slots.gather).index_fill_(0, slots.filling, 0)
+        # The gathered gradient holds that of some token in padding, too: without zeros there, it
+        # would be added to the gradients of keys and values.
+        grad = grads[0].index_select(0, slots.gather).index_fill_(0, slots.padding, 0)
         found = [torch.empty_like(states) for states in (queries, keys, values)]
         parts = _by_rectangle(packing, slots, queries, keys, values, grad, *found)
         for (_, q, k, v, g, dq, dk, dv), p, keep in zip(parts, probabilities, kept, strict=True):
@@ -213,6 +217,7 @@ class RectangleAttention(Function):
                 dropped = p * stays
                 dp.mul_(stays)
             torch.baddbmm(dv, dropped.transpose(1, 2), g, beta=0, alpha=scale, out=dv)
+            # Gradient of softmax: p · (dp - sum(p · dp)). In place: ``dp`` becomes p · dp first.
             ds = dp.mul_(p).sub_(p * _row_sums(dp))
             torch.baddbmm(dq, ds, k, beta=0, alpha=scale * scaling, out=dq)
             torch.baddbmm(dk, ds.transpose(1, 2), q, beta=0, alpha=scale * scaling, out=dk)
@@ -230,9 +235,12 @@ def _by_rectangle(
     out: Tensor,
     *grads: Tensor,
 ) -> Iterator[tuple[Any, ...]]:
-    """(rectangle, q, k, v, o, dq, dk, dv): views [R · h, W, d] of tensors [S, d]."""
+    """(rectangle, q, k, v, o, dq, dk, dv) of each rectangle: views [R · h, W, d] of tensors [S, d].
+
+    Queries, outputs and their gradients have W = 1 for first tokens.
+    """
     tokens = packing.tokens
-    layouts = (slots, tokens, tokens, slots, slots, tokens, tokens)
+    layouts = (slots, tokens, tokens, slots, slots, tokens, tokens)  # of q, k, v, o, dq, dk, dv
     views = []
     for states, layout in zip((query, key, value, out, *grads), layouts, strict=False):
         sizes = [
@@ -254,14 +262,14 @@ def _probabilities(
 ) -> Tensor:
     """Attention probabilities of one rectangle, [R · h, W or 1, W]."""
     scores = torch.baddbmm(query.new_empty(1), query, key.transpose(1, 2), beta=0, alpha=scaling)
-    by_row = scores.view(rectangle.rows, -1, *scores.shape[1:])
+    by_row = scores.view(rectangle.rows, -1, *scores.shape[1:])  # a view [R, h, W or 1, W]
     real = rectangle.real
     reach = rectangle.width if window is None else window
     windowed = reach < rectangle.width
     if scores.device.type == "cpu" and not windowed and not causal:
-        # PyTorch's softmax takes short rows number by number, and many times as long.
-        # Where no score is far from the largest of all, that one can be subtracted in every row:
-        # nothing overflows, and no row vanishes.
+        # PyTorch's softmax on a CPU is many times slower for short rows. If all scores are close to
+        # the largest one, this one can be subtracted in every row instead of each row's own
+        # maximum: nothing overflows, and no row underflows to zeros.
         low, high = scores.aminmax()
         if high - low < SAFE_SPREAD:
             scores.sub_(high).exp_()
@@ -272,7 +280,7 @@ def _probabilities(
         by_row.masked_fill_(real == 0, HIDDEN)
     if windowed or causal:
         place = torch.arange(rectangle.width, device=query.device)
-        back = place[:, None] - place
+        back = place[:, None] - place  # [W, W]: how far the key is behind the query
         by_row.masked_fill_((back < 0) | (back >= reach) if causal else back.abs() >= reach, HIDDEN)
     return scores.softmax(-1)
 

@@ -1,108 +1,168 @@
 """Packed execution: a batch runs as its real tokens, without padding.
 
 Fine-tuning on short texts spends most of its arithmetic on padding: CoLA padded to 128 tokens is
-91 % padding, and padded to the longest row of a random batch still half. Here every linear layer,
-norm, activation and dropout sees the T real tokens of a batch and nothing else; attention alone is
-given rectangles, or a kernel for rows of unequal length (``packed_attention``). The batch, its loss
-and its gradients are those of the padded run, to the rounding of float32.
+91 % padding, and padded to the longest row of a random batch still one half. Here each linear
+layer, norm, activation and dropout runs on the T real tokens of a batch. Only attention needs the
+layout of the rows: it gathers them into rectangles, or calls a kernel for rows of unequal length
+(``packed_attention``). Loss and gradients equal those of the padded batch up to float32 rounding.
 
 Source: Krell et al. 2021, arXiv:2107.02027, and Portes et al. 2023 (MosaicBERT), arXiv:2312.17482,
-who do so in pretraining.
+who pretrain this way.
 """
 
+from functools import partial
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from warmstart.data.examples.batches import Batch
-from warmstart.models.packed.architectures import ARCHITECTURES, Architecture
+from warmstart.models.checkpoints.configuration import READS, Head, Reads
+from warmstart.models.packed.activations import use_fused_gelu, use_plain_gelu
+from warmstart.models.packed.architectures import ARCHITECTURES
 from warmstart.models.packed.dropout import Noise, use_fast_dropout, use_plain_dropout
 from warmstart.models.packed.packed_attention import PACKED, flash_serves
+from warmstart.models.packed.packed_heads import output_layer
 from warmstart.models.packed.packing import Packing, pack
+from warmstart.models.packed.token_logits import LazyLogits
 
 
-class Packed:
+class PackedRunner:
     """Runs one model over packed batches.
 
+    In evaluation mode a forward pass changes nothing in the runner or in the model, so any number
+    of threads may call it at the same time. In training mode the random bits for dropout are state
+    that all layers share: train in one thread. Construction and ``withdraw`` replace modules of the
+    model: call them while no other thread uses it.
+
     Args:
-        model: set to packed attention; called in any other way it computes what it did before.
+        model: Its attention, dropout and GELU modules are replaced by equivalent ones; weights and
+            their names stay. Called directly, as Transformers documents it, it gives the same
+            outputs as before.
+        head: Its head; ``(model_type, head)`` must be in ``ARCHITECTURES``.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, head: Head) -> None:
         self._model = model
-        self._architecture: Architecture = ARCHITECTURES[model.config.model_type]
+        self._architecture = ARCHITECTURES[model.config.model_type, head]
+        self._reads = READS[head]
         self._noise = Noise()
-        use_fast_dropout(model, self._noise)
-        model.set_attn_implementation(PACKED)
+        self._attention_before: str = model.config._attn_implementation
+        try:
+            use_fast_dropout(model, self._noise)
+            use_fused_gelu(model)
+            model.set_attn_implementation(PACKED)
+        except BaseException:
+            self.withdraw()  # a model that was changed halfway must not stay so
+            raise
+
+    @property
+    def reads(self) -> Reads:
+        """Which tokens the head reads."""
+        return self._reads
 
     def withdraw(self) -> None:
-        """Give the model its own dropout back, to be run in another way."""
+        """Restore the model's own modules and attention, to run it in another way."""
         use_plain_dropout(self._model)
+        use_plain_gelu(self._model)
+        if self._model.config._attn_implementation == PACKED:
+            self._model.set_attn_implementation(self._attention_before)
 
     def logits(
         self, model: PreTrainedModel, batch: Batch, packing: Packing | None = None
-    ) -> Tensor:
-        """Logits [B, C].
+    ) -> Tensor | LazyLogits:
+        """Logits of the tokens that the head reads.
 
         Args:
-            model: the one this was made for.
-            batch: on the model's device; where it has ``computed``, the model begins there.
-            packing: its layout where that is known; else it is made from the offsets.
+            model: The model that the runner was made for.
+            batch: On the model's device. If it has ``computed``, the model starts from there.
+            packing: The layout of the batch, if it is known; otherwise it follows from the offsets.
+
+        Returns:
+            [B, C] for sequence classification, [A, C] for token classification (A tokens at
+            ``batch.asked``), ``TokenLogits`` of all T tokens for language models.
 
         Raises:
-            ValueError: it is another model, whose attention would not heed the packing.
+            ValueError: It is another model; its attention would ignore the packing.
         """
         if model is not self._model:
             raise ValueError("this packed execution was made for another model")
         if model.training:
+            # One seed per forward pass, before the first dropout: a function of the step's seed.
             self._noise.renew()
-        return self._architecture.head(model, self.read(batch, packing)[:, None])
+        head = partial(self._architecture.head, model)
+        if self._reads == "first":
+            # Poolers and classification heads expect sequences and select their first token.
+            return head(self.row_vectors(batch, packing)[:, None])  # [B, H] to [B, 1, H]
+        hidden = self.states(batch, self._layers, packing)  # [T, H]
+        if self._reads == "asked":
+            assert batch.asked is not None, "a token classifier needs batch.asked"
+            return head(hidden.index_select(0, batch.asked))  # [T, H] to [A, H]
+        return LazyLogits(hidden, head, output_layer(model))
 
-    def read(self, batch: Batch, packing: Packing | None = None) -> Tensor:
-        """What the head reads of each row: [B, H]."""
+    def row_vectors(self, batch: Batch, packing: Packing | None = None) -> Tensor:
+        """The vectors that a head with one vector per row reads: [B, H].
+
+        Args:
+            batch: As for ``logits``.
+            packing: As for ``logits``.
+        """
         if batch.computed is not None and batch.computed.by_row:
             values: Tensor = batch.computed.values
             return values
         packing = packing or self._pack(batch)
-        hidden = self._through(batch, packing, layers=len(self._layers()) - 1)
-        return self._architecture.last_layer(self._model, hidden, packing)[:, 0]
+        last_layer = self._architecture.row_vectors
+        assert last_layer is not None, "this head reads tokens, not rows"
+        hidden = self._run(batch, packing, self._layers - 1)  # [1, T, H]
+        return last_layer(self._model, hidden, packing)[:, 0]  # [B, 1, H] to [B, H]
 
-    def states(self, batch: Batch, layers: int) -> Tensor:
-        """Hidden states after so many layers: [T, H]."""
-        return self._through(batch, self._pack(batch), layers)[0]
+    def states(self, batch: Batch, layers: int, packing: Packing | None = None) -> Tensor:
+        """Hidden states of all tokens after the first ``layers`` layers: [T, H].
 
-    def takes_rows_as_they_are(self, device: torch.device) -> bool:
-        """Whether attention needs no rectangles there, in the precision of the moment."""
+        Args:
+            batch: As for ``logits``.
+            layers: From 0 (embeddings only) to all of them.
+            packing: As for ``logits``.
+        """
+        return self._run(batch, packing or self._pack(batch), layers)[0]  # [1, T, H] to [T, H]
+
+    def runs_without_rectangles(self, device: torch.device) -> bool:
+        """Whether flash attention takes rows of unequal length there, in the current precision.
+
+        Args:
+            device: Of the model. The precision is that of the autocast context of the call.
+        """
         config = self._model.config
-        half = torch.is_autocast_enabled(device.type)
-        dtype = torch.get_autocast_dtype(device.type) if half else self._model.dtype
-        return flash_serves(config.hidden_size // config.num_attention_heads, dtype, device)
+        lower = torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if lower else self._model.dtype
+        # Some decoders have heads whose total width is not the hidden size.
+        head_width: int | None = getattr(config, "head_dim", None)
+        return flash_serves(
+            head_width or config.hidden_size // config.num_attention_heads, dtype, device
+        )
+
+    @property
+    def _layers(self) -> int:
+        return len(self._architecture.body.layers(self._model))
 
     def _pack(self, batch: Batch) -> Packing:
-        heads, device = self._model.config.num_attention_heads, batch.input_ids.device
-        rectangles = not self.takes_rows_as_they_are(device)
-        return pack(batch.offsets, heads, self._noise, device, rectangles=rectangles)
+        device = batch.input_ids.device
+        return pack(
+            batch.offsets,
+            self._model.config.num_attention_heads,
+            self._noise,
+            device,
+            rectangles=not self.runs_without_rectangles(device),
+            causal=self._architecture.body.causal,
+        )
 
-    def _through(self, batch: Batch, packing: Packing, layers: int) -> Tensor:
-        """Hidden states [1, T, H] after so many layers."""
-        model, architecture = self._model, self._architecture
-        if batch.computed is None:
-            types = None if batch.token_type_ids is None else batch.token_type_ids[None]
-            hidden = architecture.embed(model, batch.input_ids[None], types, packing)
-            done = 0
+    def _run(self, batch: Batch, packing: Packing, stop: int) -> Tensor:
+        """Hidden states [1, T, H] after the first ``stop`` layers."""
+        model, body = self._model, self._architecture.body
+        if batch.computed is not None:
+            # The frozen layers ran once for all epochs (``tuning.features``).
+            hidden, done = batch.computed.values[None], batch.computed.layers  # [T, H] to [1, T, H]
         else:
-            hidden, done = batch.computed.values[None], batch.computed.layers
-        for index in range(done, layers):
-            hidden = architecture.layer(model, index, hidden, packing)
-        return hidden
-
-    def _layers(self) -> nn.ModuleList:
-        return self._architecture.layers(self._model)
-
-
-def refusal(model: PreTrainedModel) -> str | None:
-    """Why a model cannot run packed; None where it can."""
-    architecture = ARCHITECTURES.get(model.config.model_type)
-    if architecture is None:
-        return f"no packed execution for {model.config.model_type} models"
-    return architecture.refusal(model)
+            types = None if batch.token_type_ids is None else batch.token_type_ids[None]
+            hidden, done = body.embed(model, batch.input_ids[None], types, packing), 0
+        return body.run(model, hidden, packing, done, stop)

@@ -1,14 +1,23 @@
-"""Where each token of a packed batch goes when attention wants rectangles.
+"""The layout of a packed batch: which token belongs to which row, and rectangles for attention.
 
-A batch is T tokens end to end. Attention alone must not cross from one row into the next, and on a
-device without kernels for rows of unequal length that takes rectangles: ``R`` rows by ``W`` tokens,
-short rows filled up. Rows of like length share a rectangle, so little is filled; how many
-rectangles there are is chosen to make their area plus the cost of handling each one least.
+A batch is T tokens, rows end to end. Only attention must not cross from one row into the next. On a
+device without a kernel for rows of unequal length it runs on rectangles: ``R`` rows by ``W``
+tokens, with padding after short rows. Rows of similar length share a rectangle, so there is little
+padding. The number of rectangles minimises their total area plus a fixed cost of each.
 
-Everything here is index arithmetic on the host, done once a batch and used by every layer.
+All of this is index arithmetic on the host, done once per batch and used by every layer.
 
-Letters: B rows, T tokens, h heads, R rows and W width of a rectangle; S all slots of all
-rectangles, a slot being one token of one head.
+Letters: B rows, T tokens, h heads, R rows and W width of a rectangle. A *slot* is one position of
+one head in a rectangle; S is the number of slots of all rectangles.
+
+An example with one head: rows of 2 and 3 tokens, ``offsets`` = [0, 2, 5], T = 5. One rectangle with
+R = 2 and W = 3 holds both:
+
+    tokens         0 1 | 2 3 4
+    rectangle      [[0, 1, -], [2, 3, 4]]     "-" is padding
+    gather  [S]    [0, 1, 0, 2, 3, 4]         padding may hold any token; here token 0
+    scatter [T]    [0, 1, 3, 4, 5]            the slot of each token
+    padding        [2]
 """
 
 from dataclasses import dataclass, replace
@@ -22,10 +31,10 @@ from warmstart.data.examples.tokens import Ints
 from warmstart.models.packed.dropout import Noise
 
 MAX_RECTANGLES = 4
-"""Each is a dozen small kernels a layer, forward and back."""
+"""Most rectangles on a CPU. Each costs a dozen small kernels per layer, forward and backward."""
 
 COST_OF_RECTANGLE = 150
-"""What these kernels cost beside their work, in tokens of area; a round figure."""
+"""The fixed cost of these kernels, in tokens of area; an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,7 @@ class Rectangle:
     Args:
         rows: R.
         width: W.
-        real: 1 at tokens, 0 at filling, float32 [R, 1, 1, W]; None where nothing is filled.
+        real: 1 at tokens, 0 at padding, float32 [R, 1, 1, W]; None if attention needs no mask.
     """
 
     rows: int
@@ -45,18 +54,18 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Between tokens and rectangles: of all tokens, or of every row's first one.
+    """The two index maps between tokens and slots, for all tokens or for first tokens only.
 
     Args:
-        gather: for each slot, which (token, head) it holds; filling holds any, int64 [S].
-        scatter: for each (token, head), its slot, int64 [T * h].
-        filling: the slots that hold no token, int64.
-        widths: of each rectangle: its W, or 1.
+        gather: The index of (token, head), ``token * h + head``, in each slot; int64 [S].
+        scatter: The slot of each (token, head), int64 [T * h].
+        padding: The slots that hold no token, int64.
+        widths: Of each rectangle: W, or 1 for first tokens.
     """
 
     gather: Tensor
     scatter: Tensor
-    filling: Tensor
+    padding: Tensor
     widths: tuple[int, ...]
 
 
@@ -65,18 +74,18 @@ class Packing:
     """The layout of one batch.
 
     Args:
-        rectangles: of like length each; every row is in one. None at all where attention takes the
-            rows as they are (``without_rectangles``).
-        tokens: slots of all tokens.
-        firsts: slots of every row's first token.
-        positions: place of each token in its row, from 0, int64 [1, T].
-        row: which row each token is of, int64 [T].
-        first: index of every row's first token, int64 [B].
-        bounds: ``offsets`` for kernels that take rows of unequal length, int32 [B + 1].
-        longest: tokens of the longest row.
+        rectangles: Every row is in one of them. Empty if attention runs on rows of unequal length
+            (``without_rectangles``).
+        tokens: Slots of all tokens.
+        firsts: Slots of the first token of each row.
+        positions: Position of each token in its row, from 0, int64 [1, T].
+        row: Row of each token, int64 [T].
+        first: Index of the first token of each row, int64 [B].
+        bounds: ``offsets`` for kernels that run on rows of unequal length, int32 [B + 1].
+        longest: Tokens of the longest row.
         heads: h.
-        noise: random bits for dropout.
-        causal: whether a token sees none that come after it in its row.
+        noise: Random bits for dropout.
+        causal: Whether a token attends only to itself and to earlier tokens of its row.
     """
 
     rectangles: tuple[Rectangle, ...]
@@ -101,15 +110,15 @@ def without_rectangles(
     *,
     causal: bool = False,
 ) -> Packing:
-    """The layout for attention that takes rows of unequal length as they are.
+    """The layout for attention that runs on rows of unequal length.
 
     Args:
-        positions: place of each token in its row, from 0, int64 [1, T].
-        row: which row each token is of, int64 [T].
-        first: index of every row's first token, int64 [B].
-        bounds: where each row starts and the last one ends, int32 [B + 1].
-        longest: tokens of the longest row, or more.
-        causal: whether a token sees none that come after it.
+        positions: Position of each token in its row, from 0, int64 [1, T].
+        row: Row of each token, int64 [T].
+        first: Index of the first token of each row, int64 [B].
+        bounds: Where each row starts and the last one ends, int32 [B + 1].
+        longest: Tokens of the longest row, or more.
+        causal: Whether a token attends only to itself and to earlier tokens of its row.
     """
     none = torch.empty(0, dtype=torch.int64, device=row.device)
     slots = Slots(none, none, none, ())
@@ -125,18 +134,18 @@ def pack(
     rectangles: bool = True,
     causal: bool = False,
 ) -> Packing:
-    """Lay a batch out.
+    """Compute the layout of a batch.
 
     Args:
-        offsets: row i is tokens ``offsets[i]`` to ``offsets[i + 1]``, int64 [B + 1].
-        heads: attention heads of the model.
-        noise: random bits for dropout.
-        device: where the model is.
-        rectangles: whether attention needs them.
-        causal: whether a token sees none that come after it.
+        offsets: Row i is tokens ``offsets[i]`` to ``offsets[i + 1] - 1``, int64 [B + 1].
+        heads: Attention heads of the model, h.
+        noise: Random bits for dropout.
+        device: Of the model.
+        rectangles: Whether attention needs them.
+        causal: Whether a token attends only to itself and to earlier tokens of its row.
     """
     lengths = np.diff(offsets)
-    row = np.repeat(np.arange(len(lengths)), lengths)
+    row = np.repeat(np.arange(len(lengths)), lengths)  # [T]
     plain = without_rectangles(
         positions=torch.from_numpy(np.arange(offsets[-1]) - offsets[row])[None].to(device),
         row=torch.from_numpy(row).to(device),
@@ -147,19 +156,19 @@ def pack(
     )
     if not rectangles:
         return plain
-    groups = rows_of_like_length(lengths, most=MAX_RECTANGLES if device.type == "cpu" else 1)
+    groups = rows_of_similar_length(lengths, most=MAX_RECTANGLES if device.type == "cpu" else 1)
     starts, widths = offsets[:-1], [int(lengths[group].max()) for group in groups]
     found, grids = [], []
     for group, width in zip(groups, widths, strict=True):
         column = np.arange(width)
-        filled = column >= lengths[group][:, None]
-        grids.append(np.where(filled, -1, starts[group][:, None] + column))
+        padding = column >= lengths[group][:, None]  # [R, W]
+        grids.append(np.where(padding, -1, starts[group][:, None] + column))
         real = None
-        # What fills a row comes after all its tokens: where attention looks back, none sees it.
-        if filled.any() and not causal:
-            real = torch.from_numpy(~filled).float()[:, None, None, :].to(device)
+        # Padding follows all tokens of its row: causal attention never reaches it.
+        if padding.any() and not causal:
+            real = torch.from_numpy(~padding).float()[:, None, None, :].to(device)  # [R, 1, 1, W]
         found.append(Rectangle(len(group), width, real))
-    rows = [group[:, None] for group in groups]
+    rows = [group[:, None] for group in groups]  # [R, 1]: rectangles of one token per row
     return replace(
         plain,
         rectangles=tuple(found),
@@ -170,20 +179,20 @@ def pack(
     )
 
 
-def rows_of_like_length(lengths: Ints, most: int) -> list[Ints]:
-    """Share rows out to at most ``most`` rectangles so that area and handling cost least.
+def rows_of_similar_length(lengths: Ints, most: int) -> list[Ints]:
+    """Distribute rows over rectangles at the least total cost of area and handling.
 
-    Sorted by length, the rows of a rectangle are neighbours; where to cut is found by dynamic
-    programming over the distinct lengths.
+    The rows of a rectangle are neighbours in the order of length. Dynamic programming over the
+    distinct lengths finds the best places to cut this order.
 
     Args:
-        lengths: tokens of each row, int64 [B].
-        most: rectangles.
+        lengths: Tokens of each row, int64 [B].
+        most: Largest number of rectangles.
 
     Returns:
-        For each rectangle its rows, shortest rectangle first.
+        The rows of each rectangle, the shortest rectangle first.
 
-    >>> [group.tolist() for group in rows_of_like_length(np.array([9, 400, 9, 399]), most=4)]
+    >>> [group.tolist() for group in rows_of_similar_length(np.array([9, 400, 9, 399]), most=4)]
     [[0, 2], [3, 1]]
     """
     order = np.argsort(lengths, kind="stable")
@@ -191,13 +200,14 @@ def rows_of_like_length(lengths: Ints, most: int) -> list[Ints]:
     before = np.concatenate([[0], np.cumsum(counts)])
     if most == 1 or len(widths) == 1:
         return [order]
-    # area[i, j]: of one rectangle for the distinct lengths from i to j.
+    # area[i, j]: area of one rectangle for the rows with the distinct lengths i to j.
     area = np.triu((before[1:][None, :] - before[:-1][:, None]) * widths[None, :])
     cost = np.where(np.tri(len(widths), k=-1, dtype=bool), np.inf, area + COST_OF_RECTANGLE)
     least, cuts = cost[0], [np.zeros(len(widths), dtype=np.int64)]
     totals = [least[-1]]
     for _ in range(1, min(most, len(widths))):
-        # The last rectangle begins at i; what comes before it is already laid out best.
+        # candidates[i, j]: the last rectangle covers lengths i to j; lengths before i are already
+        # distributed at the least cost, with one rectangle fewer.
         candidates = np.concatenate([[np.inf], least[:-1]])[:, None] + cost
         cuts.append(candidates.argmin(axis=0))
         least = candidates.min(axis=0)
@@ -211,8 +221,9 @@ def rows_of_like_length(lengths: Ints, most: int) -> list[Ints]:
 
 
 def _slots(grids: list[Ints], heads: int, device: torch.device) -> Slots:
-    """Slots of rectangles [R, W] of token indices, -1 where a rectangle is filled up."""
-    head = np.arange(heads)[None, :, None]
+    """Slots of rectangles, from their token indices [R, W], with -1 for padding."""
+    head = np.arange(heads)[None, :, None]  # [1, h, 1]
+    # [R, W] to [R, h, W], flattened: all heads of a row before the next row.
     slots = np.concatenate(
         [np.where(grid[:, None] < 0, -1, grid[:, None] * heads + head).ravel() for grid in grids]
     )
@@ -222,6 +233,6 @@ def _slots(grids: list[Ints], heads: int, device: torch.device) -> Slots:
     return Slots(
         gather=torch.from_numpy(np.maximum(slots, 0)).to(device),
         scatter=torch.from_numpy(scatter).to(device),
-        filling=torch.from_numpy(np.flatnonzero(slots < 0)).to(device),
+        padding=torch.from_numpy(np.flatnonzero(slots < 0)).to(device),
         widths=tuple(grid.shape[1] for grid in grids),
     )

@@ -1,13 +1,13 @@
-"""Training rows that stay on the device, and batches of one shape made of them there.
+"""Training rows that stay on the device, and batches of fixed shapes that are gathered there.
 
-A CUDA graph replays the same kernels on the same addresses, so a batch that it reads must have a
-shape known before its rows are. ``Shape`` is that: a budget of T tokens and a number of rows. What
-a batch lacks is filled up by *stand-ins*: rows of one pad token without a label, the last of them
-as long as need be. Attention does not cross rows and a row without a label has no loss, so neither
-loss nor gradient knows of them.
+A CUDA graph replays the same kernels on the same addresses, so the shape of a batch must be known
+before its rows are. ``BatchShape`` is such a shape: a budget of T tokens and a number of rows. What
+a batch lacks is filled with *stand-ins*: rows of one pad token without a label, the last one as
+long as necessary. Attention does not cross rows, and a row without a label has no loss, so
+stand-ins change neither loss nor gradient.
 
-Nothing of a batch but its row numbers comes from the host: tokens, bounds, positions and labels
-are gathered where the rows are, by kernels of static shape.
+Only the row numbers of a batch come from the host. Tokens, bounds, positions and labels are
+gathered on the device, by kernels of static shape.
 
 Letters: N rows of the split, T tokens and R rows of a batch, stand-ins included.
 
@@ -25,23 +25,23 @@ from torch import Tensor
 from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.targets import NO_LABEL, RowBatchTargets, RowTargets, of_kind
 from warmstart.data.examples.tokens import Ints
-from warmstart.models.packed.packing import Packing, rows_of_like_length, without_rectangles
+from warmstart.models.packed.packing import Packing, rows_of_similar_length, without_rectangles
 
 MAX_SHAPES = 8
-"""Each is captured before training, and keeps a graph of a few thousand kernels."""
+"""Largest number of shapes; each is captured before training."""
 
 DISTINCT_BUDGETS = 512
-"""Budgets that are told apart when the best few are chosen."""
+"""Largest number of different budgets among which the best few are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What batches have in common that one graph serves.
+class BatchShape:
+    """The shape of the batches that one graph runs.
 
     Args:
-        tokens: T, a multiple of 8, as the matrix units of a GPU like it.
+        tokens: T, a multiple of 8, for which the matrix units of GPUs are fastest.
         rows: R, one more than the rows of a full batch.
-        longest: no row is longer, stand-ins included.
+        longest: Largest length of a row in tokens, stand-ins included.
     """
 
     tokens: int
@@ -49,17 +49,17 @@ class Shape:
     longest: int
 
     def holds(self, tokens: int, rows: int) -> bool:
-        """Whether a batch of so many real tokens and rows can be filled up to this shape."""
+        """Whether a batch of this many real tokens and rows can be filled up to this shape."""
         return rows < self.rows and tokens + self.rows - rows <= self.tokens
 
 
-def shapes_for(totals: Ints, rows: Ints, longest: int) -> list[Shape]:
-    """Few shapes that hold all of some batches, with the least filling.
+def shapes_for(totals: Ints, rows: Ints, longest: int) -> list[BatchShape]:
+    """Choose a few shapes that hold all given batches with the fewest stand-in tokens.
 
     Args:
-        totals: real tokens of each batch, int64 [K].
-        rows: rows of each batch, int64 [K].
-        longest: tokens of the longest row.
+        totals: Real tokens of each batch, int64 [K].
+        rows: Rows of each batch, int64 [K].
+        longest: Tokens of the longest row.
 
     Returns:
         At most ``MAX_SHAPES``, the smallest first.
@@ -72,16 +72,18 @@ def shapes_for(totals: Ints, rows: Ints, longest: int) -> list[Shape]:
     needs = totals + most + 1 - rows
     unit = 8 * -(-int(needs.max()) // (8 * DISTINCT_BUDGETS))
     budgets = -(-needs // unit) * unit
-    chosen = [int(budgets[group].max()) for group in rows_of_like_length(budgets, MAX_SHAPES)]
-    # The last stand-in takes what a batch is short of; one that fits a smaller shape goes there.
+    chosen = [int(budgets[group].max()) for group in rows_of_similar_length(budgets, MAX_SHAPES)]
+    # The last stand-in is at most as long as the gap to the next smaller shape: a batch that lacks
+    # more tokens fits that one.
     gaps = np.diff([0, *chosen]).tolist()
     return [
-        Shape(budget, most + 1, max(longest, gap)) for budget, gap in zip(chosen, gaps, strict=True)
+        BatchShape(budget, most + 1, max(longest, gap))
+        for budget, gap in zip(chosen, gaps, strict=True)
     ]
 
 
-def smallest_shape(shapes: Sequence[Shape], tokens: int, rows: int) -> Shape | None:
-    """The first of ``shapes`` that holds a batch of so many real tokens and rows."""
+def smallest_shape(shapes: Sequence[BatchShape], tokens: int, rows: int) -> BatchShape | None:
+    """The first of ``shapes`` that holds a batch of this many real tokens and rows."""
     return next((shape for shape in shapes if shape.holds(tokens, rows)), None)
 
 
@@ -97,9 +99,9 @@ class Resident:
     """A split on the device; row N is the stand-in.
 
     Args:
-        examples: the split.
-        pad_token_id: what stand-ins are made of.
-        device: where the model is.
+        examples: The split.
+        pad_token_id: The token of stand-ins.
+        device: Of the model.
     """
 
     def __init__(self, examples: Examples, pad_token_id: int, device: torch.device) -> None:
@@ -109,41 +111,41 @@ class Resident:
         tokens, types = examples.tokens, examples.tokens.token_type_ids
         labels = of_kind(examples.targets, RowTargets).values
         self.stand_in = len(examples)
-        # Offsets end with N: where the stand-in's one token lies.
+        # [N + 1]: the last offset is where the token of the stand-in is appended.
         self._starts = torch.from_numpy(tokens.offsets).to(device)
         self._lengths = there(tokens.lengths, 1)
         self._labels = there(labels, NO_LABEL)
         self._ids = there(tokens.input_ids, pad_token_id)
         self._types = None if types is None else there(types, 0)
 
-    def numbers(self, rows: Ints, shape: Shape) -> Tensor:
-        """Row numbers on the host, stand-ins behind them: int64 [R].
+    def numbers(self, rows: Ints, shape: BatchShape) -> Tensor:
+        """Row numbers on the host, followed by stand-ins: int64 [R].
 
         Args:
-            rows: positions in the split, at most R - 1 of them.
-            shape: holds them.
+            rows: Positions in the split, at most R - 1.
+            shape: A shape that holds them.
         """
         missing = shape.rows - len(rows)
         return torch.from_numpy(np.pad(rows, (0, missing), constant_values=self.stand_in))
 
-    def batch(self, numbers: Tensor, shape: Shape) -> tuple[Batch, Packing]:
-        """The batch of these rows, and its layout, by kernels that wait for nothing.
+    def batch(self, numbers: Tensor, shape: BatchShape) -> tuple[Batch, Packing]:
+        """The batch of these rows, and its layout, without any synchronisation with the host.
 
         Args:
-            numbers: as ``numbers`` makes them, on the device.
-            shape: holds them.
+            numbers: From ``numbers``, on the device.
+            shape: A shape that holds them.
 
         Returns:
-            A batch with all that a model and a loss read; what only the host reads of one
-            (``offsets``, ``rows``, ``truncated``, ``count``) stays empty, because it would be that
-            of the batch at hand when a graph was captured.
+            A batch with the fields that a model and a loss use. The fields that only the host uses
+            (``offsets``, ``rows``, ``truncated``, ``count``) are empty: a replay could not update
+            them.
         """
         ends = self._lengths[numbers].cumsum(0)
         total = ends.new_full((1,), shape.tokens)
         bounds = torch.cat([ends.new_zeros(1), ends[:-1], total])
         place = torch.arange(shape.tokens, device=numbers.device)
         row = torch.searchsorted(bounds[1:], place, right=True)
-        # All tokens of a stand-in are its first: the longest may be longer than a model can read.
+        # All tokens of a stand-in are at position 0: it may be longer than the position table.
         positions = (place - bounds[row]) * (numbers != self.stand_in)[row]
         tokens = self._starts[numbers][row] + positions
         batch = Batch(

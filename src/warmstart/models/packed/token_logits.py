@@ -1,16 +1,15 @@
-"""Logits of tokens, [N, V], that are never all there at once.
+"""Language-model logits, [N, V], computed in chunks and never materialised as a whole.
 
-What a language model says at N tokens about V possible next ones is its largest tensor by far
-(GPT-2, 800 tokens: 161 MB, and as much again for each of softmax, gradient and copy), and nobody
-reads it: the loss wants one number of each row. So a model's answer is kept as the hidden states
-it would be made of, and loss and gradient are worked out a few tokens at a time. The arithmetic is
-that of the whole matrix; tokens of which nothing is asked (the last of a row, a prompt) cost
-nothing.
+The logits of N tokens over a vocabulary of V are by far the largest tensor of a language model
+(GPT-2, 800 tokens: 161 MB, and as much again for each of softmax, gradient and copy), but the loss
+needs one number per token. So the result of a forward pass is the hidden states before the output
+layer, and loss and gradient are computed for a chunk of tokens at a time. The arithmetic is that of
+the whole matrix. Tokens without a target (the last of a row, a prompt) cost nothing.
 
-Letters: T tokens of a batch, N of them with a target, H hidden width, V vocabulary.
+Letters: T tokens of a batch, N tokens with a target, H hidden width, V vocabulary.
 
 Source: Wijmans et al. 2024, "Cut your losses in large-vocabulary language models",
-arXiv:2411.09009, section 3; gradients made in the forward pass as in Hsu et al. 2024 (Liger
+arXiv:2411.09009, section 3; gradients computed in the forward pass as in Hsu et al. 2024 (Liger
 Kernel), arXiv:2410.10989, section 3.2.
 """
 
@@ -26,40 +25,40 @@ from torch.nn import functional
 from warmstart.data.examples.targets import NO_LABEL
 
 CHUNK_NUMBERS = 2**23
-"""Logits at one time: 32 MiB in float32."""
+"""Logits of one chunk: 32 MiB in float32."""
 
 
 class TokenLogits(Protocol):
-    """What a language model says at the tokens of a batch."""
+    """The logits of a language model at the tokens of a batch, whether they are stored or not."""
 
     def losses(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy in nats at every token with a target, and whether that is the likeliest.
+        """Cross-entropy of every token with a target, and whether the target has the largest logit.
 
         Args:
-            targets: of each token, or ``NO_LABEL``, int64 [T].
+            targets: Of each token, or ``NO_LABEL``, int64 [T].
 
         Returns:
-            float32 [N] and bool [N]; no gradient.
+            In nats, float32 [N], and bool [N]; without gradient.
         """
 
     def loss(self, targets: Tensor) -> Tensor:
-        """Their sum, with its gradient.
+        """The summed cross-entropy in nats, a scalar with its gradient.
 
         Args:
-            targets: of each token, or ``NO_LABEL``, int64 [T].
+            targets: Of each token, or ``NO_LABEL``, int64 [T].
         """
 
     def at(self, chosen: Tensor) -> Tensor:
-        """The logits themselves of a few tokens, float32 [N, V]; no gradient.
+        """The logits of a few tokens, float32 [N, V]; without gradient.
 
         Args:
-            chosen: which tokens, bool [T] or int64 [N].
+            chosen: Which tokens, bool [T] or int64 [N].
         """
 
 
 @dataclass(frozen=True, slots=True)
 class DenseLogits:
-    """Logits as a model gave them.
+    """Logits that are stored, as the output of a padded model.
 
     Args:
         values: [T, V].
@@ -68,29 +67,29 @@ class DenseLogits:
     values: Tensor
 
     def losses(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy at every token that has a target, and whether it is the likeliest, [N]."""
+        """Cross-entropy of tokens with a target, and whether it has the largest logit; [N] each."""
         chosen = targets != NO_LABEL
-        return _answers(self.at(chosen), targets[chosen])
+        return _losses(self.at(chosen), targets[chosen])
 
     def loss(self, targets: Tensor) -> Tensor:
-        """Their sum, with its gradient."""
+        """The summed cross-entropy, a scalar with its gradient."""
         return functional.cross_entropy(
             self.values.float(), targets, ignore_index=NO_LABEL, reduction="sum"
         )
 
     def at(self, chosen: Tensor) -> Tensor:
-        """The logits of a few tokens, [N, V]."""
+        """The logits of a few tokens, float32 [N, V]."""
         return self.values.detach()[chosen].float()
 
 
 @dataclass(frozen=True, slots=True)
 class LazyLogits:
-    """Logits that are made of hidden states when they are asked for.
+    """Logits that are computed from hidden states when they are used.
 
     Args:
         hidden: [T, H].
-        transform: what stands between the hidden states and the output layer, [N, H] to [N, H].
-        output: the output layer, H to V.
+        transform: The modules between the hidden states and the output layer, [N, H] to [N, H].
+        output: The output layer, H to V.
     """
 
     hidden: Tensor
@@ -98,35 +97,35 @@ class LazyLogits:
     output: nn.Linear
 
     def losses(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy at every token that has a target, and whether it is the likeliest, [N]."""
+        """Cross-entropy of tokens with a target, and whether it has the largest logit; [N] each."""
         chosen = targets != NO_LABEL
         with torch.no_grad():
-            hidden = self.transform(self.hidden[chosen])
+            hidden = self.transform(self.hidden[chosen])  # [T, H] to [N, H]
             weight = self.output.weight.to(hidden.dtype)
             found = [
-                _answers(_logits(part, weight, self.output.bias), wanted)
+                _losses(_logits(part, weight, self.output.bias), wanted)
                 for part, wanted in _chunks(hidden, targets[chosen], len(weight))
             ]
         nats, right = zip(*found, strict=True)
         return torch.cat(nats), torch.cat(right)
 
     def loss(self, targets: Tensor) -> Tensor:
-        """Their sum, with its gradient."""
+        """The summed cross-entropy, a scalar with its gradient."""
         chosen = targets != NO_LABEL
-        hidden = self.transform(self.hidden[chosen])
+        hidden = self.transform(self.hidden[chosen])  # [T, H] to [N, H]
         summed: Any = SummedCrossEntropy.apply
         loss: Tensor = summed(hidden, self.output.weight, self.output.bias, targets[chosen])
         return loss
 
     def at(self, chosen: Tensor) -> Tensor:
-        """The logits of a few tokens, [N, V]."""
+        """The logits of a few tokens, float32 [N, V]."""
         with torch.no_grad():
-            hidden = self.transform(self.hidden[chosen])
+            hidden = self.transform(self.hidden[chosen])  # [T, H] to [N, H]
             return _logits(hidden, self.output.weight.to(hidden.dtype), self.output.bias)
 
 
 class SummedCrossEntropy(Function):
-    """Summed cross-entropy of a linear layer's outputs; gradients are made on the way forward."""
+    """Summed cross-entropy of a linear layer's outputs, with gradients from the forward pass."""
 
     @staticmethod
     def forward(
@@ -147,7 +146,7 @@ class SummedCrossEntropy(Function):
                 total += (norm - logits.gather(1, goal[:, None])).sum()
                 if d_hidden is None and d_weight is None and d_bias is None:
                     continue
-                # What is left of the logits is their gradient: probabilities less one at the goal.
+                # The gradient of the logits, in their memory: probabilities, minus 1 at the target.
                 slope = logits.sub_(norm).exp_()
                 slope.scatter_add_(1, goal[:, None], slope.new_full((len(goal), 1), -1.0))
                 if d_bias is not None:
@@ -166,25 +165,25 @@ class SummedCrossEntropy(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """The gradients, in the shapes of the arguments."""
+        """Scale the stored gradients by that of the loss, which is one number."""
         found = [None if d is None else d * grads[0].to(d.dtype) for d in ctx.saved_tensors]
         return *found, None
 
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Float32 [N, V], whatever the precision of the product."""
+    """Logits in float32 [N, V], whatever the precision of the product."""
     logits = functional.linear(hidden, weight).float()
     return logits if bias is None else logits.add_(bias)
 
 
-def _answers(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and whether the target is the likeliest; logits [N, V], both [N]."""
+def _losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """From logits [N, V]: cross-entropy, and whether the target has the largest logit; [N] each."""
     with torch.no_grad():
         nats = functional.cross_entropy(logits, targets, reduction="none")
         return nats, logits.argmax(-1) == targets
 
 
 def _chunks(hidden: Tensor, targets: Tensor, vocabulary: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """As many tokens at a time as ``CHUNK_NUMBERS`` logits are of, at least one."""
+    """Chunks of tokens with at most ``CHUNK_NUMBERS`` logits, at least one token each."""
     size = max(1, CHUNK_NUMBERS // vocabulary)
     return zip(torch.split(hidden, size), torch.split(targets, size), strict=True)

@@ -16,6 +16,7 @@ Source: Hu et al. 2021, arXiv:2106.09685, section 4 and table 5; peft's document
 """
 
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,13 @@ USUAL = {
     "modernbert": ["Wqkv"],
 }
 """Modules that make queries and values, of families that peft's own table lacks."""
+
+TASK_TYPES: Mapping[Head, str] = {
+    "sequence-classification": "SEQ_CLS",
+    "token-classification": "TOKEN_CLS",
+    "causal-lm": "CAUSAL_LM",
+}
+"""peft's ``task_type`` of each head that it has one for."""
 
 _IN_A_LAYER = re.compile(r"\.\d+\.")
 
@@ -146,7 +154,7 @@ def adapt(
     words = set(model.get_input_embeddings().parameters())  # which a head may share
     in_full = [p for name in new for p in model.get_submodule(name).parameters() if p not in words]
     config = PeftConfig(
-        task_type={"sequence-classification": "SEQ_CLS", "causal-lm": "CAUSAL_LM"}.get(head),
+        task_type=TASK_TYPES.get(head),
         r=setting.rank,
         lora_alpha=setting.alpha,
         lora_dropout=setting.dropout,

@@ -1,13 +1,14 @@
-"""What the frozen part of a model makes of each row: computed once, kept on disk, read every epoch.
+"""Features: the outputs of a frozen part of the model, computed once and read in every epoch.
 
-With ``train.freeze`` the first layers give the same hidden states for a row in every epoch, as they
-run without dropout. So they run once: over all rows of a split, longest first, in evaluation mode.
-What is kept is what the rest of the model begins with: of a whole frozen backbone the vector that
-the head reads, one for each row; else the hidden states of every token.
+With ``train.freeze`` the first layers give the same hidden states for a row in every epoch, because
+they run without dropout. So they run once: over all rows of a split, longest first, in evaluation
+mode. The features are the inputs of the part that trains: the hidden states of every token, or, for
+a frozen backbone whose head reads one vector per row, these vectors.
 
-The file is named after a hash of all that can change a number in it – frozen weights,
-configuration, token ids, precision, versions – so that another run with the same rows and model, a
-repeat or a trial of a search, finds it. It is memory-mapped: what a batch touches is in memory.
+The file is named after a hash of everything that can change a number in it (frozen weights,
+configuration, token ids, precision, versions), so that another run with the same rows and model, a
+repeat or a trial of a search, finds it. It is memory-mapped: only the pages that a batch reads are
+in memory.
 
 Source: Devlin et al. 2019, arXiv:1810.04805, section 5.3, "each token's representations are
 computed once".
@@ -26,12 +27,14 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from warmstart.data.examples.batches import Computed, Examples, collate
+from warmstart.data.examples.batches import Batch, Computed, Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.reading.fetch import cache_folder
-from warmstart.models.packed.packed_runner import Packed
+from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.tuning.freezing import Frozen
 
 IN_MEMORY_BYTES = 2**20
@@ -46,71 +49,62 @@ Floats32 = np.ndarray[Any, np.dtype[np.float32]]
 def with_features(
     examples: Examples,
     model: PreTrainedModel,
-    packed: Packed,
+    packed: PackedRunner,
     frozen: Frozen,
     autocast: Callable[[], AbstractContextManager[object]],
     batch_tokens: int,
 ) -> Examples:
-    """The same rows with what the frozen part makes of them.
+    """The same rows with the outputs of the frozen part, from which the model then starts.
 
     Args:
-        examples: of one split.
-        model: on its device, frozen already.
-        packed: what runs it.
-        frozen: the part that is frozen.
-        autocast: the precision it runs in.
-        batch_tokens: tokens of a batch.
+        examples: Of one split.
+        model: On its device, already frozen.
+        packed: Its runner; the head reads the first token of each row, or asked tokens.
+        frozen: The part that is frozen.
+        autocast: The precision that it runs in.
+        batch_tokens: Tokens of a batch.
 
     Returns:
-        A copy whose ``computed`` is memory-mapped from the cache folder, or in memory where it is
+        A copy whose ``computed`` is memory-mapped from the cache folder, or in memory if it is
         small.
 
     Raises:
-        OSError: the cache folder cannot be written, or has no room.
+        OSError: The cache folder cannot be written, or has no room.
     """
-    count = len(examples) if frozen.backbone else len(examples.tokens.input_ids)
+    by_row = frozen.backbone and packed.reads == "first"
+    count = len(examples) if by_row else len(examples.tokens.input_ids)
     shape = (count, model.config.hidden_size)
 
+    def features_of(batch: Batch) -> Tensor:
+        return packed.row_vectors(batch) if by_row else packed.states(batch, frozen.layers)
+
     def fill(values: Floats32) -> None:
-        _compute(values, examples, model, packed, frozen, autocast, batch_tokens)
+        with evaluation_mode(model), autocast():
+            _compute(values, examples, features_of, model.device, batch_tokens, by_row=by_row)
 
     if count * shape[1] * 4 < IN_MEMORY_BYTES:
         values = np.empty(shape, dtype=np.float32)
         fill(values)
     else:
-        values = _cached(_key(examples, model, frozen, autocast), shape, fill)
-    return replace(examples, computed=Computed(values, frozen.layers, frozen.backbone))
+        values = _cached(_key(examples, model, frozen, autocast, by_row=by_row), shape, fill)
+    return replace(examples, computed=Computed(values, frozen.layers, by_row))
 
 
 @torch.no_grad()
 def _compute(
     values: Floats32,
     examples: Examples,
-    model: torch.nn.Module,
-    packed: Packed,
-    frozen: Frozen,
-    autocast: Callable[[], AbstractContextManager[object]],
+    features_of: Callable[[Batch], Tensor],
+    device: torch.device,
     batch_tokens: int,
+    *,
+    by_row: bool,
 ) -> None:
-    """Fill ``values``, [N, H] of a backbone, else [T, H]."""
-    was_training = model.training
-    model.eval()
-    device = next(model.parameters()).device
+    """Fill ``values``: [N, H] if there is one vector per row, otherwise [T, H]."""
     for positions in evaluation_batches(examples.lengths, batch_tokens):
         batch = collate(examples, positions).to(device)
-        with autocast():
-            found = packed.read(batch) if frozen.backbone else packed.states(batch, frozen.layers)
-        made = found.float().cpu().numpy()
-        if frozen.backbone:
-            values[positions] = made
-        else:
-            for position, start, stop in zip(
-                positions, batch.offsets, batch.offsets[1:], strict=False
-            ):
-                values[examples.offsets[position] : examples.offsets[position + 1]] = made[
-                    start:stop
-                ]
-    model.train(was_training)
+        tokens, _ = examples.tokens.places_of(positions)
+        values[positions if by_row else tokens] = features_of(batch).float().cpu().numpy()
 
 
 def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> Floats32:
@@ -182,13 +176,16 @@ def _key(
     model: PreTrainedModel,
     frozen: Frozen,
     autocast: Callable[[], AbstractContextManager[object]],
+    *,
+    by_row: bool,
 ) -> str:
-    """A hash of all that can change a number in the features."""
+    """A hash of everything that can change a number in the features."""
     with autocast():
         precision = torch.get_autocast_dtype(model.device.type)
         lower = torch.is_autocast_enabled(model.device.type)
     config = model.config.to_dict()
-    facts = [frozen, precision if lower else "float32", model.device.type, sorted(config.items())]
+    facts = [frozen, by_row, precision if lower else "float32", model.device.type]
+    facts += [sorted(config.items())]
     facts += [version(package) for package in ("torch", "transformers", "warmstart")]
     digest = hashlib.sha256(repr(facts).encode())
     for name, parameter in model.named_parameters():

@@ -18,7 +18,7 @@ from transformers.models.modernbert.modeling_modernbert import ModernBertAttenti
 
 from warmstart import errors
 from warmstart.models.checkpoints.configuration import Head
-from warmstart.models.packed.architectures import ARCHITECTURES
+from warmstart.models.packed.architectures import body_of, known_model_types
 
 BACKBONE = "backbone"
 
@@ -54,8 +54,9 @@ def frozen_part(setting: str, config: PreTrainedConfig, head: Head) -> Frozen:
         ModelError: the architecture is unknown here, has no more layers than are to be frozen, or
             nothing would be left of what is to be learned.
     """
-    if config.model_type not in ARCHITECTURES:
-        raise errors.model.cannot_freeze(config.model_type, sorted(ARCHITECTURES))
+    encoders = known_model_types(causal=False)
+    if config.model_type not in encoders:
+        raise errors.model.cannot_freeze(config.model_type, encoders)
     if setting == BACKBONE:
         if head == "masked-lm":
             raise errors.model.nothing_adapted(setting, config.num_hidden_layers)
@@ -70,14 +71,15 @@ def freeze(model: PreTrainedModel, frozen: Frozen, *, new_pooler: bool) -> None:
     """Freeze a part of a model in place: no gradients, no dropout.
 
     Args:
-        model: of an architecture that ``ARCHITECTURES`` knows.
+        model: Of a model type that ``frozen_part`` accepted.
         frozen: from ``frozen_part``.
         new_pooler: the checkpoint had no pooler; a random one is not frozen with the body.
     """
-    architecture = ARCHITECTURES[model.config.model_type]
+    body = body_of(model.config.model_type)
+    assert body is not None, "frozen_part refuses unknown model types"
     parts: list[nn.Module] = [
-        *architecture.embeddings(model),
-        *architecture.layers(model)[: frozen.layers],
+        *body.embeddings(model),
+        *body.layers(model)[: frozen.layers],
     ]
     if frozen.backbone:
         parts = [model.base_model]

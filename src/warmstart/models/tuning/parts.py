@@ -13,21 +13,15 @@ al. 2020, arXiv:2003.10555, appendix B (layer-wise rate decay); the exponents ar
 et al. 2021, ``optim_factory.py``, ``get_num_layer_for_vit``.
 """
 
-from collections.abc import Mapping
-
 from torch import nn
 from transformers import PreTrainedModel
 
 from warmstart import errors
 from warmstart.config import TrainConfig
-from warmstart.models.packed.architectures import ARCHITECTURES, Architecture
-from warmstart.models.packed.decoders import DECODERS, LanguageModel
-
-KNOWN: Mapping[str, Architecture | LanguageModel] = {**ARCHITECTURES, **DECODERS}
-"""By ``model_type``: those whose embeddings and layers are known."""
+from warmstart.models.packed.architectures import body_of, known_model_types
 
 COUNTING_LAYERS = ("layer_decay", "head_learning_rate", "unfreeze_layers_per_epoch")
-"""Settings of ``train`` that ask for a model of ``KNOWN``."""
+"""Settings of ``train`` that need a model type whose layers are known (``body_of``)."""
 
 
 def refuse_unknown(config: TrainConfig, model_type: str) -> None:
@@ -41,25 +35,32 @@ def refuse_unknown(config: TrainConfig, model_type: str) -> None:
         ModelError: it does.
     """
     for setting in COUNTING_LAYERS:
-        if getattr(config, setting) is not None and model_type not in KNOWN:
-            raise errors.transfer.unknown_layers(f"train.{setting}", model_type, sorted(KNOWN))
+        if getattr(config, setting) is not None and body_of(model_type) is None:
+            known = known_model_types()
+            raise errors.transfer.unknown_layers(f"train.{setting}", model_type, known)
 
 
 def modules_by_depth(model: PreTrainedModel) -> list[list[nn.Module]]:
     """Embeddings, then each layer: the modules of depths 0 to L.
 
     Args:
-        model: of a ``model_type`` in ``KNOWN``.
+        model: Any model.
+
+    Returns:
+        An empty list if the layers of its model type are not known.
     """
-    family = KNOWN[model.config.model_type]
-    return [family.embeddings(model), *([layer] for layer in family.layers(model))]
+    body = body_of(model.config.model_type)
+    if body is None:
+        return []
+    return [body.embeddings(model), *([layer] for layer in body.layers(model))]
 
 
 def depths(model: PreTrainedModel) -> dict[str, int]:
     """Each named parameter's depth, from 0 to L + 1.
 
     Args:
-        model: of a ``model_type`` in ``KNOWN``; adapters are as deep as what they stand beside.
+        model: Of a model type whose layers are known; an adapter has the depth of the module that
+            it adapts.
     """
     parts = modules_by_depth(model)
     found: dict[int, int] = {}
@@ -94,7 +95,7 @@ def peak_rates(model: nn.Module, config: TrainConfig) -> dict[str, float]:
     """Each named parameter's peak rate.
 
     Args:
-        model: any module; a ``PreTrainedModel`` in ``KNOWN`` where rates differ.
+        model: Any module; if rates differ, a ``PreTrainedModel`` whose layers are known.
         config: the settings.
     """
     if config.layer_decay is None and config.head_learning_rate is None:

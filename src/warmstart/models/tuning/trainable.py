@@ -18,7 +18,6 @@ from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.tuning.adapters import adapt
 from warmstart.models.tuning.freezing import Frozen, freeze, frozen_part
 from warmstart.models.tuning.parts import (
-    KNOWN,
     depths,
     lowest_trained,
     modules_by_depth,
@@ -93,9 +92,9 @@ def trained_parts(model: PreTrainedModel, config: TrainConfig) -> tuple[TrainedP
         model: after ``choose_trained``; names and shapes are enough.
         config: the settings.
     """
-    known = model.config.model_type in KNOWN
+    top = len(modules_by_depth(model))
+    known = top > 0
     depth_of = depths(model) if known else {}
-    top = len(modules_by_depth(model)) if known else 0
     rates = peak_rates(model, config)
     body = model.base_model_prefix + "."
     parts: dict[tuple[str, int], list[tuple[str, nn.Parameter]]] = {}

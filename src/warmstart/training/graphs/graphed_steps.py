@@ -27,10 +27,9 @@ from torch import Tensor
 from warmstart.data.examples.targets import NO_LABEL, RowBatchTargets, RowTargets, of_kind
 from warmstart.data.examples.tokens import Ints
 from warmstart.devices.device import precision_of
-from warmstart.models.packed.packed_runner import Packed
 from warmstart.models.packed.resident import (
+    BatchShape,
     Resident,
-    Shape,
     resident_bytes,
     shapes_for,
     smallest_shape,
@@ -55,14 +54,14 @@ def execution(job: Job) -> str:
     """How a job's model reads a batch and how its steps run, for ``environment.json``."""
     if not job.config.cuda_graphs:
         return job.forward.path
-    why_not = refusal(job)
+    why_not = why_no_graphs(job)
     if why_not is not None:
         return f"{job.forward.path}; no CUDA graphs: {why_not}"
     shapes, _ = _planned(job, Plan.of(job.train, job.config))
     return f"{job.forward.path}; CUDA graphs of {len(shapes)} shape{'s' * (len(shapes) > 1)}"
 
 
-def refusal(job: Job) -> str | None:
+def why_no_graphs(job: Job) -> str | None:
     """Why a job's steps cannot be captured; None where they can. The same at every start."""
     device, packed = job.accelerator.device, job.forward.packed
     if job.capture is None:
@@ -70,15 +69,15 @@ def refusal(job: Job) -> str | None:
         return f"they take a GPU and bfloat16, and this run has {device.type} and {precision}"
     if packed is None:
         return "the model does not run packed"
-    if not isinstance(packed, Packed):
-        return "tokens are what is learned"
+    if packed.reads != "first":
+        return "tokens are predicted, not rows"
     targets = job.train.targets
     if targets.groups is not None:
         return "rows are compared with one another"
     if not isinstance(targets, RowTargets) or targets.values.dtype.kind == "f":
         return "labels are not one class per row"
     with job.accelerator.autocast():
-        if not packed.takes_rows_as_they_are(device):
+        if not packed.runs_without_rectangles(device):
             return "flash attention does not take the model's heads"
     if job.processes.count > 1:
         return f"{job.processes.count} processes train together"
@@ -104,7 +103,7 @@ def graphed_steps(job: Job, plan: Plan, optimizer: torch.optim.Optimizer) -> "Gr
     if not job.config.cuda_graphs:
         return None
     began = time.perf_counter()
-    why_not = refusal(job) or _too_large(job)
+    why_not = why_no_graphs(job) or _too_large(job)
     if why_not is None:
         shapes, samples = _planned(job, plan)
         keep = _remembered(optimizer)
@@ -145,9 +144,9 @@ class GraphedSteps:
         self._rates = [torch.zeros((), device=device) for _ in optimizer.param_groups]
         self._numbers = torch.zeros(0, dtype=torch.int64, device=device)
         self._result = torch.zeros(2, device=device)
-        self._replays: dict[Shape, Work] = {}
+        self._replays: dict[BatchShape, Work] = {}
 
-    def add(self, shape: Shape, first: Ints, last: Ints, put_back: Work) -> str | None:
+    def add(self, shape: BatchShape, first: Ints, last: Ints, put_back: Work) -> str | None:
         """Capture the steps of a shape, and hold a replay against the step unreplayed.
 
         The capture sees other rows than the comparison, so that a graph that kept what it saw is
@@ -206,10 +205,10 @@ class GraphedSteps:
         loss, norm = self._result.clone()
         return loss, norm
 
-    def _work(self, shape: Shape) -> None:
+    def _work(self, shape: BatchShape) -> None:
         """One step, from row numbers to new weights: what is captured."""
         job = self._job
-        assert isinstance(job.forward.packed, Packed)
+        assert job.forward.packed is not None
         batch, packing = self._resident.batch(self._numbers, shape)
         with job.accelerator.autocast():
             logits = job.forward.packed.logits(job.model, batch, packing)
@@ -237,7 +236,7 @@ class GraphedSteps:
             for group, (rate, capturable) in zip(groups, before, strict=True):
                 group["lr"], group["capturable"] = rate, capturable
 
-    def _fill(self, rows: Ints, shape: Shape) -> None:
+    def _fill(self, rows: Ints, shape: BatchShape) -> None:
         """Write what the next run reads: row numbers and rates."""
         numbers = self._resident.numbers(rows, shape)
         if self._numbers.is_cuda:
@@ -246,7 +245,7 @@ class GraphedSteps:
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             rate.fill_(group["lr"])
 
-    def _once(self, run: Work, rows: Ints, shape: Shape) -> list[float]:
+    def _once(self, run: Work, rows: Ints, shape: BatchShape) -> list[float]:
         """Loss and gradient's length of one run that changes the weights."""
         self._fill(rows, shape)
         self._result.fill_(math.nan)
@@ -256,14 +255,14 @@ class GraphedSteps:
         return found
 
 
-def _planned(job: Job, plan: Plan) -> tuple[list[Shape], dict[Shape, tuple[Ints, Ints]]]:
+def _planned(job: Job, plan: Plan) -> tuple[list[BatchShape], dict[BatchShape, tuple[Ints, Ints]]]:
     """Shapes for a plan's batches; for each, the first and the last batch that goes there."""
     epochs = range(min(job.config.epochs, PLANNED_EPOCHS))
     batches = [window[0] for epoch in epochs for window in plan.epoch_windows(epoch)]
     totals = np.array([job.train.tokens.tokens_of(rows) for rows in batches])
     sizes = np.array([len(rows) for rows in batches])
     shapes = shapes_for(totals, sizes, int(job.train.lengths.max()))
-    samples: dict[Shape, tuple[Ints, Ints]] = {}
+    samples: dict[BatchShape, tuple[Ints, Ints]] = {}
     for rows, total in zip(batches, totals.tolist(), strict=True):
         shape = smallest_shape(shapes, total, len(rows))
         assert shape is not None

@@ -1,0 +1,177 @@
+"""Tokenise rows of words, cut long rows into windows, and place the targets of the words.
+
+Sub-word tokens of a word after the first have no target: the head is read at the first token of
+each word, as in Devlin et al. 2019, section 5.3. A row that is longer than the model reads becomes
+several windows with overlap, and each word is predicted in exactly one of them (``windows``).
+
+Letters: N rows, W words, V windows, T tokens.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from warmstart.data.examples.token_targets import WordTags
+from warmstart.data.examples.tokenise import CHUNK_ROWS, RowTokeniser, Tokenizer
+from warmstart.data.examples.tokens import NO_PIECE, Ints, Tokens, WordTokens
+from warmstart.data.table import Table
+from warmstart.data.tags.windows import Windows, cut_windows
+from warmstart.data.tags.word_table import WORDS, WordLayout
+
+UNKNOWN_TOKENS = ("[UNK]", "<unk>")
+"""Read in place of a word without any token (a zero-width space); else a full stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedWords:
+    """Tokenised rows of words.
+
+    Args:
+        tokens: the V windows, in the order of the words.
+        targets: places and targets of the words.
+        replaced: words without any token, read as the unknown token.
+        cut: words of which only the first tokens are read, because a window holds no more.
+        long: rows that became several windows.
+    """
+
+    tokens: Tokens
+    targets: WordTags
+    replaced: int
+    cut: int
+    long: int
+
+
+def encode_words(
+    table: Table,
+    layout: WordLayout,
+    values: Ints,
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    overlap_tokens: int,
+) -> EncodedWords:
+    """Tokenise the words of a table.
+
+    Args:
+        table: from ``word_table``.
+        layout: its words.
+        values: the target of each word, or ``NO_LABEL``, int64 [W].
+        tokenizer: the checkpoint's tokenizer.
+        max_tokens: longest window, special tokens included.
+        overlap_tokens: largest number of tokens that a window repeats.
+
+    Raises:
+        ConfigError: a window has no room for a word, or the overlap is more than half of it.
+    """
+    tokeniser = RowTokeniser.of(tokenizer)
+    words = [row for chunk in table.chunks({"data.words": WORDS}, CHUNK_ROWS) for row in chunk]
+    found = _tokenised(tokeniser, words, table.rows)
+    replaced = len(found.without_piece)
+    if replaced:
+        known = tokeniser.backend.token_to_id
+        stand_in = next((one for one in UNKNOWN_TOKENS if known(one) is not None), ".")
+        for row, place in found.without_piece.tolist():
+            words[row] = [*words[row][:place], stand_in, *words[row][place + 1 :]]
+        found = _tokenised(tokeniser, words, table.rows)
+        assert not (found.first_pieces == NO_PIECE).any(), "the stand-in has a token"
+    pieces = _pieces(found)
+    first, body = found.tokens.offsets[0], found.bodies[0]
+    before, after = int(body[0] - first), int(found.tokens.offsets[1] - body[1])
+    windows = cut_windows(pieces, layout.bounds, max_tokens - before - after, overlap_tokens)
+    tokens, places = _windows_of_tokens(found, windows, pieces, (before, after))
+    predicted = windows.last - windows.first
+    chosen = np.arange(len(layout.words.starts))  # first to last of all windows cover every word
+    word_window = np.repeat(np.arange(len(windows)), predicted)
+    repeated = np.where(
+        np.append(False, windows.sentences[1:] == windows.sentences[:-1]),
+        before + after + _between(windows.pieces, windows.starts, _previous_stops(windows)),
+        0,
+    )
+    targets = WordTags(
+        word_offsets=np.concatenate([[0], np.cumsum(predicted)]).astype(np.int64),
+        places=places(word_window, chosen),
+        words=chosen,
+        values=values,
+        repeated=repeated.astype(np.int64),
+        source=layout,
+    )
+    return EncodedWords(tokens, targets, replaced, len(windows.cut), windows.long)
+
+
+def _tokenised(tokeniser: RowTokeniser, words: list[list[str]], rows: Ints) -> WordTokens:
+    chunks = (words[start : start + CHUNK_ROWS] for start in range(0, len(words), CHUNK_ROWS))
+    return tokeniser.tokenise_words(chunks, rows)
+
+
+def _pieces(found: WordTokens) -> Ints:
+    """Number of tokens of each word, int64 [W]."""
+    counts = np.diff(found.word_offsets)
+    # A word ends where the next word of its row begins, the last one where the row's body ends.
+    ends = np.append(found.first_pieces[1:], 0)
+    last = found.word_offsets[1:][counts > 0] - 1
+    ends[last] = found.bodies[counts > 0, 1]
+    counted: Ints = ends - found.first_pieces
+    return counted
+
+
+def _between(pieces: Ints, starts: Ints, stops: Ints) -> Ints:
+    """Number of tokens of the words from ``starts`` to ``stops``, int64 [V]."""
+    total = np.concatenate([[0], np.cumsum(pieces)])
+    between: Ints = total[np.maximum(stops, starts)] - total[starts]
+    return between
+
+
+def _previous_stops(windows: Windows) -> Ints:
+    """Where the window before each window stops, int64 [V]."""
+    return np.append(0, windows.stops[:-1])
+
+
+def _windows_of_tokens(
+    found: WordTokens, windows: Windows, pieces: Ints, special: tuple[int, int]
+) -> tuple[Tokens, "_Places"]:
+    """The token ids of every window, with the special tokens of its row around them.
+
+    Args:
+        found: the whole rows.
+        windows: which words each window reads.
+        pieces: number of tokens of each word, int64 [W].
+        special: number of special tokens before and after the words of a row.
+    """
+    before, after = special
+    read = windows.stops - windows.starts  # words per window
+    window = np.repeat(np.arange(len(windows)), read)
+    word = np.arange(read.sum()) + np.repeat(windows.starts - (np.cumsum(read) - read), read)
+    count = windows.pieces[word]  # tokens read of each word
+    owner = np.repeat(np.arange(len(word)), count)
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    source = found.first_pieces[word][owner] + within
+    in_window = np.bincount(window, weights=count, minlength=len(windows)).astype(np.int64)
+    lengths = in_window + before + after
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    ids = np.empty(offsets[-1], dtype=np.int32)
+    # Token j of window v goes to its offset, after the special tokens before the words.
+    start = np.repeat(np.cumsum(in_window) - in_window, in_window)
+    target = np.repeat(offsets[:-1] + before, in_window) + np.arange(len(source)) - start
+    ids[target] = found.tokens.input_ids[source]
+    for place in range(before):
+        ids[offsets[:-1] + place] = found.tokens.input_ids[place]
+    for place in range(1, after + 1):
+        ids[offsets[1:] - place] = found.tokens.input_ids[found.tokens.offsets[1] - place]
+    lost = np.bincount(window, weights=pieces[word] - count, minlength=len(windows)).astype(
+        np.int64
+    )
+    tokens = Tokens(ids, offsets, found.tokens.rows[windows.sentences], lengths + lost)
+    return tokens, _Places(windows, before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Place of a word's first token in its window."""
+
+    windows: Windows
+    before: int
+
+    def __call__(self, window: Ints, word: Ints) -> Ints:
+        """Places of words in windows, int64 [W]."""
+        total = np.concatenate([[0], np.cumsum(self.windows.pieces)])
+        places: Ints = self.before + total[word] - total[self.windows.starts[window]]
+        return places

@@ -1,0 +1,214 @@
+"""The labels of a table of words: a class for each word, and the spans that are scored.
+
+Letters: N rows, W words, S spans.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart import errors
+from warmstart.config import DataConfig
+from warmstart.data.examples.targets import NO_LABEL
+from warmstart.data.table import Table
+from warmstart.data.tags.alignment import REASONS, Alignment, align_spans, character_spans
+from warmstart.data.tags.schemes import (
+    OUTSIDE,
+    REPAIR_RULE,
+    TagSequences,
+    recognise_scheme,
+    spans_of_tags,
+    tag_sequences,
+    tags_of_spans,
+)
+from warmstart.data.tags.span_formats import SPAN_TYPE, spans_of_column
+from warmstart.data.tags.spans import Ints, Spans
+from warmstart.data.tags.word_table import DOCUMENT, SPANS, TAGS, layout_of
+
+OVERLAPS = REASONS.index("overlaps another")
+"""Spans that were refused although they are right: they count as missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordLabels:
+    """The labels of N rows.
+
+    Args:
+        bounds: first word of each row, and the number of words, int64 [N + 1].
+        classes: index of each word's tag, or ``NO_LABEL`` for a type that training has not seen,
+            int64 [W].
+        characters: the spans that are scored, with borders in characters.
+        documents: document of each row, where the file has documents, int64 [N].
+        counts: input spans that were kept, snapped and refused, and why; empty for tags.
+        repaired: spans whose tags were invalid in their scheme.
+        unseen: number of spans of each type that training has not seen.
+        evidence: how the scheme of these tags was recognised; empty where it was given.
+    """
+
+    bounds: Ints
+    classes: Ints
+    characters: Spans
+    documents: Ints | None
+    counts: Mapping[str, int]
+    repaired: int
+    unseen: Mapping[str, int]
+    evidence: str = ""
+
+    def types_by_row(self) -> pa.Array:
+        """The types that each row has spans of, each once, N lists of texts."""
+        width = max(len(self.characters.names), 1)
+        pairs = np.unique(self.characters.rows * width + self.characters.types)
+        rows, types = np.divmod(pairs, width)
+        counts = np.bincount(rows, minlength=len(self.bounds) - 1)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+        names = pa.array(self.characters.names, pa.string())
+        return pa.ListArray.from_arrays(offsets, names.take(pa.array(types)))
+
+    def spans_by_row(self) -> pa.Array:
+        """The spans of each row, N lists of ``{start, end, type}``."""
+        rows = [
+            [{"start": start, "end": end, "type": kind} for start, end, kind in row]
+            for row in self.characters.to_lists(len(self.bounds) - 1)
+        ]
+        return pa.array(rows, SPAN_TYPE)
+
+    def remarks(self) -> list[str]:
+        """What the reader should know about these rows."""
+        words, spans = int(self.bounds[-1]), len(self.characters)
+        sentences = [f"{words:,} words, {spans:,} spans"]
+        if self.counts:
+            total = sum(self.counts[name] for name in ("kept", "snapped", "refused"))
+            reasons = ", ".join(
+                f"{reason} {count:,}"
+                for reason, count in self.counts.items()
+                if reason in REASONS and count
+            )
+            sentences.append(
+                f"{total:,} character spans: {self.counts['kept']:,} kept, "
+                f"{self.counts['snapped']:,} snapped to words, {self.counts['refused']:,} refused"
+                + (f" ({reasons})" if reasons else "")
+            )
+        elif self.evidence:
+            sentences.append(self.evidence.rstrip("."))
+        if self.repaired:
+            sentences.append(f"{self.repaired:,} spans with invalid tags, read by {REPAIR_RULE}")
+        if self.unseen:
+            types = ", ".join(f"{kind!r} ({count:,})" for kind, count in self.unseen.items())
+            sentences.append(f"types that no training row has, never predicted: {types}")
+        return sentences
+
+
+class _Parsed(NamedTuple):
+    """Spans of a table in words, and what happened to the input."""
+
+    spans: Spans
+    bounds: Ints
+    alignment: Alignment | None
+    original: Spans | None
+    repaired: int
+
+
+def learned_tags(data: DataConfig, train: Table) -> tuple[tuple[str, ...], str, str]:
+    """The tags to predict, the scheme of the training rows, and how it was recognised.
+
+    Args:
+        data: may name the scheme.
+        train: from ``word_table``.
+
+    Raises:
+        DataError: all words have the same tag, or the tags are of two schemes.
+    """
+    scheme, evidence = "BIO", ""
+    if SPANS not in train.columns.column_names:
+        scheme = data.tag_scheme
+        if scheme == "auto":
+            tags = tag_sequences(train.columns.column(TAGS))
+            found = recognise_scheme(tags, ", ".join(file.path for file in train.files))
+            scheme, evidence = found.scheme, found.evidence
+    if scheme == "plain":
+        tags = tag_sequences(train.columns.column(TAGS))
+        names = tuple(sorted(tags.names))
+    else:
+        types = _parsed(data, train, scheme).spans.names
+        pairs = [(f"B-{kind}", f"I-{kind}") if kind else ("B", "I") for kind in types]
+        names = (OUTSIDE, *(tag for pair in pairs for tag in pair))
+    if len(names) < 2:
+        raise errors.tags.no_entities(len(train))
+    return names, scheme, evidence
+
+
+def word_labels(
+    data: DataConfig, table: Table, label_names: tuple[str, ...], scheme: str
+) -> WordLabels:
+    """The labels of a table.
+
+    Args:
+        data: names the columns.
+        table: from ``word_table``.
+        label_names: the tags that the model predicts, C.
+        scheme: of the table's tags.
+    """
+    found = _parsed(data, table, scheme)
+    layout = layout_of(table, data)
+    own = "plain" if scheme == "plain" else "BIO"
+    if own == "plain":
+        sequences = tag_sequences(table.columns.column(TAGS))
+    else:
+        sequences = tags_of_spans(found.spans, found.bounds, own)
+    classes = _classes(sequences, label_names)
+    characters = character_spans(layout.words, found.spans)
+    counts: dict[str, int] = {}
+    if found.alignment is not None and found.original is not None:
+        counts = {**found.alignment.counts(), **found.alignment.refusals()}
+        characters = _with_overlapping(characters, found.original, found.alignment)
+    documents = None
+    if DOCUMENT in table.columns.column_names:
+        column = table.columns.column(DOCUMENT)
+        documents = None if column.null_count else column.to_numpy().astype(np.int64)
+    known = {name.partition("-")[2] if own == "BIO" else name for name in label_names}
+    totals = np.bincount(characters.types, minlength=len(characters.names)).tolist()
+    unseen = {
+        kind: count
+        for kind, count in zip(characters.names, totals, strict=True)
+        if count and kind not in known
+    }
+    return WordLabels(found.bounds, classes, characters, documents, counts, found.repaired, unseen)
+
+
+def _parsed(data: DataConfig, table: Table, scheme: str) -> _Parsed:
+    layout = layout_of(table, data)
+    if SPANS in table.columns.column_names:
+        original = spans_of_column(table.columns.column(SPANS))
+        alignment = align_spans(layout.words, original)
+        return _Parsed(alignment.spans, layout.bounds, alignment, original, 0)
+    tags = tag_sequences(table.columns.column(TAGS))
+    found = spans_of_tags(tags, scheme)
+    return _Parsed(found.spans, tags.bounds, None, None, int(found.repaired.sum()))
+
+
+def _classes(tags: TagSequences, label_names: tuple[str, ...]) -> Ints:
+    """Index of each word's tag among the names, int64 [W]."""
+    index = {name: place for place, name in enumerate(label_names)}
+    places = np.array([index.get(name, NO_LABEL) for name in tags.names], dtype=np.int64)
+    return places[tags.ids]
+
+
+def _with_overlapping(aligned: Spans, original: Spans, alignment: Alignment) -> Spans:
+    """The aligned spans and those refused because they overlap another, in row order.
+
+    The model cannot predict the second, and they are right: they must count as missed.
+    """
+    extra = original.select(np.flatnonzero(alignment.reasons == OVERLAPS))
+    if not len(extra):
+        return aligned
+    joined = Spans(
+        np.concatenate([aligned.rows, extra.rows]),
+        np.concatenate([aligned.starts, extra.starts]),
+        np.concatenate([aligned.ends, extra.ends]),
+        np.concatenate([aligned.types, extra.types]),
+        aligned.names,
+    )
+    return joined.select(np.lexsort((joined.ends, joined.starts, joined.rows)))

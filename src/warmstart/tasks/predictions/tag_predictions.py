@@ -1,0 +1,206 @@
+"""Tags of words, and the spans that they make: entities, slots, parts of speech.
+
+Letters: N rows, W words, A predicted words, C tags.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart.data.examples.tokens import Bools, Floats, Ints
+from warmstart.data.tags.alignment import character_spans
+from warmstart.data.tags.schemes import TagSequences, TagSpans, spans_of_tags
+from warmstart.data.tags.spans import Spans
+from warmstart.data.tags.word_table import WordLayout
+
+PREDICTED_SPAN = pa.struct(
+    [
+        ("text", pa.string()),
+        ("type", pa.string()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("confidence", pa.float64()),
+    ]
+)
+"""One predicted span in ``predictions.parquet``; offsets in characters of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanPrediction:
+    """One predicted span of a text."""
+
+    text: str
+    type: str
+    start: int
+    """First character in the text."""
+    end: int
+    """The character after the last one."""
+    confidence: float
+    """Mean over its words of the probability of the predicted tag."""
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"text", "type", "start", "end", "confidence"}``."""
+        return {
+            "text": self.text,
+            "type": self.type,
+            "start": self.start,
+            "end": self.end,
+            "confidence": self.confidence,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TagPrediction:
+    """The predicted spans of one row."""
+
+    row: int
+    """Row id in its table."""
+    spans: tuple[SpanPrediction, ...]
+    """In the order of the text."""
+    truncated: bool = False
+    """Whether some word was too long to be read whole."""
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"row", "spans": [{"text", "type", "start", "end", "confidence"}], "truncated"}``."""
+        spans = [span.to_json() for span in self.spans]
+        return {"row": self.row, "spans": spans, "truncated": self.truncated}
+
+    def shown(self) -> str:
+        """One line for each span: type, text, place, confidence."""
+        return (
+            "\n".join(
+                f"{span.type}  {span.text}  [{span.start}:{span.end}]  {span.confidence:.3f}"
+                for span in self.spans
+            )
+            or "no spans"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TagPredictions:
+    """The predicted tags of words.
+
+    Args:
+        label_names: the tags, in the order of the logits, C.
+        scheme: ``BIO``, or ``plain`` where every word has a tag of its own.
+        layout: the words of all rows.
+        words: which words are predicted here, ascending, int64 [A].
+        labels: index of each word's tag, int64 [A].
+        confidences: its probability, float64 [A].
+        cut: row ids of rows with a word that was not read whole.
+    """
+
+    label_names: tuple[str, ...]
+    scheme: str
+    layout: WordLayout
+    words: Ints
+    labels: Ints
+    confidences: Floats
+    cut: frozenset[int] = frozenset()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
+        """The predictions of several batches, in the order of the words.
+
+        Args:
+            parts: one batch at least.
+            positions: not used: words carry their own numbers.
+        """
+        words = np.concatenate([part.words for part in parts])
+        order = np.argsort(words)
+        first = parts[0]
+        return cls(
+            first.label_names,
+            first.scheme,
+            first.layout,
+            words[order],
+            np.concatenate([part.labels for part in parts])[order],
+            np.concatenate([part.confidences for part in parts])[order],
+            frozenset().union(*(part.cut for part in parts)),
+        )
+
+    @property
+    def _present(self) -> Ints:
+        """Positions in the layout of the rows that have a word here, int64 [N]."""
+        return np.unique(self.layout.row_of_word[self.words])
+
+    @property
+    def rows(self) -> Ints:
+        """Row ids, int64 [N]."""
+        return self.layout.rows[self._present]
+
+    @property
+    def truncated(self) -> Bools:
+        """Whether a row has a word that was not read whole, bool [N]."""
+        return np.isin(self.rows, sorted(self.cut))
+
+    def tag_spans(self) -> TagSpans:
+        """The predicted spans, with borders in words of their row; invalid tags are repaired."""
+        present = self._present
+        counts = np.bincount(
+            np.searchsorted(present, self.layout.row_of_word[self.words]), minlength=len(present)
+        )
+        bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        found = spans_of_tags(TagSequences(self.labels, self.label_names, bounds), self.scheme)
+        spans = found.spans
+        rows = present[spans.rows] if len(spans) else spans.rows
+        # A window holds consecutive words: where a part begins inside a row, shift to the row.
+        first = self.words[bounds[:-1]] - self.layout.bounds[present]
+        shift = first[spans.rows] if len(spans) else spans.starts
+        moved = Spans(rows, spans.starts + shift, spans.ends + shift, spans.types, spans.names)
+        return TagSpans(moved, found.repaired)
+
+    def character_spans(self) -> Spans:
+        """The predicted spans with borders in characters; rows are positions in the layout."""
+        return character_spans(self.layout.words, self.tag_spans().spans)
+
+    def changed(self, other: Self) -> int:
+        """Number of words for which ``other`` predicts another tag."""
+        return int((self.labels != other.labels).sum())
+
+    def columns(self, rows: Ints) -> dict[str, pa.Array]:
+        """``prediction`` (spans), ``tags``, ``words`` and ``truncated`` of each row."""
+        names = pa.array(self.label_names, pa.string())
+        counts = np.bincount(self.layout.row_of_word[self.words], minlength=len(self.layout.rows))
+        offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+        tags = pa.ListArray.from_arrays(offsets, names.take(pa.array(self.labels)))
+        spans = [[one.to_json() for one in prediction.spans] for prediction in self]
+        words = self.layout.words.texts(self.layout.texts.to_pylist())
+        return {
+            "prediction": pa.array(spans, pa.list_(PREDICTED_SPAN)),
+            "words": pa.array(words, pa.list_(pa.string())),
+            "tags": tags,
+            "truncated": pa.array(self.truncated),
+        }
+
+    def __len__(self) -> int:
+        """Number of rows, N."""
+        return len(self._present)
+
+    def __getitem__(self, index: int) -> TagPrediction:
+        """The prediction at position ``index``."""
+        return list(self)[index]
+
+    def __iter__(self) -> Iterator[TagPrediction]:
+        """Every prediction, one object at a time."""
+        inside = self.tag_spans().spans
+        characters = character_spans(self.layout.words, inside)
+        total = np.concatenate([[0], np.cumsum(self.confidences)])
+        place = np.full(len(self.layout.words.starts) + 1, len(self.words), dtype=np.int64)
+        place[self.words] = np.arange(len(self.words))
+        for position in self._present.tolist():
+            text = self.layout.texts[position].as_py()
+            spans = []
+            # Spans are in the order of their rows.
+            for span in range(*np.searchsorted(inside.rows, [position, position + 1]).tolist()):
+                first = place[self.layout.bounds[position] + inside.starts[span]]
+                length = int(inside.ends[span] - inside.starts[span])
+                share = (total[first + length] - total[first]) / length
+                start, end = int(characters.starts[span]), int(characters.ends[span])
+                kind = inside.names[inside.types[span]]
+                spans.append(SpanPrediction(text[start:end], kind, start, end, float(share)))
+            row = int(self.layout.rows[position])
+            yield TagPrediction(row, tuple(spans), row in self.cut)

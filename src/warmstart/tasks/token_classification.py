@@ -1,0 +1,287 @@
+"""A tag for each word: names, slots of a request, parts of speech.
+
+Reads words with tags (CoNLL files; lists in ``data.words`` and ``data.tags`` of JSON lines or
+Parquet), or texts with character spans (exports of Label Studio, doccano, spaCy and brat; lists of
+spans in ``data.spans``). Character spans are the truth: each is kept, snapped to the borders of
+words, or refused, and the three counts are shown. Tags may be BIO, IOB1, IOBES, BILOU or without
+prefixes (``data.tag_scheme``); the model learns BIO.
+
+The head is read at the first token of each word. A text that is longer than the model reads is cut
+into windows with overlap (``data.overlap_tokens``), and each word is predicted once, in the window
+where it has most context; nothing is truncated.
+
+Main score: entity F1 (micro) as conlleval and seqeval compute it, with intervals over documents
+where the file has them, else over rows; precision, recall, macro F1 and word accuracy next to it.
+Invalid sequences of predicted tags are repaired by conlleval's rule and counted.
+Known problem: the same name in training and test rows makes scores too high; the findings count
+repeated texts, not repeated names.
+Letters: N rows, W words, A words of a batch, C tags.
+Source: Devlin et al. 2019, arXiv:1810.04805, section 5.3 (first sub-token of each word); Tjong Kim
+Sang & De Meulder 2003, CoNLL-2003 shared task (scores).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart import errors
+from warmstart.config import DataConfig, LossName, RunConfig
+from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.targets import NO_LABEL, of_kind
+from warmstart.data.examples.token_targets import WordBatchTargets, WordTags
+from warmstart.data.examples.tokenise import Tokenizer
+from warmstart.data.table import Table
+from warmstart.data.tags.encode_words import encode_words
+from warmstart.data.tags.schemes import SCHEMES
+from warmstart.data.tags.word_labels import WordLabels, learned_tags, word_labels
+from warmstart.data.tags.word_table import WORDS, layout_of, word_table
+from warmstart.metrics.entity_metrics import (
+    METRICS,
+    RowWords,
+    entity_difference,
+    entity_scores,
+)
+from warmstart.metrics.scores import Metric, Scores
+from warmstart.models.checkpoints.configuration import Head
+from warmstart.tasks.capabilities import Baseline, ExportKind
+from warmstart.tasks.mistakes import Mistakes
+from warmstart.tasks.predictions.numbers import as_numbers, softmax
+from warmstart.tasks.predictions.tag_predictions import TagPredictions
+from warmstart.tasks.span_mistakes import span_mistakes
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task_settings import (
+    FREEZING,
+    INT8,
+    ONNX,
+    OVERLAP,
+    UNFREEZING,
+    WORDS_AND_TAGS,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from warmstart.models.checkpoints.load import Checkpoint
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TokenClassification:
+    """A tag for each word.
+
+    Args:
+        data: names the columns.
+        label_names: the tags that the model predicts, in the order of the logits, C.
+        scheme: the tag scheme of the training rows, one of ``SCHEMES``.
+        evidence: how the scheme was recognised, one sentence; empty where it was given.
+    """
+
+    data: DataConfig
+    label_names: tuple[str, ...]
+    scheme: str = "BIO"
+    evidence: str = ""
+
+    name: ClassVar[str] = "token-classification"
+    pipeline_tag: ClassVar[str] = "token-classification"
+    head: ClassVar[Head] = "token-classification"
+    reads: ClassVar[frozenset[str]] = WORDS_AND_TAGS | OVERLAP | FREEZING | UNFREEZING | ONNX | INT8
+    losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
+    loss_unit: ClassVar[str] = "nats"
+    scored_unit: ClassVar[str] = "rows"
+    export_kind: ClassVar[ExportKind] = "words"
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that ``score`` reports, the main metric first."""
+        return METRICS
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The tags, in the order of the logits, and the scheme of the training rows."""
+        return {
+            "label_names": list(self.label_names),
+            "scheme": self.scheme,
+            "evidence": self.evidence,
+        }
+
+    @property
+    def _predicted_scheme(self) -> str:
+        """The scheme of the model's own tags."""
+        return "plain" if self.scheme == "plain" else "BIO"
+
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """The name of the tag scheme."""
+        scheme = config.data.tag_scheme
+        if scheme in ("auto", *SCHEMES):
+            return []
+        return [errors.tags.unknown_scheme(scheme, ("auto", *SCHEMES))]
+
+    @staticmethod
+    def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
+        """Rows with words, and with tags or spans where they are needed; number of rows left out.
+
+        The table gets the columns that ``data.tags.word_table`` describes.
+        """
+        return word_table(table, data, labelled=labelled)
+
+    @classmethod
+    def learn(cls, config: RunConfig, train: Table) -> Self:
+        """Take the tags and their scheme from the training split.
+
+        Raises:
+            DataError: all words have the same tag, or the tags are of two schemes.
+        """
+        names, scheme, evidence = learned_tags(config.data, train)
+        return cls(config.data, names, scheme, evidence)
+
+    @classmethod
+    def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
+        """The task with the tags it learned."""
+        names, evidence = tuple(facts["label_names"]), facts.get("evidence", "")
+        return cls(config.data, names, facts["scheme"], evidence)
+
+    def labels(self, table: Table) -> WordLabels:
+        """The tag of each word and the annotated spans."""
+        return word_labels(self.data, table, self.label_names, self.scheme)
+
+    def encode(
+        self, table: Table, labels: WordLabels | None, tokenizer: Tokenizer, max_tokens: int
+    ) -> Examples:
+        """Tokenise the words and cut long rows into windows."""
+        layout = layout_of(table, self.data)
+        values = np.full(len(layout.words.starts), NO_LABEL, dtype=np.int64)
+        if labels is not None:
+            values = labels.classes
+        overlap = min(self.data.overlap_tokens, max(max_tokens // 4, 0))
+        found = encode_words(table, layout, values, tokenizer, max_tokens, overlap)
+        return Examples(found.tokens, found.targets)
+
+    def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
+        """The checkpoint with its family's token-classification head."""
+        from warmstart.models.checkpoints.load import token_classifier
+
+        return token_classifier(checkpoint, self.label_names, seed)
+
+    def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
+        """Cross-entropy in nats, *summed* over the words, and their number; logits [A, C]."""
+        from torch.nn import functional
+
+        tags = of_kind(batch.targets, WordBatchTargets).values  # int64 [A]
+        total = functional.cross_entropy(
+            logits.float(), tags, ignore_index=NO_LABEL, reduction="sum"
+        )
+        return total, batch.count
+
+    def predictions(self, logits: "Tensor | FloatArray", batch: PredictedRows) -> TagPredictions:
+        """The most probable tag of each word; logits [A, C]."""
+        targets = batch.targets
+        assert isinstance(targets, WordBatchTargets | WordTags)
+        shares = softmax(as_numbers(logits))
+        labels = shares.argmax(axis=1)
+        return TagPredictions(
+            self.label_names,
+            self._predicted_scheme,
+            targets.source,
+            targets.words,
+            labels,
+            shares[np.arange(len(labels)), labels],
+            frozenset(batch.rows[batch.truncated].tolist()),
+        )
+
+    def score(self, predictions: TagPredictions, labels: WordLabels) -> Scores:
+        """Every metric of ``metrics`` with its interval; scores per type in the details."""
+        found = predictions.tag_spans()
+        return entity_scores(
+            labels.characters,
+            predictions.character_spans(),
+            len(labels.bounds) - 1,
+            documents=labels.documents,
+            words=self._words(predictions, labels),
+            repaired=int(found.repaired.sum()),
+        )
+
+    def _words(self, predictions: TagPredictions, labels: WordLabels) -> RowWords:
+        """Words of each row, and how many of them have the right tag."""
+        right = (predictions.labels == labels.classes[predictions.words]).astype(np.float64)
+        row = predictions.layout.row_of_word[predictions.words]
+        rows = len(labels.bounds) - 1
+        correct = np.bincount(row, weights=right, minlength=rows).astype(np.int64)
+        return RowWords(np.diff(labels.bounds), correct)
+
+    def difference(
+        self,
+        first: TagPredictions,
+        second: TagPredictions,
+        labels: WordLabels,
+        metric: str,
+    ) -> tuple[float | None, float | None, float | None]:
+        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
+        return entity_difference(
+            first.character_spans(),
+            second.character_spans(),
+            labels.characters,
+            len(labels.bounds) - 1,
+            metric,
+            documents=labels.documents,
+            words=(self._words(first, labels), self._words(second, labels)),
+        )
+
+    def usage(self) -> Usage:
+        """The token-classification pipeline, one entity for the tokens of a span."""
+        return Usage(
+            command='warmstart predict {run} --text "…"',
+            python='tag = pipeline(\n    "token-classification", model="model", '
+            'aggregation_strategy="first"\n)\ntag("Your text here.")',
+            note="warmstart also reads texts that are longer than the model, and writes CoNLL "
+            "files (`--output FILE.conll`)",
+            limits=(
+                "It knows only the types of its training rows, and predicts flat spans: no span "
+                "inside another.",
+            ),
+        )
+
+    def baselines(
+        self, config: RunConfig, train: Split, splits: Mapping[str, Split]
+    ) -> dict[str, Baseline]:
+        """Each word's most frequent tag in the training rows."""
+        from warmstart.baselines.word_tags import frequent_tags
+
+        words = train.table.columns.column(WORDS).combine_chunks().flatten()
+        known = train.labels.classes != NO_LABEL
+        names = pa.array(self.label_names, pa.string())
+        tags = names.take(pa.array(train.labels.classes[known]))
+        fitted = frequent_tags(words.filter(pa.array(known)), tags)
+        index = {name: place for place, name in enumerate(self.label_names)}
+
+        def predicted(table: Table) -> TagPredictions:
+            found = fitted.predict(table.columns.column(WORDS).combine_chunks().flatten())
+            labels = np.array([index.get(tag, 0) for tag in found], dtype=np.int64)
+            layout = layout_of(table, self.data)
+            every = np.arange(len(labels))
+            share = np.ones(len(labels))
+            scheme = self._predicted_scheme
+            return TagPredictions(self.label_names, scheme, layout, every, labels, share)
+
+        return {"frequent_tag": Baseline({n: predicted(s.table) for n, s in splits.items()})}
+
+    def shown_labels(self, labels: WordLabels) -> pa.Array:
+        """The types of the spans of each row, N lists of texts."""
+        return labels.types_by_row()
+
+    def label_column(self, labels: WordLabels) -> pa.Array:
+        """The annotated spans of each row, N lists of ``{start, end, type}``."""
+        return labels.spans_by_row()
+
+    def remarks(self, labels: WordLabels) -> list[str]:
+        """Scheme, repaired and aligned spans, types that were never seen in training."""
+        return labels.remarks()
+
+    def mistakes(self, predictions: Path, most: int) -> Mistakes:
+        """The rows with the most wrong spans, with every span marked in the text."""
+        return span_mistakes(predictions, most)
