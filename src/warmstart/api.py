@@ -237,7 +237,9 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
     _, task = load_task(directory)
     description = describe(find(ModelConfig(name=str(directory.model)), task.head), labels=labels)
     trains = directory.read_json("environment.json").get("trains", [])
-    return replace(description, trains=parts_from_json(trains))
+    # A head for numbers or scores names its outputs in config.json, but these are no labels.
+    names = tuple(task.facts.get("label_names", ()))
+    return replace(description, labels=names, trains=parts_from_json(trains))
 
 
 def generate(

@@ -15,7 +15,8 @@ from warmstart.errors import RunError
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import job_for
-from warmstart.training.train_run import _refuse_differences, train_run
+from warmstart.training.train_run import train_run
+from warmstart.training.worker import _refuse_differences
 
 
 def test_alone_every_exchange_gives_back_what_it_was_given() -> None:

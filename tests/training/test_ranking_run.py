@@ -17,10 +17,14 @@ from tests.training.test_loop import losses_of
 from warmstart import api, config_file
 from warmstart.api import Run
 from warmstart.data.examples.batches import collate
+from warmstart.data.examples.targets import RowBatchTargets, of_kind
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import prepare
 from warmstart.preparation.schedule import schedule_for
-from warmstart.report.report_content import worst_queries
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.loaded_run import load_task
+from warmstart.tasks.capabilities import ShowsMistakes
+from warmstart.tasks.text_ranking import TextRanking, worst_queries
 from warmstart.training.loop import fit
 from warmstart.training.train_run import train_run
 
@@ -49,11 +53,12 @@ def test_steps_are_those_of_a_plain_loop(tmp_path: Path, loss: str, by_hand: Any
     for step in range(STEPS):
         epoch, index = divmod(step, plan.steps_per_epoch)
         rows = np.concatenate(plan.epoch_windows(epoch)[index])
-        assert job.train.lists is not None
+        groups = job.train.targets.groups
+        assert groups is not None
         parts = []
-        for one in np.unique(job.train.lists[rows]):
-            batch = collate(job.train, rows[job.train.lists[rows] == one])
-            grades = batch.labels.tolist()
+        for one in np.unique(groups[rows]):
+            batch = collate(job.train, rows[groups[rows] == one])
+            grades = of_kind(batch.targets, RowBatchTargets).values.tolist()
             if max(grades) > min(grades):
                 parts.append(by_hand(plain(**batch.padded(0)).logits[:, 0], grades))
         mean = torch.stack(parts).mean()
@@ -150,11 +155,19 @@ def test_the_worst_queries_are_shown(run: Run) -> None:
             expected[query] = (best, ranked[0]["text_pair"], places[0])
     shown, count = worst_queries(path, most=2)
     assert count == len(expected)
-    for mistake in shown:
-        found = mistake.label, mistake.prediction, mistake.amount
-        assert found == expected[mistake.text]
+    for best, top, rank in shown:
+        assert best["text"] == top["text"]
+        assert (best["text_pair"], top["text_pair"], rank) == expected[top["text"]]
     ranks = sorted((rank for *_, rank in expected.values()), reverse=True)
-    assert [mistake.amount for mistake in shown] == ranks[:2]
+    assert [rank for *_, rank in shown] == ranks[:2]
+    _, task = load_task(RunDirectory(run.path))
+    assert isinstance(task, ShowsMistakes)
+    mistakes = task.mistakes(path, most=2)
+    assert mistakes.count == count
+    for mistake in mistakes.rows:
+        (query,) = mistake.text
+        found = mistake.label, mistake.prediction, int(mistake.amount)
+        assert found == expected[query.text]
 
 
 def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path) -> None:
@@ -172,8 +185,14 @@ def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path)
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
-    ((mistake, other), count) = worst_queries(tmp_path / "p.parquet", most=5)
-    assert count == 2
-    assert (other.text, other.label, other.prediction, other.amount) == ("r", "d3", "d1", 2)
-    assert (mistake.text, mistake.label, mistake.prediction) == ("q", "d2", "d0")
-    assert (mistake.amount, mistake.where) == (3, "a.csv:2")
+    task = TextRanking(
+        DataConfig(train="a.csv", text_pair="document"), "text", "binary-cross-entropy"
+    )
+    found = task.mistakes(tmp_path / "p.parquet", most=5)
+    assert found.count == 2
+    mistake, other = found.rows
+    assert [segment.text for segment in other.text] == ["r"]
+    assert (other.label, other.prediction, other.amount) == ("d3", "d1", "2")
+    assert [segment.text for segment in mistake.text] == ["q"]
+    assert (mistake.label, mistake.prediction) == ("d2", "d0")
+    assert (mistake.amount, mistake.where) == ("3", "a.csv:2")

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -139,7 +138,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         "metric_title": titles.metric,
         "baseline_head": titles.baseline_head,
         "sentence_case": words.sentence_case,
-        "setting": _setting,
+        "setting": words.setting,
         "date": _date,
     }
     template = environment.get_template("template.html.j2")
@@ -160,6 +159,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         loss_unit=_unit(content.record),
         numbered=not all(map(can_draw, content.record.labels)),
         command=_command(content.record.path),
+        environment=words.environment(content.record.environment),
     )
 
 
@@ -206,17 +206,6 @@ def _command(run_path: Path) -> str:
     config = RunDirectory(run_path).entry("config.yaml")
     output = run_path.with_name(f"{run_path.name}-again")
     return f"warmstart train {shlex.quote(str(config))} --output {shlex.quote(str(output))}"
-
-
-def _setting(value: Any) -> str:
-    """A setting's value as one would write it in YAML."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list):
-        return ", ".join(map(_setting, value))
-    return str(value)
 
 
 def _date(seconds: float) -> str:

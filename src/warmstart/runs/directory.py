@@ -42,6 +42,7 @@ ENTRIES = (
     "task.json",
     "environment.json",
     "events.jsonl",
+    "samples.json",
     "start",
     "model",
     "adapter",
