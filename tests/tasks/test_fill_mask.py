@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
-from warmstart.data.examples.encode import NO_LABEL
 
 import warmstart
 from tests.runs_in_memory import filling_settings, job_of, never, settings, write_reviews
@@ -22,7 +21,6 @@ from warmstart.data.examples.batches import collate
 from warmstart.data.examples.targets import NO_LABEL, of_kind
 from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.errors import ConfigError, DataError, Interrupted, ModelError
-from warmstart.evaluation import pseudo_perplexity as pseudo
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.models.packed.forward import padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
