@@ -1,9 +1,10 @@
 """PyTorch to one ONNX file, through ``torch.onnx`` (its exporter by ``torch.export``).
 
-Of a classifier: named inputs ``input_ids``, ``attention_mask`` and, where the model has them,
-``token_type_ids``, int64 [B, L] each; output ``logits``, float32 [B, C]; B and L free (``decoder``
-says what a model that writes has). The file is plain ONNX: whatever reads operator set 23 runs it,
-and what ONNX Runtime fuses, it fuses as it opens the file.
+A classifier has the named inputs ``input_ids``, ``attention_mask`` and, where the model has them,
+``token_type_ids``, int64 [B, L] each; its output ``logits`` is float32 [B, C], or [B, L, C] for a
+classifier of tokens; B and L are free (``decoder`` describes the file of a model that generates).
+The file is plain ONNX: any program that supports operator set 23 runs it, and ONNX Runtime fuses
+operators when it opens the file.
 
 Operator set 23 is the first that has attention as one operator, so that it need not be recognised
 among its parts. Optimum's exporter is no alternative: it cannot be installed beside Transformers 5.
@@ -43,8 +44,10 @@ def write_onnx(
     pad_token_id: int,
     path: Path,
     one_file_bytes: int = ONE_FILE_BYTES,
+    *,
+    every_token: bool = False,
 ) -> None:
-    """Write a classifier.
+    """Write a classifier of rows, or of tokens.
 
     Args:
         model: in evaluation mode, on the CPU, as Transformers made it.
@@ -52,6 +55,7 @@ def write_onnx(
         pad_token_id: kept in the file, for whoever fills rectangles.
         path: the file to write; weights over the limit go to ``path`` with ``.data`` added.
         one_file_bytes: the limit.
+        every_token: whether the head reads every token: logits [B, L, C] instead of [B, C].
 
     Raises:
         ExportError: PyTorch has no ONNX form of something the model does.
@@ -65,7 +69,8 @@ def write_onnx(
     program = exported(
         model, type(model).__name__, inputs, dict.fromkeys(input_names, free), ["logits"]
     )
-    take_first_tokens_early(program.model)
+    if not every_token:
+        take_first_tokens_early(program.model)
     program.model.metadata_props[PADDING_KEY] = str(pad_token_id)
     save(program, model, path, one_file_bytes)
 

@@ -25,8 +25,9 @@ from warmstart import errors
 from warmstart.data.examples.batches import Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.targets import NoTargets
+from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.examples.tokenise import Tokenizer
-from warmstart.data.examples.tokens import Ints, Tokens
+from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import SourceFile, Table
 from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
@@ -34,7 +35,8 @@ from warmstart.models.packed.forward import Forward, padded_forward
 from warmstart.preparation.stages import group_column
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.runs.run_record import SPLIT_ORDER
-from warmstart.tasks.capabilities import Compares, CountsChanges
+from warmstart.tasks.capabilities import Compares, CountsChanges, RestoresRows
+from warmstart.tasks.predictions.tag_predictions import TagPredictions
 from warmstart.tasks.task import FloatArray
 
 TOLERANCE = 1e-4
@@ -62,7 +64,7 @@ class Rows:
         table: N rows.
         labels: of these rows.
         examples: tokenised by the run's tokenizer.
-        logits: PyTorch's, float32 [N, C].
+        logits: PyTorch's, float32 [N, C]; of words, [W, C].
     """
 
     split: str
@@ -85,7 +87,7 @@ def scored_rows(run: LoadedRun) -> Rows:
     split, table = kept_rows(run, MAX_ROWS, labelled=True)
     labels = run.task.labels(table)
     examples = run.task.encode(table, labels, run.tokenizer, run.max_tokens)
-    logits = torch_logits(run, padded_forward(run.model, run.task.head), examples.tokens)
+    logits = torch_logits(run, padded_forward(run.model, run.task.head), examples)
     return Rows(split, table, labels, examples, logits)
 
 
@@ -109,15 +111,19 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
     names = {setting.removeprefix("data."): name for setting, name in data.text_columns.items()}
     if len(found) > most:
         group = group_column(run.config)
-        columns = [column for column, name in names.items() if name == group]
-        together = found["group" if not columns else columns[0]] if group else None
+        grouped = [column for column, name in names.items() if name == group]
+        together = found["group" if not grouped else grouped[0]] if group else None
         found = found.take(sample(len(found), most, together))
     if labelled:
         names["label"] = data.label
     if data.group is not None and "group" in found.column_names:
         names["group"] = data.group
+    columns = found.select(list(names)).rename_columns(list(names.values()))
+    if isinstance(run.task, RestoresRows):
+        for name, values in run.task.restored(found).items():
+            columns = columns.append_column(name, values)
     table = Table(
-        columns=found.select(list(names)).rename_columns(list(names.values())),
+        columns=columns,
         rows=found["row"].to_numpy(),
         files=(SourceFile(f"evaluation/{split}", sha256="", encoding=None, rows=len(found)),),
         file_index=np.zeros(len(found), dtype=np.int32),
@@ -159,19 +165,24 @@ def _kept(run: LoadedRun) -> tuple[str, Any]:
 
 
 @torch.no_grad()
-def torch_logits(run: LoadedRun, forward: Forward, tokens: Tokens) -> FloatArray:
-    """PyTorch's logits of every row, in row order, float32 [N, C].
+def torch_logits(run: LoadedRun, forward: Forward, examples: Examples) -> FloatArray:
+    """PyTorch's logits in the order of the examples, float32: rows [N, C], words [W, C].
 
     Args:
         run: whose model is run.
         forward: how.
-        tokens: tokenised rows.
+        examples: tokenised rows.
     """
-    examples = Examples(tokens, NoTargets())
-    batches = list(evaluation_batches(tokens.lengths, max_tokens=2048))
+    targets = examples.targets
+    if not isinstance(targets, WordTags):
+        examples = Examples(examples.tokens, NoTargets())
+    batches = list(evaluation_batches(examples.lengths, max_tokens=2048))
     parts = [forward.run(run.model, collate(examples, rows)).numpy() for rows in batches]
-    found = np.empty((len(examples), parts[0].shape[1]), dtype=np.float32)
-    found[np.concatenate(batches)] = np.concatenate(parts)
+    order = np.concatenate(batches)
+    if isinstance(targets, WordTags):
+        order = targets.words_of(order)[0]
+    found = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
+    found[order] = np.concatenate(parts)
     return found
 
 
@@ -190,6 +201,9 @@ def check_shapes(run: LoadedRun, onnx_model: OnnxModel) -> list[dict[str, Any]]:
         inputs = example(onnx_model.input_names, rows, tokens, run.model.config.vocab_size)
         expected = run.model(**inputs).logits.numpy()
         found = onnx_model.run({name: values.numpy() for name, values in inputs.items()})
+        if expected.ndim == 3:  # [B, L, C]: logits of padding are never used
+            real = inputs["attention_mask"].numpy().astype(bool)
+            found, expected = found[real], expected[real]
         what = f"{rows} x {tokens} tokens"
         difference = _difference(what, found, expected)
         checked.append({"rows": rows, "tokens": tokens, "max_difference": difference})
@@ -208,19 +222,21 @@ def check_rows(
         tokenizer: the one it is served with, which needs no torch.
 
     Returns:
-        ``{"split", "compared", "max_difference", "metric": {"name", "torch", "onnx"}}``.
+        ``{"split", "compared", "max_difference", "metric": {"name", "torch", "onnx"}}``; for tags
+        also ``"words"`` and ``"spans"``, the numbers of words and spans that are the same.
 
     Raises:
-        ExportError: a logit, a label or the metric differs.
+        ExportError: a logit, a label, a span or the metric differs.
     """
     examples = run.task.encode(rows.table, rows.labels, tokenizer, run.max_tokens)
-    found = onnx_model.logits(examples.tokens)
-    what = f"{len(found):,} rows of the {rows.split} split"
+    found = onnx_model.logits_of(examples)
+    what = f"{len(rows.table):,} rows of the {rows.split} split"
     difference = _difference(what, found, rows.logits)
     answers = [run.task.predictions(logits, examples) for logits in (rows.logits, found)]
     other = answers[0].changed(answers[1]) if isinstance(answers[0], CountsChanges) else 0
     if other:
         raise errors.export.differs(what, f"{other:,} other labels", "the same label for each")
+    spans = _same_spans(what, *answers) if isinstance(answers[0], TagPredictions) else {}
     before, after = (_main_score(run, given, rows.labels) for given in answers)
     name = run.task.metrics[0].name
     if before is not None and after is not None and abs(before - after) > METRIC_TOLERANCE:
@@ -228,10 +244,21 @@ def check_rows(
         raise errors.export.differs(what, f"{name} {after:.4f}", expected)
     return {
         "split": rows.split,
-        "compared": len(found),
+        "compared": len(rows.table),
         "max_difference": difference,
         "metric": {"name": name, "torch": before, "onnx": after},
+        **spans,
     }
+
+
+def _same_spans(what: str, expected: TagPredictions, found: TagPredictions) -> dict[str, int]:
+    """The numbers of words and spans, if the spans of every row are the same."""
+    rows = len(expected.layout.rows)
+    lists = [one.character_spans().to_lists(rows) for one in (expected, found)]
+    other = sum(before != after for before, after in zip(*lists, strict=True))
+    if other:
+        raise errors.export.differs(what, f"other spans in {other:,}", "the same spans in each")
+    return {"words": len(expected.words), "spans": sum(map(len, lists[0]))}
 
 
 def check_int8(
@@ -255,7 +282,7 @@ def check_int8(
     """
     metric = run.task.metrics[0]
     full, small = (
-        run.task.predictions(model.logits(rows.examples.tokens), rows.examples)
+        run.task.predictions(model.logits_of(rows.examples), rows.examples)
         for model in (onnx_model, int8_model)
     )
     assert isinstance(run.task, Compares)
@@ -309,21 +336,21 @@ def fused_operators(path: Path, layers: int | None, inputs: Mapping[str, Any]) -
 
 
 def measured(
-    engines: Mapping[str, Callable[[Tokens], object]], tokens: Tokens
+    engines: Mapping[str, Callable[[Examples], object]], examples: Examples
 ) -> dict[str, dict[str, float]]:
     """Speed of several engines, in turns, from tokenised rows to logits.
 
     Args:
         engines: by name, what computes the logits of rows.
-        tokens: at least one row.
+        examples: at least one row.
 
     Returns:
         For each ``{"one_row_ms", "rows_per_second"}``: the median time of the row of median length
         alone, and the best of three rounds over up to ``TIMED_ROWS`` rows together.
     """
-    order = np.argsort(tokens.lengths, kind="stable")
-    one = tokens.taken(order[[len(order) // 2]])
-    many = tokens.taken(np.arange(min(len(tokens), TIMED_ROWS)))
+    order = np.argsort(examples.lengths, kind="stable")
+    one = _taken(examples, order[[len(order) // 2]])
+    many = _taken(examples, np.arange(min(len(examples), TIMED_ROWS)))
     alone: dict[str, list[float]] = {name: [] for name in engines}
     together: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(_ROUNDS):
@@ -339,9 +366,16 @@ def measured(
     }
 
 
-def _seconds(compute: Callable[[Tokens], object], tokens: Tokens) -> float:
+def _taken(examples: Examples, positions: Ints) -> Examples:
+    """Some rows without their labels."""
+    targets = examples.targets
+    kept = targets.taken(positions) if isinstance(targets, WordTags) else NoTargets()
+    return Examples(examples.tokens.taken(positions), kept)
+
+
+def _seconds(compute: Callable[[Examples], object], examples: Examples) -> float:
     start = time.perf_counter()
-    compute(tokens)
+    compute(examples)
     return time.perf_counter() - start
 
 

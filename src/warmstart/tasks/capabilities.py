@@ -147,6 +147,19 @@ class StoresLabels(Protocol[LabelsIn]):
 
 
 @runtime_checkable
+class RestoresRows(Protocol):
+    """Clean rows have columns that can be made again from ``predictions.parquet``."""
+
+    def restored(self, rows: pa.Table) -> dict[str, pa.Array]:
+        """The columns that ``clean`` adds to a table, labels among them, N values each.
+
+        Args:
+            rows: N rows of ``predictions.parquet``.
+        """
+        ...
+
+
+@runtime_checkable
 class ChoosesThreshold(Protocol[LabelsIn, AnyPredictionsT]):
     """Something in the predictions (a threshold) is chosen on the validation rows."""
 

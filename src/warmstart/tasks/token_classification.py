@@ -36,9 +36,17 @@ from warmstart.data.examples.token_targets import WordBatchTargets, WordTags
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.table import Table
 from warmstart.data.tags.encode_words import encode_words
-from warmstart.data.tags.schemes import SCHEMES
+from warmstart.data.tags.schemes import OUTSIDE, SCHEMES
 from warmstart.data.tags.word_labels import WordLabels, learned_tags, word_labels
-from warmstart.data.tags.word_table import WORDS, layout_of, word_table
+from warmstart.data.tags.word_table import (
+    SPANS,
+    STARTS,
+    TAGS,
+    WORDS,
+    layout_of,
+    stored_words,
+    word_table,
+)
 from warmstart.metrics.entity_metrics import (
     METRICS,
     RowWords,
@@ -158,7 +166,7 @@ class TokenClassification:
         values = np.full(len(layout.words.starts), NO_LABEL, dtype=np.int64)
         if labels is not None:
             values = labels.classes
-        overlap = min(self.data.overlap_tokens, max(max_tokens // 4, 0))
+        overlap = self.data.overlap_tokens
         found = encode_words(table, layout, values, tokenizer, max_tokens, overlap)
         return Examples(found.tokens, found.targets)
 
@@ -277,6 +285,18 @@ class TokenClassification:
     def label_column(self, labels: WordLabels) -> pa.Array:
         """The annotated spans of each row, N lists of ``{start, end, type}``."""
         return labels.spans_by_row()
+
+    def restored(self, rows: pa.Table) -> dict[str, pa.Array]:
+        """The words of each row, and its annotated spans or, for plain tags, its tags."""
+        columns = stored_words(rows["text"], rows["words"])
+        spans = rows["label"].combine_chunks()
+        if self.scheme != "plain":
+            return {**columns, SPANS: spans}
+        tags = []
+        for starts, row in zip(columns[STARTS].to_pylist(), spans.to_pylist(), strict=True):
+            types = {span["start"]: span["type"] for span in row}
+            tags.append([types.get(start, OUTSIDE) for start in starts])
+        return {**columns, TAGS: pa.array(tags, pa.list_(pa.string()))}
 
     def remarks(self, labels: WordLabels) -> list[str]:
         """Scheme, repaired and aligned spans, types that were never seen in training."""

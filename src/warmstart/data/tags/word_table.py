@@ -115,6 +115,38 @@ def word_table(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
     return _of_texts(table, data, labelled=labelled)
 
 
+def stored_words(texts: pa.ChunkedArray, words: pa.ChunkedArray) -> dict[str, pa.Array]:
+    """The columns of words for texts and words that were stored without offsets.
+
+    Args:
+        texts: N texts.
+        words: the words of each, in the order of the text.
+
+    Raises:
+        ValueError: a word is not in its text.
+
+    >>> texts, words = pa.chunked_array([["to be"]]), pa.chunked_array([[["to", "be"]]])
+    >>> stored_words(texts, words)["word_starts"].to_pylist()
+    [[0, 3]]
+    """
+    starts, ends = [], []
+    for text, row in zip(texts.to_pylist(), words.to_pylist(), strict=True):
+        # Words that a file gave have one space between them, and may be blank themselves.
+        are_joined = " ".join(row) == text
+        place, own = 0, []
+        for word in row:
+            own.append(place if are_joined else text.index(word, place))
+            place = own[-1] + len(word) + are_joined
+        starts.append(own)
+        ends.append([start + len(word) for start, word in zip(own, row, strict=True)])
+    lists = pa.list_(pa.int64())
+    return {
+        WORDS: words.combine_chunks(),
+        STARTS: pa.array(starts, lists),
+        ENDS: pa.array(ends, lists),
+    }
+
+
 def _named(table: Table, name: str | None, default: str) -> str:
     """The column that a setting names, if the table has it; else the usual one.
 
