@@ -12,6 +12,7 @@ from tests.tagging_runs import tagging_settings, write_conll
 from warmstart import api, config_file, errors
 from warmstart.api import Run
 from warmstart.export import parity
+from warmstart.export.word_parity import same_spans
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_run
@@ -88,7 +89,7 @@ def test_other_spans_are_refused(exported: Run) -> None:
     first = run.task.predictions(rows.logits, rows.examples)
     second = replace(first, labels=np.zeros_like(first.labels))
     with pytest.raises(errors.ExportError, match="other spans in") as raised:
-        parity._same_spans("40 rows", first, second)
+        same_spans("40 rows", first, second)
     assert "PyTorch" in raised.value.do
 
 

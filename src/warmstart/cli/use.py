@@ -46,7 +46,12 @@ def predict(
     data: Annotated[list[str] | None, typer.Option("--data", metavar="F")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="F", help="Write .csv, .parquet or .jsonl."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="F",
+            help="Write .csv, .parquet or .jsonl; for tags also .conll.",
+        ),
     ] = None,
     engine: Annotated[
         Engine | None,
@@ -69,7 +74,7 @@ def predict(
     if not data and (sets or output):
         raise errors.command.only_with_data(f"--set {sets[0]}" if sets else f"--output {output}")
     if output is not None:
-        refuse_output(output)
+        refuse_output(output, Path(run))
     opened = api.load(run)
     with notes():
         model = opened.open(engine)

@@ -129,6 +129,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     path = folder / FILES["onnx"]
     tokenizer = run.tokenizer
     names = [name for name in tokenizer.model_input_names if name in _INPUTS]
+    assert isinstance(run.task, Exports)
     every_token = run.task.export_kind == "words"
     pad_token_id = run.model.config.pad_token_id or 0
     write_onnx(run.model, names, pad_token_id, path, every_token=every_token)

@@ -31,6 +31,7 @@ from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import SourceFile, Table
 from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
+from warmstart.export.word_parity import in_example_order, same_spans, taken
 from warmstart.models.packed.forward import Forward, padded_forward
 from warmstart.preparation.stages import group_column
 from warmstart.runs.loaded_run import LoadedRun
@@ -173,17 +174,11 @@ def torch_logits(run: LoadedRun, forward: Forward, examples: Examples) -> FloatA
         forward: how.
         examples: tokenised rows.
     """
-    targets = examples.targets
-    if not isinstance(targets, WordTags):
+    if not isinstance(examples.targets, WordTags):
         examples = Examples(examples.tokens, NoTargets())
     batches = list(evaluation_batches(examples.lengths, max_tokens=2048))
     parts = [forward.run(run.model, collate(examples, rows)).numpy() for rows in batches]
-    order = np.concatenate(batches)
-    if isinstance(targets, WordTags):
-        order = targets.words_of(order)[0]
-    found = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
-    found[order] = np.concatenate(parts)
-    return found
+    return in_example_order(examples, batches, parts)
 
 
 @torch.no_grad()
@@ -236,7 +231,7 @@ def check_rows(
     other = answers[0].changed(answers[1]) if isinstance(answers[0], CountsChanges) else 0
     if other:
         raise errors.export.differs(what, f"{other:,} other labels", "the same label for each")
-    spans = _same_spans(what, *answers) if isinstance(answers[0], TagPredictions) else {}
+    spans = same_spans(what, *answers) if isinstance(answers[0], TagPredictions) else {}
     before, after = (_main_score(run, given, rows.labels) for given in answers)
     name = run.task.metrics[0].name
     if before is not None and after is not None and abs(before - after) > METRIC_TOLERANCE:
@@ -249,16 +244,6 @@ def check_rows(
         "metric": {"name": name, "torch": before, "onnx": after},
         **spans,
     }
-
-
-def _same_spans(what: str, expected: TagPredictions, found: TagPredictions) -> dict[str, int]:
-    """The numbers of words and spans, if the spans of every row are the same."""
-    rows = len(expected.layout.rows)
-    lists = [one.character_spans().to_lists(rows) for one in (expected, found)]
-    other = sum(before != after for before, after in zip(*lists, strict=True))
-    if other:
-        raise errors.export.differs(what, f"other spans in {other:,}", "the same spans in each")
-    return {"words": len(expected.words), "spans": sum(map(len, lists[0]))}
 
 
 def check_int8(
@@ -349,8 +334,8 @@ def measured(
         alone, and the best of three rounds over up to ``TIMED_ROWS`` rows together.
     """
     order = np.argsort(examples.lengths, kind="stable")
-    one = _taken(examples, order[[len(order) // 2]])
-    many = _taken(examples, np.arange(min(len(examples), TIMED_ROWS)))
+    one = taken(examples, order[[len(order) // 2]])
+    many = taken(examples, np.arange(min(len(examples), TIMED_ROWS)))
     alone: dict[str, list[float]] = {name: [] for name in engines}
     together: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(_ROUNDS):
@@ -364,13 +349,6 @@ def measured(
         }
         for name in engines
     }
-
-
-def _taken(examples: Examples, positions: Ints) -> Examples:
-    """Some rows without their labels."""
-    targets = examples.targets
-    kept = targets.taken(positions) if isinstance(targets, WordTags) else NoTargets()
-    return Examples(examples.tokens.taken(positions), kept)
 
 
 def _seconds(compute: Callable[[Examples], object], examples: Examples) -> float:

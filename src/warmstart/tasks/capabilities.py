@@ -6,7 +6,7 @@ having its members; nothing is registered.
 Letters: N rows, P plotted rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
 
@@ -143,6 +143,22 @@ class StoresLabels(Protocol[LabelsIn]):
 
     def label_column(self, labels: LabelsIn) -> pa.Array | pa.ChunkedArray:
         """The column ``label`` of ``predictions.parquet``, N values."""
+        ...
+
+
+@runtime_checkable
+class WritesConll(Protocol[PredictionsIn]):
+    """Predictions can be written as a CoNLL file: a word and its tag on each line."""
+
+    def conll(self, predictions: PredictionsIn) -> Iterator[str]:
+        """The text of the file, in pieces.
+
+        Args:
+            predictions: for the rows of a file.
+
+        Raises:
+            DataError: the format cannot hold a word.
+        """
         ...
 
 

@@ -20,7 +20,7 @@ Source: Devlin et al. 2019, arXiv:1810.04805, section 5.3 (first sub-token of ea
 Sang & De Meulder 2003, CoNLL-2003 shared task (scores).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
@@ -168,7 +168,7 @@ class TokenClassification:
             values = labels.classes
         overlap = self.data.overlap_tokens
         found = encode_words(table, layout, values, tokenizer, max_tokens, overlap)
-        return Examples(found.tokens, found.targets)
+        return Examples(found.tokens, found.targets, notes=found.notes())
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's token-classification head."""
@@ -239,6 +239,10 @@ class TokenClassification:
             documents=labels.documents,
             words=(self._words(first, labels), self._words(second, labels)),
         )
+
+    def conll(self, predictions: TagPredictions) -> Iterator[str]:
+        """The text of a CoNLL file with each word and its predicted tag, in pieces."""
+        return predictions.conll()
 
     def usage(self) -> Usage:
         """The token-classification pipeline, one entity for the tokens of a span."""
