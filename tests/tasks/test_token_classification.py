@@ -1,16 +1,21 @@
 """Token classification: long texts, findings, the pipeline of Transformers, every input format."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from tests.tagging_runs import tagging_settings
+from tests.tiny import WORDS, tiny_checkpoint
 from warmstart import api, config_file, errors
 from warmstart.data.examples.batches import collate
 from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.reading.sources import read
+from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.serving.predictor import predict_file
 from warmstart.training.train_run import train_run
@@ -94,3 +99,72 @@ def test_windows_change_predictions_only_by_context(tmp_path: Path) -> None:
         {**span, "confidence": pytest.approx(span["confidence"], abs=1e-5)}
         for span in whole[1].to_json()["spans"]
     ]
+
+
+TEXTS = (
+    "the cat saw John and the red table when we read it .",
+    "Mary saw my blue house !",
+    "John saw it",
+    "the old story , John , was very red .",
+)
+
+
+def pipeline_spans(folder: Path, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
+    from transformers import pipeline
+
+    tag = pipeline("token-classification", model=str(folder), aggregation_strategy="first")
+    found = [tag(text) for text in texts]
+    return [[(one["start"], one["end"], one["entity_group"]) for one in row] for row in found]
+
+
+def run_spans(run: api.Run, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
+    found = [run.predict([text])[0]["spans"] for text in texts]
+    return [[(one["start"], one["end"], one["type"]) for one in row] for row in found]
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+def test_the_pipeline_of_transformers_finds_the_same_entities(
+    tmp_path: Path, architecture: str
+) -> None:
+    """Also with a byte-level tokenizer that has ``add_prefix_space`` off, as published ones do."""
+    words = (*WORDS, "John", "Mary", ".", ",", "!")
+    checkpoint = tiny_checkpoint(tmp_path / "checkpoint", architecture, vocabulary=words)
+    path = checkpoint / "tokenizer.json"
+    path.write_text(
+        path.read_text().replace('"add_prefix_space": true', '"add_prefix_space": false')
+    )
+    if architecture == "roberta":
+        assert '"add_prefix_space": false' in path.read_text()
+    train_run(prepare(config_file.load(tagging_settings(tmp_path))), tmp_path / "run")
+    run = api.load(tmp_path / "run")
+    found = run_spans(run, TEXTS)
+    assert pipeline_spans(tmp_path / "run" / "model", TEXTS) == found
+    assert [len(row) for row in found[:2]] >= [3, 1] or sum(map(len, found)) > 4
+    # Punctuation that touches a word is a word of its own for BERT's tokenizer.
+    if architecture == "bert":
+        close = ["John, Mary saw my red table!", "(John)"]
+        assert pipeline_spans(tmp_path / "run" / "model", close) == run_spans(run, close)
+
+
+def test_only_byte_level_tokenizers_are_saved_differently(tmp_path: Path) -> None:
+    assert not fit_tokenizer_to_words(tiny_checkpoint(tmp_path / "bert"))
+    folder = tiny_checkpoint(tmp_path / "roberta", "roberta")
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    parts = [{"type": "Digits", "individual_digits": True}, content["pre_tokenizer"]]
+    sequence = {"type": "Sequence", "pretokenizers": parts}
+    path.write_text(json.dumps({**content, "pre_tokenizer": sequence}))
+    # Here the option would put a space before each digit.
+    assert not fit_tokenizer_to_words(folder)
+    content["pre_tokenizer"]["add_prefix_space"] = False
+    path.write_text(json.dumps(content))
+    before = Tokenizer.from_file(str(path)).encode("the cat")
+    assert fit_tokenizer_to_words(folder)
+    after = Tokenizer.from_file(str(path)).encode("the cat")
+    assert after.tokens[1:-1] == ["Ġthe", "Ġcat"] != before.tokens[1:-1]
+    assert before.offsets[-2] == (3, 7)
+    assert after.offsets[-2] == (4, 7)
+    again = path.read_text()
+    assert fit_tokenizer_to_words(folder)
+    assert json.loads(path.read_text()) == json.loads(again)

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart import errors
 from warmstart.models.checkpoints.quiet import quiet
+from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.models.tuning.adapters import save_adapter
 from warmstart.runs.directory import RunDirectory, flush_to_disk
 
@@ -25,6 +26,8 @@ def save_model_folder(
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     weights: dict[str, Tensor] | None = None,
+    *,
+    reads_words: bool = False,
 ) -> None:
     """Write or replace ``model/`` (config, ``model.safetensors``, tokenizer).
 
@@ -34,6 +37,7 @@ def save_model_folder(
         tokenizer: the checkpoint's; saved to truncate at ``max_tokens`` as training did.
         max_tokens: longest input in tokens.
         weights: written in place of the model's own, by name.
+        reads_words: whether the model was trained with a space before every word.
 
     Raises:
         RunError: no room, or no right to write; an older ``model/`` is intact.
@@ -44,6 +48,8 @@ def save_model_folder(
         with quiet():
             model.save_pretrained(folder, state_dict=weights)
             tokenizer.save_pretrained(folder)
+        if reads_words:
+            fit_tokenizer_to_words(folder)
 
     _replace_folder(run.model, write)
 

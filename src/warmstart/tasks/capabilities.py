@@ -147,6 +147,13 @@ class StoresLabels(Protocol[LabelsIn]):
 
 
 @runtime_checkable
+class ReadsWords(Protocol):
+    """The model reads single words, each as it stands after a space in a text."""
+
+    reads_words: ClassVar[Literal[True]]
+
+
+@runtime_checkable
 class WritesConll(Protocol[PredictionsIn]):
     """Predictions can be written as a CoNLL file: a word and its tag on each line."""
 

@@ -23,7 +23,7 @@ Sang & De Meulder 2003, CoNLL-2003 shared task (scores).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -102,6 +102,7 @@ class TokenClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "words"
+    reads_words: ClassVar[Literal[True]] = True
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -246,16 +247,25 @@ class TokenClassification:
 
     def usage(self) -> Usage:
         """The token-classification pipeline, one entity for the tokens of a span."""
+        limits = [
+            "It knows only the types of its training rows, and predicts flat spans: no span inside "
+            "another.",
+            "With a byte-level tokenizer (GPT-2, RoBERTa, ModernBERT), the pipeline of "
+            "Transformers ends words only at spaces, so punctuation belongs to the word before it; "
+            "warmstart predict separates them.",
+        ]
+        if self.scheme == "plain":
+            limits.append(
+                "The tags have no prefixes: the pipeline of Transformers joins neighbouring words "
+                "with the same tag, and warmstart predict gives each word its own span."
+            )
         return Usage(
             command='warmstart predict {run} --text "…"',
             python='tag = pipeline(\n    "token-classification", model="model", '
             'aggregation_strategy="first"\n)\ntag("Your text here.")',
             note="warmstart also reads texts that are longer than the model, and writes CoNLL "
             "files (`--output FILE.conll`)",
-            limits=(
-                "It knows only the types of its training rows, and predicts flat spans: no span "
-                "inside another.",
-            ),
+            limits=tuple(limits),
         )
 
     def baselines(
