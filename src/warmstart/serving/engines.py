@@ -101,7 +101,7 @@ class OnnxEngine:
 
     def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
         """The answers for tokenised rows, in their order."""
-        found: Predictions = task.predictions(self.model.logits(examples.tokens), examples)
+        found: Predictions = task.predictions(self.model.logits_of(examples), examples)
         return found
 
 

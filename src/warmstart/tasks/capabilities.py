@@ -6,7 +6,7 @@ having its members; nothing is registered.
 Letters: N rows, P plotted rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
 
@@ -150,6 +150,42 @@ class StoresLabels(Protocol[LabelsIn]):
 
     def label_column(self, labels: LabelsIn) -> pa.Array | pa.ChunkedArray:
         """The column ``label`` of ``predictions.parquet``, N values."""
+        ...
+
+
+@runtime_checkable
+class ReadsWords(Protocol):
+    """The model reads single words, each as it stands after a space in a text."""
+
+    reads_words: ClassVar[Literal[True]]
+
+
+@runtime_checkable
+class WritesConll(Protocol[PredictionsIn]):
+    """Predictions can be written as a CoNLL file: a word and its tag on each line."""
+
+    def conll(self, predictions: PredictionsIn) -> Iterator[str]:
+        """The text of the file, in pieces.
+
+        Args:
+            predictions: for the rows of a file.
+
+        Raises:
+            DataError: the format cannot hold a word.
+        """
+        ...
+
+
+@runtime_checkable
+class RestoresRows(Protocol):
+    """Clean rows have columns that can be made again from ``predictions.parquet``."""
+
+    def restored(self, rows: pa.Table) -> dict[str, pa.Array]:
+        """The columns that ``clean`` adds to a table, labels among them, N values each.
+
+        Args:
+            rows: N rows of ``predictions.parquet``.
+        """
         ...
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.tags.alignment import character_spans
-from warmstart.data.tags.schemes import TagSequences, TagSpans, spans_of_tags
+from warmstart.data.tags.conll import conll_lines
+from warmstart.data.tags.schemes import TagSequences, TagSpans, spans_of_tags, tags_of_spans
 from warmstart.data.tags.spans import Spans
 from warmstart.data.tags.word_table import WordLayout
 
@@ -156,6 +157,21 @@ class TagPredictions:
     def character_spans(self) -> Spans:
         """The predicted spans with borders in characters; rows are positions in the layout."""
         return character_spans(self.layout.words, self.tag_spans().spans)
+
+    def conll(self) -> Iterator[str]:
+        """The text of a CoNLL file with each word and its tag, in pieces.
+
+        The tags are those of the predicted spans, so that every program reads the same spans.
+        Document borders stay.
+
+        Raises:
+            DataError: a word has a tab or a line end, which the format cannot hold.
+        """
+        layout = self.layout
+        tags = tags_of_spans(self.tag_spans().spans, layout.bounds, self.scheme).to_lists()
+        words = layout.words.texts(layout.texts.to_pylist())
+        documents = None if layout.documents is None else layout.documents.tolist()
+        yield from conll_lines(words, tags, documents)
 
     def changed(self, other: Self) -> int:
         """Number of words for which ``other`` predicts another tag."""
