@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from warmstart.tasks.task import Prediction
 
 Engine = Literal["torch", "onnx", "int8"]
-"""Same as ``warmstart.serving.engines.EngineName``; not imported, to keep ``--help`` fast."""
+"""Same as ``warmstart.serving.engine.EngineName``; not imported, to keep ``--help`` fast."""
 
 
 def evaluate(

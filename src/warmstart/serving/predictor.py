@@ -1,4 +1,4 @@
-"""Texts or files in, predictions out, by the engine that runs the model (``engines``).
+"""Texts or files in, predictions out, by the engine that runs the model (``engine``).
 
 Tokenising and ``task.predictions`` are the same as in evaluation, so that what is served cannot
 differ from what was scored.
@@ -25,7 +25,7 @@ from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
 from warmstart.runs.directory import RunDirectory, refuse_unwritable, write_atomically
 from warmstart.runs.loaded_run import load_task
-from warmstart.serving.engines import Engine
+from warmstart.serving.engine import Engine
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Generates, WritesConll
 from warmstart.tasks.task import AnyTask, Prediction, Predictions
@@ -110,7 +110,7 @@ def predict_texts(
     # One prediction for each text: an unusable text is an error here, never left out.
     data = engine.config.data.model_copy(update={"missing": "error"})
     table, _ = engine.task.clean(data, table, labelled=False)
-    return list(_predictions(engine, engine.task, table))
+    return list(engine.predictions(engine.task, table))
 
 
 def refuse_without_predictions(task: AnyTask) -> None:
@@ -146,15 +146,9 @@ def predict_file(
     config = file_config(engine.config, overrides)
     task = type(engine.task).from_facts(config, engine.task.facts)
     table = usable_rows(task, config.data, source, labelled=False)
-    predictions = _predictions(engine, task, table)
+    predictions = engine.predictions(task, table)
     rows = prediction_table(predictions, table, config.data, labels=None)
     return FilePredictions(predictions, rows, task)
-
-
-def _predictions(engine: Engine, task: AnyTask, table: Table) -> Predictions:
-    """The predictions for a clean table, which has a row at least."""
-    examples = task.encode(table, None, engine.tokenizer, engine.max_tokens)
-    return engine.predictions(task, examples)
 
 
 def usable_rows(

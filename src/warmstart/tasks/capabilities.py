@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
+    from warmstart.devices.place import DeviceAndPrecision
     from warmstart.devices.processes import Processes
     from warmstart.models.packed.forward import Forward
 
@@ -270,7 +271,7 @@ class ScoresFinally(Protocol):
         forward: "Forward",
         model: "PreTrainedModel",
         examples: Examples,
-        accelerator: Any,
+        place: "DeviceAndPrecision",
         processes: "Processes",
     ) -> Mapping[str, Score]:
         """Further scores by metric name; all processes call this and get the same scores.
@@ -279,7 +280,7 @@ class ScoresFinally(Protocol):
             forward: how the model runs.
             model: on its device, in evaluation mode.
             examples: tokenised rows, one at least.
-            accelerator: ``accelerate.Accelerator``: device and precision.
+            place: device and precision.
             processes: the processes that share the work.
         """
         ...
