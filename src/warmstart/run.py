@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warmstart import config_file
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 
@@ -38,7 +37,7 @@ class Run:
     @property
     def config(self) -> RunConfig:
         """Every setting of the run."""
-        return config_file.load(self.path / "config.yaml")
+        return RunDirectory(self.path).read_config()
 
     @property
     def usage(self) -> "Usage":

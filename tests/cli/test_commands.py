@@ -101,7 +101,7 @@ def test_a_dry_run_writes_nothing(
     output = str(tmp_path / "run")
     words = ("train", "--model", str(tiny), "--train", data, "--output", output, "--dry-run")
     ran = warmstart(*words)
-    assert (ran.code, ran.out) == (0, f"ready: would train into {output}\n")
+    assert (ran.code, ran.out) == (0, f"ready to train; output would be {output}\n")
     assert "label good" in ran.err
     content = one_object(warmstart(*words, "--json").out)
     assert content == {"run": None, "status": "checked", "output": output}
@@ -114,7 +114,7 @@ def test_a_tilde_in_the_output_is_the_home_folder(
     monkeypatch.setenv("HOME", str(trained.folder))
     words = ("--model", str(tiny), "--train", str(trained.folder / "reviews.csv"), "--dry-run")
     ran = warmstart("train", *words, "--output=~/new")
-    assert ran.out == f"ready: would train into {trained.folder}/new\n"
+    assert ran.out == f"ready to train; output would be {trained.folder}/new\n"
 
 
 def test_a_recipe_is_meant_whatever_folders_lie_about(

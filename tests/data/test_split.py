@@ -125,26 +125,26 @@ def test_a_label_with_one_row_cannot_be_stratified() -> None:
     rows = table({"y": list("aabcbb")})
     with pytest.raises(DataError) as error:
         by_label(rows)
-    assert error.value.found == "a.csv:5: the label 'c' has this row alone"
+    assert error.value.found == "a.csv:5: the label 'c' has only this row"
     assert "--set data.stratify=false" in error.value.do
     train, held = hold_out(rows, 0.5, 0)
     assert (len(train), len(held)) == (3, 3)
 
 
 def test_several_labels_with_one_row_are_counted() -> None:
-    with pytest.raises(DataError, match=r"a.csv:2: .*'x'.*\(so do 2 other labels\)"):
+    with pytest.raises(DataError, match=r"a.csv:2: .*'x'.*\(2 other labels also"):
         by_label(table({"y": list("xyzaa")}))
 
 
 def test_one_row_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="data.validation=0.1 of 1 row leaves one side") as error:
+    with pytest.raises(DataError, match="data.validation=0.1 of 1 row leaves one split") as error:
         hold_out(table({"y": ["a"]}), 0.1, 0)
     assert "--set data.validation=FILE" in error.value.do
 
 
 def test_groups_that_each_have_their_own_label_need_a_split_without_strata() -> None:
     rows = table({"y": list("aabbcc"), "g": list("uuvvww")})
-    with pytest.raises(DataError, match="of 3 groups leaves one side empty") as error:
+    with pytest.raises(DataError, match="of 3 groups leaves one split empty") as error:
         hold_out(rows, 0.3, 0, strata=by_label(rows, "g"), group_by="g")
     assert "--set data.stratify=false" in error.value.do
     _, held = hold_out(rows, 0.3, 0, group_by="g")
@@ -165,7 +165,7 @@ def test_one_file_cannot_be_two_splits_unless_allowed() -> None:
     test = replace(table({"y": ["a", "b"]}, sha256="aa"), setting="data.test")
     with pytest.raises(DataError) as error:
         refuse_same_file({"train": train, "test": test}, allow=False)
-    assert error.value.found == "data.train (a.csv) and data.test (a.csv) hold the same bytes"
+    assert error.value.found == "data.train (a.csv) and data.test (a.csv) have the same content"
     assert "--set data.allow_same_file=true" in error.value.do
     refuse_same_file({"train": train, "test": test}, allow=True)
 

@@ -6,9 +6,8 @@ import pytest
 
 from tests.runs_in_memory import settings, write_reviews, writing_settings
 from tests.tiny.decoders import tiny_gpt2
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.preparation.prepare import prepare
 from warmstart.training.train_run import train_run
 

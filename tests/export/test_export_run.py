@@ -130,7 +130,7 @@ def not_finished(run: Run) -> None:
 @pytest.mark.parametrize(
     ("spoil", "found", "do"),
     [
-        (no_rows, "holds neither test/ nor validation/", "restore the folder"),
+        (no_rows, "has neither test/ nor validation/", "restore the folder"),
         (damaged_rows, "cannot read", "restore the file"),
         (not_finished, "is not finished", "--resume"),
     ],
@@ -185,7 +185,7 @@ def test_real_rows_are_compared_by_logit_label_and_metric(
     with pytest.raises(ExportError, match="logits differ by up to nan"):
         compare(off)
     monkeypatch.setattr(parity, "TOLERANCE", 99)
-    with pytest.raises(ExportError, match=": 40 other labels"):
+    with pytest.raises(ExportError, match=": 40 different labels"):
         compare(-rows.logits)
     monkeypatch.setattr(parity, "METRIC_TOLERANCE", -1)
     with pytest.raises(ExportError, match="matthews_correlation"):
@@ -228,7 +228,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
     ("task", "head", "int8", "expected"),
     [
         ("fill-mask", "masked-lm", False, "text-classification, or text-generation"),
-        ("text-generation", "causal-lm", True, "one token that rounding turned"),
+        ("text-generation", "causal-lm", True, "one token that rounding changed"),
     ],
 )
 def test_what_is_not_exported_says_what_is(

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 import torch
 from torch import nn
+from warmstart.data.examples.encode import Examples
 
 from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint
 from warmstart.config import DataConfig, ModelConfig
 from warmstart.data.examples.batches import collate
-from warmstart.data.examples.encode import Examples
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ExportError
 from warmstart.export import first_tokens
@@ -83,7 +83,7 @@ def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Pat
     counts = fused_operators(path, 2, ones)
     assert counts["SkipLayerNormalization"] == FUSED_NORMS[architecture]
     assert counts["BiasGelu"] == (0 if architecture == "modernbert" else 2)
-    with pytest.raises(ExportError, match="2 attentions") as caught:
+    with pytest.raises(ExportError, match="2 attention operators") as caught:
         fused_operators(path, 3, ones)
     assert caught.value.expected == "3, one for each layer; nothing was written"
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tests.runs_in_memory import job_of, never, prepared_run
 from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.errors import RunError
 from warmstart.models.packed.forward import Forward
 from warmstart.preparation.plan import Plan
@@ -52,9 +53,10 @@ def plain_losses(job: Job, model: nn.Module, steps: int) -> list[float]:
         epoch, index = divmod(step, plan.steps_per_epoch)
         rows = np.concatenate(plan.epoch_windows(epoch)[index])
         batch = job.tokenizer.pad(
-            {"input_ids": [job.train[row].input_ids.tolist() for row in rows]}, return_tensors="pt"
+            {"input_ids": [job.train.tokens.ids_of(row).tolist() for row in rows]},
+            return_tensors="pt",
         )
-        labels = torch.tensor([job.train[row].label for row in rows])
+        labels = torch.from_numpy(of_kind(job.train.targets, RowTargets).values[rows])
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * share_at(step)
         loss = model(**batch, labels=labels).loss

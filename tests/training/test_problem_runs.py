@@ -14,9 +14,8 @@ from transformers import pipeline
 
 from tests.cli.conftest import ran
 from tests.runs_in_memory import TOPICS, job_of, never, number_settings, topic_settings
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.errors import Interrupted
 from warmstart.preparation.prepare import prepare
 from warmstart.training.loop import fit
@@ -152,7 +151,7 @@ def test_the_command_line_gives_labels(topics: Run, tmp_path: Path) -> None:
     if found["labels"]:
         assert lines == "  ".join(f"{name} {shares[name]:.3f}" for name in found["labels"])
     else:
-        assert lines.startswith("none  (likeliest: ")
+        assert lines.startswith("none  (most likely: ")
     file = str(topics.config.data.train)
     made = {suffix: tmp_path / f"labels.{suffix}" for suffix in ("csv", "jsonl", "parquet")}
     for out in made.values():
@@ -174,8 +173,8 @@ def test_the_report_of_numbers(numbers: Run) -> None:
     for said in (
         "Pearson correlation",
         "Predicted and true numbers",
-        "Farthest off",
-        "off by",
+        "Largest errors",
+        ">error</th>",
         "TF-IDF + ridge regression",
         "losses are in squared error",
         "true number",
@@ -200,7 +199,7 @@ def test_the_report_of_labels(topics: Run) -> None:
         "Most confident mistakes",
         "true labels",
         "share of each label",
-        "labels a row",
+        "labels per row",
     ):
         assert said in page, said
     for unsaid in ("macro_f1", "no confusion matrix", "['", "Confusion matrix"):

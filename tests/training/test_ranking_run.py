@@ -14,14 +14,17 @@ from tests.cli.conftest import ran
 from tests.runs_in_memory import job_of, never, ranking_settings
 from tests.tasks.test_text_ranking import listwise_by_hand, pairwise_by_hand
 from tests.training.test_loop import losses_of
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.data.examples.batches import collate
+from warmstart.data.examples.targets import RowBatchTargets, of_kind
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import prepare
 from warmstart.preparation.schedule import schedule_for
-from warmstart.report.report_content import worst_queries
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.loaded_run import load_task
+from warmstart.tasks.capabilities import ShowsMistakes
+from warmstart.tasks.text_ranking import TextRanking, worst_queries
 from warmstart.training.loop import fit
 from warmstart.training.train_run import train_run
 
@@ -50,11 +53,12 @@ def test_steps_are_those_of_a_plain_loop(tmp_path: Path, loss: str, by_hand: Any
     for step in range(STEPS):
         epoch, index = divmod(step, plan.steps_per_epoch)
         rows = np.concatenate(plan.epoch_windows(epoch)[index])
-        assert job.train.lists is not None
+        groups = job.train.targets.groups
+        assert groups is not None
         parts = []
-        for one in np.unique(job.train.lists[rows]):
-            batch = collate(job.train, rows[job.train.lists[rows] == one])
-            grades = batch.labels.tolist()
+        for one in np.unique(groups[rows]):
+            batch = collate(job.train, rows[groups[rows] == one])
+            grades = of_kind(batch.targets, RowBatchTargets).values.tolist()
             if max(grades) > min(grades):
                 parts.append(by_hand(plain(**batch.padded(0)).logits[:, 0], grades))
         mean = torch.stack(parts).mean()
@@ -75,6 +79,8 @@ def test_steps_are_those_of_a_plain_loop(tmp_path: Path, loss: str, by_hand: Any
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("ranking")
     config = ranking_settings(folder, loss="listwise", epochs=4)
+    data = Path(config["data"]["train"])
+    data.write_text(data.read_text().replace(",1\n", ",1 \n").replace(",2\n", ",2.0\n"))
     train_run(prepare(config_file.load(config)), folder / "run")
     found = api.load(folder / "run")
     found.report()
@@ -88,10 +94,17 @@ def test_it_learns_to_rank(run: Run) -> None:
     assert set(run.baselines) == {"chance", "bm25"}
 
 
+def test_grades_have_one_spelling_wherever_they_are_shown(run: Run) -> None:
+    rows = pyarrow.parquet.read_table(run.path / "evaluation/validation/predictions.parquet")
+    assert set(rows["label"].to_pylist()) == {"0", "1", "2"}
+    findings = json.loads((run.path / "data.json").read_text())["findings"]
+    assert all(list(split["label_counts"]) == ["0", "1", "2"] for split in findings["splits"])
+
+
 def test_a_split_is_of_queries(run: Run) -> None:
     content = json.loads((run.path / "data.json").read_text())
     (message,) = [m["text"] for m in content["findings"]["messages"] if "query values" in m["text"]]
-    assert "validation takes 20% of the query values with all their rows" in message
+    assert "the validation split has 20% of the values of query, with all their rows" in message
     rows = pyarrow.parquet.read_table(run.path / "evaluation/validation/predictions.parquet")
     counts = rows["text"].value_counts().to_pylist()
     whole = (run.path.parent / "rankings.csv").read_text().splitlines()
@@ -142,11 +155,19 @@ def test_the_worst_queries_are_shown(run: Run) -> None:
             expected[query] = (best, ranked[0]["text_pair"], places[0])
     shown, count = worst_queries(path, most=2)
     assert count == len(expected)
-    for mistake in shown:
-        found = mistake.label, mistake.prediction, mistake.amount
-        assert found == expected[mistake.text]
+    for best, top, rank in shown:
+        assert best["text"] == top["text"]
+        assert (best["text_pair"], top["text_pair"], rank) == expected[top["text"]]
     ranks = sorted((rank for *_, rank in expected.values()), reverse=True)
-    assert [mistake.amount for mistake in shown] == ranks[:2]
+    assert [rank for *_, rank in shown] == ranks[:2]
+    _, task = load_task(RunDirectory(run.path))
+    assert isinstance(task, ShowsMistakes)
+    mistakes = task.mistakes(path, most=2)
+    assert mistakes.count == count
+    for mistake in mistakes.rows:
+        (query,) = mistake.text
+        found = mistake.label, mistake.prediction, int(mistake.amount)
+        assert found == expected[query.text]
 
 
 def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path) -> None:
@@ -158,14 +179,20 @@ def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path)
             "line": [2, 3, 4, 5, 6, 7],
             "text": ["q", "r", "q", "r", "q", "s"],
             "text_pair": ["d0", "d1", "d2", "d3", "d4", "d5"],
-            "label": ["0", "0", "1", "2", "0", "0"],
+            "label": ["0", "0", "1 ", "2", "0", "0"],  # as earlier versions kept it
             "score": [0.9, 0.8, 0.1, 0.2, 0.5, 0.3],
             "truncated": [False] * 6,
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
-    ((mistake, other), count) = worst_queries(tmp_path / "p.parquet", most=5)
-    assert count == 2
-    assert (other.text, other.label, other.prediction, other.amount) == ("r", "d3", "d1", 2)
-    assert (mistake.text, mistake.label, mistake.prediction) == ("q", "d2", "d0")
-    assert (mistake.amount, mistake.where) == (3, "a.csv:2")
+    task = TextRanking(
+        DataConfig(train="a.csv", text_pair="document"), "text", "binary-cross-entropy"
+    )
+    found = task.mistakes(tmp_path / "p.parquet", most=5)
+    assert found.count == 2
+    mistake, other = found.rows
+    assert [segment.text for segment in other.text] == ["r"]
+    assert (other.label, other.prediction, other.amount) == ("d3", "d1", "2")
+    assert [segment.text for segment in mistake.text] == ["q"]
+    assert (mistake.label, mistake.prediction) == ("d2", "d0")
+    assert (mistake.amount, mistake.where) == ("3", "a.csv:2")

@@ -14,6 +14,7 @@ from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from tests.tiny.decoders import DECODERS, make_decoder
 from warmstart import config_file
 from warmstart.config import TrainConfig
+from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.errors import ModelError
 from warmstart.models.packed.architectures import body_of
 from warmstart.models.tuning.parts import depths, peak_rates, refuse_unknown
@@ -51,9 +52,10 @@ def plain_losses(
         begin_epoch(epoch)
         rows = np.concatenate(plan.epoch_windows(epoch)[index])
         batch = job.tokenizer.pad(
-            {"input_ids": [job.train[row].input_ids.tolist() for row in rows]}, return_tensors="pt"
+            {"input_ids": [job.train.tokens.ids_of(row).tolist() for row in rows]},
+            return_tensors="pt",
         )
-        labels = torch.tensor([job.train[row].label for row in rows])
+        labels = torch.from_numpy(of_kind(job.train.targets, RowTargets).values[rows])
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * share_at(step)
         loss = model(**batch, labels=labels).loss
@@ -145,6 +147,9 @@ def test_layers_that_are_not_known_are_not_counted(tmp_path: Path) -> None:
         config = config_file.load(settings(tmp_path, **{setting: value})).train
         with pytest.raises(ModelError) as caught:
             refuse_unknown(config, "albert")
-        assert f"train.{setting} is set, and albert" in caught.value.found
+        assert (
+            f"train.{setting} is set, but the layers of the architecture albert"
+            in caught.value.found
+        )
         assert "bert, camembert" in caught.value.expected
         assert f"--set train.{setting}=null" in caught.value.do

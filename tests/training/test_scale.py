@@ -19,6 +19,7 @@ from warmstart.evaluation.evaluate import predict
 from warmstart.evaluation.store import prediction_table
 from warmstart.models.packed.forward import padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.tasks.capabilities import ShowsLabels
 
 FEW, MANY = 5_000, 20_000
 
@@ -100,15 +101,16 @@ def test_answers_are_a_few_numbers_a_row(folder: Path) -> None:
     ready = {rows: prepared(folder, rows) for rows in (100, FEW, MANY)}
     model = ready[FEW].task.model(ready[FEW].checkpoint, seed=0)
     accelerator = build_accelerator(ready[FEW].config.train)
-    forward = padded_forward(model, "sequence-classification")
+    forward = padded_forward(model, ready[FEW].task.head)
 
     def answers(rows: int) -> Any:
         one = ready[rows]
         found = predict(one.task, model, forward, one.examples["validation"], accelerator)
-        rows_of = one.tables["validation"]
-        labels = one.task.shown_labels(rows_of)
-        table = prediction_table(found[0], rows_of, one.config.data, labels=labels)
-        scores = one.task.score(found[0], one.tables["validation"])
+        split = one.splits["validation"]
+        assert isinstance(one.task, ShowsLabels)
+        labels = one.task.shown_labels(split.labels)
+        table = prediction_table(found[0], split.table, one.config.data, labels=labels)
+        scores = one.task.score(found[0], split.labels)
         return found, table, scores.metrics
 
     found = per_row(answers)

@@ -2,24 +2,35 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from warmstart.training.stop import stop_requested
+from warmstart.training.stop import stop_on_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+@pytest.fixture(autouse=True)
+def _usual_handlers() -> Iterator[None]:
+    """As in a terminal: a process that a script starts in the background ignores SIGINT."""
+    usual = zip(SIGNALS, (signal.default_int_handler, signal.SIG_DFL), strict=True)
+    before = [signal.signal(number, handler) for number, handler in usual]
+    yield
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_noted_and_not_obeyed(number: signal.Signals) -> None:
-    with stop_requested() as asked:
+    with stop_on_signals() as asked:
         assert not asked()
         signal.raise_signal(number)
         assert asked()
 
 
 def test_a_second_signal_interrupts() -> None:
-    with pytest.raises(KeyboardInterrupt), stop_requested() as asked:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), stop_on_signals() as asked:  # noqa: PT012
         signal.raise_signal(signal.SIGINT)
         assert asked()
         signal.raise_signal(signal.SIGINT)
@@ -27,20 +38,20 @@ def test_a_second_signal_interrupts() -> None:
 
 def test_a_second_signal_of_the_other_kind_is_not_swallowed() -> None:
     """An impatient person presses Ctrl-C after the machine has asked politely."""
-    with pytest.raises(KeyboardInterrupt), stop_requested():  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), stop_on_signals():  # noqa: PT012
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
 
 
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
-    with stop_requested():
+    with stop_on_signals():
         assert all(
             signal.getsignal(number) is not handler
             for number, handler in zip(SIGNALS, before, strict=True)
         )
     assert [signal.getsignal(number) for number in SIGNALS] == before
-    with pytest.raises(ZeroDivisionError), stop_requested() as asked:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), stop_on_signals() as asked:  # noqa: PT012
         signal.raise_signal(signal.SIGINT)
         assert asked()
         _ = 1 / 0
@@ -52,7 +63,7 @@ def test_outside_the_main_thread_nothing_is_installed_and_nothing_asked() -> Non
     said: list[object] = []
 
     def train() -> None:
-        with stop_requested() as asked:
+        with stop_on_signals() as asked:
             said.extend([asked(), *map(signal.getsignal, SIGNALS)])
 
     before = [signal.getsignal(number) for number in SIGNALS]

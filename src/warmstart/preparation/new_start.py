@@ -19,7 +19,7 @@ from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.model_sizes import HEADS, shape_of
 from warmstart.models.checkpoints.new_model import new_checkpoint, tokenizer_for
-from warmstart.runs.directory import RunDirectory, flush_to_disk
+from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
 from warmstart.tasks import task_type
 
 
@@ -74,7 +74,7 @@ def keep_start(checkpoint: Checkpoint, config: RunConfig, directory: RunDirector
     Raises:
         RunError: no room, or no right to write.
     """
-    partial = directory.path / ".start.partial"
+    partial = unfinished(directory.start)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(checkpoint.folder, partial)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,7 +19,7 @@ from warmstart.report import figures
 from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
-from warmstart.runs.directory import write_atomically
+from warmstart.runs.directory import RunDirectory, write_atomically
 from warmstart.runs.run_record import Evaluation, RunRecord
 from warmstart.runs.titles import Titles
 
@@ -39,16 +38,14 @@ def write_report(run_path: Path) -> Path:
     Raises:
         RunError: this is no run directory, one of its files is damaged, or it cannot be written.
     """
-    content = gather(run_path)
+    run, content = RunDirectory(run_path), gather(run_path)
     pictures = {}
     with drawing():
         for name, (figure, description) in draw(content).items():
-            write_atomically(run_path / "figures" / f"{name}.png", partial(to_png, figure))
+            write_atomically(run.entry(f"figures/{name}.png"), partial(to_png, figure))
             pictures[name] = Markup(to_svg(figure, name, description))
     page = render(content, pictures)
-    path = run_path / "report.html"
-    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
-    return path
+    return run.write_text("report.html", page)
 
 
 def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
@@ -91,7 +88,7 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
     }
     drawn["scores"] = figures.scores(systems, titles.metric(main)), f"{content.verdict}"
     labels = details.get("labels", ())
-    if "confusion_matrix" in details and len(labels) <= figures.DRAWN_CLASSES:
+    if "confusion_matrix" in details and len(labels) <= figures.MAX_CLASSES:
         drawn["confusion"] = (
             figures.confusion(details["confusion_matrix"], labels),
             "Counts of true against predicted labels; the table beside it has the same per label.",
@@ -141,7 +138,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         "metric_title": titles.metric,
         "baseline_head": titles.baseline_head,
         "sentence_case": words.sentence_case,
-        "setting": _setting,
+        "setting": words.setting,
         "date": _date,
     }
     template = environment.get_template("template.html.j2")
@@ -162,6 +159,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         loss_unit=_unit(content.record),
         numbered=not all(map(can_draw, content.record.labels)),
         command=_command(content.record.path),
+        environment=words.environment(content.record.environment),
     )
 
 
@@ -205,19 +203,9 @@ def _loss_note(content: ReportContent) -> str:
 
 
 def _command(run_path: Path) -> str:
-    config, output = run_path / "config.yaml", run_path.with_name(f"{run_path.name}-again")
+    config = RunDirectory(run_path).entry("config.yaml")
+    output = run_path.with_name(f"{run_path.name}-again")
     return f"warmstart train {shlex.quote(str(config))} --output {shlex.quote(str(output))}"
-
-
-def _setting(value: Any) -> str:
-    """A setting's value as one would write it in YAML."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list):
-        return ", ".join(map(_setting, value))
-    return str(value)
 
 
 def _date(seconds: float) -> str:

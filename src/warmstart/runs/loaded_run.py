@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from warmstart import config_file, errors
+from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import task_type
@@ -82,12 +82,12 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
     Raises:
         RunError: the folder is no run directory, or damaged.
     """
-    config = config_file.load(directory.path / "config.yaml")
+    config = directory.read_config()
     content = directory.read_json("task.json")
     try:
         return config, task_type(config).from_facts(config, content["facts"])
     except (KeyError, TypeError) as error:
-        raise errors.run.unreadable(directory.path / "task.json", error) from error
+        raise errors.run.unreadable(directory.entry("task.json"), error) from error
 
 
 def load_run(directory: RunDirectory) -> LoadedRun:

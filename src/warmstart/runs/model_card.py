@@ -157,6 +157,7 @@ def _body(record: RunRecord) -> str:
         "baseline_head": titles.baseline_head,
         "sentence_case": words.sentence_case,
         "file_name": file_name,
+        "setting": words.setting,
     }
     name = record.config.model.name
     messages = record.findings.messages if record.findings else ()
@@ -170,5 +171,6 @@ def _body(record: RunRecord) -> str:
         new=record.config.pretrain,
         usage=record.task.usage(),
         training=config_file.settings_read(record.config)["train"],
+        environment=words.environment(record.environment),
         is_on_hub=_hub_name(name) is not None,
     )

@@ -1,11 +1,12 @@
-"""Numbers and sentences as a person reads them, the same in the report and in the model card.
+"""Numbers, settings and sentences as they are shown, the same in the report and in the model card.
 
 Scores keep three decimals so that columns line up; everything else keeps three significant digits.
 A value that is undefined or not finite is a dash, never a stand-in number.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import RunRecord
@@ -81,6 +82,65 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def setting(value: Any) -> str:
+    """A setting's value as YAML would have it.
+
+    >>> setting({"rank": 8, "bias": None, "modules": ["query", "value"], "on": True})
+    '{rank: 8, bias: null, modules: [query, value], on: true}'
+    >>> setting([0.9, 1e-8])
+    '0.9, 1e-08'
+    """
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_setting_inside, value))
+    return _setting_inside(value)
+
+
+def _setting_inside(value: Any) -> str:
+    """A setting's value inside another one, where a list needs its brackets."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_setting_inside, value))}]"
+    if isinstance(value, Mapping):
+        pairs = (f"{name}: {_setting_inside(of_name)}" for name, of_name in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    return str(value)
+
+
+def environment(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Versions and machine, by name, each as text.
+
+    Args:
+        facts: the content of ``environment.json``.
+    """
+    texts = {name: setting(value) for name, value in facts.items()}
+    if "trains" in facts:
+        texts["trains"] = trained_parts(facts["trains"])
+    return texts
+
+
+def trained_parts(parts: Sequence[Mapping[str, Any]]) -> str:
+    """How many parameters of each part of a model are trained, and from which epoch.
+
+    Args:
+        parts: as ``TrainedPart.to_json`` writes them.
+
+    >>> body = {"name": "layers 0-5", "parameters": 9000, "trained": 0, "from_epoch": None}
+    >>> head = {"name": "head", "parameters": 770, "trained": 770, "from_epoch": 2}
+    >>> trained_parts([body, head])
+    'layers 0-5: none of 9,000 parameters; head: all 770 parameters, from epoch 2'
+    """
+    sentences = []
+    for part in parts:
+        total, trained, first = part["parameters"], part["trained"], part["from_epoch"]
+        amount = {0: "none of ", total: "all "}.get(trained, f"{trained:,} of ")
+        later = f", from epoch {first}" if first is not None and first > 1 else ""
+        sentences.append(f"{part['name']}: {amount}{total:,} parameters{later}")
+    return "; ".join(sentences)
 
 
 def sentence_case(text: str) -> str:

@@ -94,7 +94,7 @@ class OnnxEngine:
             if name == "int8":
                 _warn_of_overflow(parity["int8"]["reduce_range"])
         except (KeyError, TypeError) as error:
-            raise errors.run.unreadable(directory.path / PARITY, error) from error
+            raise errors.run.unreadable(directory.entry(PARITY), error) from error
         model = OnnxModel.open(path)
         tokenizer = RunTokenizer.open(directory, list(model.input_names))
         return cls(config, task, tokenizer, max_tokens, model)
@@ -119,14 +119,14 @@ def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict
         ExportError: it was never exported, or its file was changed.
         RunError: ``parity.json`` is damaged.
     """
-    path = directory.path / "export" / FILES[name]
+    path = directory.entry("export") / FILES[name]
     if not path.is_file():
         raise errors.export.not_exported(directory.path, name, path.name)
     parity = directory.read_json(PARITY)
     try:
         hashes = {file: facts["sha256"] for file, facts in parity["files"].items()}
     except (KeyError, TypeError) as error:
-        raise errors.run.unreadable(directory.path / PARITY, error) from error
+        raise errors.run.unreadable(directory.entry(PARITY), error) from error
     for file in (path, path.with_name(f"{path.name}.data")):
         known = hashes.get(file.name)
         if file.is_file() != (known is not None) or (known and sha256(file) != known):
@@ -154,7 +154,7 @@ def engine_name(directory: RunDirectory, asked: EngineName | None) -> EngineName
     """
     if asked is not None:
         return asked
-    return "onnx" if (directory.path / "export" / FILES["onnx"]).is_file() else "torch"
+    return "onnx" if (directory.entry("export") / FILES["onnx"]).is_file() else "torch"
 
 
 def open_engine(directory: RunDirectory, name: EngineName) -> Engine:

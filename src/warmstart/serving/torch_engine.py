@@ -6,7 +6,6 @@ The same ``predict`` as in evaluation. Scores come from here alone: they are the
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -16,10 +15,10 @@ from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.devices.device import build_accelerator, can_compute
 from warmstart.evaluation.evaluate import evaluate_finally, predict
-from warmstart.evaluation.store import write_evaluation
+from warmstart.evaluation.store import folder_name, write_evaluation
 from warmstart.models.packed.forward import Forward, forward_for
 from warmstart.runs.loaded_run import LoadedRun
-from warmstart.serving.predictor import file_config, sources, usable_rows
+from warmstart.serving.predictor import file_config, usable_rows
 from warmstart.tasks.task import AnyTask, Predictions, Split
 
 
@@ -78,9 +77,7 @@ def evaluate_file(
     accelerator = accelerator_for(run)
     forward = _forward(run, examples, accelerator)
     found = evaluate_finally(task, run.model, forward, examples, split.labels, accelerator)
-    # Two files may share a name; their content tells them apart.
-    stem, content = Path(sources(source)[0]).name.partition(".")[0], table.files[0].sha256[:8]
-    name = f"file-{stem}-{content}"
+    name = folder_name(table, overrides)
     write_evaluation(run.directory, name, task, found, split, config.data, baselines={})
     return found.scores.metrics_json()
 

@@ -121,10 +121,10 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
             raise errors.run.does_not_write(directory.path, task.name)
         if not (directory.model / "model.safetensors").is_file():
             raise errors.run.no_model(directory.path)
-        config = config_file.load(directory.path / "config.yaml")
+        config = directory.read_config()
         settings, train = config.generate, config.train
     elif engine != "torch":
-        raise errors.export.of_no_run(str(name))
+        raise errors.export.checkpoint_not_exported(str(name))
     onnx = None if engine == "torch" else verified_file(directory, engine)[0]
     found = directory.model if directory.is_run else name
     checkpoint = find(ModelConfig(name=str(found)), GENERATION_HEAD)
@@ -149,7 +149,7 @@ def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
 
 def _training_texts(directory: RunDirectory) -> Iterator[str]:
     """The training split, text by text, as the run read it."""
-    config = config_file.load(directory.path / "config.yaml")
+    config = directory.read_config()
     table = split_tables(config, read_sources(config), given_rows(directory))["train"]
     known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}
     for file in table.files:

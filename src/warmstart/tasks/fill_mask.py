@@ -23,7 +23,7 @@ import numpy as np
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.chunking import Layout, encode_documents
+from warmstart.data.examples.chunking import Layout, encode_documents, overlap_of
 from warmstart.data.examples.masking import Masking
 from warmstart.data.examples.targets import of_kind
 from warmstart.data.examples.token_targets import HiddenTokens, TokenBatchTargets
@@ -119,14 +119,12 @@ class FillMask:
         """Tokenise documents to hide tokens in; or texts with masks, which are to be filled.
 
         Raises:
-            DataError: a text to be filled has no mask.
+            DataError: a text to be filled has no mask, or chunks would overlap too much.
         """
         if labels is None:
             return self._with_masks(table, tokenizer, max_tokens)
         data, special = self.data, frozenset(tokenizer.all_special_ids)
-        overlap = None
-        if data.long_documents == "chunk":
-            overlap = min(data.overlap_tokens, max_tokens - 3)
+        overlap = overlap_of(data, max_tokens, framing=2)
         layout = Layout(
             tokenizer.cls_token_id,
             tokenizer.sep_token_id,

@@ -50,7 +50,7 @@ from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
-from warmstart.tasks.focal import focal
+from warmstart.tasks.focal_loss import focal_factor
 from warmstart.tasks.mistakes import (
     PROBABILITY,
     Mistakes,
@@ -239,7 +239,7 @@ class MultiLabelClassification:
         truth = of_kind(batch.targets, RowBatchTargets).values  # float32 [B, C]
         nats = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
         if self.loss_name == "focal":
-            nats = focal(nats, self.focal_gamma)
+            nats = nats * focal_factor(nats, self.focal_gamma)
         if self.label_weights:
             weights = as_tensor(self.label_weights, dtype=nats.dtype, device=nats.device)  # [C]
             nats = nats * (truth * (weights - 1) + 1)

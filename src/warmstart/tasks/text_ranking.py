@@ -244,12 +244,14 @@ class TextRanking:
 
     def usage(self) -> Usage:
         """sentence-transformers' cross-encoder."""
+        # A model with two logits gives two numbers; the score is the probability of the second.
+        two = self.loss_name == "cross-entropy"
         return Usage(
             command='warmstart predict {run} --text "…" --text-pair "…"',
             python="from sentence_transformers import CrossEncoder\n\n"
             'ranker = CrossEncoder("model")\n'
-            'ranker.predict([("Your query here.", "A document."), '
-            '("Your query here.", "Another document.")])',
+            'pairs = [("Your query here.", "A document."), ("Your query here.", "Another one.")]\n'
+            f"ranker.predict(pairs{', apply_softmax=True)[:, 1]' if two else ')'}",
             note="warmstart gives the same scores and also reports which texts were cut",
             limits=(
                 "Scores order the documents of one query; across queries they are not comparable.",
@@ -388,4 +390,7 @@ def _numbers(table: Table, column: str) -> Floats:
         row = int(pc.index(number, False).as_py())
         raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     found: Floats = plain.cast(pa.float64()).to_numpy()
+    if not np.isfinite(found).all():
+        row = int(np.isfinite(found).argmin())
+        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     return found

@@ -120,7 +120,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         accelerator=accelerator,
         processes=processes,
         run=run,
-        log=EventLog(run.path / "events.jsonl", listeners, silent=not processes.first),
+        log=EventLog(run.entry("events.jsonl"), listeners, silent=not processes.first),
         trains=trains,
         frozen=frozen,
         adapters=adapters,

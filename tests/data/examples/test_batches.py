@@ -63,6 +63,24 @@ def test_grouping_by_length_pads_less() -> None:
     assert padded(grouped=True) < 1.1 * lengths.sum() < 1.5 * lengths.sum() < padded(grouped=False)
 
 
+def test_grouped_batches_come_in_another_order_in_every_epoch() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, size=64)
+
+    def batches(seed: int, epoch: int) -> list[list[int]]:
+        found = training_batches(lengths, 4, seed, epoch, group_by_length=True)
+        return [rows.tolist() for rows in found]
+
+    assert batches(0, 0) == batches(0, 0)
+    assert batches(0, 0) != batches(0, 1)
+    assert batches(0, 0) != batches(1, 0)
+    # The rows of 64 are one stretch: sorted by length, and cut into the same batches every time.
+    epochs = [batches(0, epoch) for epoch in range(3)]
+    longest = [[int(lengths[rows].max()) for rows in epoch] for epoch in epochs]
+    assert sorted(longest[0]) == sorted(longest[1]) == sorted(longest[2])
+    orders = [*longest, sorted(longest[0]), sorted(longest[0], reverse=True)]
+    assert len({tuple(order) for order in orders}) == 5, "batches are shuffled, anew in each epoch"
+
+
 @given(lengths=LENGTHS, data=st.data())
 def test_a_batch_holds_its_rows_end_to_end(lengths: list[int], data: st.DataObject) -> None:
     examples = examples_of(lengths)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from warmstart.data.examples.encode import Examples
 
 from tests.models.packed import test_decoders as decoders
 from tests.models.packed import test_packed_runner as classifiers
 from tests.models.packed import test_token_classification as taggers
 from tests.tiny.decoders import make_decoder
 from warmstart.data.examples.batches import Batch, collate
-from warmstart.data.examples.encode import Examples
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.packed.dropout import Noise
 from warmstart.models.packed.packed_runner import PackedRunner

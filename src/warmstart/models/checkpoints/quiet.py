@@ -1,7 +1,7 @@
-"""Silence around calls into Transformers and the hub client, which print reports and progress bars.
+"""Silence the log messages and progress bars of Transformers and the hub client.
 
-What they would say is either expected (a new head is "newly initialized") or is checked by the
-caller and raised as an error. Their settings are global, so they are put back afterwards.
+Their messages are either expected (a new head is "newly initialized") or checked by the caller and
+raised as errors. The log levels are global, so they are restored afterwards.
 """
 
 import logging
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet(*, bars: bool = False) -> Iterator[None]:
-    """No log lines below errors, and no progress bars, inside the block.
+    """Hide log messages below errors, and progress bars, inside the ``with`` block.
 
     Args:
-        bars: leave progress bars as the person has them, for long downloads.
+        bars: keep the user's setting of progress bars, for long downloads.
     """
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging as transformers_logging
@@ -23,7 +23,7 @@ def quiet(*, bars: bool = False) -> Iterator[None]:
     silence_bars = not bars and transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.ERROR)
     hub_logging.set_verbosity(logging.ERROR)
-    if silence_bars:  # the hub client's as well
+    if silence_bars:  # this also hides the hub client's bars
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
