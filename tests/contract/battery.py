@@ -189,9 +189,9 @@ def predict_text(driven: DrivenRun) -> None:
     if generates:
         refused = driven.type("predict", "run", "--text", "a text")
         assert refused.code == 1
-        advice = re.search(r"try: +(warmstart .+)", refused.err)
+        advice = re.search(r"warmstart generate [^;\n]+", refused.err)
         assert advice, refused.err
-        tried = driven.type_advice(advice[1].replace("{run}", "run").replace("RUN", "run"))
+        tried = driven.type_advice(advice[0].replace("RUN", "run"))
         assert tried.code == 0, tried.err
 
 
@@ -270,7 +270,8 @@ def report(driven: DrivenRun) -> None:
         place = driven.run / "evaluation/validation/predictions.parquet"
         mistakes = driven.learned.mistakes(place, 3)
         assert mistakes.heading in page
-    for label in driven.case.labels:
+    checked = one_object(driven.type("check", driven.config, "--json"))
+    for label in checked["splits"][0]["label_counts"]:
         assert label in page
     refuse_strangers(page, driven)
 

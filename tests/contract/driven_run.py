@@ -8,8 +8,8 @@ import json
 import re
 import shlex
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import chdir
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +101,8 @@ class DrivenRun:
     @cached_property
     def trained(self) -> Ran:
         """``train --json`` without interruption, into ``run``."""
-        return self.type("train", self.config, "--output", "run", "--json")
+        with without_figures():
+            return self.type("train", self.config, "--output", "run", "--json")
 
     @cached_property
     def run(self) -> Path:
@@ -141,7 +142,8 @@ class DrivenRun:
         """The command that ``interrupted`` printed."""
         found = re.search(r"warmstart train \S+ --resume", self.interrupted.err)
         assert found, self.interrupted.err
-        return self.type_advice(found[0])
+        with without_figures():
+            return self.type_advice(found[0])
 
     @cached_property
     def labelled(self) -> str:
@@ -153,6 +155,18 @@ class DrivenRun:
         """The model card: its metadata and its text."""
         _, header, body = (self.run / "README.md").read_text("utf-8").split("---\n", 2)
         return yaml.safe_load(header), body
+
+
+@contextmanager
+def without_figures() -> Iterator[None]:
+    """Leave the figures of a report empty: drawing them takes longer than training.
+
+    The check of ``report`` draws them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warmstart.report.html.to_svg", lambda *_: "<svg></svg>")
+        patch.setattr("warmstart.report.html.to_png", lambda *arguments: arguments[-1].touch())
+        yield
 
 
 def one_object(printed: Ran) -> dict[str, Any]:
