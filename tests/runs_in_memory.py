@@ -91,7 +91,7 @@ def number_settings(folder: Path, **train: Any) -> dict[str, Any]:
     data = write_numbers(folder / "numbers.csv")
     config = settings(folder, **train)
     data_config = {"train": str(data), "validation": 0.2, "label": "score"}
-    return {**config, "problem": "regression", "data": data_config}
+    return {**config, "task": "text-regression", "data": data_config}
 
 
 TOPICS = {"animals": ("cat",), "places": ("house",), "stories": ("story", "read")}
@@ -117,7 +117,7 @@ def topic_settings(folder: Path, **train: Any) -> dict[str, Any]:
     data = write_topics(folder / "topics.csv")
     config = settings(folder, **train)
     data_config = {"train": str(data), "validation": 0.2, "label": "topics"}
-    return {**config, "problem": "multi-label", "data": data_config}
+    return {**config, "task": "multi-label-classification", "data": data_config}
 
 
 def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:
