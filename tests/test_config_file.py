@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from warmstart import errors
+from warmstart import config_file, errors
 from warmstart.config import (
     AverageConfig,
     DataConfig,
@@ -17,7 +17,6 @@ from warmstart.config import (
     PretrainConfig,
     SpecialTokens,
     TrainConfig,
-    config_file,
 )
 
 SMALLEST = {"data": {"train": "a.csv"}}
@@ -377,7 +376,7 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
     for group, part in groups.items():
         place = names.index(group)
         names[place : place + 1] = [f"{group}.{field}" for field in part.model_fields]
-    assert list(table) == ["task", "problem", *names]
+    assert list(table) == ["task", *names]
     assert all(setting.doc and setting.type for setting in table.values())
     assert table["data.text"].doc == "Column with the text; for ranking, with the query."
     assert table["model.max_tokens"].type == '"auto" or a whole number ≥ 3'

@@ -295,14 +295,9 @@ def other_loss(loss: str, task: str, known: Sequence[str]) -> ConfigError:
     )
 
 
-def unknown_task(name: str, known: Sequence[str]) -> ConfigError:
-    """A task that does not exist."""
-    nearest = get_close_matches(name, known, n=1, cutoff=0.4) or known[:1]
-    return ConfigError(
-        found=f"task: {name}",
-        expected=f"one of: {', '.join(known)}",
-        do=f"task: {nearest[0]}",
-    )
+def unknown_task(name: str, known: Collection[str], do: str) -> ConfigError:
+    """A task that does not exist; ``name`` is written as in YAML."""
+    return ConfigError(f"task is {name}", f"one of: {', '.join(known)}", do)
 
 
 def other_task_reads(setting: str, task: str, readers: Sequence[str]) -> ConfigError:

@@ -1,11 +1,12 @@
 """Checking the settings that were given against the task that they name."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from warmstart import errors
 from warmstart.config import RunConfig
-from warmstart.config.config_faults import SETTINGS, Origin
+from warmstart.config.config_faults import SETTINGS, Origin, shown
 from warmstart.config.config_yaml import Place
 from warmstart.tasks import TASKS
 from warmstart.tasks.task_settings import is_read, needed_value
@@ -28,8 +29,10 @@ def faults_of_task(
     if not isinstance(name, str):
         return []  # reported already
     if name not in TASKS:
-        fault = errors.config.unknown_task(name, list(TASKS))
-        return [errors.config.located(fault, origins.get(("task",), origins[()]).where)]
+        nearest = get_close_matches(name.lower(), TASKS, n=1, cutoff=0.4) or list(TASKS)
+        origin = origins.get(("task",), origins[()])
+        fault = errors.config.unknown_task(shown(name), TASKS, origin.typed("task", nearest[0]))
+        return [errors.config.located(fault, origin.where)]
     task = TASKS[name]
     given = leaves(content)
     values = {setting: known.default for setting, known in SETTINGS.items()} | given
