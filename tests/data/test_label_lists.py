@@ -136,6 +136,6 @@ def test_a_share_has_some_of_every_label() -> None:
     assert len(set(strata[:40])) == len(set(strata[40:60])) == len(set(strata[80:])) == 1
     assert len(set(strata.tolist())) == 4
     for seed in range(5):
-        train, held = hold_out(table, 0.1, seed, stratify_by=None, group_by=None, strata=strata)
+        train, held = hold_out(table, 0.1, seed, strata=strata)
         for side in (train, held):
             assert names_of(label_lists(side, data())) == ("a", "b", "rare")
