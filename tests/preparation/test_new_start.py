@@ -10,8 +10,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import warmstart
 from tests.runs_in_memory import write_reviews
-from warmstart.api import Run
 from warmstart import config_file
+from warmstart.api import Run
 from warmstart.errors import ConfigError, Interrupted, RunError
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
