@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from warmstart import errors
-from warmstart import config_file
-from warmstart.preparation.prepare import read_splits
+from warmstart import config_file, errors
+from warmstart.preparation.stages import read_sources, split_tables
 
 RECIPES = config_file.recipe_names()
 
@@ -140,5 +139,5 @@ def test_cord19_reads_a_local_copy(tmp_path: Path) -> None:
     path = tmp_path / "cord19-query-title-label.csv"
     path.write_text("\n".join(["query,title,label", *rows]) + "\n")
     config = config_file.load("cord19", [f"data.dir={tmp_path}"])
-    tables, _ = read_splits(config)
+    tables = split_tables(config, read_sources(config))
     assert (len(tables["train"]), len(tables["validation"])) == (32, 8)

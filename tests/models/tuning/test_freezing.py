@@ -118,9 +118,10 @@ def test_what_changes_a_number_changes_the_file(
         with torch.no_grad():
             job.model.bert.embeddings.word_embeddings.weight[5, 0] += 1e-3
     if changed == "rows":
-        ids = job.train.input_ids.copy()
+        ids = job.train.tokens.input_ids.copy()
         ids[3] += 1
-        job = replace(job, train=replace(job.train, input_ids=ids))
+        tokens = replace(job.train.tokens, input_ids=ids)
+        job = replace(job, train=replace(job.train, tokens=tokens))
     before = len(list((tmp_path / "cache" / "features").glob("*.npy")))
     with_features_computed(job)
     after = len(list((tmp_path / "cache" / "features").glob("*.npy")))

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
-from warmstart import api
-from warmstart import config_file
+from warmstart import api, config_file
 from warmstart.errors import ConfigError, ModelError
 from warmstart.models.tuning.trainable import TrainedPart, parts_from_json
 from warmstart.preparation.prepare import prepare
