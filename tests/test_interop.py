@@ -10,9 +10,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from tests.runs_in_memory import settings, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.preparation.prepare import prepare
 from warmstart.training.train_run import train_run
 

@@ -12,9 +12,8 @@ from transformers import AutoTokenizer, pipeline
 
 from tests.runs_in_memory import ranking_settings
 from tests.test_pairs import pair_settings
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.preparation.prepare import prepare
 from warmstart.training.train_run import train_run
 

@@ -11,9 +11,8 @@ import pytest
 from tests.cli.conftest import ran
 from tests.preparation.test_prepare import rows_of
 from tests.runs_in_memory import BAD, GOOD, OTHER, settings
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.data.reading.sources import read
 from warmstart.errors import DataError
 from warmstart.evaluation.baseline_scores import baseline_scores

@@ -20,6 +20,7 @@ from tests.runs_in_memory import (
     number_settings,
     ranking_settings,
     settings,
+    tagging_settings,
     topic_settings,
     writing_settings,
 )
@@ -54,6 +55,7 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-ranking, two logits": partial(ranking_settings, loss="cross-entropy"),
     "text-ranking, pairwise": partial(ranking_settings, loss="pairwise"),
     "text-ranking, listwise": partial(ranking_settings, loss="listwise"),
+    "token-classification": tagging_settings,
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
 }

@@ -21,8 +21,7 @@ from tests.runs_in_memory import (
 )
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from tests.training.test_rates import losses_of, plain_losses
-from warmstart import api
-from warmstart import config_file
+from warmstart import api, config_file
 from warmstart.data.examples.batches import collate
 from warmstart.errors import ConfigError, Interrupted, ModelError, WarmstartError
 from warmstart.models.packed.forward import padded_forward

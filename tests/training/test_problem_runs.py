@@ -14,9 +14,8 @@ from transformers import pipeline
 
 from tests.cli.conftest import ran
 from tests.runs_in_memory import TOPICS, job_of, never, number_settings, topic_settings
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.errors import Interrupted
 from warmstart.preparation.prepare import prepare
 from warmstart.training.loop import fit

@@ -14,9 +14,8 @@ from tests.cli.conftest import ran
 from tests.runs_in_memory import job_of, never, ranking_settings
 from tests.tasks.test_text_ranking import listwise_by_hand, pairwise_by_hand
 from tests.training.test_loop import losses_of
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.data.examples.batches import collate
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import prepare

@@ -9,9 +9,8 @@ import pytest
 
 from tests.cli.conftest import ran
 from tests.runs_in_memory import BAD, GOOD, settings
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
-from warmstart import config_file
 from warmstart.preparation.prepare import prepare
 from warmstart.training.train_run import train_run
 
