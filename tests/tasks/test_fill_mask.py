@@ -320,6 +320,7 @@ def test_other_families_run_padded_with_the_same_losses(tmp_path: Path) -> None:
     assert job.forward.packed is not None
     split = job.validation, job.validation_split.labels
     packed = evaluate(job.task, job.model, job.forward, *split, job.accelerator)
-    forward = padded_forward(job.model, "masked-lm")
-    padded = evaluate(job.task, job.model, forward, *split, job.accelerator)
+    padded = evaluate(
+        job.task, job.model, padded_forward(job.model, job.task.head), *split, job.accelerator
+    )
     assert packed.loss == pytest.approx(padded.loss, rel=1e-5)

@@ -104,7 +104,7 @@ class CountsChanges(Protocol):
     """Predictions that name labels, so that it can be counted where two models disagree."""
 
     def changed(self, other: Self) -> int:
-        """Number of rows for which ``other`` predicts another label."""
+        """Number of rows, or of words, for which ``other`` predicts another label."""
         ...
 
 

@@ -195,14 +195,16 @@ class TokenClassification:
         targets = batch.targets
         assert isinstance(targets, WordBatchTargets | WordTags)
         shares = softmax(as_numbers(logits))
+        order = np.argsort(targets.words)  # a batch holds rows in any order
         labels = shares.argmax(axis=1)
+        confidences = shares[np.arange(len(labels)), labels]
         return TagPredictions(
             self.label_names,
             self._predicted_scheme,
             targets.source,
-            targets.words,
-            labels,
-            shares[np.arange(len(labels)), labels],
+            targets.words[order],
+            labels[order],
+            confidences[order],
             frozenset(batch.rows[batch.truncated].tolist()),
         )
 

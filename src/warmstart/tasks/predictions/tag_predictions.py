@@ -204,7 +204,6 @@ class TagPredictions:
         """Every prediction, one object at a time."""
         inside = self.tag_spans().spans
         characters = character_spans(self.layout.words, inside)
-        total = np.concatenate([[0], np.cumsum(self.confidences)])
         place = np.full(len(self.layout.words.starts) + 1, len(self.words), dtype=np.int64)
         place[self.words] = np.arange(len(self.words))
         for position in self._present.tolist():
@@ -214,7 +213,7 @@ class TagPredictions:
             for span in range(*np.searchsorted(inside.rows, [position, position + 1]).tolist()):
                 first = place[self.layout.bounds[position] + inside.starts[span]]
                 length = int(inside.ends[span] - inside.starts[span])
-                share = (total[first + length] - total[first]) / length
+                share = self.confidences[first : first + length].mean()
                 start, end = int(characters.starts[span]), int(characters.ends[span])
                 kind = inside.names[inside.types[span]]
                 spans.append(SpanPrediction(text[start:end], kind, start, end, float(share)))
