@@ -395,7 +395,6 @@ def overlap_too_long(overlap: int, max_tokens: int, limit: int, enough: int) -> 
     fits = f"--set data.overlap_tokens={limit}; or " if limit else ""
     return DataError(
         f"data.overlap_tokens is {overlap:,}, and a row has at most {max_tokens:,} tokens",
-        f"at most half of model.max_tokens, here {limit:,}: a larger overlap reads the same tokens "
-        "again and again",
+        f"at most half of model.max_tokens, here {limit:,}: a larger one reads tokens many times",
         f"{fits}--set model.max_tokens={enough}",
     )

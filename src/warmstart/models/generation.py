@@ -45,6 +45,13 @@ from warmstart.config import GenerateConfig
 from warmstart.data.examples.tokenise import plain_copy
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.models.generated_text import (
+    PromptRow,
+    StopTexts,
+    TextStream,
+    before_stop,
+    new_text,
+)
 
 Finish = Literal["eos", "stop", "length"]
 
@@ -72,20 +79,6 @@ class Generation:
     def to_json(self) -> dict[str, str]:
         """``{"prompt", "text", "finish"}``."""
         return {"prompt": self.prompt, "text": self.text, "finish": self.finish}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A prompt to continue once (or, with beam search, ``count`` times)."""
-
-    index: int
-    """Index of its first continuation in the results."""
-    prompt: str
-    ids: tuple[int, ...]
-    repeat: int
-    """Number of earlier rows with the same prompt."""
-    max_new: int
-    """Largest number of new tokens."""
 
 
 @torch.no_grad()
@@ -207,7 +200,7 @@ def _rows(
     encoded: Sequence[tuple[int, ...]],
     settings: GenerateConfig,
     max_positions: int | None,
-) -> Iterator[_Row]:
+) -> Iterator[PromptRow]:
     """The rows to generate: each prompt ``count`` times, or once for beam search."""
     seen: Counter[tuple[int, ...]] = Counter()
     for number, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True)):
@@ -216,17 +209,17 @@ def _rows(
             max_new = min(max_new, max_positions - len(ids))
         for copy in range(1 if settings.beams > 1 else settings.count):
             index = number * settings.count + copy
-            yield _Row(index, prompt, ids, repeat=seen[ids], max_new=max_new)
+            yield PromptRow(index, prompt, ids, repeat=seen[ids], max_new=max_new)
             seen[ids] += 1
 
 
-def _batches(rows: Sequence[_Row], beams: int) -> Iterator[list[_Row]]:
+def _batches(rows: Sequence[PromptRow], beams: int) -> Iterator[list[PromptRow]]:
     """Batches of rows with similar length and equal ``max_new``, longest first.
 
     All rows of a batch get the same number of new tokens. With different limits, a short row would
     get fewer tokens than it would alone, or a long row more than the model's positions allow.
     """
-    batch: list[_Row] = []
+    batch: list[PromptRow] = []
     for row in sorted(rows, key=lambda row: (-row.max_new, -len(row.ids))):
         width = len((batch or [row])[0].ids) + row.max_new
         full = (len(batch) + 1) * beams * width > BATCH_TOKENS
@@ -241,7 +234,7 @@ def _batches(rows: Sequence[_Row], beams: int) -> Iterator[list[_Row]]:
 def _continue(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    batch: Sequence[_Row],
+    batch: Sequence[PromptRow],
     settings: GenerateConfig,
     eos: int,
     on_text: Callable[[str], None] | None,
@@ -253,7 +246,7 @@ def _continue(
     mask = [[0] * pad + [1] * (width - pad) for pad in padding]
     criteria: list[Any] = []
     if settings.stop:
-        criteria.append(_Stop(tokenizer, batch, settings.stop, width))
+        criteria.append(StopTexts(tokenizer, batch, settings.stop, width))
     with quiet():
         sequences: Tensor = model.generate(  # type: ignore[operator]
             torch.tensor(ids, device=model.device),
@@ -269,14 +262,14 @@ def _continue(
             ),
             logits_processor=LogitsProcessorList(_sampling(settings, batch)),
             stopping_criteria=StoppingCriteriaList(criteria),
-            streamer=on_text and _Stream(tokenizer, batch[0], settings.stop, on_text),
+            streamer=on_text and TextStream(tokenizer, batch[0], settings.stop, on_text),
         )
     return sequences[:, width:]  # without the prompt
 
 
 def _generation(
     tokenizer: PreTrainedTokenizerBase,
-    row: _Row,
+    row: PromptRow,
     tokens: list[int],
     stop: Sequence[str],
     eos: int,
@@ -286,8 +279,8 @@ def _generation(
     has_eos = eos in tokens
     if has_eos:
         tokens = tokens[: tokens.index(eos) + 1]
-    full_text = _text(tokenizer, row, tokens)
-    text = _before_stop(full_text, stop)
+    full_text = new_text(tokenizer, row, tokens)
+    text = before_stop(full_text, stop)
     if len(text) == len(full_text):
         return Generation(row.prompt, text, "eos" if has_eos else "length", tuple(tokens))
     if has_eos:  # an eos after the stop text is not part of the continuation
@@ -295,94 +288,7 @@ def _generation(
     return Generation(row.prompt, text, "stop", tuple(tokens))
 
 
-def _text(tokenizer: PreTrainedTokenizerBase, row: _Row, tokens: Sequence[int]) -> str:
-    """The text that new tokens add to the prompt.
-
-    Decoding the new tokens alone would not do: some tokenizers drop a space at the beginning.
-    """
-    texts = [
-        tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        for ids in ([*row.ids], [*row.ids, *tokens])
-    ]
-    return str(texts[1][len(texts[0]) :])
-
-
-def _before_stop(text: str, stop: Sequence[str]) -> str:
-    """``text`` up to the first stop text in it."""
-    positions = [position for position in map(text.find, stop) if position >= 0]
-    return text[: min(positions, default=len(text))]
-
-
-class _Stop:
-    """Stopping criterion for Transformers: which rows contain a stop text.
-
-    It compares decoded text, because a stop text may begin and end inside tokens. It has no state,
-    because beam search reorders the rows between steps.
-    """
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        batch: Sequence[_Row],
-        stop: Sequence[str],
-        width: int,
-    ) -> None:
-        self._tokenizer, self._batch, self._stop, self._width = tokenizer, batch, stop, width
-
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        copies = len(input_ids) // len(self._batch)
-        new = input_ids[:, self._width :].tolist()
-        texts = [_text(self._tokenizer, self._batch[i // copies], row) for i, row in enumerate(new)]
-        stopped = [any(stop in text for stop in self._stop) for text in texts]
-        return torch.tensor(stopped, device=input_ids.device)
-
-
-class _Stream:
-    """Streamer for Transformers: passes complete characters to ``on_text`` as they are generated.
-
-    Text that may be the beginning of a stop text is held back.
-    """
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        row: _Row,
-        stop: Sequence[str],
-        on_text: Callable[[str], None],
-    ) -> None:
-        self._tokenizer, self._row, self._stop, self._on_text = tokenizer, row, stop, on_text
-        self._tokens: list[int] | None = None  # None until the prompt was received
-        self._sent = 0
-
-    def put(self, value: Tensor) -> None:
-        """Called by Transformers with the prompt first, then with each new token."""
-        if self._tokens is None:
-            self._tokens = []
-            return
-        self._tokens += value.flatten().tolist()
-        text = self._text()
-        held = len(text) - len(text.rstrip("\ufffd"))  # decoded bytes of an incomplete character
-        for stop in self._stop:
-            # The longest beginning of a stop text at the end of the text.
-            partial = (n for n in range(len(stop) - 1, held, -1) if text.endswith(stop[:n]))
-            held = next(partial, held)
-        self._send(text[: len(text) - held])
-
-    def end(self) -> None:
-        """Called by Transformers after the last token."""
-        self._send(self._text())
-
-    def _text(self) -> str:
-        text = _text(self._tokenizer, self._row, self._tokens or [])
-        return _before_stop(text, self._stop)
-
-    def _send(self, text: str) -> None:
-        if len(text) > self._sent:
-            self._on_text(text[self._sent :])
-            self._sent = len(text)
-
-
-def _sampling(settings: GenerateConfig, batch: Sequence[_Row]) -> Iterator[Any]:
+def _sampling(settings: GenerateConfig, batch: Sequence[PromptRow]) -> Iterator[Any]:
     """Logits processors for sampling: they change scores [B, V] so that argmax gives a sample.
 
     Transformers applies them before its greedy search. No processors for temperature 0.
@@ -407,7 +313,7 @@ def _sampling(settings: GenerateConfig, batch: Sequence[_Row]) -> Iterator[Any]:
     yield add_gumbel_noise
 
 
-def _generator(seed: int, row: _Row) -> torch.Generator:
+def _generator(seed: int, row: PromptRow) -> torch.Generator:
     """A generator whose state depends only on seed, prompt and ``row.repeat``."""
     state = np.random.SeedSequence([seed, row.repeat, *row.ids]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))

@@ -2,16 +2,14 @@
 
 Reads the columns ``data.text``, for pairs also ``data.text_pair``, and the labels in one of three
 forms: a list in ``data.label``, a text in it with ``data.label_separator`` between labels, or one
-column of 0 and 1 for each label (``data.label_columns``). A row without labels is learned from: no
-label applies to it.
+column of 0 and 1 for each label (``data.label_columns``). A row may have no label.
 
 Each label is a yes-or-no question of its own, with its own probability; a label is predicted from
 one half on, or from a threshold of its own chosen on the validation rows
 (``train.choose_threshold``).
 
-Main score: macro F1, the mean over labels; micro F1, mean average precision and subset accuracy
-next to it. Accuracy per label would mislead: if most rows have no label, predicting none is right
-most of the time.
+Main score: macro F1, the mean over labels; also micro F1, mean average precision, subset accuracy.
+Accuracy per label would mislead: if most rows have no label, predicting none is mostly right.
 Known problem: for a label with few rows neither threshold nor F1 means much; the report shows the
 number of rows next to each.
 Letters: N rows, B rows of a batch, C labels.
@@ -388,10 +386,10 @@ def _most_certain(rows: pa.RecordBatch) -> pa.Array:
     pairs = zip(rows["label"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
     amounts: list[float | None] = []
     for (true, predicted), of_row in zip(pairs, shares, strict=True):
-        missed, added = set(true) - set(predicted), set(predicted) - set(true)
         share = dict(zip(names, of_row, strict=True))
-        wrong = [1 - share[name] for name in missed] + [share[name] for name in added]
-        amounts.append(max(wrong, default=None))
+        missed = [1 - share[name] for name in set(true) - set(predicted)]
+        added = [share[name] for name in set(predicted) - set(true)]
+        amounts.append(max(missed + added, default=None))
     return pa.array(amounts, pa.float64())
 
 
