@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from warmstart.models.checkpoints.load import Checkpoint
 
 LABELS = ("odd", "even")
-RIGHT = Metric("right_parity", higher_is_better=True, title="Right parity, share of rows")
+RIGHT = Metric("right_parity", higher_is_better=True, title="Parity accuracy")
 
 
 @dataclass(frozen=True, slots=True)
