@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from tests import traced_once
 from tests.cli.conftest import Trained, Warmstart
 from warmstart.cli import (
     app,  # noqa: F401  # the commands come from here
     export,
 )
+
+
+@pytest.fixture(autouse=True)
+def _traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced_once.use(monkeypatch)
 
 
 @pytest.fixture
@@ -96,6 +102,7 @@ def test_of_a_model_that_writes_steps_and_tokens_are_told() -> None:
     }
 
 
+@pytest.mark.usefixtures("quick_report")
 def test_training_may_end_with_it(trained: Trained, tmp_path: Path, warmstart: Warmstart) -> None:
     words = ("train", str(trained.path / "config.yaml"), "--set", "train.epochs=1")
     asked = ("--set", "export.onnx=true", "--set", "export.int8=true", "--set", "export.max_drop=1")

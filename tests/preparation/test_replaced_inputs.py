@@ -9,7 +9,7 @@ import pytest
 
 import warmstart
 from tests.runs_in_memory import settings, write_reviews
-from warmstart.config import config_file
+from warmstart import config_file
 from warmstart.errors import RunError
 from warmstart.preparation.prepare import prepare
 from warmstart.preparation.replaced_inputs import refuse_replaced_inputs

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
-from warmstart.data.examples.encode import NO_LABEL
 
 import warmstart
 from tests.runs_in_memory import filling_settings, job_of, never, settings, write_reviews
@@ -22,7 +21,6 @@ from warmstart.data.examples.batches import collate
 from warmstart.data.examples.targets import NO_LABEL, of_kind
 from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.errors import ConfigError, DataError, Interrupted, ModelError
-from warmstart.evaluation import pseudo_perplexity as pseudo
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.models.packed.forward import padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
@@ -322,6 +320,7 @@ def test_other_families_run_padded_with_the_same_losses(tmp_path: Path) -> None:
     assert job.forward.packed is not None
     split = job.validation, job.validation_split.labels
     packed = evaluate(job.task, job.model, job.forward, *split, job.accelerator)
-    forward = padded_forward(job.model, "masked-lm")
-    padded = evaluate(job.task, job.model, forward, *split, job.accelerator)
+    padded = evaluate(
+        job.task, job.model, padded_forward(job.model, job.task.head), *split, job.accelerator
+    )
     assert packed.loss == pytest.approx(padded.loss, rel=1e-5)

@@ -16,6 +16,7 @@ from tests.tasks.test_text_ranking import listwise_by_hand, pairwise_by_hand
 from tests.training.test_loop import losses_of
 from warmstart import api, config_file
 from warmstart.api import Run
+from warmstart.config import DataConfig
 from warmstart.data.examples.batches import collate
 from warmstart.data.examples.targets import RowBatchTargets, of_kind
 from warmstart.preparation.plan import Plan

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from warmstart.tasks.task import Prediction
 
 Engine = Literal["torch", "onnx", "int8"]
-"""Same as ``warmstart.serving.engines.EngineName``; not imported, to keep ``--help`` fast."""
+"""Same as ``warmstart.serving.engine.EngineName``; not imported, to keep ``--help`` fast."""
 
 
 def evaluate(
@@ -53,7 +53,10 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="F", help="File for the predictions: .csv, .parquet, .jsonl."
+            "--output",
+            "-o",
+            metavar="F",
+            help="File for the predictions: .csv, .parquet, .jsonl; for tags also .conll.",
         ),
     ] = None,
     engine: Annotated[
@@ -77,7 +80,7 @@ def predict(
     if not data and (sets or output):
         raise errors.command.only_with_data(f"--set {sets[0]}" if sets else f"--output {output}")
     if output is not None:
-        refuse_output(output)
+        refuse_output(output, Path(run))
     opened = api.load(run)
     with notes():
         model = opened.open(engine)

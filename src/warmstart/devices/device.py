@@ -17,6 +17,7 @@ from accelerate.state import AcceleratorState
 from warmstart import errors
 from warmstart.config import TrainConfig
 from warmstart.devices.allocator import keep_freed_memory
+from warmstart.devices.place import Place
 from warmstart.devices.processes import current, started
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -42,6 +43,27 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     return accelerator
+
+
+def choose_place(config: TrainConfig) -> Place:
+    """Device and precision for predictions with a trained model; without Accelerate.
+
+    The precision is that of training if this machine supports it, otherwise ``auto``: a model that
+    was trained on a GPU can be used on any machine. On a CPU, the allocator is configured as for
+    training.
+
+    Raises:
+        ConfigError: several processes were started but ``processes.join`` was not called.
+    """
+    if started() > current().count:
+        raise errors.config.several_processes(started())
+    kind = _device_type(config)
+    setting = config.precision if can_compute(config) else "auto"
+    dtype: torch.dtype = getattr(torch, choose_precision(setting, kind))
+    if kind == "cpu":
+        keep_freed_memory()
+        return Place(torch.device(kind), dtype)
+    return Place(torch.device(kind, torch.accelerator.current_device_index()), dtype)
 
 
 def precision_of(accelerator: Accelerator) -> Precision:

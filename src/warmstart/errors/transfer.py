@@ -34,17 +34,6 @@ def unknown_layers(setting: str, architecture: str, known: Sequence[str]) -> Mod
     )
 
 
-def not_unfrozen(task: str) -> ConfigError:
-    """Gradual unfreezing for a task whose head is not new."""
-    return ConfigError(
-        found=f"train.unfreeze_layers_per_epoch is set and task is {task}",
-        expected="a task that adds a new head to an encoder, because gradual unfreezing trains the "
-        "new head first: text-classification",
-        do="--set train.unfreeze_layers_per_epoch=null; for any task, train.layer_decay lowers the "
-        "learning rate of the lower layers",
-    )
-
-
 def too_few_evaluations(count: int, evaluations: int, per_epoch: int) -> ConfigError:
     """An average over more evaluations than the run has; ``per_epoch`` would be enough."""
     return ConfigError(

@@ -131,7 +131,7 @@ def _verified(
 
 
 def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
-    """Export a sequence classifier; with ``max_drop`` also in int8."""
+    """Export a classifier of rows or of words; with ``max_drop`` also in int8."""
     from warmstart.export.onnx_file import write_onnx
     from warmstart.models.packed.forward import forward_for
 
@@ -139,20 +139,23 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     path = folder / FILES["onnx"]
     tokenizer = run.tokenizer
     names = [name for name in tokenizer.model_input_names if name in _INPUTS]
-    write_onnx(run.model, names, run.model.config.pad_token_id or 0, path)
+    assert isinstance(run.task, Exports)
+    every_token = run.task.export_kind == "words"
+    pad_token_id = run.model.config.pad_token_id or 0
+    write_onnx(run.model, names, pad_token_id, path, every_token=every_token)
     onnx_model = OnnxModel.open(path)
     shapes = parity.check_shapes(run, onnx_model)
     rows = parity.scored_rows(run)
     serving_tokenizer = RunTokenizer.open(run.directory, names)
     compared = parity.check_rows(run, rows, onnx_model, serving_tokenizer)
-    engines: dict[str, Any] = {"onnx": onnx_model.logits}
+    engines: dict[str, Any] = {"onnx": onnx_model.logits_of}
     inputs = {name: np.ones((2, 3), dtype=np.int64) for name in names}
     fused = {"onnx": parity.fused_operators(path, _attentions(run), inputs)}
     int8 = None
     if max_drop is not None:
         int8 = _int8(run, rows, folder, onnx_model, max_drop)
         fused["int8"] = parity.fused_operators(folder / FILES["int8"], None, inputs)
-        engines["int8"] = OnnxModel.open(folder / FILES["int8"]).logits
+        engines["int8"] = OnnxModel.open(folder / FILES["int8"]).logits_of
     forward = forward_for(run.model, run.task.head, rows.examples)
     engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
     return {
@@ -165,7 +168,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
         "int8": int8,
         "speed": {
             "measured": "at export, on this machine, from tokenised rows to logits",
-            "engines": parity.measured(engines, rows.examples.tokens),
+            "engines": parity.measured(engines, rows.examples),
         },
     }
 
@@ -209,6 +212,7 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
 
 _BY_KIND: dict[ExportKind, Callable[..., dict[str, Any]]] = {
     "rows": _classifier,
+    "words": _classifier,
     "decoder": _decoder,
 }
 

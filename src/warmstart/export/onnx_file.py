@@ -1,9 +1,10 @@
 """Export a PyTorch model to one ONNX file with ``torch.onnx`` (the exporter of ``torch.export``).
 
 A classifier has the inputs ``input_ids``, ``attention_mask`` and, if the model uses them,
-``token_type_ids``, int64 [B, L] each, and the output ``logits``, float32 [B, C]; B and L are
-dynamic. (``decoder`` describes the file of a decoder.) The file is plain ONNX: every runtime with
-operator set 23 can run it. ONNX Runtime fuses operators when it opens the file.
+``token_type_ids``, int64 [B, L] each, and the output ``logits``, float32 [B, C], or [B, L, C] for a
+classifier of tokens; B and L are dynamic. (``decoder`` describes the file of a decoder.) The file
+is plain ONNX: every runtime with operator set 23 can run it. ONNX Runtime fuses operators when it
+opens the file.
 
 Operator set 23 is the first with attention as one operator; in older sets, a runtime must recognise
 it in a pattern of many operators. Optimum's exporter could not be used, because it cannot be
@@ -45,8 +46,10 @@ def write_onnx(
     pad_token_id: int,
     path: Path,
     one_file_bytes: int = ONE_FILE_BYTES,
+    *,
+    every_token: bool = False,
 ) -> None:
-    """Export a classifier.
+    """Export a classifier of rows or of tokens.
 
     Args:
         model: an unmodified Transformers model in evaluation mode, on the CPU.
@@ -54,6 +57,7 @@ def write_onnx(
         pad_token_id: stored in the file's metadata, for programs that pad batches.
         path: the file to write; larger weights are stored in a second file, ``path`` + ``.data``.
         one_file_bytes: largest size of weights in one file.
+        every_token: whether the head reads every token: logits [B, L, C] instead of [B, C].
 
     Raises:
         ExportError: an operator of the model has no ONNX form.
@@ -67,7 +71,8 @@ def write_onnx(
     program = exported(
         model, type(model).__name__, inputs, dict.fromkeys(input_names, dynamic), ["logits"]
     )
-    take_first_tokens_early(program.model)
+    if not every_token:
+        take_first_tokens_early(program.model)
     program.model.metadata_props[PADDING_KEY] = str(pad_token_id)
     save(program, model, path, one_file_bytes)
 

@@ -25,16 +25,19 @@ from warmstart import errors
 from warmstart.data.examples.batches import Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.targets import NoTargets
+from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.examples.tokenise import Tokenizer
-from warmstart.data.examples.tokens import Ints, Tokens
+from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import SourceFile, Table
 from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
+from warmstart.export.word_parity import in_example_order, same_spans, taken
 from warmstart.models.packed.forward import Forward, padded_forward
 from warmstart.preparation.stages import group_column
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.runs.run_record import SPLIT_ORDER
-from warmstart.tasks.capabilities import Compares, CountsChanges
+from warmstart.tasks.capabilities import Compares, CountsChanges, RestoresRows
+from warmstart.tasks.predictions.tag_predictions import TagPredictions
 from warmstart.tasks.task import FloatArray
 
 TOLERANCE = 1e-4
@@ -64,7 +67,7 @@ class Rows:
         table: the N rows.
         labels: of these rows.
         examples: the rows tokenised with the run's tokenizer.
-        logits: PyTorch's logits, float32 [N, C].
+        logits: PyTorch's logits, float32 [N, C]; of words, [W, C].
     """
 
     split: str
@@ -87,7 +90,7 @@ def scored_rows(run: LoadedRun) -> Rows:
     split, table = kept_rows(run, MAX_ROWS, labelled=True)
     labels = run.task.labels(table)
     examples = run.task.encode(table, labels, run.tokenizer, run.max_tokens)
-    logits = torch_logits(run, padded_forward(run.model, run.task.head), examples.tokens)
+    logits = torch_logits(run, padded_forward(run.model, run.task.head), examples)
     return Rows(split, table, labels, examples, logits)
 
 
@@ -113,15 +116,19 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
     names = {setting.removeprefix("data."): name for setting, name in data.text_columns.items()}
     if len(saved) > most:
         group = group_column(run.config)
-        columns = [column for column, name in names.items() if name == group]
-        groups = saved["group" if not columns else columns[0]] if group else None
+        grouped = [column for column, name in names.items() if name == group]
+        groups = saved["group" if not grouped else grouped[0]] if group else None
         saved = saved.take(sample(len(saved), most, groups))
     if labelled:
         names["label"] = data.label
     if data.group is not None and "group" in saved.column_names:
         names["group"] = data.group
+    columns = saved.select(list(names)).rename_columns(list(names.values()))
+    if isinstance(run.task, RestoresRows):
+        for name, values in run.task.restored(saved).items():
+            columns = columns.append_column(name, values)
     table = Table(
-        columns=saved.select(list(names)).rename_columns(list(names.values())),
+        columns=columns,
         rows=saved["row"].to_numpy(),
         files=(SourceFile(f"evaluation/{split}", sha256="", encoding=None, rows=len(saved)),),
         file_index=np.zeros(len(saved), dtype=np.int32),
@@ -163,20 +170,19 @@ def _saved_predictions(run: LoadedRun) -> tuple[str, Any]:
 
 
 @torch.no_grad()
-def torch_logits(run: LoadedRun, forward: Forward, tokens: Tokens) -> FloatArray:
-    """PyTorch's logits of every row, in row order, float32 [N, C].
+def torch_logits(run: LoadedRun, forward: Forward, examples: Examples) -> FloatArray:
+    """PyTorch's logits in the order of the examples, float32: rows [N, C], words [W, C].
 
     Args:
         run: the run with the model.
         forward: padded or packed execution.
-        tokens: tokenised rows.
+        examples: tokenised rows.
     """
-    examples = Examples(tokens, NoTargets())
-    batches = list(evaluation_batches(tokens.lengths, max_tokens=2048))
+    if not isinstance(examples.targets, WordTags):
+        examples = Examples(examples.tokens, NoTargets())
+    batches = list(evaluation_batches(examples.lengths, max_tokens=2048))
     parts = [forward.run(run.model, collate(examples, rows)).numpy() for rows in batches]
-    logits = np.empty((len(examples), parts[0].shape[1]), dtype=np.float32)
-    logits[np.concatenate(batches)] = np.concatenate(parts)  # back to row order
-    return logits
+    return in_example_order(examples, batches, parts)
 
 
 @torch.no_grad()
@@ -194,6 +200,9 @@ def check_shapes(run: LoadedRun, onnx_model: OnnxModel) -> list[dict[str, Any]]:
         inputs = example(onnx_model.input_names, rows, tokens, run.model.config.vocab_size)
         expected = run.model(**inputs).logits.numpy()
         actual = onnx_model.run({name: values.numpy() for name, values in inputs.items()})
+        if expected.ndim == 3:  # [B, L, C]: logits of padding are never used
+            real = inputs["attention_mask"].numpy().astype(bool)
+            actual, expected = actual[real], expected[real]
         what = f"{rows} x {tokens} tokens"
         difference = _difference(what, actual, expected)
         checked.append({"rows": rows, "tokens": tokens, "max_difference": difference})
@@ -212,14 +221,15 @@ def check_rows(
         tokenizer: the tokenizer used for serving, which does not need torch.
 
     Returns:
-        ``{"split", "compared", "max_difference", "metric": {"name", "torch", "onnx"}}``.
+        ``{"split", "compared", "max_difference", "metric": {"name", "torch", "onnx"}}``; for tags
+        also ``"words"`` and ``"spans"``, the numbers of words and spans that are the same.
 
     Raises:
-        ExportError: a logit, a label or the metric differs.
+        ExportError: a logit, a label, a span or the metric differs.
     """
     examples = run.task.encode(rows.table, rows.labels, tokenizer, run.max_tokens)
-    actual = onnx_model.logits(examples.tokens)
-    what = f"{len(actual):,} rows of the {rows.split} split"
+    actual = onnx_model.logits_of(examples)
+    what = f"{len(rows.table):,} rows of the {rows.split} split"
     difference = _difference(what, actual, rows.logits)
     predictions = [run.task.predictions(logits, examples) for logits in (rows.logits, actual)]
     first, second = predictions
@@ -228,6 +238,7 @@ def check_rows(
         raise errors.export.differs(
             what, f"{different:,} different labels", "the same label for every row"
         )
+    spans = same_spans(what, first, second) if isinstance(first, TagPredictions) else {}
     before, after = (_main_score(run, one, rows.labels) for one in predictions)
     name = run.task.metrics[0].name
     if before is not None and after is not None and abs(before - after) > METRIC_TOLERANCE:
@@ -235,9 +246,10 @@ def check_rows(
         raise errors.export.differs(what, f"{name} {after:.4f}", expected)
     return {
         "split": rows.split,
-        "compared": len(actual),
+        "compared": len(rows.table),
         "max_difference": difference,
         "metric": {"name": name, "torch": before, "onnx": after},
+        **spans,
     }
 
 
@@ -262,7 +274,7 @@ def check_int8(
     """
     metric = run.task.metrics[0]
     float32, int8 = (
-        run.task.predictions(model.logits(rows.examples.tokens), rows.examples)
+        run.task.predictions(model.logits_of(rows.examples), rows.examples)
         for model in (onnx_model, int8_model)
     )
     assert isinstance(run.task, Compares)
@@ -320,21 +332,21 @@ def fused_operators(path: Path, layers: int | None, inputs: Mapping[str, Any]) -
 
 
 def measured(
-    engines: Mapping[str, Callable[[Tokens], object]], tokens: Tokens
+    engines: Mapping[str, Callable[[Examples], object]], examples: Examples
 ) -> dict[str, dict[str, float]]:
     """Measure the speed of several engines alternately, from tokenised rows to logits.
 
     Args:
         engines: functions that compute the logits of rows, by engine name.
-        tokens: at least one row.
+        examples: at least one row.
 
     Returns:
         For each engine ``{"one_row_ms", "rows_per_second"}``: the median time of one row of median
         length, and the best of three rounds over up to ``TIMED_ROWS`` rows.
     """
-    order = np.argsort(tokens.lengths, kind="stable")
-    one = tokens.taken(order[[len(order) // 2]])
-    many = tokens.taken(np.arange(min(len(tokens), TIMED_ROWS)))
+    order = np.argsort(examples.lengths, kind="stable")
+    one = taken(examples, order[[len(order) // 2]])
+    many = taken(examples, np.arange(min(len(examples), TIMED_ROWS)))
     alone: dict[str, list[float]] = {name: [] for name in engines}
     together: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(_ROUNDS):
@@ -350,9 +362,9 @@ def measured(
     }
 
 
-def _seconds(compute: Callable[[Tokens], object], tokens: Tokens) -> float:
+def _seconds(compute: Callable[[Examples], object], examples: Examples) -> float:
     start = time.perf_counter()
-    compute(tokens)
+    compute(examples)
     return time.perf_counter() - start
 
 

@@ -4,7 +4,10 @@ The same code runs the model during verification and when serving, so what is se
 checked. Rows are batched by length. Rows of equal length need no padding; rows of different length
 share a batch only if their padding costs less than a separate call.
 
-Shapes: N rows, T tokens, B rows of a batch, L its longest row, C classes.
+A file has logits for each row, [B, C], or for each token, [B, L, C]; of these only the first token
+of each word is kept.
+
+Shapes: N rows, T tokens, W words, B rows of a batch, L its longest row, C classes.
 
 Source: ONNX Runtime documentation, "Thread management" (one thread per core; operators one after
 the other, since a BERT has almost no parallel branches).
@@ -23,6 +26,8 @@ import numpy as np
 import psutil
 
 from warmstart import errors
+from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.examples.tokens import Ints, Tokens
 from warmstart.tasks.task import FloatArray
 
@@ -123,8 +128,30 @@ class OnnxModel:
         logits[np.concatenate(batches)] = np.concatenate(parts)  # back to row order
         return logits
 
+    def logits_of(self, examples: Examples) -> FloatArray:
+        """The logits that the task reads, in the order of the examples: rows [N, C], words [W, C].
+
+        Args:
+            examples: at least one tokenised row.
+        """
+        if isinstance(examples.targets, WordTags):
+            return self._word_logits(examples.tokens, examples.targets)
+        return self.logits(examples.tokens)
+
+    def _word_logits(self, tokens: Tokens, targets: WordTags) -> FloatArray:
+        """The logits at the first token of each word, in the order of ``targets``, [W, C]."""
+        parts, read = [], []
+        for rows in batches_by_length(tokens.lengths):
+            words, counts = targets.words_of(rows)
+            found = self.run(self.padded_batch(tokens, rows))  # [B, L, C]
+            parts.append(found[np.repeat(np.arange(len(rows)), counts), targets.places[words]])
+            read.append(words)
+        logits = np.empty((len(targets.places), parts[0].shape[1]), dtype=np.float32)
+        logits[np.concatenate(read)] = np.concatenate(parts)
+        return logits
+
     def run(self, batch: dict[str, Ints]) -> FloatArray:
-        """The logits of one padded batch, float32 [B, C].
+        """The logits of one padded batch, float32 [B, C] or [B, L, C].
 
         Args:
             batch: the inputs by name, int64 [B, L] each.

@@ -22,6 +22,7 @@ repetition penalty: Keskar et al. 2019, arXiv:1909.05858, section 4.1.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,7 +42,9 @@ from transformers import (
 
 from warmstart import errors
 from warmstart.config import GenerateConfig
+from warmstart.data.examples.tokenise import plain_copy
 from warmstart.models.checkpoints.quiet import quiet
+from warmstart.models.evaluation_mode import evaluation_mode
 
 Finish = Literal["eos", "stop", "length"]
 
@@ -103,7 +106,8 @@ def generate(
     differently in different batches, which can change a sampled token.
 
     Args:
-        model: a decoder on its device; its training mode is restored afterwards.
+        model: a decoder on its device. Its training mode and its generation settings are restored
+            afterwards; threads may share it after ``prepare_to_generate``.
         tokenizer: the model's tokenizer; it needs no padding token.
         prompts: texts; an empty prompt is replaced by ``bos`` alone.
         settings: number of tokens, how to select them, and when to stop.
@@ -124,10 +128,7 @@ def generate(
     encoded = encode_prompts(tokenizer, prompts, bos, max_positions)
     rows = list(_rows(prompts, encoded, settings, max_positions))
     results: dict[int, Generation] = {}
-    was_training, own_settings = model.training, model.generation_config
-    model.train(mode=False)
-    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-    try:
+    with evaluation_mode(model), _without_own_settings(model):
         for batch in _batches(rows, settings.beams):
             sequences = _continue(model, tokenizer, batch, settings, eos, on_text)
             # Beam search returns `count` neighbouring sequences for each row of the batch.
@@ -136,10 +137,33 @@ def generate(
                 row = batch[number // copies]
                 generation = _generation(tokenizer, row, sequence, settings.stop, eos)
                 results[row.index + number % copies] = generation
-    finally:
-        model.generation_config = own_settings
-        model.train(was_training)
     return [results[index] for index in range(len(results))]
+
+
+def prepare_to_generate(model: PreTrainedModel) -> None:
+    """Put a model into the state that ``generate`` needs, for good.
+
+    After this, ``generate`` changes nothing in the model, and threads may share it.
+
+    Args:
+        model: a decoder that is used for nothing else; changed in place.
+    """
+    model.train(mode=False)
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _without_own_settings(model: PreTrainedModel) -> Iterator[None]:
+    """Within the block, what the checkpoint's ``generation_config.json`` prefers is set aside."""
+    own, plain = model.generation_config, GenerationConfig()  # type: ignore[no-untyped-call]
+    if own == plain:
+        yield
+        return
+    model.generation_config = plain
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def encode_prompts(
@@ -162,15 +186,14 @@ def encode_prompts(
     if isinstance(prompts, str):
         raise errors.prompt.unusable("prompts", prompts)
     begin = () if bos is None else (bos,)
+    # A copy: ``tokenizer.encode`` may change the truncation that all threads share.
+    backend = plain_copy(tokenizer.backend_tokenizer)
     encoded: list[tuple[int, ...]] = []
     for number, prompt in enumerate(prompts, start=1):
         which = f"prompt {number} of {len(prompts)}"
         if not isinstance(prompt, str):
             raise errors.prompt.unusable(which, prompt)
-        with (
-            quiet()
-        ):  # hides Transformers' warning about long texts; the check below names the prompt
-            ids = (*begin, *tokenizer.encode(prompt, add_special_tokens=False))
+        ids = (*begin, *backend.encode(prompt, add_special_tokens=False).ids)
         if not ids:
             raise errors.prompt.empty_without_start_token(which)
         if max_positions is not None and len(ids) >= max_positions:

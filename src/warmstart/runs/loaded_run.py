@@ -1,6 +1,6 @@
 """Opening a finished run: its settings, its task, its best model, ready to answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from warmstart import errors
@@ -12,8 +12,6 @@ from warmstart.tasks.task import AnyTask
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from warmstart.models.packed.forward import Forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,6 @@ class LoadedRun:
         model: the best weights, on the CPU, in evaluation mode.
         tokenizer: the checkpoint's.
         max_tokens: longest input.
-        forwards: how the model runs, by device and precision, once that was tried.
     """
 
     directory: RunDirectory
@@ -36,7 +33,6 @@ class LoadedRun:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     max_tokens: int
-    forwards: "dict[str, Forward]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

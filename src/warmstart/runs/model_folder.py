@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart import errors
 from warmstart.models.checkpoints.quiet import quiet
+from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.models.tuning.adapters import save_adapter
 from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
 
@@ -26,6 +27,8 @@ def save_model_folder(
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     weights: dict[str, Tensor] | None = None,
+    *,
+    reads_words: bool = False,
 ) -> None:
     """Write or replace ``model/`` (config, ``model.safetensors``, tokenizer).
 
@@ -35,6 +38,7 @@ def save_model_folder(
         tokenizer: the tokenizer; saved so that it truncates at ``max_tokens``, as in training.
         max_tokens: maximum input length in tokens.
         weights: name -> tensor; saved instead of the model's own weights.
+        reads_words: whether the model was trained with a space before every word.
 
     Raises:
         RunError: the disk is full or the folder is not writable; an older ``model/`` is intact.
@@ -45,6 +49,8 @@ def save_model_folder(
         with quiet():
             model.save_pretrained(folder, state_dict=weights)
             tokenizer.save_pretrained(folder)
+        if reads_words:
+            fit_tokenizer_to_words(folder)
 
     _replace_folder(run.model, write)
 

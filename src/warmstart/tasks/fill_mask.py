@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from warmstart.devices.place import DeviceAndPrecision
     from warmstart.devices.processes import Processes
     from warmstart.models.checkpoints.load import Checkpoint
     from warmstart.models.packed.forward import Forward
@@ -184,13 +185,13 @@ class FillMask:
         forward: "Forward",
         model: "PreTrainedModel",
         examples: Examples,
-        accelerator: Any,
+        place: "DeviceAndPrecision",
         processes: "Processes",
     ) -> Mapping[str, Score]:
         """Pseudo-perplexity, which takes one pass per token."""
         from warmstart.tasks.pseudo_perplexity import pseudo_perplexity
 
-        score = pseudo_perplexity(model, forward, examples, accelerator, processes)
+        score = pseudo_perplexity(model, forward, examples, place, processes)
         return {PSEUDO_PERPLEXITY.name: score}
 
     def usage(self) -> Usage:

@@ -120,6 +120,8 @@ def find(
     classes: bool = True,
     together: str | None = None,
     remarks: Mapping[str, Sequence[str]] | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+    chunked: bool | None = None,
 ) -> Findings:
     """Check the splits before training.
 
@@ -135,6 +137,9 @@ def find(
         classes: whether each row has exactly one label; only then is class imbalance checked.
         together: the column whose equal values are kept in the same split.
         remarks: split -> additional messages of the task.
+        notes: split -> what was changed before tokenisation.
+        chunked: whether long rows are split into chunks, so that nothing is lost; None follows
+            ``data.long_documents``.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
@@ -164,7 +169,12 @@ def find(
     several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
     for split_findings in splits:
         messages += _about_rows(split_findings, remarks or {}, classes=classes, several=several)
-    messages += _about_lengths(splits, chunked=data.long_documents == "chunk")
+    for split, sentences in (notes or {}).items():
+        name = NAMES.get(split, split)
+        messages += [Finding("info", f"{name}: {sentence}") for sentence in sentences]
+    if chunked is None:
+        chunked = data.long_documents == "chunk"
+    messages += _about_lengths(splits, chunked=chunked)
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))

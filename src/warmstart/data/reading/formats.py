@@ -30,7 +30,7 @@ from warmstart.data.reading.content import BLOCK, Content, blocks, line_blocks
 from warmstart.data.reading.delimited import parse_delimited
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.lines import Ints, Parsed, line_starts, slices
-from warmstart.data.tags.conll import ConllColumns, read_conll
+from warmstart.data.tags.conll import OPTIONAL, ConllColumns, read_conll
 from warmstart.data.tags.span_formats import read_spans
 
 FORMATS = {
@@ -117,7 +117,7 @@ def parse(
 
 def _conll(text: Content, path: str, data: DataConfig) -> Parsed:
     """Sentences of a CoNLL file: words, tags, and the document of each."""
-    columns = ConllColumns(words=data.words or 1, tags=data.tags or -1, names=data.columns)
+    columns = ConllColumns(words=data.words or 1, tags=data.tags or OPTIONAL, names=data.columns)
     found = read_conll(line_blocks(text), path, columns)
     return replace(all_rows(found.columns, found.lines), notes=found.notes)
 
