@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-from warmstart.data.examples.encode import NO_LABEL, Examples
 
 from tests.tiny.decoders import DECODERS, make_decoder
 from warmstart.data.examples.batches import Batch, Examples, collate, split_batch

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import AutoModel
-from warmstart.data.examples.encode import Examples
 
 from tests.models.packed.test_packed_runner import set_weights
 from tests.tiny import ARCHITECTURES as TINY

@@ -18,7 +18,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
 )
-from warmstart.data.examples.encode import Examples
 
 from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
 from warmstart.config import ModelConfig
@@ -36,7 +35,6 @@ from warmstart.models.packed.packing import pack
 
 HEAD: Head = "sequence-classification"
 LABELS = ["a", "b", "c"]
-HEAD: Head = "sequence-classification"
 LIKE_ROBERTA = ("xlm-roberta", "camembert")
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
 
 from tests.flash_on_cpu import flash_kernels
 from tests.models.packed.test_packed_runner import (

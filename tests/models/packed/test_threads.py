@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from warmstart.data.examples.encode import Examples
 
 from tests.models.packed import test_decoders as decoders
 from tests.models.packed import test_packed_runner as classifiers
