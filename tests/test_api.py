@@ -47,7 +47,7 @@ def events(run: Run) -> list[Event]:
     return read_events(run.path / "events.jsonl")
 
 
-OF_OTHER_RUNS = {"adapter", "average", "export", "start", "tensorboard"}
+OF_OTHER_RUNS = {"adapter", "average", "export", "samples.json", "start", "tensorboard"}
 """What some settings or commands leave beside what every run has."""
 
 
