@@ -1,30 +1,30 @@
-"""How good, how fast and how large warmstart is, beside the usual ways: ``python -m benchmarks``.
+"""Benchmarks: quality, speed and memory of warmstart and of other tools (``python -m benchmarks``).
 
-    __main__      the command: one suite, one table, one dated JSON file in ``results/``
-    training      speed, memory and share of the machine's limit of every engine on every workload
-    generation    tokens a second of a language model that writes, beside ``generate``
-    quality       scores on CoLA against Transformers' ``Trainer`` at the same settings and seeds
-    preparation   rows a second from the file to tokenised, checked splits
-    scale         time and memory by rows, preparing and training, up to five million rows
-    startup       how long ``import warmstart`` and ``warmstart --help`` keep a person waiting
+    __main__      the command: runs a suite, prints a table, writes a dated file to ``results/``
+    training      speed, memory and share of the machine's limit, by engine and workload
+    generation    tokens per second of text generation, compared with ``generate``
+    quality       scores on CoLA, compared with the ``Trainer`` for the same settings and seeds
+    preparation   rows per second from the file to tokenised, checked splits
+    scale         time and memory of preparation and training, up to five million rows
+    startup       duration of ``import warmstart`` and ``warmstart --help``
     table         the READMEs' table, from ``results/``
 
-What ``training`` is made of, in the order in which it is used:
+The modules of ``training``, in the order of their use:
 
-    workloads     what is measured, as data, with the targets
+    workloads     the workloads and their targets, as data
     corpora       the texts
-    materials     from a workload to rows, files and a checkpoint
-    engines       who does it, and which batches each is given:
+    materials     turns a workload into rows, files and a checkpoint
+    engines       the engines and their batches:
                   ours (warmstart), peers (the ``Trainer``), tutorial (the plain loop),
-                  rerankers (sentence-transformers, SetFit), predicting,
-                  language (both of them for models that write)
-    window        what is timed
+                  rerankers (sentence-transformers, SetFit), predicting (inference),
+                  language (Trainer and plain loop for decoders)
+    window        measures time, memory and work
     limit         the least time that the machine needs
-    outcome       rows and verdicts, and how they are written down
-    machine       what it ran on; one process for each measurement
-    cola          CoLA as the recipe reads it, for the other suites
+    outcome       rows, verdicts and result files
+    machine       facts about the machine; one process per measurement
+    cola          CoLA as in the recipe, for the other suites
 
-``log.md`` keeps what was expected, what came out, and what did not help. To add a suite: a module
-with ``DESCRIPTION``, ``add_options`` and ``run``, and its line in ``SUITES``. To add a workload or
-an engine: its lines in ``workloads`` or ``engines``.
+``log.md`` records expectations, results and failed attempts. To add a suite, write a module with
+``DESCRIPTION``, ``add_options`` and ``run``, and add it to ``SUITES``. To add a workload or an
+engine, add it to ``workloads`` or ``engines``.
 """

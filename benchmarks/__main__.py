@@ -1,7 +1,8 @@
-"""``python -m benchmarks SUITE``: run one suite, print its table, keep its dated result.
+"""``python -m benchmarks SUITE``: run one suite, print its table, and write its dated result.
 
-A whole run is written to ``benchmarks/results/``; a shortened one (``--quick``, ``--limit``, …)
-only where ``--results`` says, so that it can never pass for the real thing.
+The result of a full run is written to ``benchmarks/results/``. A shortened run (``--quick``,
+``--limit``, …) is only written to the folder given by ``--results``, so that it cannot be mistaken
+for a full one.
 """
 
 import json
@@ -27,19 +28,19 @@ from benchmarks.outcome import RESULTS, Outcome, as_json, show, write
 
 TABLE = "table"
 SHORTENING = ("limit", "quick", "steps", "engine")
-"""Options under which a suite does less than the whole thing."""
+"""Options that make a run shorter than a full one."""
 
 
 class Suite(Protocol):
-    """What the module of a suite offers."""
+    """The interface of a suite's module."""
 
     DESCRIPTION: str
 
     def add_options(self, parser: ArgumentParser) -> None:
-        """Its own options."""
+        """Add the suite's options to its parser."""
 
     def run(self, options: Namespace) -> Outcome:
-        """Measure."""
+        """Run the suite."""
 
 
 SUITES: dict[str, Suite] = {
@@ -58,13 +59,13 @@ def main(arguments: Sequence[str]) -> int:
     """Run the suite that the command line names.
 
     Args:
-        arguments: of the command line, without the program.
+        arguments: command line arguments, without the program name.
     """
     options = _parser().parse_args(arguments)
     if options.suite == TABLE:
         table.write_tables()
         return 0
-    facts = machine()  # before the suite makes the machine busy
+    facts = machine()  # before the suite loads the machine
     outcome = SUITES[options.suite].run(options)
     content = as_json(options.suite, arguments, outcome, facts)
     shortened = any(vars(options).get(option) for option in SHORTENING)
@@ -84,8 +85,8 @@ def _parser() -> ArgumentParser:
     suites.add_parser(TABLE, help="write the READMEs' table from the stored results")
     for name, suite in SUITES.items():
         own = suites.add_parser(name, help=suite.DESCRIPTION, description=suite.DESCRIPTION)
-        own.add_argument("--json", action="store_true", help="one JSON object on stdout")
-        own.add_argument("--results", type=Path, metavar="FOLDER", help="where the result goes")
+        own.add_argument("--json", action="store_true", help="print one JSON object to stdout")
+        own.add_argument("--results", type=Path, metavar="FOLDER", help="folder for the result")
         suite.add_options(own)
     return parser
 

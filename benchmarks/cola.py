@@ -1,7 +1,7 @@
-"""The workload: CoLA as recipe ``cola-offline`` reads it, whole, shortened or repeated.
+"""CoLA with the settings of recipe ``cola-offline``: all rows, the first rows, or repeated rows.
 
-Every engine takes rows, split and settings from ``prepare`` on this config, so that all see the
-same rows. The figures are of the CPU alone: the device is fixed here, not left to be found.
+Every engine takes rows, split and settings from ``prepare`` with this config, so all engines use
+the same rows. All measurements are on the CPU: the device is set here.
 
 Source: Warstadt, Singh & Bowman 2019, arXiv:1805.12471.
 """
@@ -22,42 +22,42 @@ NAMES = {"bundled/minilm-l6": "cola-minilm", "google-bert/bert-base-uncased": "c
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The options that say which rows and which model."""
+    """Add the options that select rows and model."""
     parser.add_argument(
         "--data",
         type=Path,
         default=DATA,
         metavar="FOLDER",
-        help=f"holds CoLA's {TRAIN} and {TEST}; by default {DATA}",
+        help=f"folder with CoLA's {TRAIN} and {TEST}; default {DATA}",
     )
     parser.add_argument(
         "--model",
         default="bundled/minilm-l6",
         metavar="NAME",
-        help="model.name: a folder, or bundled/minilm-l6 (the default)",
+        help="model.name: a folder, or bundled/minilm-l6 (default)",
     )
     parser.add_argument(
         "--limit",
         type=int,
         metavar="ROWS",
-        help="only the first rows of each file, to try the suite out",
+        help="use only the first rows of each file, to test the suite",
     )
 
 
 def settings(data: Path, model: str, *overrides: str) -> RunConfig:
-    """Recipe ``cola-offline`` on local files, on the CPU.
+    """Recipe ``cola-offline`` with local files, on the CPU.
 
     Args:
         data: folder with the two files.
         model: ``model.name``.
         overrides: further settings, ``KEY=VALUE``.
     """
-    places = [f"data.dir={data}", f"model.name={model}", "train.device=cpu"]
-    return config_file.load("cola-offline", [*places, *overrides])
+    local = [f"data.dir={data}", f"model.name={model}", "train.device=cpu"]
+    return config_file.load("cola-offline", [*local, *overrides])
 
 
 def workload(model: str) -> str:
-    """What a result calls CoLA with this model.
+    """The name of this workload in results.
 
     >>> workload("bundled/minilm-l6")
     'cola-minilm'
@@ -67,12 +67,12 @@ def workload(model: str) -> str:
 
 @contextmanager
 def resized(data: Path, rows: int | None, *, repeat: bool = False) -> Iterator[Path]:
-    """A folder like ``data`` in which each file has ``rows`` rows, while the block lasts.
+    """A temporary copy of ``data`` whose files have ``rows`` rows, for the ``with`` block.
 
     Args:
         data: folder with the two files.
-        rows: of each file, fewer where it has fewer; None leaves everything as it is.
-        repeat: begin the training file anew where it runs out.
+        rows: rows per file, or fewer if a file has fewer; None yields ``data`` itself.
+        repeat: repeat the training file if it has fewer rows.
     """
     if rows is None:
         yield data

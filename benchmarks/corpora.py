@@ -1,7 +1,7 @@
-"""The texts of the workloads, read from a folder of public data sets as plain rows.
+"""The texts of the workloads, read from a folder of public data sets.
 
-Every engine is given the same rows, so a reader is as simple as its file allows; how fast warmstart
-itself reads files is the suite ``preparation``. One row in ten is held out for validation.
+All engines get the same rows, so the readers here are as simple as possible. The suite
+``preparation`` measures how fast warmstart reads files. Every tenth row is used for validation.
 
 Sources: CoLA, Warstadt, Singh & Bowman 2019, arXiv:1805.12471. WikiQA, Yang, Yih & Meek 2015,
 "WikiQA: a challenge dataset for open-domain question answering".
@@ -21,9 +21,9 @@ class Rows:
     """Labelled texts, or pairs of texts.
 
     Args:
-        texts: of each row.
-        labels: 0 or 1.
-        pairs: the second text of each row; None where there is one text.
+        texts: the text of each row.
+        labels: the label of each row, 0 or 1.
+        pairs: the second text of each row; None for single texts.
     """
 
     texts: Sequence[str]
@@ -44,21 +44,21 @@ class Rows:
 
     @property
     def columns(self) -> tuple[Sequence[str], ...]:
-        """The text columns: one, or two where rows are pairs."""
+        """The text columns: one, or two for pairs."""
         return (self.texts,) if self.pairs is None else (self.texts, self.pairs)
 
 
 def cola(data: Path) -> Rows:
-    """Sentences, acceptable (1) or not; 8,551 rows."""
+    """Sentences that are acceptable (1) or not (0); 8,551 rows."""
     lines = (data / "cola" / "in_domain_train.tsv").read_text(encoding="utf-8").splitlines()
     fields = [line.split("\t") for line in lines]
     return Rows([row[3] for row in fields], [int(row[1]) for row in fields])
 
 
 def wikiqa(data: Path) -> Rows:
-    """Question and sentence, and whether it answers it; 20,347 rows, 5 % of them answers.
+    """Question, sentence, and whether the sentence answers the question; 20,347 rows, 5 % do.
 
-    The 13 lines that have seven fields are left out.
+    The 13 lines with seven fields are dropped.
     """
     text = (data / "wikiqa" / "WikiQA-train.tsv").read_text(encoding="utf-8")
     fields = [line.split("\t") for line in text.splitlines()[1:]]
@@ -67,7 +67,7 @@ def wikiqa(data: Path) -> Rows:
 
 
 def artist_bios(data: Path) -> Rows:
-    """Biographies of 110 tokens on average, 3,050 rows, to learn to write; labels mean nothing."""
+    """Biographies of 110 tokens on average, 3,050 rows, for text generation; labels are unused."""
     with (data / "artist_bios" / "artist_bios.csv").open(encoding="utf-8", newline="") as file:
         texts = [row["text"] for row in csv.DictReader(file)]
     return Rows(texts, [0] * len(texts))
@@ -76,22 +76,22 @@ def artist_bios(data: Path) -> Rows:
 def short_works(data: Path) -> Rows:
     """Prose of 150 to 1,500 words, 880 rows.
 
-    The label says whether a text has more words than the median. It stands for nothing: it is there
-    because a classifier must have one, and these workloads measure speed only.
+    The label is 1 for texts with more words than the median. It has no meaning: a classifier needs
+    a label, and these workloads only measure speed.
     """
     with (data / "short_works" / "short_works.csv").open(encoding="utf-8", newline="") as file:
-        found = list(csv.DictReader(file))
-    words = [int(row["words"]) for row in found]
+        rows = list(csv.DictReader(file))
+    words = [int(row["words"]) for row in rows]
     middle = median(words)
-    return Rows([row["text"] for row in found], [int(count > middle) for count in words])
+    return Rows([row["text"] for row in rows], [int(count > middle) for count in words])
 
 
 def held_out(rows: Rows, limit: int | None = None) -> tuple[Rows, Rows]:
     """Training rows and validation rows: every tenth row is held out.
 
     Args:
-        rows: of one corpus.
-        limit: use only this many rows, the first.
+        rows: the rows of one corpus.
+        limit: number of rows to use, from the first; None for all.
     """
     used = range(min(len(rows), limit or len(rows)))
     last = HELD_OUT_EVERY - 1

@@ -1,7 +1,8 @@
-"""The engines: what each is called, which function it is, and which batches it is given.
+"""The engines: their names, functions and batches.
 
-An engine is one function ``(setup, window) -> Row``; what it returns is added to what the window
-noted. To add one: its function, its line here, and its name in the workloads that it can do.
+An engine is a function ``(setup, window) -> Row``; the row it returns is added to the measurement
+of the window. To add an engine, write its function, add it here, and add its name to the workloads
+that it supports.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,15 +20,15 @@ from benchmarks.workloads import Workload
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One way of doing a workload.
+    """A tool or method that is measured.
 
     Args:
-        function: does it.
-        order: of the timed batches. ``random``: those that warmstart makes of the seed, the same
-            for all such engines. ``grouped``: warmstart's own, grouped by length. ``sampler``: the
-            ``Trainer``'s own, grouped by length.
-        fixed_width: it pads every row to the same width.
-        needs: a package that is not among the project's own.
+        function: runs the workload.
+        order: which timed batches it gets. ``random``: warmstart's shuffled batches, the same for
+            all these engines. ``grouped``: warmstart's batches grouped by length. ``sampler``: the
+            ``Trainer``'s batches grouped by length.
+        fixed_width: whether it pads every row to the same width.
+        needs: a package that is not a dependency of the project.
     """
 
     function: Callable[[Setup, Window], Row]
@@ -37,7 +38,7 @@ class Engine:
 
     @property
     def installed(self) -> bool:
-        """Whether it can be measured here."""
+        """Whether the packages it needs are installed."""
         return self.needs is None or find_spec(self.needs) is not None
 
 
@@ -72,7 +73,7 @@ NAMES = tuple(dict.fromkeys((*TRAINING, *PREDICTING, *WRITING)))
 
 
 def engines_of(workload: Workload) -> dict[str, Engine]:
-    """The engines that can do a workload, in its order."""
+    """The engines of a workload, in its order."""
     known = PREDICTING if workload.kind == "predict" else TRAINING
     if workload.task == "text-generation":
         known = WRITING
@@ -80,13 +81,13 @@ def engines_of(workload: Workload) -> dict[str, Engine]:
 
 
 def measure(name: str, material: Material, seed: int, started_at: float) -> Row:
-    """Time one engine once; in its own process.
+    """Measure one engine once; runs in its own process.
 
     Args:
-        name: of the engine.
-        material: the workload.
-        seed: of head, order and dropout.
-        started_at: when this process was asked for, in seconds since 1970.
+        name: name of the engine.
+        material: the prepared workload.
+        seed: seed of the head, the order of rows, and dropout.
+        started_at: time when this process was requested, in seconds since 1970.
     """
     workload = material.workload
     engine = engines_of(workload)[name]
@@ -103,7 +104,7 @@ def measure(name: str, material: Material, seed: int, started_at: float) -> Row:
         epochs=workload.epochs if workload.kind == "run" else 1,
         fixed_width=engine.fixed_width,
     )
-    found = engine.function(setup, window)
+    result = engine.function(setup, window)
     import torch
 
     work = material.work(batches[steps.warmup :] if batches else [])
@@ -112,7 +113,7 @@ def measure(name: str, material: Material, seed: int, started_at: float) -> Row:
         "seed": seed,
         "threads": torch.get_num_threads(),
         **window.measurement(),
-        **found,
+        **result,
         "least_flops": work.flops,
         "least_bytes": work.optimiser_bytes,
     }
@@ -121,22 +122,22 @@ def measure(name: str, material: Material, seed: int, started_at: float) -> Row:
 def _batches(
     engine: Engine, setup: Setup, lengths: Sequence[int], warmup: int, timed: int
 ) -> list[list[int]]:
-    """The rows of each step, the warm-up's first, all within the first epoch."""
+    """The rows of each step, warm-up steps first; all steps are in the first epoch."""
     import numpy as np
 
     from warmstart.data.examples.batches import training_batches
 
     config = setup.train_config
     if engine.order == "sampler":
-        longest, *fair = peers.batches_by_length(lengths, config, timed)
-        return [longest] * warmup + fair
-    found = training_batches(
+        longest, *timed_batches = peers.batches_by_length(lengths, config, timed)
+        return [longest] * warmup + timed_batches
+    batches = training_batches(
         np.asarray(lengths),
         config.batch_size,
         config.seed,
         epoch=0,
         group_by_length=engine.order == "grouped",
     )
-    if warmup + timed >= len(found):
-        raise ValueError(f"the window must end before the first epoch's {len(found)} steps do")
-    return [rows.tolist() for rows in found[: warmup + timed]]
+    if warmup + timed >= len(batches):
+        raise ValueError(f"the window must end before the first epoch's {len(batches)} steps do")
+    return [rows.tolist() for rows in batches[: warmup + timed]]

@@ -1,15 +1,15 @@
-"""How fast a language model writes, beside Transformers' own ``generate``.
+"""Speed of text generation, compared with Transformers' ``generate``.
 
-Sixteen prompts, the first words of biographies and of unequal length, are each gone on with for a
-hundred tokens by a GPT-2 with random weights: greedily (``gpt2-greedy``), and drawn from the 50
-likeliest tokens (``gpt2-sampled``). Engines:
+A GPT-2 with random weights generates 100 tokens for each of sixteen prompts, which are the first
+words of biographies and have different lengths. It uses greedy search (``gpt2-greedy``) or samples
+from the 50 most likely tokens (``gpt2-sampled``). Engines:
 
 - ``warmstart``: ``models.generation.generate``, as ``warmstart generate`` calls it;
-- ``transformers-generate``: ``model.generate`` once, the batch padded on the left;
-- ``transformers-generate-1``: ``model.generate`` for each prompt by itself.
+- ``transformers-generate``: one call of ``model.generate``, with the batch padded on the left;
+- ``transformers-generate-1``: one call of ``model.generate`` for each prompt.
 
-Engines take turns as in ``training``, each measurement in a process of its own, after a few tokens
-that are not timed. Texts are the same for all: greedy tokens are compared one by one.
+Engines alternate as in ``training``. Each measurement has its own process and starts with a few
+untimed tokens. For greedy search, the tokens of all engines are compared.
 """
 
 import sys
@@ -30,11 +30,11 @@ from benchmarks.training import DATA, abba, ratio
 from benchmarks.workloads import GPT2
 from warmstart.config import GenerateConfig
 
-DESCRIPTION = "tokens a second of a language model that writes, beside `generate`"
+DESCRIPTION = "tokens per second of text generation, compared with `generate`"
 OURS = "warmstart"
 PROMPTS, NEW_TOKENS, WARM_UP_TOKENS = 16, 100, 3
 WORKLOADS = {"gpt2-greedy": 0.0, "gpt2-sampled": 1.0}
-"""Temperature of each; 0 draws nothing."""
+"""Temperature of each workload; 0 is greedy search."""
 TOP_K, TOP_P = 50, 0.95
 TARGETS = {"transformers-generate": 0.95, "transformers-generate-1": 4.0}
 
@@ -42,18 +42,20 @@ Tokens = list[list[int]]
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Which rows, how many tokens, how often."""
-    parser.add_argument("--repeats", type=int, default=3, help="turns of each engine; 3")
-    parser.add_argument("--steps", type=int, metavar="TOKENS", help=f"new ones; {NEW_TOKENS}")
+    """Add the options for repeats, number of tokens and data."""
+    parser.add_argument("--repeats", type=int, default=3, help="measurements per engine; default 3")
     parser.add_argument(
-        "--data", type=Path, default=DATA, metavar="FOLDER", help=f"of the data sets; {DATA}"
+        "--steps", type=int, metavar="TOKENS", help=f"new tokens; default {NEW_TOKENS}"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=DATA, metavar="FOLDER", help=f"data sets; default {DATA}"
     )
 
 
 def run(options: Namespace) -> Outcome:
-    """Both ways of choosing tokens, by every engine."""
+    """Measure both workloads with every engine."""
     with TemporaryDirectory() as folder:
-        made = own_process(materials.random_gpt2, GPT2, options.data, Path(folder))
+        checkpoint = own_process(materials.random_gpt2, GPT2, options.data, Path(folder))
         prompts = first_words(corpora.artist_bios(options.data).texts[:PROMPTS])
         rows, verdicts = [], []
         for name, temperature in WORKLOADS.items():
@@ -61,15 +63,15 @@ def run(options: Namespace) -> Outcome:
             for turn, engine in abba(list(ENGINES), options.repeats):
                 print(f"generation: {name}, turn {turn + 1}: {engine} …", file=sys.stderr)
                 new = options.steps or NEW_TOKENS
-                what = (engine, made, prompts, new, temperature, turn + 1, time.time())
-                runs.append(own_process(measure, *what))
+                settings = (engine, checkpoint, prompts, new, temperature, turn + 1, time.time())
+                runs.append(own_process(measure, *settings))
             rows += [summary(name, engine, runs) for engine in ENGINES]
             verdicts += judge(name, runs)
     return Outcome(rows, verdicts)
 
 
 def first_words(texts: Sequence[str]) -> list[str]:
-    """The first 4 words of the first text, 5 of the second and so on.
+    """The first 4 words of the first text, 5 words of the second, and so on.
 
     >>> first_words(["a b c d e f", "a b c d e f"])
     ['a b c d', 'a b c d e']
@@ -86,19 +88,19 @@ def measure(
     seed: int,
     started_at: float,
 ) -> Row:
-    """Time one engine once; in its own process.
+    """Measure one engine once; runs in its own process.
 
     Args:
-        engine: its name.
+        engine: name of the engine.
         checkpoint: a folder that Transformers can load.
-        prompts: to go on with.
-        new_tokens: of each.
-        temperature: 0 is greedy.
-        seed: of what is drawn.
-        started_at: when this process was asked for, in seconds since 1970.
+        prompts: the prompts.
+        new_tokens: number of tokens to generate for each prompt.
+        temperature: temperature of sampling; 0 is greedy search.
+        seed: seed of sampling.
+        started_at: time when this process was requested, in seconds since 1970.
 
     Raises:
-        ValueError: the engine wrote less or more than it was asked for.
+        ValueError: the engine generated a different number of tokens.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -106,14 +108,14 @@ def measure(
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     model = AutoModelForCausalLM.from_pretrained(checkpoint).eval()
     torch.manual_seed(seed)
-    write = partial(ENGINES[engine], model, tokenizer, temperature=temperature, seed=seed)
-    write(prompts[:2], new_tokens=WARM_UP_TOKENS)
+    generate = partial(ENGINES[engine], model, tokenizer, temperature=temperature, seed=seed)
+    generate(prompts[:2], new_tokens=WARM_UP_TOKENS)
     startup = time.time() - started_at
     began, cpu_began = time.perf_counter(), time.process_time()
-    written = write(prompts, new_tokens=new_tokens)
+    generated = generate(prompts, new_tokens=new_tokens)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
-    if [len(tokens) for tokens in written] != [new_tokens] * len(prompts):
-        raise ValueError("an engine wrote other lengths than it was asked for")
+    if [len(tokens) for tokens in generated] != [new_tokens] * len(prompts):
+        raise ValueError("an engine generated a wrong number of tokens")
     return {
         "engine": engine,
         "seed": seed,
@@ -124,7 +126,7 @@ def measure(
         "tokens_per_second": len(prompts) * new_tokens / seconds,
         "peak_mib": peak_mib(),
         "cores_used": cpu_seconds / seconds,
-        "tokens": written,
+        "tokens": generated,
     }
 
 
@@ -137,7 +139,7 @@ def warmstart_generate(
     temperature: float,
     seed: int,
 ) -> Tokens:
-    """``warmstart generate``; each prompt begins with the token that begins a text."""
+    """Generate as ``warmstart generate`` does; each prompt begins with the bos token."""
     from warmstart.models.generation import generate
 
     settings = GenerateConfig(
@@ -145,10 +147,10 @@ def warmstart_generate(
     )
     begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
     positions = model.config.max_position_embeddings
-    found = generate(
+    results = generate(
         model, tokenizer, prompts, settings, bos=begin, eos=end, max_positions=positions
     )
-    return [list(one.tokens) for one in found]
+    return [list(result.tokens) for result in results]
 
 
 def transformers_generate(
@@ -161,25 +163,25 @@ def transformers_generate(
     seed: int,
     at_once: int | None = None,
 ) -> Tokens:
-    """``model.generate``, on ``at_once`` prompts at a time; None for all."""
+    """Generate with ``model.generate``, ``at_once`` prompts at a time; None for all."""
     from benchmarks.peers import quiet
 
     quiet()
     tokenizer.padding_side = "left"
     size = at_once or len(prompts)
-    drawn = {"do_sample": True, "temperature": temperature, "top_k": TOP_K, "top_p": TOP_P}
-    written: Tokens = []
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": TOP_K, "top_p": TOP_P}
+    generated: Tokens = []
     for start in range(0, len(prompts), size):
         texts = [tokenizer.bos_token + prompt for prompt in prompts[start : start + size]]
-        given = tokenizer(texts, padding=True, return_tensors="pt")
-        found = model.generate(
-            input_ids=given["input_ids"],
-            attention_mask=given["attention_mask"],
+        inputs = tokenizer(texts, padding=True, return_tensors="pt")
+        sequences = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
             max_new_tokens=new_tokens,
-            **(drawn if temperature else {"do_sample": False}),
+            **(sampling if temperature else {"do_sample": False}),
         )
-        written += found[:, given["input_ids"].shape[1] :].tolist()
-    return written
+        generated += sequences[:, inputs["input_ids"].shape[1] :].tolist()
+    return generated
 
 
 ENGINES: dict[str, Callable[..., Tokens]] = {
@@ -190,12 +192,12 @@ ENGINES: dict[str, Callable[..., Tokens]] = {
 
 
 def summary(workload: str, engine: str, runs: Sequence[Row]) -> Row:
-    """One engine's row: medians over its turns.
+    """The row of one engine: medians over its measurements.
 
     Args:
-        workload: its name.
-        engine: which.
-        runs: the measurements of every engine.
+        workload: name of the workload.
+        engine: name of the engine.
+        runs: the measurements of all engines.
     """
     own = [one for one in runs if one["engine"] == engine]
     row: Row = {"workload": workload, "engine": engine}
@@ -210,23 +212,24 @@ def summary(workload: str, engine: str, runs: Sequence[Row]) -> Row:
 
 
 def judge(workload: str, runs: Sequence[Row]) -> list[Verdict]:
-    """Ratios against their targets; of greedy texts, whether they are the same.
+    """Compare speed ratios with their targets and, for greedy search, the generated tokens.
 
     Args:
-        workload: its name.
-        runs: the measurements of every engine.
+        workload: name of the workload.
+        runs: the measurements of all engines.
     """
     by_name = {name: [one for one in runs if one["engine"] == name] for name in ENGINES}
-    found = []
+    verdicts = []
     for name, target in TARGETS.items():
         measured = ratio(by_name[OURS], by_name[name])
         claim = f"{workload}: tokens/s of warmstart / {name} >= {target:g}"
-        found.append(Verdict(claim, measured, target, measured is not None and measured >= target))
+        reached = measured is not None and measured >= target
+        verdicts.append(Verdict(claim, measured, target, reached))
         if WORKLOADS[workload] == 0:
             ours, theirs = (by_name[one][0]["tokens"] for one in (OURS, name))
             texts = zip(ours, theirs, strict=True)
             pairs = chain.from_iterable(zip(*text, strict=True) for text in texts)
             differing = float(sum(a != b for a, b in pairs))
-            claim = f"{workload}: tokens of warmstart other than {name}'s <= 0"
-            found.append(Verdict(claim, differing, 0, differing == 0))
-    return found
+            claim = f"{workload}: tokens of warmstart that differ from {name}'s <= 0"
+            verdicts.append(Verdict(claim, differing, 0, differing == 0))
+    return verdicts

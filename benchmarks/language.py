@@ -1,15 +1,15 @@
-"""The usual ways of teaching a language model, as ``peers`` and ``tutorial`` are for classifiers.
+"""Other ways of training a decoder: the ``Trainer``, and the loop of GPT-2 tutorials.
 
-A document is ``begin text end``, cut at the longest that the model is given, for every engine; the
-checkpoint's tokenizer has the tokens that the GPT-2 tutorials add (``<|startoftext|>``,
-``<|pad|>``), so that what fills a row is no end of a text and the ``Trainer``'s collator, which
-leaves out whatever equals the pad token, learns the same tokens that warmstart learns.
+For every engine, a document is ``begin text end``, truncated at the longest input. The checkpoint's
+tokenizer has the tokens that GPT-2 tutorials add (``<|startoftext|>``, ``<|pad|>``). So the pad
+token differs from the end token, and the ``Trainer``'s collator, which ignores every label equal to
+the pad token, trains on the same tokens as warmstart.
 
-The loss of each timed step is kept beside its time: from the same weights and the same batches it
-says whether two engines learned the same thing.
+The loss of each timed step is recorded with its time. All engines start from the same weights and
+use the same batches, so the losses show whether they compute the same.
 
-Source of the loop: the GPT-2 fine-tuning tutorials that pad every document to 768 tokens and give
-the padded ids as labels; batches of 2 there, and no clipping.
+Source of the loop: GPT-2 fine-tuning tutorials that pad every document to 768 tokens and use the
+padded ids as labels, with batches of 2 and without clipping.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from benchmarks.peers import arguments, quiet, ticking, total_steps
 from benchmarks.window import Window
 
 ROWS_AT_ONCE = 2
-"""Of the padded loop, the tutorials' batch: 8 rows of 768 tokens would take 22 GB at once."""
+"""Rows per forward pass of the padded loop, as in the tutorials; 8 rows would need 22 GB."""
 
 
 def language_trainer(setup: Setup, window: Window) -> Row:
@@ -30,7 +30,7 @@ def language_trainer(setup: Setup, window: Window) -> Row:
 
     Args:
         setup: documents, checkpoint and settings.
-        window: what is timed.
+        window: measures the steps.
     """
     from transformers import (
         AutoModelForCausalLM,
@@ -48,7 +48,7 @@ def language_trainer(setup: Setup, window: Window) -> Row:
     model = AutoModelForCausalLM.from_pretrained(setup.checkpoint)
     rows = documents(setup.train.texts, tokenizer, setup.max_tokens)
     with TemporaryDirectory() as folder:
-        made = Trainer(
+        trainer = Trainer(
             model=model,
             args=TrainingArguments(
                 **arguments(setup, Path(folder)),
@@ -60,13 +60,14 @@ def language_trainer(setup: Setup, window: Window) -> Row:
             processing_class=tokenizer,
             data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
         )
-        made.remove_callback(PrinterCallback)  # stdout is for the result
-        made.add_callback(ticking(window))
+        trainer.remove_callback(PrinterCallback)  # stdout is for the result
+        trainer.add_callback(ticking(window))
         window.watch(model)
-        made.train()
-    logged = [entry["loss"] for entry in made.state.log_history if "loss" in entry]
-    # Transformers 5.23 divides GPT-2's loss by all tokens, those too that nothing predicts: the
-    # first of each row (``Trainer._loss_shifts_labels`` does not know ``GPT2LMHeadModel``).
+        trainer.train()
+    logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    # Transformers 5.23 divides GPT-2's loss by the number of all tokens, including the first token
+    # of each row, which is not predicted (``Trainer._loss_shifts_labels`` does not know
+    # ``GPT2LMHeadModel``). Correct this here.
     losses = []
     for loss, batch in zip(logged, window.batches or (), strict=True):
         tokens = sum(window.lengths[i] for i in batch)
@@ -75,14 +76,14 @@ def language_trainer(setup: Setup, window: Window) -> Row:
 
 
 def language_loop(setup: Setup, window: Window, *, pad_to: int) -> Row:
-    """Train with the tutorials' loop: every row padded, the filling learned too.
+    """Train with the tutorials' loop: every row is padded, and padding tokens are trained too.
 
-    A step's rows are computed ``ROWS_AT_ONCE`` at a time and their gradients added up.
+    The rows of a step are processed ``ROWS_AT_ONCE`` at a time, and their gradients are summed.
 
     Args:
         setup: documents, checkpoint and settings.
-        window: what is timed.
-        pad_to: tokens of every row.
+        window: measures the steps.
+        pad_to: number of tokens of every row.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, get_linear_schedule_with_warmup

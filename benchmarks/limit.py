@@ -1,38 +1,40 @@
-"""The least time a machine needs for a piece of work, and what share of it an engine reaches.
+"""The limit: the least time that a machine needs for some work, to compare engines with.
 
-Limit = products ÷ matrix-product rate + optimiser bytes ÷ memory bandwidth. The two are added, not
-compared: on a CPU the same cores do one after the other. Both rates are measured in the session in
-which the engines are (``probe``), with as many threads. Nothing else is charged (no activation, no
-norm, no dropout, no gradient that is read for clipping), so 1 cannot be reached.
+Limit = FLOPs of matrix products ÷ FLOP rate + bytes of the optimiser ÷ memory bandwidth. The two
+terms are added, because on a CPU the same cores do one after the other. Both rates are measured in
+the same session as the engines (``probe``), with the same number of threads. Nothing else is
+counted (activations, norms, dropout, reading gradients for clipping), so no engine can reach 100 %.
 
-*Products* are those nobody can avoid when training a BERT classifier exactly, 2 FLOPs for each
-multiplication and addition. With T real tokens in B rows, row i of n_i tokens, width H, inner width
+*FLOPs* are those that are necessary to train a BERT classifier exactly, 2 for each multiplication
+and addition. With T real tokens in B rows, row i with n_i tokens, hidden size H, intermediate size
 I, and C classes:
 
-- each layer but the last: T (8 H² + 4 H I) for queries, keys, values, output and the two layers of
-  the feed-forward; 4 H Σ n_i² for attention;
-- the last layer, of which the head reads the first token alone: keys and values 4 H² T; queries and
-  output 4 H² B, feed-forward 4 H I B, attention 4 H T (every row's first token against its n_i);
-- pooler and head, 2 H² B + 2 H C B; embeddings are looked up and added, which takes no product.
+- each layer except the last: T (8 H² + 4 H I) for queries, keys, values, output and the two layers
+  of the feed-forward; 4 H Σ n_i² for attention;
+- the last layer, of which the head only uses the first token: keys and values 4 H² T; queries and
+  output 4 H² B, feed-forward 4 H I B, attention 4 H T (the first token of each row with its n_i);
+- pooler and head, 2 H² B + 2 H C B. Embeddings are looked up and added, without products.
 
-Of a decoder (``DecoderShape``) the last token of a row predicts nothing and is seen by none: a row
-of n tokens costs n - 1. Every layer takes 8 H² + 4 H I for each of these, and 4 H for each token
-that one of them sees, itself and those before it: 2 H n (n - 1). The output layer is 2 H V for each
-predicted token, V being the vocabulary.
+In a decoder (``DecoderShape``) the last token of a row predicts nothing, and no other token attends
+to it: a row of n tokens costs n - 1. Every layer needs 8 H² + 4 H I for each of these tokens, and
+4 H for each pair of a token and a token it attends to (itself or an earlier one): 2 H n (n - 1).
+The output layer needs 2 H V for each predicted token, with vocabulary V.
 
-The backward pass takes two products for each of the forward pass, for the gradient of the input and
-of the weights: training is 3 × forward. A frozen backbone, and prediction, are forward only.
+The backward pass has two products for each product of the forward pass, for the gradients of the
+input and of the weights: training is 3 × forward. A frozen backbone and prediction are forward
+only.
 
 *Bytes*: AdamW reads parameter, gradient and both moments, and writes parameter and moments: 7
-float32, 28 bytes for each parameter that can change: of a decoder, whose softmax reaches every row
-of the vocabulary, all but the positions that no row is long enough for. Of a classifier, a row of
-the embeddings that no training row indexes has gradient and moments of zero and changes by decay
-alone, which can be made up for afterwards; only used rows are counted.
+float32 values, 28 bytes for each parameter that can change. In a decoder, whose softmax uses every
+row of the vocabulary, these are all parameters except the positions beyond the longest row. In a
+classifier, an embedding row that no training row uses has zero gradient and moments and changes
+only by weight decay, which can be applied afterwards; so only used rows are counted.
 
-Sources: Kaplan et al. 2020, arXiv:2001.08361, section 2.1, for counting, and 2 × for the backward
-pass; Chowdhery et al. 2022, arXiv:2204.02311, appendix B, for a share of the limit that counts
-useful work alone; McCalpin 1995, "Memory bandwidth and machine balance in current high performance
-computers", for the triad; Kingma & Ba 2015, arXiv:1412.6980, algorithm 1, for what Adam keeps.
+Sources: Kaplan et al. 2020, arXiv:2001.08361, section 2.1, for counting FLOPs and the factor 2 of
+the backward pass; Chowdhery et al. 2022, arXiv:2204.02311, appendix B, for a share of the limit
+that counts only useful work; McCalpin 1995, "Memory bandwidth and machine balance in current high
+performance computers", for the triad; Kingma & Ba 2015, arXiv:1412.6980, algorithm 1, for the state
+of Adam.
 """
 
 import time
@@ -42,21 +44,21 @@ from statistics import median
 from typing import Any
 
 ADAMW_BYTES = 28
-"""A parameter and step: 4 float32 read, 3 written."""
+"""Bytes per parameter and step: 4 float32 read, 3 written."""
 MATRIX_SIDE = 2048
 TRIAD_FLOATS = 48 * 2**20
-"""In each of three arrays: 576 MiB in all, more than a cache holds."""
+"""Size of each of three arrays: 576 MiB in total, larger than any cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A BERT classifier, as far as the limit depends on it.
+    """The sizes of a BERT classifier on which the limit depends.
 
     Args:
-        layers: of the encoder.
-        hidden: width H.
-        intermediate: inner width I of the feed-forward.
-        classes: C.
+        layers: number of layers.
+        hidden: hidden size H.
+        intermediate: intermediate size I of the feed-forward.
+        classes: number of classes C.
     """
 
     layers: int
@@ -70,7 +72,7 @@ class Shape:
         return cls(config.num_hidden_layers, config.hidden_size, config.intermediate_size)
 
     def forward_flops(self, lengths: Sequence[int]) -> int:
-        """Products of one forward pass over rows of these lengths, in FLOPs.
+        """FLOPs of one forward pass over rows of these lengths.
 
         >>> Shape(layers=2, hidden=4, intermediate=8).forward_flops([3, 2])
         2368
@@ -84,12 +86,12 @@ class Shape:
         return (self.layers - 1) * layer + last + head
 
     def trained_parameters(self, used_tokens: int, used_positions: int, used_types: int) -> int:
-        """Parameters that training can change.
+        """Number of parameters that training can change.
 
         Args:
-            used_tokens: rows of the word embedding that the training rows index.
-            used_positions: tokens of the longest training row.
-            used_types: 2 where rows are pairs, else 1.
+            used_tokens: number of different tokens in the training rows.
+            used_positions: number of tokens of the longest training row.
+            used_types: 2 for pairs, otherwise 1.
         """
         width, inner = self.hidden, self.intermediate
         embeddings = (used_tokens + used_positions + used_types + 2) * width
@@ -103,13 +105,13 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class DecoderShape:
-    """A GPT-2, as far as the limit depends on it.
+    """The sizes of a GPT-2 on which the limit depends.
 
     Args:
-        layers: of the decoder.
-        hidden: width H.
-        intermediate: inner width I of the feed-forward.
-        vocabulary: V; the output layer is the word embedding.
+        layers: number of layers.
+        hidden: hidden size H.
+        intermediate: intermediate size I of the feed-forward.
+        vocabulary: vocabulary size V; the output layer is tied to the word embedding.
     """
 
     layers: int
@@ -124,10 +126,10 @@ class DecoderShape:
         return cls(config.num_hidden_layers, config.hidden_size, inner, config.vocab_size)
 
     def forward_flops(self, lengths: Sequence[int]) -> int:
-        """Products of one forward pass over rows of these lengths, in FLOPs.
+        """FLOPs of one forward pass over rows of these lengths.
 
         >>> DecoderShape(layers=2, hidden=4, intermediate=8, vocabulary=10).forward_flops([3, 2])
-        2032
+        1904
         """
         predicted = sum(length - 1 for length in lengths)
         seen = sum(length * (length - 1) // 2 for length in lengths)
@@ -136,10 +138,10 @@ class DecoderShape:
         return self.layers * layer + 2 * width * self.vocabulary * predicted
 
     def trained_parameters(self, used_positions: int) -> int:
-        """Parameters that training can change.
+        """Number of parameters that training can change.
 
         Args:
-            used_positions: tokens of the longest training row, of which the last is never read.
+            used_positions: number of tokens of the longest training row without the last one.
         """
         width, inner = self.hidden, self.intermediate
         attention = 4 * (width * width + width)
@@ -154,25 +156,25 @@ class Work:
     """The least work of a measurement.
 
     Args:
-        flops: of matrix products.
-        optimiser_bytes: read and written.
+        flops: FLOPs of matrix products.
+        optimiser_bytes: bytes that the optimiser reads and writes.
     """
 
     flops: float
     optimiser_bytes: float = 0.0
 
     def seconds(self, rates: "Rates") -> float:
-        """The least time it takes on a machine with these rates."""
+        """The least time that a machine with these rates needs."""
         return self.flops / rates.flops_per_second + self.optimiser_bytes / rates.bytes_per_second
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What the machine did at one moment.
+    """The measured rates of the machine.
 
     Args:
-        flops_per_second: of a float32 matrix product.
-        bytes_per_second: of a triad.
+        flops_per_second: rate of a float32 matrix product.
+        bytes_per_second: memory bandwidth of a triad.
     """
 
     flops_per_second: float
@@ -180,7 +182,7 @@ class Rates:
 
 
 def typical(probes: Sequence[Rates]) -> Rates:
-    """The medians over a session."""
+    """The median rates of a session."""
     return Rates(
         median(probe.flops_per_second for probe in probes),
         median(probe.bytes_per_second for probe in probes),
@@ -190,23 +192,23 @@ def typical(probes: Sequence[Rates]) -> Rates:
 def training_work(
     shape: Shape | DecoderShape, batches: Sequence[Sequence[int]], trained_parameters: int
 ) -> Work:
-    """Training steps over batches, each given as the lengths of its rows."""
+    """The work of training steps; each batch is a list of the lengths of its rows."""
     forward = sum(shape.forward_flops(lengths) for lengths in batches)
     return Work(3 * forward, len(batches) * ADAMW_BYTES * trained_parameters)
 
 
 def forward_work(shape: Shape | DecoderShape, lengths: Sequence[int]) -> Work:
-    """One forward pass over rows of these lengths: prediction, or a frozen backbone."""
+    """The work of one forward pass (prediction, frozen backbone) over rows of these lengths."""
     return Work(shape.forward_flops(lengths))
 
 
 def probe(side: int = MATRIX_SIDE, floats: int = TRIAD_FLOATS, repeats: int = 9) -> Rates:
-    """Measure this machine with PyTorch's threads; in its own process, some seconds.
+    """Measure this machine's rates with PyTorch; runs some seconds in its own process.
 
     Args:
-        side: of the square matrices.
-        floats: in each of the triad's three arrays.
-        repeats: of each; the median counts.
+        side: side of the square matrices.
+        floats: size of each of the triad's three arrays.
+        repeats: number of measurements, of which the median is used.
     """
     import torch
 
@@ -220,7 +222,7 @@ def probe(side: int = MATRIX_SIDE, floats: int = TRIAD_FLOATS, repeats: int = 9)
 
 
 def _seconds(work: Callable[[], object], repeats: int) -> float:
-    """The median of ``repeats`` calls, after two that are not counted."""
+    """The median time of ``repeats`` calls, after two warm-up calls."""
     times = []
     for _ in range(repeats + 2):
         began = time.perf_counter()

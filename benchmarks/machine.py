@@ -1,7 +1,8 @@
-"""What a measurement ran on, and a process of its own for each.
+"""Facts about the machine, and a separate process for each measurement.
 
-One process per measurement: its peak memory is its own, and no engine warms caches, allocators or
-thread pools for the next. Nothing here names a folder or a host: results are published.
+With one process per measurement, the peak memory belongs to that measurement, and no engine warms
+up caches, allocators or thread pools for the next. No folder or host names are recorded, because
+results are published.
 """
 
 import os
@@ -19,13 +20,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 PACKAGES = ("warmstart", "torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow")
-"""Packages whose version can change a figure."""
+"""Packages whose version can affect a result."""
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
-"""What the processor can do that matrix products profit from."""
+"""Instruction sets that make matrix products faster."""
 
 
 def machine() -> dict[str, Any]:
-    """The processor, its cores and instructions, the memory, and how busy it was already."""
+    """Processor, cores, instruction sets, memory, and the load of the machine."""
     facts = _cpu_facts()
     return {
         "cpu": facts.get("model name") or platform.processor() or platform.machine(),
@@ -34,42 +35,42 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.system(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
-        # Above the number of cores, somebody else was computing: do not trust the times.
+        # Above the number of cores, other processes were running, and times are not reliable.
         "load_average_before": round(psutil.getloadavg()[0], 2),
     }
 
 
 def versions() -> dict[str, str]:
-    """Python and every package whose version can change a figure."""
+    """Versions of Python and of every package that can affect a result."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def own_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call ``function`` in a new interpreter and return what it returns.
+    """Call ``function`` in a new Python process and return its result.
 
     Args:
-        function: defined at the top of a module.
-        args: for the function; must survive pickling, as must what it returns.
-        kwargs: likewise.
+        function: a function at the top level of a module.
+        args: its arguments; they and the result must be picklable.
+        kwargs: its keyword arguments; they must be picklable.
     """
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *args, **kwargs).result()
 
 
 def peak_mib() -> float:
-    """The most memory that this process ever held resident, in MiB."""
+    """Peak resident memory of this process, in MiB."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not getrusage: on Linux its maximum outlives exec, so a child inherits its parent's.
+        # On Linux, getrusage's maximum is kept across exec, so a child would have its parent's.
         lines = status.read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
-    import resource  # absent on Windows, where these benchmarks do not run
+    import resource  # does not exist on Windows, which these benchmarks do not support
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
 def _cpu_facts() -> dict[str, str]:
-    """The first processor's entry in Linux's ``/proc/cpuinfo``; empty elsewhere."""
+    """The entry of the first processor in Linux's ``/proc/cpuinfo``; empty on other systems."""
     listing = Path("/proc/cpuinfo")
     if not listing.exists():
         return {}

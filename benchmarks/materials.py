@@ -1,11 +1,11 @@
-"""From a workload to what every engine is given: rows, files, a checkpoint.
+"""Prepare a workload: the rows, files and checkpoint that every engine gets.
 
-Made once for each workload, in a process of its own and before anything is timed, into a temporary
-folder: ``train.csv`` and ``validation.csv`` for warmstart, the same rows as Python lists for the
-peers, a random checkpoint where the workload names a shape, a small finished run where it predicts.
+They are created once per workload, in a separate process and before any measurement, in a temporary
+folder: ``train.csv`` and ``validation.csv`` for warmstart, the same rows as Python lists for other
+engines, a random checkpoint if the workload gives a shape, and a small finished run for prediction.
 
-What an engine's start-up includes: warmstart reads, checks and tokenises the files; a peer unpacks
-the lists (a few milliseconds) and tokenises them.
+The start-up time of warmstart includes reading, checking and tokenising the files. The start-up
+time of other engines includes unpickling the lists (a few milliseconds) and tokenising them.
 """
 
 import csv
@@ -24,22 +24,22 @@ from warmstart.config import RunConfig, TrainConfig
 RANDOM_WEIGHTS_SEED = 0
 TOKENIZERS = Path("tokenizers")
 RUN_ROWS = 160
-"""Rows of the run whose model predicts: enough to make one, its answers need not be good."""
+"""Training rows of the run used for prediction; its predictions need not be good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an engine is given.
+    """The inputs of an engine.
 
     Args:
-        folder: holds ``train.csv`` and ``validation.csv``, or the run directory ``run``.
+        folder: folder with ``train.csv`` and ``validation.csv``, or the run directory ``run``.
         checkpoint: a folder that Transformers can load.
         max_tokens: longest input.
-        train_config: every setting of the training, seed included.
-        frozen: only the head learns.
-        train: rows to learn from, or to predict.
-        validation: rows to score.
-        task: what is learned.
+        train_config: all training settings, including the seed.
+        frozen: whether only the head is trained.
+        train: rows for training or prediction.
+        validation: rows for evaluation.
+        task: name of the task.
     """
 
     folder: Path
@@ -49,10 +49,10 @@ class Setup:
     frozen: bool
     train: Rows
     validation: Rows
-    task: TaskName = "text-classification"
+    task: str = "text-classification"
 
     def run_config(self, **train: Any) -> RunConfig:
-        """The same settings as warmstart takes them.
+        """The same settings as a config of warmstart.
 
         Args:
             train: further settings of ``train``.
@@ -64,24 +64,24 @@ class Setup:
         if self.frozen:
             settings["freeze"] = "backbone"
         model = {"name": str(self.checkpoint), "max_tokens": self.max_tokens}
-        whole = {"task": self.task, "model": model, "data": data, "train": settings}
-        return config_file.load(whole)
+        content = {"task": self.task, "model": model, "data": data, "train": settings}
+        return config_file.load(content)
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A workload, ready to be measured.
+    """A prepared workload.
 
     Args:
-        workload: which.
+        workload: the workload.
         folder: as in ``Setup``.
         checkpoint: as in ``Setup``.
         train: as in ``Setup``.
         validation: as in ``Setup``.
-        lengths: tokens of each training row, counted with the checkpoint's own tokenizer.
-        validation_lengths: of each validation row.
-        shape: of the model.
-        trained_parameters: that training can change.
+        lengths: number of tokens of each training row, by the checkpoint's tokenizer.
+        validation_lengths: number of tokens of each validation row.
+        shape: sizes of the model.
+        trained_parameters: number of parameters that training can change.
     """
 
     workload: Workload
@@ -95,7 +95,7 @@ class Material:
     trained_parameters: int
 
     def setup(self, seed: int) -> Setup:
-        """What an engine is given in the turn with this seed."""
+        """The inputs of an engine in the turn with this seed."""
         workload = self.workload
         return Setup(
             self.folder,
@@ -120,9 +120,9 @@ class Material:
         """The least work of a measurement.
 
         Args:
-            batches: rows of each timed step; not looked at where a whole run or a prediction is
-                timed: that is one forward pass over all rows, since a frozen backbone gives the
-                same output in every epoch.
+            batches: rows of each timed step. Not used for a whole run or a prediction: these need
+                one forward pass over all rows, since a frozen backbone has the same output in
+                every epoch.
         """
         if self.workload.kind != "window":
             return forward_work(self.shape, [*self.lengths, *self.validation_lengths])
@@ -131,13 +131,13 @@ class Material:
 
 
 def make(workload: Workload, data: Path, folder: Path, limit: int | None) -> Material:
-    """Read, write and build what the workload needs; in its own process.
+    """Create the files, checkpoint and lists of a workload; runs in its own process.
 
     Args:
-        workload: which.
+        workload: the workload.
         data: folder of the public data sets.
-        folder: where everything goes.
-        limit: use only this many rows of the corpus.
+        folder: folder for the files.
+        limit: largest number of rows of the corpus to use; None for all.
     """
     checkpoint = _checkpoint(workload.checkpoint, data, folder)
     rows = workload.corpus(data)
@@ -177,7 +177,7 @@ def make(workload: Workload, data: Path, folder: Path, limit: int | None) -> Mat
 
 
 def _write(train: Rows, validation: Rows, folder: Path) -> None:
-    """``train.csv`` and ``validation.csv`` with the columns text, label and, for pairs, pair."""
+    """Write ``train.csv`` and ``validation.csv``: columns text, label and, for pairs, pair."""
     for name, rows in (("train", train), ("validation", validation)):
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
@@ -188,11 +188,11 @@ def _write(train: Rows, validation: Rows, folder: Path) -> None:
 
 
 def documents(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> list[list[int]]:
-    """Token ids of each text, between the tokens that begin and end it, cut where too long.
+    """Token ids of each text between bos and eos, truncated to ``max_tokens``.
 
     Args:
-        texts: what a language model is to learn.
-        tokenizer: of the checkpoint.
+        texts: texts for a decoder.
+        tokenizer: the checkpoint's tokenizer.
         max_tokens: longest row.
     """
     begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
@@ -209,14 +209,14 @@ def _tokens(rows: Rows, checkpoint: Path, workload: Workload) -> list[list[int]]
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     if workload.task == "text-generation":
         return documents(rows.texts, tokenizer, workload.max_tokens)
-    found: list[list[int]] = tokenizer(
+    ids: list[list[int]] = tokenizer(
         *map(list, rows.columns), truncation=True, max_length=workload.max_tokens
     )["input_ids"]
-    return found
+    return ids
 
 
 def _checkpoint(wanted: str | BertShape | Gpt2Shape, data: Path, folder: Path) -> Path:
-    """The folder of a checkpoint that is there, or of one made with random weights."""
+    """The folder of an existing checkpoint, or of a new one with random weights."""
     from warmstart.config import ModelConfig
     from warmstart.models.checkpoints.load import find
 
@@ -227,7 +227,7 @@ def _checkpoint(wanted: str | BertShape | Gpt2Shape, data: Path, folder: Path) -
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    made = folder / "checkpoint"
+    target = folder / "checkpoint"
     tokenizer = AutoTokenizer.from_pretrained(
         data / TOKENIZERS / "bert-uncased", model_max_length=512
     )
@@ -239,23 +239,23 @@ def _checkpoint(wanted: str | BertShape | Gpt2Shape, data: Path, folder: Path) -
         intermediate_size=4 * wanted.hidden,
     )
     torch.manual_seed(RANDOM_WEIGHTS_SEED)
-    BertModel(config).save_pretrained(made)
-    tokenizer.save_pretrained(made)
-    return made
+    BertModel(config).save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    return target
 
 
 def random_gpt2(wanted: Gpt2Shape, data: Path, folder: Path) -> Path:
-    """Make a GPT-2 with random weights and the tutorials' special tokens.
+    """Create a GPT-2 with random weights and the tutorials' special tokens.
 
     Args:
         wanted: its shape.
         data: folder of the public data sets, with GPT-2's tokenizer.
-        folder: where it goes.
+        folder: folder in which the checkpoint is created.
     """
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
-    made = folder / "checkpoint"
+    target = folder / "checkpoint"
     tokenizer = GPT2Tokenizer.from_pretrained(
         data / TOKENIZERS / "gpt2",
         bos_token="<|startoftext|>",
@@ -273,13 +273,13 @@ def random_gpt2(wanted: Gpt2Shape, data: Path, folder: Path) -> Path:
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(RANDOM_WEIGHTS_SEED)
-    GPT2LMHeadModel(config).save_pretrained(made)
-    tokenizer.save_pretrained(made)
-    return made
+    GPT2LMHeadModel(config).save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    return target
 
 
 def _finished_run(checkpoint: Path, max_tokens: int, folder: Path) -> Path:
-    """Train on the files in ``folder`` for one epoch, into ``run``; the folder of its model."""
+    """Train on the files in ``folder`` for one epoch, and return the folder of the model."""
     from warmstart.preparation.prepare import prepare
     from warmstart.training.train_run import train_run
 

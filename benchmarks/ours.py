@@ -1,4 +1,4 @@
-"""warmstart itself, through the functions that its command line calls."""
+"""warmstart as an engine, through the functions that its command line uses."""
 
 import os
 from contextlib import suppress
@@ -12,15 +12,15 @@ from benchmarks.window import Window
 
 
 def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
-    """Train: files read and checked, weights loaded, then the loop.
+    """Train: read and check files, load the weights, run the loop.
 
-    The loop is asked after each step whether to stop, as Ctrl-C would make it. A whole run
-    evaluates after each epoch and keeps the best model, and its time holds that too.
+    After each step the window tells the loop whether to stop, as Ctrl-C would. A whole run
+    evaluates after each epoch and saves the best model, which is part of its time.
 
     Args:
         setup: files, checkpoint and settings.
-        window: what is timed.
-        grouped: batches of rows of like length (``train.group_by_length``).
+        window: measures the steps.
+        grouped: use batches of similar length (``train.group_by_length``).
     """
     from warmstart.errors import Interrupted
     from warmstart.preparation.prepare import prepare
@@ -31,7 +31,7 @@ def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
 
     prepared = prepare(setup.run_config(group_by_length=grouped))
     with TemporaryDirectory() as folder:
-        # What a frozen backbone makes of rows is computed in every run, not found from the last.
+        # An empty cache, so that the features of a frozen backbone are computed in every run.
         os.environ["WARMSTART_CACHE"] = folder
         run = RunDirectory.create(Path(folder) / "run")
         window.start()
@@ -43,7 +43,7 @@ def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
         events = read_events(job.log.path)
     steps = events_of(events, "step")
     for step in steps:
-        # An event is stamped at the end of its step.
+        # The time of an event is the end of its step.
         window.see(step["rows"], step["tokens"], at=step["time"] - step["seconds"])
     if window.batches is not None:
         losses = [step["loss"] for step in steps[window.warmup_steps :]]
@@ -55,13 +55,14 @@ def warmstart(setup: Setup, window: Window, *, grouped: bool = False) -> Row:
 
 
 def warmstart_predict(setup: Setup, window: Window) -> Row:
-    """Answer strings with a run's kept model, as ``warmstart predict`` does."""
+    """Predict texts with a run's saved model, as ``warmstart predict`` does."""
     import warmstart
 
     run = warmstart.load(setup.folder / "run")
-    run.predict(["The model is loaded at the first question."])
+    run.predict(["The model is loaded at the first prediction."])
     window.start()
     window.see(len(setup.train), sum(window.lengths))
-    answers = run.predict(list(setup.train.texts))
+    predictions = run.predict(list(setup.train.texts))
     window.finish()
-    return {"mean_probability": sum(a["probabilities"]["1"] for a in answers) / len(answers)}
+    total = sum(prediction["probabilities"]["1"] for prediction in predictions)
+    return {"mean_probability": total / len(predictions)}

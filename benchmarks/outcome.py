@@ -1,7 +1,7 @@
-"""What a suite found: rows, verdicts, and the file that keeps them.
+"""The result of a suite: rows, verdicts, and the file in which they are stored.
 
-A row is a flat mapping, one table line; under ``runs`` it carries the measurements it sums up, so
-that anyone can sum them up differently. A verdict compares one figure with its target.
+A row is a flat mapping, one line of the table. Its key ``runs`` contains the single measurements,
+so that they can be summarised in other ways. A verdict compares one value with its target.
 """
 
 import json
@@ -21,13 +21,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One claim, checked.
+    """A claim and whether it is true.
 
     Args:
-        claim: in words, with the target in it.
-        measured: the figure; None if it could not be measured.
-        target: what it is compared with, in the same unit.
-        holds: whether the claim is true; None if it could not be told.
+        claim: the claim in words, with its target.
+        measured: the measured value; None if it could not be measured.
+        target: the target, in the same unit.
+        holds: whether the claim is true; None if there is no value or no target.
     """
 
     claim: str
@@ -41,10 +41,10 @@ class Outcome:
     """The result of a suite.
 
     Args:
-        rows: one for each workload and engine.
-        verdicts: what they say about our targets.
-        notes: what a reader of the figures must know.
-        part: which part of the suite was run; empty for all of it.
+        rows: one row per workload and engine.
+        verdicts: the comparisons with our targets.
+        notes: further information for readers of the results.
+        part: name of the part of the suite that was run; empty for the full suite.
     """
 
     rows: Sequence[Row]
@@ -59,10 +59,10 @@ def as_json(
     """The content of a result file.
 
     Args:
-        suite: its name.
-        arguments: of the command line, the suite's name first.
-        outcome: what came out.
-        facts: ``machine()``, taken before the suite ran.
+        suite: name of the suite.
+        arguments: command line arguments, the suite's name first.
+        outcome: the result of the suite.
+        facts: ``machine()``, called before the suite ran.
     """
     return {
         "suite": suite,
@@ -79,7 +79,7 @@ def as_json(
 
 
 def write(content: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``YYYY-MM-DD-SUITE[-PART].json`` into ``folder``; an earlier one of it is replaced."""
+    """Write ``YYYY-MM-DD-SUITE[-PART].json`` into ``folder``; replaces a file with this name."""
     folder.mkdir(parents=True, exist_ok=True)
     part = f"-{content['part']}" if "part" in content else ""
     path = folder / f"{content['date']}-{content['suite']}{part}.json"
@@ -88,22 +88,22 @@ def write(content: Mapping[str, Any], folder: Path) -> Path:
 
 
 def results(folder: Path, suite: str) -> list[tuple[str, dict[str, Any]]]:
-    """Every stored result of a suite, name and content, oldest first."""
-    found = [
+    """All stored results of a suite as (file name, content), oldest first."""
+    stored = [
         (path.name, json.loads(path.read_text(encoding="utf-8")))
         for path in sorted(folder.glob(f"????-??-??-{suite}*.json"))
     ]
-    return sorted(found, key=lambda one: one[1].get("finished", one[1]["date"]))
+    return sorted(stored, key=lambda one: one[1].get("finished", one[1]["date"]))
 
 
 def newest_rows(folder: Path, suite: str) -> dict[tuple[str, str], tuple[Row, str]]:
-    """Of each (workload, engine) the row of the newest result that has the workload, and its file.
+    """For each (workload, engine), the row of the workload's newest result, and its file name.
 
-    A workload's rows are of one session: they are never put together from two results.
+    All rows of a workload are from one session: rows of different results are never combined.
 
     Args:
-        folder: of the results.
-        suite: whose.
+        folder: folder with the results.
+        suite: name of the suite.
     """
     rows: dict[tuple[str, str], tuple[Row, str]] = {}
     for name, content in results(folder, suite):
@@ -114,7 +114,7 @@ def newest_rows(folder: Path, suite: str) -> dict[tuple[str, str], tuple[Row, st
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command to repeat, without folders of this machine.
+    """The command that repeats the run; paths of this machine are shortened to their names.
 
     >>> command_line(["transfer", "--results", "/data/results", "--set", "data.dir=/data/wiki"])
     'python -m benchmarks transfer --results results --set data.dir=wiki'
@@ -128,7 +128,7 @@ def command_line(arguments: Sequence[str]) -> str:
 
 
 def rounded(value: Any) -> Any:
-    """Every float in ``value`` to four digits after the point.
+    """Round every float in ``value`` to four decimals.
 
     >>> rounded([{"seconds": 0.123456}, 3])
     [{'seconds': 0.1235}, 3]
@@ -141,10 +141,10 @@ def rounded(value: Any) -> Any:
 
 
 def show(content: Mapping[str, Any]) -> None:
-    """Print rows and verdicts to stdout as a person reads them."""
+    """Print rows and verdicts to stdout as text."""
     hidden = ("runs", "_low", "_high", "_from")
-    every = dict.fromkeys(name for row in content["rows"] for name in row)
-    names = [name for name in every if not name.endswith(hidden)]
+    columns = dict.fromkeys(name for row in content["rows"] for name in row)
+    names = [name for name in columns if not name.endswith(hidden)]
     lines = [names, *([_shown(row.get(name)) for name in names] for row in content["rows"])]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -157,7 +157,7 @@ def show(content: Mapping[str, Any]) -> None:
 
 
 def _shown(value: Any) -> str:
-    """As a table shows it: numbers to four digits, nothing as a dash."""
+    """A table cell: numbers with four digits, None as a dash."""
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value}"

@@ -1,14 +1,14 @@
-"""The usual way of doing it: Transformers' ``Trainer``, set up as its documentation shows.
+"""Transformers' ``Trainer`` as an engine, set up as in its documentation.
 
-Its rows are a plain list, which the ``Trainer`` reads faster than a ``datasets.Dataset``: a peer
-gets the better of two ways. Everything after the texts is the peer's own: its tokenizer call, its
-collator, its model loading, its optimiser (fused AdamW, its default).
+Its rows are a plain list, which the ``Trainer`` reads faster than a ``datasets.Dataset``.
+Everything after the texts is its own: tokenizer call, collator, model loading, optimiser (fused
+AdamW, its default).
 
-In a timed window it is given its batches, in order: those that warmstart makes of the same seed,
-or, grouped by length, those of its own sampler (``batches_by_length``). Where a whole run is timed
-it draws them itself, scores the validation rows after each epoch and keeps the best model.
+In a timed window it gets its batches in order: warmstart's batches of the same seed or, grouped by
+length, those of its own sampler (``batches_by_length``). In a whole run it shuffles by itself,
+scores the validation rows after each epoch, and keeps the best model.
 
-Transformers 5 has ``train_sampling_strategy="group_by_length"`` for what was ``group_by_length``.
+In Transformers 5, ``train_sampling_strategy="group_by_length"`` replaces ``group_by_length=True``.
 """
 
 from collections.abc import Sequence
@@ -35,14 +35,14 @@ def transformers_trainer(
 
     Args:
         setup: rows, checkpoint and settings.
-        window: what is timed.
-        grouped: draw batches of rows of like length, where it draws them itself.
-        pad_to: pad every row to this many tokens; by default to the longest of its batch.
+        window: measures the steps.
+        grouped: in a whole run, use batches of similar length.
+        pad_to: number of tokens to pad every row to; by default the longest row of its batch.
     """
     whole = window.batches is None
     strategy = ("group_by_length" if grouped else "random") if whole else "sequential"
     with TemporaryDirectory() as folder:
-        made = trainer(
+        peer = trainer(
             setup,
             Path(folder),
             strategy=strategy,
@@ -50,14 +50,14 @@ def transformers_trainer(
             pad_to=pad_to,
             positions=None if whole else window.positions,
         )
-        made.add_callback(ticking(window))
-        assert made.model is not None
-        window.watch(made.model)
+        peer.add_callback(ticking(window))
+        assert peer.model is not None
+        window.watch(peer.model)
         window.start()
-        made.train()
+        peer.train()
         if whole:
             window.finish()
-    return {"validation_mcc": made.state.best_metric} if whole else {}
+    return {"validation_mcc": peer.state.best_metric} if whole else {}
 
 
 def trainer(
@@ -69,16 +69,15 @@ def trainer(
     pad_to: int | None = None,
     positions: Sequence[int] | None = None,
 ) -> "Trainer":
-    """A ``Trainer`` on the CPU.
+    """Create a ``Trainer`` on the CPU.
 
     Args:
         setup: rows, checkpoint and settings.
-        folder: for its checkpoints.
+        folder: folder for its checkpoints.
         strategy: ``random``, ``group_by_length`` or ``sequential``.
-        evaluating: score the validation rows after each epoch and keep the best model; without it
-            nothing is scored and nothing saved.
-        pad_to: as above.
-        positions: of the training rows, in this order; by default each once.
+        evaluating: whether to score the validation rows after each epoch and keep the best model.
+        pad_to: number of tokens to pad every row to; by default the longest row of its batch.
+        positions: positions of the training rows, in this order; by default all rows.
     """
     from transformers import (
         AutoModelForSequenceClassification,
@@ -98,7 +97,7 @@ def trainer(
         model.base_model.requires_grad_(False)
     train = features(setup.train, tokenizer, setup.max_tokens)
     padding: dict[str, Any] = {"padding": "max_length", "max_length": pad_to} if pad_to else {}
-    made = Trainer(
+    peer = Trainer(
         model=model,
         args=TrainingArguments(
             **arguments(setup, folder),
@@ -117,21 +116,21 @@ def trainer(
         data_collator=DataCollatorWithPadding(tokenizer, **padding),
         compute_metrics=_matthews,
     )
-    made.remove_callback(PrinterCallback)  # stdout is for the result
-    return made
+    peer.remove_callback(PrinterCallback)  # stdout is for the result
+    return peer
 
 
 def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
-    """The settings that ``TrainingArguments`` and its kin take.
+    """The settings as keyword arguments of ``TrainingArguments`` and similar classes.
 
     Args:
         setup: the settings.
-        folder: for checkpoints.
+        folder: folder for checkpoints.
     """
     config = setup.train_config
     return {
         "output_dir": str(folder),
-        # The schedule is that of the whole training, however little of it is timed.
+        # The schedule is that of the whole training, although only a part of it is timed.
         "max_steps": total_steps(len(setup.train), config),
         "per_device_train_batch_size": config.batch_size,
         "learning_rate": config.learning_rate,
@@ -144,7 +143,7 @@ def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
         "max_grad_norm": config.max_gradient_norm or 0.0,
         "seed": config.seed,
         "use_cpu": True,
-        "dataloader_pin_memory": False,  # there is no accelerator to pin it for
+        "dataloader_pin_memory": False,  # only useful with an accelerator
         "report_to": "none",
         "disable_tqdm": True,
         "log_level": "error",
@@ -152,21 +151,21 @@ def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
 
 
 def total_steps(rows: int, config: TrainConfig) -> int:
-    """Optimiser steps of the whole training.
+    """Number of optimiser steps of the whole training.
 
     Args:
-        rows: to learn from.
+        rows: number of training rows.
         config: epochs and batch size.
     """
     return config.epochs * -(-rows // config.batch_size)
 
 
 def features(rows: Rows, tokenizer: Any, max_tokens: int) -> list[dict[str, Any]]:
-    """Rows tokenised by Transformers' own call, with their labels.
+    """Rows tokenised with a Transformers tokenizer, with their labels.
 
     Args:
         rows: texts and labels.
-        tokenizer: of the checkpoint.
+        tokenizer: the checkpoint's tokenizer.
         max_tokens: longest row.
     """
     if not len(rows):
@@ -179,17 +178,18 @@ def features(rows: Rows, tokenizer: Any, max_tokens: int) -> list[dict[str, Any]
 
 
 def batches_by_length(lengths: Sequence[int], config: TrainConfig, steps: int) -> list[list[int]]:
-    """Batches as the ``Trainer``'s sampler groups them: the longest one, then ``steps`` fair ones.
+    """Batches of the ``Trainer``'s length-grouped sampler: the longest one, then typical ones.
 
-    Its order falls from the longest rows to the shortest over every 50 batches (fewer where the
-    data are small) and then begins anew. Fair are whole falls, or, for fewer steps, batches at even
-    distances within the first fall. The longest batch comes first in every epoch; it belongs to the
-    warm-up here, so that the peak of the memory is that of an epoch.
+    The sampler sorts the rows of every 50 batches (fewer for small data) from long to short, so
+    batches become shorter until the next group of 50 begins. A fair selection is a number of whole
+    groups or, for fewer steps, batches at even distances within the first group. The sampler puts
+    the longest batch first in every epoch; here it is used for the warm-up, so that the peak memory
+    is that of an epoch.
 
     Args:
-        lengths: tokens of each row.
+        lengths: number of tokens of each row.
         config: batch size and seed.
-        steps: how many after the first.
+        steps: number of batches after the first.
     """
     import torch
     from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -201,16 +201,16 @@ def batches_by_length(lengths: Sequence[int], config: TrainConfig, steps: int) -
         )
     )
     batches = [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
-    fall = max(1, min(len(order) // (4 * size), 50))
-    if steps < fall:
-        fair = [batches[int((step + 0.5) * fall / steps)] for step in range(steps)]
+    group = max(1, min(len(order) // (4 * size), 50))
+    if steps < group:
+        fair = [batches[int((step + 0.5) * group / steps)] for step in range(steps)]
     else:
-        fair = batches[: steps - steps % fall]
+        fair = batches[: steps - steps % group]
     return [batches[0], *fair]
 
 
 def ticking(window: Window) -> Any:
-    """A callback that notes the end of each step, and stops the training after the last."""
+    """A callback that records the end of each step and stops the training after the last one."""
     from transformers import TrainerCallback
 
     class Ticking(TrainerCallback):
@@ -222,7 +222,7 @@ def ticking(window: Window) -> Any:
 
 
 def quiet() -> None:
-    """No progress bars and no warnings: stdout and stderr are for the result."""
+    """Hide progress bars and warnings, because stdout and stderr are for the result."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]

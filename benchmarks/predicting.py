@@ -1,4 +1,4 @@
-"""Other ways of answering strings with a trained classifier, in batches of 32 unless said."""
+"""Other tools for predicting texts with a trained classifier; by default in batches of 32."""
 
 from benchmarks.materials import Setup
 from benchmarks.outcome import Row
@@ -11,8 +11,8 @@ def transformers_pipeline(setup: Setup, window: Window, *, batch_size: int = 32)
 
     Args:
         setup: texts and checkpoint.
-        window: what is timed.
-        batch_size: of the pipeline; 1 is its default.
+        window: measures the prediction.
+        batch_size: batch size of the pipeline, whose own default is 1.
     """
     from transformers import pipeline
 
@@ -20,18 +20,18 @@ def transformers_pipeline(setup: Setup, window: Window, *, batch_size: int = 32)
     classify = pipeline("text-classification", model=str(setup.checkpoint), device="cpu")
     window.watch(classify.model, training=False)
     window.start()
-    answers = classify(list(setup.train.texts), batch_size=batch_size)
+    outputs = classify(list(setup.train.texts), batch_size=batch_size)
     window.finish()
-    chances = [one["score"] if one["label"] == "1" else 1 - one["score"] for one in answers]
-    return {"mean_probability": sum(chances) / len(chances)}
+    probabilities = [one["score"] if one["label"] == "1" else 1 - one["score"] for one in outputs]
+    return {"mean_probability": sum(probabilities) / len(probabilities)}
 
 
 def cross_encoder(setup: Setup, window: Window) -> Row:
-    """``CrossEncoder.predict``, which takes pairs: every text is paired with nothing.
+    """``CrossEncoder.predict``, which accepts only pairs: the second text is empty.
 
     Args:
         setup: texts and checkpoint.
-        window: what is timed.
+        window: measures the prediction.
     """
     from sentence_transformers import CrossEncoder
 

@@ -1,12 +1,12 @@
-"""Rows a second from a file to tokenised, checked splits: ``prepare``, as training calls it.
+"""Rows per second from a file to tokenised, checked splits: ``prepare``, as in training.
 
-Finding the checkpoint (hashing its weights, opening its tokenizer) costs the same whatever the
-rows, so it is timed apart and taken off; ``prepare_seconds`` still holds it. Each workload has a
-process of its own. Its first call also imports what later calls find imported; it is reported as
-``first_seconds`` and not counted among the others.
+Finding the checkpoint (hashing its weights, opening its tokenizer) does not depend on the rows, so
+its time is measured separately and subtracted; ``prepare_seconds`` includes it. Each workload has
+its own process. The first call also imports modules; it is reported as ``first_seconds`` and not
+included in the medians.
 
-The large workload is CoLA repeated. Every one of its rows therefore has duplicates on both sides of
-the split, which is the most that the search for duplicates can be given to do.
+The large workload is CoLA, repeated. So every row has duplicates in both splits, which is the worst
+case for the search for duplicates.
 """
 
 import time
@@ -19,20 +19,22 @@ from benchmarks import cola
 from benchmarks.machine import own_process, peak_mib
 from benchmarks.outcome import Outcome, Row, Verdict
 
-DESCRIPTION = "rows a second from a file to tokenised, checked splits"
+DESCRIPTION = "rows per second from a file to tokenised, checked splits"
 TARGET_ROWS_PER_SECOND = 20_000
 LARGE_ROWS = 200_000
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Which rows, how many, how often."""
+    """Add the options for rows and repeats."""
     cola.add_options(parser)
-    parser.add_argument("--repeats", type=int, default=5, help="of each workload; 5 by default")
-    parser.add_argument("--rows", type=int, default=LARGE_ROWS, help="of the large workload")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="measurements per workload; default 5"
+    )
+    parser.add_argument("--rows", type=int, default=LARGE_ROWS, help="rows of the large workload")
 
 
 def run(options: Namespace) -> Outcome:
-    """Prepare CoLA as it is, and repeated to ``options.rows``."""
+    """Prepare CoLA, and CoLA repeated to ``options.rows`` rows."""
     workloads = (("cola", options.limit, False), ("cola-repeated", options.rows, True))
     rows: list[Row] = []
     for name, count, repeat in workloads:
@@ -42,16 +44,16 @@ def run(options: Namespace) -> Outcome:
     small = rows[0]["rows_per_second"]
     claim = f"CoLA is prepared at {TARGET_ROWS_PER_SECOND:,} rows/s or more"
     verdict = Verdict(claim, small, TARGET_ROWS_PER_SECOND, holds=small >= TARGET_ROWS_PER_SECOND)
-    return Outcome(rows, [verdict], ["the checkpoint search is not in rows_per_second"])
+    return Outcome(rows, [verdict], ["rows_per_second does not include finding the checkpoint"])
 
 
 def measure(data: Path, model: str, repeats: int) -> Row:
-    """Time ``prepare`` and its parts on the training file in ``data``; in its own process.
+    """Measure ``prepare`` and its parts on the training file in ``data``; in its own process.
 
     Args:
         data: folder with CoLA's files.
-        model: whose tokenizer is used.
-        repeats: after the first call, which also imports.
+        model: model whose tokenizer is used.
+        repeats: number of calls after the first one, which also imports modules.
     """
     config = cola.settings(data, model, "data.test=null")
     first = _times(config)
@@ -75,7 +77,7 @@ def measure(data: Path, model: str, repeats: int) -> Row:
 
 
 def _times(config: Any) -> dict[str, float]:
-    """Seconds of ``prepare`` and, called once more by themselves, of its dearest parts."""
+    """Seconds of ``prepare`` and, in separate calls, of its slowest parts."""
     from warmstart.models.checkpoints.load import find as find_checkpoint
     from warmstart.preparation.prepare import prepare, read_splits
 

@@ -1,13 +1,14 @@
-"""Is the trained model as good as the one a plain ``Trainer`` makes? CoLA, several seeds.
+"""Is the trained model as good as with a plain ``Trainer``? CoLA, several seeds.
 
-Both engines see the same rows of the same split and have the settings of recipe ``cola-offline``:
-epochs, batch size, rate, decay, schedule, clipping, and the checkpoint with the best validation MCC
-kept. Batches are random, or of rows of like length where an engine's name says ``-grouped``. Their
-batches, head and dropout differ even at one seed, so means over seeds are compared, not runs.
+Both engines use the same rows of the same split and the settings of recipe ``cola-offline``:
+epochs, batch size, rate, decay, schedule, clipping; both keep the checkpoint with the best
+validation MCC. Batches are random, or grouped by length for engines whose name ends with
+``-grouped``. Batches, head and dropout of the two engines differ even with the same seed, so means
+over seeds are compared, not single runs.
 
-The claim: warmstart's mean MCC out of domain is at least the ``Trainer``'s mean less its standard
-error. A run takes minutes; with ``--work FILE`` each is written down as it ends, and what is in the
-file already is not run again. The suite ``training`` shows these scores beside its speeds.
+The claim: warmstart's mean MCC out of domain is at least the ``Trainer``'s mean minus its standard
+error. A run takes minutes. With ``--work FILE`` each finished run is written to the file, and runs
+in the file are not repeated. The suite ``training`` shows these scores next to its speeds.
 """
 
 import json
@@ -27,22 +28,22 @@ from benchmarks.materials import Setup
 from benchmarks.outcome import Outcome, Row, Verdict
 from benchmarks.peers import MCC
 
-DESCRIPTION = "Matthews correlation on CoLA, beside Transformers' Trainer"
+DESCRIPTION = "Matthews correlation on CoLA, compared with Transformers' Trainer"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Engines, seeds, epochs, and where finished runs are kept."""
+    """Add the options for engines, seeds, epochs, and the file of finished runs."""
     cola.add_options(parser)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES)[:2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument(
-        "--work", type=Path, metavar="FILE", help="JSON lines of finished runs, to go on from"
+        "--work", type=Path, metavar="FILE", help="JSON lines with finished runs, to resume from"
     )
 
 
 def run(options: Namespace) -> Outcome:
-    """Every engine at every seed, each run in a process of its own."""
+    """Run every engine with every seed, each in its own process."""
     finished = _read(options.work)
     runs = []
     with cola.resized(options.data, options.limit) as data:
@@ -60,8 +61,8 @@ def run(options: Namespace) -> Outcome:
                 known = [one for one in finished if key.items() <= one.items()]
                 if not known:
                     print(f"quality: {engine}, seed {seed} …", file=sys.stderr, flush=True)
-                    found = own_process(measure, engine, data, options.model, seed, options.epochs)
-                    known = [{**key, **found}]
+                    result = own_process(measure, engine, data, options.model, seed, options.epochs)
+                    known = [{**key, **result}]
                     _append(options.work, known[0])
                 runs.append(known[-1])
     workload = cola.workload(options.model)
@@ -74,13 +75,13 @@ def run(options: Namespace) -> Outcome:
 
 
 def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
-    """Train once and score the best checkpoint; in its own process.
+    """Train once and score the best checkpoint; runs in its own process.
 
     Args:
         engine: a key of ``ENGINES``.
         data: folder with CoLA's files.
         model: ``model.name``.
-        seed: of head, order and dropout.
+        seed: seed of the head, the order of rows, and dropout.
         epochs: passes over the training rows.
     """
     from warmstart.preparation.prepare import prepare
@@ -129,7 +130,7 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[float, float]:
 
 
 def setup_of(prepared: Any) -> Setup:
-    """What a peer is given to make the run that warmstart prepared."""
+    """The inputs with which a peer repeats the run that warmstart prepared."""
     return Setup(
         Path(),
         prepared.checkpoint.folder,
@@ -162,12 +163,12 @@ PAIRS = (
 
 
 def summary(engine: str, runs: Sequence[Row], workload: str) -> Row:
-    """One engine's row: means over seeds, standard errors of the means.
+    """The row of one engine: means over seeds with their standard errors.
 
     Args:
-        engine: whose.
-        runs: of every engine.
-        workload: its name.
+        engine: name of the engine.
+        runs: the runs of all engines.
+        workload: name of the workload.
     """
     own = [one for one in runs if one["engine"] == engine]
     row: Row = {"workload": workload, "engine": engine, "seeds": [one["seed"] for one in own]}
@@ -177,14 +178,14 @@ def summary(engine: str, runs: Sequence[Row], workload: str) -> Row:
         row[f"{metric}_standard_error"] = standard_error(values)
     row["seconds"] = mean(one["seconds"] for one in own)
     row["peak_mib"] = max(one["peak_mib"] for one in own)
-    # Versions stand once in the result file; a model may be a folder of this machine.
-    left_out = {"versions", "model"}
-    row["runs"] = [{key: one[key] for key in one if key not in left_out} for one in own]
+    # The result file has the versions already; the model may be a folder of this machine.
+    omitted = {"versions", "model"}
+    row["runs"] = [{key: one[key] for key in one if key not in omitted} for one in own]
     return row
 
 
 def verdict(ours: Row, peer: Row) -> Verdict:
-    """Whether our mean is at least the peer's less its standard error."""
+    """Whether our mean is at least the peer's mean minus its standard error."""
     claim = f"{ours['engine']} mean >= {peer['engine']} mean - one standard error"
     error = peer["test_mcc_standard_error"]
     if error is None:
@@ -194,7 +195,7 @@ def verdict(ours: Row, peer: Row) -> Verdict:
 
 
 def standard_error(values: Sequence[float]) -> float | None:
-    """Of the mean, from the sample's standard deviation; None for a single value.
+    """Standard error of the mean, from the sample standard deviation; None for one value.
 
     >>> standard_error([0.3, 0.5])
     0.1
@@ -203,7 +204,7 @@ def standard_error(values: Sequence[float]) -> float | None:
 
 
 def _read(work: Path | None) -> list[Row]:
-    """The finished runs; a last line that a crash cut short is left out."""
+    """The finished runs; a last line that is incomplete because of a crash is ignored."""
     if work is None or not work.exists():
         return []
     finished = []
@@ -211,7 +212,7 @@ def _read(work: Path | None) -> list[Row]:
         try:
             finished.append(json.loads(line))
         except ValueError:
-            print(f"quality: {work} has half a line, ignored", file=sys.stderr)
+            print(f"quality: ignoring an incomplete line of {work}", file=sys.stderr)
     return finished
 
 

@@ -1,15 +1,15 @@
-"""sentence-transformers' and SetFit's ways of training a classifier.
+"""sentence-transformers and SetFit as engines that train a classifier.
 
 sentence-transformers trains a ``CrossEncoder`` with its ``CrossEncoderTrainer`` and tokenises at
-every step, in its loss. Its ``CrossEntropyLoss`` takes pairs only; for single texts the same loss
-is written here without the second column. Its ``predict`` takes pairs only too: single texts are
-paired with nothing, which adds one token to each.
+every step, in its loss. Its ``CrossEntropyLoss`` accepts only pairs, so the same loss for single
+texts is implemented here. Its ``predict`` also accepts only pairs: single texts are paired with an
+empty text, which adds one token to each row.
 
-SetFit is known for another method (contrastive pairs of few examples, then logistic regression on
-frozen embeddings), which does other work and cannot be compared by the row. What can is its
-classifier of one network, trained end to end (``use_differentiable_head``, ``end_to_end=True``).
-It pads every row to the longest that is allowed, tokenises at every step, pools the mean, does not
-clip, and shuffles by itself. It is measured where it is installed: ``pip install setfit``.
+SetFit's main method (contrastive pairs of few examples, then logistic regression on frozen
+embeddings) does different work and cannot be compared per row. Its differentiable head, trained end
+to end (``use_differentiable_head``, ``end_to_end=True``), can. It pads every row to the maximum
+length, tokenises at every step, uses mean pooling, does not clip, and shuffles by itself. It is
+only measured if it is installed: ``pip install setfit``.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def sentence_transformers(setup: Setup, window: Window) -> Row:
 
     Args:
         setup: rows, checkpoint and settings.
-        window: what is timed.
+        window: measures the steps.
     """
     from datasets import Dataset
     from sentence_transformers import CrossEncoder
@@ -92,11 +92,11 @@ def sentence_transformers(setup: Setup, window: Window) -> Row:
 
 
 def setfit(setup: Setup, window: Window) -> Row:
-    """Train a ``SetFitModel`` end to end, once on the warm-up's rows and once on the timed ones.
+    """Train a ``SetFitModel`` end to end, first on the rows of the warm-up, then on the timed rows.
 
     Args:
         setup: rows, checkpoint (of sentence-transformers) and settings.
-        window: what is timed.
+        window: measures the steps.
     """
     from setfit import SetFitModel  # type: ignore[import-not-found]
     from transformers import set_seed
@@ -128,5 +128,5 @@ def setfit(setup: Setup, window: Window) -> Row:
             show_progress_bar=False,
         )
         for _ in range(0, len(part), config.batch_size):
-            window.tick()  # nobody is told of the end of a single step
+            window.tick()  # SetFit does not report the end of single steps
     return {}

@@ -1,16 +1,16 @@
-"""Time and memory by rows: preparing and the first steps of training, from 10⁴ to 5·10⁶ rows.
+"""Time and memory of preparation and the first training steps, for 10⁴ to 5·10⁶ rows.
 
-The rows are made up, sentences of CoLA's length in its four columns, so that there are as many as
-wanted; the model is a tiny random one under the bundled model's tokenizer, so that what is measured
-is the rows and not the arithmetic. Each size has a process of its own, which first prepares and
-trains a few rows: imports, the model and the allocators' reserves are there when counting begins,
-and memory is what comes on top of that.
+The rows are random sentences of CoLA's length in its four columns, so there can be any number of
+them. The model is tiny and random, with the bundled model's tokenizer, so that the cost of the rows
+is measured and not the cost of the model. Each size has its own process, which first prepares and
+trains on a few rows. So imports, model and reserves of the allocators exist before the measurement,
+which counts only additional memory.
 
-``above_model_mib`` is the most that was resident, less what was there before; of that,
-``above_model_anonymous_mib`` is what no file backs. The rest are pages of memory-mapped files,
-which the system takes back when it needs them. Finding the checkpoint costs the same whatever the
-rows; it is taken off the time. ``cpu_microseconds_per_row`` is processor time of all threads, which
-hardly depends on how busy the machine is.
+``above_model_mib`` is the peak resident memory minus the memory before. Its part
+``above_model_anonymous_mib`` is memory without a file. The rest are pages of memory-mapped files,
+which the system can reclaim. The time for finding the checkpoint does not depend on the rows and is
+subtracted. ``cpu_microseconds_per_row`` is the processor time of all threads, which hardly depends
+on the load of the machine.
 """
 
 import json
@@ -29,29 +29,31 @@ from benchmarks import cola
 from benchmarks.machine import own_process, peak_mib
 from benchmarks.outcome import Outcome, Row, Verdict
 
-DESCRIPTION = "time and memory by rows, up to five million"
+DESCRIPTION = "time and memory by number of rows, up to five million"
 SIZES = (10_000, 100_000, 1_000_000, 5_000_000)
 QUICK_SIZES = SIZES[:2]
 REPEATED_ROWS = 100_000
-"""Sizes up to this are measured in every turn, larger ones in the first alone."""
+"""Sizes up to this one are measured in every turn, larger ones only in the first."""
 WARMUP_ROWS = 2_000
 MAX_RATIO, MAX_MIB = 1.1, 2048.0
-"""Targets: of the time per row between two sizes, and of memory above the model."""
+"""Targets: ratio of the time per row between two sizes, and memory above the model."""
 
 _WRITTEN_ROWS = 100_000
 _MEAN_WORDS = 7.7
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Which sizes, how many steps, how often."""
+    """Add the options for sizes, steps and repeats."""
     parser.add_argument("--quick", action="store_true", help=f"only {QUICK_SIZES} rows, once")
-    parser.add_argument("--limit", type=int, metavar="ROWS", help="no more rows than this")
-    parser.add_argument("--steps", type=int, default=50, help="of training; 50 by default")
-    parser.add_argument("--repeats", type=int, default=5, help="of small sizes; 5 by default")
+    parser.add_argument("--limit", type=int, metavar="ROWS", help="largest number of rows")
+    parser.add_argument("--steps", type=int, default=50, help="training steps; default 50")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="measurements of small sizes; default 5"
+    )
 
 
 def run(options: Namespace) -> Outcome:
-    """Prepare and train every size, the small ones before and after the large."""
+    """Prepare and train every size; small sizes are measured before and after the large ones."""
     sizes = [s for s in (QUICK_SIZES if options.quick else SIZES) if s <= (options.limit or s)]
     runs: dict[int, list[Row]] = {size: [] for size in sizes}
     with TemporaryDirectory() as name:
@@ -61,16 +63,16 @@ def run(options: Namespace) -> Outcome:
             for size in sizes:
                 if turn == 0 or size <= REPEATED_ROWS:
                     runs[size].append(own_process(measure, folder, size, options.steps))
-    rows = [summary(size, found) for size, found in runs.items()]
+    rows = [summary(size, measurements) for size, measurements in runs.items()]
     return Outcome(
         rows,
         verdicts(rows),
-        ["a tiny random model; sentences made up; no test split, no baselines"],
+        ["a tiny random model; random sentences; no test split, no baselines"],
     )
 
 
 def write_model(folder: Path) -> None:
-    """A random BERT, 2 layers of width 32, with the bundled model's tokenizer."""
+    """Write a random BERT with 2 layers, hidden size 32 and the bundled model's tokenizer."""
     from transformers import BertConfig, BertForMaskedLM
 
     from warmstart.config import ModelConfig
@@ -92,33 +94,33 @@ def write_model(folder: Path) -> None:
 
 
 def write_rows(path: Path, rows: int, words: Sequence[str]) -> None:
-    """A file like CoLA's: source, label, mark and a sentence, no header.
+    """Write a file like CoLA's: source, label, mark and sentence, without header.
 
     Args:
-        path: of the file.
-        rows: how many.
-        words: the commonest first; drawn by Zipf's law.
+        path: path of the file.
+        rows: number of rows.
+        words: vocabulary, most frequent word first; words are sampled by Zipf's law.
     """
-    draw = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     shares = np.cumsum(1 / (np.arange(len(words)) + 10))
     with path.open("w", encoding="utf-8") as file:
         for start in range(0, rows, _WRITTEN_ROWS):
             count = min(_WRITTEN_ROWS, rows - start)
-            ends = np.cumsum(np.clip(draw.poisson(_MEAN_WORDS, count), 2, 40))
-            drawn = np.searchsorted(shares, draw.random(ends[-1]) * shares[-1]).tolist()
-            labels = (draw.random(count) < 0.7).astype(int).tolist()
+            ends = np.cumsum(np.clip(generator.poisson(_MEAN_WORDS, count), 2, 40))
+            sampled = np.searchsorted(shares, generator.random(ends[-1]) * shares[-1]).tolist()
+            labels = (generator.random(count) < 0.7).astype(int).tolist()
             for label, begin, end in zip(labels, [0, *ends], ends, strict=False):
-                sentence = " ".join([words[index] for index in drawn[begin:end]])
+                sentence = " ".join([words[index] for index in sampled[begin:end]])
                 file.write(f"gen\t{label}\t\t{sentence}.\n")
 
 
 def measure(folder: Path, rows: int, steps: int) -> Row:
-    """Prepare so many rows and make the first steps of training; in its own process.
+    """Prepare the rows and make the first training steps; runs in its own process.
 
     Args:
-        folder: with the model; the file of rows is written there and removed again.
-        rows: how many.
-        steps: of training.
+        folder: folder with the model; the file of rows is written there and removed afterwards.
+        rows: number of rows.
+        steps: number of training steps.
     """
     from warmstart.models.checkpoints.load import find
 
@@ -128,17 +130,17 @@ def measure(folder: Path, rows: int, steps: int) -> Row:
     _prepare_and_train(folder, WARMUP_ROWS, words, steps=2)
     with _memory() as base:
         pass
-    found = _prepare_and_train(folder, rows, words, steps)
+    result = _prepare_and_train(folder, rows, words, steps)
     for part in ("prepare", "train"):
-        peaks = found.pop(f"{part}_memory")
-        found[f"{part}_peak_mib"] = peaks["resident"]
-        found[f"{part}_above_model_mib"] = peaks["resident"] - base["resident"]
-        found[f"{part}_above_model_anonymous_mib"] = peaks["anonymous"] - base["anonymous"]
-    return {"rows": rows, "model_mib": base["resident"], **found}
+        peaks = result.pop(f"{part}_memory")
+        result[f"{part}_peak_mib"] = peaks["resident"]
+        result[f"{part}_above_model_mib"] = peaks["resident"] - base["resident"]
+        result[f"{part}_above_model_anonymous_mib"] = peaks["anonymous"] - base["anonymous"]
+    return {"rows": rows, "model_mib": base["resident"], **result}
 
 
 def _prepare_and_train(folder: Path, rows: int, words: Sequence[str], steps: int) -> Row:
-    """Seconds and peaks of both."""
+    """Times and peak memory of preparation and training."""
     from warmstart.errors import Interrupted
     from warmstart.models.checkpoints.load import find
     from warmstart.preparation.prepare import prepare
@@ -152,7 +154,7 @@ def _prepare_and_train(folder: Path, rows: int, words: Sequence[str], steps: int
     config = cola.settings(folder, str(folder / "model"), *files)
     began = time.perf_counter(), time.process_time()
     find(config.model)
-    found = time.perf_counter(), time.process_time()
+    located = time.perf_counter(), time.process_time()
     with _memory() as prepare_memory:
         prepared = prepare(config)
         json.dumps(prepared.data_json())
@@ -171,12 +173,12 @@ def _prepare_and_train(folder: Path, rows: int, words: Sequence[str], steps: int
         with suppress(Interrupted):
             fit(job, resume=False, stop_requested=stop)
     seconds, cpu_seconds = (
-        (ready[clock] - found[clock]) - (found[clock] - began[clock]) for clock in (0, 1)
+        (ready[clock] - located[clock]) - (located[clock] - began[clock]) for clock in (0, 1)
     )
     return {
         "microseconds_per_row": seconds / rows * 1e6,
         "cpu_microseconds_per_row": cpu_seconds / rows * 1e6,
-        "prepare_seconds": ready[0] - found[0],
+        "prepare_seconds": ready[0] - located[0],
         "train_seconds": ticks[-1] - loaded,
         "prepare_memory": prepare_memory,
         "train_memory": train_memory,
@@ -185,9 +187,9 @@ def _prepare_and_train(folder: Path, rows: int, words: Sequence[str], steps: int
 
 @contextmanager
 def _memory() -> Iterator[dict[str, float]]:
-    """The most that was resident within the block, and the most without a file behind it, in MiB.
+    """Peak resident memory within the ``with`` block, and peak memory without a file, in MiB.
 
-    Linux alone tells; elsewhere the first is of the whole process, and the second as much.
+    Only Linux reports these values; on other systems both are the peak of the whole process.
     """
     peaks = {"resident": 0.0, "anonymous": 0.0}
     with suppress(OSError):
@@ -220,7 +222,7 @@ def _anonymous_mib() -> float:
 
 
 def summary(size: int, runs: Sequence[Row]) -> Row:
-    """One size's row: medians over its turns."""
+    """The row of one size: medians over its measurements."""
     row: Row = {"workload": "generated", "engine": "warmstart", "rows": size}
     medians = {name: median(one[name] for one in runs) for name in runs[0] if name != "rows"}
     row["rows_per_second"] = 1e6 / medians["microseconds_per_row"]
@@ -236,21 +238,21 @@ def summary(size: int, runs: Sequence[Row]) -> Row:
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
-    """Whether a row costs the same however many there are, and whether memory stays bounded."""
+    """Whether the time per row is constant, and whether memory is bounded."""
     times = [row["microseconds_per_row"] for row in rows]
     ratio = max(times) / min(times)
     least, most = rows[0]["rows"], rows[-1]["rows"]
     memory = max(row["above_model_mib"] for row in rows)
     return [
         Verdict(
-            f"a row takes as long among {most:,} as among {least:,}, within 10 % (highest time "
-            "per row to lowest)",
+            f"the time per row is equal for {least:,} to {most:,} rows, within 10 % (highest "
+            "divided by lowest)",
             ratio,
             MAX_RATIO,
             ratio <= MAX_RATIO,
         ),
         Verdict(
-            f"up to {most:,} rows are prepared and trained in 2 GiB above the model (MiB)",
+            f"up to {most:,} rows are prepared and trained with 2 GiB above the model (MiB)",
             memory,
             MAX_MIB,
             memory <= MAX_MIB,

@@ -1,13 +1,13 @@
-"""Strings in, answers out: a trained run by every engine, and ``transformers.pipeline`` beside it.
+"""Speed of prediction from texts: a run with every engine, compared with ``transformers.pipeline``.
 
-The run is a finished one that ``warmstart export RUN --int8`` exported. The engines take turns in
-ABBA order, each in a process of its own, opened and warmed up before anything is timed; all answer
-the same sentences of CoLA, first together, then some of them one at a time.
+The run must be finished and exported with ``warmstart export RUN --int8``. The engines alternate in
+ABBA order, each in its own process, which is opened and warmed up before the measurement. All
+engines predict the same sentences of CoLA, first all together, then some of them one by one.
 
 - ``samples_per_second``: all sentences in one call (the pipeline with ``batch_size=32``).
-- ``one_ms``, ``one_ms_high``: one sentence a call, median and 95th percentile.
+- ``one_ms``, ``one_ms_high``: one sentence per call, median and 95th percentile.
 
-Medians over the turns; ``_low`` and ``_high`` of the rates are the least and the most.
+Values are medians over the measurements; ``_low`` and ``_high`` are the lowest and highest rates.
 """
 
 import time
@@ -25,51 +25,55 @@ from benchmarks.outcome import Outcome, Row, Verdict
 from benchmarks.peers import quiet
 from benchmarks.training import DATA, abba
 
-DESCRIPTION = "sentences a second and one at a time: pipeline, PyTorch, ONNX, int8"
+DESCRIPTION = "predicted sentences per second, and time of one: pipeline, PyTorch, ONNX, int8"
 ENGINES = ("transformers-pipeline", "warmstart-torch", "warmstart-onnx", "warmstart-int8")
 TOGETHER_TARGET, INT8_TARGET, ALONE_TARGET = 3.0, 1.2, 2.0
 SENTENCES, ALONE = 10_000, 200
 
-Answer = Callable[[list[str]], Any]
+Predict = Callable[[list[str]], Any]
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Which run, how many sentences and how often."""
-    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="exported, --int8")
-    parser.add_argument("--repeats", type=int, default=3, help="turns of each engine; 3")
-    parser.add_argument("--limit", type=int, metavar="ROWS", help=f"sentences; {SENTENCES:,}")
+    """Add the options for the run, sentences and repeats."""
     parser.add_argument(
-        "--data", type=Path, default=DATA, metavar="FOLDER", help=f"of the data sets; {DATA}"
+        "--run", type=Path, required=True, metavar="RUN", help="a run exported with --int8"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="measurements per engine; default 3")
+    parser.add_argument(
+        "--limit", type=int, metavar="ROWS", help=f"number of sentences; default {SENTENCES:,}"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=DATA, metavar="FOLDER", help=f"data sets; default {DATA}"
     )
 
 
 def run(options: Namespace) -> Outcome:
-    """Every engine in turns."""
+    """Measure all engines alternately."""
     texts = list(islice(cycle(cola(options.data).texts), options.limit or SENTENCES))
-    found: dict[str, list[Row]] = {name: [] for name in ENGINES}
+    runs_of: dict[str, list[Row]] = {name: [] for name in ENGINES}
     for _, name in abba(ENGINES, options.repeats):
-        found[name].append(own_process(measure, name, options.run, texts))
-    rows = [summary(name, runs) for name, runs in found.items()]
-    return Outcome(rows, judge(found))
+        runs_of[name].append(own_process(measure, name, options.run, texts))
+    rows = [summary(name, runs) for name, runs in runs_of.items()]
+    return Outcome(rows, judge(runs_of))
 
 
 def measure(name: str, run: Path, texts: Sequence[str]) -> Row:
-    """Time one engine once.
+    """Measure one engine once.
 
     Args:
-        name: of ``ENGINES``.
+        name: a name of ``ENGINES``.
         run: the run directory.
-        texts: to be answered.
+        texts: texts to predict.
     """
-    answer = pipeline(run) if name == ENGINES[0] else ours(run, name.rpartition("-")[2])
-    answer(list(texts[:64]))
+    predict = pipeline(run) if name == ENGINES[0] else ours(run, name.rpartition("-")[2])
+    predict(list(texts[:64]))
     start = time.perf_counter()
-    answer(list(texts))
+    predict(list(texts))
     rate = len(texts) / (time.perf_counter() - start)
     alone = []
     for text in texts[:ALONE]:
         start = time.perf_counter()
-        answer([text])
+        predict([text])
         alone.append(1e3 * (time.perf_counter() - start))
     return {
         "samples_per_second": rate,
@@ -78,7 +82,7 @@ def measure(name: str, run: Path, texts: Sequence[str]) -> Row:
     }
 
 
-def pipeline(run: Path) -> Answer:
+def pipeline(run: Path) -> Predict:
     """``transformers.pipeline`` on the run's ``model/``, in batches of 32."""
     from transformers import pipeline as make
 
@@ -87,7 +91,7 @@ def pipeline(run: Path) -> Answer:
     return partial(classify, batch_size=32)
 
 
-def ours(run: Path, engine: str) -> Answer:
+def ours(run: Path, engine: str) -> Predict:
     """``run.predict`` with one of its engines."""
     import warmstart
 
@@ -95,10 +99,10 @@ def ours(run: Path, engine: str) -> Answer:
 
 
 def summary(name: str, runs: Sequence[Row]) -> Row:
-    """One engine's row.
+    """The row of one engine.
 
     Args:
-        name: of the engine.
+        name: name of the engine.
         runs: its measurements.
     """
     rates = [one["samples_per_second"] for one in runs]
@@ -114,9 +118,9 @@ def summary(name: str, runs: Sequence[Row]) -> Row:
     }
 
 
-def judge(found: dict[str, list[Row]]) -> list[Verdict]:
-    """Our targets; every ratio is the median of those within a turn."""
-    peer, _, onnx, int8 = (found[name] for name in ENGINES)
+def judge(runs_of: dict[str, list[Row]]) -> list[Verdict]:
+    """Compare with our targets; each ratio is the median of the ratios within a turn."""
+    peer, _, onnx, int8 = (runs_of[name] for name in ENGINES)
 
     def verdict(claim: str, fast: list[Row], slow: list[Row], key: str, target: float) -> Verdict:
         ratios = [one[key] / other[key] for one, other in zip(fast, slow, strict=True)]

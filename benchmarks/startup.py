@@ -1,7 +1,7 @@
-"""How long a person waits before anything happens: ``import warmstart``, ``warmstart --help``.
+"""Start-up time: ``import warmstart`` and ``warmstart --help``.
 
-Each command runs in a new interpreter; the kinds take turns, so that whatever else the machine does
-falls on all of them. The first turn fills the page cache and writes bytecode, and is not counted.
+Each command runs in a new interpreter. The commands alternate, so that other load of the machine
+affects all of them. The first turn fills the page cache and writes bytecode and is not counted.
 """
 
 import subprocess
@@ -19,16 +19,18 @@ COMMANDS = {
     "help": ["-m", "warmstart", "--help"],
 }
 IMPORT_SECONDS, HELP_SECONDS = 0.1, 0.5
-"""Targets; the import counts from where a bare interpreter stands."""
+"""Targets; for the import, the start-up time of Python itself is subtracted."""
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """How often."""
-    parser.add_argument("--repeats", type=int, default=10, help="of each command; 10 by default")
+    """Add the option for repeats."""
+    parser.add_argument(
+        "--repeats", type=int, default=10, help="measurements per command; default 10"
+    )
 
 
 def run(options: Namespace) -> Outcome:
-    """Time each command ``options.repeats`` times."""
+    """Measure each command ``options.repeats`` times."""
     samples: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for turn in range(options.repeats + 1):
         for name, arguments in COMMANDS.items():
@@ -46,22 +48,22 @@ def run(options: Namespace) -> Outcome:
         }
         for name, seconds in samples.items()
     ]
-    above_bare = median(samples["import"]) - median(samples["python"])
-    helped = median(samples["help"])
+    import_seconds = median(samples["import"]) - median(samples["python"])
+    help_seconds = median(samples["help"])
     return Outcome(
         rows,
         [
             Verdict(
-                f"`import warmstart` < {IMPORT_SECONDS} s above bare python",
-                above_bare,
+                f"`import warmstart` < {IMPORT_SECONDS} s more than `python -c pass`",
+                import_seconds,
                 IMPORT_SECONDS,
-                above_bare < IMPORT_SECONDS,
+                import_seconds < IMPORT_SECONDS,
             ),
             Verdict(
                 f"`warmstart --help` < {HELP_SECONDS} s",
-                helped,
+                help_seconds,
                 HELP_SECONDS,
-                helped < HELP_SECONDS,
+                help_seconds < HELP_SECONDS,
             ),
         ],
     )

@@ -1,10 +1,10 @@
-"""The READMEs' benchmark table, written from the newest stored result of each workload.
+"""The READMEs' benchmark tables, generated from the newest stored result of each workload.
 
-``python -m benchmarks table`` writes it between two markers in both READMEs; a test holds that what
-stands there is what this file makes of ``results/``. Nobody types a figure.
+``python -m benchmarks table`` writes them between two markers in both READMEs. A test checks that
+they match ``results/``, so no number is typed by hand.
 
-A short table for every workload, one of the suite ``generation`` once it was measured, then,
-folded, a line for every engine.
+There is a short table with one line per workload, a table of the suite ``generation`` if it was
+measured, and a folded table with one line per engine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,20 +24,20 @@ PEERS = (
     ("tutorial-loop-128", "tutorial-loop-768"),
     ("sentence-transformers",),
 )
-"""Of each ratio of the short table: the engine that stands there, whichever the workload has."""
+"""For each ratio column of the short table, its engines; a workload has at most one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of the tables in one language.
+    """The texts of the tables in one language.
 
     Args:
-        short: heads of the short table.
-        long: heads of the long one.
-        writing: heads of that of ``generation``.
-        every_engine: what unfolds it.
-        measured: says of a workload's session when, where and how.
-        unknown: stands for a workload that nobody has measured yet.
+        short: column headings of the short table.
+        long: column headings of the long table.
+        writing: column headings of the table of ``generation``.
+        every_engine: title of the folded table.
+        measured: sentence with date, machine and command of a session.
+        unknown: cell of a workload without results.
     """
 
     short: Sequence[str]
@@ -125,11 +125,11 @@ LANGUAGES = {
 
 
 def write_tables(root: Path = ROOT, folder: Path = RESULTS) -> None:
-    """Put the tables into both READMEs.
+    """Write the tables into both READMEs.
 
     Args:
-        root: of the repository.
-        folder: of the results.
+        root: root of the repository.
+        folder: folder with the results.
     """
     for name, words in LANGUAGES.items():
         page = root / name
@@ -140,9 +140,9 @@ def placed(page: str, words: Words, folder: Path = RESULTS) -> str:
     """The page with the tables between its markers.
 
     Args:
-        page: a README.
-        words: of its language.
-        folder: of the results.
+        page: the text of a README.
+        words: texts in its language.
+        folder: folder with the results.
 
     Raises:
         ValueError: the page lacks a marker.
@@ -155,11 +155,11 @@ def placed(page: str, words: Words, folder: Path = RESULTS) -> str:
 
 
 def tables(words: Words, folder: Path = RESULTS) -> str:
-    """Both tables, and what they were measured on.
+    """All tables, with notes on the machine and the command.
 
     Args:
-        words: of one language.
-        folder: of the results.
+        words: texts in one language.
+        folder: folder with the results.
     """
     rows = newest_rows(folder, "training")
     workloads: dict[str, dict[str, Row]] = {name: {} for name in WORKLOADS}
@@ -185,11 +185,11 @@ def tables(words: Words, folder: Path = RESULTS) -> str:
 
 
 def _generation(words: Words, folder: Path) -> list[str]:
-    """The table of the newest result of ``generation``, and its note; nothing where there is none.
+    """The table of the newest result of ``generation`` and its note; empty if there is no result.
 
     Args:
-        words: of one language.
-        folder: of the results.
+        words: texts in one language.
+        folder: folder with the results.
     """
     stored = results(folder, "generation")
     if not stored:
@@ -262,6 +262,6 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> str:
-    """A table whose first ``names`` columns are names, the others figures."""
+    """A table whose first ``names`` columns are names; the others are numbers."""
     lines = [heads, [*["---"] * names, *["---:"] * (len(heads) - names)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,24 +1,23 @@
-"""What each way to train a part of a model takes and gives: time, memory, score.
+"""Time, memory and score of different ways to train all or a part of a model.
 
-Each mode is a whole ``warmstart train`` on the same config, in a process of its own:
+Each mode is a full ``warmstart train`` with the same config, in its own process:
 
-- ``full``: every weight;
-- ``frozen``: the head alone (``train.freeze: backbone``);
-- ``upper-half``: embeddings and the lower half of the layers frozen;
-- ``lora``: adapters on attention's queries and values, and the head;
+- ``full``: all weights;
+- ``frozen``: only the head (``train.freeze: backbone``);
+- ``upper-half``: embeddings and the lower half of the layers are frozen;
+- ``lora``: adapters on the query and value projections, and the head;
 - ``layer-decay``: ``train.layer_decay: 0.9``;
-- ``gradual``: as many layers more each epoch as it takes to reach the embeddings in the last.
+- ``gradual``: gradual unfreezing that reaches the embeddings in the last epoch.
 
-Heads and adapters alone want longer steps than whole models do: ``frozen`` and ``lora`` train with
-ten times the config's rate (Hu et al. 2021, arXiv:2106.09685, table 9, has 4e-4 to 5e-4 for
-RoBERTa-base, where Liu et al. 2019, arXiv:1907.11692, table 10, has 1e-5 to 3e-5 for all weights).
+Heads and adapters need larger learning rates than whole models: ``frozen`` and ``lora`` use ten
+times the rate of the config (Hu et al. 2021, arXiv:2106.09685, table 9, use 4e-4 to 5e-4 for
+RoBERTa-base; Liu et al. 2019, arXiv:1907.11692, table 10, use 1e-5 to 3e-5 for all weights).
 
-- ``seconds``: from the first step to the last evaluation, what is computed once for all included.
-- ``peak_mib``: the most that the process held, reading the data and the baselines included.
-- ``trained``: numbers that learn.
-- ``scores``, ``baselines``: every metric, of the model and of what it has to beat.
-- ``score``: by ``best_metric`` on the test rows, on validation where there are none, with its 95 %
-  interval.
+- ``seconds``: from the first step to the last evaluation, including features computed once.
+- ``peak_mib``: peak memory of the process, including reading the data and baselines.
+- ``trained``: number of trained parameters.
+- ``scores``, ``baselines``: all metrics of the model and of the baselines.
+- ``score``: ``best_metric`` on the test rows (or validation rows) with its 95 % interval.
 """
 
 import sys
@@ -33,13 +32,15 @@ from benchmarks.outcome import Outcome, Row
 
 DESCRIPTION = "time, memory and score of full, frozen, LoRA and other ways to train"
 MODES = ("full", "frozen", "upper-half", "lora", "layer-decay", "gradual")
-LONGER = 10
-"""How much longer the steps of heads and adapters are."""
+RATE_FACTOR = 10
+"""Factor of the learning rate if only heads or adapters are trained."""
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Which config and which modes."""
-    parser.add_argument("--config", default="cola-offline", help="YAML or recipe; cola-offline")
+    """Add the options for config and modes."""
+    parser.add_argument(
+        "--config", default="cola-offline", help="YAML file or recipe; default cola-offline"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable"
     )
@@ -47,7 +48,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> Outcome:
-    """Each mode once, in turn; the table for the documentation goes to stderr."""
+    """Run each mode once; the table for the documentation is printed to stderr."""
     rows = []
     for mode in options.modes:
         print(f"transfer: {mode} …", file=sys.stderr, flush=True)
@@ -58,37 +59,37 @@ def run(options: Namespace) -> Outcome:
 
 
 def settings_of(mode: str, config: str, overrides: Sequence[str]) -> list[str]:
-    """The settings that make a config into a mode, beside those it is given.
+    """The additional settings of a mode.
 
     Args:
-        mode: of ``MODES``.
-        config: YAML or recipe.
-        overrides: settings of every mode.
+        mode: a mode of ``MODES``.
+        config: YAML file or recipe.
+        overrides: settings that apply to all modes.
     """
     from warmstart import config_file
     from warmstart.models.checkpoints.load import find
 
     settings = config_file.load(config, overrides)
     layers = find(settings.model).config.num_hidden_layers
-    longer = f"train.learning_rate={settings.train.learning_rate * LONGER:g}"
+    larger_rate = f"train.learning_rate={settings.train.learning_rate * RATE_FACTOR:g}"
     each = ceil((layers + 1) / max(settings.train.epochs - 1, 1))
     return {
         "full": [],
-        "frozen": ["train.freeze=backbone", longer],
+        "frozen": ["train.freeze=backbone", larger_rate],
         "upper-half": [f"train.freeze=embeddings+layers:{layers // 2}"],
-        "lora": ["train.lora.rank=8", longer],
+        "lora": ["train.lora.rank=8", larger_rate],
         "layer-decay": ["train.layer_decay=0.9"],
         "gradual": [f"train.unfreeze_layers_per_epoch={each}"],
     }[mode]
 
 
 def measure(mode: str, config: str, overrides: Sequence[str]) -> Row:
-    """Train once; in its own process.
+    """Train once; runs in its own process.
 
     Args:
-        mode: of ``MODES``.
-        config: YAML or recipe.
-        overrides: settings of every mode.
+        mode: a mode of ``MODES``.
+        config: YAML file or recipe.
+        overrides: settings that apply to all modes.
     """
     import warmstart
     from warmstart.runs.events import events_of, read_events
@@ -118,25 +119,25 @@ def measure(mode: str, config: str, overrides: Sequence[str]) -> Row:
         "score_low": score["low"],
         "score_high": score["high"],
         "scores": scores[split],
-        "baselines": {name: found[split] for name, found in baselines.items()},
+        "baselines": {name: splits[split] for name, splits in baselines.items()},
     }
 
 
 def _changes(options: Namespace) -> Mapping[str, str]:
-    found = {mode: settings_of(mode, options.config, options.set) for mode in options.modes}
-    return {mode: " ".join(settings) or "as the config says" for mode, settings in found.items()}
+    changes = {mode: settings_of(mode, options.config, options.set) for mode in options.modes}
+    return {mode: " ".join(settings) or "no change" for mode, settings in changes.items()}
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table for ``docs/transfer.md``.
 
     Args:
-        rows: as ``measure`` gives them, one at least.
+        rows: at least one row, from ``measure``.
     """
     metric, split = rows[0]["metric"].replace("_", " "), rows[0]["split"]
     scored = f"{metric}, {split}, n = {rows[0]['n']:,}"
     lines = [
-        f"| mode | trained numbers | seconds | peak MiB | {scored} |",
+        f"| mode | trained parameters | seconds | peak MiB | {scored} |",
         "| --- | ---: | ---: | ---: | --- |",
     ]
     for row in rows:

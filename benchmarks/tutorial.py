@@ -1,11 +1,11 @@
-"""The loop that most BERT tutorials teach, in plain PyTorch, written anew.
+"""The training loop of most BERT tutorials, reimplemented in plain PyTorch.
 
-Everything is padded to one width before training; AdamW as PyTorch makes it by default; gradients
-clipped to length 1; a rate that falls linearly; the loss fetched at every step. Rows are shuffled
-anew in each epoch, or, in a timed window, batched as warmstart batches them.
+All rows are padded to the same width before training. AdamW has PyTorch's defaults, gradients are
+clipped to norm 1, the rate decays linearly, and the loss is copied to the CPU at every step. Rows
+are shuffled in each epoch; in a timed window, batches are the same as warmstart's.
 
-Source: the steps of Transformers' documentation, "Fine-tuning", section on native PyTorch, and of
-the tutorials that follow it.
+Source: Transformers' documentation, "Fine-tuning", section on native PyTorch, and the tutorials
+based on it.
 """
 
 from pathlib import Path
@@ -24,8 +24,8 @@ def tutorial_loop(setup: Setup, window: Window, *, pad_to: int) -> Row:
 
     Args:
         setup: rows, checkpoint and settings.
-        window: what is timed.
-        pad_to: tokens of every row.
+        window: measures the steps.
+        pad_to: number of tokens of every row.
     """
     import torch
     from torch.utils.data import DataLoader
@@ -42,10 +42,10 @@ def tutorial_loop(setup: Setup, window: Window, *, pad_to: int) -> Row:
     train, validation = (
         _padded(tokenizer, part, pad_to) for part in (setup.train, setup.validation)
     )
-    how: dict[str, Any] = {"batch_sampler": window.batches}
+    batching: dict[str, Any] = {"batch_sampler": window.batches}
     if window.batches is None:
-        how = {"batch_size": config.batch_size, "shuffle": True}
-    loader = DataLoader(train, **how)
+        batching = {"batch_size": config.batch_size, "shuffle": True}
+    loader = DataLoader(train, **batching)
     model = AutoModelForSequenceClassification.from_pretrained(setup.checkpoint, num_labels=2)
     if setup.frozen:
         model.base_model.requires_grad_(False)
@@ -99,15 +99,15 @@ def _padded(tokenizer: Any, rows: Rows, width: int) -> Any:
 
 
 def _matthews(model: Any, loader: Any) -> float:
-    """Matthews correlation of the model's answers, as the tutorials compute it for CoLA."""
+    """Matthews correlation of the model's predictions, as the tutorials compute it for CoLA."""
     import torch
     from sklearn.metrics import matthews_corrcoef
 
     model.eval()
-    answers, truth = [], []
+    predictions, truth = [], []
     for ids, mask, types, labels in loader:
         with torch.no_grad():
             logits = model(input_ids=ids, attention_mask=mask, token_type_ids=types).logits
-        answers += logits.argmax(-1).tolist()
+        predictions += logits.argmax(-1).tolist()
         truth += labels.tolist()
-    return float(matthews_corrcoef(truth, answers))
+    return float(matthews_corrcoef(truth, predictions))

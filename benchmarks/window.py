@@ -1,14 +1,14 @@
-"""What is timed of one engine in one process, and what it says of the engine.
+"""Measure one engine in one process: time, work and memory of a window of steps.
 
-A window is a stretch of steps over given batches, or a whole run. It notes when the engine made its
-first step, how many rows and real tokens each step held *as the model was given them*, when each
-step ended, and the peak of the memory. Afterwards ``measurement`` refuses an engine that did other
-work than it was given, so that a ratio of two engines compares the same work.
+A window is a sequence of steps with given batches, or a whole run. It records the time of the first
+step, the number of rows and real tokens *that the model received* in each step, the end of each
+step, and the peak memory. ``measurement`` raises an error if an engine did other work than it was
+given, so that a ratio of two engines compares the same work.
 
-Rates are of an average row. Where a step takes as long as its tokens are many, the window's tokens
-a second are divided by the mean length of all training rows; where every row is padded to the same
-width, its rows a second are taken as they are. So two windows over different batches can be
-compared, and samples and tokens a second always tell the same ratio.
+Rates refer to an average row. If the time of a step depends on its tokens, samples per second are
+the window's tokens per second divided by the mean length of all training rows. If all rows are
+padded to the same width, they are simply the window's rows per second. So windows with different
+batches can be compared, and samples and tokens per second give the same ratio between engines.
 """
 
 import time
@@ -22,15 +22,16 @@ from benchmarks.outcome import Row
 
 @dataclass(slots=True)
 class Window:
-    """The steps that are timed.
+    """The timed steps.
 
     Args:
-        lengths: tokens of every row, as the workload counts them.
-        started_at: when the process was asked for, in seconds since 1970.
-        batches: rows of each step, the warm-up's first; None times a whole run.
-        warmup_steps: made before, not timed; at least 1, since its end starts the clock.
-        epochs: of a whole run.
-        fixed_width: the engine pads every row to the same width.
+        lengths: number of tokens of each row of the workload.
+        started_at: time when the process was requested, in seconds since 1970.
+        batches: rows of each step, warm-up steps first; None measures a whole run.
+        warmup_steps: number of untimed steps; at least 1, because the end of the last one is the
+            start of the measurement.
+        epochs: number of epochs of a whole run.
+        fixed_width: whether the engine pads every row to the same width.
     """
 
     lengths: Sequence[int]
@@ -50,37 +51,37 @@ class Window:
 
     @property
     def positions(self) -> list[int]:
-        """The rows of all batches, one after the other."""
+        """The rows of all batches, concatenated."""
         return [row for rows in self.batches or () for row in rows]
 
     def start(self) -> None:
-        """A whole run, or a prediction, begins now: everything is loaded."""
+        """Mark the start of a whole run or a prediction, after loading."""
         self._began, self._cpu_began = time.perf_counter(), time.process_time()
 
     def watch(self, model: Any, *, training: bool = True, added: int = 0) -> None:
-        """Note what a model is given whenever it is called.
+        """Record the rows and tokens of each call of a model.
 
         Args:
-            model: called with a mask that is 1 at real tokens: the keyword ``attention_mask`` of
-                Transformers, or that entry of sentence-transformers' one mapping.
-            training: note calls in training; else those in evaluation.
-            added: tokens that the engine adds to each row, and the workload does not count.
+            model: a model that is called with an attention mask: the keyword ``attention_mask`` of
+                Transformers, or this key of the mapping that sentence-transformers passes.
+            training: whether to record calls in training mode, or in evaluation mode.
+            added: tokens that the engine adds to each row and that do not count.
         """
 
-        def note(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        def record(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if module.training == training:
-                mask = (given[0] if given else named)["attention_mask"]
+                mask = (args[0] if args else kwargs)["attention_mask"]
                 self.see(len(mask), int(mask.sum()) - added * len(mask))
 
-        model.register_forward_pre_hook(note, with_kwargs=True)
+        model.register_forward_pre_hook(record, with_kwargs=True)
 
     def see(self, rows: int, tokens: int, at: float | None = None) -> None:
-        """Note the work of a step.
+        """Record the work of a step.
 
         Args:
-            rows: of its batch.
-            tokens: real ones.
-            at: when the step began, in seconds since 1970; now, if not given.
+            rows: number of rows of its batch.
+            tokens: number of real tokens.
+            at: start of the step, in seconds since 1970; None for now.
         """
         if self.first_step_at is None:
             self.first_step_at = time.time() if at is None else at
@@ -88,7 +89,7 @@ class Window:
         self._tokens.append(tokens)
 
     def tick(self) -> bool:
-        """Note the end of a step; whether the window is over, which a whole run never is."""
+        """Record the end of a step; True at the end of a window, always False for a whole run."""
         self._ticks.append(time.perf_counter())
         self._cpu_ticks.append(time.process_time())
         if self.batches is None or len(self._ticks) < len(self.batches):
@@ -97,13 +98,13 @@ class Window:
         return True
 
     def finish(self) -> None:
-        """A whole run, or a prediction, is over."""
+        """Mark the end of a whole run or a prediction."""
         self._ticks.append(time.perf_counter())
         self._cpu_ticks.append(time.process_time())
         self._peak_mib = peak_mib()
 
     def measurement(self) -> Row:
-        """Rates, start-up, memory, and the work that was seen.
+        """Rates, start-up time, memory, and the recorded work.
 
         Raises:
             ValueError: the engine did other work than it was given.
@@ -128,7 +129,7 @@ class Window:
             "samples_per_second": average_rows / seconds,
             "tokens_per_second": average_rows * mean_length / seconds,
             "peak_mib": self._peak_mib,
-            # Clearly less than ``threads``: somebody else was computing, the times are not ours.
+            # If clearly below ``threads``, other processes were running; times are not reliable.
             "cores_used": (self._cpu_ticks[-1] - cpu_began) / seconds,
         }
 

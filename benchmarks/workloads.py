@@ -1,15 +1,15 @@
-"""What is measured: each workload is data, and every engine does it from the same rows.
+"""The workloads, as data; every engine runs a workload with the same rows.
 
 Three kinds of measurement:
 
-- ``window``: a stretch of training steps is timed. Long enough to be fair, short enough to repeat:
-  an engine that pads every row to a fixed width takes the same time for every step, so few will do;
-  with random batches any steps are as good as others, and all such engines are given the same ones.
-- ``run``: a whole training run is timed, from loaded weights to the kept model. For what changes in
-  the course of a run: with a frozen backbone the first epoch pays for the others.
-- ``predict``: strings in, answers out.
+- ``window``: a number of training steps, enough for a fair comparison and few enough to repeat. For
+  an engine that pads every row to a fixed width, all steps take the same time, so a few are enough.
+  With random batches, any steps are typical; all these engines get the same batches.
+- ``run``: a whole training run, from loaded weights to the saved best model. This is for cases in
+  which epochs differ: with a frozen backbone, most of the work is done in the first epoch.
+- ``predict``: prediction of texts.
 
-Targets are ratios that warmstart is to reach against each peer in one session on two cores.
+Targets are speed ratios between warmstart and other engines in one session on two cores.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from warmstart.config import TaskName
 
 @dataclass(frozen=True, slots=True)
 class BertShape:
-    """A BERT of this shape with random weights; the speed of a model does not depend on them."""
+    """A BERT of this shape with random weights, which do not affect its speed."""
 
     layers: int
     hidden: int
@@ -33,9 +33,9 @@ class BertShape:
 
 @dataclass(frozen=True, slots=True)
 class Gpt2Shape:
-    """A GPT-2 of this shape with random weights, its own dropout of 0.1 and the context of 1,024.
+    """A GPT-2 of this shape with random weights, dropout 0.1 and a context of 1,024 tokens.
 
-    Its vocabulary is GPT-2's and the two tokens that the tutorials add.
+    Its vocabulary is GPT-2's with the two tokens that tutorials add.
     """
 
     layers: int
@@ -45,7 +45,7 @@ class Gpt2Shape:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """How many steps are made: ``warmup`` untimed ones, then ``timed`` ones."""
+    """Number of steps: first ``warmup`` untimed steps, then ``timed`` steps."""
 
     warmup: int
     timed: int
@@ -56,24 +56,24 @@ class Workload:
     """One workload.
 
     Args:
-        name: as results call it.
-        corpus: reads the rows from the folder of data sets.
-        checkpoint: ``model.name``, or the shape of a random one.
-        engines: names of those that can do it, warmstart's first.
+        name: name in results.
+        corpus: function that reads the rows from the folder of data sets.
+        checkpoint: ``model.name``, or the shape of a model with random weights.
+        engines: names of its engines, warmstart first.
         max_tokens: longest input.
-        task: what is learned; a language model is timed in windows alone.
-        kind: what is timed.
-        rows: use only the first rows of the corpus; None uses all.
+        task: name of the task; decoders are only measured in windows.
+        kind: the kind of measurement.
+        rows: number of rows to use, from the first; None for all.
         batch_size: rows per batch.
         epochs: passes over the training rows.
-        learning_rate: peak rate of AdamW.
-        weight_decay: of AdamW.
-        frozen: only the head learns.
-        steps: of engines whose batches are as wide as their longest row, or have no padding.
-        fixed_steps: of engines that pad every row to the same width.
-        targets: ratio of samples a second to reach against each of these engines.
-        share_target: share of the machine's limit to reach.
-        memory_target: most that warmstart's peak may be of the default ``Trainer``'s.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: weight decay of AdamW.
+        frozen: whether only the head is trained.
+        steps: steps of engines that pad to the longest row of a batch, or do not pad.
+        fixed_steps: steps of engines that pad every row to the same width.
+        targets: for each of these engines, the target ratio of samples per second.
+        share_target: target for the share of the machine's limit.
+        memory_target: target for warmstart's peak memory ÷ the default ``Trainer``'s.
     """
 
     name: str
@@ -185,7 +185,7 @@ WORKLOADS = {
             ),
             max_tokens=64,
             kind="predict",
-            rows=10_000,  # the corpus begins anew where it runs out
+            rows=10_000,  # the corpus is repeated
             targets={"transformers-pipeline": 2.5},
             share_target=0.75,
         ),
@@ -208,7 +208,7 @@ WORKLOADS = {
             corpora.short_works,
             GPT2,
             engines=("warmstart", *TRAINERS),
-            max_tokens=512,  # three of four are longer, and cut
+            max_tokens=512,  # three quarters of the texts are longer and are truncated
             task="text-generation",
             batch_size=4,
             learning_rate=5e-4,

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The picture of the report in the READMEs, from a run directory:
+# Make the picture of the report for the READMEs, from a run directory:
 #     docs/screenshot.sh runs/demo
-# Needs Chromium; CHROMIUM names another browser of its kind. HEIGHT is in pixels.
+# Needs Chromium; set CHROMIUM to use a compatible browser. HEIGHT is in pixels.
 set -eu
 cd "$(dirname "$0")/.."
 run=${1:?"which run? docs/screenshot.sh RUN"}
@@ -14,7 +14,7 @@ trap 'rm -rf "$profile"' EXIT
   --user-data-dir="$profile" --window-size="1000,${HEIGHT:-1840}" --screenshot="$picture" \
   "file://$(realpath "$run/report.html")" 2>"$profile/log" || { cat "$profile/log" >&2; exit 1; }
 
-# 128 colours are enough for a page of text and lines, and a third of the bytes.
+# 128 colours are enough for a page of text and lines, and the file has a third of the size.
 .venv/bin/python - "$picture" <<'PYTHON'
 import sys
 from PIL import Image

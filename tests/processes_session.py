@@ -18,7 +18,7 @@ from tests.runs_in_memory import never
 from tests.tiny import ARCHITECTURES
 from warmstart import config_file, errors
 from warmstart.data.examples.batches import Batch
-from warmstart.devices.processes import Processes, join, part
+from warmstart.devices.processes import Processes, join, leave
 from warmstart.evaluation import evaluate
 from warmstart.models.packed.forward import Forward
 from warmstart.preparation.prepare import prepare
@@ -130,7 +130,7 @@ def main(folder: Path) -> None:
     found["alone"] = processes.gather(fail_alone(processes))
     if processes.first:
         print(json.dumps(found))
-    part()
+    leave()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Small real runs for tests: a tiny checkpoint, a learnable corpus, a job ready for the loop."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,26 @@ def topic_settings(folder: Path, **train: Any) -> dict[str, Any]:
     config = settings(folder, **train)
     data_config = {"train": str(data), "validation": 0.2, "label": "topics"}
     return {**config, "task": "multi-label-classification", "data": data_config}
+
+
+def write_tags(path: Path, rows: int = 60, seed: int = 0) -> Path:
+    """JSON lines of words and BIO tags: a judgement of one or two words, then a name."""
+    pick = random.Random(seed)
+    lines = []
+    for number in range(rows):
+        words = pick.choices(OTHER, k=pick.randint(2, 7))
+        judgement = pick.choices(GOOD + BAD, k=pick.randint(1, 2))
+        tags = ["O"] * len(words) + ["B-judgement", "I-judgement"][: len(judgement)] + ["B-name"]
+        lines.append(json.dumps({"words": [*words, *judgement, f"Ada{number}"], "tags": tags}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def tagging_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run that learns a tag for each word."""
+    data = write_tags(folder / "tags.jsonl")
+    data_config = {"train": str(data), "validation": 0.2}
+    return {**settings(folder, **train), "task": "token-classification", "data": data_config}
 
 
 def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:

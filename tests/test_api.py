@@ -169,7 +169,7 @@ def test_an_occupied_folder_is_refused_before_anything_is_read(
     config: dict[str, Any], run: Run
 ) -> None:
     absent = {**config, "data": {**config["data"], "train": "no-such-file.csv"}}
-    with pytest.raises(RunError, match="already holds a run"):
+    with pytest.raises(RunError, match="already contains a run"):
         warmstart.train(absent, output=run.path, progress=False)
     with pytest.raises(DataError):
         warmstart.train(absent, output=run.path, overwrite=True, progress=False)
@@ -243,13 +243,13 @@ def test_a_finished_run_is_not_resumed(run: Run) -> None:
     with pytest.raises(RunError, match="is finished") as caught:
         warmstart.resume(run.path)
     assert f"warmstart predict {run.path}" in caught.value.do
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(RunError, match="contains no run"):
         warmstart.resume(run.path.parent)
 
 
 def test_a_run_in_use_is_left_alone(config: dict[str, Any], run: Run) -> None:
     occupied = RunDirectory(run.path).locked()
-    with occupied, pytest.raises(RunError, match="another process is at work"):
+    with occupied, pytest.raises(RunError, match="another process is using"):
         warmstart.train(config, output=run.path, overwrite=True, progress=False)
     assert run.scores.keys() == {"validation", "test"}
 

@@ -12,9 +12,9 @@ import typer.main
 
 import warmstart
 from tests.rules.source import PACKAGE, ROOT
+from warmstart import config_file
 from warmstart.api import Run
 from warmstart.cli.app import app
-from warmstart import config_file
 
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 GUIDES = (*READMES, *(ROOT / "docs" / f"{name}.md" for name in ("data", "from-the-tutorials")))

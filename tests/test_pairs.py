@@ -129,7 +129,7 @@ def test_the_baseline_reads_both_texts(tmp_path: Path) -> None:
 def test_a_second_text_is_missing(run: Run) -> None:
     with pytest.raises(DataError) as caught:
         run.predict(["a story"])
-    assert caught.value.found == "one text, and the run was trained on pairs of texts"
+    assert caught.value.found == "only one text, but the run was trained on pairs of texts"
     assert "'review' (data.text_pair)" in caught.value.expected
     assert "--text-pair" in caught.value.do
 
@@ -154,7 +154,7 @@ def test_a_model_of_single_texts_takes_no_second(tmp_path: Path) -> None:
     train_run(prepare(config_file.load(settings(tmp_path, epochs=1))), tmp_path / "run")
     with pytest.raises(DataError) as caught:
         api.load(tmp_path / "run").predict(["a"], ["b"])
-    assert caught.value.found == "a second text, and the run was trained on single texts"
+    assert caught.value.found == "a second text, but the run was trained on single texts"
     assert "'text' (data.text)" in caught.value.expected
     assert caught.value.do.startswith("run.predict(['one text'")
 
@@ -172,9 +172,9 @@ def test_predict_on_the_command_line(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "found"),
     [
-        ("--text a", 1, "one text, and the run was trained on pairs"),
+        ("--text a", 1, "only one text, but the run was trained on pairs"),
         ("--text-pair a", 1, "0 first and 1 second text"),
-        ("--text-pair a --data b.csv", 2, "neither or both of --text and --data"),
+        ("--text-pair a --data b.csv", 2, "neither --text nor --data, or both"),
         ("--text-pair a --output b.csv", 2, "--text with --output b.csv"),
     ],
 )

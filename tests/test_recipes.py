@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from warmstart import errors
-from warmstart import config_file
-from warmstart.preparation.prepare import read_splits
+from warmstart import config_file, errors
+from warmstart.preparation.stages import read_sources, split_tables
 
 RECIPES = config_file.recipe_names()
 
@@ -34,8 +33,8 @@ def test_a_recipe_loads_and_repeats_from_what_it_resolves_to(name: str, tmp_path
 def test_a_recipe_says_what_is_published_and_on_what_hardware(name: str) -> None:
     comments = _comments(name)
     assert "0.498" in comments
-    assert "51 s an epoch" in comments
-    assert "2020 Colab GPU" in comments or "Google Colab lent in 2020" in comments
+    assert "51 s per epoch" in comments
+    assert "Colab GPU of 2020" in comments or "2020 Colab GPU" in comments
 
 
 def test_cola_has_the_settings_of_the_tutorials() -> None:
@@ -140,5 +139,5 @@ def test_cord19_reads_a_local_copy(tmp_path: Path) -> None:
     path = tmp_path / "cord19-query-title-label.csv"
     path.write_text("\n".join(["query,title,label", *rows]) + "\n")
     config = config_file.load("cord19", [f"data.dir={tmp_path}"])
-    tables, _ = read_splits(config)
+    tables = split_tables(config, read_sources(config))
     assert (len(tables["train"]), len(tables["validation"])) == (32, 8)

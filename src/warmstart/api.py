@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from warmstart import config_file, errors
-from warmstart.config import RunConfig
+from warmstart.config import ExportConfig, RunConfig
 from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
 
@@ -124,14 +124,17 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         RunError: nothing to resume, already finished, or the data or versions changed.
     """
     directory = RunDirectory.open(Path(path))
-    refuse_finished(directory)
-    with directory.locked():  # by nobody else, before the work of preparing
+    if is_finished(directory):
+        export = directory.read_config().export
+        if directory.is_complete(exported=export.onnx):
+            raise errors.run.already_finished(directory.path)
+        return _completed(Run(directory.path), export)
+    with directory.locked():  # refuse before the slow preparation if another process has the lock
         pass
     from warmstart.preparation.prepare import given_rows, prepare
 
-    # Not as `check` does it: a run that pretrains has its start already.
-    config = config_file.load(directory.path / "config.yaml")
-    prepared = prepare(config, rows=given_rows(directory))
+    # `check` would make a new initial checkpoint for a run that pretrains; this run has one.
+    prepared = prepare(directory.read_config(), rows=given_rows(directory))
     return train_prepared(prepared, directory.path, resuming=True, progress=progress)
 
 
@@ -180,10 +183,20 @@ def train_prepared(
         refuse_missing("onnx", "onnxscript", "onnxruntime")
     with listening(path, prepared.config.train, progress=progress) as listeners:
         train_run(prepared, path, resume=resuming, overwrite=overwrite, listeners=listeners)
-    run = Run(path)
-    run.report()
-    if export.onnx:
-        run.export(int8=export.int8, max_drop=export.max_drop)
+    return _completed(Run(path), export)
+
+
+def _completed(run: Run, export: ExportConfig) -> Run:
+    """Write the report of a scored run, and its ONNX model where the settings ask for it."""
+    from warmstart.training.stop import stop_on_signals, stops_at_once
+
+    def stopped() -> errors.Interrupted:
+        return errors.run.interrupted_after_training(run.path)
+
+    with stop_on_signals() as stopping, stops_at_once(stopping, stopped):
+        run.report()
+        if export.onnx:
+            run.export(int8=export.int8, max_drop=export.max_drop)
     return run
 
 
@@ -252,16 +265,11 @@ def generate(
     return [made.to_json() for made in writer.write(prompts, settings, on_text)]
 
 
-def refuse_finished(directory: RunDirectory) -> None:
-    """Say that a finished run needs no resuming.
-
-    Raises:
-        RunError: the run is finished.
-    """
+def is_finished(directory: RunDirectory) -> bool:
+    """Whether the run is trained and scored; its report may still be missing."""
     from warmstart.runs.events import events_of, read_events
 
-    if events_of(read_events(directory.path / "events.jsonl"), "finish"):
-        raise errors.run.already_finished(directory.path)
+    return bool(events_of(read_events(directory.entry("events.jsonl")), "finish"))
 
 
 def refuse_other_verb(settings: RunConfig, *, pretraining: bool) -> None:

@@ -1,4 +1,4 @@
-"""Configs from YAML files, recipes, ``--set`` and flags; and back to YAML.
+"""Read configs from YAML files, recipes, ``--set`` and flags, and write them as YAML.
 
 Every source becomes nested mappings that remember where each key was written. These are checked
 once, against the types and limits of the settings and against the settings that the task reads, so
@@ -31,16 +31,16 @@ SET = "--set {name}={value}"
 def load(
     source: str | Path | Mapping[str, Any] | RunConfig, overrides: Sequence[str] = ()
 ) -> RunConfig:
-    """The config that ``source`` describes, with ``overrides`` on top.
+    """Load a config from ``source`` and apply ``overrides``.
 
     Args:
-        source: a YAML file, the name of a recipe, nested mappings, or a config made before.
-        overrides: ``train.epochs=2`` each; the right side is YAML, and text where it is not. Of
-            several for one setting the last counts.
+        source: a YAML file, the name of a recipe, nested mappings, or a config.
+        overrides: texts such as ``train.epochs=2``. The right side is parsed as YAML; if it is not
+            valid YAML, it is text. If a setting is given twice, the last value is used.
 
     Raises:
         ConfigError: there is no such file or recipe, it is not YAML, or the settings are not
-            usable; all faults of the settings are in the one message.
+            valid; one message lists all errors of the settings.
 
     >>> load({"data": {"train": "a.csv"}}, ["train.learning_rate=2e-5"]).train.learning_rate
     2e-05
@@ -71,11 +71,11 @@ def from_arguments(
     model: str | None = None,
     overrides: Sequence[str] = (),
 ) -> RunConfig:
-    """The config of ``warmstart train --train F --text COL --label COL …``; None leaves a default.
+    """The config of ``warmstart train --train F --text COL --label COL …``; None keeps the default.
 
     Args:
         train: ``data.train``.
-        validation: ``data.validation``; a share where it is a number.
+        validation: ``data.validation``; a number is a share.
         test: ``data.test``.
         text: ``data.text``.
         text_pair: ``data.text_pair``.
@@ -85,7 +85,7 @@ def from_arguments(
         overrides: as for ``load``.
 
     Raises:
-        ConfigError: the settings are not usable; faults name the flags.
+        ConfigError: the settings are not valid; the message names the flags.
 
     >>> from_arguments(train=["a.csv"], validation="0.2").data.validation
     0.2
@@ -110,7 +110,7 @@ def from_arguments(
 
 
 class _Generation(BaseModel):
-    """The group ``generate`` in its place, so that faults are named as in a whole config."""
+    """A config with only the group ``generate``, so that errors have the same names as usual."""
 
     generate: GenerateConfig
 
@@ -118,15 +118,15 @@ class _Generation(BaseModel):
 def generation(
     base: GenerateConfig, changes: Mapping[str, Any], *, flags: bool = False
 ) -> GenerateConfig:
-    """``base`` with some of its settings replaced; a model without a run has no whole config.
+    """Replace some generation settings; also for a model without a run, which has no full config.
 
     Args:
-        base: of the run, or the defaults.
-        changes: by the name in the group: ``{"top_p": 0.9}``.
-        flags: whether they were typed as ``--top-p``, which is how faults then name them.
+        base: the settings of the run, or the defaults.
+        changes: new values by setting name, without the group: ``{"top_p": 0.9}``.
+        flags: whether they were given as flags (``--top-p``), so that errors name the flags.
 
     Raises:
-        ConfigError: the settings are not usable; all faults are in the one message.
+        ConfigError: the settings are not valid; one message lists all errors.
 
     >>> generation(GenerateConfig(), {"top_p": 0.9}).top_p
     0.9
@@ -134,8 +134,8 @@ def generation(
     origins: Origins = {(): Origin()}
     for name in changes:
         flag = "--" + name.replace("_", "-")
-        here = Origin(flag, flag + " {value}") if flags else Origin("", f"{name}={{value}}")
-        origins["generate", name] = here
+        origin = Origin(flag, flag + " {value}") if flags else Origin("", f"{name}={{value}}")
+        origins["generate", name] = origin
     content = {"generate": {**base.model_dump(), **_plain(changes)}}
     try:
         return _Generation.model_validate(content).generate
@@ -145,19 +145,19 @@ def generation(
 
 
 def _one_or_all(files: str | Sequence[str]) -> str | list[str] | None:
-    """One file as it is, several as a list, None for none."""
+    """One file as a string, several as a list, None if there are none."""
     files = [files] if isinstance(files, str) else files
     return list(files) if len(files) > 1 else next(iter(files), None)
 
 
 def _number_or_file(text: str | None) -> Any:
-    """A number where ``text`` is one; text otherwise."""
+    """The number that ``text`` spells, otherwise ``text`` itself."""
     value = config_yaml.scalar(text or "")
     return value if isinstance(value, int | float) else text
 
 
 def _text_of(source: str | Path) -> tuple[str, str]:
-    """What to call the config in messages, and its YAML."""
+    """The name of the config for messages, and its YAML."""
     name = str(source)
     if isinstance(source, str) and name and not (set(name) & {".", "/", os.sep}):
         return f"recipe {name}", recipe_text(name)
@@ -176,7 +176,7 @@ def _text_of(source: str | Path) -> tuple[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    """Mappings, tuples and paths as the dicts, lists and strings that YAML would give."""
+    """Convert mappings, tuples and paths to the dicts, lists and strings that YAML has."""
     if isinstance(value, Mapping):
         return {str(key): _plain(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
@@ -190,8 +190,8 @@ def _checked(
     overrides: Sequence[str],
     faults: list[errors.ConfigError],
 ) -> RunConfig:
-    """The config in ``content`` under ``overrides``, or one error for all ``faults`` and more."""
-    # A group whose every line is commented out is an empty group, not a null.
+    """Apply ``overrides`` and validate; raise one error for ``faults`` and all further errors."""
+    # YAML reads a group whose lines are all commented out as null; here it means an empty group.
     needed = GROUPS.keys() - OPTIONAL_GROUPS
     content = {k: {} if v is None and k in needed else v for k, v in content.items()}
     content.setdefault("data", {})
@@ -209,7 +209,7 @@ def _checked(
 
 
 def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.ConfigError | None:
-    """Put ``SETTING=VALUE`` into ``content`` and its origin into ``origins``; or say its fault."""
+    """Put ``SETTING=VALUE`` into ``content``, its origin into ``origins``; or return an error."""
     name, equals, right = text.partition("=")
     name = name.strip()
     origin = Origin(f"--set {text}", SET)
@@ -222,8 +222,8 @@ def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.Co
         fault = config_faults.unknown(name, _override_value(right), origin)
         return errors.config.located(fault, origin.where)
     value = _override_value(right)
-    # `data.text=1` names a column: where only text can be meant, text it is.
-    if isinstance(value, bool | int | float) and SETTINGS[name].takes_only_text:
+    # `data.text=1` names a column: a setting that accepts only text gets the text "1".
+    if isinstance(value, bool | int | float) and SETTINGS[name].accepts_only_text:
         value = right.strip()
     place = tuple(name.split("."))
     _put(content, place, value)
@@ -232,12 +232,12 @@ def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.Co
 
 
 def _override_value(text: str) -> Any:
-    """``text`` as YAML; as it stands where it is not YAML or would be more than a value or a list.
+    """Parse ``text`` as YAML; return it unchanged if it is not YAML or is a mapping.
 
     >>> [_override_value(text) for text in ("2e-5", "[a, b]", "null", "|", ":", "a: b", "x=y")]
     [2e-05, ['a', 'b'], None, '|', ':', 'a: b', 'x=y']
     """
-    if text in ("|", ">", " ", "\t"):  # delimiters, and to YAML an empty text
+    if text in ("|", ">", " ", "\t"):  # delimiters; YAML would read each of them as empty
         return text
     try:
         value = config_yaml.read(text, "--set").content
@@ -247,13 +247,13 @@ def _override_value(text: str) -> Any:
 
 
 def _put(content: dict[str, Any], place: Place, value: Any) -> None:
-    """Set what stands at ``place``, making its group where there is none."""
-    *group, last = place
-    for step in group:
-        if content.get(step) is None:  # absent, or a group that could be
-            content[step] = {}
-        content = content[step]
-    # A group that is no group is a fault of its own, which the check reports.
+    """Set the value at ``place``; create its groups if they are missing."""
+    *groups, last = place
+    for group in groups:
+        if content.get(group) is None:  # missing, or an optional group that is null
+            content[group] = {}
+        content = content[group]
+    # A group that is not a mapping is reported when the config is validated.
     if isinstance(content, dict):
         content[last] = value
 
@@ -282,7 +282,7 @@ def settings_read(config: RunConfig) -> dict[str, Any]:
 def dump(config: RunConfig) -> str:
     """YAML with every setting that has an effect, in the order of ``config/settings.py``.
 
-    ``load`` turns the text, once in a file, back into an equal config.
+    Loading the text from a file gives an equal config.
 
     >>> dump(load({"data": {"train": "a.csv"}})).splitlines()[:3]
     ['task: text-classification', 'model:', '  name: bundled/minilm-l6']
@@ -291,13 +291,14 @@ def dump(config: RunConfig) -> str:
 
 
 def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
-    """``config`` with the local files and folders it names as absolute paths.
+    """Make the paths of local files and folders in ``config`` absolute.
 
-    What is not there stays as it is: hub ids, URLs, ``hub:…``, ``bundled/…``, and names that are
-    looked up in ``data.dir``. ``~`` is the home folder; ``archive.zip!member`` keeps its member.
+    Names that are not existing paths are kept: hub ids, URLs, ``hub:…``, ``bundled/…``, and names
+    that are looked up in ``data.dir``. ``~`` is the home folder; ``archive.zip!member`` keeps its
+    member.
 
     Args:
-        config: as loaded.
+        config: a loaded config.
         base: the folder that relative paths start from, usually the working directory.
     """
 
@@ -310,7 +311,7 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
         try:
             full = (base / Path(path).expanduser()).absolute()
             return f"{full}{mark}{member}" if path and full.exists() else name
-        except (OSError, RuntimeError):  # longer than a file name can be; `~nobody`
+        except (OSError, RuntimeError):  # a name too long for a file; an unknown user: `~nobody`
             return name
 
     data = config.data
@@ -326,7 +327,7 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
 
 
 def recipe_names() -> list[str]:
-    """The recipes there are, sorted."""
+    """The names of all recipes, sorted."""
     files = (resources.files("warmstart") / "recipes").iterdir()
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
@@ -346,7 +347,7 @@ def recipe_text(name: str) -> str:
 
 
 def settings_table() -> list[Setting]:
-    """Every setting with its type in words, its default and its meaning.
+    """Every setting with its type in words, default and meaning, in the order of their definition.
 
     >>> settings_table()[2].name, settings_table()[2].type
     ('model.revision', 'text or null')

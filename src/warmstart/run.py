@@ -4,20 +4,18 @@ What the commands after training do, for scripts and notebooks; ``warmstart.api`
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warmstart import config_file
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
+from warmstart.serving.open_once import OpenOnce
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from warmstart.serving.engines import Engine, EngineName
-    from warmstart.serving.torch_engine import TorchEngine
+    from warmstart.serving.engine import Engine, EngineName
     from warmstart.serving.writer import Writer, WriterName
     from warmstart.tasks.task import Usage
 
@@ -29,16 +27,24 @@ Metrics = dict[str, dict[str, Any]]
 class Run:
     """One training run on disk. The model is opened at its first use and stays open.
 
+    Any number of threads may predict, evaluate and generate with one ``Run``.
+
     Args:
         path: the run directory.
     """
 
     path: Path
+    _engines: "OpenOnce[Engine]" = field(
+        default_factory=OpenOnce, init=False, repr=False, compare=False
+    )
+    _writers: "OpenOnce[Writer]" = field(
+        default_factory=OpenOnce, init=False, repr=False, compare=False
+    )
 
     @property
     def config(self) -> RunConfig:
         """Every setting of the run."""
-        return config_file.load(self.path / "config.yaml")
+        return RunDirectory(self.path).read_config()
 
     @property
     def usage(self) -> "Usage":
@@ -132,10 +138,10 @@ class Run:
             DataError: the file cannot be read, or holds a label never seen in training.
             RunError: the run kept no model yet.
         """
-        from warmstart.serving.torch_engine import evaluate_file
+        from warmstart.serving.file_evaluation import evaluate_file
 
-        trained: TorchEngine = self._engine("torch")  # type: ignore[assignment]
-        return evaluate_file(trained.run, data, overrides)
+        engine = self._engine("torch")
+        return evaluate_file(engine, RunDirectory.open(self.path), data, overrides)
 
     def export(self, *, int8: bool = False, max_drop: float = 0.01) -> dict[str, Any]:
         """Write ``export/model.onnx``, verified against PyTorch; the content of ``parity.json``.
@@ -152,9 +158,8 @@ class Run:
         from warmstart.export.export_run import export_run
 
         content = export_run(RunDirectory.open(self.path), int8=int8, max_drop=max_drop)
-        for name in ("onnx", "int8"):
-            self._engines.pop(name, None)
-        self._writers.pop("onnx", None)
+        self._engines.forget("onnx", "int8")
+        self._writers.forget("onnx")
         return content
 
     def generate(
@@ -179,9 +184,8 @@ class Run:
         """
         from warmstart.serving.writer import open_writer
 
-        if engine not in self._writers:
-            self._writers[engine] = open_writer(RunDirectory.open(self.path).path, engine)
-        writer = self._writers[engine]
+        path = RunDirectory.open(self.path).path
+        writer = self._writers.get(engine, lambda: open_writer(path, engine))
         return [made.to_json() for made in writer.write(prompts, settings, on_text)]
 
     def novelty(self, texts: Sequence[str]) -> dict[str, Any]:
@@ -202,23 +206,13 @@ class Run:
         write_card(self.path)
         return write_report(self.path)
 
-    @cached_property
-    def _engines(self) -> "dict[str, Engine]":
-        return {}
-
     def _engine(self, asked: "EngineName | None") -> "Engine":
         """The engine, opened at its first use."""
-        from warmstart.serving.engines import engine_name, open_engine
+        from warmstart.serving.engine import engine_name, open_engine
 
         directory = RunDirectory.open(self.path)
         name = engine_name(directory, asked)
-        if name not in self._engines:
-            self._engines[name] = open_engine(directory, name)
-        return self._engines[name]
-
-    @cached_property
-    def _writers(self) -> "dict[str, Writer]":
-        return {}
+        return self._engines.get(name, lambda: open_engine(directory, name))
 
     def _evaluations(self) -> dict[str, Any]:
         directory = RunDirectory(self.path)

@@ -55,7 +55,7 @@ def test_text_without_spaces_is_read_by_characters() -> None:
 def test_many_documents_are_sampled_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ROWS", 2)
     note = bm25(pa.chunked_array([TRAINING]), seed=0).note
-    assert note == "words are weighed by a sample of 2 of 4 documents"
+    assert note == "word weights are from a sample of 2 of 4 documents"
 
 
 def test_chance_knows_nothing_and_is_always_the_same() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,17 +11,28 @@ import pytest
 
 from warmstart.baselines import linear as baselines
 from warmstart.baselines.linear import (
-    BASELINES,
-    BaselineResult,
-    baseline_probabilities,
     label_shares,
+    majority,
     mean,
     ridge,
+    tfidf,
     tfidf_labels,
 )
+from warmstart.config import DataConfig, RunConfig
+from warmstart.data.table import SourceFile, Table
+from warmstart.evaluation.baseline_scores import baseline_scores
 from warmstart.metrics.classification_metrics import classification_scores
+from warmstart.tasks import TASKS
+from warmstart.tasks.capabilities import HasBaselines
+from warmstart.tasks.row_baselines import predicted, texts_of
+from warmstart.tasks.task import Split
 
-TASK = "text-classification"
+
+class Result(NamedTuple):
+    """A baseline's probabilities for some rows, float64 [M, C], and its note."""
+
+    probabilities: Any
+    note: str | None
 
 
 def say(subject: str, seed: int, rows: int) -> list[str]:
@@ -32,26 +44,50 @@ def say(subject: str, seed: int, rows: int) -> list[str]:
     ]
 
 
+def column(texts: list[str] | pa.ChunkedArray) -> pa.ChunkedArray:
+    """The texts as ``texts_of`` gives them."""
+    return texts_of(table_of(texts), DATA)
+
+
+DATA = DataConfig(train="a.csv")
+
+
+def table_of(texts: list[str] | pa.ChunkedArray) -> Table:
+    rows = len(texts)
+    return Table(
+        columns=pa.table({"text": pa.array(texts, pa.string()) if rows == 0 else texts}),
+        rows=np.arange(rows),
+        files=(SourceFile("a.csv", sha256="", encoding="utf-8", rows=rows),),
+        file_index=np.zeros(rows, dtype=np.int32),
+        lines=np.arange(rows) + 2,
+    )
+
+
 def fit(
     texts: list[str] | pa.ChunkedArray,
-    targets: list[int],
+    targets: list[int] | np.ndarray,
     asked: list[str] | pa.ChunkedArray,
     classes: int = 2,
     seed: int = 0,
-) -> dict[str, BaselineResult]:
-    return baseline_probabilities(TASK, texts, np.array(targets), {"test": asked}, classes, seed)
+) -> dict[str, Result]:
+    """What each baseline of a classifier predicts for the rows that are asked for."""
+    found = {}
+    for name, baseline in {"majority": majority, "tfidf": tfidf}.items():
+        fitted = baseline(column(texts), np.array(targets), classes, seed)
+        found[name] = Result(fitted.predict(column(asked)), fitted.note)
+    return found
 
 
 def test_majority_gives_every_row_the_training_shares() -> None:
     result = fit(["a", "b", "c", "d"], [0, 1, 1, 1], ["x", "y", "z"])["majority"]
-    np.testing.assert_array_equal(result.probabilities["test"], [[0.25, 0.75]] * 3)
+    np.testing.assert_array_equal(result.probabilities, [[0.25, 0.75]] * 3)
     assert result.note is None
 
 
 def test_tfidf_learns_the_word_that_tells_and_generalises_over_the_rest() -> None:
     texts, targets = say("cat", 0, 40) + say("dog", 1, 40), [0] * 40 + [1] * 40
     result = fit(texts, targets, [*say("cat", 2, 10), *say("dog", 3, 10)])["tfidf"]
-    probabilities = result.probabilities["test"]
+    probabilities = result.probabilities
     np.testing.assert_array_equal(probabilities.argmax(axis=1), [0] * 10 + [1] * 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert result.note is None
@@ -59,9 +95,9 @@ def test_tfidf_learns_the_word_that_tells_and_generalises_over_the_rest() -> Non
 
 def test_tfidf_reads_pairs_of_words_one_letter_words_and_punctuation() -> None:
     pairs = fit(["a b c", "b a c"] * 10, [0, 1] * 10, ["a b c", "b a c"])["tfidf"]
-    assert pairs.probabilities["test"].argmax(axis=1).tolist() == [0, 1]
+    assert pairs.probabilities.argmax(axis=1).tolist() == [0, 1]
     signs = fit(["!", "?"] * 10, [0, 1] * 10, ["? ?", "!"])["tfidf"]
-    assert signs.probabilities["test"].argmax(axis=1).tolist() == [1, 0]
+    assert signs.probabilities.argmax(axis=1).tolist() == [1, 0]
 
 
 def test_tfidf_reads_characters_where_there_are_no_spaces() -> None:
@@ -71,7 +107,7 @@ def test_tfidf_reads_characters_where_there_are_no_spaces() -> None:
     bad = [f"{end}{start}这本书不好看" for start in starts for end in ends]
     targets = [1] * 16 + [0] * 16
     result = fit(good + bad, targets, ["我觉得电影不好", "我觉得电影很好"])["tfidf"]
-    assert result.probabilities["test"].argmax(axis=1).tolist() == [0, 1]
+    assert result.probabilities.argmax(axis=1).tolist() == [0, 1]
 
 
 def test_each_label_has_its_share_and_a_regression_of_its_own() -> None:
@@ -111,32 +147,35 @@ def test_every_split_is_predicted_and_arrow_columns_do_as_well_as_lists(
     monkeypatch.setattr(baselines, "_PREDICTION_ROWS", 3)
     texts, targets = say("cat", 0, 20) + say("dog", 1, 20), np.array([0] * 20 + [1] * 20)
     asked = [*say("cat", 2, 5), *say("dog", 3, 2)]
-    listed = baseline_probabilities(
-        TASK, texts, targets, {"validation": asked, "test": []}, classes=2, seed=0
+    fitted = {
+        "majority": majority(column(texts), targets, 2, 0),
+        "tfidf": tfidf(column(texts), targets, 2, 0),
+    }
+    splits = {
+        name: Split(table_of(rows), None)
+        for name, rows in {"validation": asked, "test": []}.items()
+    }
+    found = predicted(fitted, splits, DATA, lambda shares, table: (shares, table))
+    chunked = fit(
+        pa.chunked_array([texts[:7], texts[7:]]), targets, pa.chunked_array([asked[:1], asked[1:]])
     )
-    chunked = baseline_probabilities(
-        TASK,
-        pa.chunked_array([texts[:7], texts[7:]]),
-        targets,
-        {"validation": pa.chunked_array([asked[:1], asked[1:]])},
-        classes=2,
-        seed=0,
-    )
-    assert list(listed) == list(BASELINES[TASK]) == ["majority", "tfidf"]
-    for name, result in listed.items():
-        found = result.probabilities["validation"]
-        assert found.shape == (7, 2)
-        assert result.probabilities["test"].shape == (0, 2)
-        np.testing.assert_array_equal(found, chunked[name].probabilities["validation"])
-    assert listed["tfidf"].probabilities["validation"].argmax(axis=1).tolist() == [0] * 5 + [1] * 2
+    assert list(found) == ["majority", "tfidf"]
+    for name, baseline in found.items():
+        shares, table = baseline.predictions["validation"]
+        assert shares.shape == (7, 2)
+        assert table is splits["validation"].table
+        assert baseline.predictions["test"][0].shape == (0, 2)
+        np.testing.assert_array_equal(shares, chunked[name].probabilities)
+    likeliest = found["tfidf"].predictions["validation"][0].argmax(axis=1)
+    assert likeliest.tolist() == [0] * 5 + [1] * 2
 
 
 def test_a_class_the_training_rows_lack_gets_no_probability_and_its_column_stays() -> None:
     result = fit(["red wine", "white wine"] * 5, [0, 2] * 5, ["white wine"], classes=3)
     for baseline in result.values():
-        assert baseline.probabilities["test"].shape == (1, 3)
-        assert baseline.probabilities["test"][0, 1] == 0.0
-    assert result["tfidf"].probabilities["test"].argmax() == 2
+        assert baseline.probabilities.shape == (1, 3)
+        assert baseline.probabilities[0, 1] == 0.0
+    assert result["tfidf"].probabilities.argmax() == 2
 
 
 @pytest.mark.parametrize(
@@ -152,17 +191,17 @@ def test_beyond_a_limit_tfidf_learns_from_a_seeded_sample_and_says_so(
     monkeypatch.setattr(baselines, limit, value)
     first, again, other = (fit(texts, targets, texts[::20], seed=seed) for seed in (1, 1, 2))
     assert first["tfidf"].note == f"trained on a sample of {rows} of 200 rows"
-    shares = [found["tfidf"].probabilities["test"] for found in (first, again, other)]
+    shares = [found["tfidf"].probabilities for found in (first, again, other)]
     np.testing.assert_array_equal(shares[0], shares[1])
     assert not np.array_equal(shares[0], shares[2])
-    assert not np.array_equal(shares[0], whole.probabilities["test"])
+    assert not np.array_equal(shares[0], whole.probabilities)
     assert first["majority"].note is None
 
 
 def test_a_sample_keeps_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baselines, "MAX_ROWS", 5)
     texts, targets = ["common"] * 500 + ["rare"], [0] * 500 + [1]
-    assert fit(texts, targets, ["rare"])["tfidf"].probabilities["test"][0, 1] > 0.2
+    assert fit(texts, targets, ["rare"])["tfidf"].probabilities[0, 1] > 0.2
 
 
 def test_a_fit_that_does_not_converge_says_so_in_its_note_and_warns_nobody(
@@ -173,8 +212,24 @@ def test_a_fit_that_does_not_converge_says_so_in_its_note_and_warns_nobody(
     assert note == "stopped after 1 iterations, before it converged"
 
 
-def test_a_task_that_is_not_listed_has_no_baselines() -> None:
-    assert baseline_probabilities("fill-mask", ["a"], np.array([0]), {}, 2, 0) == {}
+def test_pairs_are_one_text() -> None:
+    pairs = Table(
+        pa.table({"text": ["who", "when"], "b": ["he", "now"]}),
+        np.arange(2),
+        (SourceFile("a.csv", sha256="", encoding="utf-8", rows=2),),
+        np.zeros(2, dtype=np.int32),
+        np.arange(2) + 2,
+    )
+    data = DataConfig(train="a.csv", text_pair="b")
+    assert texts_of(pairs, data).to_pylist() == ["who he", "when now"]
+
+
+def test_a_task_without_labels_has_no_baselines() -> None:
+    config = RunConfig(task="fill-mask", data=DATA)
+    task = TASKS["fill-mask"].from_facts(config, {})
+    assert not isinstance(task, HasBaselines)
+    rows = Split(table_of(["a", "b"]), np.arange(2))
+    assert baseline_scores(task, config, rows, {"validation": rows}) == ({}, [])
 
 
 def test_on_cola_tfidf_is_above_chance_and_far_below_a_transformer(
@@ -190,12 +245,10 @@ def test_on_cola_tfidf_is_above_chance_and_far_below_a_transformer(
 
     texts, targets = read("in_domain_train")
     asked, true = read("in_domain_dev")
-    found = baseline_probabilities(TASK, texts, targets, {"test": asked}, classes=2, seed=0)
+    found = fit(texts, targets, asked)
     matthews, loss = (
         {
-            name: classification_scores(
-                result.probabilities["test"], true, ["0", "1"], intervals=False
-            )
+            name: classification_scores(result.probabilities, true, ["0", "1"], intervals=False)
             .metrics[metric]
             .value
             for name, result in found.items()

@@ -52,7 +52,7 @@ def test_prompts_are_of_unequal_length() -> None:
 
 def test_less_than_was_asked_for_is_refused(decoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(generation.ENGINES, "lazy", lambda *_, **__: [[1]] * 3)
-    with pytest.raises(ValueError, match="other lengths"):
+    with pytest.raises(ValueError, match="wrong number of tokens"):
         measure("lazy", decoder, PROMPTS, 6, 0.0, 1, 0.0)
 
 

@@ -215,7 +215,7 @@ def test_quick_is_one_turn_of_few_steps(bench: Bench) -> None:
         "warmstart": [training.QUICK_STEPS.timed],
         "tutorial-loop-64": [training.QUICK_FIXED_STEPS.timed],
     }
-    assert "effect, not its size" in content["notes"][-1]
+    assert "effect, but not its exact size" in content["notes"][-1]
 
 
 def test_steps_and_rows_can_be_fewer(bench: Bench) -> None:

@@ -37,7 +37,7 @@ def test_a_mode_is_a_whole_run(tmp_path: Path) -> None:
     assert (row["split"], row["n"]) == ("validation", 25)
     table = transfer.markdown([row]).splitlines()
     assert table[0].startswith(
-        "| mode | trained numbers | seconds | peak MiB | matthews correlation, val"
+        "| mode | trained parameters | seconds | peak MiB | matthews correlation, val"
     )
     assert table[2].startswith("| lora | 2,114 (")
 

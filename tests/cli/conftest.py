@@ -14,6 +14,8 @@ import pytest
 from tests.runs_in_memory import write_reviews
 from tests.tiny import tiny_checkpoint
 from warmstart import cli
+from warmstart.api import Run
+from warmstart.runs.directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,16 @@ def warmstart(capsys: pytest.CaptureFixture[str]) -> Warmstart:
         return Ran(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty report, where a test does not read it: drawing it takes longer than a training."""
+
+    def report(run: Run) -> Path:
+        return RunDirectory(run.path).write_text("report.html", "")
+
+    monkeypatch.setattr(Run, "report", report)
 
 
 @pytest.fixture(scope="session")

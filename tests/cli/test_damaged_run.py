@@ -28,13 +28,13 @@ PREDICT = ("predict", "run", "--text", "nice")
         (holding("task.json", "[]"), PREDICT, "cannot read run/task.json"),
         (holding("config.yaml", "a: ["), PREDICT, "run/config.yaml:1:5"),
         (lost("data.json"), PREDICT, "cannot read run/data.json"),
-        (lost("model/config.json"), PREDICT, "run/model holds no config.json"),
+        (lost("model/config.json"), PREDICT, "run/model has no config.json"),
         (lost("model/tokenizer.json"), PREDICT, "cannot read run/model/tokenizer.json"),
         (holding("model/tokenizer.json", "{}"), PREDICT, "cannot read run/model/tokenizer.json"),
         (holding("model/model.safetensors", "x"), PREDICT, "run/model/model.safetensors"),
         (lost("model/model.safetensors"), PREDICT, "run has no finished model"),
         (holding("evaluation/test/scores.json", "{"), ("report", "run"), "test/scores.json"),
-        (lost("config.yaml"), ("report", "run"), "run holds no run"),
+        (lost("config.yaml"), ("report", "run"), "run contains no run"),
     ],
 )
 def test_what_is_broken_is_named(

@@ -54,8 +54,8 @@ def test_what_trains_fits_80_columns_too() -> None:
     Console(file=screen, width=80).print(render(describe_training(checkpoint, settings)))
     text = screen.getvalue()
     assert max(map(len, text.splitlines())) <= 80
-    assert "layer 11      7,087,872   7,087,872    2.7e-05  from epoch 2" in text
-    assert "layers 0-3   28,351,488           –          –" in text
+    assert "layer 11       7,087,872   7,087,872   2.7e-05  from epoch 2" in text
+    assert "layers 0-3    28,351,488           –         –" in text
 
 
 def test_a_decoder_has_no_labels_to_list() -> None:

@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from tests import traced_once
 from tests.cli.conftest import Trained, Warmstart
 from warmstart.cli import (
     app,  # noqa: F401  # the commands come from here
     export,
 )
+
+
+@pytest.fixture(autouse=True)
+def _traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced_once.use(monkeypatch)
 
 
 @pytest.fixture
@@ -25,9 +31,11 @@ def test_what_is_printed_is_what_is_kept(run: Path, warmstart: Warmstart) -> Non
     assert exported.code == 0, exported.err
     content = json.loads(exported.out)
     assert content == json.loads((run / "export" / "parity.json").read_text())
-    assert "20 rows of test: logits within" in exported.err
-    assert "onnx: fused into 2 Attention, 4 SkipLayerNormalization, 2 BiasGelu" in exported.err
-    assert "measured here" in exported.err
+    assert "20 rows of test: logits differ by at most" in exported.err
+    assert (
+        "onnx: fused operators: 2 Attention, 4 SkipLayerNormalization, 2 BiasGelu" in exported.err
+    )
+    assert "speed on this machine" in exported.err
     for engine in ("onnx", "int8", "torch"):
         words = ("predict", str(run), "--text", "a nice cat", "--engine", engine, "--json")
         ran = warmstart(*words)
@@ -77,11 +85,12 @@ def test_of_a_model_that_writes_steps_and_tokens_are_told() -> None:
         "speed": {"threads": 2, "texts_together": 4, "engines": {"torch": rates, "onnx": rates}},
     }
     assert export.checks(content) == [
-        "shapes 1x7, 3x4+3: logits within 2.0e-06",
-        "20 rows of test: logits within 3.0e-06, bits per byte 1.2346 and 1.2346",
-        "greedy, with the cache: 64 steps from 4 beginnings, the same 250 tokens; 1 ended earlier,"
-        " by a tie",
-        "onnx: fused into 2 Attention",
+        "batch shapes 1x7, 3x4+3: logits differ by at most 2.0e-06",
+        "20 rows of test: logits differ by at most 3.0e-06, bits per byte 1.2346 (PyTorch) and "
+        "1.2346 (ONNX)",
+        "greedy generation with the KV cache: 64 steps from 4 prompts, the same 250 tokens; "
+        "1 compared only up to a tie",
+        "onnx: fused operators: 2 Attention",
     ]
     table = export.speeds(content)
     cells = {str(column.header): list(column.cells) for column in table.columns}
@@ -89,10 +98,11 @@ def test_of_a_model_that_writes_steps_and_tokens_are_told() -> None:
         "engine": ["torch", "onnx"],
         "MiB": ["", "3.0"],
         "tokens/s, one text": ["9.5", "9.5"],
-        "tokens/s, 4 together": ["1,234.5", "1,234.5"],
+        "tokens/s, 4 texts at once": ["1,234.5", "1,234.5"],
     }
 
 
+@pytest.mark.usefixtures("quick_report")
 def test_training_may_end_with_it(trained: Trained, tmp_path: Path, warmstart: Warmstart) -> None:
     words = ("train", str(trained.path / "config.yaml"), "--set", "train.epochs=1")
     asked = ("--set", "export.onnx=true", "--set", "export.int8=true", "--set", "export.max_drop=1")

@@ -65,27 +65,27 @@ def test_rows_labels_and_what_was_left_out_stand_side_by_side() -> None:
     text = lines(shown(TWO))
     cells = [line.split() for line in text]
     assert ["rows", "1,000", "100"] in cells
-    assert ["left", "out", "4", "0"] in cells
+    assert ["dropped", "rows", "4", "0"] in cells
     assert ["label", "yes", "700", "70.0%", "70", "70.0%"] in cells
-    assert ["cut", "at", "20", "5", "0.5%", "5", "5.0%"] in cells
+    assert ["truncated", "at", "20", "5", "0.5%", "5", "5.0%"] in cells
 
 
 def test_the_histogram_has_a_line_at_the_limit() -> None:
     text = lines(shown(TWO))
     assert "train       █▄│ ▁" in text
-    assert "0 to 50 tokens; │ is the limit of 20" in text
+    assert "0 to 50 tokens; │ marks the limit of 20" in text
 
 
 def test_a_limit_that_no_row_reaches_is_said() -> None:
     far = split("train", {"a": 5, "b": 5}, lengths(512, (8, 4, 0, 1, 0)))
     text = shown(Findings((far,), (), ()))
-    assert "none reaches the limit of 512" in text
+    assert "no row exceeds the limit of 512" in text
     assert "│" not in text
 
 
 def test_rows_beyond_the_last_bin_are_said() -> None:
     far = split("train", {"a": 5, "b": 5}, lengths(20, (8, 4, 0, 1, 3), longest=900))
-    assert "0 to 50 tokens and more; │ is the limit of 20" in shown(Findings((far,), (), ()))
+    assert "0 to 50 tokens and more; │ marks the limit of 20" in shown(Findings((far,), (), ()))
 
 
 def test_a_warning_is_marked_without_colour() -> None:

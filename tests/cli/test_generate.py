@@ -80,7 +80,7 @@ def test_the_text_follows_its_prompt(run: Path, warmstart: Warmstart) -> None:
     (one,) = generations(warmstart("generate", str(run), "--prompt", "a cat", "--json").out)
     ran = warmstart("generate", str(run), "--prompt", "a cat")
     assert ran.out == f"a cat{one['text']}\n"
-    assert "note: 1 of 1 cut off by the limit of 8 new tokens" in ran.err
+    assert "note: 1 of 1 texts were cut off at 8 new tokens" in ran.err
     two = generations(
         warmstart("generate", str(run), "--prompt", "a", "--count", "2", "--json").out
     )
@@ -143,7 +143,7 @@ def test_novelty_is_of_the_rows_the_run_was_trained_on(run: Path, warmstart: War
     table = warmstart(*words)
     assert table.out.count("---") == 1
     assert "n = 2 (" in table.err
-    assert "longest passage that training has" in table.err
+    assert "longest passage from a training row" in table.err
 
     file = run.parent / "documents.csv"
     before = file.read_text("utf-8")
@@ -179,7 +179,7 @@ CASES = {
         "--prompt a --top-p 1.5", "generate.top_p is 1.5", "> 0 and ≤ 1", "--top-p 0.95"
     ),
     "two faults": Case(
-        "--prompt a --top-k -1 --count 0", "generate has 2 faults", "≥ 1", "--count 1"
+        "--prompt a --top-k -1 --count 0", "generate has 2 errors", "≥ 1", "--count 1"
     ),
     "no penalty": Case(
         "--prompt a --repetition-penalty 0", "repetition_penalty is 0", "> 0",
@@ -190,8 +190,8 @@ CASES = {
         "--prompt a --beams 3", "beams is 3 and generate.temperature is 1", "one of the two",
         "--temperature 0",
     ),
-    "several without drawing": Case(
-        "--prompt a --temperature 0 --count 2", "count is 2, and without drawing",
+    "several without sampling": Case(
+        "--prompt a --temperature 0 --count 2", "count is 2, and without sampling",
         "no more continuations than beams", "--beams 2",
     ),
     "more than beams": Case(
@@ -199,7 +199,7 @@ CASES = {
         "no more continuations than beams", "--temperature 1",
     ),
     "too long a prompt": Case(
-        f"--prompt {'b' * 70}", "prompt 1 of 1 has 71 tokens; the model reads 64", "at most 63",
+        f"--prompt {'b' * 70}", "prompt 1 of 1 has 71 tokens; the model's limit", "at most 63",
         "shorten the prompt",
     ),
     "no prompt": Case("--json", "no prompt, and no terminal", "--prompts", '--prompt ""', code=2),
@@ -252,7 +252,7 @@ def test_a_classifier_does_not_write(trained: Trained, warmstart: Warmstart) -> 
     ran = warmstart("generate", str(trained.path), "--prompt", "a")
     assert (ran.code, ran.out) == (1, "")
     found, expected, do = _parts(ran.err)
-    assert f"the run in {trained.path} learned text-classification" in found
+    assert f"the task of the run in {trained.path} is text-classification" in found
     assert "text-generation" in expected
     assert f"warmstart predict {trained.path} --text" in do
     assert warmstart("predict", str(trained.path), "--text", "a").code == 0
@@ -294,7 +294,7 @@ def test_novelty_needs_a_run(run: Path, warmstart: Warmstart) -> None:
     ran = warmstart("generate", str(run / "model"), "--prompt", "a", "--novelty")
     assert (ran.code, ran.out) == (2, "")
     found, expected, do = _parts(ran.err)
-    assert "no run directory" in found
+    assert "not a run directory" in found
     assert "a run directory" in expected
     assert "leave --novelty out" in do
 

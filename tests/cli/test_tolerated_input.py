@@ -15,14 +15,14 @@ OBJECTS = json_lines(*({"text": f"it is {n}", "label": n % 2 == 0} for n in rang
 CASES: dict[str, tuple[str, str | bytes, str, str]] = {
     "ragged rows, dropped": (
         "a.csv", ROWS + "a,b,c\nd\n", "--set data.ragged=drop",
-        "2 training rows left out: too many or too few fields"),
+        "2 training rows dropped: too many or too few fields"),
     "empty texts, dropped": (
-        "a.csv", ROWS + ",good\n", "--set data.missing=drop", "1 training row left out: no text"),
+        "a.csv", ROWS + ",good\n", "--set data.missing=drop", "1 training row dropped: no text"),
     "missing labels, dropped": (
         "a.csv", ROWS + "hello,\n", "--set data.missing=drop",
-        "1 training row left out: no label"),
+        "1 training row dropped: no label"),
     "text beyond the positions": (
-        "a.csv", LONG, "", "1 of 18 training rows longer than 128 tokens and cut there"),
+        "a.csv", LONG, "", "1 of 18 training rows longer than 128 tokens and truncated"),
     "text beyond max_tokens": (
         "a.csv", ROWS, "--set model.max_tokens=4", "18 of 18 training rows longer than 4 tokens"),
     "labels written as floats": ("a.csv", NUMBERS, "", "label 1 9 50.0%"),
@@ -31,9 +31,9 @@ CASES: dict[str, tuple[str, str | bytes, str, str]] = {
         "a.csv", ROWS + "odd,strange\n", "--set data.stratify=false", "label strange"),
     "one file for train and test, allowed": (
         "a.csv", ROWS, "--test a.csv --set data.allow_same_file=true",
-        "18 of 20 test rows stand word for word in training: the score is partly memory"),
+        "18 of 20 test rows have the same text as a training row: the score may be too high"),
     "texts in training and test": (
-        "a.csv", ROWS + "the boy,good\n", "--test rows.csv", "test rows stand word for word in"),
+        "a.csv", ROWS + "the boy,good\n", "--test rows.csv", "test rows have the same text as"),
     "GB18030": ("a.csv", (ROWS + "他们的猫很好,good\n").encode("gb18030"), "", "ready"),
     "a byte order mark": ("a.csv", ("\ufeff" + ROWS).encode(), "", "ready"),
     "UTF-16 from a spreadsheet": ("a.csv", ROWS.encode("utf-16"), "", "ready"),
@@ -63,7 +63,7 @@ def test_it_works_and_is_said(
     flags = ("--model", str(tiny), "--train", file, "--dry-run", "--output", "run")
     ran = warmstart("train", *flags, *shlex.split(words))
     assert ran.code == 0, ran.err
-    assert ran.out == "ready: would train into run\n"
+    assert ran.out == "ready to train; output would be run\n"
     assert said in " ".join((ran.out + ran.err).split())
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -73,17 +73,21 @@ def test_an_empty_document(text: str) -> None:
         (
             "task: x\ntrain: a: b\n",
             "a.yaml:2:9: mapping values are not allowed here",
-            "mend line 2",
+            "correct line 2",
         ),
-        ("columns: [a, b\ntrain: 1\n", "a.yaml:2:6: ", "mend line 2"),
-        ("train:\n\tepochs: 1\n", "a.yaml:2:1: found character '\\t'", "mend line 2"),
-        ("task: 'x\n", "a.yaml:2:1: found unexpected end of stream", "mend line 2"),
-        ("task: x\nmodel: \0\n", "a.yaml:2:8: the character #x0000 is not allowed", "mend line 2"),
-        ("a: &x 1\nb: *x\n", "a.yaml:2: an alias (*x)", "write the value out in line 2"),
-        ("a: !!python/name:os.system\n", "a.yaml:1: a tag (", "write the value out in line 1"),
-        ("a: !!str 1\n", "a.yaml:1: a tag (", "write the value out in line 1"),
-        ("a: 1\n---\nb: 2\n", "a.yaml:2: a second document", "write the value out in line 2"),
-        ("[a]: 1\n", "a.yaml:1: a key that is not a name", "write the value out in line 1"),
+        ("columns: [a, b\ntrain: 1\n", "a.yaml:2:6: ", "correct line 2"),
+        ("train:\n\tepochs: 1\n", "a.yaml:2:1: found character '\\t'", "correct line 2"),
+        ("task: 'x\n", "a.yaml:2:1: found unexpected end of stream", "correct line 2"),
+        (
+            "task: x\nmodel: \0\n",
+            "a.yaml:2:8: the character #x0000 is not allowed",
+            "correct line 2",
+        ),
+        ("a: &x 1\nb: *x\n", "a.yaml:2: an alias (*x)", "write the plain value in line 2"),
+        ("a: !!python/name:os.system\n", "a.yaml:1: a tag (", "write the plain value in line 1"),
+        ("a: !!str 1\n", "a.yaml:1: a tag (", "write the plain value in line 1"),
+        ("a: 1\n---\nb: 2\n", "a.yaml:2: a second document", "write the plain value in line 2"),
+        ("[a]: 1\n", "a.yaml:1: a key that is not a name", "write the plain value in line 1"),
         ("a: " + "[" * 5000 + "]" * 5000, "a.yaml:1: more than 10 levels", "in line 1"),
     ],
 )
@@ -106,8 +110,8 @@ def test_a_key_given_twice_counts_once_and_is_said() -> None:
     assert document.content == {"train": {"epochs": 1, "seed": 2}}
     assert document.lines["train", "seed"] == 3
     assert [fault.found for fault in document.faults] == [
-        "a.yaml:4: train.epochs was given before, in line 2",
-        "a.yaml:5: train was given before, in line 1",
+        "a.yaml:4: train.epochs was already set in line 2",
+        "a.yaml:5: train was already set in line 1",
     ]
     assert document.faults[0].do == "delete line 2 or line 4"
 

@@ -6,7 +6,7 @@ on is checked here for every entry of ``TASKS``, so that they need no exception 
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,35 +20,46 @@ from tests.runs_in_memory import (
     number_settings,
     ranking_settings,
     settings,
+    tagging_settings,
     topic_settings,
     writing_settings,
 )
 from warmstart import config_file
-from warmstart.data.examples.batches import collate, split_batch
+from warmstart.data.examples.batches import Examples, collate, split_batch
 from warmstart.devices.device import build_accelerator
 from warmstart.evaluation.evaluate import predict
-from warmstart.models.packed.forward import Forward, padded_forward
+from warmstart.models.packed.forward import padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.tasks import TASKS, task_type
-from warmstart.tasks.predictions.label_set_predictions import LabelSet
-from warmstart.tasks.task import Labelled, Prediction, Settles
+from warmstart.tasks.capabilities import (
+    ChoosesThreshold,
+    Compares,
+    CountsChanges,
+    HasBaselines,
+    ShowsLabels,
+    Stratifies,
+)
+from warmstart.tasks.predictions.class_predictions import ClassPrediction
+from warmstart.tasks.predictions.label_set_predictions import LabelSetPrediction
+from warmstart.tasks.task import Split
 
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-classification": settings,
     "text-classification, rare labels": partial(settings, class_weights="balanced", loss="focal"),
-    "text-classification, regression": number_settings,
-    "text-classification, multi-label": topic_settings,
-    "text-classification, multi-label, rare labels": partial(
+    "text-regression": number_settings,
+    "multi-label-classification": topic_settings,
+    "multi-label-classification, rare labels": partial(
         topic_settings, class_weights="balanced", loss="focal"
     ),
     "text-ranking": ranking_settings,
     "text-ranking, two logits": partial(ranking_settings, loss="cross-entropy"),
     "text-ranking, pairwise": partial(ranking_settings, loss="pairwise"),
     "text-ranking, listwise": partial(ranking_settings, loss="listwise"),
+    "token-classification": tagging_settings,
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
 }
-"""For each task, its problems and what it may learn by: the settings of a small run, data made."""
+"""For each task, and each kind of loss, the settings of a small run; its data are made."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +78,15 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Case(prepared, prepared.task.model(prepared.checkpoint, seed=1).eval())
 
 
-def test_every_task_has_a_case(tmp_path: Path) -> None:
-    names = {tuple(case.split(", ")) for case in CASES}
-    for task, problem in TASKS:
-        assert {(task,), (task, problem)} & names, f"{task}, {problem}"
+def predicted(case: Case, examples: Examples) -> tuple[Any, float, int]:
+    """Predictions, summed loss and number of labels, by the padded model."""
+    task = case.prepared.task
+    accelerator = build_accelerator(case.prepared.config.train)
+    return predict(task, case.model, padded_forward(case.model, task.head), examples, accelerator)
+
+
+def test_every_task_has_a_case() -> None:
+    assert {case.partition(",")[0] for case in CASES} == TASKS.keys()
 
 
 def test_name_and_metrics(case: Case) -> None:
@@ -96,22 +112,45 @@ def test_facts_come_from_training_alone(case: Case) -> None:
 def test_unlabelled_examples_have_the_same_tokens(case: Case) -> None:
     prepared = case.prepared
     table, tokenizer = prepared.tables["validation"], prepared.checkpoint.tokenizer
-    bare = prepared.task.examples(table, tokenizer, prepared.max_tokens, labelled=False)
+    if not isinstance(prepared.task, ShowsLabels):
+        pytest.skip("the text itself is what is learned")
+    bare = prepared.task.encode(table, None, tokenizer, prepared.max_tokens)
     full = prepared.examples["validation"]
-    assert (bare.input_ids == full.input_ids).all()
-    # Where the text itself is what is learned there is nothing to leave unread.
-    labelled = isinstance(prepared.task, Labelled)
-    assert (collate(bare, np.arange(len(bare))).count == 0) == labelled
+    assert (bare.tokens.input_ids == full.tokens.input_ids).all()
+    assert (bare.offsets == full.offsets).all()
+    assert collate(bare, np.arange(len(bare))).count == 0
+    assert collate(full, np.arange(len(full))).count > 0
 
 
-def padded(case: Case) -> Forward:
-    return padded_forward(case.model, case.prepared.task.head)
+def test_labels_are_parsed_once_and_belong_to_their_rows(case: Case) -> None:
+    """``encode`` and ``score`` take the same labels, which come from the table alone."""
+    prepared = case.prepared
+    split = prepared.splits["validation"]
+    again = prepared.task.labels(split.table)
+    assert _equal(again, split.labels)
+    one = prepared.task.encode(
+        split.table, again, prepared.checkpoint.tokenizer, prepared.max_tokens
+    )
+    two = prepared.examples["validation"]
+    everything = np.arange(len(two))
+    first, second = collate(one, everything), collate(two, everything)
+    assert torch.equal(first.input_ids, second.input_ids)
+    assert first.count == second.count == one.count_of(everything)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two labels of a split are equal: an array, or a record of arrays and numbers."""
+    if is_dataclass(one):
+        return all(_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(np.array_equal(one, other))
 
 
 def test_loss_is_a_sum_over_counted_labels(case: Case) -> None:
     """Promise 1: however a batch is cut or padded, losses and gradients add up to the same."""
     task, model = case.prepared.task, case.model
-    run = padded(case).run
+    run = padded_forward(model, task.head).run
     batch = collate(case.prepared.examples["train"], np.arange(12))
 
     def gradient(pieces: int) -> tuple[float, int, list[torch.Tensor]]:
@@ -135,55 +174,58 @@ def test_loss_is_a_sum_over_counted_labels(case: Case) -> None:
 def test_predictions_are_in_row_order_and_finite(case: Case) -> None:
     prepared = case.prepared
     examples = prepared.examples["validation"]
-    accelerator = build_accelerator(prepared.config.train)
-    answers, loss, count = predict(
-        prepared.task,
-        case.model,
-        padded(case),
-        examples,
-        accelerator,
-    )
-    assert [answer.row for answer in answers] == examples.rows.tolist()
+    found, loss, count = predicted(case, examples)
+    assert [prediction.row for prediction in found] == examples.rows.tolist()
     assert np.isfinite(loss)
     assert count > 0
-    for answer in answers:
-        json.dumps(answer.to_json(), allow_nan=False)
-        if isinstance(answer, Prediction):
-            shares = answer.probabilities
+    for prediction in found:
+        content = json.loads(json.dumps(prediction.to_json(), allow_nan=False))
+        assert (content["row"], content["truncated"]) == (prediction.row, prediction.truncated)
+        assert prediction.shown()
+        if isinstance(prediction, ClassPrediction):
+            shares = prediction.probabilities
             assert sum(shares.values()) == pytest.approx(1)
-            assert shares[answer.label] == max(shares.values())
+            assert shares[prediction.label] == max(shares.values())
 
-        if isinstance(answer, LabelSet):
-            assert all(0 <= share <= 1 for share in answer.probabilities.values())
-            assert set(answer.labels) <= answer.probabilities.keys()
+        if isinstance(prediction, LabelSetPrediction):
+            assert all(0 <= share <= 1 for share in prediction.probabilities.values())
+            assert set(prediction.labels) <= prediction.probabilities.keys()
 
 
-def test_what_is_settled_is_kept_and_answered(case: Case) -> None:
-    """Thresholds survive JSON, and change answers without touching what they are made of."""
+def test_predictions_of_batches_join_in_row_order(case: Case) -> None:
     prepared = case.prepared
-    if not isinstance(prepared.task, Settles) or not isinstance(prepared.task, Labelled):
-        pytest.skip("nothing is settled after training")
-    examples, table = prepared.examples["validation"], prepared.tables["validation"]
-    accelerator = build_accelerator(prepared.config.train)
-    answers, _, _ = predict(
-        prepared.task,
-        case.model,
-        padded(case),
-        examples,
-        accelerator,
-    )
-    settled, said = prepared.task.settled(answers, table, prepared.task.metrics[0].name)
-    assert said
-    assert type(settled).from_facts(prepared.config, json.loads(json.dumps(settled.facts))) == (
-        settled
-    )
-    assert isinstance(settled, Labelled)
-    again = settled.answers(answers.probabilities, answers.rows, answers.truncated)
-    assert (again.probabilities == answers.probabilities).all()
+    examples = prepared.examples["validation"]
+    order = np.random.default_rng(0).permutation(len(examples))
+    run = padded_forward(case.model, prepared.task.head).run
+    parts = []
+    with torch.no_grad():
+        for positions in np.array_split(order, 3):
+            batch = collate(examples, positions)
+            parts.append(prepared.task.predictions(run(case.model, batch), batch))
+    joined = type(parts[0]).joined(parts, order)
+    assert len(joined) == len(examples)
+    assert joined.rows.tolist() == examples.rows.tolist()
+    ids = [prediction.row for prediction in joined]
+    for prediction in parts[0]:
+        assert joined[ids.index(prediction.row)] == prediction
+
+
+def test_a_chosen_threshold_is_kept_and_applied(case: Case) -> None:
+    """It survives JSON, and changes predictions but not their probabilities."""
+    prepared = case.prepared
+    if not isinstance(prepared.task, ChoosesThreshold):
+        pytest.skip("nothing is chosen after training")
+    examples, labels = prepared.examples["validation"], prepared.splits["validation"].labels
+    found, _, _ = predicted(case, examples)
     name = prepared.task.metrics[0].name
-    before, after = (
-        prepared.task.score(found, table).metrics[name].value for found in (answers, again)
-    )
+    chosen, sentence = prepared.task.with_threshold(found, labels, name)
+    assert sentence
+    facts = json.loads(json.dumps(chosen.facts))
+    assert type(chosen).from_facts(prepared.config, facts) == chosen
+    assert isinstance(chosen, ChoosesThreshold)
+    again = chosen.repeated(found)
+    assert (again.probabilities == found.probabilities).all()
+    before, after = (chosen.score(one, labels).metrics[name].value for one in (found, again))
     assert before is not None
     assert after is not None
     assert after >= before
@@ -192,22 +234,16 @@ def test_what_is_settled_is_kept_and_answered(case: Case) -> None:
 def test_columns_are_of_the_tables_rows(case: Case) -> None:
     prepared = case.prepared
     examples, table = prepared.examples["validation"], prepared.tables["validation"]
-    accelerator = build_accelerator(prepared.config.train)
-    answers, _, _ = predict(
-        prepared.task,
-        case.model,
-        padded(case),
-        examples,
-        accelerator,
-    )
-    columns = answers.columns(table.rows)
+    found, _, _ = predicted(case, examples)
+    columns = found.columns(table.rows)
     assert columns
     assert all(len(column) == len(table) for column in columns.values())
 
 
 def test_predictions_do_not_depend_on_company(case: Case) -> None:
-    """A row alone, in a small batch and in a large one gets the same answer."""
-    task, run = case.prepared.task, padded(case).run
+    """A row alone, in a small batch and in a large one gets the same prediction."""
+    task = case.prepared.task
+    run = padded_forward(case.model, task.head).run
     examples = case.prepared.examples["validation"]
     batch = collate(examples, np.arange(len(examples)))
     with torch.no_grad():
@@ -221,9 +257,9 @@ def test_predictions_do_not_depend_on_company(case: Case) -> None:
                 assert found == pytest.approx(number, abs=1e-5, rel=1e-5)
 
 
-def _numbers(answer: Any) -> dict[str, float]:
-    """The numbers of an answer, those of every label apart."""
-    found = answer.to_json()
+def _numbers(prediction: Any) -> dict[str, float]:
+    """The numbers of a prediction, those of every label apart."""
+    found = prediction.to_json()
     return {
         name: value
         for name, value in {**found, **found.get("probabilities", {})}.items()
@@ -233,26 +269,77 @@ def _numbers(answer: Any) -> dict[str, float]:
 
 def test_scores_name_every_metric_with_n(case: Case) -> None:
     prepared = case.prepared
-    table, examples = prepared.tables["validation"], prepared.examples["validation"]
-    accelerator = build_accelerator(prepared.config.train)
-    answers, _, _ = predict(
-        prepared.task,
-        case.model,
-        padded(case),
-        examples,
-        accelerator,
-    )
-    scores = prepared.task.score(answers, table)
+    split, examples = prepared.splits["validation"], prepared.examples["validation"]
+    found, _, _ = predicted(case, examples)
+    scores = prepared.task.score(found, split.labels)
     assert list(scores.metrics) == [metric.name for metric in prepared.task.metrics]
     for metric in prepared.task.metrics:
         score = scores.metrics[metric.name]
-        assert 0 < score.n <= len(table)  # rows, or the queries of a ranking
+        assert 0 < score.n <= len(split.table)  # rows, or the queries of a ranking
         assert score.higher_is_better == metric.higher_is_better
         if score.value is not None:
             assert score.low is not None
             assert score.high is not None
             assert score.low <= score.value <= score.high
     json.dumps({"scores": scores.metrics_json(), "details": dict(scores.details)}, allow_nan=False)
+
+
+def test_two_models_can_be_compared(case: Case) -> None:
+    prepared = case.prepared
+    task, labels = prepared.task, prepared.splits["validation"].labels
+    if not isinstance(task, Compares):
+        pytest.skip("its predictions are not compared")
+    examples = prepared.examples["validation"]
+    first = predicted(case, examples)[0]
+    other = task.model(prepared.checkpoint, seed=2).eval()
+    second = predicted(Case(prepared, other), examples)[0]
+    if isinstance(first, CountsChanges):
+        assert first.changed(first) == 0
+        most = examples.count_of(np.arange(len(examples)))
+        assert first.changed(second) == second.changed(first) <= most
+    for metric in task.metrics:
+        for number in task.difference(first, first, labels, metric.name):
+            assert number is None or abs(number) < 1e-12
+        values = [task.score(one, labels).metrics[metric.name].value for one in (first, second)]
+        change, low, high = task.difference(first, second, labels, metric.name)
+        if None in (*values, change, low, high):
+            continue
+        assert change == pytest.approx(values[0] - values[1], abs=1e-9)
+        assert low <= change <= high
+
+
+def test_baselines_are_of_the_tasks_own_kind(case: Case) -> None:
+    prepared = case.prepared
+    if not isinstance(prepared.task, HasBaselines):
+        pytest.skip("it has no baselines")
+    splits = {"validation": prepared.splits["validation"]}
+    found = prepared.task.baselines(prepared.config, prepared.splits["train"], splits)
+    kind = type(predicted(case, prepared.examples["validation"])[0])
+    assert found
+    for baseline in found.values():
+        predictions = baseline.predictions["validation"]
+        assert type(predictions) is kind
+        assert predictions.rows.tolist() == prepared.tables["validation"].rows.tolist()
+        scores = prepared.task.score(predictions, splits["validation"].labels)
+        assert list(scores.metrics) == [metric.name for metric in prepared.task.metrics]
+
+
+def test_shown_labels_and_strata_are_of_every_row(case: Case) -> None:
+    task, prepared = case.prepared.task, case.prepared
+    for split in prepared.splits.values():
+        if isinstance(task, ShowsLabels):
+            assert len(task.shown_labels(split.labels)) == len(split.table)
+            assert all(isinstance(text, str) for text in task.remarks(split.labels))
+        if isinstance(task, Stratifies):
+            strata = task.strata(prepared.config.data, split.table)
+            assert strata.shape == (len(split.table),)
+            assert strata.min() == 0
+
+
+def test_the_prepared_splits_have_the_labels_of_their_tables(case: Case) -> None:
+    for name, split in case.prepared.splits.items():
+        assert isinstance(split, Split)
+        assert split.table is case.prepared.tables[name]
 
 
 def test_new_weights_come_from_the_seed(case: Case) -> None:

@@ -72,7 +72,7 @@ def test_anything_else_in_such_a_column_is_named_with_its_line(bad: str) -> None
     with pytest.raises(DataError) as caught:
         label_lists(table, data(label_columns=["spam", "rude"]))
     assert caught.value.found == f"l.csv:3: the column 'rude' (data.label_columns) has {bad!r}"
-    assert "0 where it does not" in caught.value.expected
+    assert "0 if it does not" in caught.value.expected
     assert "data.label_columns=null" in caught.value.do
 
 
@@ -104,7 +104,7 @@ def test_labels_that_training_has_not_are_refused_with_their_line() -> None:
     assert "l.csv:3: no training row has the label 'c' (2 rows; 1 more such label)" in (
         caught.value.found
     )
-    assert "one of the 2 labels of training: 'a', 'b'" in caught.value.expected
+    assert "one of the 2 labels of the training rows: 'a', 'b'" in caught.value.expected
 
 
 def test_one_label_in_two_spellings_is_asked_about() -> None:
@@ -136,6 +136,6 @@ def test_a_share_has_some_of_every_label() -> None:
     assert len(set(strata[:40])) == len(set(strata[40:60])) == len(set(strata[80:])) == 1
     assert len(set(strata.tolist())) == 4
     for seed in range(5):
-        train, held = hold_out(table, 0.1, seed, stratify_by=None, group_by=None, strata=strata)
+        train, held = hold_out(table, 0.1, seed, strata=strata)
         for side in (train, held):
             assert names_of(label_lists(side, data())) == ("a", "b", "rare")

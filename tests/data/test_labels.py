@@ -83,7 +83,7 @@ def test_a_pair_needs_both_its_texts() -> None:
     [
         ({"q": ["x", "y"], "a": ["x", None]}, "a.csv:3: the column 'a' (data.text_pair) is empty"),
         ({"q": ["", "y"], "a": ["x", "y"]}, "a.csv:2: the column 'q' (data.text) is empty here"),
-        ({"q": ["x", "y"], "a": [1, 2]}, "the column 'a' (data.text_pair) holds values"),
+        ({"q": ["x", "y"], "a": [1, 2]}, "the column 'a' (data.text_pair) has values"),
         ({"q": ["x", "y"], "b": ["x", "y"]}, "a.csv has no column 'a'"),
     ],
 )
@@ -206,8 +206,8 @@ def test_a_label_never_seen_in_training_is_refused_with_the_nearest_known() -> N
     assert error.value.found == (
         "a.csv:3: no training row has the label 'yess' (2 rows; 1 more such label)"
     )
-    assert error.value.expected == "one of the 2 labels of training: 'no', 'yes'"
-    assert "write 'yes' there" in error.value.do
+    assert error.value.expected == "one of the 2 labels of the training rows: 'no', 'yes'"
+    assert "write 'yes' if you meant" in error.value.do
     assert "data.test" in error.value.do
 
 
@@ -215,7 +215,7 @@ def test_an_unseen_label_unlike_any_other_names_no_nearest_one() -> None:
     rows = table({"label": ["zzz"]})
     with pytest.raises(DataError) as error:
         class_index(label_texts(rows, "label"), tuple(map(str, range(20))), rows)
-    assert error.value.do.startswith("correct it there")
+    assert error.value.do.startswith("correct the label")
     assert error.value.expected.endswith("'9' …")
 
 

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from warmstart.config import DataConfig
+from warmstart.data.examples.tokens import Ints
 from warmstart.data.split import hold_out, refuse_same_file
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
+from warmstart.tasks.text_classification import TextClassification
 
 
 def table(columns: Mapping[str, Sequence[object]], sha256: str = "0") -> Table:
@@ -23,6 +26,11 @@ def table(columns: Mapping[str, Sequence[object]], sha256: str = "0") -> Table:
     return Table(
         content, np.arange(n), (file,), np.zeros(n, np.int32), np.arange(n) + 2, "data.train"
     )
+
+
+def by_label(rows: Table, group: str | None = None) -> Ints:
+    """The strata of rows that are classified by the column ``y``."""
+    return TextClassification.strata(DataConfig(train="a.csv", label="y", group=group), rows)
 
 
 def column(part: Table, name: str) -> list[str]:
@@ -39,30 +47,36 @@ def test_a_stratified_split_parts_the_rows_and_keeps_every_label_on_both_sides(
     labels: list[str], share: float, seed: int
 ) -> None:
     assume(min(Counter(labels).values()) > 1)
-    train, held = hold_out(table({"y": labels}), share, seed, stratify_by="y", group_by=None)
+    rows = table({"y": labels})
+    train, held = hold_out(rows, share, seed, strata=by_label(rows))
     assert sorted([*train.rows, *held.rows]) == list(range(len(labels)))
     assert list(train.rows) == sorted(train.rows)
     assert list(held.rows) == sorted(held.rows)
     in_train, in_held = Counter(column(train, "y")), Counter(column(held, "y"))
-    for label, rows in Counter(labels).items():
+    for label, count in Counter(labels).items():
         assert in_train[label] >= 1
         assert in_held[label] >= 1
-        assert in_held[label] <= share * rows + 1
+        assert in_held[label] <= share * count + 1
 
 
 @pytest.mark.parametrize(("rows", "share", "held_rows"), [(100, 0.07, 7), (8551, 0.1, 856)])
 def test_a_share_is_rounded_up_in_decimal(rows: int, share: float, held_rows: int) -> None:
     whole = table({"y": ["a"] * rows})
-    train, held = hold_out(whole, share, 2018, stratify_by=None, group_by=None)
+    train, held = hold_out(whole, share, 2018)
     assert (len(train), len(held)) == (rows - held_rows, held_rows)
 
 
 def test_a_split_stays_the_same_for_ever() -> None:
     rows = table({"y": list("aabbaabbaabb"), "g": list("uuvvwwxxyyzz")})
-    ways = [(1, None, None), (2, None, None), (1, "y", None), (1, "y", "g")]
+    ways = [
+        (1, None, None),
+        (2, None, None),
+        (1, by_label(rows), None),
+        (1, by_label(rows, "g"), "g"),
+    ]
     held = [
-        hold_out(rows, 0.25, seed, stratify_by=labels, group_by=groups)[1].rows.tolist()
-        for seed, labels, groups in ways
+        hold_out(rows, 0.25, seed, strata=strata, group_by=groups)[1].rows.tolist()
+        for seed, strata, groups in ways
     ]
     assert held == [[0, 1, 2], [4, 6, 9], [0, 1, 2, 11], [2, 3, 4, 5]]
 
@@ -72,7 +86,7 @@ def test_every_row_is_held_out_about_equally_often() -> None:
     times = Counter(
         int(row)
         for seed in range(400)
-        for row in hold_out(rows, 0.25, seed, stratify_by="y", group_by=None)[1].rows
+        for row in hold_out(rows, 0.25, seed, strata=by_label(rows))[1].rows
     )
     assert all(150 < times[row] < 250 for row in (0, 1)), "one of two"
     assert all(60 < times[row] < 140 for row in range(2, 10)), "two of eight"
@@ -86,8 +100,8 @@ def test_every_row_is_held_out_about_equally_often() -> None:
 def test_no_group_stands_on_both_sides(groups: list[int], labelled: bool, seed: int) -> None:
     assume(len(set(groups)) > 1)
     rows = table({"g": groups, "y": ["x"] * len(groups)})
-    by = "y" if labelled else None
-    train, held = hold_out(rows, 0.3, seed, stratify_by=by, group_by="g")
+    strata = by_label(rows, "g") if labelled else None
+    train, held = hold_out(rows, 0.3, seed, strata=strata, group_by="g")
     assert not set(column(train, "g")) & set(column(held, "g"))
     assert len(train) + len(held) == len(groups)
 
@@ -96,49 +110,50 @@ def test_no_group_stands_on_both_sides(groups: list[int], labelled: bool, seed: 
 def test_groups_are_stratified_by_their_commonest_label(seed: int) -> None:
     groups = [group for group in range(20) for _ in range(3)]
     labels = [label for group in range(20) for label in ("aab" if group < 10 else "bbb")]
-    _, held = hold_out(table({"g": groups, "y": labels}), 0.2, seed, stratify_by="y", group_by="g")
+    rows = table({"g": groups, "y": labels})
+    _, held = hold_out(rows, 0.2, seed, strata=by_label(rows, "g"), group_by="g")
     assert Counter(int(group) < 10 for group in set(column(held, "g"))) == {True: 2, False: 2}
 
 
 def test_labels_written_as_floats_are_the_same_strata() -> None:
     rows = table({"y": [0.0, 1.0] * 10})
-    _, held = hold_out(rows, 0.1, 0, stratify_by="y", group_by=None)
+    _, held = hold_out(rows, 0.1, 0, strata=by_label(rows))
     assert sorted(map(float, column(held, "y"))) == [0.0, 1.0]
 
 
 def test_a_label_with_one_row_cannot_be_stratified() -> None:
     rows = table({"y": list("aabcbb")})
     with pytest.raises(DataError) as error:
-        hold_out(rows, 0.5, 0, stratify_by="y", group_by=None)
-    assert error.value.found == "a.csv:5: the label 'c' has this row alone"
+        by_label(rows)
+    assert error.value.found == "a.csv:5: the label 'c' has only this row"
     assert "--set data.stratify=false" in error.value.do
-    train, held = hold_out(rows, 0.5, 0, stratify_by=None, group_by=None)
+    train, held = hold_out(rows, 0.5, 0)
     assert (len(train), len(held)) == (3, 3)
 
 
 def test_several_labels_with_one_row_are_counted() -> None:
-    with pytest.raises(DataError, match=r"a.csv:2: .*'x'.*\(so do 2 other labels\)"):
-        hold_out(table({"y": list("xyzaa")}), 0.5, 0, stratify_by="y", group_by=None)
+    with pytest.raises(DataError, match=r"a.csv:2: .*'x'.*\(2 other labels also"):
+        by_label(table({"y": list("xyzaa")}))
 
 
 def test_one_row_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="data.validation=0.1 of 1 row leaves one side") as error:
-        hold_out(table({"y": ["a"]}), 0.1, 0, stratify_by=None, group_by=None)
+    with pytest.raises(DataError, match="data.validation=0.1 of 1 row leaves one split") as error:
+        hold_out(table({"y": ["a"]}), 0.1, 0)
     assert "--set data.validation=FILE" in error.value.do
 
 
 def test_groups_that_each_have_their_own_label_need_a_split_without_strata() -> None:
     rows = table({"y": list("aabbcc"), "g": list("uuvvww")})
-    with pytest.raises(DataError, match="of 3 groups leaves one side empty") as error:
-        hold_out(rows, 0.3, 0, stratify_by="y", group_by="g")
+    with pytest.raises(DataError, match="of 3 groups leaves one split empty") as error:
+        hold_out(rows, 0.3, 0, strata=by_label(rows, "g"), group_by="g")
     assert "--set data.stratify=false" in error.value.do
-    _, held = hold_out(rows, 0.3, 0, stratify_by=None, group_by="g")
+    _, held = hold_out(rows, 0.3, 0, group_by="g")
     assert len(held) == 2
 
 
 def test_a_row_without_group_is_refused() -> None:
     with pytest.raises(DataError) as error:
-        hold_out(table({"g": ["u", "", None, "v"]}), 0.5, 0, stratify_by=None, group_by="g")
+        hold_out(table({"g": ["u", "", None, "v"]}), 0.5, 0, group_by="g")
     assert error.value.found == (
         "a.csv:3: the column 'g' (data.group) is empty here (the first of 2 rows)"
     )
@@ -150,12 +165,12 @@ def test_one_file_cannot_be_two_splits_unless_allowed() -> None:
     test = replace(table({"y": ["a", "b"]}, sha256="aa"), setting="data.test")
     with pytest.raises(DataError) as error:
         refuse_same_file({"train": train, "test": test}, allow=False)
-    assert error.value.found == "data.train (a.csv) and data.test (a.csv) hold the same bytes"
+    assert error.value.found == "data.train (a.csv) and data.test (a.csv) have the same content"
     assert "--set data.allow_same_file=true" in error.value.do
     refuse_same_file({"train": train, "test": test}, allow=True)
 
 
 def test_other_files_and_two_parts_of_one_setting_are_fine() -> None:
-    train, held = hold_out(table({"y": ["a", "b"]}), 0.5, 0, stratify_by=None, group_by=None)
+    train, held = hold_out(table({"y": ["a", "b"]}), 0.5, 0)
     test = replace(table({"y": ["a", "b"]}, sha256="bb"), setting="data.test")
     refuse_same_file({"train": train, "validation": held, "test": test}, allow=False)

@@ -53,7 +53,7 @@ def test_float16_on_a_cpu_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch
     assert not can_compute(config)
     with pytest.raises(ConfigError) as caught:
         build_accelerator(config)
-    assert "it has float32" in caught.value.found
+    assert "it supports float32" in caught.value.found
     assert caught.value.do == "--set train.precision=auto"
 
 

@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from tests.runs_in_memory import job_of, prepared_run
 from warmstart.data.examples.batches import collate
-from warmstart.data.examples.encode import NO_LABEL
+from warmstart.data.examples.targets import NoTargets, RowTargets, of_kind
 from warmstart.devices.processes import ALONE, Processes
 from warmstart.evaluation import evaluate as module
 from warmstart.evaluation.evaluate import evaluate, predict
-from warmstart.tasks.task import Prediction
+from warmstart.tasks.predictions.class_predictions import ClassPrediction
 from warmstart.training.job import Job
 
 
@@ -45,7 +45,7 @@ def test_batching_changes_neither_answers_nor_their_order_nor_the_loss(
     shares = np.array([list(answer.probabilities.values()) for answer in answers])
     np.testing.assert_allclose(shares, logits.softmax(dim=1).numpy(), atol=1e-6)
     expected = functional.cross_entropy(
-        logits, torch.from_numpy(job.train.labels), reduction="sum"
+        logits, torch.from_numpy(of_kind(job.train.targets, RowTargets).values), reduction="sum"
     ).item()
     assert loss == pytest.approx(expected, rel=1e-5)
     assert count == len(job.train)
@@ -64,7 +64,7 @@ def test_shared_out_among_processes_the_answers_are_the_same_to_the_bit(
         shares.append(share)
         raise Told
 
-    def predict_as(index: int | None) -> tuple[list[Prediction], float, int]:
+    def predict_as(index: int | None) -> tuple[list[ClassPrediction], float, int]:
         processes = ALONE if index is None else Processes(index, count=3)
         found, loss, count = predict(
             job.task, job.model, job.forward, job.train, job.accelerator, processes
@@ -83,13 +83,14 @@ def test_shared_out_among_processes_the_answers_are_the_same_to_the_bit(
 
 
 def test_an_evaluation_is_scored_on_its_own_rows(job: Job) -> None:
+    split = job.validation_split
     found = evaluate(
-        job.task, job.model, job.forward, job.validation, job.validation_table, job.accelerator
+        job.task, job.model, job.forward, job.validation, split.labels, job.accelerator
     )
     right = [
         answer.label == label
         for answer, label in zip(
-            found.predictions, job.validation_table.columns["label"].to_pylist(), strict=True
+            found.predictions, split.table.columns["label"].to_pylist(), strict=True
         )
     ]
     assert found.scores.metrics["accuracy"].value == pytest.approx(np.mean(right))
@@ -109,12 +110,12 @@ def test_dropout_is_off_and_the_mode_is_put_back(job: Job, training: bool) -> No
 
 
 def test_rows_without_a_label_are_answered_and_not_counted(job: Job) -> None:
-    labels = job.train.labels.copy()
-    labels[::2] = NO_LABEL
-    half = replace(job.train, labels=labels)
-    answers, loss, count = predict(job.task, job.model, job.forward, half, job.accelerator)
-    assert len(answers) == len(labels)
-    assert count == len(labels) // 2
+    how = job.task, job.model, job.forward
+    labelled, loss, count = predict(*how, job.train, job.accelerator)
+    assert count == len(job.train)
     assert 0 < loss < math.inf
-    bare = replace(job.train, labels=np.full_like(labels, NO_LABEL))
-    assert predict(job.task, job.model, job.forward, bare, job.accelerator)[1:] == (0.0, 0)
+    bare = replace(job.train, targets=NoTargets())
+    found, *nothing = predict(*how, bare, job.accelerator)
+    assert (found.probabilities == labelled.probabilities).all()
+    assert found.rows.tolist() == labelled.rows.tolist()
+    assert nothing == [0.0, 0]

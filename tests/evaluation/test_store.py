@@ -14,8 +14,9 @@ from warmstart.evaluation.evaluate import Evaluation
 from warmstart.evaluation.store import prediction_table, scores_json, write_evaluation
 from warmstart.metrics.scores import Score, Scores
 from warmstart.runs.directory import RunDirectory
-from warmstart.tasks.predictions.label_set_predictions import LabelSets
-from warmstart.tasks.task import Predictions
+from warmstart.tasks.predictions.class_predictions import ClassPredictions
+from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
+from warmstart.tasks.task import Split
 from warmstart.tasks.text_classification import TextClassification
 
 DATA = DataConfig(train="a.csv", text="review", label="stars")
@@ -29,25 +30,26 @@ TABLE = Table(
     lines=np.array([4, 3, 5], dtype=np.int64),
 )
 SHARES = [0.25, 0.75, 0.5]
-PREDICTIONS = Predictions(
+PREDICTIONS = ClassPredictions(
     ("0", "1"),
     np.stack([1 - np.array(SHARES), SHARES], axis=1),
     TABLE.rows,
     np.array([False, False, True]),
 )
-LABELS = pa.array(["1", "0", "1"])
+TASK = TextClassification(DATA, ("0", "1"))
+SPLIT = Split(TABLE, np.array([1, 0, 1]))
 BASELINES = {"majority": Scores({"accuracy": Score(0.5, 0.4, 0.6, 3, True)}, {})}
 
 
 @pytest.fixture
 def found() -> Evaluation:
-    scores = TextClassification(DATA, ("0", "1")).score(PREDICTIONS, TABLE)
+    scores = TASK.score(PREDICTIONS, SPLIT.labels)
     return Evaluation(PREDICTIONS, scores, loss=1.25)
 
 
 def test_every_prediction_stands_beside_its_row(tmp_path: Path, found: Evaluation) -> None:
     run = RunDirectory.create(tmp_path)
-    write_evaluation(run, "test", found, TABLE, DATA, BASELINES, labels=LABELS)
+    write_evaluation(run, "test", TASK, found, SPLIT, DATA, BASELINES)
     rows = pyarrow.parquet.read_table(run.evaluation("test") / "predictions.parquet")
     assert rows.to_pydict() == {
         "row": [2, 7, 9],
@@ -64,11 +66,14 @@ def test_every_prediction_stands_beside_its_row(tmp_path: Path, found: Evaluatio
 
 def test_scores_carry_n_interval_loss_and_baselines(tmp_path: Path, found: Evaluation) -> None:
     run = RunDirectory.create(tmp_path)
-    write_evaluation(run, "test", found, TABLE, DATA, BASELINES, labels=LABELS)
+    write_evaluation(run, "test", TASK, found, SPLIT, DATA, BASELINES)
     content = run.read_json("evaluation/test/scores.json")
-    assert content == json.loads(json.dumps(scores_json("test", found, TABLE, BASELINES)))
+    assert content == json.loads(
+        json.dumps(scores_json("test", TASK, found, len(TABLE), BASELINES))
+    )
     assert content["split"] == "test"
     assert content["n"] == 3
+    assert content["scored_unit"] == "rows"
     assert content["loss"] == 1.25
     assert list(content["scores"]) == list(found.scores.metrics)
     for score in content["scores"].values():
@@ -89,7 +94,7 @@ def test_unlabelled_rows_have_no_label_column() -> None:
 
 
 def test_several_labels_stand_as_lists(tmp_path: Path) -> None:
-    answers = LabelSets(
+    answers = LabelSetPredictions(
         ("x", "y"), (0.5, 0.2), PREDICTIONS.probabilities, TABLE.rows, PREDICTIONS.truncated
     )
     labels = pa.array([["x"], [], ["x", "y"]])
@@ -101,5 +106,5 @@ def test_several_labels_stand_as_lists(tmp_path: Path) -> None:
 
 def test_no_rows_are_an_empty_table() -> None:
     none = np.zeros(3, dtype=np.bool_)
-    nothing = Predictions(("0", "1"), np.zeros((0, 2)), TABLE.rows[none], none[none])
+    nothing = ClassPredictions(("0", "1"), np.zeros((0, 2)), TABLE.rows[none], none[none])
     assert prediction_table(nothing, TABLE.filter(none), DATA, labels=None).num_rows == 0

@@ -136,13 +136,13 @@ def test_a_file_that_is_not_the_verified_one_is_refused(writes: Run, tmp_path: P
     file = run.path / "export/model.onnx"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(ExportError, match="model.onnx is not the file that was verified"):
+    with pytest.raises(ExportError, match="model.onnx was changed after it was verified"):
         run.generate(["a"], engine="onnx")
     run.generate(["a"])
     shutil.rmtree(run.path / "export")
     with pytest.raises(ExportError, match="--engine onnx, but there is no"):
         run.generate(["a"], engine="onnx")
-    with pytest.raises(ExportError, match="model, which is no run directory") as caught:
+    with pytest.raises(ExportError, match="model, which is not a run directory") as caught:
         api.generate(run.path / "model", ["a"], engine="onnx")
     assert "warmstart export RUN" in caught.value.do
 
@@ -208,7 +208,7 @@ def test_another_token_is_refused_but_not_of_a_tie(
     loaded: LoadedRun, opened: OnnxDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, examples = decoder_parity.scored_documents(loaded)
-    prompts = decoder_parity.beginnings(examples)
+    prompts = decoder_parity.prompts_from(examples)
     assert [len(prompt) for prompt in prompts] == [4, 7, 10, 13]
 
     def prefers(ids: Any, mask: Any, place: Any, past: Any) -> Any:
@@ -218,7 +218,9 @@ def test_another_token_is_refused_but_not_of_a_tie(
         return logits, present
 
     wrong = another(opened, prefers)
-    with pytest.raises(ExportError, match="token 3 after the beginning of document 2: it writes"):
+    with pytest.raises(
+        ExportError, match="token 3 after the beginning of document 2: it generates"
+    ):
         decoder_parity.check_greedy(loaded, wrong, prompts)
     monkeypatch.setattr(decoder_parity, "TOLERANCE", 1000)
     found = decoder_parity.check_greedy(loaded, wrong, prompts)
@@ -253,7 +255,7 @@ def test_a_model_without_keys_and_values_is_refused(tmp_path: Path) -> None:
     model = MambaForCausalLM(config).eval()
     with pytest.raises(ExportError, match="cannot export MambaForCausalLM") as caught:
         decoder.write_decoder(model, tmp_path / "model.onnx")
-    assert "no keys and values" in caught.value.found
+    assert "does not consist of keys and values" in caught.value.found
     assert "GPT-2" in caught.value.expected
     assert not list(tmp_path.iterdir())
 

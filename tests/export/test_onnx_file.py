@@ -82,7 +82,7 @@ def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Pat
     counts = fused_operators(path, 2, ones)
     assert counts["SkipLayerNormalization"] == FUSED_NORMS[architecture]
     assert counts["BiasGelu"] == (0 if architecture == "modernbert" else 2)
-    with pytest.raises(ExportError, match="2 attentions") as caught:
+    with pytest.raises(ExportError, match="2 attention operators") as caught:
         fused_operators(path, 3, ones)
     assert caught.value.expected == "3, one for each layer; nothing was written"
 

@@ -9,7 +9,7 @@ from warmstart.metrics.intervals import (
     MAX_UNITS,
     RESAMPLES,
     Floats,
-    deal_units,
+    assign_units,
     percentile_interval,
     resampled_sums,
     sums_per_unit,
@@ -18,19 +18,19 @@ from warmstart.metrics.intervals import (
 
 def means_resampled(values: Floats) -> Floats:
     """The mean in every resample, computed as a ratio of sums."""
-    units, zeros = deal_units(len(values)), np.zeros(len(values), dtype=np.int64)
+    units, zeros = assign_units(len(values)), np.zeros(len(values), dtype=np.int64)
     sums = [sums_per_unit(units, zeros, 1, column) for column in (values, None)]
     totals = resampled_sums(np.hstack(sums))
     return np.asarray(totals[:, 0] / totals[:, 1])
 
 
 def test_up_to_the_limit_every_row_is_its_own_unit() -> None:
-    np.testing.assert_array_equal(deal_units(MAX_UNITS), np.arange(MAX_UNITS))
-    assert deal_units(0).size == 0
+    np.testing.assert_array_equal(assign_units(MAX_UNITS), np.arange(MAX_UNITS))
+    assert assign_units(0).size == 0
 
 
 def test_beyond_the_limit_units_are_equal_in_size_and_not_in_file_order() -> None:
-    units = deal_units(3 * MAX_UNITS + 1)
+    units = assign_units(3 * MAX_UNITS + 1)
     sizes = np.bincount(units)
     assert len(sizes) == MAX_UNITS
     assert sorted(set(sizes.tolist())) == [3, 4]

@@ -46,6 +46,16 @@ def test_every_metric_is_its_definition(seed: int) -> None:
                 assert values[query] == pytest.approx(by_hand(ordered)[name])
 
 
+def test_enormous_grades_are_compared_within_their_query() -> None:
+    """Each step of a grade doubles the gain, so next to 1999 a grade of 2000 weighs 2 to 1."""
+    grades = np.array([2000.0, 1999.0, 0.0, 1.0, 0.0])
+    scores, queries = np.array([0.1, 0.2, 0.3, 0.9, 0.1]), np.array([0, 0, 0, 1, 1])
+    ideal = 1 + 0.5 / math.log2(3)
+    expected = (0.5 / math.log2(3) + 1 / math.log2(4)) / ideal
+    found = per_query(scores, grades, queries)["ndcg_at_10"]
+    assert found.tolist() == pytest.approx([expected, 1.0])
+
+
 def test_the_order_of_the_file_does_not_matter() -> None:
     draw = np.random.default_rng(0)
     queries, grades = draw.integers(0, 9, size=80), draw.integers(0, 2, size=80).astype(float)

@@ -97,9 +97,9 @@ class Case(NamedTuple):
 
 BEFORE_WEIGHTS = {
     "no config": Case(
-        lambda f: (f / "config.json").unlink(), "holds no config.json", LAYOUT, "config.json"
+        lambda f: (f / "config.json").unlink(), "has no config.json", LAYOUT, "config.json"
     ),
-    "a run directory": Case(inside_a_run, "holds no config.json", LAYOUT, "/model"),
+    "a run directory": Case(inside_a_run, "has no config.json", LAYOUT, "/model"),
     "config no JSON": Case(
         lambda f: (f / "config.json").write_text("{"), "config.json", "config.json", "again"
     ),
@@ -142,7 +142,7 @@ BEFORE_WEIGHTS = {
         "RoBERTa",
         "--set model.name=",
     ),
-    "no tokenizer": Case(no_tokenizer, "holds no tokenizer", "vocab.txt", "tokenizer.json"),
+    "no tokenizer": Case(no_tokenizer, "has no tokenizer", "vocab.txt", "tokenizer.json"),
     "broken tokenizer": Case(
         lambda f: (f / "tokenizer.json").write_text("{"),
         "cannot open the tokenizer",
@@ -157,18 +157,18 @@ BEFORE_WEIGHTS = {
     ),
     "no padding token": Case(
         lambda f: edit(f / "tokenizer_config.json", pad_token=None),
-        "names no padding token",
-        "fills up short texts",
+        "has no padding token",
+        "a padding token, as in every",
         '"pad_token": "[PAD]"',
     ),
     "tokenizer larger than the embedding": Case(
         lambda f: edit(f / "config.json", vocab_size=100),
-        "embeds 100",
-        "no more tokens than embeddings",
+        "only 100 embeddings",
+        "at most as many tokens as embeddings",
         "resize_token_embeddings",
     ),
     "no weights": Case(
-        lambda f: (f / "model.safetensors").unlink(), "holds no weights", LAYOUT, "download"
+        lambda f: (f / "model.safetensors").unlink(), "has no weights", LAYOUT, "download"
     ),
     "weights of other libraries": Case(
         lambda f: (f / "model.safetensors").rename(f / "tf_model.h5"),
@@ -180,27 +180,27 @@ BEFORE_WEIGHTS = {
         pickle_instead, "pytorch_model.bin", "model.safetensors", "--set model.allow_pickle=true"
     ),
     "a shard missing": Case(shards_without_one, "b.safetensors", "index", "download"),
-    "broken index": Case(broken_index, "model.safetensors.index.json", "whole file", "again"),
-    "half a file": Case(half_the_file, "model.safetensors", "whole file", "download it again"),
+    "broken index": Case(broken_index, "model.safetensors.index.json", "complete file", "again"),
+    "half a file": Case(half_the_file, "model.safetensors", "complete file", "download it again"),
 }
 
 WITH_WEIGHTS = {
     "weights of the body missing": Case(
         lambda f: change_weights(f, lambda w: w.pop("bert.encoder.layer.1.output.dense.bias")),
-        "lack 1 that its config.json asks for: bert.encoder.layer.1.output.dense.bias",
+        "lack 1 tensor that its config.json requires: bert.encoder.layer.1.output.dense.bias",
         "same checkpoint",
         "model.name",
     ),
     "weights of another size": Case(
         lambda f: edit(f / "config.json", intermediate_size=48),
-        "is [64] and should be [48]",
+        "is [64] but should be [48]",
         "same checkpoint",
         "model.name",
     ),
     "a pickle that is none": Case(
         no_pickle_after_all,
         "pytorch_model.bin",
-        "whole file",
+        "complete file",
         "again",
         {"allow_pickle": True},
     ),
@@ -282,7 +282,7 @@ def test_a_hub_id_without_the_network() -> None:
         (lambda f: change_weights(f, lambda w: w.pop("classifier.bias")), "classifier.bias"),
         (
             lambda f: change_weights(f, lambda w: w.update({"classifier.bias": torch.zeros(3)})),
-            r"classifier.bias is \[3\] and should be \[2\]",
+            r"classifier.bias is \[3\] but should be \[2\]",
         ),
     ],
 )

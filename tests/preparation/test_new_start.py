@@ -10,10 +10,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import warmstart
 from tests.runs_in_memory import write_reviews
-from warmstart.api import Run
 from warmstart import config_file
+from warmstart.api import Run
 from warmstart.errors import ConfigError, Interrupted, RunError
 from warmstart.preparation.prepare import prepare
+from warmstart.report.html import write_report
 from warmstart.runs.directory import RunDirectory
 from warmstart.training import loop
 from warmstart.training import train_run as run
@@ -117,14 +118,43 @@ def test_a_resume_goes_on_with_the_start_that_is_there(
         stop_at(patch, 4)
         pretrained(config, path)
     start = files(path / "start")
-    with pytest.raises(RunError, match="already holds a run"):
+    with pytest.raises(RunError, match="already contains a run"):
         pretrained(config, path)
     assert files(path / "start") == start
+    moved = (tmp_path / "elsewhere").resolve()
+    path.rename(moved)
     with monkeypatch.context() as patch:
         patch.setattr("warmstart.preparation.new_start.tokenizer_for", None)  # not learned again
-        resumed = warmstart.resume(path, progress=False)
-    assert files(path / "start") == start == files(whole.path / "start")
+        resumed = warmstart.resume(moved, progress=False)
+    assert files(moved / "start") == start == files(whole.path / "start")
     assert weights(resumed) == weights(whole)
+
+
+def test_a_moved_run_serves_every_command(config: dict[str, Any], tmp_path: Path) -> None:
+    config["pretrain"]["context"] = 32
+    run = pretrained(config, tmp_path / "run")
+    (tmp_path / "folder").mkdir()
+    moved = warmstart.load(run.path.rename(tmp_path / "folder" / "moved"))
+    assert moved.config.model.name == str(moved.path / "start")
+    assert write_report(moved.path).is_file()
+    assert warmstart.info(moved.path).to_json()["max_tokens"] == 32
+    assert moved.predict(["the cat was wonderful"])[0]["label"] in {"good", "bad"}
+    assert moved.evaluate(config["data"]["train"])["accuracy"]["n"] == 120
+    assert moved.predict_file(config["data"]["train"]).num_rows == 120
+    again = pretrained(moved.path / "config.yaml", tmp_path / "again")
+    assert weights(again) == weights(moved)
+
+
+def test_a_moved_run_generates(config: dict[str, Any], tmp_path: Path) -> None:
+    config["task"] = "text-generation"
+    config["pretrain"] |= {"architecture": "gpt2", "vocabulary": 300}
+    config["generate"] = {"max_new_tokens": 4}
+    run = pretrained(config, tmp_path / "run")
+    made = run.generate(["the cat"])
+    moved = warmstart.load(run.path.rename(tmp_path / "moved"))
+    assert moved.generate(["the cat"]) == made
+    assert warmstart.generate(moved.path, ["the cat"]) == made
+    assert moved.novelty(["the cat"])["samples"] == 1
 
 
 def test_an_earlier_run_is_replaced_once_all_is_checked(

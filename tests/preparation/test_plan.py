@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from warmstart.config import TrainConfig
+from warmstart.data.examples.masking import Draw
 from warmstart.preparation.plan import Plan
 
 
@@ -39,3 +40,23 @@ def test_checkpoints_follow_evaluations_unless_told() -> None:
     assert [s for s in range(20) if plan.checkpoints_after(s)] == [9, 19]
     plan = plan_of(320, epochs=2, checkpoint_every_steps=7)
     assert [s for s in range(20) if plan.checkpoints_after(s)] == [6, 13, 19]
+
+
+@pytest.mark.parametrize("how", ["plain", "grouped", "lists"])
+def test_every_epoch_has_another_order_and_every_step_its_epochs_masks(how: str) -> None:
+    lengths = np.random.default_rng(0).integers(1, 50, size=64)
+    lists = np.arange(64) // 4 if how == "lists" else None
+
+    def windows(seed: int, epoch: int) -> list[list[list[int]]]:
+        config = TrainConfig(batch_size=4, seed=seed, group_by_length=how == "grouped")
+        found = Plan(lengths, config, lists).epoch_windows(epoch)
+        return [[rows.tolist() for rows in window] for window in found]
+
+    assert windows(1, 0) == windows(1, 0)
+    assert windows(1, 0) != windows(1, 1)
+    assert windows(1, 1) != windows(1, 2)
+    assert windows(1, 0) != windows(2, 0)
+    plan = plan_of(64, batch_size=4, epochs=3, seed=7)
+    assert [plan.draw(step) for step in (0, 15, 16, 47)] == [
+        Draw(7, epoch) for epoch in (0, 0, 1, 2)
+    ]

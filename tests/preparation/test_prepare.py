@@ -11,6 +11,7 @@ import pytest
 
 from tests.runs_in_memory import GOOD, OTHER, settings, write_reviews
 from warmstart import config_file
+from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.data.table import Table
 from warmstart.errors import ConfigError, DataError, ModelError
 from warmstart.preparation.prepare import Prepared, prepare
@@ -152,9 +153,11 @@ def test_examples_are_the_tables_rows(tmp_path: Path, checkpoint: str) -> None:
     for name, table in found.tables.items():
         examples, tokenizer = found.examples[name], found.checkpoint.tokenizer
         for position, text in enumerate(texts(table)):
-            assert examples[position].input_ids.tolist() == tokenizer(text)["input_ids"]
-        labels = [found.task.facts["label_names"][label] for label in examples.labels]
+            assert examples.tokens.ids_of(position).tolist() == tokenizer(text)["input_ids"]
+        names = found.task.facts["label_names"]
+        labels = [names[label] for label in of_kind(examples.targets, RowTargets).values]
         assert labels == table.columns["label"].to_pylist()
+        assert found.splits[name].labels.tolist() == [names.index(label) for label in labels]
 
 
 def test_best_metric_is_the_tasks_main_one_or_the_one_asked_for(

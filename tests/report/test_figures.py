@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from warmstart.data.checking.lengths import describe
 from warmstart.report import figures
-from warmstart.report.canvas import DRAWN_POINTS
+from warmstart.report.canvas import MAX_POINTS
 from warmstart.report.svg import Colour, can_draw, drawing, to_png, to_svg
 from warmstart.runs.run_record import Check, Step
 
@@ -68,7 +68,7 @@ def test_batches_that_are_all_undefined_are_drawn() -> None:
     assert "undefined: one class only" in texts(svg)
 
 
-@pytest.mark.parametrize("classes", [2, 3, 6, 7, figures.DRAWN_CLASSES])
+@pytest.mark.parametrize("classes", [2, 3, 6, 7, figures.MAX_CLASSES])
 def test_every_filled_cell_of_a_confusion_matrix_has_its_count(classes: int) -> None:
     matrix = np.arange(1000, 1000 + classes**2).reshape(classes, classes)
     with drawing():
@@ -88,7 +88,7 @@ def test_the_truncated_part_of_a_histogram_stands_out() -> None:
     found = describe({"train": np.array([4, 5, 9, 9, 30])}, max_tokens=8)["train"]
     axes = figures.lengths(found).axes[0]
     names = axes.get_legend_handles_labels()[1]
-    assert names == ["the model reads 8 tokens", "read whole", "truncated"]
+    assert names == ["longest input: 8 tokens", "not truncated", "truncated"]
     cut = [bar for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_x() > 8]
     assert sum(heights(cut)) == found.truncated_rows == 3
 
@@ -101,9 +101,9 @@ def test_a_far_limit_does_not_squeeze_the_histogram() -> None:
 
 
 def test_a_long_curve_is_thinned_to_means() -> None:
-    line = figures.loss(steps(10 * DRAWN_POINTS), [], None).axes[0].lines[0]
+    line = figures.loss(steps(10 * MAX_POINTS), [], None).axes[0].lines[0]
     drawn = np.asarray(line.get_ydata())
-    assert len(drawn) == DRAWN_POINTS
+    assert len(drawn) == MAX_POINTS
     assert drawn[0] == pytest.approx(np.mean([1 / (i + 1) for i in range(10)]))
 
 

@@ -85,7 +85,7 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     assert f"{score['value']:.3f}" in page.text
     assert f"[{score['low']:.3f}, {score['high']:.3f}]" in page.text
     assert "Validation loss only rises after epoch 2" in page.text
-    assert "3 of 855 validation rows stand word for word in training" in page.text
+    assert "3 of 855 validation rows have the same text as a training row" in page.text
     assert "a5" * 32 in page.text
     assert "train.seed=2018" in page.text
     assert "finished in 3 min 35 s" in page.text

@@ -107,7 +107,7 @@ def test_the_test_split_judges_the_run(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.RunError, match="holds no run") as caught:
+    with pytest.raises(errors.RunError, match="contains no run") as caught:
         gather(tmp_path)
     assert "warmstart demo" in caught.value.do
 

@@ -1,6 +1,7 @@
 """Every text of ``errors/`` is raised somewhere: one that is not is a promise nobody keeps."""
 
 import ast
+from functools import cache
 
 import pytest
 
@@ -21,10 +22,15 @@ def _texts(fault: str) -> set[str]:
     return {node.name for node in functions if not node.name.startswith("_")}
 
 
+@cache
+def _called() -> list[list[str]]:
+    """What is called anywhere in the package, as the parts of its name."""
+    return [ast.unparse(call.func).split(".") for _, call in nodes(ast.Call)]
+
+
 def _raised(fault: str) -> set[str]:
     """Names called as ``errors.<fault>.<name>(…)`` anywhere in the package."""
-    called = [ast.unparse(call.func).split(".") for _, call in nodes(ast.Call)]
-    return {name for *where, name in called if where == ["errors", fault]}
+    return {name for *where, name in _called() if where == ["errors", fault]}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

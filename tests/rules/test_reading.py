@@ -31,13 +31,14 @@ def test_functions_are_short() -> None:
 
 def test_classes_inherit_only_what_the_design_allows() -> None:
     """From ``BASES``, from our errors, and from a private base in the same file."""
-    errors = {node.name for place, node in nodes(ast.ClassDef) if "/errors/" in place}
+    classes = nodes(ast.ClassDef)
+    errors = {node.name for place, node in classes if "/errors/" in place}
     checked, wrong = 0, []
-    for place, node in nodes(ast.ClassDef):
+    for place, node in classes:
         file = place.rpartition(":")[0]
         private = {
             other.name
-            for other_place, other in nodes(ast.ClassDef)
+            for other_place, other in classes
             if other_place.rpartition(":")[0] == file and other.name.startswith("_")
         }
         for base in node.bases:

@@ -89,7 +89,7 @@ def test_a_new_run_takes_a_new_or_empty_folder(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     run = started(tmp_path / "run")
-    with pytest.raises(RunError, match="already holds a run") as caught:
+    with pytest.raises(RunError, match="already contains a run") as caught:
         RunDirectory.create(run.path)
     assert f"warmstart train {run.path} --resume" in caught.value.do
     assert f"--output {run.path}-2" in caught.value.do
@@ -119,11 +119,21 @@ def test_overwrite_removes_what_a_run_wrote_and_nothing_else(tmp_path: Path) -> 
         else:
             (path / "inside").mkdir(parents=True)
             (path / "inside" / "file").touch()
+    for left in (".model.partial", ".export.old"):  # by a process that was killed
+        (run.path / left).mkdir()
+    (run.path / ".events.jsonl.partial").touch()
     (run.path / "notes.txt").write_text("mine")
     (run.path / "mine").mkdir()
     RunDirectory.create(run.path, overwrite=True)
     assert set(names(run.path)) - {".lock"} == {"mine", "notes.txt"}
     assert (elsewhere / "precious").exists()
+
+
+def test_no_run_writes_what_overwrite_would_leave_behind(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run")
+    with pytest.raises(ValueError, match="thoughts.json is not among the ENTRIES"):
+        run.write_json("thoughts.json", {})
+    assert run.entry("evaluation/test/scores.json") == run.evaluation("test") / "scores.json"
 
 
 def test_overwrite_never_empties_a_folder_that_is_no_run(tmp_path: Path) -> None:
@@ -140,7 +150,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nowhere does not exist") as caught:
         RunDirectory.open(tmp_path / "nowhere")
     assert "warmstart demo" in caught.value.do
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(RunError, match="contains no run"):
         RunDirectory.open(tmp_path)
     run = started(tmp_path / "run")
     assert RunDirectory.open(run.path) == run
@@ -168,7 +178,7 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path: Path) -> None:
             run.locked().__enter__,
             lambda: RunDirectory.create(run.path, overwrite=True),
         ):
-            with pytest.raises(RunError, match="another process is at work") as caught:
+            with pytest.raises(RunError, match="another process is using") as caught:
                 attempt()
             assert f"--output {run.path}-2" in caught.value.do
         assert run.is_run, "a refused --overwrite must not have removed anything"

@@ -71,6 +71,7 @@ def test_rewind_forgets_what_a_resumed_run_records_again(tmp_path: Path) -> None
     log.write({"event": "evaluation", "step": 3, "loss": 0.4}, {"event": "checkpoint", "step": 3})
     log.write(step(4), step(5), {"event": "evaluation", "step": 5}, {"event": "finish"})
     log.write({"event": "interrupted", "step": 3})
+    log.notice("goes: a resumed run gives it again")
     with log.path.open("a") as file:
         file.write('{"event": "step", "st')
     before = read_events(log.path)
@@ -90,7 +91,7 @@ def test_a_full_disk_is_an_error_with_advice_and_is_told_to_nobody() -> None:
         pytest.skip("needs /dev/full, a device that is always full")
     with pytest.raises(RunError, match="cannot write /dev/full: No space left") as caught:
         EventLog(Path("/dev/full"), [told.append]).write(step(0))
-    assert "free some space, then go on with --resume" in caught.value.do
+    assert "free some space, then resume with --resume" in caught.value.do
     assert not told
 
 

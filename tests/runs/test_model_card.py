@@ -74,7 +74,7 @@ def test_scores_stand_with_interval_and_baselines(tmp_path: Path) -> None:
         "accuracy"
     ]
     assert f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" in card
-    assert "| metric | model | majority class | TF-IDF + logistic regression |" in card
+    assert "| metric | model | majority class | TF-IDF with logistic regression |" in card
     assert 'pipeline("text-classification", model="model")' in card
     assert "a5" * 32 in card
 

@@ -5,16 +5,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
 from tests.runs_in_memory import settings, write_reviews
 from warmstart import api, config_file
 from warmstart.api import Run
+from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ConfigError, DataError
+from warmstart.evaluation.store import folder_name
 from warmstart.preparation.prepare import prepare
 from warmstart.serving.predictor import predict_file, refuse_output, write_predictions
 from warmstart.training.train_run import train_run
+
+NO_ROWS = np.array([], dtype=np.int64)
 
 LONG = "the old cat saw my house and her story was boring when we read it again and again"
 
@@ -129,6 +135,34 @@ def test_files_of_one_name_are_evaluated_beside_each_other(run: Run, tmp_path: P
     assert len(list(run.path.glob("evaluation/file-same-*/scores.json"))) == 2
 
 
+def test_no_evaluation_of_other_input_replaces_an_earlier_one(run: Run, tmp_path: Path) -> None:
+    rows = {"one": "a nice cat,1,0\n", "two": "a poor house,0,1\n", "three": "a poor boy,0,1\n"}
+    one, two, three = (str(tmp_path / f"{name}.csv") for name in rows)
+    for path, row in zip((one, two, three), rows.values(), strict=True):
+        Path(path).write_text("text,label,other\n" + row)
+    inputs: list[tuple[str | list[str], list[str]]] = [
+        ([one, two], []),
+        (one, []),
+        ([one, three], []),
+        ([two, one], []),
+        (one, ["data.label=other"]),
+    ]
+    before = set(run.path.glob("evaluation/*"))
+    for files, overrides in inputs:
+        run.evaluate(files, overrides)
+    made = set(run.path.glob("evaluation/*")) - before
+    assert len(made) == len(inputs)
+    run.evaluate([one], ["data.label=other"])
+    assert set(run.path.glob("evaluation/*")) - before == made
+
+
+def test_the_folder_of_an_evaluation_has_a_name_that_every_disk_takes() -> None:
+    for path, name in (("x" * 240 + ".csv", "file-" + "x" * 80), ("a.zip!b/c.csv.gz", "file-c")):
+        files = (SourceFile(path, sha256="0123456789", encoding=None, rows=1),)
+        table = Table(pa.table({}), NO_ROWS, files, NO_ROWS.astype(np.int32), NO_ROWS)
+        assert folder_name(table) == f"{name}-01234567"
+
+
 def test_a_relative_file_is_looked_up_from_here_and_not_in_the_training_folder(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,7 +199,7 @@ def test_what_is_no_text_is_refused_and_never_left_out(run: Run, texts: Any, fou
     with pytest.raises(DataError) as caught:
         run.predict(texts)
     assert found in caught.value.found
-    assert "a list of texts" in caught.value.expected
+    assert "a list of non-empty texts" in caught.value.expected
     assert "run.predict(['one text', 'another'])" in caught.value.do
 
 
@@ -220,6 +254,6 @@ def test_an_output_file_is_refused_before_any_work(tmp_path: Path) -> None:
     assert ".csv, .parquet, .jsonl" in caught.value.expected
     assert caught.value.do == f"--output {tmp_path / 'answers.csv'}"
     (tmp_path / "answers.csv").touch()
-    with pytest.raises(ConfigError, match="exists already") as caught:
+    with pytest.raises(ConfigError, match="already exists") as caught:
         refuse_output(tmp_path / "answers.csv")
     assert str(tmp_path / "answers-2.csv") in caught.value.do

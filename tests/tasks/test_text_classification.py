@@ -1,6 +1,7 @@
-"""Text classification itself: its labels, its loss and its answers; the rest is the contract's."""
+"""Text classification: its labels, loss and predictions; the rest is in tests/contract."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 
 from tests.tiny import tiny_tokenizer
 from warmstart.config import DataConfig, RunConfig
-from warmstart.data.examples.batches import Batch, collate
-from warmstart.data.examples.encode import Examples
+from warmstart.data.examples.batches import Batch
+from warmstart.data.examples.targets import NO_LABEL, NoTargets, RowBatchTargets
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
+from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.text_classification import TextClassification
 
 DATA = DataConfig(train="reviews.csv", text="review", label="stars")
@@ -52,7 +54,7 @@ def test_labels_are_texts_whatever_the_file_holds(
     table = table_of(labels)
     task = TextClassification.learn(CONFIG, table)
     assert task.label_names == names
-    assert task.targets(table).tolist() == targets
+    assert task.labels(table).tolist() == targets
     assert json.loads(json.dumps(task.facts)) == {"label_names": list(names)}
 
 
@@ -66,7 +68,7 @@ def test_the_main_metric_depends_on_the_number_of_labels() -> None:
 def test_a_label_never_seen_in_training_is_named_with_its_line() -> None:
     task = TextClassification.learn(CONFIG, table_of(pa.array(["no", "yes"])))
     with pytest.raises(DataError, match=r"reviews.csv:13.*maybe"):
-        task.targets(table_of(pa.array(["no", "maybe"])))
+        task.labels(table_of(pa.array(["no", "maybe"])))
 
 
 def test_without_labels_the_label_column_is_not_read() -> None:
@@ -74,10 +76,10 @@ def test_without_labels_the_label_column_is_not_read() -> None:
     task = TextClassification(DATA, ("no", "yes"))
     table = table_of(pa.array(["whatever", None]), ["a cat", "the old dog sat"])
     tokenizer = tiny_tokenizer()
-    bare = task.examples(table, tokenizer, 128, labelled=False)
-    assert set(bare.labels.tolist()) == {-100}
+    bare = task.encode(table, None, tokenizer, 128)
+    assert isinstance(bare.targets, NoTargets)
     assert bare.rows.tolist() == [10, 11]
-    assert [len(bare[0].input_ids), len(bare[1].input_ids)] == [4, 6]
+    assert bare.lengths.tolist() == [4, 6]
     without = Table(
         table.columns.drop_columns(["stars"]),
         table.rows,
@@ -85,52 +87,51 @@ def test_without_labels_the_label_column_is_not_read() -> None:
         table.file_index,
         table.lines,
     )
-    assert (
-        task.examples(without, tokenizer, 128, labelled=False).input_ids == bare.input_ids
-    ).all()
+    again = task.encode(without, None, tokenizer, 128)
+    assert (again.tokens.input_ids == bare.tokens.input_ids).all()
 
 
 def batch_of(labels: list[int], lengths: list[int] | None = None) -> Batch:
     """A batch of rows 10, 11, …; ``lengths`` are what each had before it was cut to 3 tokens."""
     count = len(labels)
-    examples = Examples(
-        input_ids=np.ones(3 * count, dtype=np.int32),
+    values = torch.tensor(labels)
+    return Batch(
+        input_ids=torch.ones(3 * count, dtype=torch.int64),
         offsets=np.arange(count + 1, dtype=np.int64) * 3,
-        labels=np.array(labels, dtype=np.int64),
         rows=np.arange(count, dtype=np.int64) + 10,
-        full_lengths=np.array(lengths or [3] * count, dtype=np.int64),
+        truncated=np.array(lengths or [3] * count) > 3,
+        targets=RowBatchTargets(values, int((values != NO_LABEL).sum())),
     )
-    return collate(examples, np.arange(count))
 
 
 def test_the_loss_is_the_sum_of_surprises_in_nats() -> None:
     task = TextClassification(DATA, ("a", "b", "c"))
     shares = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
-    loss, count = task.loss(shares.log(), batch_of([0, 2, -100]))
+    loss, count = task.loss(shares.log(), batch_of([0, 2, NO_LABEL]))
     assert count == 2
     assert loss.item() == pytest.approx(-np.log(0.7) - np.log(0.25), rel=1e-6)
 
 
-def test_answers_carry_row_label_probabilities_and_truncation() -> None:
+def test_predictions_have_row_label_probabilities_and_truncation() -> None:
     task = TextClassification(DATA, ("a", "b"))
     logits = torch.tensor([[0.0, 0.0], [30.0, -30.0], [-1.0, 1.0]], dtype=torch.bfloat16)
-    answers = task.predictions(logits, batch_of([0, 0, 0], lengths=[3, 9, 3]))
-    assert [answer.row for answer in answers] == [10, 11, 12]
-    assert [answer.label for answer in answers] == ["a", "a", "b"]
-    assert [answer.truncated for answer in answers] == [False, True, False]
-    for answer in answers:
-        assert list(answer.probabilities) == ["a", "b"]
-        assert abs(sum(answer.probabilities.values()) - 1) < 1e-15
-    assert answers[2].probabilities["b"] == pytest.approx(1 / (1 + np.exp(-2)))
-    assert json.loads(json.dumps(answers[1].to_json()))["truncated"] is True
+    found = task.predictions(logits, batch_of([0, 0, 0], lengths=[3, 9, 3]))
+    assert [prediction.row for prediction in found] == [10, 11, 12]
+    assert [prediction.label for prediction in found] == ["a", "a", "b"]
+    assert [prediction.truncated for prediction in found] == [False, True, False]
+    for prediction in found:
+        assert list(prediction.probabilities) == ["a", "b"]
+        assert abs(sum(prediction.probabilities.values()) - 1) < 1e-15
+    assert found[2].probabilities["b"] == pytest.approx(1 / (1 + np.exp(-2)))
+    assert json.loads(json.dumps(found[1].to_json()))["truncated"] is True
 
 
-def test_scores_compare_answers_with_the_tables_labels() -> None:
+def test_scores_compare_predictions_with_labels() -> None:
     task = TextClassification(DATA, ("0", "1"))
     table = table_of(pa.array([1.0, 0.0, 1.0, 0.0]))
     shares = np.array([[0.2, 0.8], [0.4, 0.6], [0.1, 0.9], [0.7, 0.3]])
-    answers = task.answers(shares, table.rows, np.zeros(4, dtype=np.bool_))
-    scores = task.score(answers, table)
+    found = ClassPredictions(task.label_names, shares, table.rows, np.zeros(4, dtype=np.bool_))
+    scores = task.score(found, task.labels(table))
     assert scores.metrics["accuracy"].value == 0.75
     assert scores.metrics["accuracy"].n == 4
     assert scores.details["confusion_matrix"] == [[1, 1], [0, 2]]
@@ -160,7 +161,7 @@ def test_rare_labels_weigh_as_much_as_common_ones() -> None:
     assert task.facts["class_weights"] == [8 / 12, 8 / 4]
     assert TextClassification.from_facts(uneven(), task.facts).class_weights == task.class_weights
     logits, labels = torch.randn(5, 2), torch.tensor([0, 1, 1, 0, 0])
-    batch = batch_of_labels(labels)
+    batch = batch_of(labels.tolist())
     expected = torch.nn.functional.cross_entropy(
         logits, labels, torch.tensor(task.class_weights), reduction="sum"
     )
@@ -176,40 +177,52 @@ def test_the_focal_loss_is_its_formula() -> None:
     logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
     share = logits.softmax(1)[torch.arange(6), labels]
     expected = (-((1 - share) ** 1.5) * share.log()).sum()
-    torch.testing.assert_close(task.loss(logits, batch_of_labels(labels))[0], expected)
+    torch.testing.assert_close(task.loss(logits, batch_of(labels.tolist()))[0], expected)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 0.999, 1.0, 2.0, 5.0])
+def test_the_focal_loss_has_a_gradient_for_rows_that_are_learned(gamma: float) -> None:
+    """From p = 1/2 to p = 1 in float32; beside it the same gradient in float64 by its formula."""
+    task = TextClassification.from_facts(
+        uneven(loss="focal", focal_gamma=gamma), {"label_names": ["a", "b"]}
+    )
+    margins = torch.tensor([0.0, 5.0, 15.0, 20.0, 90.0, 200.0], requires_grad=True)
+    logits = torch.stack([margins, torch.zeros(6)], dim=1)
+    total, _ = task.loss(logits, batch_of([0] * 6))
+    total.backward()
+    assert margins.grad is not None
+    exact = margins.detach().double()
+    right, wrong = exact.sigmoid(), (-exact).sigmoid()
+    nats = torch.nn.functional.softplus(-exact)
+    expected = -(wrong ** (gamma + 1)) - gamma * nats * right * wrong**gamma
+    torch.testing.assert_close(margins.grad.double(), expected, atol=1e-5, rtol=1e-3)
 
 
 def test_a_threshold_decides_between_two_labels() -> None:
     task = TextClassification(DATA, ("no", "yes"), threshold=0.3)
     shares = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6]])
-    rows, cut = np.arange(3), np.zeros(3, dtype=np.bool_)
-    answers = task.answers(shares, rows, cut)
-    assert [answer.label for answer in answers] == ["no", "yes", "yes"]
-    assert answers.columns(rows)["prediction"].to_pylist() == ["no", "yes", "yes"]
-    table = table_of(pa.array(["no", "yes", "yes"]))
-    assert task.score(answers, table).metrics["accuracy"].value == 1.0
-    assert TextClassification(DATA, ("no", "yes")).answers(shares, rows, cut)[1].label == "no"
+    batch = batch_of([0, 0, 0])
+    found = task.predictions(torch.from_numpy(shares).log(), batch)
+    np.testing.assert_allclose(found.probabilities, shares)
+    found = replace(found, probabilities=shares)  # the second is the threshold to the bit
+    assert [prediction.label for prediction in found] == ["no", "yes", "yes"]
+    assert found.columns(batch.rows)["prediction"].to_pylist() == ["no", "yes", "yes"]
+    labels = task.labels(table_of(pa.array(["no", "yes", "yes"])))
+    assert task.score(found, labels).metrics["accuracy"].value == 1.0
+    plain = TextClassification(DATA, ("no", "yes")).repeated(found)
+    assert plain[1].label == "no"
+    assert plain.changed(found) == 1
 
 
-def test_the_threshold_that_is_settled_on_is_the_best() -> None:
+def test_the_threshold_that_is_chosen_is_the_best() -> None:
     task = TextClassification(DATA, ("no", "yes"))
     shares = np.array([0.05, 0.1, 0.2, 0.3, 0.4])
-    answers = task.answers(np.stack([1 - shares, shares], 1), np.arange(5), np.zeros(5, bool))
-    table = table_of(pa.array(["no", "no", "no", "yes", "yes"]))
-    settled, said = task.settled(answers, table, "log_loss")
-    assert settled.threshold == pytest.approx(0.25)
-    assert said.startswith("'yes' is answered from a probability of 0.250 on")
-    # Log-loss knows no threshold, so the main metric chooses.
-    assert "matthews correlation" in said
-
-
-def batch_of_labels(labels: torch.Tensor) -> Batch:
-    rows = len(labels)
-    return Batch(
-        input_ids=torch.arange(rows),
-        offsets=np.arange(rows + 1),
-        labels=labels,
-        rows=np.arange(rows),
-        truncated=np.zeros(rows, dtype=np.bool_),
-        count=rows,
-    )
+    both = np.stack([1 - shares, shares], 1)
+    found = ClassPredictions(task.label_names, both, np.arange(5), np.zeros(5, bool))
+    labels = task.labels(table_of(pa.array(["no", "no", "no", "yes", "yes"])))
+    chosen, sentence = task.with_threshold(found, labels, "log_loss")
+    assert chosen.threshold == pytest.approx(0.25)
+    assert sentence.startswith("'yes' is predicted from a probability of 0.250 on")
+    # A threshold does not change the log-loss, so the main metric chooses.
+    assert "matthews correlation" in sentence
+    assert [one.label for one in chosen.repeated(found)] == ["no", "no", "no", "yes", "yes"]

@@ -1,4 +1,4 @@
-"""Ranking itself: its grades, its losses, its answers; the rest is the contract's."""
+"""Ranking itself: its grades, its losses, its predictions; the rest is in tests/contract."""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tests.tiny import tiny_tokenizer
 from warmstart.config import RunConfig
+from warmstart.data.checking.check import find
 from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.encode import NO_LIST, count_labels
+from warmstart.data.examples.targets import NO_GROUP, RowBatchTargets, count_lists, of_kind
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
-from warmstart.tasks.text_ranking import TextRanking, listwise, pairwise
+from warmstart.tasks.list_losses import listwise, pairwise
+from warmstart.tasks.text_ranking import TextRanking
 
 
 def config(loss: str | None = None, group: str | None = None) -> RunConfig:
@@ -48,17 +51,19 @@ def table_of(grades: list[Any], queries: list[str] | None = None) -> Table:
 
 def batch_of(grades: list[float], lists: list[int] | None = None) -> Batch:
     rows = len(grades)
-    labels = np.array(grades, dtype=np.float32)
-    numbers = None if lists is None else np.array(lists)
+    groups = None if lists is None else np.array(lists)
+    count = rows if groups is None else count_lists(groups)
     return Batch(
         input_ids=torch.arange(rows),
         offsets=np.arange(rows + 1),
-        labels=torch.from_numpy(labels),
         rows=np.arange(rows),
         truncated=np.zeros(rows, dtype=np.bool_),
-        count=count_labels(labels, numbers),
-        lists=numbers,
+        targets=RowBatchTargets(torch.tensor(grades, dtype=torch.float32), count, groups),
     )
+
+
+def values_of(batch: Batch) -> Tensor:
+    return of_kind(batch.targets, RowBatchTargets).values
 
 
 @pytest.mark.parametrize(
@@ -66,15 +71,36 @@ def batch_of(grades: list[float], lists: list[int] | None = None) -> Batch:
 )
 def test_grades_are_numbers_however_they_are_written(grades: list[Any]) -> None:
     task = TextRanking.learn(config("listwise"), table_of(grades))
-    assert task.targets(table_of(grades)).tolist() == [0, 2, 1]
+    assert task.labels(table_of(grades)).grades.tolist() == [0, 2, 1]
 
 
-@pytest.mark.parametrize("bad", ["yes", "-1", "nan", ""])
+def test_there_may_be_any_number_of_grades() -> None:
+    """Far more than there may be labels, and larger than 2^grade may be."""
+    grades = [number / 2 for number in range(3000)]
+    table = table_of(grades)
+    task = TextRanking.learn(config("listwise"), table)
+    data = task.data
+    found = find(
+        {"train": table},
+        data,
+        {"train": np.full(3000, 9)},
+        max_tokens=64,
+        dropped={"train": {}},
+        labels={"train": task.shown_labels(table)},
+        classes=task.stratifies,
+        together="q",
+    )
+    assert found.splits[0].label_counts == {}, "3,000 grades are no labels to be counted"
+    right = task.answers(np.arange(3000.0)[:, None], table.rows, np.zeros(3000, dtype=np.bool_))
+    assert task.score(right, table).metrics["ndcg_at_10"].value == pytest.approx(1)
+
+
+@pytest.mark.parametrize("bad", ["yes", "-1", "nan", "1e999", ""])
 def test_what_is_no_grade_is_named_with_its_line(bad: str) -> None:
     with pytest.raises(DataError) as caught:
         TextRanking.learn(config(), table_of(["0", bad, "1"]))
     assert caught.value.found == f"r.csv:3: the column grade has {bad!r}"
-    assert "0 for not at all" in caught.value.expected
+    assert "0 if not relevant" in caught.value.expected
     assert "--label COLUMN" in caught.value.do
 
 
@@ -100,8 +126,12 @@ def test_there_must_be_something_to_tell_apart() -> None:
 
 def test_queries_are_the_texts_or_the_groups() -> None:
     table = table_of([1, 0, 1], queries=["b", "a", "b"])
-    assert TextRanking.learn(config(), table).queries(table).tolist() == [0, 1, 0]
-    assert TextRanking.learn(config(group="topic"), table).queries(table).tolist() == [0, 0, 0]
+    assert TextRanking.learn(config(), table).labels(table).queries.tolist() == [0, 1, 0]
+    assert TextRanking.learn(config(group="topic"), table).labels(table).queries.tolist() == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_losses_of_single_rows_are_pytorchs() -> None:
@@ -110,10 +140,11 @@ def test_losses_of_single_rows_are_pytorchs() -> None:
     task = TextRanking.from_facts(config(), {})
     total, count = task.loss(one, batch)
     assert count == 4
-    expected = functional.binary_cross_entropy_with_logits(one[:, 0], batch.labels)
+    expected = functional.binary_cross_entropy_with_logits(one[:, 0], values_of(batch))
     torch.testing.assert_close(total / count, expected)
     total, count = TextRanking.from_facts(config("cross-entropy"), {}).loss(two, batch)
-    torch.testing.assert_close(total / count, functional.cross_entropy(two, batch.labels.long()))
+    expected = functional.cross_entropy(two, values_of(batch).long())
+    torch.testing.assert_close(total / count, expected)
 
 
 def pairwise_by_hand(scores: Tensor, grades: list[float]) -> Tensor:
@@ -137,7 +168,7 @@ def listwise_by_hand(scores: Tensor, grades: list[float]) -> Tensor:
 def test_losses_of_lists_are_their_definitions(loss: Any, by_hand: Any) -> None:
     """Queries whose documents are all alike teach nothing, however many there are."""
     grades = [2.0, 0, 1, 0, 0, 1, 1, 3, 0]
-    lists = np.array([0, 0, 0, NO_LIST, NO_LIST, NO_LIST, NO_LIST, 5, 5])
+    lists = np.array([0, 0, 0, NO_GROUP, NO_GROUP, NO_GROUP, NO_GROUP, 5, 5])
     scores = (torch.randn(9) * 3).requires_grad_()
     expected = by_hand(scores[:3], grades[:3]) + by_hand(scores[7:], grades[7:])
     found = loss(scores, torch.tensor(grades), lists)
@@ -152,23 +183,40 @@ def test_a_score_is_the_probability_of_being_relevant() -> None:
     task = TextRanking.from_facts(config(), {})
     batch = batch_of([1, 0, 0])
     logits = torch.tensor([[0.0], [800.0], [-800.0]])
-    assert [answer.value for answer in task.predictions(logits, batch)] == [0.5, 1.0, 0.0]
+    assert [prediction.value for prediction in task.predictions(logits, batch)] == [0.5, 1.0, 0.0]
     two = torch.tensor([[1.0, 3.0], [3.0, 1.0], [0.0, 0.0]])
-    found = [answer.value for answer in task.predictions(two, batch)]
+    found = [prediction.value for prediction in task.predictions(two, batch)]
     assert found == pytest.approx(two.softmax(1)[:, 1].tolist())
 
 
-def test_queries_whose_documents_are_alike_are_in_no_list() -> None:
+def test_queries_whose_documents_have_equal_grades_are_in_no_list() -> None:
     table = table_of([0, 1, 0, 2, 1, 1], queries=["a", "b", "a", "b", "c", "d"])
     task = TextRanking.learn(config("listwise"), table)
-    assert task.lists(table).tolist() == [NO_LIST, 0, NO_LIST, 0, NO_LIST, NO_LIST]
-    (said,) = task.remarks(table)
-    assert said.endswith("; 1 have documents to compare")
+    assert task.labels(table).lists.tolist() == [NO_GROUP, 0, NO_GROUP, 0, NO_GROUP, NO_GROUP]
+    sentence, counts = task.remarks(task.labels(table))
+    assert sentence.endswith("; 1 have documents to compare")
+    assert counts == "documents by grade: 0: 2, 1: 3, 2: 1"
 
 
 def test_remarks_count_queries_that_say_nothing(tmp_path: Path) -> None:
     table = table_of([1, 0, 0, 0], queries=["a", "a", "b", "c"])
-    (said,) = TextRanking.learn(config(), table).remarks(table)
-    assert said == (
-        "3 queries (values of q); 2 have no relevant document and are left out of the means"
-    )
+    task = TextRanking.learn(config(), table)
+    assert task.remarks(task.labels(table)) == [
+        "3 queries (values of q); 2 have no relevant document and are left out of the means",
+        "documents by grade: 0: 3, 1: 1",
+    ]
+
+
+def test_many_grades_are_counted_together() -> None:
+    table = table_of([number / 4 for number in range(11)])
+    task = TextRanking.learn(config("listwise"), table)
+    assert task.remarks(task.labels(table))[1] == "11 different grades"
+
+
+def test_only_the_losses_of_lists_keep_rows_together() -> None:
+    table = table_of([0, 1, 0, 1], queries=["a", "a", "b", "b"])
+    for loss, groups in {"pairwise": [0, 0, 1, 1], "cross-entropy": None}.items():
+        task = TextRanking.learn(config(loss), table)
+        found = task.encode(table, task.labels(table), tiny_tokenizer(), 32).targets.groups
+        assert (None if found is None else found.tolist()) == groups
+        assert task.encode(table, None, tiny_tokenizer(), 32).targets.groups is None

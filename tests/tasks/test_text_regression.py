@@ -1,4 +1,4 @@
-"""Regression itself: its numbers, its loss, what it remarks; the rest is the contract's."""
+"""Regression itself: its numbers, its loss, its remarks; the rest is in tests/contract."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ import torch
 from torch.nn import functional
 
 from tests.data.test_label_lists import table_of
-from tests.tasks.test_text_ranking import batch_of
+from tests.tasks.test_text_ranking import batch_of, values_of
 from warmstart.config import RunConfig
 from warmstart.errors import DataError
 from warmstart.tasks.text_regression import TextRegression
 
 
 def config() -> RunConfig:
-    return RunConfig.model_validate({"problem": "regression", "data": {"train": "l.csv"}})
+    return RunConfig.model_validate({"task": "text-regression", "data": {"train": "l.csv"}})
 
 
 @pytest.mark.parametrize("values", [["1", " -0.5 ", "2e1"], [1.0, -0.5, 20.0]])
 def test_numbers_are_numbers_however_they_are_written(values: list[Any]) -> None:
     table = table_of(label=values)
     task = TextRegression.learn(config(), table)
-    assert task.targets(table).tolist() == [1, -0.5, 20]
-    assert task.shown_labels(table).type == pa.float64()
+    assert task.labels(table).tolist() == [1, -0.5, 20]
+    assert task.shown_labels(task.labels(table)).type == pa.float64()
     whole = table_of(label=[3, 4])
-    assert TextRegression.learn(config(), whole).targets(whole).tolist() == [3, 4]
+    assert TextRegression.learn(config(), whole).labels(whole).tolist() == [3, 4]
 
 
 @pytest.mark.parametrize("bad", ["good", "1,5", "nan", "inf", "-Infinity", "1e999", "", "1 m"])
@@ -35,11 +35,11 @@ def test_what_is_no_number_is_named_with_its_line(bad: str) -> None:
         TextRegression.learn(config(), table_of(label=["1", bad, "2"]))
     assert caught.value.found == f"l.csv:3: the column label has {bad!r}"
     assert "a number, such as 3" in caught.value.expected
-    assert "--set problem=single-label" in caught.value.do
+    assert "--set task=text-classification" in caught.value.do
 
 
 def test_lists_are_no_numbers() -> None:
-    with pytest.raises(DataError, match="holds values of the type list"):
+    with pytest.raises(DataError, match="has values of the type list"):
         TextRegression.learn(config(), table_of(label=[[1.0], [2.0]]))
 
 
@@ -47,7 +47,7 @@ def test_there_must_be_something_to_predict() -> None:
     with pytest.raises(DataError) as caught:
         TextRegression.learn(config(), table_of(label=["2", "2.0"]))
     assert "all 2 training rows have 2 in the column label" in caught.value.found
-    assert "nothing to predict" in caught.value.expected
+    assert "two different numbers" in caught.value.expected
     assert "--label COLUMN" in caught.value.do
 
 
@@ -56,29 +56,31 @@ def test_the_loss_is_pytorchs() -> None:
     batch = batch_of([1.5, 0, -2, 1])
     total, count = TextRegression.from_facts(config(), {}).loss(logits, batch)
     assert count == 4
-    torch.testing.assert_close(total / count, functional.mse_loss(logits[:, 0], batch.labels))
+    torch.testing.assert_close(total / count, functional.mse_loss(logits[:, 0], values_of(batch)))
 
 
-def test_the_answer_is_the_logit() -> None:
+def test_the_prediction_is_the_logit() -> None:
     task = TextRegression.from_facts(config(), {})
-    answers = task.predictions(torch.tensor([[-3.5], [800.0]]), batch_of([0, 0]))
-    assert [answer.to_json() for answer in answers] == [
+    found = task.predictions(torch.tensor([[-3.5], [800.0]]), batch_of([0, 0]))
+    assert [prediction.to_json() for prediction in found] == [
         {"row": 0, "value": -3.5, "truncated": False},
         {"row": 1, "value": 800.0, "truncated": False},
     ]
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "advice"),
     [
         (np.linspace(0, 5, 20), None),
-        (np.linspace(10, 90, 20), "divide them, by 100 for instance"),
-        (np.linspace(1950, 2020, 20), "divide them, by 10000 for instance"),
-        (np.linspace(0.5, 0.51, 20), "spread them"),
+        (np.linspace(10, 90, 20), "divide them, for example by 100"),
+        (np.linspace(1950, 2020, 20), "divide them, for example by 10000"),
+        (np.linspace(0.5, 0.51, 20), "use a smaller unit for them"),
     ],
 )
-def test_labels_far_from_a_new_heads_answers_are_remarked(values: Any, said: str | None) -> None:
-    table = table_of(label=values.tolist())
-    remarks = TextRegression.from_facts(config(), {}).remarks(table)
+def test_labels_far_from_the_outputs_of_a_new_head_are_remarked_on(
+    values: Any, advice: str | None
+) -> None:
+    task = TextRegression.from_facts(config(), {})
+    remarks = task.remarks(task.labels(table_of(label=values.tolist())))
     assert f"labels from {values[0]:g} to {values[-1]:g}, mean " in remarks[0]
-    assert (said in remarks[1]) if said else len(remarks) == 1
+    assert (advice in remarks[1]) if advice else len(remarks) == 1

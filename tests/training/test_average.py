@@ -120,7 +120,8 @@ def test_a_whole_run_says_both_scores_and_leaves_nothing_behind(tmp_path: Path) 
     score = finished.evaluations["validation"]["scores"][event["metric"]]["value"]
     assert score == max(event["value"], best)
     notices = [notice["text"] for notice in events_of(events, "notice")]
-    assert any(f"after steps 29, 35 has {event['value']:.4f}" in text for text in notices)
+    mean = f"after steps 29, 35 has a validation {event['metric']} of {event['value']:.4f}"
+    assert any(mean in text for text in notices)
 
 
 @pytest.mark.parametrize("of", ["last", "best"])
@@ -165,7 +166,7 @@ def test_training_that_ends_early_averages_what_there_is(tmp_path: Path) -> None
         folder.rmdir()
     keep_average(job, progress)
     assert (
-        f"steps {int(first.name[5:])}, {int(second.name[5:])} (6 were asked for)"
+        f"steps {int(first.name[5:])}, {int(second.name[5:])} (train.average.count is 6)"
         in (events_of(read_events(job.log.path), "notice")[-1]["text"])
     )
     for file in first.iterdir():
@@ -173,7 +174,7 @@ def test_training_that_ends_early_averages_what_there_is(tmp_path: Path) -> None
     first.rmdir()
     keep_average(job, progress)
     assert (
-        "no average: training ended after 1 evaluation"
+        "weights are not averaged: only 1 evaluation took place"
         in (events_of(read_events(job.log.path), "notice")[-1]["text"])
     )
 
@@ -196,5 +197,5 @@ def test_more_than_there_are_evaluations(tmp_path: Path) -> None:
 
 
 def test_adapters_have_no_mean(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the mean of several adapters is none of their rank"):
+    with pytest.raises(ConfigError, match="the mean of several adapters has a higher rank"):
         config_file.load(settings(tmp_path, lora={"save": "adapter"}, average={}))

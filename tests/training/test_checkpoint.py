@@ -17,7 +17,9 @@ from warmstart.errors import Interrupted, RunError
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training import checkpoint
+from warmstart.training.checkpoint import Progress
 from warmstart.training.loop import fit
+from warmstart.training.optimizer import build_optimizer
 from warmstart.training.train_run import train_run
 
 
@@ -117,6 +119,19 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert names == ["step-00000019", "step-00000023"]
 
 
+def test_the_newest_is_restored(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path), tmp_path / "run")
+    optimizer = build_optimizer(job.model, job.config)
+    bias = job.model.classifier.bias
+    for step in (2, 9, 10):
+        torch.nn.init.constant_(bias, step)
+        checkpoint.save(job.run, job.model, optimizer, {}, Progress(step=step), keep=3)
+    torch.nn.init.constant_(bias, 0.0)
+    progress, _ = checkpoint.restore(job.run, job.model, optimizer)
+    assert progress.step == 10
+    assert bias.tolist() == [10.0, 10.0]
+
+
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     job = job_of(prepared_run(tmp_path, checkpoint_every_steps=4), tmp_path / "run")
     calls = iter(range(10**6))
@@ -126,7 +141,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
 
     with file_size(4096), pytest.raises(RunError) as caught:
         fit(job, resume=True, stop_requested=never)
-    assert "free some space, then go on with --resume" in caught.value.do
+    assert "free some space, then resume with --resume" in caught.value.do
     after = last_weights(job.run)
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert not (job.run.checkpoints / ".partial").exists()
@@ -134,7 +149,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
     job = job_of(prepared_run(tmp_path), tmp_path / "run")
-    with pytest.raises(RunError, match="holds no checkpoint"):
+    with pytest.raises(RunError, match="contains no checkpoint"):
         fit(job, resume=True, stop_requested=never)
 
 
@@ -154,7 +169,7 @@ def test_resume_refuses_other_data(tmp_path: Path) -> None:
     data = tmp_path / "reviews.csv"
     data.write_text(data.read_text() + "a very nice story 999,good\n")
     changed = prepared_run(tmp_path, epochs=1)
-    with pytest.raises(RunError, match="this changed: the data files"):
+    with pytest.raises(RunError, match="was started: the data files"):
         train_run(changed, tmp_path / "run", resume=True)
 
 

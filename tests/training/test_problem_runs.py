@@ -151,7 +151,7 @@ def test_the_command_line_gives_labels(topics: Run, tmp_path: Path) -> None:
     if found["labels"]:
         assert lines == "  ".join(f"{name} {shares[name]:.3f}" for name in found["labels"])
     else:
-        assert lines.startswith("none  (likeliest: ")
+        assert lines.startswith("none  (most likely: ")
     file = str(topics.config.data.train)
     made = {suffix: tmp_path / f"labels.{suffix}" for suffix in ("csv", "jsonl", "parquet")}
     for out in made.values():
@@ -198,7 +198,7 @@ def test_the_report_of_labels(topics: Run) -> None:
         "answered from",
         "Most confident mistakes",
         "true labels",
-        "each label&#39;s share",
+        "share of each label",
         "labels per row",
     ):
         assert said in page, said

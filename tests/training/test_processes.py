@@ -327,8 +327,8 @@ def test_when_one_is_killed_the_other_ends_too(tmp_path: Path, dies: int) -> Non
     assert time.monotonic() - began < 100
     assert (first.code, other.code) == ((-9, 1) if dies == 0 else (1, -9)), first.err + other.err
     if dies == 1:
-        assert "another process of this training cannot be reached" in first.err
-        assert "from its last checkpoint" in first.err
+        assert "another process of this training run cannot be reached" in first.err
+        assert "has a checkpoint can be resumed" in first.err
         assert "Traceback" not in first.err
     else:
         assert (other.out, other.err) == ("", "")
@@ -356,8 +356,8 @@ def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
     RunDirectory(tmp_path / "run").write_json("environment.json", {**facts, "processes": 4})
     with pytest.raises(RunError) as caught:
         train_run(prepared, tmp_path / "run", resume=True)
-    assert "was begun by 4 processes and would go on with 1" in caught.value.found
-    assert "draws its own dropout" in caught.value.expected
+    assert "was started with 4 processes, but would resume with 1" in caught.value.found
+    assert "its own dropout seed" in caught.value.expected
     assert f"torchrun --nproc-per-node 4 -m warmstart train {tmp_path / 'run'} --resume" in (
         caught.value.do
     )

@@ -77,10 +77,10 @@ def test_a_process_with_other_files_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         _refuse_differences(job, prepared)
     assert caught.value.found == (
-        "process 1 differs from the first in: torch, vocabulary, the data files, the splits"
+        "rank 1 differs from rank 0 in: torch, vocabulary, the data files, the splits"
     )
     assert "the same files and versions" in caught.value.expected
-    assert "on a disk that all of them see" in caught.value.do
+    assert "on a shared disk under the same path" in caught.value.do
 
 
 def test_small_tensors_travel_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,8 @@ def test_steps_are_those_of_a_plain_loop(tmp_path: Path, loss: str, by_hand: Any
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("ranking")
     config = ranking_settings(folder, loss="listwise", epochs=4)
+    data = Path(config["data"]["train"])
+    data.write_text(data.read_text().replace(",1\n", ",1 \n").replace(",2\n", ",2.0\n"))
     train_run(prepare(config_file.load(config)), folder / "run")
     found = api.load(folder / "run")
     found.report()
@@ -93,10 +95,17 @@ def test_it_learns_to_rank(run: Run) -> None:
     assert set(run.baselines) == {"chance", "bm25"}
 
 
+def test_grades_have_one_spelling_wherever_they_are_shown(run: Run) -> None:
+    rows = pyarrow.parquet.read_table(run.path / "evaluation/validation/predictions.parquet")
+    assert set(rows["label"].to_pylist()) == {"0", "1", "2"}
+    findings = json.loads((run.path / "data.json").read_text())["findings"]
+    assert all(list(split["label_counts"]) == ["0", "1", "2"] for split in findings["splits"])
+
+
 def test_a_split_is_of_queries(run: Run) -> None:
     content = json.loads((run.path / "data.json").read_text())
     (message,) = [m["text"] for m in content["findings"]["messages"] if "query values" in m["text"]]
-    assert "validation takes 20% of the query values with all their rows" in message
+    assert "the validation split has 20% of the values of query, with all their rows" in message
     rows = pyarrow.parquet.read_table(run.path / "evaluation/validation/predictions.parquet")
     counts = rows["text"].value_counts().to_pylist()
     whole = (run.path.parent / "rankings.csv").read_text().splitlines()
@@ -171,7 +180,7 @@ def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path)
             "line": [2, 3, 4, 5, 6, 7],
             "text": ["q", "r", "q", "r", "q", "s"],
             "text_pair": ["d0", "d1", "d2", "d3", "d4", "d5"],
-            "label": ["0", "0", "1", "2", "0", "0"],
+            "label": ["0", "0", "1 ", "2", "0", "0"],  # as earlier versions kept it
             "score": [0.9, 0.8, 0.1, 0.2, 0.5, 0.3],
             "truncated": [False] * 6,
         }

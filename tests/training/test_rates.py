@@ -147,6 +147,9 @@ def test_layers_that_are_not_known_are_not_counted(tmp_path: Path) -> None:
         config = config_file.load(settings(tmp_path, **{setting: value})).train
         with pytest.raises(ModelError) as caught:
             refuse_unknown(config, "albert")
-        assert f"train.{setting} is set, and albert" in caught.value.found
+        assert (
+            f"train.{setting} is set, but the layers of the architecture albert"
+            in caught.value.found
+        )
         assert "bert, camembert" in caught.value.expected
         assert f"--set train.{setting}=null" in caught.value.do

@@ -92,7 +92,7 @@ def test_preparing_keeps_a_few_numbers_a_row(folder: Path) -> None:
 def test_data_json_names_rows_without_an_object_for_each(folder: Path) -> None:
     ready = {rows: prepared(folder, rows) for rows in (100, FEW, MANY)}
     found = per_row(lambda rows: ready[rows].data_json())
-    assert found.objects < 0.01
+    assert found.objects < 0.05
     assert found.kept_bytes < 8
 
 

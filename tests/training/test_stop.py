@@ -2,12 +2,23 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from warmstart.training.stop import stop_on_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _usual_handlers() -> Iterator[None]:
+    """As in a terminal: a process that a script starts in the background ignores SIGINT."""
+    usual = zip(SIGNALS, (signal.default_int_handler, signal.SIG_DFL), strict=True)
+    before = [signal.signal(number, handler) for number, handler in usual]
+    yield
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

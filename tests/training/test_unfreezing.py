@@ -102,12 +102,12 @@ def test_frozen_layers_keep_their_dropout(tmp_path: Path) -> None:
     [
         (
             5,
-            "pooler and head train in epoch 1, layer 1 from epoch 2, layer 0 from epoch 3, "
-            "the embeddings from epoch 4",
+            "unfreezing: pooler and head are trained from epoch 1, layer 1 from epoch 2, "
+            "layer 0 from epoch 3, the embeddings from epoch 4",
         ),
         (
             2,
-            "pooler and head train in epoch 1, layer 1 from epoch 2, "
+            "unfreezing: pooler and head are trained from epoch 1, layer 1 from epoch 2, "
             "the embeddings and layer 0 never",
         ),
     ],

@@ -192,7 +192,7 @@ def test_the_past_cannot_be_saved_from_a_table_that_went_on(tmp_path: Path) -> N
 
 def test_decay_made_up_for_later_is_what_the_kernel_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways: by multiplying, and by the kernel itself, as on devices other than a CPU."""
-    monkeypatch.setattr("warmstart.training.optimizer.CACHED_WEIGHTS", 64)
+    monkeypatch.setattr("warmstart.training.optimizer.CPU_BLOCK", 64)
     config = TrainConfig(learning_rate=3e-3, weight_decay=0.3)
     rows = torch.randn(37, 9)
     shares = [math.sin(step) ** 2 for step in range(50)]

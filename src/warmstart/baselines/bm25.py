@@ -1,14 +1,15 @@
-"""What a ranking has to beat: chance, and BM25.
+"""Baselines of a ranking: random order, and BM25.
 
-``bm25`` counts the words that a query and a document share, rare ones most, long documents least;
-how rare a word is and how long documents are it takes from the training documents. It is not tuned,
-and knows no relevance: that is what makes it a strong and honest baseline. Text without spaces, as
-in Chinese, is read as characters and pairs of characters.
+``bm25`` scores a document by the words that it has in common with the query. Rare words count more,
+and long documents are penalised. Word frequencies and the mean document length come from the
+training documents. BM25 is not tuned and does not use the relevance labels. In text without spaces,
+such as Chinese, characters and pairs of characters are used instead of words.
 
-Letters: N training documents, M pairs scored, W words.
+N: training documents. M: scored pairs. W: words.
 
 Source: Robertson & Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond", section
-3; constants and the never negative weight of a word as in Apache Lucene's ``BM25Similarity``.
+3; the constants and the non-negative weight of a word are those of ``BM25Similarity`` in Apache
+Lucene.
 """
 
 from typing import Any
@@ -20,24 +21,25 @@ from sklearn.feature_extraction.text import CountVectorizer
 from warmstart.baselines.linear import MAX_ROWS, Fitted, Floats, chunks, lacks_spaces
 
 K1 = 1.2
-"""How soon a word's further occurrences count no more."""
+"""Term-frequency saturation: with a lower value, repeated words count less."""
 B = 0.75
-"""How much a document's length counts, from not at all to in full."""
+"""Length normalisation, from 0 (none) to 1 (full)."""
 
 
 def bm25(documents: pa.ChunkedArray, seed: int) -> Fitted:
-    """BM25 with word weights and the mean length of these documents.
+    """BM25 with the word frequencies and the mean length of these documents.
 
     Args:
-        documents: N texts of the training rows; a document that stands in several counts each time.
-        seed: which of them are taken where there are more than ``MAX_ROWS``.
+        documents: N texts of the training rows; a document that occurs in several rows counts
+            several times.
+        seed: seed of the sample that is used if there are more than ``MAX_ROWS`` documents.
 
     Returns:
-        What scores a table of M queries and documents (its two columns): float64 [M, 1].
+        A model that scores a table of M queries and documents (its two columns): float64 [M, 1].
     """
     note = None
     if len(documents) > MAX_ROWS:
-        note = f"words are weighed by a sample of {MAX_ROWS:,} of {len(documents):,} documents"
+        note = f"word weights are from a sample of {MAX_ROWS:,} of {len(documents):,} documents"
         chosen = np.random.default_rng(seed).permutation(len(documents))[:MAX_ROWS]
         documents = documents.take(pa.array(np.sort(chosen)))
     texts = documents.to_pylist()
@@ -46,34 +48,35 @@ def bm25(documents: pa.ChunkedArray, seed: int) -> Fitted:
     else:
         vectorizer = CountVectorizer(token_pattern=r"(?u)\w+")
     counts = vectorizer.fit_transform(texts)
-    found_in = counts.getnnz(axis=0)
-    weights = np.log1p((counts.shape[0] - found_in + 0.5) / (found_in + 0.5))
+    document_frequency = counts.getnnz(axis=0)  # [W]
+    rest = counts.shape[0] - document_frequency
+    weights = np.log1p((rest + 0.5) / (document_frequency + 0.5))
     mean_length = counts.sum() / counts.shape[0]
 
     def score(pairs: pa.Table) -> Floats:
         scores = np.zeros((len(pairs), 1))
-        queries, answers = (pairs.column(index) for index in (0, 1))
-        for start, some in chunks(answers):
-            asked = vectorizer.transform(queries.slice(start, len(some)).to_pylist())
-            found = _saturated(vectorizer.transform(some), mean_length)
-            shared = asked.multiply(found).multiply(weights[None, :])
-            scores[start : start + len(some), 0] = np.asarray(shared.sum(axis=1)).ravel()
+        queries, candidates = (pairs.column(index) for index in (0, 1))
+        for start, chunk in chunks(candidates):
+            query_counts = vectorizer.transform(queries.slice(start, len(chunk)).to_pylist())
+            saturated = _saturated(vectorizer.transform(chunk), mean_length)
+            shared = query_counts.multiply(saturated).multiply(weights[None, :])  # [chunk, W]
+            scores[start : start + len(chunk), 0] = np.asarray(shared.sum(axis=1)).ravel()
         return scores
 
     return Fitted(score, note)
 
 
 def chance(seed: int) -> Fitted:
-    """A number drawn for each row: what any order is worth.
+    """A random score for each row.
 
     Args:
-        seed: of the numbers.
+        seed: seed of the random numbers.
     """
     return Fitted(lambda pairs: np.random.default_rng(seed).random((len(pairs), 1)), None)
 
 
 def _saturated(counts: Any, mean_length: float) -> Any:
-    """Counts [M, W], each word's further occurrences worth less and less."""
+    """Apply saturation and length normalisation to word counts [M, W]."""
     counts = counts.astype(np.float64)
     length = np.asarray(counts.sum(axis=1)).ravel()
     damping = K1 * (1 - B + B * length / mean_length)

@@ -1,19 +1,19 @@
-"""What a classifier has to beat: the majority class, and TF-IDF with a linear model.
+"""Baselines of a classifier or regression: the majority class, and a linear model on TF-IDF.
 
 A score says little alone, so a classifier's stands beside these two. A baseline is a function that
 fits on the training split and returns a predictor of class probabilities; the task then scores
 these as it scores the model's. Which baselines a task has is said in the task's own file.
 
-``tfidf`` is meant to be strong for its cost, not tuned: words and pairs of words (for text without
-spaces, as in Chinese, Japanese or Thai, characters and pairs of characters), sublinear term
-frequency, L2-regularised logistic regression, of several labels to a row one for each; of numbers
-ridge regression. It has limits so that it takes seconds or a minute
-beside hours of training; beyond them it learns from a sample of the rows and its note says so.
+``tfidf`` is a strong but cheap and untuned baseline: words and bigrams (for text without spaces,
+such as Chinese, Japanese or Thai, characters and pairs of characters), sublinear term frequency,
+and L2-regularised logistic regression. Multi-label rows use one logistic regression per label;
+numbers use ridge regression. Limits keep the time at seconds to a minute; a larger training split
+is sampled, and the baseline's note reports it.
 
-Letters: N training rows, M rows predicted, C classes.
+N: training rows. M: predicted rows. C: classes.
 
 Source: scikit-learn user guide, "Text feature extraction" and "Logistic regression"; Wang & Manning
-2012, ACL, "Baselines and Bigrams" (why pairs of words).
+2012, ACL, "Baselines and Bigrams" (why bigrams).
 """
 
 import warnings
@@ -34,70 +34,74 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 MAX_ROWS = 200_000
 MAX_CHARACTERS = 20_000_000
 MAX_ROW_CLASSES = 2_000_000
-"""Rows times classes: an iteration of logistic regression costs that many sparse products."""
+"""Limit of rows times classes: the number of sparse products in one iteration of logistic
+regression."""
 MAX_COEFFICIENTS = 2**21
-"""Terms times classes: 16 MiB of coefficients, of which the optimiser keeps some 25 copies."""
+"""Limit of terms times classes: 16 MiB of coefficients; the optimiser keeps about 25 copies."""
 MAX_ITERATIONS = 1_000
 INVERSE_REGULARISATION = 10.0
-"""Ten times scikit-learn's default, which is too strict for rows of length 1: on CoLA's in-domain
-development rows it gives a Matthews correlation of 0.17 and the default 0.14."""
+"""Ten times the default of scikit-learn, whose regularisation is too strong for feature rows of
+norm 1. The Matthews correlation on the in-domain development rows of CoLA is 0.17, with the default
+0.14."""
 SPACELESS_SHARE = 0.05
-"""With less whitespace than this among its characters a language does not set its words apart by
-spaces: CoLA's English has 0.16, Chinese and Japanese almost none, Thai a little between phrases."""
+"""If the share of white space among the characters is lower than this, the language does not put
+spaces between words. CoLA (English) has 0.16; Chinese and Japanese have almost none; Thai has a few
+spaces between phrases."""
 
 _PREDICTION_ROWS = 10_000
 _WORDS_AND_SIGNS = r"(?u)\w+|[^\w\s]"
-"""One-letter words and punctuation count too: ``I``, ``a`` and ``!`` tell classes apart."""
+"""Includes one-letter words and punctuation, because ``I``, ``a`` and ``!`` are informative."""
 
 
 class Fitted(NamedTuple):
     """A baseline after training."""
 
     predict: Callable[[Any], Floats]
-    """From M texts to probabilities, float64 [M, C], or numbers [M, 1]; of a ranking from pairs to
-    scores [M, 1]."""
+    """M texts -> probabilities [M, C] or numbers [M, 1]; for a ranking, M pairs -> scores [M, 1];
+    float64."""
     note: str | None
-    """What a reader of its scores must know, such as that it saw a sample; mostly ``None``."""
+    """A note for the reader of the scores, for example that only a sample of the rows was used."""
 
 
 def majority(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed: int) -> Fitted:
-    """Each class's share of the training rows, for every row: the likeliest class always wins.
+    """Predict the class shares of the training rows for every row.
 
-    The shares and not 1 and 0, so that its log-loss is that of knowing the shares alone.
+    The most frequent class is therefore always predicted. The probabilities are the shares and not
+    1 and 0, so that the log-loss is that of a model that knows only the shares.
 
     Args:
-        train_texts: N texts, not looked at.
-        train_targets: the class of each, int64 [N].
-        classes: how many classes there are, C.
-        seed: not needed.
+        train_texts: N texts, not used.
+        train_targets: class of each text, int64 [N].
+        classes: number of classes, C.
+        seed: not used.
     """
     shares = np.bincount(train_targets, minlength=classes) / len(train_targets)
     return Fitted(lambda texts: np.tile(shares, (len(texts), 1)), None)
 
 
 def tfidf(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed: int) -> Fitted:
-    """Logistic regression on TF-IDF weights of words and pairs of words, or of characters.
+    """Logistic regression on TF-IDF features of words and bigrams, or of characters.
 
     Args:
         train_texts: N texts.
-        train_targets: the class of each, at least two classes among them, int64 [N].
-        classes: how many classes there are, C.
-        seed: which rows a sample takes.
+        train_targets: class of each text, at least two different classes, int64 [N].
+        classes: number of classes, C.
+        seed: seed of the sample.
     """
     chosen = _sample(train_texts, train_targets, classes, seed)
-    vectorizer, features, notes = _weighed(train_texts, chosen, MAX_COEFFICIENTS // classes)
-    model, unfinished = _logistic(features, train_targets[chosen])
+    vectorizer, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS // classes)
+    model, warning = _logistic(features, train_targets[chosen])
 
-    def probabilities(some: Any) -> Floats:
-        shares = np.zeros((some.shape[0], classes))
-        shares[:, model.classes_] = model.predict_proba(some)
-        return shares
+    def probabilities(rows: Any) -> Floats:
+        result = np.zeros((rows.shape[0], classes))
+        result[:, model.classes_] = model.predict_proba(rows)
+        return result
 
-    return _fitted(vectorizer, classes, probabilities, notes + unfinished)
+    return _fitted(vectorizer, classes, probabilities, notes + warning)
 
 
 def label_shares(targets: Bools) -> Fitted:
-    """The share of the training rows that each label has, for every row.
+    """Predict for every row the share of the training rows that have each label.
 
     Args:
         targets: which labels each row has, bool [N, C].
@@ -107,37 +111,38 @@ def label_shares(targets: Bools) -> Fitted:
 
 
 def tfidf_labels(train_texts: pa.ChunkedArray, targets: Bools, seed: int) -> Fitted:
-    """Logistic regression on TF-IDF weights, one for each label.
+    """Logistic regression on TF-IDF features, one for each label.
 
     Args:
         train_texts: N texts.
         targets: which labels each row has, bool [N, C].
-        seed: which rows a sample takes.
+        seed: seed of the sample.
     """
     classes = targets.shape[1]
     chosen = _sample(train_texts, np.zeros(len(targets), dtype=np.int64), classes, seed)
-    vectorizer, features, notes = _weighed(train_texts, chosen, MAX_COEFFICIENTS // classes)
-    models: list[Any] = []  # or the share itself, where all rows of the sample are alike
-    unfinished: list[str] = []
-    for with_it in targets[chosen].T:
-        if with_it.all() or not with_it.any():
-            models.append(float(with_it[0]))
+    vectorizer, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS // classes)
+    # For each label a model, or the constant 0 or 1 if all or no sampled rows have the label.
+    models: list[Any] = []
+    warning: list[str] = []
+    for has_label in targets[chosen].T:
+        if has_label.all() or not has_label.any():
+            models.append(float(has_label[0]))
             continue
-        model, unfinished = _logistic(features, with_it.astype(np.int64))
+        model, warning = _logistic(features, has_label.astype(np.int64))
         models.append(model)
 
-    def probabilities(some: Any) -> Floats:
-        shares = np.empty((some.shape[0], classes))
+    def probabilities(rows: Any) -> Floats:
+        result = np.empty((rows.shape[0], classes))
         for label, model in enumerate(models):
-            alike = isinstance(model, float)
-            shares[:, label] = model if alike else model.predict_proba(some)[:, 1]
-        return shares
+            constant = isinstance(model, float)
+            result[:, label] = model if constant else model.predict_proba(rows)[:, 1]
+        return result
 
-    return _fitted(vectorizer, classes, probabilities, notes + unfinished)
+    return _fitted(vectorizer, classes, probabilities, notes + warning)
 
 
 def mean(targets: Floats) -> Fitted:
-    """The mean of the training rows' numbers, for every row.
+    """Predict the mean of the training targets for every row.
 
     Args:
         targets: float64 [N].
@@ -147,21 +152,21 @@ def mean(targets: Floats) -> Fitted:
 
 
 def ridge(train_texts: pa.ChunkedArray, targets: Floats, seed: int) -> Fitted:
-    """Ridge regression on TF-IDF weights of words and pairs of words, or of characters.
+    """Ridge regression on TF-IDF features of words and bigrams, or of characters.
 
     Args:
         train_texts: N texts.
-        targets: the number of each, float64 [N].
-        seed: which rows a sample takes.
+        targets: number of each text, float64 [N].
+        seed: seed of the sample.
     """
     chosen = _sample(train_texts, np.zeros(len(targets), dtype=np.int64), 1, seed)
-    vectorizer, features, notes = _weighed(train_texts, chosen, MAX_COEFFICIENTS)
+    vectorizer, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS)
     model = Ridge().fit(features, targets[chosen])
-    return _fitted(vectorizer, 1, lambda some: model.predict(some)[:, None], notes)
+    return _fitted(vectorizer, 1, lambda rows: model.predict(rows)[:, None], notes)
 
 
 def _logistic(features: Any, targets: Ints) -> tuple[LogisticRegression, list[str]]:
-    """Logistic regression on weights [N, terms], and what a reader of its scores must know."""
+    """Logistic regression on features [N, terms], and a note if it did not converge."""
     model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -171,42 +176,42 @@ def _logistic(features: Any, targets: Ints) -> tuple[LogisticRegression, list[st
     return model, [f"stopped after {MAX_ITERATIONS:,} iterations, before it converged"]
 
 
-def _weighed(
+def _features(
     texts: pa.ChunkedArray, chosen: Bools, max_features: int
 ) -> tuple[TfidfVectorizer, Any, list[str]]:
-    """The vectorizer of the chosen texts, their weights, and a note where they are a sample."""
+    """The vectorizer, the features of the chosen texts, and a note if they are a sample."""
     notes = []
     if not chosen.all():
         notes.append(f"trained on a sample of {chosen.sum():,} of {len(texts):,} rows")
-    some = texts.filter(pa.array(chosen)).to_pylist()
-    vectorizer = _vectorizer(some, max_features=max_features)
-    return vectorizer, vectorizer.fit_transform(some), notes
+    chosen_texts = texts.filter(pa.array(chosen)).to_pylist()
+    vectorizer = _vectorizer(chosen_texts, max_features=max_features)
+    return vectorizer, vectorizer.fit_transform(chosen_texts), notes
 
 
 def _fitted(
     vectorizer: TfidfVectorizer, width: int, model: Callable[[Any], Floats], notes: Sequence[str]
 ) -> Fitted:
-    """What answers texts by what a model makes of their weights, [M, width]."""
+    """A baseline that predicts [M, width] by applying ``model`` to the features of the texts."""
 
     def predict(texts: pa.ChunkedArray) -> Floats:
-        found = np.empty((len(texts), width))
+        predictions = np.empty((len(texts), width))
         for start, chunk in chunks(texts):
-            found[start : start + len(chunk)] = model(vectorizer.transform(chunk))
-        return found
+            predictions[start : start + len(chunk)] = model(vectorizer.transform(chunk))
+        return predictions
 
     return Fitted(predict, "; ".join(notes) or None)
 
 
 def chunks(texts: pa.ChunkedArray) -> Iterator[tuple[int, list[str]]]:
-    """The position of each chunk's first text, and its texts."""
+    """Split a column into chunks: the index of the first text and the texts of each chunk."""
     for start in range(0, len(texts), _PREDICTION_ROWS):
         yield start, texts.slice(start, _PREDICTION_ROWS).to_pylist()
 
 
 def _sample(texts: pa.ChunkedArray, targets: Ints, classes: int, seed: int) -> Bools:
-    """Which rows to learn from, bool [N]: all of them, or a sample within the limits.
+    """Which rows to fit on, bool [N]: all rows, or a random sample within the limits.
 
-    A sample keeps one row at least of every class, so that no class is impossible.
+    A sample has at least one row of every class, so that every class can be predicted.
     """
     characters = int(pc.sum(pc.utf8_length(texts)).as_py())
     rows = len(texts)
@@ -221,16 +226,17 @@ def _sample(texts: pa.ChunkedArray, targets: Ints, classes: int, seed: int) -> B
 
 
 def lacks_spaces(texts: Sequence[str]) -> bool:
-    """Whether words of these texts are not set apart by spaces."""
+    """Whether the words of these texts are not separated by spaces."""
     characters = sum(map(len, texts))
-    printed = sum(len("".join(text.split())) for text in texts)
-    return characters - printed < SPACELESS_SHARE * characters
+    visible = sum(len("".join(text.split())) for text in texts)
+    return characters - visible < SPACELESS_SHARE * characters
 
 
 def _vectorizer(texts: Sequence[str], max_features: int) -> TfidfVectorizer:
-    """Words and pairs of words, or of characters where spaces are rare.
+    """TF-IDF of words and bigrams, or of characters and their pairs if spaces are rare.
 
-    Every term counts, be it seen once; where there are more than ``max_features``, the commonest.
+    All terms are used, including those that occur once; if there are more than ``max_features``,
+    only the most frequent terms.
     """
     if lacks_spaces(texts):
         return TfidfVectorizer(

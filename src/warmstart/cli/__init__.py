@@ -1,37 +1,37 @@
-"""The command line: a thin layer that parses words, calls ``warmstart.api`` and prints.
+"""The command line: parses the arguments, calls ``warmstart.api`` and prints the result.
 
-    exit 0   done                    2    wrong usage (an unknown option, a missing argument)
-         1   the person can fix it   70   our bug (a traceback, and where to report it)
-                                     130  interrupted; the message says how to go on
+    exit 0   done                     2    wrong usage (an unknown option, a missing argument)
+         1   the user can fix it      70   a bug in warmstart (traceback, and where to report it)
+                                      130  interrupted; the message shows how to resume
 
-The result goes to stdout – with ``--json`` exactly one JSON object – and everything else to stderr.
-Modules load what they need inside their commands, so that ``--help`` answers at once.
+The result goes to stdout (with ``--json`` exactly one JSON object), everything else to stderr.
+Heavy imports are inside the commands, so that ``--help`` is fast.
 """
 
 import io
 import sys
 import traceback
 
-INTERRUPTED = "Interrupted. A run that had begun goes on with: warmstart train RUN --resume"
+INTERRUPTED = "Interrupted. To resume a run that had started: warmstart train RUN --resume"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    Of several processes that a launcher started, the first runs the command; the others read no
-    command line, print nothing, and help with what the first one trains.
+    If a launcher started several processes, rank 0 runs the command. The other ranks ignore the
+    command line, print nothing, and only take part in the training that rank 0 starts.
 
     Args:
-        arguments: the words after ``warmstart``; those of the process by default.
+        arguments: the command-line arguments after ``warmstart``; ``sys.argv[1:]`` by default.
     """
-    from warmstart.devices.processes import part
+    from warmstart.devices.processes import leave
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # As stderr is by default: what the encoding lacks is spelt out and ends no command.
+        # As on stderr: a character that the encoding lacks is escaped and raises no error.
         sys.stdout.reconfigure(errors="backslashreplace")
     code = _command(arguments)
     if code == 0:
-        part()
+        leave()
     return code
 
 
@@ -48,30 +48,31 @@ def _command(arguments: list[str] | None) -> int:
         app(arguments, prog_name="warmstart")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
-        # Typer's word for Ctrl-C, about which it says nothing.
-        return _say(INTERRUPTED, 130) if code == 130 else code
+        # Typer exits with 130 after Ctrl-C and prints no message.
+        return _print_and_exit_code(INTERRUPTED, 130) if code == 130 else code
     except KeyboardInterrupt:
-        return _say(INTERRUPTED, 130)
+        return _print_and_exit_code(INTERRUPTED, 130)
     except Exception as error:
-        return _explain(error)
+        return _report_error(error)
     return 0
 
 
-def _explain(error: Exception) -> int:
+def _report_error(error: Exception) -> int:
+    """Print an error to stderr; returns the exit code."""
     from warmstart.errors import Interrupted, UsageError, WarmstartError
 
     if isinstance(error, Interrupted):
-        return _say(str(error), 130)
+        return _print_and_exit_code(str(error), 130)
     if isinstance(error, WarmstartError):
-        return _say(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
+        return _print_and_exit_code(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
     traceback.print_exc()
-    return _say(
-        "This is a bug in warmstart, not in what you typed. Please report it with the lines above: "
-        "https://github.com/warmstart-ai/warmstart/issues",
+    return _print_and_exit_code(
+        "This is a bug in warmstart, not a mistake of yours. Please report it with the lines "
+        "above: https://github.com/warmstart-ai/warmstart/issues",
         70,
     )
 
 
-def _say(text: str, code: int) -> int:
+def _print_and_exit_code(text: str, code: int) -> int:
     print(text, file=sys.stderr)  # noqa: T201
     return code

@@ -1,4 +1,4 @@
-"""The Typer application: every command under its name, and the options they share."""
+"""The Typer application: all commands with their names, and the options that they share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +7,8 @@ import typer
 
 app = typer.Typer(
     name="warmstart",
-    help="Fine-tune pretrained transformers on your own text: checked data in; a trained, honestly "
-    "scored, explained model out.",
+    help="Fine-tune pretrained transformers on your own text: check the data, train, evaluate on "
+    "held-out rows, predict and export.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -18,18 +18,20 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; may be repeated."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
 ]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", help="Run directory; default: runs/NAME-TIME."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in DIR.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the run that already exists in DIR.")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from warmstart import __version__
 
         typer.echo(f"warmstart {__version__}")
@@ -42,11 +44,11 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options before the command."""
+    """Options that come before the command."""
 
 
 def _add_commands() -> None:
-    # Imported here and not above: these modules take the shared options from this one.
+    # Imported here and not above: these modules import the shared options from this one.
     from warmstart.cli import export, generate, inspect, train, use
 
     app.command("demo")(train.demo)

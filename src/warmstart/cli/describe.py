@@ -1,4 +1,4 @@
-"""A model's description for a terminal: fits 80 columns, one block after the other."""
+"""The output of ``warmstart info`` for a terminal with 80 columns."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def render(description: "Description") -> RenderableType:
-    """Configuration, parameters with shapes, totals, memory.
+    """Configuration, parameters with shapes, totals and memory of a model.
 
-    Embeddings, the first layer and the output head are listed in full; the other layers look like
-    the first and appear in the totals.
+    The parameters of the embeddings, the first layer and the output head are listed. The other
+    layers have the same shapes as the first and are only included in the totals.
 
     Args:
         description: from ``warmstart.models.checkpoints.description``.
@@ -39,7 +39,7 @@ def render(description: "Description") -> RenderableType:
 
 
 def _configuration(description: "Description") -> Table:
-    """Two columns of settings."""
+    """A table of configuration values."""
     limit = description.max_tokens
     rows = {
         "model_type": description.model_type,
@@ -56,7 +56,7 @@ def _configuration(description: "Description") -> Table:
 
 def _shapes(group: "ParameterGroup", layers: int) -> Table:
     """Every parameter of a group with its shape."""
-    others = f" (and {layers - 1} more like it)" if layers > 1 else ""
+    others = f" (and {layers - 1} more with the same shapes)" if layers > 1 else ""
     heading = group.name + (others if group.name.startswith("layer ") else "")
     table = Table.grid(padding=(0, 1))
     table.add_column(overflow="fold")
@@ -69,7 +69,7 @@ def _shapes(group: "ParameterGroup", layers: int) -> Table:
 
 
 def _totals(description: "Description", layers: list["ParameterGroup"]) -> Table:
-    """Parameters of each group, the layers taken together."""
+    """Number of parameters of each group; all layers form one group."""
     table = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right", "right"):
         table.add_column(justify=justify)
@@ -88,11 +88,11 @@ def _totals(description: "Description", layers: list["ParameterGroup"]) -> Table
 
 
 def _trained(parts: "Sequence[TrainedPart]") -> Table:
-    """Of each part how much trains, how fast, and from which epoch where not from the first."""
+    """Parameters, trained parameters, peak learning rate and first epoch of each part."""
     table = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)
-    heading = ("What trains", "count", "trained", "peak rate", "")
+    heading = ("Trained parts", "count", "trained", "peak LR", "")
     table.add_row(*(Text(text, "dim" if place else "bold") for place, text in enumerate(heading)))
     for part in parts:
         rates = dict.fromkeys(f"{rate:.3g}" for rate in (part.lowest_rate, part.highest_rate))
@@ -104,16 +104,16 @@ def _trained(parts: "Sequence[TrainedPart]") -> Table:
             " to ".join(rates) if part.trained else "–",
             f"from epoch {part.from_epoch}" if later else "",
         )
-    trained, every = sum(p.trained for p in parts), sum(p.parameters for p in parts)
-    table.add_row("  all", f"{every:,}", f"{trained:,}", f"{trained / every:.1%}")
+    trained, total = sum(p.trained for p in parts), sum(p.parameters for p in parts)
+    table.add_row("  all", f"{total:,}", f"{trained:,}", "", f"{trained / total:.1%} trained")
     return table
 
 
 def _memory(description: "Description") -> Text:
-    """What the model and its training take."""
+    """Memory of the model and of its training."""
     return Text.assemble(
         (f"{description.named_parameters} named parameters", "bold"),
-        f"; {description.weights_mib:,.0f} MiB in float32; training with AdamW holds ",
-        f"{description.training_mib:,.0f} MiB\n(weights, gradients, two moments) and the "
+        f"; {description.weights_mib:,.0f} MiB in float32; training with AdamW needs ",
+        f"{description.training_mib:,.0f} MiB\n(weights, gradients, two moments) plus the "
         "activations of a batch.",
     )

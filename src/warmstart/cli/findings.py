@@ -1,7 +1,7 @@
-"""The data findings on a terminal: one table, one histogram a split, then the sentences.
+"""Print the data findings: a table, a histogram of lengths for each split, and the messages.
 
-The splits stand side by side, because what matters is where they differ. Everything reads without
-colour: a warning begins with ``!``. Made for 80 columns; no torch.
+The splits are columns of one table, so that differences between them are easy to see. Nothing
+depends on colour: a warning starts with ``!``. The output fits 80 columns. Does not import torch.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from warmstart.data.checking.check import Findings, SplitFindings
 from warmstart.data.checking.lengths import Lengths
 
 LABELS_SHOWN = 8
-"""Labels with a line of their own; the rest share one."""
+"""Maximum number of labels that are listed; the others are summed up in one line."""
 
 LABEL_WIDTH = 24
-"""Characters of a label before it is cut."""
+"""Maximum number of characters of a label; longer labels are cut."""
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def render(findings: Findings) -> RenderableType:
-    """What a person sees before training, and as the answer of ``warmstart check``.
+    """The output of ``warmstart check``, which is also printed before training.
 
     Args:
-        findings: as ``warmstart.data.checking.check.find`` gives them.
+        findings: from ``warmstart.data.checking.check.find``.
     """
     parts: list[RenderableType] = [_overview(findings.splits), *_histograms(findings.splits)]
     if findings.messages:
@@ -44,7 +44,7 @@ def _overview(splits: Sequence[SplitFindings]) -> Table:
         table.add_column(split.split, justify="right")
     table.add_row("rows", *(f"{split.rows:,}" for split in splits))
     if any(sum(split.dropped.values()) for split in splits):
-        table.add_row("left out", *(f"{sum(split.dropped.values()):,}" for split in splits))
+        table.add_row("dropped rows", *(f"{sum(split.dropped.values()):,}" for split in splits))
     counted = [split for split in splits if split.label_counts]
     names = list(counted[0].label_counts) if counted else []
     shown = names if len(names) <= LABELS_SHOWN + 1 else names[:LABELS_SHOWN]
@@ -59,17 +59,17 @@ def _overview(splits: Sequence[SplitFindings]) -> Table:
         table.add_row(f"{len(names) - LABELS_SHOWN:,} other labels", *rest)
     lengths = [split.lengths for split in splits]
     table.add_row("tokens: median", *(f"{of_split.median:,.0f}" for of_split in lengths))
-    table.add_row("95 % up to", *(f"{of_split.p95:,.0f}" for of_split in lengths))
-    table.add_row("longest", *(f"{of_split.longest:,}" for of_split in lengths))
+    table.add_row("tokens: 95th percentile", *(f"{of_split.p95:,.0f}" for of_split in lengths))
+    table.add_row("tokens: longest", *(f"{of_split.longest:,}" for of_split in lengths))
     table.add_row(
-        f"cut at {lengths[0].max_tokens:,}",
+        f"truncated at {lengths[0].max_tokens:,}",
         *(_share(split.lengths.truncated_rows, split) for split in splits),
     )
     return table
 
 
 def _histograms(splits: Sequence[SplitFindings]) -> list[Text]:
-    """One line of blocks for each split, the limit as ``│``, and the axis below."""
+    """One line of block characters per split, with ``│`` at the limit, and the axis below."""
     width = max(len(split.split) for split in splits)
     lines = [
         Text(f"{split.split:{width}}  {_bars(split.lengths)}", no_wrap=True, overflow="ellipsis")
@@ -78,12 +78,12 @@ def _histograms(splits: Sequence[SplitFindings]) -> list[Text]:
     first = splits[0].lengths
     overflow = max(split.lengths.longest for split in splits) >= first.edges[-1]
     axis = f"{first.edges[0]} to {first.edges[-1] - 1:,} tokens{' and more' * overflow}"
-    limit = "│ is" if _limit_bin(first) is not None else "none reaches"
+    limit = "│ marks" if _limit_bin(first) is not None else "no row exceeds"
     return [*lines, Text(f"{axis}; {limit} the limit of {first.max_tokens:,}", style="dim")]
 
 
 def _bars(lengths: Lengths) -> str:
-    """The histogram in eighths of a line; a bin with a single row still shows."""
+    """The histogram as block characters of 8 heights; every non-empty bin is visible."""
     counts = np.asarray(lengths.counts)
     heights = np.ceil(counts / max(counts.max(), 1) * (len(BLOCKS) - 1)).astype(int)
     bars = [BLOCKS[height] for height in heights]
@@ -94,13 +94,13 @@ def _bars(lengths: Lengths) -> str:
 
 
 def _limit_bin(lengths: Lengths) -> int | None:
-    """The first bin beyond the limit, ``None`` where the bins end before it."""
+    """Index of the first bin above the limit; ``None`` if all bins are below it."""
     above = lengths.max_tokens + 1
     return lengths.edges.index(above) if above in lengths.edges[:-1] else None
 
 
 def _messages(findings: Findings) -> Table:
-    """The sentences, warnings marked with ``!``."""
+    """The messages; warnings are marked with ``!``."""
     grid = Table.grid(padding=(0, 1, 0, 0))
     for message in findings.messages:
         warning = message.level == "warning"

@@ -1,4 +1,4 @@
-"""``warmstart generate``: a decoder goes on with texts."""
+"""``warmstart generate``: generate text from prompts with a decoder."""
 
 import sys
 from pathlib import Path
@@ -15,45 +15,80 @@ if TYPE_CHECKING:
     from warmstart.config import GenerateConfig
 
 Engine = Literal["torch", "onnx"]
-"""``warmstart.serving.writer.WriterName``, spelt out so that ``--help`` answers at once."""
+"""Same as ``warmstart.serving.writer.WriterName``; not imported, to keep ``--help`` fast."""
 
 _LISTED = 5
-"""Copied texts that are shown; a book may have been learned by heart."""
+"""Maximum number of copied training texts that are shown."""
+
+
+# The options of `generate`; their defaults are those of the run's config or of `GenerateConfig`.
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|MODEL", help="A run directory, or a decoder: Hub id, folder or bundled/…"
+    ),
+]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", metavar="TEXT", help="Prompt to generate from; may be repeated."),
+]
+Prompts = Annotated[
+    str | None, typer.Option("--prompts", metavar="FILE", help="File of prompts, one per line.")
+]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Maximum number of new tokens per prompt.")]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        help="Sampling temperature: below 1 more predictable, above 1 more random; 0: greedy."
+    ),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(help="Sample only from the K most likely tokens; 0: from all tokens."),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="Sample only from the most likely tokens whose probabilities sum up to P."),
+]
+RepetitionPenalty = Annotated[
+    float | None, typer.Option(help="Penalty for repeated tokens; 1: none.")
+]
+Beams = Annotated[
+    int | None, typer.Option(help="Number of beams for beam search; needs --temperature 0.")
+]
+Count = Annotated[int | None, typer.Option(help="Number of continuations per prompt.")]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="Stop before this text; may be repeated."),
+]
+Seed = Annotated[int | None, typer.Option(help="Random seed for sampling.")]
+EngineOption = Annotated[
+    Engine, typer.Option(help="Runtime for the model; onnx needs a run that was exported.")
+]
+Novelty = Annotated[
+    bool,
+    typer.Option("--novelty", help="Report how much of the text is copied from training rows."),
+]
 
 
 def generate(
-    name: Annotated[str, typer.Argument(metavar="RUN|MODEL")],
-    prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", metavar="TEXT", help="May be repeated.")
-    ] = None,
-    prompts: Annotated[
-        str | None, typer.Option("--prompts", metavar="FILE", help="Prompts, one a line.")
-    ] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Longest continuation.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Below 1 more likely, above 1 more surprising; 0 greedy.")
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from so many likeliest tokens; 0 for all.")
-    ] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw from the likeliest tokens of this probability.")
-    ] = None,
-    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1 repeats less.")] = None,
-    beams: Annotated[int | None, typer.Option(help="Search; with --temperature 0.")] = None,
-    count: Annotated[int | None, typer.Option(help="Continuations of each prompt.")] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="End before this text; may be repeated."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of what is drawn.")] = None,
-    engine: Annotated[Engine, typer.Option(help="onnx: of a run that was exported.")] = "torch",
-    with_novelty: Annotated[
-        bool, typer.Option("--novelty", help="Say how much of it stands in RUN's training rows.")
-    ] = False,
+    name: Name,
+    prompt: Prompt = None,
+    prompts: Prompts = None,
+    max_new_tokens: MaxNewTokens = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    repetition_penalty: RepetitionPenalty = None,
+    beams: Beams = None,
+    count: Count = None,
+    stop: Stop = None,
+    seed: Seed = None,
+    engine: EngineOption = "torch",
+    with_novelty: Novelty = False,
     as_json: Json = False,
 ) -> None:
-    """Go on with a text, by a run's model or any decoder."""
+    """Generate text from prompts, with a run's model or any decoder."""
     from warmstart import api, config_file, errors
     from warmstart.config import GenerateConfig
     from warmstart.runs.directory import RunDirectory
@@ -70,46 +105,48 @@ def generate(
     base = api.load(name).config.generate if is_run else GenerateConfig()
     settings = config_file.generation(base, given, flags=True)
     texts = _prompts(prompt or [], prompts)
-    made, shown = _made(name, texts, settings, engine, streamed=not as_json)
-    content: dict[str, Any] = {"generations": made}
-    whole = "\n---\n".join(one["prompt"] + one["text"] for one in made)
+    generations, printed = _generate_texts(name, texts, settings, engine, stream=not as_json)
+    content: dict[str, Any] = {"generations": generations}
+    output = "\n---\n".join(one["prompt"] + one["text"] for one in generations)
     if with_novelty:
         with notes():
-            content["novelty"] = api.load(name).novelty([one["text"] for one in made])
+            content["novelty"] = api.load(name).novelty([one["text"] for one in generations])
         show(_novelty_table(content["novelty"]))
-    result(content, whole[len(shown) :], as_json=as_json)
-    if cut := sum(one["finish"] == "length" for one in made):
-        limit = f"{settings.max_new_tokens:,} new tokens (--max-new-tokens) or by the model's own"
-        show(f"note: {cut:,} of {len(made):,} cut off by the limit of {limit}")
+    result(content, output[len(printed) :], as_json=as_json)
+    if cut := sum(one["finish"] == "length" for one in generations):
+        limit = (
+            f"{settings.max_new_tokens:,} new tokens (--max-new-tokens) or the model's own limit"
+        )
+        show(f"note: {cut:,} of {len(generations):,} texts were cut off at {limit}")
 
 
-def _made(
+def _generate_texts(
     name: str,
     texts: list[str],
     settings: "GenerateConfig",
     engine: Engine,
     *,
-    streamed: bool,
+    stream: bool,
 ) -> tuple[list[dict[str, Any]], str]:
-    """What the model wrote; and what of it is on stdout already, as it is where it is one text."""
+    """The generations, and the text that was already printed: a single text is streamed."""
     from warmstart import api
 
-    shown = ""
+    printed = ""
 
-    def show_piece(piece: str) -> None:
-        nonlocal shown
-        new = piece if shown else texts[0] + piece
-        shown += new
+    def print_piece(piece: str) -> None:
+        nonlocal printed
+        new = piece if printed else texts[0] + piece
+        printed += new
         write(new)
 
-    alone = (len(texts), settings.count, settings.beams) == (1, 1, 1)
-    on_text = show_piece if alone and streamed else None
-    made = api.generate(name, texts, engine=engine, on_text=on_text, **settings.model_dump())
-    return made, shown
+    single = (len(texts), settings.count, settings.beams) == (1, 1, 1)
+    on_text = print_piece if single and stream else None
+    generations = api.generate(name, texts, engine=engine, on_text=on_text, **settings.model_dump())
+    return generations, printed
 
 
 def _prompts(typed: list[str], file: str | None) -> list[str]:
-    """The prompts typed, then those of the file; with neither, one asked for at the terminal."""
+    """The typed prompts, then those of the file; without any, ask for one at the terminal."""
     from warmstart import errors
 
     if file is not None:
@@ -125,28 +162,29 @@ def _prompts(typed: list[str], file: str | None) -> list[str]:
     return [typer.prompt("prompt", default="", show_default=False, err=True)]
 
 
-def _novelty_table(found: dict[str, Any]) -> "Table":
-    """What stands in training rows, and how much the samples repeat themselves."""
+def _novelty_table(novelty: dict[str, Any]) -> "Table":
+    """How much of the texts is copied from training rows, and how repetitive they are."""
     from rich import box
     from rich.table import Table
 
-    title = f"held against the training rows, n = {found['samples']:,} ({found['words']:,} words)"
+    samples, words = novelty["samples"], novelty["words"]
+    title = f"compared with the training rows, n = {samples:,} ({words:,} words)"
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE, show_header=False
     )
-    seen = _share(found["seen_ngrams"])
-    table.add_row("8 words in a row that training has", f"{seen} of {found['ngrams']:,}")
-    longest = f"{found['longest_words']:,} words, {found['longest_characters']:,} characters"
-    table.add_row("longest passage that training has", longest)
-    table.add_row("", found["longest_passage"])
-    distinct = ", ".join(_share(found[f"distinct_{n}"]) for n in (1, 2, 3))
-    table.add_row("different words, pairs, triples", distinct)
-    count = len(found["regurgitated"])
-    table.add_row("whole texts or sentences that training has", f"{count:,}")
-    for text in found["regurgitated"][:_LISTED]:
+    seen = _share(novelty["seen_ngrams"])
+    table.add_row("8-grams that occur in training rows", f"{seen} of {novelty['ngrams']:,}")
+    longest = f"{novelty['longest_words']:,} words, {novelty['longest_characters']:,} characters"
+    table.add_row("longest passage from a training row", longest)
+    table.add_row("", novelty["longest_passage"])
+    distinct = ", ".join(_share(novelty[f"distinct_{n}"]) for n in (1, 2, 3))
+    table.add_row("distinct words, bigrams, trigrams", distinct)
+    count = len(novelty["regurgitated"])
+    table.add_row("texts or sentences copied from training rows", f"{count:,}")
+    for text in novelty["regurgitated"][:_LISTED]:
         table.add_row("", text)
     if count > _LISTED:
-        table.add_row("", f"… and {count - _LISTED:,} more; --json lists them all")
+        table.add_row("", f"… and {count - _LISTED:,} more; --json lists all")
     return table
 
 

@@ -1,4 +1,4 @@
-"""``warmstart check``, ``info``, ``report`` and ``recipes``: looking without training."""
+"""The commands that inspect without training: ``check``, ``info``, ``report``, ``recipes``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +10,26 @@ from warmstart.cli.output import result, show
 
 
 def check(
-    source: Annotated[str, typer.Argument(metavar="CONFIG|FILE|RUN")],
-    text: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
-    text_pair: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
-    label: Annotated[str | None, typer.Option(metavar="COL", help="With FILE.")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|FILE|RUN", help="A config or recipe, a data file, or a run directory."
+        ),
+    ],
+    text: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column with the text; only with FILE.")
+    ] = None,
+    text_pair: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column with the second text of a pair; only with FILE."),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column with the label; only with FILE.")
+    ] = None,
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Read the data as training would, and say what stands out."""
+    """Read and check the data as training would, and report problems."""
     from warmstart import api, config_file, errors
     from warmstart.cli.findings import render
     from warmstart.cli.train import config_path
@@ -37,17 +49,26 @@ def check(
     show(render(findings))
     warnings = [message for message in findings.messages if message.level == "warning"]
     count = f"{len(warnings)} warning{'s' * (len(warnings) != 1)}"
-    text_result = count if warnings else "nothing stands out"
+    text_result = count if warnings else "no warnings"
     result(findings.to_json(), text_result, as_json=as_json)
 
 
 def info(
-    name: Annotated[str, typer.Argument(metavar="RUN|MODEL|CONFIG")],
-    labels: Annotated[int, typer.Option(help="Classes of the head of a MODEL.", min=2)] = 2,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|MODEL|CONFIG",
+            help="A run directory, a checkpoint (Hub id, folder or bundled/…), or a config.",
+        ),
+    ],
+    labels: Annotated[
+        int,
+        typer.Option(metavar="N", help="Number of labels of the head; only with MODEL.", min=2),
+    ] = 2,
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Print a model's configuration, parameters and memory, and what of it trains."""
+    """Print a model's configuration, parameters, memory and trained parts."""
     from warmstart import api
     from warmstart.cli.describe import render
 
@@ -61,7 +82,7 @@ def info(
 
 
 def report(run: RunArgument, as_json: Json = False) -> None:
-    """Write a run's report and model card anew."""
+    """Write a run's report and model card again."""
     from warmstart import api
 
     path = api.load(run).report()
@@ -69,9 +90,12 @@ def report(run: RunArgument, as_json: Json = False) -> None:
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: Json = False
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Recipe to print; default: list all.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """List the shipped recipes, or print one."""
+    """List the bundled recipes, or print one of them."""
     from warmstart import config_file
 
     if name is not None:

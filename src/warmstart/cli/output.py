@@ -1,7 +1,7 @@
-"""What commands print: results on stdout, everything else on stderr.
+"""Output of the commands: results go to stdout, everything else to stderr.
 
-Tables show each score with its interval and n, beside the baselines; no information is in colour
-alone.
+Tables show each score with its interval and n, next to the baselines. No information depends on
+colour alone.
 """
 
 import json
@@ -21,40 +21,40 @@ from warmstart import errors
 
 
 def result(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
-    """Print a command's result on stdout: one JSON object, or text for a person.
+    """Print a command's result on stdout: as one JSON object or as text.
 
     Args:
-        content: JSON-ready.
-        text: the same for reading.
-        as_json: which of the two.
+        content: the result as JSON values.
+        text: the result as text for the user.
+        as_json: print ``content`` as JSON instead of ``text``.
 
     Raises:
-        RunError: stdout goes to a disk that is full.
+        RunError: stdout is redirected to a disk that is full.
     """
     if as_json:
-        # Where stdout is not in UTF-8, JSON has its own way to spell what is missing.
+        # If stdout is not UTF-8, characters outside of ASCII are written as \u escapes.
         ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
         text = json.dumps(content, ensure_ascii=ascii_only, allow_nan=False)
     write(text + "\n")
 
 
 def write(text: str) -> None:
-    """Put text on stdout at once, without a line end: a piece of a result that is still being made.
+    """Write text to stdout immediately and without a line break, for streamed results.
 
     Raises:
-        RunError: stdout goes to a disk that is full.
+        RunError: stdout is redirected to a disk that is full.
     """
     try:
         typer.echo(text, nl=False)
-    except BrokenPipeError:  # `| head` has seen enough; Typer ends quietly
+    except BrokenPipeError:  # the reader, such as `| head`, has closed the pipe; Typer exits
         raise
     except OSError as error:
         raise errors.run.cannot_write(Path("stdout"), error) from error
 
 
 def show(*renderables: RenderableType) -> None:
-    """Print to stderr, as wide as the terminal (80 columns where there is none)."""
-    # The names of files and labels are no markup, whatever brackets and colons they hold.
+    """Print to stderr with the width of the terminal (80 columns without a terminal)."""
+    # Brackets and colons in file names and labels must not be interpreted as Rich markup.
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     for renderable in renderables:
         console.print(renderable)
@@ -62,7 +62,7 @@ def show(*renderables: RenderableType) -> None:
 
 @contextmanager
 def notes() -> Iterator[None]:
-    """What the library warns of inside the block, on stderr, a line each."""
+    """Collect the warnings raised inside the block and print each as one line on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
@@ -73,10 +73,10 @@ def notes() -> Iterator[None]:
 def scores_table(
     split: str, metrics: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
 ) -> Table:
-    """One split's scores with intervals, beside each baseline's.
+    """A table of one split's scores with intervals, and of the baselines' scores.
 
     Args:
-        split: its name.
+        split: name of the split.
         metrics: ``{metric: {"value", "low", "high", "n"}}``.
         baselines: the same for each baseline.
     """
@@ -84,10 +84,10 @@ def scores_table(
     table = Table(
         title=f"{split}, n = {n:,}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
     )
-    table.add_column("↓: less is better")
+    table.add_column("↓: lower is better")
     table.add_column("model [95 % interval]", justify="right", overflow="fold")
     for baseline in baselines:
-        table.add_column(BASELINE_TITLES.get(baseline, baseline), justify="right")
+        table.add_column(BASELINE_TITLES.get(baseline, baseline.replace("_", " ")), justify="right")
     for name, score in metrics.items():
         table.add_row(
             name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),

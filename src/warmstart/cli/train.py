@@ -14,22 +14,53 @@ if TYPE_CHECKING:
     from warmstart.run import Run
 
 
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with RUN.")]
-PrintConfig = Annotated[
-    bool, typer.Option("--print-config", help="Print every setting as YAML and stop.")
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Resume the interrupted RUN from its last checkpoint.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check everything, then stop.")]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings as YAML, then stop.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Read and check the data and the model, then stop.")
+]
+
+# The options of `train` that replace a config.
+Task = Annotated[
+    str | None, typer.Option(help="Task to train; this and the next options replace CONFIG.")
+]
+Model = Annotated[str | None, typer.Option(help="Hub id or folder of the checkpoint to fine-tune.")]
+TrainFiles = Annotated[
+    list[str] | None, typer.Option("--train", metavar="F", help="Training file; may be repeated.")
+]
+Text = Annotated[str | None, typer.Option(metavar="COL", help="Column with the text.")]
+TextPair = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column with the second text of a pair.")
+]
+Label = Annotated[str | None, typer.Option(metavar="COL", help="Column with the label.")]
+Validation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="F|SHARE", help="Validation file, or share of the training rows to hold out."
+    ),
+]
+TestFiles = Annotated[
+    list[str] | None,
+    typer.Option("--test", metavar="F", help="Test file, scored once at the end; repeatable."),
+]
 
 
 def demo(output: Output = None, overwrite: Overwrite = False, as_json: Json = False) -> None:
-    """The whole path on the bundled model and corpus, offline, in one command."""
+    """Train, evaluate and report with the bundled model and corpus, without a network."""
     train(config="demo", output=output, overwrite=overwrite, as_json=as_json)
 
 
 def train(
     config: Annotated[
         str | None,
-        typer.Argument(metavar="[CONFIG.yaml|RECIPE|RUN]", help="What to train; RUN to repeat it."),
+        typer.Argument(
+            metavar="[CONFIG.yaml|RECIPE|RUN]",
+            help="A config, a recipe, or a run directory to repeat or resume.",
+        ),
     ] = None,
     sets: Set = None,
     output: Output = None,
@@ -37,21 +68,17 @@ def train(
     resume: Resume = False,
     print_config: PrintConfig = False,
     dry_run: DryRun = False,
-    task: Annotated[str | None, typer.Option(help="Instead of CONFIG: the task.")] = None,
-    model: Annotated[str | None, typer.Option(help="Hub id or folder of a checkpoint.")] = None,
-    train_file: Annotated[
-        list[str] | None, typer.Option("--train", metavar="F", help="File to learn from.")
-    ] = None,
-    text: Annotated[str | None, typer.Option(metavar="COL", help="Column with the text.")] = None,
-    text_pair: Annotated[
-        str | None, typer.Option(metavar="COL", help="Column with the second text of a pair.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(metavar="COL", help="Column with the label.")] = None,
-    validation: Annotated[str | None, typer.Option(metavar="F|SHARE")] = None,
-    test: Annotated[list[str] | None, typer.Option("--test", metavar="F")] = None,
+    task: Task = None,
+    model: Model = None,
+    train_file: TrainFiles = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
+    validation: Validation = None,
+    test: TestFiles = None,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a model on your file and score it honestly."""
+    """Fine-tune a model on your file and evaluate it on held-out rows."""
     from warmstart import api, config_file, errors
 
     flags: dict[str, Any] = {
@@ -59,9 +86,9 @@ def train(
         "text_pair": text_pair, "label": label, "validation": validation, "test": test,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
-    how = _How(overwrite, print_config, dry_run, as_json)
+    options = _Options(overwrite, print_config, dry_run, as_json)
     if resume:
-        _resume(config, output, sets, given, how)
+        _resume(config, output, sets, given, options)
         return
     if config is not None and given:
         raise errors.command.config_and_flags(config, given, "train")
@@ -73,13 +100,16 @@ def train(
         else config_file.from_arguments(**given, overrides=sets or ())
     )
     api.refuse_other_verb(settings, pretraining=False)
-    _train(settings, output or api.default_output(config or settings, settings), how)
+    _train(settings, output or api.default_output(config or settings, settings), options)
 
 
 def pretrain(
     config: Annotated[
         str | None,
-        typer.Argument(metavar="CONFIG.yaml|RECIPE|RUN", help="What to train; RUN to repeat it."),
+        typer.Argument(
+            metavar="CONFIG.yaml|RECIPE|RUN",
+            help="A config, a recipe, or a run directory to repeat or resume.",
+        ),
     ] = None,
     sets: Set = None,
     output: Output = None,
@@ -89,22 +119,22 @@ def pretrain(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a new model from nothing: first its tokenizer on your rows, then the model."""
+    """Pretrain a new model from scratch: first its tokenizer, then the model, on your rows."""
     from warmstart import api, config_file, errors
 
-    how = _How(overwrite, print_config, dry_run, as_json)
+    options = _Options(overwrite, print_config, dry_run, as_json)
     if resume:
-        _resume(config, output, sets, {}, how)
+        _resume(config, output, sets, {}, options)
         return
     if config is None:
         raise errors.command.nothing_to_pretrain()
     settings = config_file.load(config_path(config), sets or ())
     api.refuse_other_verb(settings, pretraining=True)
-    _train(settings, output or api.default_output(config, settings), how)
+    _train(settings, output or api.default_output(config, settings), options)
 
 
-class _How(NamedTuple):
-    """Options of both commands."""
+class _Options(NamedTuple):
+    """Options that ``train`` and ``pretrain`` share."""
 
     overwrite: bool
     print_config: bool
@@ -113,45 +143,46 @@ class _How(NamedTuple):
 
 
 def config_path(config: str) -> str:
-    """``config``, or the ``config.yaml`` of the run directory that it is.
+    """The path of a config; for a run directory, the path of its ``config.yaml``.
 
     Args:
-        config: as typed. The name of a recipe is that recipe, whatever folders lie about.
+        config: as typed. The name of a recipe always means the recipe, even if a folder with the
+            same name exists.
 
     Raises:
-        RunError: it is a folder, and no run was started there.
+        RunError: it is a folder, but not a run directory.
     """
     from warmstart import config_file
     from warmstart.runs.directory import RunDirectory
 
     if config in config_file.recipe_names() or not Path(config).is_dir():
         return config
-    return str(RunDirectory.open(Path(config)).path / "config.yaml")
+    return str(RunDirectory.open(Path(config)).entry("config.yaml"))
 
 
-def _train(settings: "RunConfig", path: Path, how: _How) -> None:
+def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
     from warmstart import api, config_file
     from warmstart.cli.findings import render
     from warmstart.runs.directory import RunDirectory
 
-    if how.print_config:
-        result(
-            config_file.settings_read(settings),
-            config_file.dump(settings).rstrip("\n"),
-            as_json=how.as_json,
-        )
+    if options.print_config:
+        text = config_file.dump(settings).rstrip("\n")
+        result(config_file.settings_read(settings), text, as_json=options.as_json)
         return
     path = path.expanduser()
-    RunDirectory(path).refuse_unusable(overwrite=how.overwrite)
+    RunDirectory(path).refuse_unusable(overwrite=options.overwrite)
+    from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
+
     with api.prepared_for(settings) as prepared:
+        refuse_replaced_inputs(prepared, RunDirectory(path))
         show(render(prepared.findings))
-        if how.dry_run:
+        if options.dry_run:
             content = {"run": None, "status": "checked", "output": str(path)}
-            result(content, f"ready: would train into {path}", as_json=how.as_json)
+            result(content, f"ready to train; output would be {path}", as_json=options.as_json)
             return
-        show(f"training {prepared.checkpoint.name} into {path}")
-        run = api.train_prepared(prepared, path, overwrite=how.overwrite)
-    _print_run(run, as_json=how.as_json)
+        show(f"training {prepared.checkpoint.name}, output in {path}")
+        run = api.train_prepared(prepared, path, overwrite=options.overwrite)
+    _print_run(run, as_json=options.as_json)
 
 
 def _resume(
@@ -159,9 +190,9 @@ def _resume(
     output: Path | None,
     sets: list[str] | None,
     flags: Mapping[str, Any],
-    how: _How,
+    options: _Options,
 ) -> None:
-    """Go on with the run that ``config`` is, or ``output``; nothing else may be given."""
+    """Resume the run in ``config`` or ``output``; no other option may be given."""
     from warmstart import api, errors
 
     path = config or output
@@ -169,22 +200,24 @@ def _resume(
         raise errors.command.resume_what()
     given = {
         **flags,
-        "overwrite": how.overwrite,
-        "print-config": how.print_config,
-        "dry-run": how.dry_run,
+        "overwrite": options.overwrite,
+        "print-config": options.print_config,
+        "dry-run": options.dry_run,
         "output": config and output,
     }
-    beside = [f"--set {one}" for one in sets or ()]
-    beside += [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
-    if beside:
-        raise errors.command.resume_with(path, beside)
-    _print_run(api.resume(path), as_json=how.as_json)
+    others = [f"--set {one}" for one in sets or ()]
+    others += [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if others:
+        raise errors.command.resume_with(path, others)
+    _print_run(api.resume(path), as_json=options.as_json)
 
 
 def _print_run(run: "Run", *, as_json: bool) -> None:
+    from warmstart.runs.directory import RunDirectory
     from warmstart.runs.events import events_of, read_events
 
-    finish = events_of(read_events(run.path / "events.jsonl"), "finish")[-1]
+    directory = RunDirectory(run.path)
+    finish = events_of(read_events(directory.entry("events.jsonl")), "finish")[-1]
     content: dict[str, Any] = {
         "run": str(run.path),
         "status": finish["status"],
@@ -194,11 +227,11 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
         "baselines": run.baselines,
     }
     for split, metrics in run.scores.items():
-        beside = {name: splits[split] for name, splits in run.baselines.items()}
-        show(scores_table(split, metrics, beside))
+        baselines = {name: splits[split] for name, splits in run.baselines.items()}
+        show(scores_table(split, metrics, baselines))
     text = (
         f"run     {run.path}\n"
-        f"report  {run.path / 'report.html'}\n"
+        f"report  {directory.entry('report.html')}\n"
         f"try     {run.usage.command.format(run=run.path)}"
     )
     result(content, text, as_json=as_json)

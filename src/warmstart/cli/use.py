@@ -1,4 +1,4 @@
-"""``warmstart evaluate`` and ``warmstart predict``: what a finished run is for."""
+"""The commands that use a finished run: ``warmstart evaluate`` and ``warmstart predict``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from warmstart.tasks.task import Prediction
 
 Engine = Literal["torch", "onnx", "int8"]
-"""``warmstart.serving.engines.EngineName``, spelt out so that ``--help`` answers at once."""
+"""Same as ``warmstart.serving.engine.EngineName``; not imported, to keep ``--help`` fast."""
 
 
 def evaluate(
     run: RunArgument,
-    data: Annotated[list[str], typer.Option("--data", metavar="F", help="Labelled file(s).")],
+    data: Annotated[
+        list[str], typer.Option("--data", metavar="F", help="Labelled file; may be repeated.")
+    ],
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Score a run's model on a labelled file."""
+    """Evaluate a run's model on a labelled file."""
     from warmstart import api
 
     with notes():
@@ -37,25 +39,34 @@ def evaluate(
 def predict(
     run: RunArgument,
     text: Annotated[
-        list[str] | None, typer.Option("--text", metavar="TEXT", help="May be repeated.")
+        list[str] | None,
+        typer.Option("--text", metavar="TEXT", help="Text to predict; may be repeated."),
     ] = None,
     text_pair: Annotated[
         list[str] | None,
         typer.Option("--text-pair", metavar="TEXT", help="Second text, one for each --text."),
     ] = None,
-    data: Annotated[list[str] | None, typer.Option("--data", metavar="F")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="F", help="File to predict; may be repeated."),
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="F", help="Write .csv, .parquet or .jsonl."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="F",
+            help="File for the predictions: .csv, .parquet, .jsonl; for tags also .conll.",
+        ),
     ] = None,
     engine: Annotated[
         Engine | None,
-        typer.Option(help="What runs the model; default: onnx once the run was exported."),
+        typer.Option(help="Runtime for the model; default: onnx if the run was exported."),
     ] = None,
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Answer texts, or every row of a file."""
+    """Predict for texts, or for every row of a file."""
     from warmstart import api, errors
     from warmstart.serving.predictor import (
         predict_file,
@@ -69,7 +80,7 @@ def predict(
     if not data and (sets or output):
         raise errors.command.only_with_data(f"--set {sets[0]}" if sets else f"--output {output}")
     if output is not None:
-        refuse_output(output)
+        refuse_output(output, Path(run))
     opened = api.load(run)
     with notes():
         model = opened.open(engine)

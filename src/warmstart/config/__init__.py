@@ -1,6 +1,6 @@
-"""Settings: every one with its default and limits, YAML files and recipes, and the faults of both.
+"""Settings: defaults and limits, YAML files and recipes, and error messages for both.
 
-The groups of settings are re-exported here; reading and writing them is in ``config_file``.
+The groups of settings are re-exported here. ``config_file`` reads and writes them.
 """
 
 from warmstart.config.model_settings import BYTES_AND_END as BYTES_AND_END

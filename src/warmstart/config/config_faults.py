@@ -1,8 +1,9 @@
-"""What each setting takes, in words; and a config's faults, said with those words.
+"""Describe in words which values each setting accepts, and report the errors of a config.
 
-``SETTINGS`` is drawn from the fields of ``RunConfig`` alone: their types, limits, defaults and
-docstrings. pydantic finds the faults; its own wording (an error for each member of a union, type
-names of Python) is left aside for "found the value, expected what the setting takes, try this".
+``SETTINGS`` is built from the fields of ``RunConfig``: their types, limits, defaults and
+docstrings. pydantic finds the errors. Its own messages (one per member of a union, with Python type
+names) are replaced by ours, with three parts: the value found, the values expected, and what to
+try.
 """
 
 import json
@@ -23,26 +24,26 @@ from warmstart.config import RunConfig, config_yaml
 from warmstart.config.config_yaml import Place
 
 REQUIRED: Any = PydanticUndefined
-"""The default of a setting that has none."""
+"""Stands for the default of a setting that has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting, as help and documentation list it."""
+    """One setting, for help texts and documentation."""
 
     name: str
-    """Dotted: ``train.epochs``."""
+    """Full name with dots: ``train.epochs``."""
     type: str
-    """What it takes, in words: ``a whole number ≥ 1``."""
+    """The accepted values in words: ``a whole number ≥ 1``."""
     default: Any
-    """``REQUIRED`` where there is none."""
+    """``REQUIRED`` if there is none."""
     doc: str
-    """One or two sentences."""
+    """The docstring, as one line."""
     annotation: Any
     """Its Python type with limits, for pydantic."""
 
     def accepts(self, value: Any) -> bool:
-        """Whether ``value`` alone has the right type and is within the limits."""
+        """Whether ``value`` has the right type and is within the limits."""
         try:
             TypeAdapter(self.annotation).validate_python(value, strict=True)
         except ValidationError:
@@ -50,15 +51,15 @@ class Setting:
         return True
 
     @property
-    def takes_only_text(self) -> bool:
-        """Whether neither a number nor a yes-or-no can be meant."""
+    def accepts_only_text(self) -> bool:
+        """Whether no number and no boolean is accepted."""
         return not any(word in self.type for word in ("number", "true or false"))
 
 
 def _settings(part: type[BaseModel], prefix: str) -> Iterator[Setting]:
     """The settings of ``part`` and its groups, in the order of their definition."""
     for name, field in part.model_fields.items():
-        # A group that may be absent is a union of its part and None.
+        # An optional group has the type ``Part | None``.
         members = get_args(field.annotation) or (field.annotation,)
         parts = [one for one in members if isinstance(one, type) and issubclass(one, BaseModel)]
         if parts:
@@ -70,7 +71,7 @@ def _settings(part: type[BaseModel], prefix: str) -> Iterator[Setting]:
 
 
 def in_words(annotation: Any) -> str:
-    """What a type with limits takes, in words.
+    """Describe the values that a type with limits accepts.
 
     >>> from pydantic import Field
     >>> in_words(Literal["auto"] | Annotated[int, Field(ge=3)])
@@ -81,7 +82,7 @@ def in_words(annotation: Any) -> str:
 
 
 def _alternatives(annotation: Any, limits: tuple[Any, ...]) -> Iterator[str]:
-    """Each kind of value that ``annotation`` allows, in words."""
+    """Describe each kind of value that ``annotation`` allows."""
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *extra = get_args(annotation)
@@ -106,7 +107,7 @@ def _alternatives(annotation: Any, limits: tuple[Any, ...]) -> Iterator[str]:
 
 
 def _bound(limit: Any) -> str:
-    """A limit of ``annotated_types``, as a sign and a number."""
+    """A limit of ``annotated_types`` as a sign and a number; empty for other metadata."""
     signs = {"Ge": "≥", "Gt": ">", "Le": "≤", "Lt": "<"}
     sign = signs.get(type(limit).__name__)
     return f"{sign} {getattr(limit, type(limit).__name__.lower())}" if sign else ""
@@ -116,11 +117,11 @@ SETTINGS: Mapping[str, Setting] = {s.name: s for s in _settings(RunConfig, "")}
 
 
 def _groups() -> Iterator[tuple[str, list[str]]]:
-    """Every group, also those within another, and its settings, named from there."""
-    above = (
+    """Every group, nested groups included, with the names of its settings relative to it."""
+    prefixes = (
         name.split(".")[:depth] for name in SETTINGS for depth in range(1, name.count(".") + 1)
     )
-    for group in dict.fromkeys(map(".".join, above)):
+    for group in dict.fromkeys(map(".".join, prefixes)):
         members = [n.removeprefix(f"{group}.") for n in SETTINGS if n.startswith(f"{group}.")]
         yield group, members
 
@@ -131,7 +132,7 @@ OPTIONAL_GROUPS = frozenset(
     for group, field in RunConfig.model_fields.items()
     if group in GROUPS and field.default is None
 )
-"""Groups that a config may do without; there, null is an answer."""
+"""Groups that may be ``null``."""
 
 ELSEWHERE = {
     "bf16": "train.precision",
@@ -156,11 +157,11 @@ ELSEWHERE = {
     "stop_strings": "generate.stop",
     "warmup_ratio": "train.warmup_share",
 }
-"""What other tools call our settings, where the spelling alone would not tell."""
+"""Names of other tools that are too different from ours to be found by similarity."""
 
 
 def nearest_setting(name: str) -> str | None:
-    """The setting or group most like ``name``, by its last word first and its group second.
+    """The setting or group most similar to ``name``; the part after the last dot counts most.
 
     >>> nearest_setting("train.learning_rte"), nearest_setting("epochs"), nearest_setting("lr")
     ('train.learning_rate', 'train.epochs', 'train.learning_rate')
@@ -169,37 +170,37 @@ def nearest_setting(name: str) -> str | None:
     if last in ELSEWHERE:
         return ELSEWHERE[last]
 
-    def likeness(known: str) -> float:
+    def similarity(known: str) -> float:
         known_group, _, known_last = known.rpartition(".")
         return SequenceMatcher(None, last, known_last).ratio() + 0.1 * (group == known_group)
 
-    best = max((*SETTINGS, *GROUPS), key=likeness)
-    return best if likeness(best) >= 0.7 else None
+    best = max((*SETTINGS, *GROUPS), key=similarity)
+    return best if similarity(best) >= 0.7 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a setting was written, and how to write it there."""
+    """Where a setting was given, and how a setting is written there."""
 
     where: str = ""
-    """As messages begin: ``cola.yaml:12``, ``--set train.epochs=0``; empty for Python."""
+    """Beginning of the message: ``cola.yaml:12``, ``--set train.epochs=0``; empty for Python."""
     form: str = "{name}: {value}"
-    """How a setting is typed there: ``--set {name}={value}``."""
+    """Pattern for writing a setting there, such as ``--set {name}={value}``."""
 
     def typed(self, name: str, value: Any) -> str:
-        """``value`` for the setting ``name``, as one would type it here."""
+        """The setting ``name`` with this value, as the user would type it here."""
         return self.form.format(name=name, value=in_yaml(value))
 
 
 def in_yaml(value: Any) -> str:
-    """A value as YAML writes it in one line; what YAML has no word for, as Python shows it."""
+    """A value as YAML in one line; a value that YAML cannot express is shown with ``repr``."""
     if isinstance(value, bool | int | float) or (isinstance(value, str) and value.isprintable()):
         return config_yaml.write({"_": value}).removeprefix("_: ").rstrip("\n")
     return json.dumps(value, ensure_ascii=False, default=repr)
 
 
 def shown(value: Any) -> str:
-    """A value in one line, cut to 60 characters."""
+    """A value in one line of at most 60 characters."""
     text = in_yaml(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
@@ -207,7 +208,7 @@ def shown(value: Any) -> str:
 def translated(
     error: ValidationError, content: Mapping[str, Any], origins: Mapping[Place, Origin]
 ) -> list[errors.ConfigError]:
-    """What pydantic found, one error a setting, in words.
+    """Turn pydantic's errors into ours, at most one per setting.
 
     Args:
         error: raised for ``content``.
@@ -215,47 +216,49 @@ def translated(
         origins: where each key of ``content`` was written; ``()`` is the config as a whole.
     """
     faults: dict[Place, errors.ConfigError] = {}
-    for found in error.errors(include_url=False):
-        steps = tuple(str(step) for step in found["loc"])
-        # Beyond the setting, pydantic's place goes on with members of unions and list positions.
-        place = next((steps[:n] for n in (1, 2, 3) if ".".join(steps[:n]) in SETTINGS), steps)
+    for detail in error.errors(include_url=False):
+        loc = tuple(str(key) for key in detail["loc"])
+        # After the setting's name, pydantic's location continues with union members and list
+        # positions; these are dropped. A name has one to three parts.
+        place = next((loc[:n] for n in (1, 2, 3) if ".".join(loc[:n]) in SETTINGS), loc)
+        # A key that was not written itself, because it is missing, is reported at its group.
         written = next(p for p in (place, place[:-1], ()) if p in origins)
-        fault = _fault(found, ".".join(place), _at(content, place), origins[written])
+        fault = _fault(detail, ".".join(place), _at(content, place), origins[written])
         faults[place] = errors.config.located(fault, origins[written].where)
     return list(faults.values())
 
 
 def _at(content: Any, place: Place) -> Any:
-    """What stands at ``place``; None where nothing does."""
-    for step in place:
-        content = content.get(step) if isinstance(content, Mapping) else None
+    """The value at ``place``; None if there is none."""
+    for key in place:
+        content = content.get(key) if isinstance(content, Mapping) else None
     return content
 
 
-def _fault(found: Any, name: str, value: Any, origin: Origin) -> errors.ConfigError:
-    """One of pydantic's findings about the setting ``name``, without its place."""
-    if found["type"] == "contradiction":
-        return found["ctx"]["error"]  # type: ignore[no-any-return]
-    if found["type"] == "extra_forbidden":
+def _fault(detail: Any, name: str, value: Any, origin: Origin) -> errors.ConfigError:
+    """Our error for one of pydantic's error details about ``name``, without its location."""
+    if detail["type"] == "contradiction":
+        return detail["ctx"]["error"]  # type: ignore[no-any-return]
+    if detail["type"] == "extra_forbidden":
         return unknown(name, value, origin)
     if name in GROUPS:
         return errors.config.not_a_group(name, shown(value), GROUPS[name][0])
     setting = SETTINGS[name]
-    if found["type"] == "missing":
+    if detail["type"] == "missing":
         return errors.config.missing_setting(name, setting.doc, origin.typed(name, "FILE"))
     do = origin.typed(name, suggestion(setting, value))
     return errors.config.wrong_value(name, shown(value), setting.type, do)
 
 
 def unknown(name: str, value: Any, origin: Origin) -> errors.ConfigError:
-    """The fault of a setting that there is not."""
+    """The error for a setting that does not exist."""
     nearest = nearest_setting(name)
     do = f"{nearest}:" if nearest in GROUPS else origin.typed(nearest, value) if nearest else ""
     return errors.config.unknown_setting(name, nearest, do)
 
 
 def suggestion(setting: Setting, value: Any) -> Any:
-    """A value for ``setting`` that it accepts, as near as can be guessed to ``value``."""
+    """A value that ``setting`` accepts, as close as possible to ``value``; else its default."""
     guesses: list[Any] = []
     if isinstance(value, str):
         literals = re.findall('"(.+?)"', setting.type)
@@ -269,6 +272,6 @@ def suggestion(setting: Setting, value: Any) -> Any:
         guesses = [[item if isinstance(item, str) else in_yaml(item) for item in value]]
     elif value is not None:
         guesses = [int(value)] if isinstance(value, float) and value.is_integer() else []
-        guesses += [in_yaml(value)] if setting.takes_only_text else []
+        guesses += [in_yaml(value)] if setting.accepts_only_text else []
     fallback = "FILE" if setting.default is REQUIRED else setting.default
     return next((g for g in guesses if g is not None and setting.accepts(g)), fallback)

@@ -1,10 +1,10 @@
-"""YAML text to plain values with the line of every key, and back.
+"""Parse YAML into plain values with the line of every key, and write YAML.
 
-Configs are read by the core schema of YAML 1.2, section 10.3 (https://yaml.org/spec/1.2.2/), and
-not by the older rules of PyYAML: ``2e-5`` is a number, ``no`` is a word, ``12:30`` is text. The
-reader takes PyYAML's parsing events, which carry lines, and builds nothing but None, bool, int,
-float, str, list and dict from them; tags and aliases, which could build objects or expand without
-bound, are refused.
+Configs follow the core schema of YAML 1.2, section 10.3 (https://yaml.org/spec/1.2.2/). PyYAML
+resolves values by the older YAML 1.1; here ``2e-5`` is a number, and ``no`` and ``12:30`` are text.
+The reader uses PyYAML's parsing events, which contain line numbers, and builds only None, bool,
+int, float, str, list and dict. Tags could create other objects and aliases could expand without
+limit, so both are refused.
 """
 
 import json
@@ -19,10 +19,10 @@ import yaml
 from warmstart import errors
 
 Place = tuple[str, ...]
-"""Where a key stands: ``("train", "epochs")``."""
+"""The path of a key: ``("train", "epochs")``."""
 
 MAX_DEPTH = 10
-"""Levels of nesting a config may have; none needs more than three."""
+"""Largest depth of nesting; no config needs more than three levels."""
 
 _CONSTANTS = {
     "": None,
@@ -31,13 +31,13 @@ _CONSTANTS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-# The bound on digits keeps below Python's own, beyond which `int` raises (sys.int_info).
+# Python's `int` raises above 4300 digits (sys.int_info), so longer digit strings are kept as text.
 _INTEGER = re.compile(r"[-+]?[0-9]{1,300}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 def scalar(text: str) -> Any:
-    """What an unquoted scalar means.
+    """The value of an unquoted scalar.
 
     >>> [scalar(text) for text in ("2e-5", "4", "no", "null", "true", "1.2.3")]
     [2e-05, 4, 'no', None, True, '1.2.3']
@@ -53,22 +53,22 @@ def scalar(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML document and where its keys stand."""
+    """A parsed YAML document with the line of each key."""
 
     content: Any
-    """None where the document is empty."""
+    """None if the document is empty."""
     lines: dict[Place, int]
-    """Of each key, from 1."""
+    """Line of each key, counted from 1."""
     faults: list[errors.ConfigError]
-    """Keys that were given twice (the first one counts)."""
+    """An error for each key that was given twice; ``content`` has its first value."""
 
 
 def read(text: str, source: str) -> Document:
-    """The content of a YAML document, with the line of each key.
+    """Parse a YAML document.
 
     Args:
         text: the document.
-        source: what to call it in messages.
+        source: its name in messages.
 
     Raises:
         ConfigError: it is not YAML, or uses aliases, tags or several documents.
@@ -89,7 +89,7 @@ def read(text: str, source: str) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Takes values from a stream of parsing events, noting lines and faults as it goes."""
+    """Builds values from a stream of parsing events and records lines and errors."""
 
     events: Iterator[Any]
     source: str
@@ -98,11 +98,11 @@ class _Reader:
 
     def document(self) -> Any:
         """The one document of the stream."""
-        next(self.events)  # the stream's start
+        next(self.events)  # StreamStartEvent
         if isinstance(next(self.events), yaml.StreamEndEvent):
             return None
         content = self.value(next(self.events), (), 0)
-        next(self.events)  # the document's end
+        next(self.events)  # DocumentEndEvent
         if not isinstance(after := next(self.events), yaml.StreamEndEvent):
             raise self.refusal(after, "a second document (`---`)")
         return content
@@ -125,13 +125,14 @@ class _Reader:
         return self.mapping(place, depth)
 
     def mapping(self, place: Place, depth: int) -> dict[str, Any]:
-        """The members of the mapping at ``place``; a key is the text it is written as."""
+        """The members of the mapping at ``place``; keys are always text."""
         members: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise self.refusal(event, "a key that is not a name")
             key, line = (*place, event.value), _line(event)
-            # Before the value: the members of a group given twice keep the lines of the first.
+            # This comes before the value is read: if a group is given twice, `setdefault` then
+            # keeps the lines of its first occurrence.
             self.lines.setdefault(key, line)
             value = self.value(next(self.events), key, depth + 1)
             if event.value in members:
@@ -143,20 +144,20 @@ class _Reader:
         return members
 
     def refusal(self, event: yaml.Event, feature: str) -> errors.ConfigError:
-        """The error for YAML that configs do without."""
+        """The error for a YAML feature that is not supported."""
         return errors.config.yaml_feature(self.source, _line(event), feature)
 
 
 def _line(event: yaml.Event) -> int:
-    """The line an event starts in, from 1."""
+    """The line in which an event starts, counted from 1."""
     return event.start_mark.line + 1 if event.start_mark else 1
 
 
 def write(content: Mapping[str, Any]) -> str:
-    """YAML text that ``read`` turns back into ``content``: groups as blocks, lists in one line.
+    """Write ``content`` as YAML that ``read`` parses to equal values; lists are in one line.
 
     Args:
-        content: strings, numbers, booleans, None and lists of them, in mappings.
+        content: mappings of strings, numbers, booleans, None, lists of these, and mappings.
 
     >>> print(write({"task": "x", "train": {"rate": 2e-5, "columns": ["a", "no", "1"]}}), end="")
     task: x
@@ -175,7 +176,7 @@ def write(content: Mapping[str, Any]) -> str:
 
 
 def _events(value: Any) -> Iterator[yaml.Event]:
-    """The events that write ``value``."""
+    """The YAML events for ``value``."""
     if isinstance(value, Mapping):
         yield yaml.MappingStartEvent(None, None, implicit=True, flow_style=False)
         for key, member in value.items():
@@ -189,16 +190,16 @@ def _events(value: Any) -> Iterator[yaml.Event]:
         yield yaml.SequenceEndEvent()
     else:
         text, plain = _scalar_text(value)
-        # Double quotes alone have escapes, as line breaks beyond \n need: U+0085, U+2028, U+2029.
+        # Only double-quoted YAML has escapes, which U+0085, U+2028 and U+2029 need: YAML would
+        # read them as line breaks.
         style = None if text.isprintable() else '"'
         yield yaml.ScalarEvent(None, None, implicit=(plain, True), value=text, style=style)
 
 
 def _scalar_text(value: Any) -> tuple[str, bool]:
-    """How a scalar is written, and whether it may stand without quotes.
+    """The text of a scalar, and whether it can be written without quotes.
 
-    A string stands without quotes where neither we nor readers of YAML 1.1 would take it for
-    something else.
+    A string is written without quotes if both YAML 1.1 and YAML 1.2 read it as the same string.
     """
     if isinstance(value, str):
         older = yaml.resolver.Resolver()
@@ -206,5 +207,5 @@ def _scalar_text(value: Any) -> tuple[str, bool]:
         return value, scalar(value) == value and tag == "tag:yaml.org,2002:str"
     text = json.dumps(value)
     if isinstance(value, float) and "." not in text:
-        text = text.replace("e", ".0e")  # to readers of YAML 1.1, 2e-05 is text
+        text = text.replace("e", ".0e")  # YAML 1.1 reads 2e-05 as text, but 2.0e-05 as a number
     return text, True

@@ -1,8 +1,8 @@
-"""The settings of models: where one comes from, how a new one is made, how a decoder writes.
+"""The settings about models: which one to load, how to create one, generation and export.
 
-Parts of ``config.RunConfig``, which has the rest. No torch here.
+They are groups of ``config.RunConfig``, which is in ``config/settings.py``. No torch here.
 
-Units: *tokens* are the model's own.
+Units: *tokens* are those of the model's tokenizer.
 """
 
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from warmstart import errors
 
 BYTES_AND_END = 257
-"""Tokens of a byte-level vocabulary before it has learned any: each byte, and the end of a text."""
+"""Smallest byte-level vocabulary: the 256 bytes and the end-of-text token."""
 
 CLOSED = ConfigDict(
     extra="forbid",
@@ -22,7 +22,8 @@ CLOSED = ConfigDict(
     allow_inf_nan=False,
     use_attribute_docstrings=True,
 )
-"""What every group of settings is: closed, frozen, without coercion of one type into another."""
+"""pydantic configuration of every group of settings: unknown keys are errors, values cannot be
+changed, and no type is converted into another."""
 
 
 class _Part(BaseModel):
@@ -32,45 +33,48 @@ class _Part(BaseModel):
 
 
 def refusal(error: errors.ConfigError) -> PydanticCustomError:
-    """``error`` in the form that pydantic collects together with a config's other faults."""
+    """Wrap ``error`` so that pydantic collects it together with the config's other errors."""
     return PydanticCustomError("contradiction", "{error}", {"error": error})
 
 
 class SpecialTokens(_Part):
-    """Tokens around a document; one that the vocabulary lacks is added to it."""
+    """Tokens around a document; a token that is not in the vocabulary is added to it."""
 
     bos: Annotated[str, Field(min_length=1)] | None = None
-    """Begins every document, such as ``<|startoftext|>``; by default the checkpoint's."""
+    """Token at the beginning of every document, such as ``<|startoftext|>``; by default the
+    checkpoint's."""
     eos: Annotated[str, Field(min_length=1)] | None = None
-    """Ends every document; by default the checkpoint's."""
+    """Token at the end of every document; by default the checkpoint's."""
     pad: Annotated[str, Field(min_length=1)] | None = None
-    """Fills up short documents where other programs need that; by default the checkpoint's."""
+    """Padding token, for other programs that need one; by default the checkpoint's."""
 
 
 class ModelConfig(_Part):
-    """Which pretrained checkpoint to start from, and how much of a text it reads."""
+    """Which pretrained checkpoint to start from, and the longest input to give it."""
 
     name: Annotated[str, Field(min_length=1)] = "bundled/minilm-l6"
-    """Hub id (``google-bert/bert-base-uncased``), folder, or one that comes with warmstart:
-    ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, which writes."""
+    """Hub id (``google-bert/bert-base-uncased``), folder, or a model that comes with warmstart:
+    ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, a decoder."""
     revision: str | None = None
     """Branch, tag or commit of a hub checkpoint."""
     max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"
-    """Longest input in tokens, special tokens included; ``auto`` is all the model can read."""
+    """Longest input in tokens, special tokens included; ``auto`` is the model's own limit."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Replaces every dropout probability of the checkpoint; ``null`` keeps its own."""
+    """Replaces every dropout probability of the checkpoint; ``null`` keeps them."""
     local_files_only: bool = False
-    """Use the download cache alone, never the network."""
+    """Use only files in the download cache, never the network."""
     allow_pickle: bool = False
-    """Accept ``pytorch_model.bin`` (opened with ``weights_only``) where there is no safetensors."""
+    """Accept ``pytorch_model.bin`` (opened with ``weights_only``) if the checkpoint has no
+    safetensors file."""
     special_tokens: SpecialTokens = SpecialTokens()
-    """Of a decoder, in place of the checkpoint's own."""
+    """For decoders: special tokens that replace the checkpoint's."""
 
 
 class PretrainConfig(_Part):
-    """What ``warmstart pretrain`` makes before it trains: a tokenizer, and weights drawn by chance.
+    """The model that ``warmstart pretrain`` creates: a new tokenizer and random weights.
 
-    The folder it makes stands for ``model.name``. Sizes: ``models.checkpoints.model_sizes``.
+    The new checkpoint then takes the place of ``model.name``. The sizes are in
+    ``models.checkpoints.model_sizes``.
     """
 
     architecture: Literal["gpt2", "bert"] = "gpt2"
@@ -78,15 +82,15 @@ class PretrainConfig(_Part):
     size: Literal["tiny", "mini", "small"] = "mini"
     """About 1.5, 5.4 or 23 million parameters with the defaults below."""
     layers: Annotated[int, Field(ge=1)] | None = None
-    """Transformer layers, in place of the size's."""
+    """Number of transformer layers; by default that of ``size``."""
     hidden: Annotated[int, Field(ge=1)] | None = None
-    """Width, in place of the size's; ``pretrain.heads`` divides it."""
+    """Hidden size, a multiple of ``pretrain.heads``; by default that of ``size``."""
     heads: Annotated[int, Field(ge=1)] | None = None
-    """Attention heads of a layer, in place of the size's."""
+    """Attention heads per layer; by default that of ``size``."""
     context: Annotated[int, Field(ge=3)] = 512
     """Longest input in tokens, special tokens included."""
     vocabulary: Annotated[int, Field(ge=16)] = 8192
-    """Tokens, special ones included; learned from the training rows alone."""
+    """Vocabulary size, special tokens included; learned from the training rows only."""
 
     @field_validator("vocabulary")
     @classmethod
@@ -97,32 +101,32 @@ class PretrainConfig(_Part):
 
 
 class GenerateConfig(_Part):
-    """How a decoder goes on with a text."""
+    """How a decoder generates text."""
 
     max_new_tokens: Annotated[int, Field(ge=1)] = 100
-    """Longest continuation in tokens; it also ends where the model can read no more."""
+    """Largest number of new tokens; generation also ends at the model's longest input."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
-    """Scores are divided by it before a token is drawn; 0 takes the likeliest token each time."""
+    """Logits are divided by it before sampling; 0 always selects the most likely token (greedy)."""
     top_k: Annotated[int, Field(ge=0)] = 50
-    """Draw from so many of the likeliest tokens; 0 for all."""
+    """Sample from this number of most likely tokens; 0 for all."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Draw from the likeliest tokens that together have this probability; 1 for all."""
+    """Sample from the most likely tokens whose total probability reaches this value; 1 for all."""
     repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
-    """Above 1, tokens that the text already has become less likely; 1 leaves them as they are."""
+    """Above 1, tokens that the text already contains become less likely; 1 has no effect."""
     beams: Annotated[int, Field(ge=1)] = 1
-    """Continuations followed at once in search of the likeliest; needs ``temperature: 0``."""
+    """Number of beams of a beam search; more than 1 needs ``temperature: 0``."""
     count: Annotated[int, Field(ge=1)] = 1
-    """Continuations of each prompt."""
+    """Number of continuations per prompt."""
     stop: list[Annotated[str, Field(min_length=1)]] = []
-    """A continuation ends before the first of these texts."""
+    """Stop texts: a continuation ends before the first of them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
-    """What is drawn, and nothing else."""
+    """Seed of the sampling; it affects nothing else."""
 
     @field_validator("beams")
     @classmethod
     def _search_or_draw(cls, beams: int, info: ValidationInfo) -> int:
         if beams > 1 and (temperature := info.data.get("temperature", 0)) > 0:
-            raise refusal(errors.config.beams_while_drawing(beams, temperature))
+            raise refusal(errors.config.beams_with_sampling(beams, temperature))
         return beams
 
     @field_validator("count")
@@ -134,14 +138,14 @@ class GenerateConfig(_Part):
 
 
 class ExportConfig(_Part):
-    """What ``warmstart train`` makes of a finished run: its ONNX model, as ``warmstart export``."""
+    """ONNX export at the end of ``warmstart train``, as ``warmstart export`` does it."""
 
     onnx: bool = False
-    """Write and verify ``export/model.onnx`` once the run is finished."""
+    """Write and verify ``export/model.onnx`` after training."""
     int8: bool = False
-    """Also one with weights of 8 bits; needs ``export.onnx_file``."""
+    """Also write a model with 8-bit weights; needs ``export.onnx``."""
     max_drop: Annotated[float, Field(ge=0)] = 0.01
-    """How much of the task's main metric 8 bits may cost."""
+    """Largest accepted drop of the main metric for the model with 8-bit weights."""
 
     @field_validator("int8")
     @classmethod

@@ -1,10 +1,11 @@
 """Every setting of a run, with its default, its unit and its limits. No torch here.
 
-``RunConfig`` is what a YAML file says, checked. It is closed (an unknown key is an error) and
-frozen; ``config_file`` builds it from YAML, recipes and ``--set``, and writes it back resolved, so
-that training from a run directory's ``config.yaml`` repeats the run.
+``RunConfig`` is the validated content of a YAML file. It is closed (an unknown key is an error) and
+frozen. ``config_file`` builds it from YAML, recipes and ``--set``, and writes it back with all
+defaults filled in, so that training from a run directory's ``config.yaml`` repeats the run.
 
-Units: a *step* is one optimiser update; *tokens* are the model's own; rates are per step.
+Units: a *step* is one optimiser update; *tokens* are those of the model's tokenizer; learning rates
+are per step.
 """
 
 import re
@@ -24,7 +25,7 @@ from warmstart.config.model_settings import (
 )
 
 Source = Annotated[str, Field(min_length=1)]
-"""One file, folder member, URL or hub data set."""
+"""One file, archive member, URL or data set of the Hugging Face Hub."""
 Sources = Source | Annotated[list[Source], Field(min_length=1)]
 """One source, or several, read one after the other."""
 
@@ -44,80 +45,86 @@ class _Part(BaseModel):
 
 
 class DataConfig(_Part):
-    """Where the rows are, how their file is written, and which columns mean what."""
+    """Where the rows are, which file format they have, and what each column contains."""
 
     train: Sources
-    """File(s) to learn from: path, ``archive.zip!member``, URL (``#sha256=…`` verifies it),
+    """Training file(s): a path, ``archive.zip!member``, a URL (``#sha256=…`` verifies it),
     ``hub:NAME[/CONFIG]:SPLIT`` (a Hugging Face data set), or ``bundled/grammar/train``."""
     validation: Annotated[float, Field(gt=0, lt=1)] | Sources = 0.1
-    """A share of ``train``, or file(s)."""
+    """Validation file(s), or the share of the ``train`` rows to set aside for validation."""
     test: Sources | None = None
-    """File(s) scored once, at the end."""
+    """Test file(s); they are scored once, after training."""
     dir: str | None = None
-    """A folder, zip file or URL of a zip file in which relative names above are looked up."""
+    """A folder, zip file or URL of a zip file; relative names above are looked up in it."""
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "spans"] = "auto"
-    """``auto`` decides by the file name. ``spans``: an export of Label Studio, doccano, spaCy or
-    brat."""
+    """File format; ``auto`` chooses it by the file name. ``spans``: an export of Label Studio,
+    doccano, spaCy or brat."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """Between the columns of a csv file; by default a comma, or a tab for ``tsv``."""
+    """Character between the columns of a csv file; by default a comma, or a tab for ``tsv``."""
     columns: Annotated[list[str], Field(min_length=1)] | None = None
-    """Names of the columns, only where the file has no header line."""
+    """Column names of a file that has no header line."""
     quoting: Literal["double", "none"] = "double"
-    """``double``: fields may stand in double quotes; ``none``: a quote is an ordinary character."""
+    """``double``: fields may be enclosed in double quotes; ``none``: quotes have no meaning."""
     encoding: str = "auto"
-    """``auto`` tells UTF-8, UTF-8 with BOM, UTF-16 and GB18030 apart; or any Python codec name."""
+    """Text encoding: ``auto`` detects UTF-8, UTF-8 with BOM, UTF-16 and GB18030; or the name of a
+    Python codec."""
     text: str = "text"
-    """Column with the text; to rank, with the query."""
+    """Column with the text; for ranking, with the query."""
     text_pair: str | None = None
-    """Column with the second text, where a row is a pair (question and answer, two sentences); to
-    rank, with the document."""
+    """Column with the second text, if a row is a pair (question and answer, two sentences); for
+    ranking, with the document."""
     truncation: Literal["longest_first", "second_only"] = "longest_first"
-    """Which text of a pair is cut where both are longer than ``model.max_tokens`` together."""
+    """Which text of a pair is cut if the two together are longer than ``model.max_tokens``."""
     label: Annotated[str, Field(validate_default=True)] = "label"
-    """Column with the label; to rank, how relevant the second text is to the first: 0, 1 or more.
-    """
+    """Column with the label; for ranking, with the relevance of the document to the query: 0, 1 or
+    more."""
     label_separator: Annotated[str, Field(min_length=1)] | None = None
     """Separator between the labels of a row, ``|`` by default."""
     label_columns: Annotated[list[str], Field(min_length=1)] | None = None
     """One column for each label, 0 or 1 in every row, instead of ``data.label``."""
     prompt: str | None = None
-    """To generate: column with what is given; the model learns to write ``data.text`` after it."""
+    """For text generation: column with the prompt, which ``data.text`` continues."""
     group: str | None = None
-    """Column whose rows stay together in one split (a person, a document, a question). To rank,
-    those with one value are ranked against one another; by default the rows of one query."""
+    """Column whose equal values keep rows together in one split (a person, a document, a question).
+    For ranking, rows with the same value are ranked against each other; by default these are the
+    rows with the same query."""
     long_documents: Literal["truncate", "chunk"] = "truncate"
-    """To generate or fill masks: of a document longer than ``model.max_tokens`` read the beginning,
-    or cut it into rows, each of which begins with the last tokens of the one before."""
+    """For text generation and fill-mask: ``truncate`` keeps the beginning of a document that is
+    longer than ``model.max_tokens``; ``chunk`` cuts it into several rows that overlap."""
     overlap_tokens: Annotated[int, Field(ge=0)] = 32
-    """How many tokens of the row before a chunk begins with; they are read, not predicted anew."""
+    """Number of tokens that a chunk (``long_documents: chunk``) or a window of a long text
+    (token classification) repeats from the end of the previous one, as context; at most half of
+    ``model.max_tokens``."""
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """To fill masks: of each row's tokens so many are hidden, one at least."""
+    """For fill-mask: share of each row's tokens to mask; at least one token is masked."""
     whole_words: bool = False
-    """To fill masks: hide words, all pieces of one together, in place of tokens."""
+    """For fill-mask: mask whole words (all tokens of a word) instead of single tokens."""
     words: str | None = None
-    """Column with the words of each row: a list, or in a CoNLL file the name or number of the
-    column; by default ``words``, or the first column."""
+    """For token classification: column with the words of each row, a list; in a CoNLL file its name
+    or number. By default ``words``, or the first column."""
     tags: str | None = None
-    """Column with the tag of each word; by default ``tags``, or the last column of a CoNLL file."""
+    """For token classification: column with the tag of each word; by default ``tags``, or the last
+    column of a CoNLL file."""
     spans: str = "spans"
-    """Column with character spans: ``[{"start": 0, "end": 4, "type": "PER"}]``."""
+    """For token classification: column with character spans, such as
+    ``[{"start": 0, "end": 4, "type": "PER"}]``."""
     tag_scheme: str = "auto"
-    """``BIO``, ``IOB1``, ``IOBES``, ``BILOU``, or ``plain`` for tags without prefixes; ``auto``
-    recognises it from the training rows."""
+    """For token classification: ``BIO``, ``IOB1``, ``IOBES``, ``BILOU``, or ``plain`` for tags
+    without prefixes; ``auto`` recognises it from the training rows."""
     ragged: Literal["error", "drop"] = "error"
     """What to do with a row that has too many or too few fields."""
     missing: Literal["error", "drop"] = "error"
     """What to do with a row that has an empty text or no label."""
     stratify: bool = True
-    """Keep the label shares of ``train`` in a validation share."""
+    """Keep the label proportions of ``train`` when a share of it is set aside for validation."""
     split_seed: Annotated[int, Field(ge=0)] = 42
-    """Which rows a validation share takes."""
+    """Seed that selects the rows set aside for validation."""
     allow_same_file: bool = False
-    """Permit one file to serve as two splits (the score then measures memory, not learning)."""
+    """Allow the same file in two splits (the score then measures memorisation, not learning)."""
 
     @property
     def text_columns(self) -> dict[str, str]:
-        """The columns with text by their settings, in the order in which they are read."""
+        """The text columns by the setting that names them, in the order of the model's input."""
         columns = {
             "data.prompt": self.prompt,
             "data.text": self.text,
@@ -125,9 +132,9 @@ class DataConfig(_Part):
         }
         return {setting: column for setting, column in columns.items() if column is not None}
 
-    # A validator sees the fields above its own, so each stands at the later of the two settings
-    # that contradict each other. Validators of fields, unlike those of models, also run when
-    # another setting is at fault, and so every contradiction reaches the one message.
+    # A field validator of pydantic only sees the fields above its own, so each check belongs to the
+    # later one of two contradicting settings. Unlike model validators, field validators also run
+    # when another setting is wrong, so one message reports every contradiction.
 
     @field_validator("delimiter", "columns")
     @classmethod
@@ -151,7 +158,7 @@ class DataConfig(_Part):
     @field_validator("text_pair", "label", "prompt", "group")
     @classmethod
     def _column_of_its_own(cls, column: str | None, info: ValidationInfo) -> str | None:
-        # Of pairs one text may be the group: all answers to a question stay in one split.
+        # With pairs, a text may be the group: all answers to a question stay in one split.
         pairs = info.data.get("text_pair") is not None
         others = ("label",) if info.field_name == "group" and pairs else _COLUMNS
         for other in others:
@@ -163,111 +170,119 @@ class DataConfig(_Part):
 
 
 class LoraConfig(_Part):
-    """Low-rank adapters beside weights that stay as they are (``models.tuning.adapters``)."""
+    """Low-rank adapters next to frozen weights (``models.tuning.adapters``)."""
 
     rank: Annotated[int, Field(ge=1)] = 8
-    """Columns of an adapter's first matrix and rows of its second."""
+    """Rank of the low-rank update."""
     alpha: Annotated[int, Field(ge=1)] = 16
-    """What an adapter adds is multiplied by ``alpha / rank``."""
+    """Scale of the update: the output of an adapter is multiplied by ``alpha / rank``."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Of what an adapter reads."""
+    """Dropout probability on the input of each adapter."""
     modules: Literal["all"] | Annotated[list[str], Field(min_length=1)] | None = None
-    """Names of the linear modules of a layer that get one, ``all`` for every one; by default those
-    that make attention's queries and values."""
+    """Names of the linear modules of a layer that get an adapter, or ``all``; by default the query
+    and value projections of attention."""
     save: Literal["merged", "adapter"] = "merged"
-    """``adapter``: keep the adapters by themselves too, in ``adapter/`` as peft writes them.
-    ``model/`` holds whole merged weights either way."""
+    """``adapter``: also save the adapters separately, in ``adapter/`` in peft's format. ``model/``
+    contains the full merged weights in both cases."""
 
 
 class AverageConfig(_Part):
-    """The mean of the weights at several evaluations, kept where it is no worse than the best."""
+    """The mean of the weights at several evaluations, kept if it scores no worse than the best."""
 
     of: Literal["last", "best"] = "last"
-    """The last evaluations, or the best by ``train.best_metric``."""
+    """Average the weights of the last evaluations, or of the best by ``train.best_metric``."""
     count: Annotated[int, Field(ge=2)] = 3
-    """So many of them; each takes the room of a model on disk until the run ends."""
+    """Number of evaluations. Each needs the disk space of one model until the run ends."""
 
 
 class TrainConfig(_Part):
-    """How the model learns. Defaults are of Devlin et al. 2019, appendix A.3, where it has one."""
+    """How the model is trained. Defaults follow Devlin et al. 2019, appendix A.3, if it has one."""
 
     epochs: Annotated[int, Field(ge=1)] = 3
-    """Passes over the training rows."""
+    """Number of passes over the training rows."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Rows per batch."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
-    """Batches per step; the loss is the mean over every row of them all."""
+    """Batches per step; the loss of a step is the mean over the rows of all its batches."""
     group_by_length: bool = False
-    """Batches of rows of like length: less padding, other batches than a plain shuffle."""
+    """Build batches from rows of similar length: less padding, but a less random order of rows."""
     loss: LossName | None = None
-    """What is made small. To classify: ``cross-entropy``, or ``focal``, which minds sure rows less;
-    several labels to a row: ``binary-cross-entropy`` or ``focal``; numbers: ``squared-error``. To
-    rank: of each row alone ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two); of a
-    query's rows together ``pairwise`` or ``listwise``. The first of each is the default."""
+    """Training loss; the first one named for a task is its default. Classification:
+    ``cross-entropy``, or ``focal``, which gives less weight to rows that are already predicted
+    well. Multi-label: ``binary-cross-entropy`` or ``focal``. Regression: ``squared-error``.
+    Ranking: row by row ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two logits), or
+    over all rows of a query ``pairwise`` or ``listwise``."""
     focal_gamma: Annotated[float, Field(ge=0)] = 2.0
-    """Of the focal loss: 0 is cross-entropy, and more leaves less to rows that are sure."""
+    """Gamma of the focal loss: 0 is cross-entropy; a larger value gives less weight to rows that
+    are already predicted well."""
     class_weights: Literal["balanced"] | None = None
-    """``balanced``: rows of a rare label weigh more, so that all labels weigh the same together;
-    with several labels to a row, that those with a label weigh as much as those without."""
+    """``balanced``: weight the rows so that every label has the same total weight; for multi-label,
+    so that for each label the rows with it have the same total weight as the rows without it."""
     choose_threshold: bool = False
-    """Of two labels: answer the second from the probability that is best by ``best_metric`` on the
-    validation rows, instead of from one half. With several labels to a row: answer each from the
-    one with its best F1 there. It is kept with the run and used from then on."""
+    """With two labels: predict the second label from the probability that gives the best
+    ``best_metric`` on the validation rows, instead of from 0.5. For multi-label: choose such a
+    threshold for each label by its F1. Thresholds are saved with the run and used for every later
+    prediction."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-5
-    """Peak rate of AdamW."""
+    """Peak learning rate of AdamW."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Lower layers learn more slowly: of L layers, counted from 0, layer l has the rate times this
-    to the power L - l, the embeddings times this to the power L + 1; what is above has it all."""
+    """Smaller learning rates for lower layers: with L layers, layer l (counted from 0) has the rate
+    times ``layer_decay`` to the power L - l, and the embeddings have the rate times ``layer_decay``
+    to the power L + 1. Modules above the layers have the full rate."""
     head_learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Peak rate of what is above the layers (pooler and head); ``learning_rate`` where null."""
+    """Peak learning rate of the modules above the layers (pooler and head); ``null`` uses
+    ``learning_rate``."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """Decoupled decay per unit of rate; biases and norms are spared."""
+    """Decoupled weight decay of AdamW; biases and norms are not decayed."""
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """How much of the mean gradient a step carries over."""
+    """Decay rate of the running mean of the gradient."""
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """How much of the mean squared gradient a step carries over."""
+    """Decay rate of the running mean of the squared gradient."""
     adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
-    """Added to the root of the mean squared gradient before dividing by it."""
+    """Added to the square root of the mean squared gradient before dividing by it."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """Shape of the rate after the warm-up."""
+    """Shape of the learning rate after the warm-up."""
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
-    """Steps before the peak rate; give this or ``warmup_share``."""
+    """Steps before the peak rate; set either this or ``warmup_share``."""
     warmup_share: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Share of all steps before the peak rate; 0.1 where neither is given."""
+    """Share of all steps before the peak rate; 0.1 if neither setting is given."""
     max_gradient_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    """Clip the gradient to this length; ``null`` never clips."""
+    """Clip the gradient to this norm; ``null`` disables clipping."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
-    """Order of the rows, dropout, and the new head's weights."""
+    """Seed of the order of the rows, dropout, and the initial weights of a new head."""
     freeze: str | None = None
-    """``backbone``: only the head trains; ``embeddings+layers:k``: all above the first k layers."""
+    """``backbone``: train only the head; ``embeddings+layers:k``: freeze the embeddings and the
+    first k layers."""
     unfreeze_layers_per_epoch: Annotated[int, Field(ge=1)] | None = None
-    """The first epoch trains pooler and head alone, each later one so many layers more, from the
-    top; the embeddings come last, as one layer more."""
+    """Train only the pooler and the head in the first epoch, and unfreeze this number of layers in
+    each later epoch, from the top. The embeddings come last and count as one layer."""
     lora: LoraConfig | None = None
     """Train adapters and the head instead of the whole model."""
     average: AverageConfig | None = None
     """Average the weights of several evaluations."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Arithmetic of the forward pass; ``auto`` asks the device."""
+    """Numeric precision of the forward pass; ``auto`` chooses one that suits the device."""
     device: Literal["auto", "cpu"] = "auto"
-    """``cpu`` keeps off an accelerator that is there."""
+    """``auto`` uses an accelerator if there is one; ``cpu`` does not."""
     evaluations_per_epoch: Annotated[int, Field(ge=1)] = 1
-    """How often an epoch scores the validation rows, evenly spaced, the last time at its end."""
+    """Number of evaluations on the validation rows per epoch, evenly spaced; the last one is at the
+    end of the epoch."""
     best_metric: str | None = None
-    """Validation metric that chooses the kept model; the task's main metric by default."""
+    """Validation metric that selects the best model; by default the task's main metric."""
     early_stopping: Annotated[int, Field(ge=1)] | None = None
-    """Stop after this many evaluations without a better ``best_metric``."""
+    """Stop after this number of evaluations without a better ``best_metric``."""
     checkpoint_every_steps: Annotated[int, Field(ge=1)] | None = None
-    """Steps between checkpoints; by default one at each evaluation."""
+    """Steps between checkpoints; by default a checkpoint is saved at each evaluation."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 1
-    """How many checkpoints stay on disk, newest first."""
+    """Number of checkpoints to keep on disk; the oldest are deleted."""
     sample_every_steps: Annotated[int, Field(ge=1)] | None = None
-    """To generate: steps between samples of what the model writes; by default one sample at each
-    evaluation. Drawn as ``generate`` says."""
+    """For text generation: steps between samples generated with the settings of ``generate``; by
+    default samples are generated at each evaluation."""
     cuda_graphs: bool = False
-    """Launch each step on a GPU at once instead of kernel by kernel. Not yet measured on a GPU."""
+    """On a GPU, launch each step as one CUDA graph instead of kernel by kernel. Not yet measured.
+    """
     tensorboard: bool = False
-    """Write TensorBoard events beside ``events.jsonl`` (needs the ``tensorboard`` package)."""
+    """Write TensorBoard events next to ``events.jsonl`` (needs the ``tensorboard`` package)."""
 
     @field_validator("freeze")
     @classmethod
@@ -318,9 +333,9 @@ class RunConfig(_Part):
     model: ModelConfig = ModelConfig()
     """Which pretrained checkpoint to start from."""
     data: DataConfig
-    """Where the rows are and what their columns mean."""
+    """Where the rows are and what each column contains."""
     train: TrainConfig = TrainConfig()
-    """How the model learns."""
+    """How the model is trained."""
     generate: GenerateConfig = GenerateConfig()
     """How a decoder generates text."""
     export: ExportConfig = ExportConfig()

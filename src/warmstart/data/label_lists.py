@@ -1,10 +1,10 @@
-"""Rows with any number of labels: as lists, as text with a separator, or as columns of 0 and 1.
+"""Labels of multi-label rows: as lists, as text with a separator, or as columns of 0 and 1.
 
-Whatever way they are written, a row's labels are a list of texts, in which none stands twice. An
-empty list (an empty text, a row of zeros) is a row to which no label applies, and is learned from;
-where there is no list at all (null, or an empty cell in a column of 0 and 1) the label is missing.
+All three formats are converted to a list of distinct texts per row. An empty list (an empty text,
+or 0 in all columns) means that no label applies to the row; the row is used for training. If the
+list itself is missing (null, or an empty cell in a column of 0 and 1), the row has no label.
 
-Letters: N rows, C labels, M labels of all rows together.
+N: rows. C: labels. M: total number of labels of all rows.
 """
 
 import json
@@ -22,17 +22,17 @@ from warmstart.data.labels import MANY_LABELS, WHOLE_FLOAT, blank, in_order, ref
 from warmstart.data.table import Table
 
 SEPARATOR = "|"
-"""Between the labels of a row, where ``data.label_separator`` names no other."""
+"""Default of ``data.label_separator``: the text between the labels of a row."""
 
 _YES, _NO = ("1", "1.0", "true", "True"), ("0", "0.0", "false", "False")
 
 
 def unlabelled(table: Table, data: DataConfig) -> Bools:
-    """Which rows say nothing about their labels, not even that none applies, bool [N].
+    """Which rows have a missing label list (which differs from an empty list), bool [N].
 
     Args:
-        table: N rows as read.
-        data: names the column(s).
+        table: N rows as read from the files.
+        data: the settings that name the column(s).
     """
     if data.label_columns is not None:
         cells = (table.column(name, "data.label_columns") for name in data.label_columns)
@@ -43,15 +43,15 @@ def unlabelled(table: Table, data: DataConfig) -> Bools:
 
 
 def label_lists(table: Table, data: DataConfig) -> pa.ListArray:
-    """The labels of each row, N lists of texts; of ``data.label_columns`` in their order.
+    """The labels of each row, N lists of texts; ``data.label_columns`` keep their order.
 
     Args:
-        table: N rows of which none is ``unlabelled``.
-        data: names the column(s) and the separator.
+        table: N rows without ``unlabelled`` rows.
+        data: the settings that name the column(s) and the separator.
 
     Raises:
-        DataError: a column holds something other than 0 and 1, or no labels; or two spellings could
-            be one label.
+        DataError: a column of ``data.label_columns`` has a value other than 0 and 1, the label
+            column does not contain labels, or two spellings could be the same label.
     """
     if data.label_columns is not None:
         return as_lists(_of_columns(table, data.label_columns), data.label_columns)
@@ -59,24 +59,24 @@ def label_lists(table: Table, data: DataConfig) -> pa.ListArray:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         values = column.combine_chunks()
         rows, labels = pc.list_parent_indices(values), pc.list_flatten(values).cast(pa.string())
-        found = rows.to_numpy().astype(np.int64), labels.to_pylist()
+        parsed = rows.to_numpy().astype(np.int64), labels.to_pylist()
     elif pa.types.is_nested(column.type):
         raise errors.data.not_text(data.label, str(column.type), setting="data.label")
     else:
-        found = _of_texts(column.cast(pa.string()), data.label_separator or SEPARATOR)
-    return _tidy(*found, table, data.label)
+        parsed = _of_texts(column.cast(pa.string()), data.label_separator or SEPARATOR)
+    return _normalised_lists(*parsed, table, data.label)
 
 
 def label_matrix(lists: pa.ListArray, names: Sequence[str], table: Table) -> Bools:
-    """Which of the labels each row has, bool [N, C].
+    """Which labels each row has, bool [N, C].
 
     Args:
-        lists: as ``label_lists`` gives them, N.
-        names: the labels learned from training, C.
-        table: the rows, to say where a fault is.
+        lists: N lists from ``label_lists``.
+        names: the C labels of the training rows.
+        table: the rows, for the file and line in messages.
 
     Raises:
-        DataError: a label was never seen in training.
+        DataError: no training row has this label.
     """
     rows, labels = pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
     index = pc.index_in(labels, value_set=pa.array(names, pa.string()))
@@ -98,11 +98,11 @@ def label_matrix(lists: pa.ListArray, names: Sequence[str], table: Table) -> Boo
 
 
 def as_lists(matrix: Bools, names: Sequence[str]) -> pa.ListArray:
-    """The names of the labels that each row has, N lists.
+    """The names of each row's labels, N lists; the inverse of ``label_matrix``.
 
     Args:
         matrix: bool [N, C].
-        names: of the labels, C.
+        names: the C labels.
 
     >>> as_lists(np.array([[True, True], [False, False]]), ["rude", "spam"]).to_pylist()
     [['rude', 'spam'], []]
@@ -113,28 +113,28 @@ def as_lists(matrix: Bools, names: Sequence[str]) -> pa.ListArray:
 
 
 def as_texts(lists: pa.ListArray, separator: str = SEPARATOR) -> pa.Array:
-    """Each row's labels in one text, N texts.
+    """The labels of each row joined to one text, N texts.
 
     Args:
         lists: N lists of texts.
-        separator: between two labels.
+        separator: text between two labels.
     """
     return pc.binary_join(lists, separator)
 
 
 def names_of(lists: pa.ListArray) -> tuple[str, ...]:
-    """The distinct labels: in numeric order where all are integers, else alphabetical.
+    """The distinct labels: in numeric order if all are integers, else alphabetical.
 
     Args:
-        lists: as ``label_lists`` gives them.
+        lists: lists from ``label_lists``.
     """
     return in_order(pc.unique(pc.list_flatten(lists)).to_pylist())
 
 
 def rarest_label(lists: pa.ListArray) -> Ints:
-    """For each row the rarest of its labels, as a number from 0; one more for rows with none [N].
+    """The rarest label of each row, as a number from 0; rows without labels share one number [N].
 
-    Rows split by it keep on both sides what there is little of.
+    Used as strata for the split, so that both splits get rows with rare labels.
 
     Args:
         lists: N lists of texts.
@@ -145,17 +145,17 @@ def rarest_label(lists: pa.ListArray) -> Ints:
     counts = np.bincount(codes, minlength=len(names))
     common_first = np.lexsort((codes, -counts[codes]))
     rarest = np.full(len(lists), len(names), dtype=np.int64)
-    # Of several assignments to one place the last stays, that of the row's rarest label.
+    # If an index is assigned several times, the last value stays: here, the row's rarest label.
     rarest[rows[common_first]] = codes[common_first]
     return np.unique(rarest, return_inverse=True)[1].astype(np.int64)
 
 
 def without_separator(table: Table, data: DataConfig) -> bool:
-    """Whether labels are one text a row, and the separator stands in none of them.
+    """Whether labels are texts, and none of them contains the separator or is a JSON list.
 
     Args:
         table: N rows.
-        data: names the column(s) and the separator.
+        data: the settings that name the column(s) and the separator.
     """
     if data.label_columns is not None:
         return False
@@ -163,29 +163,29 @@ def without_separator(table: Table, data: DataConfig) -> bool:
     if pa.types.is_nested(column.type):
         return False
     texts = column.cast(pa.string())
-    found = pc.or_(
+    is_list = pc.or_(
         pc.match_substring(texts, data.label_separator or SEPARATOR),
         pc.starts_with(texts, "["),
     )
-    return not pc.any(found).as_py()
+    return not pc.any(is_list).as_py()
 
 
 def _of_columns(table: Table, names: Sequence[str]) -> Bools:
-    """Which of the columns hold 1, bool [N, C]."""
+    """Which of the columns are 1, bool [N, C]."""
     matrix = np.zeros((len(table), len(names)), dtype=np.bool_)
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         texts = pc.utf8_trim_whitespace(table.column(name, "data.label_columns").cast(pa.string()))
         yes = pc.is_in(texts, value_set=pa.array(_YES))
         known = pc.or_(yes, pc.is_in(texts, value_set=pa.array(_NO)))
         if not pc.all(known).as_py():
             row = int(pc.index(known, False).as_py())
             raise errors.labels.not_zero_or_one(name, str(texts[row].as_py()), table.where(row))
-        matrix[:, place] = yes.to_numpy()
+        matrix[:, index] = yes.to_numpy()
     return matrix
 
 
 def _of_texts(texts: pa.ChunkedArray, separator: str) -> tuple[Ints, list[Any]]:
-    """Row and label of every part of every text, M of each; distinct texts are parsed once."""
+    """Split all texts: the row [M] and the label [M] of each part. Equal texts are parsed once."""
     distinct = pc.unique(texts)
     parts = [_parts(text, separator) for text in distinct.to_pylist()]
     codes = pc.index_in(texts, value_set=distinct).to_numpy()
@@ -195,35 +195,36 @@ def _of_texts(texts: pa.ChunkedArray, separator: str) -> tuple[Ints, list[Any]]:
 
 
 def _parts(text: str, separator: str) -> list[Any]:
-    """The labels in one text: of a JSON list its members, else what the separator parts."""
+    """The labels in one text: a JSON list, or texts with the separator between them."""
     if text.lstrip().startswith("["):
         try:
-            found = json.loads(text)
-            return [label if isinstance(label, str) else json.dumps(label) for label in found]
+            labels = json.loads(text)
+            return [label if isinstance(label, str) else json.dumps(label) for label in labels]
         except ValueError:
-            pass  # a text that begins with a bracket
+            pass  # not JSON, but a text that starts with a bracket
     return text.split(separator)
 
 
-def _tidy(rows: Ints, labels: list[Any], table: Table, column: str) -> pa.ListArray:
-    """Lists of N rows: labels without space around them, each once in its row, none empty."""
-    found = pa.array(labels, pa.string())
-    distinct = pc.unique(found).drop_null()
+def _normalised_lists(rows: Ints, labels: list[Any], table: Table, column: str) -> pa.ListArray:
+    """The label lists of N rows: surrounding space, repeated and empty labels are removed."""
+    texts = pa.array(labels, pa.string())
+    distinct = pc.unique(texts).drop_null()
     spellings = [WHOLE_FLOAT.sub(r"\1", text.strip()) for text in distinct.to_pylist()]
     if len(set(spellings)) > max(MANY_LABELS, len(table) // 2):
         raise errors.data.not_labels(column, len(set(spellings)), len(table), where=table.where(0))
-    settled = pa.array(spellings, pa.string()).take(pc.index_in(found, value_set=distinct))
+    normalised = pa.array(spellings, pa.string()).take(pc.index_in(texts, value_set=distinct))
     names = [name for name in dict.fromkeys(spellings) if name]
 
     def where(label: str) -> str:
-        return table.where(int(rows[pc.index(settled, label).as_py()]))
+        return table.where(int(rows[pc.index(normalised, label).as_py()]))
 
     refuse_two_spellings(names, where)
-    codes = pc.fill_null(pc.index_in(settled, value_set=pa.array(names, pa.string())), -1)
+    codes = pc.fill_null(pc.index_in(normalised, value_set=pa.array(names, pa.string())), -1)
     numbers = codes.to_numpy().astype(np.int64)
-    there = numbers >= 0
-    once = np.unique(rows[there] * max(len(names), 1) + numbers[there])
-    row, code = np.divmod(once, max(len(names), 1))
+    kept = numbers >= 0
+    # One number for each (row, label); np.unique sorts them and removes repeated labels.
+    pairs = np.unique(rows[kept] * max(len(names), 1) + numbers[kept])
+    row, code = np.divmod(pairs, max(len(names), 1))
     offsets = np.searchsorted(row, np.arange(len(table) + 1)).astype(np.int32)
     return pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(names, pa.string()).take(pa.array(code))

@@ -1,14 +1,15 @@
-"""Labels as a person wrote them: which rows have one, how they are spelled, which class each is.
+"""Labels: which rows have one, their spelling, and their class index.
 
-Labels are compared as text. Nothing is guessed about what a person meant: where two spellings could
-be one label ("Yes" and "yes ", "1" and "1.0") the person is asked, because a class split in two
-by a stray space trains without complaint and scores badly. One spelling is settled here: a whole
-number written as a float ("1.0", as a data frame with a gap writes a column of integers) is that
-integer. The rule looks at one label at a time, so the files of a run cannot disagree about it.
+Labels are compared as text. If two spellings in a column could mean the same label ("Yes" and
+"yes ", "1" and "1.0"), this is an error that the user must resolve: a class that is split in two by
+a stray space would train without an error and score badly. Only one spelling is changed here: an
+integer written as a float ("1.0", as pandas writes a column of integers with a missing value)
+becomes the integer. This rule looks at each label separately, so it gives the same result for all
+files of a run.
 
-Everything is done on Arrow columns; Python sees the distinct labels, never the rows.
+All operations run on Arrow columns; Python code only handles the distinct labels.
 
-Letters: N rows of a table, C classes.
+N: rows of a table. C: classes.
 """
 
 import re
@@ -35,15 +36,16 @@ INTEGER = re.compile(r"[+-]?\d+")
 REAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 MANY_LABELS = 1000
-"""Above so many distinct labels, a column where most rows have their own is not one of labels."""
+"""A column with more distinct values than this, and a different one in most rows, is not accepted
+as a label column."""
 
 
 def unlabelled(table: Table, data: DataConfig) -> Bools:
     """Which rows have no label, bool [N].
 
     Args:
-        table: N rows as read.
-        data: names the column.
+        table: N rows as read from the files.
+        data: the setting that names the column.
     """
     return blank(table.column(data.label, "data.label"))
 
@@ -55,28 +57,28 @@ def clean_rows(
     labelled: bool,
     unlabelled: Callable[[Table, DataConfig], Bools] = unlabelled,
 ) -> tuple[Table, dict[str, int]]:
-    """The rows that can be used, and how many were left out under ``data.missing: drop``.
+    """The usable rows, and the numbers of rows dropped by ``data.missing: drop``.
 
     Args:
-        table: N rows as read.
-        data: names the columns and the policy.
-        labelled: whether every row must have a label; ``False`` leaves the label column unread.
-        unlabelled: which rows have none.
+        table: N rows as read from the files.
+        data: the settings that name the columns, and ``data.missing``.
+        labelled: whether every row must have a label; if ``False``, the label column is not read.
+        unlabelled: function that returns which rows have no label.
 
     Returns:
-        The table without the unusable rows (the same table where there are none), and
-        ``{"empty_text": n, "missing_label": n}``; a row that lacks both counts as an empty text, as
+        The table without the unusable rows (the same object if there are none), and the counts
+        ``{"empty_text": n, "missing_label": n}``. A row that lacks both counts as an empty text; so
         does a pair that lacks one of its texts.
 
     Raises:
-        DataError: a column is missing or holds no text, a row lacks its text or its label under
+        DataError: a column is missing or is not text, a row lacks its text or label with
             ``data.missing: error``, or no row remains.
     """
-    without = {
+    empty_by_column = {
         (setting, name): blank(_text_column(table, name, setting))
         for setting, name in data.text_columns.items()
     }
-    empty = np.logical_or.reduce(list(without.values()))
+    empty = np.logical_or.reduce(list(empty_by_column.values()))
     missing = np.zeros_like(empty)
     if labelled:
         missing = unlabelled(table, data) & ~empty
@@ -84,7 +86,7 @@ def clean_rows(
     if not any(counts.values()):
         return table, counts
     if data.missing == "error":
-        for (setting, name), rows in without.items():
+        for (setting, name), rows in empty_by_column.items():
             if rows.any():
                 where = table.where(int(rows.argmax()))
                 raise errors.data.empty_text(name, where, int(rows.sum()), setting=setting)
@@ -98,17 +100,17 @@ def clean_rows(
 
 
 def rows_with_text(table: Table, data: DataConfig) -> tuple[Table, dict[str, int]]:
-    """The rows in which no text is missing, and how many were left out.
+    """The rows without a missing text, and the number of dropped rows.
 
     Args:
-        table: N rows as read.
-        data: names the columns.
+        table: N rows as read from the files.
+        data: the settings that name the columns.
 
     Returns:
-        The table without those rows (the same where there are none), and ``{"empty_text": n}``.
+        The table without those rows (the same object if there are none), and ``{"empty_text": n}``.
 
     Raises:
-        DataError: a column is missing or holds no text, or no row remains.
+        DataError: a column is missing or is not text, or no row remains.
     """
     columns = (
         blank(_text_column(table, name, setting)) for setting, name in data.text_columns.items()
@@ -120,7 +122,7 @@ def rows_with_text(table: Table, data: DataConfig) -> tuple[Table, dict[str, int
 
 
 def _text_column(table: Table, name: str, setting: str) -> pa.ChunkedArray:
-    """A column of texts, which one of numbers or dates is not."""
+    """A text column; fails for a column of numbers or dates, for example."""
     column = table.column(name, setting)
     if not _is_string(column.type):
         raise errors.data.not_text(name, str(column.type), setting=setting)
@@ -128,14 +130,14 @@ def _text_column(table: Table, name: str, setting: str) -> pa.ChunkedArray:
 
 
 def label_texts(table: Table, column: str) -> pa.ChunkedArray:
-    """Every row's label as text, one spelling for each label; N strings, null where it is missing.
+    """The label of each row as text, N strings; null if it is missing.
 
     Args:
         table: N rows.
         column: the column with the labels: text, numbers or booleans.
 
     Raises:
-        DataError: two spellings could be one label, or the column does not hold labels.
+        DataError: two spellings could be the same label, or the column does not contain labels.
     """
     values = table.column(column, "data.label")
     if pa.types.is_nested(values.type):
@@ -146,20 +148,20 @@ def label_texts(table: Table, column: str) -> pa.ChunkedArray:
         raise errors.data.not_labels(column, len(distinct), len(table), where=table.where(0))
     spellings: list[str] = distinct.to_pylist()
     refuse_two_spellings(spellings, lambda text: table.where(int(pc.index(texts, text).as_py())))
-    settled = [WHOLE_FLOAT.sub(r"\1", text) for text in spellings]
-    if settled == spellings:
+    normalised = [WHOLE_FLOAT.sub(r"\1", text) for text in spellings]
+    if normalised == spellings:
         return texts
-    return pc.take(pa.array(settled, pa.string()), pc.index_in(texts, value_set=distinct))
+    return pc.take(pa.array(normalised, pa.string()), pc.index_in(texts, value_set=distinct))
 
 
 def label_names(texts: pa.ChunkedArray) -> tuple[str, ...]:
-    """The distinct labels, C names: in numeric order where all are integers, else alphabetical.
+    """The C distinct labels: in numeric order if all are integers, else alphabetical.
 
     Args:
-        texts: the training split's labels as ``label_texts`` gives them, without nulls.
+        texts: the labels of the training rows from ``label_texts``, without nulls.
 
     Raises:
-        DataError: there is one label only.
+        DataError: there is only one label.
 
     >>> label_names(pa.chunked_array([["10", "9", "10"]]))
     ('9', '10')
@@ -171,7 +173,7 @@ def label_names(texts: pa.ChunkedArray) -> tuple[str, ...]:
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Labels in numeric order where all are integers, else alphabetical.
+    """Sort labels: in numeric order if all are integers, else alphabetically.
 
     Args:
         names: distinct labels.
@@ -183,15 +185,15 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def class_index(texts: pa.ChunkedArray, names: Sequence[str], table: Table) -> Ints:
-    """Position of each row's label in ``names``, int64 [N].
+    """Class index of each row: the index of its label in ``names``, int64 [N].
 
     Args:
-        texts: labels as ``label_texts`` gives them, N strings without nulls.
-        names: the label names learned from training, C.
-        table: the rows, to say where a fault is.
+        texts: labels from ``label_texts``, N strings without nulls.
+        names: the C labels of the training rows.
+        table: the rows, for the file and line in messages.
 
     Raises:
-        DataError: a label was never seen in training.
+        DataError: no training row has this label.
     """
     index = pc.index_in(texts, value_set=pa.array(names, pa.string()))
     if index.null_count:
@@ -211,7 +213,7 @@ def class_index(texts: pa.ChunkedArray, names: Sequence[str], table: Table) -> I
 
 
 def blank(values: pa.ChunkedArray) -> Bools:
-    """Which values are null, NaN, empty or nothing but white space (of any script), bool [N].
+    """Which values are null, NaN, empty or only (Unicode) white space, bool [N].
 
     Args:
         values: a column, N rows.
@@ -234,43 +236,43 @@ def _is_string(kind: pa.DataType) -> bool:
 
 
 def label_numbers(table: Table, column: str) -> Floats:
-    """A column of numbers, however they are written, float64 [N].
+    """A column of numbers, stored as numbers or as text, float64 [N].
 
     Args:
         table: N rows.
         column: the column with the numbers.
 
     Raises:
-        DataError: one is no number, or not a finite one.
+        DataError: a value is not a finite number.
     """
     values = table.column(column, "data.label")
     if pa.types.is_nested(values.type):
         raise errors.data.not_text(column, str(values.type), setting="data.label")
     texts = pc.utf8_trim_whitespace(values.cast(pa.string()))
-    fine = pc.fill_null(pc.match_substring_regex(texts, REAL), False)
-    numbers = pc.if_else(fine, texts, None).cast(pa.float64())
-    found: Floats = pc.fill_null(numbers, np.nan).to_numpy()
-    finite = np.isfinite(found)
+    is_number = pc.fill_null(pc.match_substring_regex(texts, REAL), False)
+    numbers = pc.if_else(is_number, texts, None).cast(pa.float64())
+    result: Floats = pc.fill_null(numbers, np.nan).to_numpy()
+    finite = np.isfinite(result)
     if not finite.all():
         row = int(finite.argmin())
         raise errors.labels.not_a_number(column, str(values[row].as_py()), table.where(row))
-    return found
+    return result
 
 
 def refuse_two_spellings(spellings: Iterable[str], where: Callable[[str], str]) -> None:
-    """Refuse labels that differ in case, surrounding space or the way of writing a number alone.
+    """Raise an error if labels differ only in case, surrounding space or number format.
 
     Args:
         spellings: distinct labels.
-        where: the place at which one is met first.
+        where: function that returns the ``file:line`` where a label first occurs.
 
     Raises:
-        DataError: two of them could be one.
+        DataError: two of them could be the same label.
     """
-    same: dict[Hashable, list[str]] = defaultdict(list)
+    by_meaning: dict[Hashable, list[str]] = defaultdict(list)
     for text in spellings:
         plain = text.strip()
-        same[Decimal(plain) if NUMBER.fullmatch(plain) else plain.casefold()].append(text)
-    for variants in same.values():
+        by_meaning[Decimal(plain) if NUMBER.fullmatch(plain) else plain.casefold()].append(text)
+    for variants in by_meaning.values():
         if len(variants) > 1:
             raise errors.data.label_spellings({text: where(text) for text in variants})

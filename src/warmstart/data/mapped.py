@@ -1,13 +1,13 @@
-"""What grows with the rows, on disk and memory-mapped once it is large.
+"""Tables, arrays and bytes that are memory-mapped files on disk if they are large.
 
-A table or an array is collected piece by piece. Up to ``MAPPED_BYTES`` it is simply held; beyond,
-all of it goes to a temporary file, which is then mapped: to a reader it is memory like any other,
-but its pages are the system's file cache, which takes them back wherever room is needed. The file
-lies in the system's temporary folder (the variable ``TMPDIR`` names another) and has no name, so it
-is gone with its last reader, however the process ends.
+A table or an array is built piece by piece. Up to ``MAPPED_BYTES`` it is kept in memory. Larger
+data is written to a temporary file, which is then memory-mapped: it is used like memory, but its
+pages belong to the file cache of the operating system, which can release them when memory is
+needed. The file is in the system's temporary folder (the environment variable ``TMPDIR`` changes
+it). It has no name and is deleted when its last user closes it, even if the process is killed.
 
 Source: Python library reference, ``tempfile.TemporaryFile`` and ``mmap``; pyarrow documentation,
-"Streaming, Serialization, and IPC" (arrays read from a map are not copied).
+"Streaming, Serialization, and IPC" (arrays that are read from a memory map are not copied).
 """
 
 import mmap
@@ -27,18 +27,18 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 MAPPED_BYTES = 1 << 25
-"""Held up to this size (32 MiB), on disk beyond: less than what importing torch takes."""
+"""Maximum size in memory (32 MiB); larger data is stored on disk. Importing torch needs more."""
 
 PIECE_ROWS = 1 << 16
-"""Rows handled at once where a table is made from another."""
+"""Number of rows processed at a time when a table is made from another table."""
 
 
 def mapped_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """The table of these record batches, on disk where it is large.
+    """The table of these record batches, on disk if it is large.
 
     Args:
         batches: consumed one at a time.
-        schema: theirs.
+        schema: the schema of the batches.
 
     Raises:
         DataError: the temporary folder is full or not writable.
@@ -55,10 +55,10 @@ def mapped_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Tab
 
 
 def filtered(table: pa.Table, kept: Mask) -> pa.Table:
-    """The rows where ``kept``, in their order.
+    """The rows where ``kept`` is true, in the same order.
 
-    In pieces and not by ``Table.filter`` or ``Table.take``, which need all of it at once; ``take``
-    moreover joins every column's chunks first and fails at 2 GiB of text.
+    Works in pieces, because pyarrow's ``Table.filter`` and ``Table.take`` need memory for the whole
+    result. ``take`` also concatenates all chunks of a column and fails above 2 GiB of text.
 
     Args:
         table: N rows.
@@ -74,7 +74,7 @@ def filtered(table: pa.Table, kept: Mask) -> pa.Table:
 
 
 class FlatBytes:
-    """Bytes that grow by pieces, on disk where they are many."""
+    """Bytes that are appended in pieces, on disk if they are large."""
 
     def __init__(self) -> None:
         self._held: list[Buffer] = []
@@ -82,10 +82,10 @@ class FlatBytes:
         self._file: IO[bytes] | None = None
 
     def append(self, piece: Buffer) -> None:
-        """Add bytes at the end.
+        """Append bytes.
 
         Args:
-            piece: contiguous; not changed before ``finished``.
+            piece: contiguous; must not be changed before ``finished`` is called.
 
         Raises:
             DataError: the temporary folder is full or not writable.
@@ -100,7 +100,7 @@ class FlatBytes:
             self._held.clear()
 
     def finished(self) -> bytearray | mmap.mmap:
-        """All of them; nothing is added afterwards.
+        """All bytes; ``append`` must not be called afterwards.
 
         Raises:
             DataError: the temporary folder is full or not writable.
@@ -111,16 +111,16 @@ class FlatBytes:
             return _map(file)
 
     def close(self) -> None:
-        """Give up what was not finished."""
+        """Delete the temporary file, if ``finished`` was not called."""
         if self._file is not None:
             self._file.close()
 
 
 class FlatArray:
-    """A one-dimensional array that grows by pieces, on disk where it is large.
+    """A one-dimensional array that is appended in pieces, on disk if it is large.
 
     Args:
-        dtype: of its numbers.
+        dtype: the type of its values.
     """
 
     def __init__(self, dtype: np.typing.DTypeLike) -> None:
@@ -128,7 +128,7 @@ class FlatArray:
         self._bytes = FlatBytes()
 
     def append(self, values: Array) -> None:
-        """Add numbers at the end.
+        """Append values.
 
         Raises:
             DataError: the temporary folder is full or not writable.
@@ -136,7 +136,7 @@ class FlatArray:
         self._bytes.append(np.ascontiguousarray(values, self._dtype).data)
 
     def finished(self) -> Array:
-        """All of it, [T]; nothing is added afterwards.
+        """The whole array [T]; ``append`` must not be called afterwards.
 
         Raises:
             DataError: the temporary folder is full or not writable.
@@ -161,14 +161,14 @@ def _temporary_file() -> IO[bytes]:
 
 
 def _map(file: IO[bytes]) -> mmap.mmap:
-    """The file as memory; whoever writes there writes to a copy of that page."""
+    """Memory-map the file; writes to the map go to a private copy of the page."""
     file.flush()
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
 @contextmanager
 def _closed_on_failure(file: IO[bytes]) -> Iterator[None]:
-    """The system's refusal in our words; what could not be written is not tried again."""
+    """Convert an ``OSError`` to a ``DataError`` and close the file."""
     try:
         yield
     except OSError as error:

@@ -1,17 +1,17 @@
-"""Which rows train and which are held out.
+"""Select the rows for training and the rows to hold out for validation.
 
-Every row (or group of rows) gets a 64-bit random number from a counter-based generator made for the
-purpose; the smallest numbers are held out. A split is therefore a pure function of the seed, the
-number of rows and, where they matter, the labels and groups. Philox's raw output is used because
-NumPy promises the same integers for a seed in every version (documentation of
-``numpy.random.Philox``), which it does not of the methods of ``Generator``.
+Every row (or group of rows) gets a 64-bit random number from a counter-based generator, and the
+rows with the smallest numbers are held out. A split is therefore a pure function of the seed, the
+number of rows and, if used, the labels and groups. The raw output of Philox is used because NumPy
+guarantees the same integers for a seed in every version (documentation of ``numpy.random.Philox``).
+It gives no such guarantee for the methods of ``Generator``.
 
-scikit-learn's splitters were measured and not taken: ``StratifiedShuffleSplit`` refuses to hold out
-fewer rows than there are classes, and ``StratifiedGroupKFold`` takes 80 s for a million rows in
-200,000 groups (here 0.3 s). As with them a share is rounded up, and of groups it is a share of the
-groups.
+The splitters of scikit-learn were tested but are not used: ``StratifiedShuffleSplit`` cannot hold
+out fewer rows than there are classes, and ``StratifiedGroupKFold`` needs 80 s for a million rows in
+200,000 groups (this module: 0.3 s). As in scikit-learn, the number of held-out rows is rounded up,
+and with groups the share counts groups, not rows.
 
-Letters: N rows, U units (rows, or groups where they must stay together), S strata.
+N: rows. U: units (groups if rows are grouped, else rows).
 """
 
 import math
@@ -39,7 +39,7 @@ def hold_out(
     strata: Ints | None = None,
     group_by: str | None = None,
 ) -> tuple[Table, Table]:
-    """Split a table into rows to train on and a share to hold out, both in file order.
+    """Split a table into training rows and held-out rows, both in file order.
 
     With ``strata`` each stratum gives its share, rounded up, and keeps at least one row in
     training. With ``group_by`` no group is on both sides, and a group counts as the stratum that
@@ -54,7 +54,7 @@ def hold_out(
         group_by: column whose equal values stay together.
 
     Returns:
-        (train, held out).
+        (training rows, held-out rows).
 
     Raises:
         DataError: one side would be empty, or a row has no group.
@@ -64,7 +64,7 @@ def hold_out(
         of_unit = np.zeros_like(units) if strata is None else strata
     else:
         units = _groups(table, group_by)
-        of_unit = _commonest(strata, units)
+        of_unit = _most_frequent_labels(strata, units)
     chosen = _choose(of_unit, share, seed)
     held = chosen[units]
     if held.all() or not held.any():
@@ -74,16 +74,16 @@ def hold_out(
 
 
 def refuse_same_file(tables: Mapping[str, Table], allow: bool) -> None:
-    """Refuse two settings (``data.train``, ``data.test``) that read the same bytes.
+    """Raise an error if two settings (``data.train``, ``data.test``) read identical files.
 
-    Splits cut from one setting share their files by design and are not compared.
+    Splits of the same setting share their files and are not compared.
 
     Args:
-        tables: by split.
-        allow: ``data.allow_same_file``.
+        tables: split -> its rows.
+        allow: ``data.allow_same_file``; if true, nothing is checked.
 
     Raises:
-        DataError: a file serves as two splits.
+        DataError: two settings read files with the same content.
     """
     if allow:
         return
@@ -97,21 +97,22 @@ def refuse_same_file(tables: Mapping[str, Table], allow: bool) -> None:
 
 
 def _choose(strata: Ints, share: float, seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which units are held out, bool [U]; from each stratum its share, rounded up, but never all.
+    """Which units are held out, bool [U]: the share of each stratum, rounded up, but never all.
 
     Args:
         strata: stratum of each unit, from 0, int64 [U].
-        share: to hold out.
-        seed: of the random numbers.
+        share: share to hold out.
+        seed: seed of the random numbers.
     """
     numbers = np.random.Philox(seed).random_raw(len(strata))
     order = np.lexsort((numbers, strata))
     sizes = np.bincount(strata)
-    # Decimal, because 0.07 * 100 is above 7 in binary and would be rounded up to 8.
-    wanted = [min(math.ceil(Decimal(str(share)) * int(size)), int(size) - 1) for size in sizes]
+    # Decimal, because as floats 0.07 * 100 > 7, which would be rounded up to 8.
+    counts = [min(math.ceil(Decimal(str(share)) * int(size)), int(size) - 1) for size in sizes]
+    # Rank of each unit (in the sorted order) within its stratum, from 0 [U].
     rank = np.arange(len(strata)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     chosen = np.zeros(len(strata), dtype=np.bool_)
-    chosen[order] = rank < np.repeat(wanted, sizes)
+    chosen[order] = rank < np.repeat(counts, sizes)
     return chosen
 
 
@@ -131,8 +132,8 @@ def _groups(table: Table, column: str) -> Ints:
     return codes(values)
 
 
-def _commonest(labels: Ints | None, groups: Ints) -> Ints:
-    """The label most rows of each group have (of equals, the one met first), int64 [U]."""
+def _most_frequent_labels(labels: Ints | None, groups: Ints) -> Ints:
+    """The most frequent label of each group [U]; in a tie, the label with the lower number."""
     if labels is None:
         return np.zeros(int(groups.max()) + 1, dtype=np.int64)
     width = int(labels.max()) + 1

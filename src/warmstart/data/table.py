@@ -1,12 +1,12 @@
-"""Rows as the person gave them: Arrow columns, and for every row the file and line it came from.
+"""``Table``: the user's rows as Arrow columns, with the file and line of every row.
 
-A ``Table`` is what reading gives and what splitting, checking and tokenising take. Its columns are
-Arrow's, in memory or on disk (``mapped``), so five million rows are a few buffers and not five
-million Python objects.
+``Table`` is the output of reading and the input of splitting, checking and tokenising. Its columns
+are Arrow columns, in memory or on disk (see ``mapped``): five million rows are a few buffers and
+not five million Python objects.
 
-A *row id* counts the rows of one setting's files (``data.train``, …) from 0, in file order, before
-anything is dropped or split; it never changes afterwards, so a split is a list of row ids and a
-prediction can be traced to its line.
+A *row id* is the index of a row among all rows of one setting's files (``data.train``, …), from 0
+in file order, before rows are dropped or split. It never changes afterwards. A split is therefore a
+list of row ids, and a prediction can be traced back to its line.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,13 +25,13 @@ class SourceFile:
     """One file that was read, as recorded in ``data.json``."""
 
     path: str
-    """As the person wrote it."""
+    """The path as the user wrote it."""
     sha256: str
-    """Of the bytes that were read (of the member, inside an archive)."""
+    """sha256 of the bytes that were read (of the member, if in an archive)."""
     encoding: str | None
-    """Codec the text was decoded with; ``None`` for Parquet and hub data sets."""
+    """Codec that decoded the text; ``None`` for Parquet and Hub data sets."""
     rows: int
-    """Rows read, dropped ones included."""
+    """Number of rows in the file, including dropped rows."""
     dropped: int = 0
     """Rows left out under ``data.ragged: drop``."""
     notes: tuple[str, ...] = ()
@@ -40,16 +40,16 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns, rows, and where each row came from. N rows.
+    """N rows and their origin.
 
     Args:
         columns: N rows; every column of a text format is a string column.
         rows: row ids, int64 [N].
-        files: the files the rows came from.
-        file_index: which of ``files``, int32 [N].
-        lines: line of the row's first character in its file, from 1, int64 [N]; in Parquet and hub
-            data sets, the row's number from 1.
-        setting: the setting that named the files, for messages: ``data.train``.
+        files: the files of the rows.
+        file_index: index into ``files``, int32 [N].
+        lines: line of the row's first character in its file, from 1, int64 [N]; for Parquet and
+            Hub data sets, the number of the row, from 1.
+        setting: the setting that named the files, for messages, such as ``data.train``.
     """
 
     columns: pa.Table
@@ -64,14 +64,14 @@ class Table:
         return int(self.columns.num_rows)
 
     def column(self, name: str, setting: str) -> pa.ChunkedArray:
-        """The column called ``name``.
+        """The column ``name``.
 
         Args:
-            name: the column asked for.
-            setting: the setting that named it (``data.text``), for the message.
+            name: the name of a column.
+            setting: the setting that named the column (``data.text``), for messages.
 
         Raises:
-            DataError: there is no such column; the message lists those there are.
+            DataError: there is no such column; the message lists the existing columns.
         """
         if name not in self.columns.column_names:
             path = ", ".join(file.path for file in self.files)
@@ -81,11 +81,11 @@ class Table:
         return self.columns.column(name)
 
     def where(self, index: int) -> str:
-        """``file:line`` of the row at position ``index`` (not row id) of this table."""
+        """``file:line`` of the row with this index in the table (not its row id)."""
         return f"{self.files[int(self.file_index[index])].path}:{int(self.lines[index])}"
 
     def filter(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> "Table":
-        """The rows where ``kept``, bool [N], in their order, with their ids and lines."""
+        """The rows where ``kept`` [N] is true, in the same order and with their ids and lines."""
         return replace(
             self,
             columns=filtered(self.columns, kept),
@@ -95,16 +95,16 @@ class Table:
         )
 
     def chunks(self, columns: Mapping[str, str], size: int) -> Iterator[list[Any]]:
-        """The rows' values as Python lists of at most ``size``, one list alive at a time.
+        """The values of the rows in Python lists of at most ``size`` rows.
 
         Args:
-            columns: the column by its setting; of several, a row's value is a tuple.
-            size: rows at once.
+            columns: setting -> column; with several columns, the value of a row is a tuple.
+            size: maximum number of rows per list.
 
         Raises:
             DataError: there is no such column.
         """
-        found = [self.column(name, setting) for setting, name in columns.items()]
+        arrays = [self.column(name, setting) for setting, name in columns.items()]
         for start in range(0, len(self), size):
-            values = [column.slice(start, size).to_pylist() for column in found]
+            values = [array.slice(start, size).to_pylist() for array in arrays]
             yield values[0] if len(values) == 1 else list(zip(*values, strict=True))

@@ -1,1 +1,1 @@
-"""Device and precision, processes that train together, and the memory allocator."""
+"""Device and precision, distributed processes, and the memory allocator."""

@@ -1,13 +1,13 @@
-"""The processes that train one model together, one for each device.
+"""Distributed processes that train one model together, one per device.
 
-``torchrun`` or ``accelerate launch`` start the same command several times. The *first* process
-reads the command line, checks, writes and prints, as if it were alone; the others wait for the runs
-it begins and do their share of the rows (``training.run.follow``). What they do together is here.
+``torchrun`` or ``accelerate launch`` starts the same command several times. Rank 0 reads the
+command line, does all I/O and prints. The other ranks wait for runs that rank 0 starts and process
+their share of the rows (``training.train_run.follow``). This module contains the communication.
 
-Whatever they agree on goes through the processor (gloo) and not through the devices (NCCL on GPUs,
-for the gradients): two short exchanges a step keep no device waiting, and fail at once where a
-process has ended, so that none is left behind. Between agreements each may compute what it likes;
-at them all must come by, in the same order.
+Gradients are summed on the devices (NCCL on GPUs). All other communication uses the CPU (gloo): two
+short exchanges per step do not make a device wait, and they fail immediately if a process has
+ended, so that no process waits forever. All ranks must call the methods of ``Processes`` in the
+same order; between the calls, they can compute independently.
 
 Source: PyTorch documentation, "Distributed communication package" and "torchrun".
 """
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PACK_BYTES = 16 * 2**20
-"""Tensors are packed up to this size for one message: most of a model's are small."""
+"""Tensors are concatenated up to this size for one message, because most tensors are small."""
 
-PATIENCE = timedelta(days=30)
-"""While the first process downloads or fits baselines, the others wait for nothing else."""
+TIMEOUT = timedelta(days=30)
+"""Long, because the other ranks wait while rank 0 downloads files or fits baselines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Those that train together, as one of them sees them.
+    """The group of processes that train together.
 
     Args:
-        index: which of them this is, counted from 0.
-        count: how many there are.
+        index: the rank of this process, from 0.
+        count: the number of processes (world size).
     """
 
     index: int = 0
@@ -48,26 +48,26 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this one reads, writes and prints."""
+        """Whether this process is rank 0, which reads, writes and prints."""
         return self.index == 0
 
     def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether it is true in any process: the same answer in all."""
+        """For each flag, whether it is true in any process; the same result in all processes."""
         if self.count == 1:
             return list(flags)
         import torch
         from torch import distributed
 
-        found = torch.tensor(flags, dtype=torch.uint8)
+        reduced = torch.tensor(flags, dtype=torch.uint8)
         with _connected():
-            distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
-        return [bool(flag) for flag in found.tolist()]
+            distributed.all_reduce(reduced, op=distributed.ReduceOp.MAX)
+        return [bool(flag) for flag in reduced.tolist()]
 
     def sum(self, tensors: "Sequence[Tensor]") -> None:
-        """Add each tensor up over the processes, in place.
+        """Sum each tensor over all processes, in place (all-reduce).
 
         Args:
-            tensors: in the same order everywhere; of one type, on one device, contiguous.
+            tensors: in the same order in all processes; contiguous, of one dtype, on one device.
         """
         if self.count == 1:
             return
@@ -84,7 +84,7 @@ class Processes:
                     part.copy_(total.view_as(part))
 
     def copy_first(self, tensors: "Sequence[Tensor]") -> None:
-        """Overwrite each tensor with the first process's."""
+        """Overwrite each tensor with that of rank 0 (broadcast)."""
         if self.count == 1:
             return
         from torch import distributed
@@ -94,7 +94,7 @@ class Processes:
                 distributed.broadcast(tensor, src=0)
 
     def gather(self, value: T) -> list[T]:
-        """Every process's value, in their order, in all of them."""
+        """The values of all processes in the order of their ranks, in every process."""
         if self.count == 1:
             return [value]
         from torch import distributed
@@ -105,7 +105,7 @@ class Processes:
         return values
 
     def from_first(self, value: T) -> T:
-        """The first process's value, in all of them."""
+        """The value of rank 0, in every process."""
         if self.count == 1:
             return value
         from torch import distributed
@@ -116,14 +116,14 @@ class Processes:
         return values[0]
 
     def agreed(self, work: Callable[[], T]) -> T:
-        """The result of ``work``, once it went well in every process.
+        """Call ``work`` in every process; return its result if it succeeded in all of them.
 
         Args:
-            work: done by each of them on its own; exchanges nothing.
+            work: runs in each process without communication.
 
         Raises:
-            WarmstartError: what the first process in which it failed says, in all of them; so the
-                one that prints knows it too.
+            WarmstartError: the error of the lowest rank in which ``work`` failed; raised in every
+                process, so that rank 0 can print it.
         """
         results: list[T] = []
         failure: errors.WarmstartError | None = None
@@ -131,33 +131,33 @@ class Processes:
             results.append(work())
         except errors.WarmstartError as error:
             failure = error
-        for found in self.gather(failure):
-            if found is not None:
-                raise found
+        for error_of_rank in self.gather(failure):
+            if error_of_rank is not None:
+                raise error_of_rank
         return results[0]
 
 
 ALONE = Processes()
-"""One process, the usual case: every exchange gives back what it was given."""
+"""A single process, the usual case: all methods return their input."""
 
 _current = ALONE
 
 
 def current() -> Processes:
-    """Those this process has joined; ``ALONE`` before ``join``."""
+    """The group of this process; ``ALONE`` before ``join`` is called."""
     return _current
 
 
 def started() -> int:
-    """How many processes a launcher started together; 1 without one."""
+    """The number of processes that a launcher started; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def join() -> Processes:
-    """Meet the other processes that the launcher started, and be ``current`` with them.
+    """Initialise the process group of the launcher; ``current`` then returns it.
 
     Raises:
-        RunError: they cannot be reached.
+        RunError: the other processes cannot be reached.
     """
     global _current
     if started() > 1:
@@ -167,13 +167,13 @@ def join() -> Processes:
         nccl = torch.cuda.is_available() and distributed.is_nccl_available()
         backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
         with _connected():
-            distributed.init_process_group(backend, timeout=PATIENCE)
+            distributed.init_process_group(backend, timeout=TIMEOUT)
         _current = Processes(distributed.get_rank(), distributed.get_world_size())
     return _current
 
 
-def part() -> None:
-    """Go separate ways when all is done; the others wait for another run, and learn of none."""
+def leave() -> None:
+    """Leave the process group at the end; rank 0 first tells the others that no run follows."""
     global _current
     if _current.count > 1:
         from torch import distributed
@@ -187,17 +187,17 @@ def part() -> None:
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """Say in our words that another process is gone; gloo reports it as a ``RuntimeError``."""
+    """Convert the ``RuntimeError`` of gloo for a lost process to a ``RunError``."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        # Without the place in gloo's source, and without its guesses at the reason.
+        # Remove the source location and the suggested reasons from gloo's message.
         reason = re.sub(r"^\[[^\]]*\.cc:\d+\] ", "", str(error)).partition("\n")[0]
         raise errors.run.lost_process(reason.partition(". This is")[0]) from error
 
 
 def _packs(tensors: "Sequence[Tensor]") -> "Iterator[list[Tensor]]":
-    """The tensors in order, in packs of at most ``PACK_BYTES``; a larger one stands alone."""
+    """The tensors in order, in packs of at most ``PACK_BYTES``; a larger tensor is its own pack."""
     pack: list[Tensor] = []
     size = 0
     for tensor in tensors:

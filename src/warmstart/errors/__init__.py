@@ -1,9 +1,9 @@
-"""Every failure a person can cause, each worded in three parts: found / expected / try.
+"""Every error that a user can cause. Each message has three parts: found / expected / try.
 
-A caller catches ``WarmstartError`` for "the person can fix it" and lets everything else crash with
-its traceback, because anything else is our bug. The texts live in this package and nowhere else,
-one file for each thing that can be at fault, so that they can be read in one sitting and each has a
-test that reaches it and reads its advice::
+Catch ``WarmstartError`` to handle the errors that the user can fix. Any other exception is a bug in
+warmstart and should crash with its traceback. All messages are in this package, one module per
+subject, so that they are easy to review together. Each message has a test that triggers it and
+checks its advice::
 
     from warmstart import errors
     raise errors.data.missing_column("labels", have, path="a.csv", setting="data.label")
@@ -11,13 +11,13 @@ test that reaches it and reads its advice::
 WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
 │                                                                               .transfer
-├── DataError     what the person gave cannot be used as the task needs it      errors.data, .files,
+├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
 │                                                                               .labels, .prompt
-├── ModelError    a checkpoint is missing, unsafe, or does not fit its task     errors.model
-├── RunError      a run directory is missing, locked, half written, or full     errors.run
-├── ExportError   a model has no ONNX form, or none that answers as it does     errors.export
-├── UsageError    a command was typed in a way that says nothing it could do    errors.command
-└── Interrupted   the run was asked to stop, and is saved                       errors.run
+├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model
+├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
+├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
+├── UsageError    a command has wrong or missing arguments                      errors.command
+└── Interrupted   the run was stopped by request; its state is saved            errors.run
 """
 
 from warmstart.errors import (

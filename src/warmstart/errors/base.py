@@ -1,16 +1,17 @@
-"""The shape of every error: what was found, what was expected, what to try.
+"""The error classes. Every message has three parts: what was found, what was expected, what to try.
 
-Kept apart from the texts so that the texts can import it; ``warmstart.errors`` draws the tree.
+The classes are in their own module so that the modules with the messages can import them.
+``warmstart.errors`` shows the class hierarchy.
 """
 
 
 class WarmstartError(Exception):
-    """Base of all errors the person can fix; ``str(error)`` is the whole message to print.
+    """Base class of all errors that the user can fix; ``str(error)`` is the full message.
 
     Args:
-        found: what is there now, with file and line where a row is at fault.
-        expected: what would have been right.
-        do: the next thing to type or change, in the person's own setting names.
+        found: the problem; includes file and line if a data row is wrong.
+        expected: what would have been correct.
+        do: what to type or change next, with the real names of the settings.
 
     >>> print(WarmstartError("a.csv is empty", "a header and at least one row", "check the path"))
     a.csv is empty
@@ -23,7 +24,7 @@ class WarmstartError(Exception):
         self.found, self.expected, self.do = found, expected, do
 
     def __str__(self) -> str:
-        """The three parts, one a line."""
+        """The three parts, one per line."""
         return f"{self.found}\n  expected: {self.expected}\n  try:      {self.do}"
 
 
@@ -32,11 +33,11 @@ class ConfigError(WarmstartError):
 
 
 class UsageError(WarmstartError):
-    """A command was typed in a way that says nothing it could do. Exit code 2."""
+    """A command has wrong or missing arguments. Exit code 2."""
 
 
 class DataError(WarmstartError):
-    """The person's file cannot be used as the task needs it."""
+    """A file, text or label of the user cannot be used for the task."""
 
 
 class ModelError(WarmstartError):
@@ -44,12 +45,12 @@ class ModelError(WarmstartError):
 
 
 class RunError(WarmstartError):
-    """A run directory is missing, locked, half written, or cannot be written."""
+    """A run directory is missing, locked, incomplete, or not writable."""
 
 
 class ExportError(WarmstartError):
-    """A model has no ONNX form, the form is not exact, or its file is not there."""
+    """A model cannot be exported to ONNX, its outputs differ, or the exported file is missing."""
 
 
 class Interrupted(WarmstartError):
-    """The person (or the machine) asked the run to stop; everything is saved. Exit code 130."""
+    """The user or the system asked the run to stop; its state is saved. Exit code 130."""

@@ -1,4 +1,4 @@
-"""Texts of the errors about how a command was typed. Exit code 2, but for refused output files."""
+"""Error messages about command-line arguments. Exit code 2, except for rejected output files."""
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -9,19 +9,19 @@ from warmstart.errors.base import ConfigError, UsageError
 
 
 def config_and_flags(config: str, flags: Mapping[str, Any], command: str) -> UsageError:
-    """A config and flags that would make one, for ``train`` or ``check``."""
+    """``train`` or ``check`` got a config and also flags that would define a new config."""
     first, names = next(iter(flags)), [name.replace("_", "-") for name in flags]
     setting = {"task": "task", "model": "model.name"}.get(first, f"data.{first}")
     value = flags[first][0] if isinstance(flags[first], list) else flags[first]
     return UsageError(
         found=f"both a config ({config}) and --{', --'.join(names)}",
-        expected="a config or recipe, changed by --set; or flags alone",
+        expected="a config or recipe, optionally changed with --set; or only flags",
         do=f"warmstart {command} {config} --set {shlex.quote(f'{setting}={value}')}",
     )
 
 
 def nothing_to_train() -> UsageError:
-    """``warmstart train`` with neither config nor flags."""
+    """``warmstart train`` without a config and without flags."""
     return UsageError(
         found="nothing to train on",
         expected="a config file, a recipe, or --train with --text and --label",
@@ -33,18 +33,18 @@ def nothing_to_pretrain() -> UsageError:
     """``warmstart pretrain`` without a config."""
     return UsageError(
         found="nothing to pretrain on",
-        expected="a config file or a recipe with a part `pretrain`",
-        do="a file with the lines `pretrain: {size: mini}` and `data: {train: FILE}`, then: "
+        expected="a config file or a recipe with a `pretrain` section",
+        do="write a file with the lines `pretrain: {size: mini}` and `data: {train: FILE}`, then: "
         "warmstart pretrain CONFIG.yaml",
     )
 
 
 def resume_with(run: str | Path, options: Sequence[str]) -> UsageError:
-    """``--resume`` together with options that would make another run, or none."""
+    """``--resume`` together with options that would change the run or prevent training."""
     return UsageError(
         found=f"--resume with {', '.join(options)}",
-        expected="nothing beside --resume: a resumed run keeps its own settings and folder",
-        do=f"warmstart train {run} --resume; or with other settings, into a new folder: "
+        expected="no other options: a resumed run keeps its own settings and folder",
+        do=f"warmstart train {run} --resume; or train with other settings in a new folder: "
         f"warmstart train {run} --set train.epochs=…",
     )
 
@@ -53,46 +53,56 @@ def resume_what() -> UsageError:
     """``--resume`` without a run."""
     return UsageError(
         found="--resume without a run",
-        expected="the run directory to go on with",
+        expected="the run directory to resume",
         do="warmstart train RUN --resume",
     )
 
 
 def text_or_data() -> UsageError:
-    """``warmstart predict`` with neither or both of its inputs."""
+    """``warmstart predict`` got neither or both of ``--text`` and ``--data``."""
     return UsageError(
-        found="neither or both of --text and --data",
-        expected="one of them",
-        do="warmstart predict RUN --text '…' (with a --text-pair '…' where the run was trained on "
+        found="neither --text nor --data, or both",
+        expected="exactly one of them",
+        do="warmstart predict RUN --text '…' (add --text-pair '…' if the run was trained on "
         "pairs); or warmstart predict RUN --data FILE",
     )
 
 
 def only_with_data(option: str) -> UsageError:
-    """``warmstart predict --text`` with ``--set`` or ``--output``, which are about a file."""
+    """``warmstart predict --text`` with ``--set`` or ``--output``, which only apply to a file."""
     return UsageError(
         found=f"--text with {option}",
         expected=f"{option.split()[0]} together with --data",
         do="put the texts in a file: warmstart predict RUN --data FILE; "
-        "or without it: warmstart predict RUN --text '…' --json > answers.json",
+        f"or leave {option.split()[0]} out: "
+        "warmstart predict RUN --text '…' --json > predictions.json",
     )
 
 
 def output_format(path: Path, known: Collection[str]) -> ConfigError:
-    """The predictions file has a suffix that says no known format."""
+    """The suffix of the predictions file is not that of a known format."""
     return ConfigError(
         found=f"--output {path}",
-        expected=f"a file name that ends in {', '.join(known)}",
+        expected=f"a file name that ends in one of: {', '.join(known)}",
         do=f"--output {path.with_suffix('.csv')}",
     )
 
 
-def output_exists(path: Path) -> ConfigError:
-    """The predictions file is there already."""
+def no_conll(path: Path, task: str, writers: Collection[str]) -> ConfigError:
+    """A CoNLL file of a task without words."""
     return ConfigError(
-        found=f"{path} exists already",
-        expected="a new file; nothing is overwritten",
-        do=f"remove it, or --output {path.with_stem(path.stem + '-2')}",
+        found=f"--output {path}, for a run of the task {task}",
+        expected=f"a file for words and tags only for: {', '.join(writers)}",
+        do=f"--output {path.with_suffix('.csv')}, or .parquet or .jsonl",
+    )
+
+
+def output_exists(path: Path) -> ConfigError:
+    """The predictions file already exists."""
+    return ConfigError(
+        found=f"{path} already exists",
+        expected="a new file; existing files are not overwritten",
+        do=f"remove it, or choose another name: --output {path.with_stem(path.stem + '-2')}",
     )
 
 
@@ -100,6 +110,6 @@ def tensorboard_missing() -> ConfigError:
     """``train.tensorboard: true`` without the package."""
     return ConfigError(
         found="train.tensorboard is true, but the tensorboard package is not installed",
-        expected="the package, or no TensorBoard files (events.jsonl is written always)",
+        expected="the package, or no TensorBoard files (events.jsonl is always written)",
         do="pip install tensorboard, or --set train.tensorboard=false",
     )

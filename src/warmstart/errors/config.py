@@ -1,7 +1,8 @@
-"""Texts of the errors about settings: unknown, malformed, contradictory.
+"""Error messages about settings: unknown, malformed, contradictory.
 
-``where`` is the place a setting was written, as the message begins with it: ``cola.yaml:12``,
-``--set train.epochs=0``, ``--validation 2``, or empty for a config made in Python.
+``where`` is the place where the setting was given, for example ``cola.yaml:12``,
+``--set train.epochs=0`` or ``--validation 2``. It is empty for a config made in Python. The message
+starts with it.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,82 +14,82 @@ LIST_SETTINGS = "`warmstart recipes cola` prints a config to start from"
 
 
 def located(error: ConfigError, where: str) -> ConfigError:
-    """``error`` with the place it was written at in front."""
+    """``error`` with the place where the setting was given in front of its message."""
     return ConfigError(f"{where}: {error.found}", error.expected, error.do) if where else error
 
 
-def all_of(faults: Sequence[ConfigError], source: str) -> ConfigError:
-    """One error for all faults of the config called ``source``; a single fault stays as it is."""
-    if len(faults) == 1:
-        return faults[0]
-    blocks = "\n".join(str(fault) for fault in faults)
+def all_of(config_errors: Sequence[ConfigError], source: str) -> ConfigError:
+    """One error for all errors in the config ``source``; a single error is returned unchanged."""
+    if len(config_errors) == 1:
+        return config_errors[0]
+    blocks = "\n".join(map(str, config_errors))
     return ConfigError(
-        found=f"{source} has {len(faults)} faults\n  " + blocks.replace("\n", "\n  "),
-        expected="only known settings, each within its limits",
-        do=f"correct all {len(faults)}, each as said above",
+        found=f"{source} has {len(config_errors)} errors\n  " + blocks.replace("\n", "\n  "),
+        expected="only known settings with valid values",
+        do=f"correct all {len(config_errors)} errors as described above",
     )
 
 
 def unknown_setting(name: str, nearest: str | None, do: str) -> ConfigError:
-    """A setting that no part of the config has; ``nearest`` is the known one most like it."""
+    """A setting that does not exist; ``nearest`` is the most similar known setting."""
     return ConfigError(
         found=f"{name} is not a setting",
         expected=f"a known setting, such as {nearest}" if nearest else "a known setting",
-        do=do if nearest else f"take it out; {LIST_SETTINGS}",
+        do=do if nearest else f"remove it; {LIST_SETTINGS}",
     )
 
 
 def missing_setting(name: str, meaning: str, do: str) -> ConfigError:
-    """A setting without a default that was not given."""
+    """A required setting (one without a default) was not given."""
     return ConfigError(f"{name} is missing", meaning.replace("``", "`"), do)
 
 
 def wrong_value(name: str, value: str, expected: str, do: str) -> ConfigError:
-    """A value of the wrong type or outside the limits; ``value`` is written as in YAML."""
+    """A value of the wrong type or outside the allowed range; ``value`` is formatted as YAML."""
     return ConfigError(f"{name} is {value}", expected, do)
 
 
 def not_a_group(name: str, value: str, member: str) -> ConfigError:
-    """A single value where a group of settings stands; ``member`` is one of them."""
+    """A single value was given for a group of settings; ``member`` is one setting of the group."""
     return ConfigError(
         found=f"{name} is {value}",
-        expected=f"{name} is a group of settings, not a setting",
-        do=f"name one of the group, such as {name}.{member}",
+        expected=f"a group: {name} contains several settings and has no value of its own",
+        do=f"set one setting of the group, such as {name}.{member}",
     )
 
 
 def not_a_config(path: str, value: str) -> ConfigError:
-    """A file that holds no settings: a list, a number, a table in CSV."""
+    """A file that contains no settings but a list, a number or a CSV table."""
     return ConfigError(
-        found=f"{path} holds {value}, no settings",
+        found=f"{path} contains {value}, not settings",
         expected="YAML with lines such as `task: text-classification`",
-        do="to train on a table, type: warmstart train --train FILE --text COLUMN --label COLUMN",
+        do="to train on a table: warmstart train --train FILE --text COLUMN --label COLUMN",
     )
 
 
 def bad_yaml(path: str, line: int, column: int, problem: str) -> ConfigError:
-    """Text that is not YAML, from line and column 1."""
+    """Text that is not valid YAML; ``line`` and ``column`` are counted from 1."""
     return ConfigError(
         found=f"{path}:{line}:{column}: {problem}",
-        expected="YAML: `name: value` lines, indented alike with spaces within a group",
-        do=f"mend line {line}; put a value that holds `: ` or ` #` in quotes",
+        expected="YAML: `name: value` lines, with the same indentation (spaces) within a group",
+        do=f"correct line {line}; put a value that contains `: ` or ` #` in quotes",
     )
 
 
 def yaml_feature(path: str, line: int, feature: str) -> ConfigError:
-    """YAML that a config has no use for: aliases, tags, several documents, deep nesting."""
+    """A YAML feature that configs do not support: aliases, tags, several documents, ..."""
     return ConfigError(
         found=f"{path}:{line}: {feature}",
         expected="one document of plain names, values and lists",
-        do=f"write the value out in line {line}",
+        do=f"write the plain value in line {line}",
     )
 
 
 def duplicate_key(path: str, line: int, name: str, first_line: int) -> ConfigError:
-    """A setting that one file gives twice."""
+    """A setting that occurs twice in one file."""
     return ConfigError(
-        found=f"{path}:{line}: {name} was given before, in line {first_line}",
-        expected="every setting once",
+        found=f"{path}:{line}: {name} was already set in line {first_line}",
+        expected="every setting only once",
         do=f"delete line {first_line} or line {line}",
     )
 
@@ -112,31 +113,31 @@ def bad_override(text: str) -> ConfigError:
 
 
 def config_not_found(path: str, recipes: Collection[str]) -> ConfigError:
-    """A path with no file; ``recipes`` are offered where one of them may have been meant."""
+    """A config path that does not exist; the most similar name in ``recipes`` is suggested."""
     nearest = get_close_matches(path.removesuffix(".yaml").removesuffix(".yml"), recipes, n=1)
     return ConfigError(
         found=f"{path} does not exist",
-        expected="a YAML file, or the bare name of a recipe",
+        expected="a YAML file, or the name of a recipe",
         do=f"{nearest[0]} (the recipe)" if nearest else f"a recipe: {', '.join(recipes)}",
     )
 
 
 def config_is_a_folder(path: str) -> ConfigError:
-    """A folder where a YAML file was to be named."""
+    """A folder was given in place of a YAML file."""
     return ConfigError(
         found=f"{path} is a folder",
-        expected="a YAML file, or the bare name of a recipe",
-        do=f"{path}/config.yaml repeats the run of a run directory",
+        expected="a YAML file, or the name of a recipe",
+        do=f"{path}/config.yaml, if the folder is a run directory: this repeats the run",
     )
 
 
 def config_unreadable(path: str, why: str) -> ConfigError:
-    """A file that the operating system does not let us read."""
-    return ConfigError(f"{path}: {why}", "a file that can be read", "check its permissions")
+    """The operating system refuses to read the file; ``why`` is its reason."""
+    return ConfigError(f"{path}: {why}", "a readable file", "check its permissions")
 
 
 def unknown_recipe(name: str, known: Collection[str]) -> ConfigError:
-    """A bare name that no recipe has."""
+    """A name that is not the name of a recipe."""
     nearest = get_close_matches(name, known, n=1)
     return ConfigError(
         found=f"there is no recipe {name}",
@@ -146,7 +147,7 @@ def unknown_recipe(name: str, known: Collection[str]) -> ConfigError:
 
 
 def unknown_metric(name: str, known: Sequence[str]) -> ConfigError:
-    """A ``best_metric`` that the task does not report; ``known`` has its main metric first."""
+    """A ``best_metric`` that the task does not report; ``known`` starts with its main metric."""
     nearest = get_close_matches(name, known, n=1) or known[:1]
     return ConfigError(
         found=f"train.best_metric is {name}",
@@ -156,12 +157,12 @@ def unknown_metric(name: str, known: Sequence[str]) -> ConfigError:
 
 
 def heads_do_not_divide(hidden: int, heads: int) -> ConfigError:
-    """A width that cannot be shared out evenly among attention heads."""
+    """A hidden size that is not divisible by the number of attention heads."""
     fewer = max(n for n in range(1, heads + 1) if hidden % n == 0)
     wider = -(-hidden // heads) * heads
     return ConfigError(
         found=f"pretrain.hidden is {hidden} and pretrain.heads is {heads}",
-        expected="a width that is a multiple of the number of heads",
+        expected="a hidden size that is a multiple of the number of heads",
         do=f"--set pretrain.heads={fewer}, or --set pretrain.hidden={wider}",
     )
 
@@ -179,50 +180,51 @@ def vocabulary_too_small(asked: int, least: int) -> ConfigError:
     """A byte-level vocabulary without room for every byte."""
     return ConfigError(
         found=f"pretrain.vocabulary is {asked}",
-        expected=f"{least} or more: 256 bytes and the end of a text, before any word",
+        expected=f"{least} or more: one token for each of the 256 bytes and one for the end of a "
+        "text, even without any word",
         do="--set pretrain.vocabulary=8192",
     )
 
 
-def vocabulary_too_large(asked: int, found: int) -> ConfigError:
-    """More tokens than the training rows give: what occurs once is not worth a token."""
+def vocabulary_too_large(size: int, available: int) -> ConfigError:
+    """More tokens than the training rows support: every token must occur at least twice."""
     return ConfigError(
-        found=f"pretrain.vocabulary is {asked}, and the training rows give {found} tokens",
-        expected="pieces of words that occur at least twice",
-        do=f"--set pretrain.vocabulary={found}, or train on more text",
+        found=f"pretrain.vocabulary is {size}, but the training rows give only {available} tokens",
+        expected="a vocabulary of subwords that each occur at least twice in the training rows",
+        do=f"--set pretrain.vocabulary={available}, or train on more text",
     )
 
 
 def pretrain_with_train() -> ConfigError:
-    """A config with a ``pretrain`` part where a pretrained checkpoint is trained."""
+    """``warmstart train`` with a config that has a ``pretrain`` section."""
     return ConfigError(
-        found="the config has a part `pretrain`, and `warmstart train` starts from model.name",
-        expected="`warmstart pretrain` for a new model, or a config without that part",
-        do="warmstart pretrain CONFIG; or, to train model.name, take the part out",
+        found="the config has a `pretrain` section, but `warmstart train` starts from model.name",
+        expected="`warmstart pretrain` for a new model, or a config without that section",
+        do="warmstart pretrain CONFIG; or, to train model.name, remove the section",
     )
 
 
 def nothing_to_pretrain() -> ConfigError:
-    """``warmstart pretrain`` with a config that describes no new model."""
+    """``warmstart pretrain`` with a config that does not describe a new model."""
     return ConfigError(
-        found="the config has no part `pretrain`, which says what model to make",
-        expected="its architecture and size, or one of them",
+        found="the config has no `pretrain` section, which describes the model to create",
+        expected="its architecture, its size, or both",
         do="--set pretrain.size=mini; or, to start from model.name: warmstart train CONFIG",
     )
 
 
 def model_and_pretrain(name: str) -> ConfigError:
-    """A checkpoint to start from, and a new model to make."""
+    """A config with both a checkpoint to start from and a new model to create."""
     return ConfigError(
-        found=f"model.name is {name}, and the part `pretrain` describes a new model",
-        expected="one of the two: `warmstart pretrain` begins with weights drawn by chance",
-        do="take model.name out; or, to go on from that checkpoint, take `pretrain` out and type: "
-        "warmstart train CONFIG",
+        found=f"model.name is {name}, but the `pretrain` section describes a new model",
+        expected="one of the two: `warmstart pretrain` starts from randomly initialised weights",
+        do="remove model.name; or, to start from that checkpoint, remove the `pretrain` section "
+        "and run: warmstart train CONFIG",
     )
 
 
 def unknown_part(freeze: str) -> ConfigError:
-    """A ``train.freeze`` that names no part of a model."""
+    """A value of ``train.freeze`` that does not name a part of a model."""
     return ConfigError(
         found=f"train.freeze is {freeze}",
         expected="backbone (only the head trains), or embeddings+layers:k (the first k layers)",
@@ -231,7 +233,7 @@ def unknown_part(freeze: str) -> ConfigError:
 
 
 def warmup_too_long(warmup_steps: int, total_steps: int) -> ConfigError:
-    """A warm-up that would outlast the run, both in steps."""
+    """A warm-up that is longer than the run, both in steps."""
     return ConfigError(
         found=f"a warm-up of {warmup_steps} steps in a run of {total_steps}",
         expected="a warm-up shorter than the run",
@@ -240,25 +242,25 @@ def warmup_too_long(warmup_steps: int, total_steps: int) -> ConfigError:
 
 
 def precision_unsupported(precision: str, device: str, why: str) -> ConfigError:
-    """Arithmetic that the device at hand does not do; ``why`` says what it lacks."""
+    """A precision that the device does not support; ``why`` is the reason."""
     return ConfigError(
         found=f"train.precision is {precision} on {device}: {why}",
-        expected=f"a precision that {device} has",
+        expected=f"a precision that {device} supports",
         do="--set train.precision=auto",
     )
 
 
 def several_processes(processes: int) -> ConfigError:
-    """A launcher started several processes of a program that does not know how to join them."""
+    """A launcher started several processes of a program other than the command ``warmstart``."""
     return ConfigError(
-        found=f"{processes} processes were started, and each would do all the work by itself",
-        expected="the command `warmstart`, which shares the work of a training out",
+        found=f"{processes} processes were started, and each of them would do the whole training",
+        expected="the command `warmstart`, which distributes the training over the processes",
         do=f"torchrun --nproc-per-node {processes} -m warmstart train CONFIG",
     )
 
 
 def two_warmups(warmup_steps: int, warmup_share: float) -> ConfigError:
-    """A warm-up given both in steps and as a share of the run."""
+    """A warm-up given both in steps and as a share of the run's steps."""
     return ConfigError(
         found=f"train.warmup_share is {warmup_share} and train.warmup_steps is {warmup_steps}",
         expected="one of the two",
@@ -267,16 +269,16 @@ def two_warmups(warmup_steps: int, warmup_share: float) -> ConfigError:
 
 
 def no_such_option(setting: str, file_format: str) -> ConfigError:
-    """A setting that files of this format have no use for."""
+    """A setting that does not apply to files of this format."""
     return ConfigError(
         found=f"{setting} is set and data.format is {file_format}",
-        expected=f"no {setting}: {file_format} files need none",
+        expected=f"no {setting}: it does not apply to {file_format} files",
         do=f"--set {setting}=null, or --set data.format=csv",
     )
 
 
 def ranking_without_documents() -> ConfigError:
-    """A ranking of which only the queries' column is named."""
+    """Text ranking with a column of queries but no column of documents."""
     return ConfigError(
         found="task is text-ranking and data.text_pair is not set",
         expected="queries in the column data.text and documents in the column data.text_pair",
@@ -327,25 +329,25 @@ def without_effect(setting: str, other: str, value: object) -> ConfigError:
 
 
 def threshold_of_many(labels: int) -> ConfigError:
-    """One threshold, for more than two labels."""
+    """A decision threshold for more than two labels."""
     return ConfigError(
         found=f"train.choose_threshold is set and the training rows have {labels} labels",
-        expected="two labels, of which the second is answered from a threshold on",
+        expected="two labels: the second is predicted if its probability reaches the threshold",
         do="--set train.choose_threshold=false",
     )
 
 
 def repeated_column(name: str, setting: str = "data.columns") -> ConfigError:
-    """A column name that a list of them gives twice."""
+    """A column name that occurs twice in a list of columns."""
     return ConfigError(
         found=f"{setting} has {name} more than once",
-        expected="a name of its own for every column",
+        expected="a different name for every column",
         do=f"rename one {name} in {setting}",
     )
 
 
 def same_column(setting: str, other: str, column: str) -> ConfigError:
-    """One column that would have to mean two things."""
+    """Two settings that name the same column."""
     return ConfigError(
         found=f"{setting} and {other} are both {column}",
         expected="two different columns",
@@ -353,30 +355,31 @@ def same_column(setting: str, other: str, column: str) -> ConfigError:
     )
 
 
-def beams_while_drawing(beams: int, temperature: float) -> ConfigError:
-    """Beams search for the likeliest text; a temperature draws one by chance."""
+def beams_with_sampling(beams: int, temperature: float) -> ConfigError:
+    """Beam search together with sampling."""
     return ConfigError(
         found=f"generate.beams is {beams} and generate.temperature is {temperature:g}",
-        expected="one of the two: beams search for the likeliest text and draw nothing",
-        do="generate.temperature: 0, to search (--temperature 0); or generate.beams: 1, to draw",
+        expected="one of the two: beam search looks for the most likely text and does not sample",
+        do="for beam search generate.temperature: 0 (--temperature 0); or, to sample, "
+        "generate.beams: 1 (--beams 1)",
     )
 
 
 def too_many_continuations(count: int, beams: int) -> ConfigError:
-    """Without drawing, a prompt has no more continuations than there are beams."""
+    """More continuations than beams, without sampling."""
     return ConfigError(
-        found=f"generate.count is {count}, and without drawing (generate.temperature is 0) a prompt"
-        f" has {beams} continuation" + "s" * (beams > 1),
+        found=f"generate.count is {count}, and without sampling (generate.temperature is 0) a "
+        f"prompt has {beams} continuation" + "s" * (beams > 1),
         expected="no more continuations than beams, or a temperature above 0",
-        do="generate.temperature: 1, to draw (--temperature 1); or "
+        do="to sample, generate.temperature: 1 (--temperature 1); or "
         f"generate.beams: {count} (--beams {count})",
     )
 
 
 def int8_without_onnx() -> ConfigError:
-    """A model of 8 bits, which is made of the ONNX model, without that."""
+    """``export.int8`` without ``export.onnx``: the int8 model is made from the ONNX model."""
     return ConfigError(
         found="export.int8 is set and export.onnx is not",
-        expected="both: the model of 8 bits is made of the other",
+        expected="both: the int8 model is made from the ONNX model",
         do="--set export.onnx=true",
     )

@@ -1,4 +1,4 @@
-"""Texts of the errors about ONNX: a model that cannot be exported, is not exact, or was changed."""
+"""Error messages about ONNX: a model cannot be exported, has different outputs, or was changed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,20 +7,20 @@ from warmstart.errors.base import ExportError
 
 
 def packages_missing(names: Sequence[str]) -> ExportError:
-    """What ONNX needs is not installed."""
+    """Packages that are needed for ONNX are not installed."""
     return ExportError(
         found=f"not installed: {', '.join(names)}",
-        expected="the packages that write and run ONNX models",
-        do="pip install 'warmstart[onnx]'; or stay with PyTorch (--engine torch)",
+        expected="the packages that export and run ONNX models",
+        do="pip install 'warmstart[onnx]'; or use PyTorch (--engine torch)",
     )
 
 
 def unfinished(path: Path) -> ExportError:
-    """The run may still find a better model."""
+    """The run is not finished, so it may still replace its model with a better one."""
     return ExportError(
         found=f"the run in {path} is not finished",
-        expected="a finished run: what is exported is not to be replaced by a better model",
-        do=f"go on training: warmstart train {path} --resume",
+        expected="a finished run, whose model no longer changes",
+        do=f"resume training: warmstart train {path} --resume",
     )
 
 
@@ -44,46 +44,46 @@ def no_int8(task: str) -> ExportError:
 
 
 def unsupported(architecture: str, reason: str) -> ExportError:
-    """PyTorch has no ONNX form of something that the model does."""
+    """PyTorch cannot convert an operator of the model to ONNX."""
     return ExportError(
         found=f"PyTorch cannot export {architecture}: {reason}",
-        expected="an architecture whose operators all have an ONNX form, as BERT, RoBERTa, ELECTRA,"
-        " DistilBERT, ModernBERT, GPT-2, GPT-NeoX, Llama and Qwen2",
-        do="a newer version (pip install -U torch onnxscript), another --model; or stay with"
-        " PyTorch (--engine torch)",
+        expected="an architecture whose operators can all be converted to ONNX, such as BERT,"
+        " RoBERTa, ELECTRA, DistilBERT, ModernBERT, GPT-2, GPT-NeoX, Llama and Qwen2",
+        do="install a newer version (pip install -U torch onnxscript), or train another --model;"
+        " or use PyTorch (--engine torch)",
     )
 
 
 def differs(what: str, found: str, expected: str) -> ExportError:
-    """The ONNX model does not answer as PyTorch does; nothing was kept."""
+    """The outputs of the ONNX model differ from PyTorch's; nothing was kept."""
     return ExportError(
-        found=f"the ONNX model is not the trained model, for {what}: {found}",
+        found=f"the ONNX model differs from the PyTorch model for {what}: {found}",
         expected=f"{expected}; nothing was written",
-        do="another version of torch, onnxscript or onnxruntime; or stay with PyTorch"
+        do="install another version of torch, onnxscript or onnxruntime; or use PyTorch"
         " (--engine torch)",
     )
 
 
 def int8_worse(metric: str, drop: float, interval: str, rows: int, max_drop: float) -> ExportError:
-    """Weights of 8 bits cost more of the task's metric than was allowed; nothing was kept."""
+    """int8 weights lower the main metric by more than the allowed drop; nothing was kept."""
     return ExportError(
-        found=f"int8 loses {drop:.4f} of {metric} {interval} on {rows:,} rows",
-        expected=f"a loss of {max_drop:g} or less; nothing was written",
+        found=f"with int8, {metric} drops by {drop:.4f} {interval} on {rows:,} rows",
+        expected=f"a drop of at most {max_drop:g}; nothing was written",
         do=f"allow it: --max-drop {drop + 0.00005:.4f}; or leave --int8 out",
     )
 
 
 def without_rows(path: Path) -> ExportError:
-    """There is nothing to compare the two models on."""
+    """No rows are available on which to compare the ONNX model with PyTorch."""
     return ExportError(
-        found=f"{path}/evaluation holds neither test/ nor validation/predictions.parquet",
-        expected="the rows that the run was scored on: the ONNX model must answer them alike",
+        found=f"{path}/evaluation has neither test/ nor validation/predictions.parquet",
+        expected="the rows that the run was scored on, to compare the ONNX model with PyTorch",
         do="restore the folder, or train again from the run's config.yaml",
     )
 
 
 def not_exported(path: Path, engine: str, file: str) -> ExportError:
-    """An engine was asked for whose file is not there."""
+    """The exported file of the requested engine does not exist."""
     option = " --int8" if engine == "int8" else ""
     return ExportError(
         found=f"--engine {engine}, but there is no {path}/export/{file}",
@@ -92,19 +92,19 @@ def not_exported(path: Path, engine: str, file: str) -> ExportError:
     )
 
 
-def of_no_run(name: str) -> ExportError:
-    """ONNX Runtime is to write with a checkpoint, which no run has exported."""
+def checkpoint_not_exported(name: str) -> ExportError:
+    """ONNX Runtime was requested for a plain checkpoint; only runs can be exported."""
     return ExportError(
-        found=f"--engine onnx with {name}, which is no run directory",
+        found=f"--engine onnx with {name}, which is not a run directory",
         expected="a run that was exported",
         do="--engine torch; or train from this model, then: warmstart export RUN",
     )
 
 
 def changed(path: Path, run: Path) -> ExportError:
-    """A file is not the one that was verified."""
+    """An exported file changed after it was verified."""
     return ExportError(
-        found=f"{path} is not the file that was verified: its sha256 is not that of parity.json",
+        found=f"{path} was changed after it was verified: its sha256 differs from parity.json",
         expected="the file as `warmstart export` wrote it",
-        do=f"warmstart export {run}; or stay with PyTorch (--engine torch)",
+        do=f"warmstart export {run}; or use PyTorch (--engine torch)",
     )

@@ -1,4 +1,4 @@
-"""Texts of the errors about checkpoints: not found, unsafe, incomplete, unfit for the task."""
+"""Error messages about checkpoints: not found, unsafe, incomplete, unsuitable for the task."""
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
@@ -7,20 +7,20 @@ from pathlib import Path
 from warmstart.errors.base import ModelError
 
 LAYOUT = "config.json, tokenizer.json (or vocab.txt) and model.safetensors"
-"""What a checkpoint folder holds."""
+"""The files of a checkpoint folder."""
 
 ENCODERS = "BERT, RoBERTa, XLM-RoBERTa, DistilBERT, ELECTRA, ALBERT, DeBERTa, MPNet, ModernBERT …"
-"""The families a classifier can start from, as a reader knows them."""
+"""The encoder families that a classifier can start from, as shown in messages."""
 
 HEADS = {
     "sequence-classification": "sequence-classification",
     "token-classification": "token-classification",
     "masked-lm": "masked-language-model",
 }
-"""The heads of encoders, named as in a sentence."""
+"""The head of an encoder -> its name in a message."""
 
 DECODERS = "GPT-2, GPT-NeoX and Pythia, Llama, Mistral, Qwen …"
-"""The families that write, as a reader knows them."""
+"""The decoder families, as shown in messages."""
 
 WELL_KNOWN = (
     "bundled/minilm-l6",
@@ -43,71 +43,71 @@ WELL_KNOWN = (
     "openai-community/gpt2",
     "distilbert/distilgpt2",
 )
-"""Hub ids a misspelt one may have meant."""
+"""Hub ids that are suggested for a misspelt one."""
 
 
 def _listed(names: Collection[str], limit: int = 5) -> str:
-    """The first few names, and how many more there are."""
+    """The first ``limit`` names and the number of the others."""
     shown = ", ".join(list(names)[:limit])
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
 def unknown_model(name: str) -> ModelError:
-    """The hub has no such model, or does not show it to this person."""
+    """The Hub has no such model, or it is not visible to this user."""
     ends = {known.rpartition("/")[2].lower(): known for known in WELL_KNOWN}
     near = get_close_matches(name.rpartition("/")[2].lower(), ends, n=1)
     meant = f"--set model.name={ends[near[0]]}; or " if near and ends[near[0]] != name else ""
     return ModelError(
-        found=f"model.name: the hub shows no model {name!r}",
-        expected="a hub id (OWNER/NAME, spelled as on its page), a folder, bundled/minilm-l6 or "
+        found=f"model.name: there is no visible model {name!r} on the Hub",
+        expected="a Hub id (OWNER/NAME, exactly as on its page), a folder, bundled/minilm-l6 or "
         "bundled/gpt2-mini",
         do=f"{meant}check the spelling; if the model is private: hf auth login",
     )
 
 
 def unknown_revision(name: str, revision: str) -> ModelError:
-    """The model is there, the branch, tag or commit is not."""
+    """The model exists, but not this branch, tag or commit."""
     return ModelError(
         found=f"model.revision: {name} has no revision {revision!r}",
         expected="a branch, a tag or a full commit hash of that model",
-        do="leave it out for the newest: --set model.revision=null",
+        do="use the newest revision: --set model.revision=null",
     )
 
 
 def not_allowed(name: str) -> ModelError:
-    """The model is private, or gated and its licence not accepted."""
+    """The model is private, or gated and its licence was not accepted."""
     return ModelError(
-        found=f"model.name: the hub does not let you download {name!r}",
-        expected="a public model, or an account that may read this one",
+        found=f"model.name: the Hub does not allow you to download {name!r}",
+        expected="a public model, or an account with access to this one",
         do="accept the licence on the model's page, then: hf auth login; or choose another model",
     )
 
 
 def download_failed(name: str, reason: str, endpoint: str) -> ModelError:
-    """The hub could not be reached, or broke off."""
+    """The Hub could not be reached, or the download was interrupted."""
     return ModelError(
-        found=f"model.name: {name!r} is no folder here, and downloading it from {endpoint} failed:"
-        f" {reason}",
-        expected=f"a network, or a folder with {LAYOUT}",
-        do=f"name such a folder: --set model.name=FOLDER; or a mirror: export HF_ENDPOINT=https://…"
-        f" (now {endpoint}); or work offline: --set model.name=bundled/minilm-l6 (to generate:"
-        " bundled/gpt2-mini)",
+        found=f"model.name: {name!r} is not a local folder, and downloading it from {endpoint}"
+        f" failed: {reason}",
+        expected=f"a network connection, or a folder with {LAYOUT}",
+        do="name such a folder: --set model.name=FOLDER; or set a mirror: export"
+        f" HF_ENDPOINT=https://… (now {endpoint}); or work offline: --set"
+        " model.name=bundled/minilm-l6 (for text generation bundled/gpt2-mini)",
     )
 
 
 def not_cached(name: str) -> ModelError:
-    """The network is forbidden and the download cache lacks something of this model."""
+    """Network access is disabled, and the download cache does not have all files of the model."""
     return ModelError(
-        found=f"model.name: {name!r} is not (or not wholly) in the download cache, and"
-        " model.local_files_only or HF_HUB_OFFLINE forbids the network",
-        expected=f"a model downloaded before, or a folder with {LAYOUT}",
-        do="--set model.local_files_only=false (and unset HF_HUB_OFFLINE) once, with a network;"
-        " or --set model.name=FOLDER",
+        found=f"model.name: {name!r} is not completely in the download cache, and"
+        " model.local_files_only or HF_HUB_OFFLINE disables network access",
+        expected=f"a model that was downloaded before, or a folder with {LAYOUT}",
+        do="download it once, with a network connection: --set model.local_files_only=false (and"
+        " unset HF_HUB_OFFLINE); or --set model.name=FOLDER",
     )
 
 
 def no_folder(path: Path) -> ModelError:
-    """The name is a path, but no folder."""
+    """The name is a path, but not that of a folder."""
     is_file = path.is_file()
     return ModelError(
         found=f"model.name: {path} {'is a file' if is_file else 'does not exist'}",
@@ -117,10 +117,10 @@ def no_folder(path: Path) -> ModelError:
 
 
 def no_config(folder: Path) -> ModelError:
-    """The folder holds no ``config.json``; perhaps it is a run directory."""
+    """The folder has no ``config.json``; it may be a run directory."""
     inner = next((path.parent for path in sorted(folder.glob("*/config.json"))), None)
     return ModelError(
-        found=f"model.name: {folder} holds no config.json",
+        found=f"model.name: {folder} has no config.json",
         expected=f"a folder with {LAYOUT}",
         do=f"--set model.name={inner}"
         if inner
@@ -129,7 +129,7 @@ def no_config(folder: Path) -> ModelError:
 
 
 def unreadable_config(path: Path, reason: str) -> ModelError:
-    """``config.json`` is no JSON, or its values contradict one another."""
+    """``config.json`` is not valid JSON, or its values contradict each other."""
     return ModelError(
         found=f"cannot use {path}: {reason}",
         expected="the config.json that belongs to the weights",
@@ -140,14 +140,15 @@ def unreadable_config(path: Path, reason: str) -> ModelError:
 def unknown_architecture(name: str, model_type: str | None) -> ModelError:
     """``model_type`` is missing, or the installed Transformers does not know it."""
     return ModelError(
-        found=f"{name}: config.json gives model_type {model_type!r}",
+        found=f"{name}: model_type in config.json is {model_type!r}",
         expected=f"a model type that the installed Transformers knows ({ENCODERS})",
-        do="pip install -U transformers, if the model is newer; else choose another model.name",
+        do="pip install -U transformers, if the model is newer than it; or choose another "
+        "model.name",
     )
 
 
 def remote_code(name: str) -> ModelError:
-    """The checkpoint brings Python code of its own, which is never run."""
+    """The checkpoint needs its own Python code, which is never run."""
     return ModelError(
         found=f"{name} needs Python code from its own repository (auto_map in config.json)",
         expected="an architecture that is part of Transformers: downloaded code is never run",
@@ -156,69 +157,69 @@ def remote_code(name: str) -> ModelError:
 
 
 def not_an_encoder(name: str, model_type: str, kind: str, head: str) -> ModelError:
-    """The architecture is a decoder, an encoder-decoder, or cannot have the head of the task."""
+    """The architecture is not an encoder, or does not support the head of the task."""
     return ModelError(
         found=f"{name} is {kind} (model_type {model_type!r})",
         expected=f"an encoder with a {HEADS[head]} head ({ENCODERS})",
         do="choose one, e.g. --set model.name=google-bert/bert-base-uncased"
-        + ("; to write texts with this one: task: text-generation" * (kind == "a decoder")),
+        + ("; or generate text with this model: task: text-generation" * (kind == "a decoder")),
     )
 
 
 def not_a_decoder(name: str, model_type: str) -> ModelError:
-    """The architecture cannot write: it is no model that predicts the next token."""
+    """The architecture cannot generate text: it does not predict the next token."""
     return ModelError(
         found=f"{name} does not predict the next token (model_type {model_type!r})",
         expected=f"a decoder ({DECODERS})",
-        do="choose one, e.g. --set model.name=openai-community/gpt2; to sort texts into classes "
-        "with this one: task: text-classification",
+        do="choose one, e.g. --set model.name=openai-community/gpt2; or classify texts with this "
+        "model: task: text-classification",
     )
 
 
 def no_mask_token(name: str, missing: Sequence[str]) -> ModelError:
-    """Nothing can be hidden, or framed: the tokenizer lacks a special token."""
+    """The tokenizer lacks a special token that fill-mask needs."""
     return ModelError(
-        found=f"the tokenizer of {name} names no {' and no '.join(missing)}",
-        expected="a mask token, and tokens that begin and end a text (cls_token, sep_token), as "
-        "every BERT-family tokenizer has",
+        found=f"the tokenizer of {name} has no {' and no '.join(missing)}",
+        expected="a mask token, and tokens that start and end a text (cls_token, sep_token), as in "
+        "every BERT-family tokenizer",
         do=f'add "{missing[0]}" to its tokenizer_config.json, or choose another model.name, e.g. '
         "--set model.name=google-bert/bert-base-uncased",
     )
 
 
 def nothing_adapted(setting: str, layers: int) -> ModelError:
-    """``train.freeze`` leaves the encoder as it is, which is what was to be adapted."""
+    """``train.freeze`` freezes the whole encoder, which fill-mask is meant to adapt."""
     return ModelError(
-        found=f"train.freeze is {setting}, and the task is fill-mask: the encoder would stay as it "
-        "is, and only a head would train that no other task uses",
-        expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}, or nothing frozen",
+        found=f"train.freeze is {setting}, and the task is fill-mask: the encoder would not change;"
+        " only the head would be trained, which no other task uses",
+        expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}, or no frozen layers",
         do="--set train.freeze=null",
     )
 
 
 def no_end_of_text(name: str) -> ModelError:
-    """A document cannot be ended: the tokenizer has no token for it."""
+    """The tokenizer has no token that ends a document (EOS)."""
     return ModelError(
         found=f"{name}: its tokenizer has no end-of-text token",
-        expected="a token that ends a document, from which the model learns to stop",
-        do='name one: --set "model.special_tokens.eos=<|endoftext|>"',
+        expected="a token that ends a document, so that the model learns when to stop",
+        do='define one: --set "model.special_tokens.eos=<|endoftext|>"',
     )
 
 
 def no_weights(name: str, held: Sequence[str]) -> ModelError:
-    """No file of weights that PyTorch could read."""
+    """The checkpoint has no weights file that PyTorch can read."""
     return ModelError(
-        found=f"{name} holds no weights (it holds {_listed(held)})",
+        found=f"{name} has no weights (it contains {_listed(held)})",
         expected=f"{LAYOUT}",
         do="download model.safetensors from the model's page, or choose another model.name",
     )
 
 
 def missing_shards(name: str, index: str, missing: Sequence[str]) -> ModelError:
-    """The index names files of weights that are not there."""
+    """The index lists weights files that do not exist."""
     return ModelError(
-        found=f"{name}: {index} names files that are missing: {_listed(missing)}",
-        expected="every file that the index names, beside it",
+        found=f"{name}: {index} lists files that are missing: {_listed(missing)}",
+        expected="every file of the index, in the same folder",
         do="download the missing files from the model's page",
     )
 
@@ -226,26 +227,27 @@ def missing_shards(name: str, index: str, missing: Sequence[str]) -> ModelError:
 def pickle_only(name: str, file: str) -> ModelError:
     """The weights are in a format that can run code when opened."""
     return ModelError(
-        found=f"{name} holds its weights only as {file}, a pickle",
-        expected="model.safetensors, which cannot carry code",
-        do="--set model.allow_pickle=true (it is then opened with weights_only), or convert it once"
-        " with transformers: model.save_pretrained(FOLDER)",
+        found=f"{name} has its weights only in {file}, which is a pickle",
+        expected="model.safetensors, which cannot contain code",
+        do="--set model.allow_pickle=true (it is then loaded with weights_only=True), or convert it"
+        " once with transformers: model.save_pretrained(FOLDER)",
     )
 
 
 def damaged_weights(path: Path, reason: str) -> ModelError:
-    """A file of weights is cut short or garbled."""
+    """A weights file is truncated or damaged."""
     return ModelError(
         found=f"cannot read {path}: {reason}",
-        expected="a whole file; a copy or download that broke off leaves one like this",
+        expected="a complete file; an interrupted copy or download may have truncated it",
         do="delete it and download it again",
     )
 
 
 def missing_weights(name: str, missing: Sequence[str]) -> ModelError:
-    """The file lacks weights of the body: it belongs to another architecture."""
+    """The weights file lacks tensors of the base model: it belongs to another architecture."""
+    tensors = "tensor" if len(missing) == 1 else "tensors"
     return ModelError(
-        found=f"the weights of {name} lack {len(missing)} that its config.json asks for:"
+        found=f"the weights of {name} lack {len(missing)} {tensors} that its config.json requires:"
         f" {_listed(missing)}",
         expected="weights and config.json of the same checkpoint",
         do="download both from the same page, or choose another model.name",
@@ -255,22 +257,24 @@ def missing_weights(name: str, missing: Sequence[str]) -> ModelError:
 def wrong_shapes(
     name: str, wrong: Sequence[tuple[str, Sequence[int], Sequence[int]]]
 ) -> ModelError:
-    """Weights have other sizes than the config says; ``wrong``: name, size found, size asked."""
+    """Tensor shapes differ from the config; ``wrong``: name, actual shape, expected shape."""
     first, found, asked = wrong[0]
+    tensors = "1 tensor has" if len(wrong) == 1 else f"{len(wrong)} tensors have"
     return ModelError(
-        found=f"{name}: {len(wrong)} weights have other sizes than config.json says, e.g."
-        f" {first} is {list(found)} and should be {list(asked)}",
+        found=f"{name}: {tensors} another shape than config.json requires, e.g."
+        f" {first} is {list(found)} but should be {list(asked)}",
         expected="weights and config.json of the same checkpoint",
         do="download both from the same page, or choose another model.name",
     )
 
 
 def no_tokenizer(name: str, held: Sequence[str]) -> ModelError:
-    """No vocabulary beside the weights."""
+    """The checkpoint has no tokenizer files."""
     return ModelError(
-        found=f"{name} holds no tokenizer (it holds {_listed(held)})",
-        expected="tokenizer.json, or vocab.txt, beside config.json",
-        do="copy tokenizer.json and tokenizer_config.json of the model it was trained from into it",
+        found=f"{name} has no tokenizer (it contains {_listed(held)})",
+        expected="tokenizer.json or vocab.txt in the folder of config.json",
+        do="copy tokenizer.json and tokenizer_config.json into it, from the model that it was "
+        "trained from",
     )
 
 
@@ -284,7 +288,7 @@ def unreadable_tokenizer(name: str, reason: str) -> ModelError:
 
 
 def slow_tokenizer(name: str, kind: str) -> ModelError:
-    """The tokenizer exists in Python only."""
+    """The tokenizer has no fast (Rust) version."""
     return ModelError(
         found=f"the tokenizer of {name} ({kind}) has no fast version",
         expected="a tokenizer of the tokenizers library (tokenizer.json)",
@@ -293,48 +297,49 @@ def slow_tokenizer(name: str, kind: str) -> ModelError:
 
 
 def no_padding_token(name: str) -> ModelError:
-    """Texts of different lengths could not share a batch."""
+    """The tokenizer has no padding token, so texts of different lengths cannot share a batch."""
     return ModelError(
-        found=f"the tokenizer of {name} names no padding token",
-        expected="a token that fills up short texts, as every BERT-family tokenizer has",
+        found=f"the tokenizer of {name} has no padding token",
+        expected="a padding token, as in every BERT-family tokenizer",
         do='add "pad_token": "[PAD]" (the model\'s own) to its tokenizer_config.json',
     )
 
 
 def tokenizer_too_large(name: str, tokens: int, rows: int) -> ModelError:
-    """The tokenizer gives ids for which the model has no embedding."""
+    """The tokenizer has token ids without an embedding in the model."""
     return ModelError(
-        found=f"the tokenizer of {name} has {tokens} tokens, its model embeds {rows} (vocab_size)",
-        expected="no more tokens than embeddings",
-        do="use the tokenizer the model was trained with; if tokens were added, resize the model"
-        " with resize_token_embeddings and save it again",
+        found=f"the tokenizer of {name} has {tokens} tokens, but the model has only {rows}"
+        " embeddings (vocab_size)",
+        expected="at most as many tokens as embeddings",
+        do="use the tokenizer that the model was trained with; if tokens were added, resize the"
+        " model with resize_token_embeddings and save it again",
     )
 
 
 def too_many_tokens(asked: int, limit: int, name: str) -> ModelError:
-    """``model.max_tokens`` is beyond what the model can read."""
+    """``model.max_tokens`` exceeds the maximum input length of the model."""
     return ModelError(
-        found=f"model.max_tokens is {asked}, but {name} reads at most {limit} tokens",
-        expected=f"3 to {limit}, special tokens included",
+        found=f"model.max_tokens is {asked}, but {name} accepts at most {limit} tokens",
+        expected=f"3 to {limit}, including special tokens",
         do=f"--set model.max_tokens={limit}, or auto",
     )
 
 
 def unknown_limit(name: str) -> ModelError:
-    """The model does not say how much it can read, so ``auto`` has no value."""
+    """The checkpoint does not define a maximum length, so ``auto`` cannot be resolved."""
     return ModelError(
-        found=f"model.max_tokens is auto, but {name} does not say how many tokens it can read",
+        found=f"model.max_tokens is auto, but {name} does not define a maximum number of tokens",
         expected="a number",
         do="--set model.max_tokens=512",
     )
 
 
 def bundled_absent(name: str, package: str | None) -> ModelError:
-    """The package with the bundled weights is not installed, or warmstart's own lacks them."""
+    """The package with the bundled weights is not installed, or warmstart lacks its own weights."""
     if package is None:
         return ModelError(
             found=f"model.name is {name}, but this installation of warmstart lacks its weights",
-            expected="the file that comes with warmstart (11 MB)",
+            expected="the weights file that is part of warmstart (11 MB)",
             do="pip install --force-reinstall --no-deps warmstart",
         )
     return ModelError(
@@ -345,7 +350,7 @@ def bundled_absent(name: str, package: str | None) -> ModelError:
 
 
 def bundled_altered(path: Path, found: str, expected: str, package: str | None) -> ModelError:
-    """The bundled weights are not those that were published."""
+    """The sha256 of the bundled weights is not that of the published file."""
     return ModelError(
         found=f"{path} has sha256 {found}",
         expected=f"{expected}, as published",
@@ -354,27 +359,27 @@ def bundled_altered(path: Path, found: str, expected: str, package: str | None) 
 
 
 def unknown_bundled(name: str, have: Collection[str]) -> ModelError:
-    """No model of that name is bundled."""
+    """No bundled model has this name."""
     return ModelError(
-        found=f"model.name: no bundled model {name!r}",
+        found=f"model.name: there is no bundled model {name!r}",
         expected=f"one of: {', '.join(have)}",
         do=f"--set model.name={next(iter(have))}",
     )
 
 
 def cannot_freeze(architecture: str, known: Sequence[str]) -> ModelError:
-    """``train.freeze`` with an architecture whose layers are not known here."""
+    """``train.freeze`` with an architecture that is not supported."""
     return ModelError(
-        found=f"train.freeze is set, and {architecture} is not an architecture it knows",
+        found=f"train.freeze is set, but it does not support the architecture {architecture}",
         expected=f"one of: {', '.join(known)}",
         do="--set train.freeze=null, or choose another model.name",
     )
 
 
 def too_many_frozen_layers(setting: str, layers: int) -> ModelError:
-    """``train.freeze`` names more layers than may be frozen; the model has ``layers``."""
+    """``train.freeze`` names too many layers; the model has ``layers``."""
     return ModelError(
-        found=f"train.freeze is {setting}, and the model has {layers} layers",
+        found=f"train.freeze is {setting}, but the model has {layers} layers",
         expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}",
-        do="--set train.freeze=backbone, which freezes them all",
+        do="--set train.freeze=backbone, which freezes all layers",
     )

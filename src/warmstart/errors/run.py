@@ -1,4 +1,4 @@
-"""Texts of the errors about run directories: missing, locked, half written, full disk, diverged."""
+"""Error messages about runs: missing, locked or damaged directory, full disk, divergence."""
 
 import errno
 import re
@@ -18,31 +18,42 @@ def not_a_directory(path: Path) -> RunError:
 
 
 def not_empty(path: Path, is_run: bool) -> RunError:
-    """The output folder holds something already."""
-    what = "a run" if is_run else "files that are not a run's"
-    go_on = f"go on with it: warmstart train {path} --resume; or " if is_run else ""
+    """The output folder is not empty."""
+    what = "a run" if is_run else "files that do not belong to a run"
+    resume = f"resume it: warmstart train {path} --resume; or " if is_run else ""
     replace = "; or replace it: --overwrite" if is_run else ""
     return RunError(
-        found=f"{path} already holds {what}",
-        expected="a new or empty folder; nothing is overwritten unasked",
-        do=f"{go_on}choose another folder: --output {path}-2{replace}",
+        found=f"{path} already contains {what}",
+        expected="a new or empty folder; existing files are only overwritten on request",
+        do=f"{resume}choose another folder: --output {path}-2{replace}",
     )
 
 
-def not_ours_to_overwrite(path: Path, held: Sequence[str]) -> RunError:
+def overwrites_no_run(path: Path, held: Sequence[str]) -> RunError:
     """``--overwrite`` was given for a folder that is no run directory."""
     names = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
     return RunError(
-        found=f"{path} holds {names}, but no run",
-        expected="--overwrite to replace an earlier run; other files are never removed",
+        found=f"{path} contains {names}, but no run",
+        expected="a run directory: --overwrite replaces a run and never removes other files",
         do=f"choose another folder: --output {path}/run",
     )
 
 
+def replaces_its_input(path: Path, setting: str, value: str) -> RunError:
+    """``--overwrite`` would remove the checkpoint or a data file of the new run."""
+    return RunError(
+        found=f"{setting}: {value} lies in {path}, which --overwrite would empty",
+        expected="an output folder that holds nothing the new run reads",
+        do=f"choose another folder: --output {path}-2",
+    )
+
+
 def not_a_run(path: Path) -> RunError:
-    """A command was given a folder in which no run was started."""
-    there = "holds no run" if path.is_dir() else "is a file and no run directory"
-    state = there if path.exists() else "does not exist"
+    """A command was given a path that is not a run directory."""
+    if not path.exists():
+        state = "does not exist"
+    else:
+        state = "contains no run" if path.is_dir() else "is a file, not a run directory"
     return RunError(
         found=f"{path} {state}",
         expected="a run directory, as `warmstart train` writes it (config.yaml, task.json, model/)",
@@ -51,11 +62,11 @@ def not_a_run(path: Path) -> RunError:
 
 
 def no_model(path: Path) -> RunError:
-    """The run has not kept any model yet."""
+    """The run has not saved a model yet."""
     return RunError(
         found=f"{path} has no finished model/",
         expected="a run that reached at least one evaluation",
-        do=f"go on training: warmstart train {path} --resume",
+        do=f"resume training: warmstart train {path} --resume",
     )
 
 
@@ -69,96 +80,100 @@ def generates_instead(task: str, command: str) -> RunError:
 
 
 def does_not_write(path: Path, task: str) -> RunError:
-    """A run was asked for texts whose task is another one."""
+    """Text generation was requested from a run of another task."""
     return RunError(
-        found=f"the run in {path} learned {task}",
-        expected="a run of the task text-generation, whose model goes on with a text",
-        do=f"for its own answers: warmstart predict {path} --text '…'",
+        found=f"the task of the run in {path} is {task}",
+        expected="a run of the task text-generation",
+        do=f"for its predictions: warmstart predict {path} --text '…'",
     )
 
 
 def already_finished(path: Path) -> RunError:
-    """A finished run was asked to resume."""
+    """``--resume`` for a finished run."""
     return RunError(
         found=f"the run in {path} is finished",
         expected="an interrupted run to resume",
-        do=f"use it: warmstart predict {path} --text '…'; or train anew: --output {path}-2",
+        do=f"use it: warmstart predict {path} --text '…'; or train again: --output {path}-2",
     )
 
 
 def nothing_to_resume(path: Path) -> RunError:
-    """``--resume`` without any checkpoint."""
+    """``--resume`` for a run without a checkpoint."""
     return RunError(
-        found=f"{path} holds no checkpoint",
+        found=f"{path} contains no checkpoint",
         expected="a run that was stopped after its first checkpoint",
-        do=f"start it again: warmstart train {path}/config.yaml --output {path} --overwrite",
+        do=f"start again: warmstart train {path}/config.yaml --output {path} --overwrite",
     )
 
 
 def changed_since(path: Path, what: Sequence[str]) -> RunError:
-    """What the run was made of is not what it was: a resume could not be exact."""
+    """The data, settings or versions of the run changed, so that it cannot be resumed exactly."""
     return RunError(
-        found=f"since the run in {path} began, this changed: {', '.join(what)}",
-        expected="the same data, settings and versions, so that the resumed run is the same run",
-        do=f"undo the change, or start anew: warmstart train {path}/config.yaml --output {path}-2",
+        found=f"changed since the run in {path} was started: {', '.join(what)}",
+        expected="the same data, settings and versions, so that the result is that of a run "
+        "without interruption",
+        do="undo the change, or start a new run: "
+        f"warmstart train {path}/config.yaml --output {path}-2",
     )
 
 
 def other_processes(path: Path, then: int, now: int) -> RunError:
-    """A run of several processes was to go on with more or fewer of them."""
+    """A run was to be resumed with another number of processes."""
     return RunError(
-        found=f"the run in {path} was begun by {_processes(then)} and would go on with {now}",
-        expected="as many as before: each draws its own dropout, so that others make another run",
-        do=f"{_resume_command(path, then)}; or start anew: "
+        found=f"the run in {path} was started with {_processes(then)}, but would resume with {now}",
+        expected="the same number of processes: each has its own dropout seed, so another number "
+        "gives another result",
+        do=f"{_resume_command(path, then)}; or start a new run: "
         f"warmstart train {path}/config.yaml --output {path}-2",
     )
 
 
 def processes_differ(process: int, what: Sequence[str]) -> RunError:
-    """What one process read or would compute with is not what the first one has."""
+    """The data, settings or versions of a rank differ from those of rank 0."""
     return RunError(
-        found=f"process {process} differs from the first in: {', '.join(what)}",
-        expected="the same files and versions for all processes that train together",
-        do="on several machines, keep the files on a disk that all of them see, under one path, and"
-        " install the same versions",
+        found=f"rank {process} differs from rank 0 in: {', '.join(what)}",
+        expected="the same files and versions in all processes of a training run",
+        do="on several machines, keep the files on a shared disk under the same path, and install"
+        " the same versions",
     )
 
 
 def lost_process(reason: str) -> RunError:
-    """Another process of the training ended, or was never there."""
+    """Another process of the training run ended, or never started."""
     return RunError(
-        found=f"another process of this training cannot be reached: {reason}",
-        expected="all processes at work until the end",
-        do="read what it said; a run that had begun goes on from its last checkpoint: the same"
-        " launcher with -m warmstart train RUN --resume",
+        found=f"another process of this training run cannot be reached: {reason}",
+        expected="all processes running until the end",
+        do="read the messages of that process; a run that has a checkpoint can be resumed: use the"
+        " same launcher with -m warmstart train RUN --resume",
     )
 
 
 def locked(path: Path) -> RunError:
-    """Another process holds the run directory."""
+    """Another process has locked the run directory."""
     return RunError(
-        found=f"another process is at work in {path}",
+        found=f"another process is using {path}",
         expected="one process per run directory",
         do=f"wait for it or stop it, or choose another folder: --output {path}-2",
     )
 
 
 def cannot_write(path: Path, error: Exception) -> RunError:
-    """The disk is full, or the folder may not be written.
+    """The disk is full, or the folder is not writable.
 
-    safetensors wraps the system's error in its own and keeps only its text: ``… (os error 28)``.
+    safetensors wraps the system error in its own exception and keeps only its text, which ends with
+    ``(os error 28)``.
     """
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     number = error.errno if isinstance(error, OSError) else None
     if wrapped := re.search(r"os error (\d+)", text):
         number = int(wrapped[1])
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        do = "free some space, then go on with --resume; what was saved before is intact"
+        do = "free some space, then resume with --resume; everything saved earlier is intact"
     else:
-        do = "choose a folder you may write to: --output DIR"
+        do = "choose a folder that you have permission to write to: --output DIR"
     return RunError(
         found=f"cannot write {path}: {text}",
-        expected="a writable folder on a disk with room",
+        expected="a writable folder on a disk with free space",
         do=do,
     )
 
@@ -173,7 +188,7 @@ def unreadable(path: Path, error: Exception) -> RunError:
 
 
 def diverged(path: Path, step: int, kept_step: int | None) -> RunError:
-    """The training loss is no number any more."""
+    """The training loss is not finite any more."""
     kept = (
         "no checkpoint was written yet"
         if kept_step is None
@@ -181,32 +196,42 @@ def diverged(path: Path, step: int, kept_step: int | None) -> RunError:
     )
     return RunError(
         found=f"the loss of step {step} is not a finite number; {kept}",
-        expected="a loss that falls",
-        do="train anew with a lower rate (--set train.learning_rate=1e-5), a longer warm-up"
-        " (--set train.warmup_share=0.2) or --set train.precision=float32",
+        expected="a finite loss in every step",
+        do="train again with a lower learning rate (--set train.learning_rate=1e-5), a longer"
+        " warm-up (--set train.warmup_share=0.2) or --set train.precision=float32",
     )
 
 
 def out_of_memory(rows: int) -> RunError:
-    """A single row does not fit."""
+    """A single row does not fit into memory."""
     return RunError(
-        found=f"memory ran out even with {rows} row at a time",
-        expected="room for the model and one row",
+        found=f"out of memory, even with {rows} row at a time",
+        expected="enough memory for the model and one row",
         do="shorten the input (--set model.max_tokens=128) or choose a smaller model",
     )
 
 
 def interrupted(path: Path, step: int, processes: int = 1) -> Interrupted:
-    """The person stopped the run of so many processes; it is saved."""
+    """The user stopped the run, which used ``processes`` processes; its state is saved."""
     return Interrupted(
-        found=f"stopped after step {step}; everything up to there is saved in {path}",
-        expected="to be continued, with the same result as if it had never stopped",
+        found=f"stopped after step {step}; everything up to that step is saved in {path}",
+        expected="the run to be resumed; its result is then the same as without the interruption",
+        do=_resume_command(path, processes),
+    )
+
+
+def interrupted_after_training(path: Path, processes: int = 1) -> Interrupted:
+    """The person stopped the run while the trained model was scored or the report was written."""
+    return Interrupted(
+        found=f"stopped after training; the trained model is saved in {path}",
+        expected="to be resumed: scores, report and export are then completed, nothing is trained"
+        " again",
         do=_resume_command(path, processes),
     )
 
 
 def _resume_command(path: Path, processes: int) -> str:
-    """What to type to go on with a run of so many processes."""
+    """The command that resumes a run with ``processes`` processes."""
     launcher = "" if processes == 1 else f"torchrun --nproc-per-node {processes} -m "
     return f"{launcher}warmstart train {path} --resume"
 

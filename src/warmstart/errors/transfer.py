@@ -1,4 +1,4 @@
-"""Texts of the errors about what of a model trains: layers, adapters, rates, averages."""
+"""Error messages about transfer learning: frozen layers, adapters, learning rates, averaging."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -7,98 +7,88 @@ from warmstart.errors.base import ConfigError, ModelError
 
 
 def two_ways(setting: str, other: str) -> ConfigError:
-    """Two settings, each of which says which weights train."""
+    """Two settings that both select the trained weights."""
     return ConfigError(
         found=f"{setting} and {other} are both set",
-        expected="one of the two: each says by itself which weights train",
-        do=f"take one of them out, {setting} or {other}",
+        expected="one of the two: each of them alone selects which weights are trained",
+        do=f"remove one of them, {setting} or {other}",
     )
 
 
 def mean_of_adapters() -> ConfigError:
-    """An average of adapters that is to be kept as an adapter."""
+    """Averaged LoRA weights that would have to be saved as an adapter."""
     return ConfigError(
         found="train.average is set and train.lora.save is adapter",
-        expected="train.lora.save: merged; the mean of several adapters is none of their rank",
-        do="--set train.lora.save=merged, or take train.average out",
+        expected="train.lora.save: merged; the mean of several adapters has a higher rank and "
+        "cannot be saved as one of them",
+        do="--set train.lora.save=merged, or remove train.average",
     )
 
 
 def unknown_layers(setting: str, architecture: str, known: Sequence[str]) -> ModelError:
-    """A setting that counts layers, of an architecture whose layers are not known here."""
+    """A setting that needs the order of the layers, for an architecture that is not supported."""
     return ModelError(
-        found=f"{setting} is set, and {architecture} is not an architecture whose layers it knows",
+        found=f"{setting} is set, but the layers of the architecture {architecture} are not known",
         expected=f"one of: {', '.join(known)}",
         do=f"--set {setting}=null, or choose another model.name",
     )
 
 
-def not_unfrozen(task: str) -> ConfigError:
-    """Gradual unfreezing of a model whose head is no new one."""
-    return ConfigError(
-        found=f"train.unfreeze_layers_per_epoch is set and task is {task}",
-        expected="a task that puts a new head on an encoder, which is to settle before the layers "
-        "move: text-classification",
-        do="--set train.unfreeze_layers_per_epoch=null; train.layer_decay spares the lower layers "
-        "of any task",
-    )
-
-
 def too_few_evaluations(count: int, evaluations: int, per_epoch: int) -> ConfigError:
-    """An average of more evaluations than the run makes; ``per_epoch`` would make enough."""
+    """An average over more evaluations than the run has; ``per_epoch`` would be enough."""
     return ConfigError(
         found=f"train.average.count is {count} and the run evaluates {evaluations} "
         f"time{'s' * (evaluations != 1)}",
-        expected="at least as many evaluations as are averaged",
+        expected="at least as many evaluations as train.average.count",
         do=f"--set train.evaluations_per_epoch={per_epoch}, or a smaller train.average.count (2 or "
         "more), or more train.epochs",
     )
 
 
 def peft_missing() -> ConfigError:
-    """The package that makes adapters is not installed."""
+    """The package ``peft``, which implements LoRA, is not installed."""
     return ConfigError(
-        found="train.lora is set, and the package peft is not installed",
-        expected="the package that makes low-rank adapters",
+        found="train.lora is set, but the package peft is not installed",
+        expected="the package that implements low-rank adapters",
         do="pip install 'warmstart[lora]'",
     )
 
 
 def unknown_modules(names: Sequence[str], known: Sequence[str]) -> ModelError:
-    """``train.lora.modules`` names what the layers do not hold; ``known`` is what they do."""
+    """``train.lora.modules`` names modules that do not exist; ``known`` are the linear modules."""
     nearest = [near for name in names for near in get_close_matches(name, known, n=1)]
     proposed = list(dict.fromkeys(nearest)) or list(known[:1])
     return ModelError(
         found=f"train.lora.modules: the model's layers have no linear module {', '.join(names)}",
-        expected=f"some of: {', '.join(known)}; or all",
+        expected=f"one or more of: {', '.join(known)}; or all",
         do=f"--set 'train.lora.modules=[{', '.join(proposed)}]'",
     )
 
 
 def no_usual_modules(architecture: str, known: Sequence[str]) -> ModelError:
-    """No ``train.lora.modules``, and none are usual in this architecture."""
+    """``train.lora.modules`` is not set, and this architecture has no default modules."""
     return ModelError(
-        found=f"train.lora.modules is not set, and of {architecture} it is not known which make "
-        "attention's queries and values",
-        expected=f"some of: {', '.join(known)}; or all",
+        found="train.lora.modules is not set, and it is not known which modules compute the "
+        f"attention queries and values in {architecture}",
+        expected=f"one or more of: {', '.join(known)}; or all",
         do="--set train.lora.modules=all",
     )
 
 
 def rank_too_large(rank: int, module: str, width: int) -> ModelError:
-    """Adapters of a rank that no matrix of that size can have."""
+    """A LoRA rank that is higher than the smaller side of the weight matrix, ``width``."""
     return ModelError(
-        found=f"train.lora.rank is {rank}, and {module} is {width} wide",
-        expected=f"1 to {width}; beyond it an adapter is larger than what it stands for",
+        found=f"train.lora.rank is {rank}, but the smaller dimension of {module} is {width}",
+        expected=f"1 to {width}; a higher rank gives an adapter larger than the weight matrix",
         do=f"--set train.lora.rank={min(8, width)}",
     )
 
 
 def adapter_without_head(task: str) -> ConfigError:
-    """An adapter by itself, where the head that trains beside it is tied to the embedding."""
+    """``train.lora.save: adapter`` for a head that is tied to the word embedding."""
     return ConfigError(
         found=f"train.lora.save is adapter and task is {task}",
-        expected="merged: the head that fills masks shares the word embedding, and peft's file "
-        "cannot hold one without the other",
+        expected="merged: the masked-language-model head is tied to the word embedding, and peft "
+        "cannot save one without the other",
         do="--set train.lora.save=merged",
     )

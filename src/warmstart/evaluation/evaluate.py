@@ -1,6 +1,8 @@
 """Running a model over a split, without gradients: predictions in row order, and the exact loss.
 
-The same function serves evaluation during training, the final scores, and ``warmstart predict``.
+``run_batches`` serves evaluation during training, the final scores, and serving alike. ``predict``
+adds the mode of a model that is being trained; a model that is served is in evaluation mode always.
+
 Rows are batched by length, so that there is little padding, and put back in order afterwards; the
 loss is summed in nats and divided once, so it does not depend on the batch sizes. Logits become
 predictions batch by batch and are not kept.
@@ -17,14 +19,15 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from warmstart.data.examples.batches import Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.tokens import Ints
+from warmstart.devices.place import DeviceAndPrecision
 from warmstart.devices.processes import ALONE, Processes
 from warmstart.metrics.scores import Scores
+from warmstart.models.evaluation_mode import evaluation_mode
 from warmstart.models.packed.forward import Forward
 from warmstart.tasks.capabilities import ScoresFinally
 from warmstart.tasks.task import Predictions, Task
@@ -53,35 +56,53 @@ def predict(
     model: nn.Module,
     forward: Forward,
     examples: Examples,
-    accelerator: Accelerator,
+    place: DeviceAndPrecision,
     processes: Processes = ALONE,
     stop: Callable[[], None] | None = None,
 ) -> tuple[PredictionsT, float, int]:
-    """Run the model in evaluation mode over every example.
+    """``run_batches`` with a model that may be in training mode, which is restored afterwards.
 
     Args:
         task: turns logits into predictions and losses.
-        model: on its device; its training mode is restored afterwards.
+        model: on its device.
         forward: how to run it.
         examples: tokenised rows, labelled or not; at least one.
-        accelerator: gives device and precision.
+        place: device and precision, e.g. an ``Accelerator``.
         processes: those that share the work; all of them call this, and all get everything.
         stop: called before each batch; raises where the work is to end.
+    """
+    with evaluation_mode(model):
+        return run_batches(task, model, forward, examples, place, processes, stop)
+
+
+def run_batches(
+    task: Task[LabelsT, LogitsT, PredictionsT],
+    model: nn.Module,
+    forward: Forward,
+    examples: Examples,
+    place: DeviceAndPrecision,
+    processes: Processes = ALONE,
+    stop: Callable[[], None] | None = None,
+) -> tuple[PredictionsT, float, int]:
+    """Run the model over every example.
+
+    It changes neither the model nor anything global, so any number of threads may call it with one
+    model.
+
+    Args:
+        task: turns logits into predictions and losses.
+        model: on its device, in evaluation mode.
+        forward: how to run it.
+        examples: tokenised rows, labelled or not; at least one.
+        place: device and precision.
+        processes: as in ``predict``.
+        stop: as in ``predict``.
 
     Returns:
         Predictions in row order, the summed loss, and the number of labels summed.
     """
-    was_training = model.training
-    if was_training:
-        model.eval()
-    try:
-        losses, count, batches = _own_batches(
-            task, model, forward, examples, accelerator, processes, stop
-        )
-    finally:
-        if was_training:
-            model.train()
-    parts = processes.gather((losses, count, batches))
+    own = _own_batches(task, model, forward, examples, place, processes, stop)
+    parts = processes.gather(own)
     found, positions = zip(*(batch for _, _, part in parts for batch in part), strict=True)
     return (
         type(found[0]).joined(found, np.concatenate(positions)),
@@ -97,7 +118,7 @@ def _own_batches(
     model: nn.Module,
     forward: Forward,
     examples: Examples,
-    accelerator: Accelerator,
+    place: DeviceAndPrecision,
     processes: Processes,
     stop: Callable[[], None] | None,
 ) -> tuple[list[float], int, list[tuple[PredictionsT, Ints]]]:
@@ -105,13 +126,13 @@ def _own_batches(
     losses: list[float] = []
     count = 0
     predictions: list[tuple[PredictionsT, Ints]] = []
-    budget = MAX_TOKENS_PER_BATCH.get(accelerator.device.type, 8192)
+    budget = MAX_TOKENS_PER_BATCH.get(place.device.type, 8192)
     batches = evaluation_batches(examples.lengths, budget, examples.targets.groups)
     for positions in islice(batches, processes.index, None, processes.count):
         if stop is not None:
             stop()
-        batch = collate(examples, positions).to(accelerator.device)
-        with accelerator.autocast():
+        batch = collate(examples, positions).to(place.device)
+        with place.autocast():
             logits = forward.run(model, batch)
         if batch.count:
             batch_loss, batch_count = task.loss(logits, batch)
@@ -127,7 +148,7 @@ def evaluate(
     forward: Forward,
     examples: Examples,
     labels: LabelsT,
-    accelerator: Accelerator,
+    place: DeviceAndPrecision,
     processes: Processes = ALONE,
     stop: Callable[[], None] | None = None,
 ) -> Evaluation[PredictionsT]:
@@ -139,13 +160,11 @@ def evaluate(
         forward: how to run it.
         examples: the tokenised rows.
         labels: of the same rows, from ``task.labels``.
-        accelerator: gives device and precision.
+        place: device and precision.
         processes: those that share the work, as in ``predict``.
         stop: as in ``predict``.
     """
-    predictions, loss_sum, count = predict(
-        task, model, forward, examples, accelerator, processes, stop
-    )
+    predictions, loss_sum, count = predict(task, model, forward, examples, place, processes, stop)
     return Evaluation(predictions, task.score(predictions, labels), loss_sum / max(count, 1))
 
 
@@ -155,7 +174,7 @@ def evaluate_finally(
     forward: Forward,
     examples: Examples,
     labels: LabelsT,
-    accelerator: Accelerator,
+    place: DeviceAndPrecision,
     processes: Processes = ALONE,
     stop: Callable[[], None] | None = None,
 ) -> Evaluation[PredictionsT]:
@@ -167,13 +186,14 @@ def evaluate_finally(
         forward: how to run it.
         examples: the tokenised rows.
         labels: of the same rows.
-        accelerator: gives device and precision.
+        place: device and precision.
         processes: those that share the work, as in ``predict``.
         stop: as in ``predict``.
     """
-    found = evaluate(task, model, forward, examples, labels, accelerator, processes, stop)
-    if not isinstance(task, ScoresFinally):
-        return found
-    further = task.final_scores(forward, model, examples, accelerator, processes)
+    with evaluation_mode(model):
+        found = evaluate(task, model, forward, examples, labels, place, processes, stop)
+        if not isinstance(task, ScoresFinally):
+            return found
+        further = task.final_scores(forward, model, examples, place, processes)
     metrics = {**found.scores.metrics, **further}
     return replace(found, scores=replace(found.scores, metrics=metrics))

@@ -1,23 +1,23 @@
-"""How much of what a model writes it read in training: the longest copies, and how often.
+"""Novelty: how much of a model's generated text is copied from its training rows.
 
-A model that repeats its training rows word for word has learned them by heart, and its samples say
-nothing about what it can write. So the samples are held against all training rows:
+A model that repeats its training rows word for word has memorised them, and its samples do not show
+what it can generate. So the samples are compared with all training rows:
 
-- the longest passage of a sample that stands verbatim in a training row;
-- the share of the samples' 8-grams (8 words in a row) that stand in a training row;
-- whole samples, and sentences of 8 words or more, that stand verbatim in a training row;
-- distinct-1, -2, -3: different n-grams ÷ n-grams of all samples, low where they repeat themselves
-  (Li et al. 2016, arXiv:1510.03055, section 5).
+- the longest passage of a sample that occurs verbatim in a training row;
+- the share of the samples' 8-grams (8 words in sequence) that occur in a training row;
+- whole samples, and sentences of 8 words or more, that occur verbatim in a training row;
+- distinct-1, -2, -3: the number of different n-grams divided by the number of n-grams of all
+  samples; low if the samples repeat themselves (Li et al. 2016, arXiv:1510.03055, section 5).
 
-**Word**: what stands between white space; in scripts that write no spaces (Chinese, Japanese, Thai,
-Lao, Khmer, Burmese) and in full-width punctuation every character is a word. Upper and lower case
-differ, punctuation belongs to the word it touches, one white space is like another.
+**Word**: the text between white space. In scripts without spaces (Chinese, Japanese, Thai, Lao,
+Khmer, Burmese) and in full-width punctuation, every character is a word. Case matters, punctuation
+belongs to the word that it touches, and all white space is equal.
 
-The samples are few and the training rows many, so the samples are indexed and the rows stream past
-once: a suffix automaton of the samples' words (Blumer et al. 1985) reads the rows and notes of each
-of its states the longest passage that was met. From that comes, of each word of a sample, how long
-the passage is that ends there and stands in a row ("matching statistics", Chang & Lawler 1994);
-everything above is read off that one list. Memory grows with the samples alone, time with the rows.
+There are few samples and many training rows, so the samples are indexed and the rows are read once.
+A suffix automaton of the samples' words (Blumer et al. 1985) processes the rows and records, for
+each state, the longest passage that occurred. This gives, for each word of a sample, the length of
+the longest passage that ends there and occurs in a row ("matching statistics", Chang & Lawler
+1994), from which all values above follow. Memory depends only on the samples, time on the rows.
 """
 
 import re
@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 WORDS = 8
-"""A run of so many words is told apart from chance: the n of the n-grams, the least sentence."""
+"""Size of the n-grams and of the shortest sentence to report: 8 equal words are no coincidence."""
 
 _SPACELESS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao; Burmese; Khmer
@@ -39,21 +39,21 @@ _SENTENCE_END = re.compile(r"""[.!?…]["'”’»)\]]*$|[。！？]$""")
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """Samples held against training rows. Shares are None where there is nothing to share.
+    """Comparison of samples with training rows. A share of nothing is None.
 
     Args:
-        samples: how many.
-        words: in all of them.
-        longest_words: length of the longest passage that stands in a training row, in words.
+        samples: number of samples.
+        words: number of words in all samples.
+        longest_words: length of the longest passage that occurs in a training row, in words.
         longest_characters: its length in characters.
-        longest_passage: itself, as the sample has it.
-        ngrams: 8-grams in all samples, repeated ones counted.
-        seen_ngrams: share of these that stand in a training row.
-        distinct_1: different words ÷ words.
-        distinct_2: different pairs of words in a row ÷ such pairs.
-        distinct_3: the same for three.
-        regurgitated: samples, and sentences of 8 words or more of the others, that stand in a
-            training row; each once, in order.
+        longest_passage: the passage itself, as in the sample.
+        ngrams: number of 8-grams in all samples, with repetitions.
+        seen_ngrams: share of the 8-grams that occur in a training row.
+        distinct_1: number of different words divided by the number of words.
+        distinct_2: the same for pairs of neighbouring words.
+        distinct_3: the same for three words in sequence.
+        regurgitated: samples that occur in a training row as a whole, and sentences of at least 8
+            words of other samples that do; each once, in order.
     """
 
     samples: int
@@ -74,14 +74,14 @@ class Novelty:
 
 
 def novelty(samples: Sequence[str], training: Iterable[str]) -> Novelty:
-    """Hold samples against training rows.
+    """Compare samples with training rows.
 
     Args:
-        samples: what a model wrote.
-        training: the texts it was trained on; read once, one at a time.
+        samples: generated texts.
+        training: the texts of the training rows; iterated once.
 
-    >>> found = novelty(["I saw the cat today"], ["he saw the cat run", "I saw a dog"])
-    >>> found.longest_passage, found.longest_words, found.distinct_1
+    >>> result = novelty(["I saw the cat today"], ["he saw the cat run", "I saw a dog"])
+    >>> result.longest_passage, result.longest_words, result.distinct_1
     ('saw the cat', 3, 1.0)
     """
     texts = [[(m[0], m.start(), m.end()) for m in _WORD.finditer(sample)] for sample in samples]
@@ -89,18 +89,18 @@ def novelty(samples: Sequence[str], training: Iterable[str]) -> Novelty:
     states = [automaton.add([word for word, _, _ in text]) for text in texts]
     for row in training:
         automaton.read(match[0] for match in _WORD.finditer(row))
-    met = automaton.longest_met()
-    # Of each sample, for each of its words: words of the longest passage ending there and met.
-    lengths = [[met[state] for state in ends] for ends in states]
+    matched = automaton.longest_matches()
+    # For each word of each sample: the length of the longest passage that ends there and occurs in
+    # a training row, in words.
+    lengths = [[matched[state] for state in ends] for ends in states]
 
-    words, start, sample = max(
+    words, last, sample = max(
         ((n, i, s) for s, ends in enumerate(lengths) for i, n in enumerate(ends)),
-        key=lambda found: found[0],
+        key=lambda candidate: candidate[0],
         default=(0, 0, 0),
     )
-    passage = (
-        _passage(samples[sample], texts[sample], start + 1 - words, start + 1) if words else ""
-    )
+    passage = _passage(samples[sample], texts[sample], last + 1 - words, last + 1) if words else ""
+    # An 8-gram occurs in a row if the passage that ends at its last word has 8 words or more.
     seen = [n >= WORDS for ends in lengths for n in ends[WORDS - 1 :]]
     return Novelty(
         samples=len(samples),
@@ -118,16 +118,16 @@ def novelty(samples: Sequence[str], training: Iterable[str]) -> Novelty:
 
 
 Spans = Sequence[tuple[str, int, int]]
-"""The words of a sample, each with the characters it stands at: from, up to."""
+"""The words of a sample, each with its start and end as character positions."""
 
 
 def _passage(sample: str, text: Spans, start: int, stop: int) -> str:
-    """The words from ``start`` up to ``stop``, as the sample has them."""
+    """The text of the words from ``start`` to ``stop`` (excluded)."""
     return sample[text[start][1] : text[stop - 1][2]]
 
 
 def _distinct(texts: Sequence[Spans], n: int) -> float | None:
-    """Different n-grams ÷ n-grams."""
+    """Number of different n-grams divided by the number of n-grams."""
     different: set[tuple[str, ...]] = set()
     count = 0
     for text in texts:
@@ -141,18 +141,18 @@ def _distinct(texts: Sequence[Spans], n: int) -> float | None:
 def _regurgitated(
     samples: Sequence[str], texts: Sequence[Spans], lengths: Sequence[Sequence[int]]
 ) -> Iterator[str]:
-    """Samples that stand in a row as a whole, and long enough sentences of the others."""
-    for sample, text, met in zip(samples, texts, lengths, strict=True):
-        if text and met[-1] >= len(text):
+    """Samples that occur in a row as a whole, and long enough sentences of the other samples."""
+    for sample, text, matched in zip(samples, texts, lengths, strict=True):
+        if text and matched[-1] >= len(text):
             yield _passage(sample, text, 0, len(text))
             continue
         for start, stop in _sentences(sample, text):
-            if stop - start >= WORDS and met[stop - 1] >= stop - start:
+            if stop - start >= WORDS and matched[stop - 1] >= stop - start:
                 yield _passage(sample, text, start, stop)
 
 
 def _sentences(sample: str, text: Spans) -> Iterator[tuple[int, int]]:
-    """Where sentences begin and end, in words: at a full stop or its like, or at the line's end."""
+    """Start and end of each sentence, in words; it ends at ``.!?…。！？`` or a line end."""
     start = 0
     for i, (word, _, end) in enumerate(text):
         last = i + 1 == len(text)
@@ -162,27 +162,29 @@ def _sentences(sample: str, text: Spans) -> Iterator[tuple[int, int]]:
 
 
 class _Automaton:
-    """The suffix automaton of several texts: a state for each set of passages that end alike.
+    """The suffix automaton of several texts.
 
-    State 0 is the empty passage. ``link`` leads from a state to the state of its passages' longest
-    endings that also end elsewhere; ``length`` is that of a state's longest passage.
+    A state stands for all passages that end at the same positions; state 0 is the empty passage.
+    ``length`` is the length of a state's longest passage. ``link`` (the suffix link) leads to the
+    state of the longest suffix that also ends at other positions.
     """
 
     def __init__(self) -> None:
         self._next: list[dict[Hashable, int]] = [{}]
         self._link = [-1]
         self._length = [0]
-        self._met = [0]
+        self._matched = [0]  # per state: longest of its passages that occurred in a row
         self._last = 0
 
     def add(self, words: Sequence[str]) -> list[int]:
-        """Take a text in; the state of each of its beginnings."""
+        """Add a text, and return the state of each of its prefixes."""
         states = [self._extend(word) for word in words]
-        self._extend(None)  # a word that no row has: no passage runs from one text to the next
+        # A separator that no row contains, so that no passage continues into the next text.
+        self._extend(None)
         return states
 
     def _extend(self, word: str | None) -> int:
-        """Put a word behind all that was taken in."""
+        """Append a word to the automaton, and return the state of the whole text so far."""
         current = self._state({}, self._length[self._last] + 1, 0)
         state, self._last = self._last, current
         while state >= 0 and word not in self._next[state]:
@@ -192,7 +194,7 @@ class _Automaton:
             return current
         target = self._next[state][word]
         if self._length[target] > self._length[state] + 1:
-            # Shorter passages of the target end here too, its longer ones do not: they part.
+            # Only the shorter passages of the target also end here: split them off as a new state.
             longer = target
             target = self._state(
                 dict(self._next[longer]), self._length[state] + 1, self._link[longer]
@@ -208,16 +210,16 @@ class _Automaton:
         self._next.append(following)
         self._length.append(length)
         self._link.append(link)
-        self._met.append(0)
+        self._matched.append(0)
         return len(self._next) - 1
 
     def read(self, words: Iterable[str]) -> None:
-        """Let a training row pass, noting the longest passage met at each state."""
-        following, link, lengths, met = self._next, self._link, self._length, self._met
+        """Process a training row, and record the longest passage that occurs at each state."""
+        following, link, lengths, matched = self._next, self._link, self._length, self._matched
         state = length = 0
         for word in words:
             target = following[state].get(word)
-            while target is None and state:
+            while target is None and state:  # drop words at the front until `word` can follow
                 state = link[state]
                 length = lengths[state]
                 target = following[state].get(word)
@@ -225,16 +227,18 @@ class _Automaton:
                 continue
             state = target
             length += 1
-            if length > met[state]:
-                met[state] = length
+            if length > matched[state]:
+                matched[state] = length
 
-    def longest_met(self) -> list[int]:
-        """Of each state, the longest of its passages, or of their endings, that any row had."""
-        met = list(self._met)
-        by_length = sorted(range(1, len(met)), key=self._length.__getitem__)
+    def longest_matches(self) -> list[int]:
+        """For each state, the longest of its passages, or of their suffixes, that any row has."""
+        matched = list(self._matched)
+        by_length = sorted(range(1, len(matched)), key=self._length.__getitem__)
+        # If a passage occurred, all its suffixes did: pass this on to the suffix links.
         for state in reversed(by_length):
-            if met[state] and self._link[state] > 0:
-                met[self._link[state]] = self._length[self._link[state]]
+            if matched[state] and self._link[state] > 0:
+                matched[self._link[state]] = self._length[self._link[state]]
+        # If no passage of a state occurred, its longest match is that of its suffix link.
         for state in by_length:
-            met[state] = met[state] or met[self._link[state]]
-        return met
+            matched[state] = matched[state] or matched[self._link[state]]
+        return matched

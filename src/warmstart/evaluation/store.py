@@ -5,7 +5,9 @@ what the model predicts with the probability of every label, so that any questio
 predictions can be answered from this file.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -54,6 +56,31 @@ def write_evaluation(
     )
     content = scores_json(name, task, evaluation, len(split.table), baselines)
     run.write_json(f"evaluation/{name}/scores.json", content)
+
+
+LONGEST_STEM = 80
+"""Characters of a file's name that are used, so that no file system refuses the folder's name."""
+
+
+def folder_name(table: Table, overrides: Sequence[str] = ()) -> str:
+    """The folder under ``evaluation/`` for file(s) that are scored: ``file-NAME-HASH``.
+
+    The hash covers the content of every file, in order, and the settings that were given for them,
+    so two evaluations share a folder only if they have the same input.
+
+    Args:
+        table: the rows, with the files they came from.
+        overrides: settings that differ from the run's, as typed.
+    """
+    first, *others = table.files
+    # ``archive.zip!folder/test.csv.gz`` is called ``test``.
+    stem = Path(first.path.partition("#")[0].replace("!", "/")).name.partition(".")[0]
+    more = f"-and-{len(others)}-more" if others else ""
+    content = first.sha256
+    if others or overrides:
+        parts = [file.sha256 for file in table.files] + sorted(overrides)
+        content = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return f"file-{stem[:LONGEST_STEM]}{more}-{content[:8]}"
 
 
 def scores_json(

@@ -1,1 +1,1 @@
-"""A trained classifier as ONNX: written, held against PyTorch, and only then kept."""
+"""ONNX export: write the model, compare it with PyTorch, and keep it only if outputs match."""

@@ -1,12 +1,12 @@
-"""A model that writes as one ONNX file, which remembers what it has read in its inputs.
+"""Export a decoder as one ONNX file with a key-value cache as inputs and outputs.
 
-Named inputs, int64: ``input_ids`` [B, S], ``attention_mask`` [B, P + S], ``position_ids`` [B, S];
-and of each layer I, float32: ``past_key_values.I.key`` and ``.value`` [B, heads, P, width].
-Outputs: ``logits`` [B, S, V], and ``present.I.key`` and ``.value`` [B, heads, P + S, width], which
-are the next call's past. B, S and P are free; P = 0 is the first call. The names are those of
-Optimum and of onnxruntime-genai, so that other programs' loops fit.
+Inputs, int64: ``input_ids`` [B, S], ``attention_mask`` [B, P + S], ``position_ids`` [B, S]; and for
+each layer I, float32: ``past_key_values.I.key`` and ``.value`` [B, heads, P, width]. Outputs:
+``logits`` [B, S, V], and ``present.I.key`` and ``.value`` [B, heads, P + S, width], which are the
+past of the next call. B, S and P are dynamic; P = 0 in the first call. The names are those of
+Optimum and onnxruntime-genai, so other programs can use the file.
 
-Letters: B rows, S new tokens, P tokens that were read before, V vocabulary.
+Letters: B rows, S new tokens, P past (cached) tokens, V vocabulary.
 
 Source: ONNX Runtime generate() API documentation, "Configuration reference"
 (onnxruntime.ai/docs/genai/reference/config.html; ``past_key_names``, ``present_key_names``);
@@ -26,17 +26,18 @@ from warmstart import errors
 from warmstart.export.onnx_file import ONE_FILE_BYTES, exported, save
 
 Past = Sequence[tuple[Tensor, Tensor]]
-"""Keys and values of each layer, float32 [B, heads, P, width]."""
+"""The cache: keys and values of each layer, float32 [B, heads, P, width]."""
 
 _ROWS, _TOKENS, _PAST = 5, 3, 4
-"""Of the example: unlike each other, and neither 0 nor 1, which PyTorch takes for constants."""
+"""Sizes of the example input. They differ from each other, because ``torch.export`` treats equal
+sizes as one dimension, and from 0 and 1, which it treats as constants."""
 
 
 class WithPast(nn.Module):
-    """A decoder whose past is tensors, in and out.
+    """A decoder whose cache is a list of tensors, as inputs and outputs.
 
     Args:
-        model: in evaluation mode, on the CPU, as Transformers made it.
+        model: an unmodified Transformers model in evaluation mode, on the CPU.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -46,12 +47,13 @@ class WithPast(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, past: Past
     ) -> tuple[Tensor, ...]:
-        """Logits, then keys and values of each layer."""
-        # Not the cache of its configuration, which forgets what a window has passed.
+        """Return logits [B, S, V], then keys and values of each layer."""
+        # A cache without the model's configuration: with it, sliding-window layers would drop old
+        # tokens.
         cache: Any = DynamicCache()
         for layer, (keys, values) in enumerate(past):
             cache.update(keys, values, layer)
-        found = self.model(
+        output = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -59,27 +61,27 @@ class WithPast(nn.Module):
             use_cache=True,
         )
         present = [states for layer in cache.layers for states in (layer.keys, layer.values)]
-        return (found.logits, *present)
+        return (output.logits, *present)
 
 
 def write_decoder(model: PreTrainedModel, path: Path, one_file_bytes: int = ONE_FILE_BYTES) -> None:
-    """Write a decoder.
+    """Export a decoder.
 
     Args:
-        model: in evaluation mode, on the CPU, as Transformers made it.
-        path: the file to write; weights over the limit go to ``path`` with ``.data`` added.
-        one_file_bytes: the limit.
+        model: an unmodified Transformers model in evaluation mode, on the CPU.
+        path: the file to write; larger weights are stored in a second file, ``path`` + ``.data``.
+        one_file_bytes: largest size of weights in one file.
 
     Raises:
-        ExportError: PyTorch has no ONNX form of something the model does, or its memory of a text
-            is no keys and values.
+        ExportError: an operator of the model has no ONNX form, or the model's cache does not
+            consist of keys and values.
         RunError: the file cannot be written.
     """
     import onnx_ir as ir
 
     names = cache_names(len(empty_past(model)))
     batch, tokens, past = map(torch.export.Dim, ("batch", "tokens", "past"))
-    kept = {0: batch, 2: past}
+    cached = {0: batch, 2: past}  # dynamic axes of [B, heads, P, width]
     inputs = ("input_ids", "attention_mask", "position_ids")
     program = exported(
         WithPast(model),
@@ -89,32 +91,32 @@ def write_decoder(model: PreTrainedModel, path: Path, one_file_bytes: int = ONE_
             "input_ids": {0: batch, 1: tokens},
             "attention_mask": {0: batch, 1: torch.export.Dim.DYNAMIC},
             "position_ids": {0: batch, 1: tokens},
-            "past": [(kept, kept)] * (len(names) // 2),
+            "past": [(cached, cached)] * (len(names) // 2),
         },
         ["logits", *(f"present.{name}" for name in names)],
         [*inputs, *(f"past_key_values.{name}" for name in names)],
     )
-    # The exporter has no name for a sum of axes.
+    # The exporter cannot name an axis that is the sum of two others.
     program.model.graph.inputs[1].shape = ir.Shape(["batch", "past + tokens"])
     save(program, model, path, one_file_bytes)
 
 
 def cache_names(layers: int) -> list[str]:
-    """``0.key``, ``0.value``, ``1.key``, … as inputs and outputs end."""
+    """Suffixes of the names of cache inputs and outputs, as ``0.key``, ``0.value``, ``1.key``."""
     return [f"{layer}.{part}" for layer, part in product(range(layers), ("key", "value"))]
 
 
 @torch.no_grad()
 def empty_past(model: PreTrainedModel, rows: int = 1, tokens: int = 0) -> Past:
-    """A past of zeros, in the shape that this model keeps one.
+    """A cache of zeros with the shapes of this model.
 
     Args:
-        model: asked by reading a token.
-        rows: how many, B.
-        tokens: how many it claims to have read, P.
+        model: the decoder; it runs on one token to find the shapes.
+        rows: number of rows, B.
+        tokens: number of past tokens, P.
 
     Raises:
-        ExportError: the model keeps something else than keys and values.
+        ExportError: the model's cache does not consist of keys and values.
     """
     cache: Any = DynamicCache()
     try:
@@ -123,7 +125,7 @@ def empty_past(model: PreTrainedModel, rows: int = 1, tokens: int = 0) -> Past:
     except (AttributeError, TypeError):
         shapes = []
     if not shapes:
-        reason = "what it remembers of a text is no keys and values"
+        reason = "its cache does not consist of keys and values"
         raise errors.export.unsupported(type(model).__name__, reason)
     return [
         (
@@ -135,6 +137,7 @@ def empty_past(model: PreTrainedModel, rows: int = 1, tokens: int = 0) -> Past:
 
 
 def _example(model: PreTrainedModel) -> dict[str, object]:
+    """Example inputs for the exporter; every second row has two padding tokens on the left."""
     mask = torch.ones(_ROWS, _PAST + _TOKENS, dtype=torch.int64)
     mask[1::2, :2] = 0
     return {
@@ -147,11 +150,11 @@ def _example(model: PreTrainedModel) -> dict[str, object]:
 
 
 def positions(attention_mask: Tensor, tokens: int) -> Tensor:
-    """Place of each new token in its text, as Transformers counts where padding is on the left.
+    """Position ids of the new tokens, as Transformers computes them for padding on the left.
 
     Args:
         attention_mask: 1 at real tokens, int64 [B, P + S].
-        tokens: new ones, S.
+        tokens: number of new tokens, S.
 
     Returns:
         int64 [B, S].

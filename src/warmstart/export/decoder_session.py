@@ -1,11 +1,10 @@
-"""A decoder's ONNX file and ONNX Runtime; and the same in the place of a PyTorch model.
+"""Run a decoder's ONNX file with ONNX Runtime, and wrap it as a Transformers model.
 
-A call reads new tokens and what was remembered of those before, and gives logits and the longer
-memory (``export.decoder``). ``as_model`` puts that where a Transformers model has its body, so that
-what goes on with texts (loop, filters, draws, beams, stop texts: ``models.generation``) runs the
-file as it runs PyTorch's weights.
+A call takes new tokens and the cache of earlier ones, and returns logits and the extended cache
+(``export.decoder``). ``as_model`` wraps this in a Transformers model, so that ``models.generation``
+(loop, filters, sampling, beams, stop texts) can use the file like a PyTorch model.
 
-Letters: B rows, S new tokens, P tokens before them, V vocabulary.
+Letters: B rows, S new tokens, P past (cached) tokens, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -25,18 +24,18 @@ from warmstart.export.session import open_session
 from warmstart.tasks.task import FloatArray
 
 _FIRST_OF_PAST = 3
-"""Inputs before the first layer's keys: token ids, mask, positions."""
+"""Number of inputs before the cache: token ids, mask, positions."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxDecoder:
-    """An open file.
+    """An open ONNX file of a decoder.
 
     Args:
-        session: ONNX Runtime's.
-        past_names: inputs that remember: of each layer keys, then values.
-        past_shapes: heads and width of each.
-        vocabulary: V.
+        session: ONNX Runtime's session.
+        past_names: names of the cache inputs: for each layer keys, then values.
+        past_shapes: heads and width of each cache input.
+        vocabulary: vocabulary size V.
     """
 
     session: Any
@@ -49,33 +48,34 @@ class OnnxDecoder:
         """Open a file on the CPU.
 
         Args:
-            path: as ``warmstart export`` writes it.
+            path: a file written by ``warmstart export``.
 
         Raises:
             ExportError: ONNX Runtime is not installed.
         """
         session = open_session(path)
-        past = session.get_inputs()[_FIRST_OF_PAST:]
+        past = session.get_inputs()[_FIRST_OF_PAST:]  # each [B, heads, P, width]
         return cls(
             session,
-            tuple(given.name for given in past),
-            tuple((given.shape[1], given.shape[3]) for given in past),
+            tuple(tensor.name for tensor in past),
+            tuple((tensor.shape[1], tensor.shape[3]) for tensor in past),
             session.get_outputs()[0].shape[-1],
         )
 
     def step(
         self, input_ids: Ints, attention_mask: Ints, position_ids: Ints, past: Sequence[Any]
     ) -> tuple[FloatArray, list[Any]]:
-        """Read new tokens.
+        """Run the decoder on new tokens.
 
         Args:
             input_ids: int64 [B, S].
-            attention_mask: 1 at real tokens, those before included, int64 [B, P + S].
+            attention_mask: 1 at real tokens, past tokens included, int64 [B, P + S].
             position_ids: int64 [B, S].
-            past: as the call before gave it, float32 [B, heads, P, width] each; none at first.
+            past: the cache from the previous call, float32 [B, heads, P, width] each; empty in the
+                first call.
 
         Returns:
-            FloatArray, float32 [B, S, V], and the past of the next call.
+            Logits, float32 [B, S, V], and the cache for the next call.
         """
         feed = self.feed(input_ids, attention_mask, position_ids, past)
         logits, *present = self.session.run(None, feed)
@@ -84,7 +84,7 @@ class OnnxDecoder:
     def feed(
         self, input_ids: Ints, attention_mask: Ints, position_ids: Ints, past: Sequence[Any] = ()
     ) -> dict[str, Any]:
-        """The inputs by name; arguments as for ``step``."""
+        """The inputs of the session by name; arguments as for ``step``."""
         rows = len(input_ids)
         empty = (np.zeros((rows, h, 0, width), np.float32) for h, width in self.past_shapes)
         return {
@@ -96,10 +96,10 @@ class OnnxDecoder:
 
 
 def as_model(decoder: OnnxDecoder) -> PreTrainedModel:
-    """The file as a Transformers model, which generates as any other does.
+    """Wrap the file as a Transformers model with ``generate``.
 
-    A Llama lends its class, because it does nothing to what its body and its output layer give;
-    both are replaced, whatever family the file is of.
+    The class is Llama's for every model family, because ``LlamaForCausalLM`` only passes the output
+    of its body through its output layer. Both modules are replaced here.
 
     Args:
         decoder: the open file.
@@ -121,13 +121,13 @@ def as_model(decoder: OnnxDecoder) -> PreTrainedModel:
 
 
 class _Body(nn.Module):
-    """What answers in the place of a model's layers: logits for hidden states."""
+    """Replaces a model's body; it returns logits instead of hidden states."""
 
     def __init__(self, decoder: OnnxDecoder) -> None:
         super().__init__()
         self.decoder = decoder
-        # Transformers asks a model's parameters where it stands.
-        self.place = nn.Parameter(torch.empty(0), requires_grad=False)
+        # Transformers finds the device of a model by its parameters, so there must be one.
+        self.device_parameter = nn.Parameter(torch.empty(0), requires_grad=False)
 
     def forward(
         self,
@@ -137,18 +137,18 @@ class _Body(nn.Module):
         past_key_values: DynamicCache | None = None,
         **_: Any,
     ) -> BaseModelOutputWithPast:
-        """FloatArray [B, S, V]; what was remembered is in the cache, in place."""
+        """Return logits [B, S, V]; the cache is updated in place."""
         layers: Any = [] if past_key_values is None else past_key_values.layers
-        kept = [layer for layer in layers if layer.is_initialized]
-        past = [states.numpy() for layer in kept for states in (layer.keys, layer.values)]
-        if attention_mask is None:  # nothing is padded
-            read = past[0].shape[2] if past else 0
-            attention_mask = torch.ones(len(input_ids), read + input_ids.shape[1]).long()
+        filled = [layer for layer in layers if layer.is_initialized]
+        past = [states.numpy() for layer in filled for states in (layer.keys, layer.values)]
+        if attention_mask is None:  # there is no padding
+            past_tokens = past[0].shape[2] if past else 0
+            attention_mask = torch.ones(len(input_ids), past_tokens + input_ids.shape[1]).long()
         if position_ids is None:
             position_ids = positions(attention_mask, input_ids.shape[1])
-        position_ids = position_ids.expand(input_ids.shape)
+        position_ids = position_ids.expand(input_ids.shape)  # [1, S] -> [B, S]
         ids, mask, place = (
-            given.contiguous().numpy() for given in (input_ids, attention_mask, position_ids)
+            tensor.contiguous().numpy() for tensor in (input_ids, attention_mask, position_ids)
         )
         logits, present = self.decoder.step(ids, mask, place, past)
         states = [torch.from_numpy(array) for array in present]

@@ -1,9 +1,11 @@
-"""A run's ``export/`` in the order it is made: write, compare, quantise, measure, move.
+"""Create a run's ``export/``: write, compare, quantise, measure, and move into place.
 
-Everything is made in a folder beside ``export/``, which takes that name when nothing is left to
-check. So ``export/`` is absent, the old one or the new one; a check that fails leaves it as it was.
+All files are written into a temporary folder, which is renamed to ``export/`` after all checks. So
+``export/`` is always missing, the old one or the complete new one; if a check fails, it does not
+change.
 """
 
+import json
 import platform
 import shutil
 import time
@@ -19,7 +21,13 @@ import numpy as np
 from warmstart import __version__, errors
 from warmstart.export import parity
 from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, sha256, threads
-from warmstart.runs.directory import RunDirectory, flush_to_disk, refuse_unwritable
+from warmstart.runs.directory import (
+    RunDirectory,
+    flush_to_disk,
+    refuse_unwritable,
+    replaced,
+    unfinished,
+)
 from warmstart.runs.events import events_of, read_events
 from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
 from warmstart.tasks import TASKS
@@ -32,57 +40,59 @@ VERSIONS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 def export_run(
     directory: RunDirectory, *, int8: bool = False, max_drop: float = 0.01
 ) -> dict[str, Any]:
-    """Write and verify a run's ONNX model, replacing an earlier one.
+    """Write and verify a run's ONNX model; it replaces an earlier one.
 
     Args:
-        directory: of a finished run.
-        int8: also write a model with weights of 8 bits.
-        max_drop: how much of the task's main metric that may cost.
+        directory: directory of a finished run.
+        int8: also write a model with 8-bit weights.
+        max_drop: largest accepted drop of the main metric for the model with 8-bit weights.
 
     Returns:
         The content of ``export/parity.json``.
 
     Raises:
         ExportError: packages are missing, the run is not finished, PyTorch cannot export its model,
-            or the ONNX model does not answer as it does.
+            or the outputs of the ONNX model do not match PyTorch's.
         RunError: the run directory cannot be written, or is damaged.
     """
     refuse_missing("onnx", "onnxscript", "onnxruntime")
-    if not events_of(read_events(directory.path / "events.jsonl"), "finish"):
+    if not events_of(read_events(directory.entry("events.jsonl")), "finish"):
         raise errors.export.unfinished(directory.path)
     refuse_unwritable(directory.path)
     run = load_run(directory)
     if not isinstance(run.task, Exports):
         exported = [name for name, task in TASKS.items() if task.reads >= ONNX]
         raise errors.export.other_task(run.task.name, exported)
-    made_by = _BY_KIND[run.task.export_kind]
+    exporter = _BY_KIND[run.task.export_kind]
     if int8 and not run.task.reads >= INT8:
         raise errors.export.no_int8(run.task.name)
-    names = (".export.partial", "export", ".export.old")
-    made, place, old = (directory.path / name for name in names)
+    final = directory.entry("export")
+    new, old = unfinished(final), replaced(final)
     with directory.locked():
         try:
-            shutil.rmtree(made, ignore_errors=True)
-            made.mkdir()
-            content = _verified(run, made, partial(made_by, max_drop=max_drop if int8 else None))
-            RunDirectory(made).write_json(Path(PARITY).name, content)
-            for file in made.iterdir():
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            content = _verified(run, new, partial(exporter, max_drop=max_drop if int8 else None))
+            text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+            (new / Path(PARITY).name).write_text(text + "\n", encoding="utf-8")
+            # Flush before renaming, so that a crash cannot leave an incomplete `export/`.
+            for file in new.iterdir():
                 flush_to_disk(file)
             shutil.rmtree(old, ignore_errors=True)
-            if place.exists():
-                place.rename(old)
-            made.rename(place)
+            if final.exists():
+                final.rename(old)
+            new.rename(final)
             flush_to_disk(directory.path)
         except OSError as error:
-            raise errors.run.cannot_write(place, error) from error
+            raise errors.run.cannot_write(final, error) from error
         finally:
-            for folder in (made, old):
+            for folder in (new, old):
                 shutil.rmtree(folder, ignore_errors=True)
     return content
 
 
 def _for_kept_rows(run: LoadedRun) -> LoadedRun:
-    """The run as it reads ``predictions.parquet``, where columns of labels are one of lists."""
+    """The run with settings for ``predictions.parquet``, which has one column with all labels."""
     data = run.config.data.model_copy(update={"label_columns": None})
     config = run.config.model_copy(update={"data": data})
     return replace(run, config=config, task=type(run.task).from_facts(config, run.task.facts))
@@ -91,17 +101,17 @@ def _for_kept_rows(run: LoadedRun) -> LoadedRun:
 def _verified(
     run: LoadedRun, folder: Path, write: Callable[[LoadedRun, Path], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write the files into ``folder`` and check them; the content of ``parity.json``.
+    """Write the files into ``folder``, check them, and return the content of ``parity.json``.
 
     Args:
-        run: opened for this alone: what is timed last changes its model's modules.
-        folder: empty.
-        write: writes and checks, and says what is the head's own.
+        run: a run loaded only for this: the last measurement modifies its model's modules.
+        folder: an empty folder.
+        write: writes and checks the files of this head; returns its part of the content.
     """
     from warmstart.export.onnx_file import OPSET
 
     start = time.perf_counter()
-    found = write(run, folder)
+    result = write(run, folder)
     return {
         "warmstart": __version__,
         "versions": {name: version(name) for name in VERSIONS},
@@ -114,14 +124,14 @@ def _verified(
             file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
             for file in sorted(folder.iterdir())
         },
-        **found,
-        "speed": {"processor": _processor(), "threads": threads(), **found["speed"]},
+        **result,
+        "speed": {"processor": _processor(), "threads": threads(), **result["speed"]},
         "seconds": round(time.perf_counter() - start, 1),
     }
 
 
 def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
-    """A model that gives each row logits of classes; ``max_drop`` of int8, None without it."""
+    """Export a classifier of rows or of words; with ``max_drop`` also in int8."""
     from warmstart.export.onnx_file import write_onnx
     from warmstart.models.packed.forward import forward_for
 
@@ -129,20 +139,23 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     path = folder / FILES["onnx"]
     tokenizer = run.tokenizer
     names = [name for name in tokenizer.model_input_names if name in _INPUTS]
-    write_onnx(run.model, names, run.model.config.pad_token_id or 0, path)
+    assert isinstance(run.task, Exports)
+    every_token = run.task.export_kind == "words"
+    pad_token_id = run.model.config.pad_token_id or 0
+    write_onnx(run.model, names, pad_token_id, path, every_token=every_token)
     onnx_model = OnnxModel.open(path)
     shapes = parity.check_shapes(run, onnx_model)
     rows = parity.scored_rows(run)
-    light = RunTokenizer.open(run.directory, names)
-    compared = parity.check_rows(run, rows, onnx_model, light)
-    engines: dict[str, Any] = {"onnx": onnx_model.logits}
+    serving_tokenizer = RunTokenizer.open(run.directory, names)
+    compared = parity.check_rows(run, rows, onnx_model, serving_tokenizer)
+    engines: dict[str, Any] = {"onnx": onnx_model.logits_of}
     inputs = {name: np.ones((2, 3), dtype=np.int64) for name in names}
     fused = {"onnx": parity.fused_operators(path, _attentions(run), inputs)}
     int8 = None
     if max_drop is not None:
         int8 = _int8(run, rows, folder, onnx_model, max_drop)
         fused["int8"] = parity.fused_operators(folder / FILES["int8"], None, inputs)
-        engines["int8"] = OnnxModel.open(folder / FILES["int8"]).logits
+        engines["int8"] = OnnxModel.open(folder / FILES["int8"]).logits_of
     forward = forward_for(run.model, run.task.head, rows.examples)
     engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
     return {
@@ -155,13 +168,13 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
         "int8": int8,
         "speed": {
             "measured": "at export, on this machine, from tokenised rows to logits",
-            "engines": parity.measured(engines, rows.examples.tokens),
+            "engines": parity.measured(engines, rows.examples),
         },
     }
 
 
 def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
-    """A model that writes; there is no int8 of it."""
+    """Export a decoder; int8 is not supported."""
     from warmstart.export import decoder_parity
     from warmstart.export.decoder import write_decoder
     from warmstart.export.decoder_session import OnnxDecoder
@@ -172,15 +185,15 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
     shapes = decoder_parity.check_shapes(run, decoder)
     split, table, examples = decoder_parity.scored_documents(run)
     compared = decoder_parity.check_rows(run, decoder, split, table, examples)
-    prompts = decoder_parity.beginnings(examples)
+    prompts = decoder_parity.prompts_from(examples)
     greedy = decoder_parity.check_greedy(run, decoder, prompts)
     ones = np.ones((2, 3), dtype=np.int64)
     fused = parity.fused_operators(path, _attentions(run), decoder.feed(ones, ones, ones))
     engines = {"torch": decoder_parity.torch_step(run.model), "onnx": decoder.step}
     session = decoder.session
     return {
-        "inputs": [given.name for given in session.get_inputs()],
-        "outputs": [made.name for made in session.get_outputs()],
+        "inputs": [tensor.name for tensor in session.get_inputs()],
+        "outputs": [tensor.name for tensor in session.get_outputs()],
         "tolerance": parity.TOLERANCE,
         "relative_tolerance": decoder_parity.RELATIVE_TOLERANCE,
         "shapes": shapes,
@@ -189,7 +202,7 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
         "fused": {"onnx": fused},
         "int8": None,
         "speed": {
-            "measured": "at export, on this machine, the likeliest token each time, with the cache",
+            "measured": "at export, on this machine, greedy generation with the cache",
             "texts_together": len(prompts),
             "steps": greedy["steps"],
             "engines": decoder_parity.measured(engines, prompts, greedy["steps"]),
@@ -199,6 +212,7 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
 
 _BY_KIND: dict[ExportKind, Callable[..., dict[str, Any]]] = {
     "rows": _classifier,
+    "words": _classifier,
     "decoder": _decoder,
 }
 
@@ -218,16 +232,16 @@ def _int8(
 
 
 def _attentions(run: LoadedRun) -> int | None:
-    """One for each layer, where Transformers computes attention in one call."""
+    """Expected number of fused attentions: one per layer with SDPA; None if it is not known."""
     config = run.model.config
     return config.num_hidden_layers if config._attn_implementation == "sdpa" else None
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The name of the processor, if the system provides it; otherwise its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

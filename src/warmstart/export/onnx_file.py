@@ -1,12 +1,14 @@
-"""PyTorch to one ONNX file, through ``torch.onnx`` (its exporter by ``torch.export``).
+"""Export a PyTorch model to one ONNX file with ``torch.onnx`` (the exporter of ``torch.export``).
 
-Of a classifier: named inputs ``input_ids``, ``attention_mask`` and, where the model has them,
-``token_type_ids``, int64 [B, L] each; output ``logits``, float32 [B, C]; B and L free (``decoder``
-says what a model that writes has). The file is plain ONNX: whatever reads operator set 23 runs it,
-and what ONNX Runtime fuses, it fuses as it opens the file.
+A classifier has the inputs ``input_ids``, ``attention_mask`` and, if the model uses them,
+``token_type_ids``, int64 [B, L] each, and the output ``logits``, float32 [B, C], or [B, L, C] for a
+classifier of tokens; B and L are dynamic. (``decoder`` describes the file of a decoder.) The file
+is plain ONNX: every runtime with operator set 23 can run it. ONNX Runtime fuses operators when it
+opens the file.
 
-Operator set 23 is the first that has attention as one operator, so that it need not be recognised
-among its parts. Optimum's exporter is no alternative: it cannot be installed beside Transformers 5.
+Operator set 23 is the first with attention as one operator; in older sets, a runtime must recognise
+it in a pattern of many operators. Optimum's exporter could not be used, because it cannot be
+installed together with Transformers 5.
 
 Source: PyTorch documentation, ``torch.onnx.export``; ONNX documentation, *Operators*,
 ``Attention``.
@@ -29,10 +31,11 @@ from warmstart.export.session import PADDING_KEY
 OPSET = 23
 
 ONE_FILE_BYTES = 2**31 - 2**20
-"""Weights up to here are in the file (the limit is protobuf's); more are in a second beside it."""
+"""Larger weights are stored in a second file, because protobuf has a limit of 2 GiB."""
 
 _ROWS, _TOKENS = 5, 3
-"""Of the example: unlike each other, and neither 0 nor 1, which PyTorch takes for constants."""
+"""Sizes of the example input. They differ from each other, because ``torch.export`` treats equal
+sizes as one dimension, and from 0 and 1, which it treats as constants."""
 
 _OPERATOR = re.compile(r"OpOverload\(op='([\w.]+)'")
 
@@ -43,29 +46,33 @@ def write_onnx(
     pad_token_id: int,
     path: Path,
     one_file_bytes: int = ONE_FILE_BYTES,
+    *,
+    every_token: bool = False,
 ) -> None:
-    """Write a classifier.
+    """Export a classifier of rows or of tokens.
 
     Args:
-        model: in evaluation mode, on the CPU, as Transformers made it.
-        input_names: what it is given.
-        pad_token_id: kept in the file, for whoever fills rectangles.
-        path: the file to write; weights over the limit go to ``path`` with ``.data`` added.
-        one_file_bytes: the limit.
+        model: an unmodified Transformers model in evaluation mode, on the CPU.
+        input_names: names of its inputs.
+        pad_token_id: stored in the file's metadata, for programs that pad batches.
+        path: the file to write; larger weights are stored in a second file, ``path`` + ``.data``.
+        one_file_bytes: largest size of weights in one file.
+        every_token: whether the head reads every token: logits [B, L, C] instead of [B, C].
 
     Raises:
-        ExportError: PyTorch has no ONNX form of something the model does.
+        ExportError: an operator of the model has no ONNX form.
         RunError: the file cannot be written.
     """
     from warmstart.export.first_tokens import take_first_tokens_early
 
     config: Any = model.config
     inputs = example(input_names, _ROWS, _TOKENS, config.vocab_size)
-    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
+    dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
     program = exported(
-        model, type(model).__name__, inputs, dict.fromkeys(input_names, free), ["logits"]
+        model, type(model).__name__, inputs, dict.fromkeys(input_names, dynamic), ["logits"]
     )
-    take_first_tokens_early(program.model)
+    if not every_token:
+        take_first_tokens_early(program.model)
     program.model.metadata_props[PADDING_KEY] = str(pad_token_id)
     save(program, model, path, one_file_bytes)
 
@@ -74,23 +81,22 @@ def exported(
     model: nn.Module,
     name: str,
     inputs: Mapping[str, Any],
-    free: Mapping[str, Any],
+    dynamic: Mapping[str, Any],
     output_names: Sequence[str],
     input_names: Sequence[str] | None = None,
 ) -> Any:
-    """A model as ONNX, its constants worked out.
+    """Convert a model to ONNX in memory and fold its constants.
 
     Args:
-        model: in evaluation mode, on the CPU.
-        name: of the architecture, for a message.
-        inputs: an example, by argument; sizes that are free are unlike each other, and neither 0
-            nor 1, which PyTorch takes for constants.
-        free: which axes of each are.
-        output_names: of what it returns.
-        input_names: where they are not the arguments'.
+        model: a model in evaluation mode, on the CPU.
+        name: name of the architecture, for messages.
+        inputs: example inputs by argument name; for their sizes see ``_ROWS``.
+        dynamic: the dynamic axes of each input.
+        output_names: names of the outputs.
+        input_names: names of the inputs, if they differ from the argument names.
 
     Raises:
-        ExportError: PyTorch has no ONNX form of something the model does.
+        ExportError: an operator of the model has no ONNX form.
     """
     import onnxscript.optimizer
 
@@ -103,7 +109,7 @@ def exported(
                 output_names=output_names,
                 opset_version=OPSET,
                 dynamo=True,
-                dynamic_shapes=dict(free),
+                dynamic_shapes=dict(dynamic),
                 optimize=False,
                 verbose=False,
             )
@@ -111,20 +117,20 @@ def exported(
         raise errors.export.unsupported(name, _reason(error)) from error
     assert program is not None
     with _quiet():
-        # PyTorch's own call of this also fuses rotary positions, to an operator that wants them
-        # written out for every row and fails where they are not.
+        # Not `optimize=True` above: PyTorch would then also fuse rotary positions into an operator
+        # that fails unless the positions are expanded for every row.
         onnxscript.optimizer.optimize(program.model)
     return program
 
 
 def save(program: Any, model: nn.Module, path: Path, one_file_bytes: int) -> None:
-    """Write what ``exported`` made.
+    """Write the result of ``exported`` to a file.
 
     Args:
-        program: the model as ONNX.
-        model: it was made of.
-        path: the file to write; weights over the limit go to ``path`` with ``.data`` added.
-        one_file_bytes: the limit.
+        program: the ONNX model.
+        model: the PyTorch model from which it was made.
+        path: the file to write; larger weights are stored in a second file, ``path`` + ``.data``.
+        one_file_bytes: largest size of weights in one file.
 
     Raises:
         RunError: the file cannot be written.
@@ -133,7 +139,7 @@ def save(program: Any, model: nn.Module, path: Path, one_file_bytes: int) -> Non
 
     with _quiet():
         common.RemoveUnusedNodesPass()(program.model)
-        # Else the file tells where on this machine the source code lies.
+        # The exporter's metadata contain paths of source files on this machine.
         common.ClearMetadataAndDocStringPass()(program.model)
         size = sum(weights.nbytes for weights in model.parameters())
         try:
@@ -143,13 +149,13 @@ def save(program: Any, model: nn.Module, path: Path, one_file_bytes: int) -> Non
 
 
 def example(input_names: Sequence[str], rows: int, tokens: int, vocabulary: int) -> dict[str, Any]:
-    """Made-up rows; every second one is filled up after half of its tokens.
+    """Random rows; the second half of every second row is padding.
 
     Args:
-        input_names: of the model.
-        rows: how many, B.
-        tokens: longest row, L.
-        vocabulary: token ids are below it.
+        input_names: names of the model's inputs.
+        rows: number of rows, B.
+        tokens: length of the longest row, L.
+        vocabulary: vocabulary size; all token ids are smaller.
 
     Returns:
         Tensors by name, int64 [B, L] each.
@@ -168,12 +174,12 @@ def example(input_names: Sequence[str], rows: int, tokens: int, vocabulary: int)
 
 
 def _reason(error: BaseException) -> str:
-    """The operator without an ONNX form where that is the matter, else the first cause's words."""
+    """Name the operator without an ONNX form, or else the first line of the original error."""
     causes = [error]
     while (cause := causes[-1].__cause__) is not None:
         causes.append(cause)
-    for found in reversed(causes):
-        operator = _OPERATOR.search(str(found))
+    for cause in reversed(causes):
+        operator = _OPERATOR.search(str(cause))
         if operator:
             return f"there is no ONNX form of {operator[1]}"
     return str(causes[-1]).strip().split("\n")[0]
@@ -181,7 +187,7 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks, which are about its own workings."""
+    """Hide the exporter's messages, which are about its internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,15 +1,16 @@
-"""Weights of 8 bits: a quarter of the size, and faster where the processor has the instructions.
+"""Quantise weights to 8 bits: a quarter of the size, and faster on processors that support it.
 
-*Dynamic* quantisation: weights are rounded once, channel by channel; activations as they come, by
-the largest of their batch, so a row's answer depends a little on the rows beside it.
+This is *dynamic* quantisation: weights are quantised once, per channel. Activations are quantised
+at run time, with one scale per batch, so the outputs of a row depend slightly on the other rows of
+its batch.
 
-The second product of each feed-forward network stays in float32. It reads what an activation made,
-values on one side of zero with a few large ones, which one scale of 8 bits serves badly: of the
-difference that int8 makes to a MiniLM's logits nearly half is from there.
+The second linear layer of each feed-forward network stays in float32. Its input is the output of an
+activation function: mostly values on one side of zero and a few large ones, for which a single
+8-bit scale is inaccurate. With MiniLM it causes almost half of int8's difference in logits.
 
-Processors without VNNI add pairs of products in 16 bits, which overflows: silently wrong answers.
-There the weights get 7 bits (``reduce_range``), which cannot overflow; so they do where the
-processor is not known.
+Processors without VNNI add pairs of products in 16 bits, which can overflow and give wrong results
+without an error. For them weights have 7 bits (``reduce_range``), which cannot overflow. The same
+is done if the processor is not known.
 
 Source: ONNX Runtime documentation, "Quantize ONNX models" (*When and why do I need to try U8U8?*).
 """
@@ -19,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-"""Instructions that add products of bytes in 32 bits, as ``/proc/cpuinfo`` calls them."""
+"""Instruction sets with 32-bit sums of byte products, by their names in ``/proc/cpuinfo``."""
 
 
 def adds_in_32_bits(cpuinfo: Path = Path("/proc/cpuinfo"), machine: str | None = None) -> bool:
-    """Whether this processor is known to add products of bytes without overflow.
+    """Whether this processor is known to add byte products without overflow.
 
     Args:
-        cpuinfo: Linux's list of what the processor can.
-        machine: its architecture; by default this one's.
+        cpuinfo: Linux's file with the features of the processor.
+        machine: processor architecture; by default that of this machine.
     """
     if (machine or platform.machine()) in {"aarch64", "arm64"}:
         return True
@@ -39,25 +40,26 @@ def adds_in_32_bits(cpuinfo: Path = Path("/proc/cpuinfo"), machine: str | None =
 
 
 def write_int8(source: Path, target: Path, *, reduce_range: bool) -> None:
-    """Write a model with its weights in 8 bits.
+    """Write a model with 8-bit weights.
 
     Args:
-        source: the float32 model's file.
+        source: file of the float32 model.
         target: the file to write.
-        reduce_range: 7 bits.
+        reduce_range: whether to use only 7 of the 8 bits.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     model = onnx.load(source)
-    # Some weights are turned round as they are rounded; what is noted of their shape would
-    # contradict. That of other values lets ONNX Runtime fuse more.
+    # Quantisation transposes some weights, so their recorded shapes would be wrong; remove them.
+    # Keep the shapes of other values: with them ONNX Runtime can fuse more operators.
     weights = {tensor.name for tensor in model.graph.initializer}
     shapes = [value for value in model.graph.value_info if value.name not in weights]
     del model.graph.value_info[:]
     model.graph.value_info.extend(shapes)
-    add_pre_process_metadata(model)  # it was optimised already; else a warning asks for that
+    # The model is already optimised; without this mark, ONNX Runtime warns that it should be.
+    add_pre_process_metadata(model)
     quantize_dynamic(
         model,
         target,
@@ -71,7 +73,7 @@ def write_int8(source: Path, target: Path, *, reduce_range: bool) -> None:
 
 
 def _narrowing(model: Any) -> list[str]:
-    """Names of the linear layers that have more inputs than outputs."""
+    """Names of the linear layers with more inputs than outputs: the second of each feed-forward."""
     shapes = {weights.name: weights.dims for weights in model.graph.initializer}
     return [
         node.name

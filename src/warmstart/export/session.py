@@ -1,13 +1,16 @@
-"""An ONNX file and ONNX Runtime: tokenised rows in, logits out; no torch.
+"""Run a classifier's ONNX file with ONNX Runtime, from tokenised rows to logits; without torch.
 
-The same function runs the model while it is verified and when it answers, so what is served is what
-was checked. Rows are batched by length: where lengths are equal nothing is padded, and rows of
-other lengths join a batch only while their padding costs less than a call of its own would.
+The same code runs the model during verification and when serving, so what is served is what was
+checked. Rows are batched by length. Rows of equal length need no padding; rows of different length
+share a batch only if their padding costs less than a separate call.
 
-Shapes: N rows, T tokens, B rows of a batch, L its longest row, C classes.
+A file has logits for each row, [B, C], or for each token, [B, L, C]; of these only the first token
+of each word is kept.
 
-Source: ONNX Runtime documentation, "Thread management" (one thread for each core, operators of a
-BERT one after the other).
+Shapes: N rows, T tokens, W words, B rows of a batch, L its longest row, C classes.
+
+Source: ONNX Runtime documentation, "Thread management" (one thread per core; operators one after
+the other, since a BERT has almost no parallel branches).
 """
 
 import hashlib
@@ -23,33 +26,35 @@ import numpy as np
 import psutil
 
 from warmstart import errors
+from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.examples.tokens import Ints, Tokens
 from warmstart.tasks.task import FloatArray
 
 FILES = {"onnx": "model.onnx", "int8": "model.int8.onnx"}
-"""The file that each engine runs, in a run's ``export/``."""
+"""The file of each engine, in a run's ``export/``."""
 
 PARITY = "export/parity.json"
-"""What was checked, in the run directory."""
+"""The results of the checks, in the run directory."""
 
 PADDING_KEY = "pad_token_id"
-"""Under which the file itself says what fills short rows."""
+"""Metadata key of the padding id in the ONNX file."""
 
 MAX_TOKENS_PER_BATCH = 1024
-"""Rectangle of one batch; 512 and 4,096 are within 3 % in float32, and slower in int8."""
+"""Largest padded batch; 512 and 4,096 differ by less than 3 % in float32 and are slower in int8."""
 
 CALL_TOKENS = 24
-"""Tokens of padding that cost as much as one more call does."""
+"""Number of padding tokens that cost as much time as one more call."""
 
 
 def refuse_missing(*names: str) -> None:
-    """Say which packages are not installed.
+    """Raise if a package is not installed.
 
     Args:
-        names: as Python imports them.
+        names: import names of the packages.
 
     Raises:
-        ExportError: one is missing.
+        ExportError: a package is missing.
     """
     missing = [name for name in names if find_spec(name) is None]
     if missing:
@@ -57,11 +62,11 @@ def refuse_missing(*names: str) -> None:
 
 
 def open_session(path: Path, profile: Path | None = None) -> Any:
-    """ONNX Runtime's session on the CPU.
+    """Open an ONNX Runtime session on the CPU.
 
     Args:
-        path: as ``warmstart export`` writes it.
-        profile: beginning of the file in which ONNX Runtime notes every operator it runs.
+        path: a file written by ``warmstart export``.
+        profile: prefix of the file for ONNX Runtime's profile of all operators; None for none.
 
     Raises:
         ExportError: ONNX Runtime is not installed.
@@ -72,7 +77,7 @@ def open_session(path: Path, profile: Path | None = None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # its warnings are about graphs, which a reader cannot mend
+    options.log_severity_level = 3  # errors only: its warnings are about graph details
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
@@ -81,13 +86,13 @@ def open_session(path: Path, profile: Path | None = None) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """An open file.
+    """An open ONNX file of a classifier.
 
     Args:
-        session: ONNX Runtime's.
-        input_names: ``input_ids``, ``attention_mask`` and, where the model has them,
+        session: ONNX Runtime's session.
+        input_names: ``input_ids``, ``attention_mask`` and, if the model uses them,
             ``token_type_ids``.
-        pad_token_id: fills the end of short rows; the mask hides it.
+        pad_token_id: id that fills the end of short rows; the attention mask hides it.
     """
 
     session: Any
@@ -99,7 +104,7 @@ class OnnxModel:
         """Open a file on the CPU.
 
         Args:
-            path: as ``warmstart export`` writes it.
+            path: a file written by ``warmstart export``.
 
         Raises:
             ExportError: ONNX Runtime is not installed.
@@ -107,7 +112,7 @@ class OnnxModel:
         session = open_session(path)
         return cls(
             session,
-            tuple(given.name for given in session.get_inputs()),
+            tuple(tensor.name for tensor in session.get_inputs()),
             int(session.get_modelmeta().custom_metadata_map[PADDING_KEY]),
         )
 
@@ -115,33 +120,56 @@ class OnnxModel:
         """The logits of every row, in row order, float32 [N, C].
 
         Args:
-            tokens: tokenised rows; one at least.
+            tokens: at least one tokenised row.
         """
         batches = list(batches_by_length(tokens.lengths))
-        parts = [self.run(self.rectangle(tokens, rows)) for rows in batches]
-        found = np.empty((len(tokens), parts[0].shape[1]), dtype=np.float32)
-        found[np.concatenate(batches)] = np.concatenate(parts)
-        return found
+        parts = [self.run(self.padded_batch(tokens, rows)) for rows in batches]
+        logits = np.empty((len(tokens), parts[0].shape[1]), dtype=np.float32)
+        logits[np.concatenate(batches)] = np.concatenate(parts)  # back to row order
+        return logits
 
-    def run(self, rectangle: dict[str, Ints]) -> FloatArray:
-        """The logits of one rectangle, float32 [B, C].
+    def logits_of(self, examples: Examples) -> FloatArray:
+        """The logits that the task reads, in the order of the examples: rows [N, C], words [W, C].
 
         Args:
-            rectangle: the inputs by name, int64 [B, L] each.
+            examples: at least one tokenised row.
         """
-        found: FloatArray = self.session.run(None, rectangle)[0]
-        return found
+        if isinstance(examples.targets, WordTags):
+            return self._word_logits(examples.tokens, examples.targets)
+        return self.logits(examples.tokens)
 
-    def rectangle(self, tokens: Tokens, rows: Ints) -> dict[str, Ints]:
-        """The inputs of a batch, int64 [B, L] each.
+    def _word_logits(self, tokens: Tokens, targets: WordTags) -> FloatArray:
+        """The logits at the first token of each word, in the order of ``targets``, [W, C]."""
+        parts, read = [], []
+        for rows in batches_by_length(tokens.lengths):
+            words, counts = targets.words_of(rows)
+            found = self.run(self.padded_batch(tokens, rows))  # [B, L, C]
+            parts.append(found[np.repeat(np.arange(len(rows)), counts), targets.places[words]])
+            read.append(words)
+        logits = np.empty((len(targets.places), parts[0].shape[1]), dtype=np.float32)
+        logits[np.concatenate(read)] = np.concatenate(parts)
+        return logits
+
+    def run(self, batch: dict[str, Ints]) -> FloatArray:
+        """The logits of one padded batch, float32 [B, C] or [B, L, C].
+
+        Args:
+            batch: the inputs by name, int64 [B, L] each.
+        """
+        logits: FloatArray = self.session.run(None, batch)[0]
+        return logits
+
+    def padded_batch(self, tokens: Tokens, rows: Ints) -> dict[str, Ints]:
+        """The inputs of a batch by name, int64 [B, L] each.
 
         Args:
             tokens: tokenised rows.
-            rows: positions of those of the batch, int64 [B].
+            rows: positions of the rows of the batch, int64 [B].
         """
         lengths = tokens.lengths[rows]
         columns = np.arange(lengths.max())
-        real = columns < lengths[:, None]
+        real = columns < lengths[:, None]  # [B, L]
+        # Index of each token in the array of all tokens [T]; any index at padding.
         places = np.where(real, tokens.offsets[rows][:, None] + columns, 0)
         types = tokens.token_type_ids
         inputs = {
@@ -153,10 +181,10 @@ class OnnxModel:
 
 
 def batches_by_length(lengths: Ints) -> Iterator[Ints]:
-    """Batches of rows of like length, the longest first; each row once.
+    """Batches of rows with similar length, longest first; every row is in one batch.
 
     Args:
-        lengths: tokens of each row, int64 [N].
+        lengths: number of tokens of each row, int64 [N].
 
     >>> [rows.tolist() for rows in batches_by_length(np.array([9, 400, 9, 399]))]
     [[1, 3], [0, 2]]
@@ -173,17 +201,17 @@ def batches_by_length(lengths: Ints) -> Iterator[Ints]:
 
 
 def sha256(path: Path) -> str:
-    """A file's hash, in hexadecimal digits."""
+    """SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def threads() -> int:
-    """Threads of one operator: ``OMP_NUM_THREADS`` if it is set, else the cores at hand."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdigit() and int(wanted):
-        return int(wanted)
+    """Threads per operator: ``OMP_NUM_THREADS`` if it is set, otherwise the number of cores."""
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    if setting.isdigit() and int(setting):
+        return int(setting)
     cores = psutil.cpu_count(logical=False) or 1
-    if sys.platform == "linux":  # this process may be allowed fewer
+    if sys.platform == "linux":  # the process may be restricted to some of the cores
         cores = min(cores, len(os.sched_getaffinity(0)))
     return cores

@@ -1,1 +1,1 @@
-"""What a set of answers is worth, with its interval: numpy and scikit-learn, no torch."""
+"""Scores of predictions with confidence intervals. Uses numpy and scikit-learn, not torch."""

@@ -1,16 +1,15 @@
-"""Scores of a classifier: from each row's class probabilities and its true class to ``Scores``.
+"""Scores of a single-label classifier, from class probabilities and targets.
 
-All seven metrics are functions of sums over rows, so the value on the split and its 1,000
-bootstrap resamples come from one function, ``_metrics``, given one row of sums or a thousand. See
-``intervals`` for what that costs and why it stays bounded for millions of rows.
+All seven metrics are functions of sums over rows. The same function, ``_metrics``, therefore
+computes the value on the split (from one row of sums) and on 1,000 bootstrap resamples (from 1,000
+rows of sums). ``intervals`` explains why the cost is bounded, also for millions of rows.
 
-The predicted class is the likeliest, of equally likely ones the first, unless a threshold decides.
-Units: log-loss is in nats
-per row; everything else is a share or a correlation. Whatever is not defined on the rows at hand
-(Matthews correlation or ROC-AUC when the true classes are all one, ROC-AUC when a class is missing)
-is ``None``; the interval is over the resamples in which the metric is defined.
+The predicted class is the most likely class (the first one in a tie), unless a threshold decides.
+Log-loss is in nats per row; all other metrics are shares or correlations. A metric that is not
+defined on the given rows is ``None``: Matthews correlation and ROC-AUC if all targets are equal,
+and ROC-AUC if a class does not occur. Intervals use the resamples in which the metric is defined.
 
-Letters: N rows, C classes, K calibration bins, R rows of sums.
+N: rows. C: classes. K: calibration bins. R: rows of sums. U: units (see ``intervals``).
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ import numpy as np
 from warmstart.metrics.intervals import (
     Floats,
     Ints,
-    deal_units,
+    assign_units,
     percentile_interval,
     resampled_sums,
     sums_per_unit,
@@ -39,18 +38,21 @@ METRICS = (
 )
 CALIBRATION_BINS = 15
 BATCH_ROWS = 32
-"""Rows of a batch in ``matthews_per_batch``, as in the CoLA tutorials that plot it."""
-Answered = tuple[Ints, Ints] | None
+"""Batch size for ``matthews_per_batch``, as in the CoLA tutorials that plot this figure."""
+
+Predicted = tuple[Ints, Ints] | None
 
 MAX_BATCHES = 2_000
-"""Batches in ``matthews_per_batch``, which stops there: a picture of more shows nothing more."""
+"""Maximum number of batches in ``matthews_per_batch``; a figure cannot show more."""
 
 
 def metrics_for(classes: int) -> tuple[Metric, ...]:
-    """The metrics of a classifier, the main one first: Matthews for two classes, else macro F1.
+    """The metrics of a classifier, the main metric first.
+
+    The main metric is Matthews correlation for two classes, else macro F1.
 
     Args:
-        classes: how many classes there are, C.
+        classes: number of classes, C.
 
     >>> metrics_for(2)[0].name, metrics_for(3)[0].name
     ('matthews_correlation', 'macro_f1')
@@ -67,18 +69,18 @@ def classification_scores(
     intervals: bool,
     predicted: Ints | None = None,
 ) -> Scores:
-    """Score a classifier's probabilities against the true classes.
+    """Score a classifier's probabilities against the targets.
 
-    ``details`` holds ``labels``; ``confusion_matrix`` (rows true, columns predicted); ``per_class``
-    (precision, recall, F1, support); ``calibration`` (bins of the top probability); and
-    ``matthews_per_batch`` over consecutive batches of ``batch_rows`` rows.
+    ``details`` contains ``labels``; ``confusion_matrix`` (rows: targets, columns: predictions);
+    ``per_class`` (precision, recall, F1, support); ``calibration`` (bins of the confidence); and
+    ``matthews_per_batch`` for consecutive batches of ``batch_rows`` rows.
 
     Args:
-        probabilities: of each class for each row, finite, each row summing to 1, float64 [N, C].
-        targets: the true class of each row, int64 [N].
-        names: the classes' names, C of them.
-        intervals: whether to spend the time on 95 % intervals.
-        predicted: the class answered, where it is not always the likeliest, int64 [N].
+        probabilities: class probabilities of each row, finite; each row sums to 1, float64 [N, C].
+        targets: class index of each row, int64 [N].
+        names: the C class names.
+        intervals: whether to compute 95 % intervals, which takes longer.
+        predicted: predicted class of each row, if it is not always the most likely, int64 [N].
 
     Returns:
         The metrics in the order of ``metrics_for(C)``, each on all N rows.
@@ -89,13 +91,15 @@ def classification_scores(
     (0.75, [[1, 0], [1, 2]])
     """
     rows, classes = probabilities.shape
-    answered = probabilities.argmax(axis=1) if predicted is None else predicted
-    sums = _unit_sums(probabilities, targets, answered)
+    if predicted is None:
+        predicted = probabilities.argmax(axis=1)
+    sums = _unit_sums(probabilities, targets, predicted)
     values = _metrics(sums.sum(axis=0, keepdims=True), classes)
     resampled = _metrics(resampled_sums(sums), classes) if intervals and rows else {}
     if resampled:
-        # Sampling noise lengthens every gap, so each resample's error is too large by as much again
-        # as the value itself is: without this shift the interval may lie wholly above the value.
+        # Sampling noise makes every calibration gap larger. The value itself has this bias, and
+        # each resample has it twice. Without this shift, the whole interval could be above the
+        # value.
         name = "expected_calibration_error"
         shift = values[name] - resampled[name].mean()
         resampled[name] = np.maximum(resampled[name] + shift, 0)
@@ -106,32 +110,33 @@ def classification_scores(
         if value is not None and resampled:
             low, high = percentile_interval(resampled[metric.name])
         scores[metric.name] = Score(value, low, high, rows, metric.higher_is_better)
-    return Scores(scores, _details(probabilities, targets, answered, names))
+    return Scores(scores, _details(probabilities, targets, predicted, names))
 
 
 def paired_difference(
-    first: Floats, second: Floats, targets: Ints, metric: str, answered: Answered = None
+    first: Floats, second: Floats, targets: Ints, metric: str, predicted: Predicted = None
 ) -> tuple[float | None, float | None, float | None]:
-    """How much higher ``first`` scores than ``second`` on the same rows, with its 95 % interval.
+    """The score of ``first`` minus the score of ``second`` on the same rows, with a 95 % interval.
 
-    Every resample takes the same rows for both, so that rows hard for both do not widen the
-    interval.
+    Every resample uses the same rows for both classifiers. Rows that are difficult for both
+    therefore do not make the interval wider.
 
     Args:
         first: probabilities of one classifier, float64 [N, C].
-        second: of the other, float64 [N, C].
-        targets: the true class of each row, int64 [N].
-        metric: its name.
-        answered: the classes that each of them answers, where not always the likeliest.
+        second: probabilities of the other classifier, float64 [N, C].
+        targets: class index of each row, int64 [N].
+        metric: name of the metric.
+        predicted: predicted classes of the two classifiers, if not always the most likely class.
 
     Returns:
-        Difference, low and high; ``None`` where undefined.
+        Difference, lower and upper end of the interval; ``None`` if undefined.
 
     >>> sure, wrong = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.9, 0.1], [0.8, 0.2]])
     >>> paired_difference(sure, wrong, np.array([0, 1]), "accuracy")
     (0.5, 0.0, 1.0)
     """
-    one, other = answered or (first.argmax(axis=1), second.argmax(axis=1))
+    one, other = predicted or (first.argmax(axis=1), second.argmax(axis=1))
+    # Both classifiers' sums in one matrix [U, 2 F], so that both are resampled with equal weights.
     sums = np.hstack([_unit_sums(first, targets, one), _unit_sums(second, targets, other)])
     totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])
     values = [_metrics(half, first.shape[1])[metric] for half in np.hsplit(totals, 2)]
@@ -140,16 +145,16 @@ def paired_difference(
 
 
 def matthews_correlation(true: Floats, predicted: Floats, hits: Floats) -> Floats:
-    """Matthews correlation of C classes (Gorodkin's R_K), float64 [R]; C = 2 gives the usual one.
+    """Matthews correlation for C classes (Gorodkin's R_K), float64 [R]; the usual one if C = 2.
 
-    NaN where the true classes are all one: nothing could correlate with them. Zero, as in
-    scikit-learn, where only the predictions are all one: they tell nothing about true classes that
-    do differ, and an evaluation early in a run, when that happens, can be compared with later ones.
+    NaN if all targets are equal, because the correlation is then undefined. Zero, as in
+    scikit-learn, if only the predictions are all equal. This happens early in training, and with
+    zero these evaluations can be compared with later ones.
 
     Args:
-        true: rows of each true class, float64 [R, C].
-        predicted: rows of each predicted class, float64 [R, C].
-        hits: rows of each class predicted as such, float64 [R, C].
+        true: number of rows of each target class, float64 [R, C].
+        predicted: number of rows of each predicted class, float64 [R, C].
+        hits: number of correctly predicted rows of each class, float64 [R, C].
 
     Source: Gorodkin 2004, Computational Biology and Chemistry 28(5-6), "Comparing two K-category
     assignments by a K-category correlation coefficient".
@@ -164,14 +169,14 @@ def matthews_correlation(true: Floats, predicted: Floats, hits: Floats) -> Float
 
 
 def _unit_sums(probabilities: Floats, targets: Ints, predicted: Ints) -> Floats:
-    """What ``_metrics`` needs, summed over each unit's rows, float64 [U, 3 C + K + 1 + 2 S].
+    """The sums that ``_metrics`` needs, for each unit, float64 [U, 3 C + K + 1 + 2 S].
 
-    In this order: rows of each true class, of each predicted class, hits of each class; calibration
-    gaps of each bin; log-loss; and, for each of the S classes with a ROC curve, the placements of
-    the rows outside and inside the class.
+    Columns in this order: rows of each target class, rows of each predicted class, correctly
+    predicted rows of each class; calibration gap of each bin; log-loss; and for each of the S
+    classes with a ROC curve, the placements of the rows outside and inside of the class.
     """
     rows, classes = probabilities.shape
-    units = deal_units(rows)
+    units = assign_units(rows)
     confidence = probabilities[np.arange(rows), predicted]
     hit = predicted == targets
     one_column = np.zeros(rows, dtype=np.int64)
@@ -190,11 +195,11 @@ def _unit_sums(probabilities: Floats, targets: Ints, predicted: Ints) -> Floats:
 
 
 def _metrics(sums: Floats, classes: int) -> dict[str, Floats]:
-    """Every metric from each row of sums, float64 [R] each; NaN where undefined.
+    """All metrics from rows of sums, float64 [R] each; NaN if undefined.
 
     Args:
-        sums: totals of the columns of ``_unit_sums``, float64 [R, ...].
-        classes: how many classes there are, C.
+        sums: sums of the columns of ``_unit_sums``, float64 [R, ...].
+        classes: number of classes, C.
     """
     widths = [classes, classes, classes, CALIBRATION_BINS, 1]
     true, predicted, hits, gaps, loss, placements = np.split(sums, np.cumsum(widths), axis=1)
@@ -216,21 +221,21 @@ def _metrics(sums: Floats, classes: int) -> dict[str, Floats]:
 
 
 def _curves(classes: int) -> range:
-    """The classes with a ROC curve: each against the rest, but only the second of two."""
+    """The classes with a ROC curve: each class against the rest; of two, only the second."""
     return range(1, 2) if classes == 2 else range(classes)
 
 
 def _placements(scores: Floats, inside: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:
-    """Each row's part in the area under the ROC curve, float64 [N]; NaN where there is no area.
+    """Contribution of each row to the area under the ROC curve, float64 [N]; NaN if undefined.
 
-    A row's *placement* is the share of the other side that it is ranked rightly against, a tie
-    counting half; the mean placement of either side is the area A. Resampling both means, A* =
-    mean of outside + mean of inside - A, is the first-order bootstrap of A: sums instead of ranks.
-    To spare the last term, the placements outside come with A already taken off.
+    The *placement* of a row is the share of rows on the other side (outside or inside of the class)
+    against which it is ranked correctly; a tie counts one half. The mean placement of either side
+    is the area A. The bootstrap uses A* = mean(outside) + mean(inside) - A, which is correct to
+    first order and needs only sums, no ranks. A is already subtracted from the placements outside.
 
     Args:
         scores: probability of the class, float64 [N].
-        inside: whether the row is of the class, bool [N].
+        inside: whether the target of the row is the class, bool [N].
 
     Source: DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44(3) (placements as components of A).
     """
@@ -246,19 +251,19 @@ def _placements(scores: Floats, inside: np.ndarray[Any, np.dtype[np.bool_]]) -> 
 
 
 def _share_below(scores: Floats, others: Floats) -> Floats:
-    """For each score the share of ``others`` (sorted) below it, ties counting half."""
+    """For each score, the share of ``others`` (sorted) below it; ties count one half."""
     ends = np.searchsorted(others, scores, "left") + np.searchsorted(others, scores, "right")
     return np.asarray(ends / (2 * len(others)))
 
 
 def _row_log_loss(probabilities: Floats, targets: Ints) -> Floats:
-    """Minus the logarithm of each true class's probability, in nats, float64 [N].
+    """Negative logarithm of the probability of each row's target, in nats, float64 [N].
 
-    A probability below float64's epsilon counts as epsilon: one row costs at most 36.04 nats, as in
-    ``sklearn.metrics.log_loss``.
+    Probabilities are clipped at the epsilon of float64, as in ``sklearn.metrics.log_loss``: the
+    loss of one row is at most 36.04 nats.
     """
-    chosen = probabilities[np.arange(len(targets)), targets]
-    return np.asarray(-np.log(np.clip(chosen, np.finfo(np.float64).eps, 1)))
+    of_target = probabilities[np.arange(len(targets)), targets]
+    return np.asarray(-np.log(np.clip(of_target, np.finfo(np.float64).eps, 1)))
 
 
 def _bins(confidence: Floats) -> Ints:
@@ -270,7 +275,7 @@ def _bins(confidence: Floats) -> Ints:
 def _details(
     probabilities: Floats, targets: Ints, predicted: Ints, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Everything beyond the metrics that a report shows, JSON-ready."""
+    """Additional values for the report, as JSON values."""
     classes = len(names)
     confidence = probabilities[np.arange(len(targets)), predicted]
     cells = np.bincount(targets * classes + predicted, minlength=classes**2)
@@ -286,7 +291,7 @@ def _details(
 
 
 def _per_class(confusion: Ints, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Precision, recall, F1 and support of each class; ``None`` for a share of no rows."""
+    """Precision, recall, F1 and support of each class; ``None`` for a ratio of zero rows."""
     hits, true, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):
         precision, recall, f1 = hits / predicted, hits / true, 2 * hits / (true + predicted)
@@ -305,7 +310,7 @@ def _per_class(confusion: Ints, names: Sequence[str]) -> list[dict[str, Any]]:
 def _calibration(
     confidence: Floats, hit: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> list[dict[str, Any]]:
-    """Mean top probability and accuracy of each of K equal-width bins; ``None`` in an empty one.
+    """Mean confidence and accuracy of K bins of equal width; ``None`` for an empty bin.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2 (reliability diagrams; ECE, equation 3).
     """
@@ -327,9 +332,9 @@ def _calibration(
 
 
 def _matthews_per_batch(predicted: Ints, targets: Ints, classes: int) -> list[float | None]:
-    """Matthews correlation of consecutive batches in file order, the last one maybe shorter.
+    """Matthews correlation of the first ``MAX_BATCHES`` batches of rows in file order.
 
-    ``None`` for a batch whose true classes are all one. The first ``MAX_BATCHES`` batches only.
+    ``None`` for a batch whose targets are all equal. The last batch can be shorter.
     """
     predicted, targets = (column[: BATCH_ROWS * MAX_BATCHES] for column in (predicted, targets))
     batches = np.arange(len(targets)) // BATCH_ROWS

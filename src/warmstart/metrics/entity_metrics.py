@@ -38,7 +38,7 @@ import numpy as np
 from warmstart.data.tags.spans import Ints, Spans
 from warmstart.metrics.intervals import (
     Floats,
-    deal_units,
+    assign_units,
     percentile_interval,
     resampled_sums,
     sums_per_unit,
@@ -277,10 +277,10 @@ def _used(spans: Spans) -> list[str]:
 def _units(rows: int, documents: Ints | None) -> Ints:
     """The unit that each row is resampled with, int64 [N]."""
     if documents is None:
-        return deal_units(rows)
+        return assign_units(rows)
     # Renumbered from 0, because documents without rows are no units.
     distinct, document = np.unique(documents, return_inverse=True)
-    return deal_units(len(distinct))[document]
+    return assign_units(len(distinct))[document]
 
 
 def _unit_sums(

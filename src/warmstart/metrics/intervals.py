@@ -1,16 +1,16 @@
-"""95 % bootstrap intervals for statistics that are functions of sums over rows.
+"""95 % bootstrap confidence intervals for statistics that are functions of sums over rows.
 
-Every metric of a classifier can be computed from a few sums over its rows (counts, losses, gaps),
-so a resample is a weight for each row, and 1,000 resamples are one matrix product. The seed is
-always the same: the same predictions give the same interval, and metrics computed from one set of
-sums share their resamples.
+Most metrics can be computed from a few sums over rows (counts, losses, gaps). A bootstrap resample
+is then a weight for each row, and 1,000 resamples are one matrix product. The seed is fixed: equal
+predictions give equal intervals, and all metrics from the same sums use the same resamples.
 
-Time and memory do not grow with the rows beyond ``MAX_UNITS`` of them: more rows are first dealt at
-random into that many *units* of equal size, and units are resampled in place of rows. The variance
-of a sum is the same in expectation (relative error of the width about 1 / sqrt(2 * MAX_UNITS)); up
-to ``MAX_UNITS`` rows every row is its own unit and the bootstrap is the ordinary one.
+Time and memory are bounded: more than ``MAX_UNITS`` rows are first assigned randomly to
+``MAX_UNITS`` *units* of equal size, and units are resampled instead of rows. The expected variance
+of a sum does not change (the relative error of the interval's width is about
+1 / sqrt(2 * MAX_UNITS)). With at most ``MAX_UNITS`` rows, each row is one unit, which is the
+ordinary bootstrap.
 
-Letters: N rows, U units, F sums, R resamples.
+N: rows. U: units. F: sums. R: resamples.
 
 Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13 (percentile interval);
 Wolter 2007, Introduction to Variance Estimation, ch. 2 (random groups).
@@ -25,19 +25,19 @@ MAX_UNITS = 10_000
 
 _SEED = 0
 _BLOCK = 25
-"""Resamples drawn at a time: their weights take 8 * _BLOCK * MAX_UNITS bytes, 2 MB."""
+"""Number of resamples computed at a time; their weights need 8 * _BLOCK * MAX_UNITS bytes, 2 MB."""
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def deal_units(rows: int) -> Ints:
-    """The unit each row belongs to, int64 [N], numbered from 0 to ``min(rows, MAX_UNITS) - 1``.
+def assign_units(rows: int) -> Ints:
+    """The unit of each row, from 0 to ``min(rows, MAX_UNITS) - 1``, int64 [N].
 
     Args:
-        rows: how many rows there are, N.
+        rows: number of rows, N.
 
-    >>> deal_units(4)
+    >>> assign_units(4)
     array([0, 1, 2, 3])
     """
     units = np.arange(rows, dtype=np.int64)
@@ -48,13 +48,13 @@ def deal_units(rows: int) -> Ints:
 
 
 def sums_per_unit(units: Ints, columns: Ints, width: int, values: Floats | None = None) -> Floats:
-    """Sum ``values`` over the rows of each unit, apart for each column, float64 [U, width].
+    """Sum ``values`` over the rows of each unit, separately for each column, float64 [U, width].
 
     Args:
         units: unit of each row, int64 [N].
-        columns: column each row's value belongs to, int64 [N], below ``width``.
+        columns: column to which each row's value is added, below ``width``, int64 [N].
         width: number of columns.
-        values: what to sum, float64 [N]; without it, rows are counted.
+        values: the values to sum, float64 [N]; if ``None``, rows are counted.
 
     >>> sums_per_unit(np.array([0, 1, 1]), np.array([0, 1, 1]), width=2)
     array([[1., 0.],
@@ -68,27 +68,28 @@ def sums_per_unit(units: Ints, columns: Ints, width: int, values: Floats | None 
 def resampled_sums(sums: Floats) -> Floats:
     """The column sums of ``RESAMPLES`` resamples of the units, float64 [R, F].
 
-    A resample draws U units with replacement.
+    A resample consists of U units, sampled with replacement.
 
     Args:
-        sums: each unit's own sums, float64 [U, F].
+        sums: the sums of each unit, float64 [U, F].
     """
     generator = np.random.default_rng(_SEED)
     units, width = sums.shape
     totals = np.empty((RESAMPLES, width))
     resample = np.repeat(np.arange(_BLOCK), units)
     for start in range(0, RESAMPLES, _BLOCK):
-        drawn = generator.integers(units, size=_BLOCK * units)
-        totals[start : start + _BLOCK] = sums_per_unit(resample, drawn, units) @ sums
+        sampled = generator.integers(units, size=_BLOCK * units)
+        # [_BLOCK, U] counts @ [U, F] sums -> [_BLOCK, F]
+        totals[start : start + _BLOCK] = sums_per_unit(resample, sampled, units) @ sums
     return totals
 
 
 def percentile_interval(resampled: Floats) -> tuple[float | None, float | None]:
-    """The middle 95 % of a statistic's resampled values; ``None`` twice where none is defined.
+    """The 2.5th and 97.5th percentile of resampled values; ``None`` twice if none is defined.
 
     Args:
-        resampled: the statistic in each resample, float64 [R]; NaN where it is undefined, which
-            leaves that resample out.
+        resampled: the statistic in each resample, float64 [R]; resamples in which it is undefined
+            (NaN) are ignored.
 
     >>> percentile_interval(np.arange(101.0))
     (2.5, 97.5)

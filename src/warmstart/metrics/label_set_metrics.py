@@ -1,15 +1,16 @@
-"""Scores of a classifier that gives a row any number of labels.
+"""Scores of a multi-label classifier.
 
-As in ``labels``, every metric is a function of sums over rows, so the value and its 1,000 bootstrap
-resamples come from one function.
+As in ``classification_metrics``, all metrics are functions of sums over rows, so the same function
+computes the value and 1,000 bootstrap resamples.
 
-Macro F1 is the mean over labels that a row has or is given, micro F1 takes all answers together,
-subset accuracy asks for all labels of a row to be right, and log-loss is in nats for each row and
-label. Mean average precision is the mean over labels, of those that a row has, of the average
-precision of ranking the rows by the label's probability; it alone asks for no threshold. Whatever
-is not defined on the rows at hand is ``None``.
+Macro F1 is the mean over all labels that are a target or a prediction of some row. Micro F1 counts
+the predictions of all labels together. Subset accuracy is the share of rows whose labels are all
+correct. Log-loss is in nats per row and label. Mean average precision ranks the rows by the
+probability of a label; it is the mean of this average precision over all labels that some row has,
+and the only metric that needs no threshold. A metric that is undefined on the given rows is
+``None``.
 
-Letters: N rows, C labels, R rows of sums.
+N: rows. C: labels. R: rows of sums. U: units (see ``intervals``).
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ import numpy as np
 
 from warmstart.metrics.intervals import (
     Floats,
-    deal_units,
+    assign_units,
     percentile_interval,
     resampled_sums,
     sums_per_unit,
@@ -40,156 +41,161 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 def label_set_scores(
     probabilities: Floats,
     targets: Bools,
-    answered: Bools,
+    predicted: Bools,
     names: Sequence[str],
     thresholds: Sequence[float],
 ) -> Scores:
-    """Every metric with its 95 % interval over rows.
+    """All metrics with their 95 % intervals over rows.
 
-    ``details`` holds ``labels``, ``per_class`` (precision, recall, F1, support and threshold of
+    ``details`` contains ``labels``, ``per_class`` (precision, recall, F1, support and threshold of
     each label) and ``rows_without_labels``.
 
     Args:
-        probabilities: of each label for each row, float64 [N, C].
+        probabilities: probability of each label for each row, float64 [N, C].
         targets: which labels each row has, bool [N, C].
-        answered: which it is given, bool [N, C].
-        names: of the labels, C.
-        thresholds: from which probability on each label is given, C.
+        predicted: which labels are predicted for each row, bool [N, C].
+        names: the C label names.
+        thresholds: the probability from which on each label is predicted, C numbers.
 
     Returns:
         The metrics, macro F1 first.
 
     >>> targets = np.array([[True, False], [True, True]])
-    >>> sure = np.array([[0.9, 0.2], [0.8, 0.4]])
-    >>> found = label_set_scores(sure, targets, sure >= 0.5, ["rude", "spam"], [0.5, 0.5])
-    >>> found.metrics["macro_f1"].value, found.metrics["subset_accuracy"].value
+    >>> shares = np.array([[0.9, 0.2], [0.8, 0.4]])
+    >>> scores = label_set_scores(shares, targets, shares >= 0.5, ["rude", "spam"], [0.5, 0.5])
+    >>> scores.metrics["macro_f1"].value, scores.metrics["subset_accuracy"].value
     (0.5, 0.5)
     """
     classes = len(names)
-    sums = _unit_sums(probabilities, targets, answered)
+    sums = _unit_sums(probabilities, targets, predicted)
     values = _metrics(sums.sum(axis=0, keepdims=True), classes)
     resampled = _metrics(resampled_sums(sums), classes)
-    found = {}
+    scores = {}
     for metric in METRICS:
         value, low, high = _defined(values[metric.name][0]), None, None
         if value is not None:
             low, high = percentile_interval(resampled[metric.name])
-        found[metric.name] = Score(value, low, high, len(targets), metric.higher_is_better)
+        scores[metric.name] = Score(value, low, high, len(targets), metric.higher_is_better)
     details = {
         "labels": list(names),
-        "per_class": _per_label(targets, answered, names, thresholds),
+        "per_class": _per_label(targets, predicted, names, thresholds),
         "rows_without_labels": int((~targets.any(axis=1)).sum()),
     }
-    return Scores(found, details)
+    return Scores(scores, details)
 
 
 def paired_difference(
     first: tuple[Floats, Bools], second: tuple[Floats, Bools], targets: Bools, metric: str
 ) -> tuple[float | None, float | None, float | None]:
-    """How much higher ``first`` scores than ``second`` on the same rows, with its 95 % interval.
+    """The score of ``first`` minus the score of ``second`` on the same rows, with a 95 % interval.
 
     Args:
-        first: probabilities and answers of one classifier, [N, C] each.
-        second: of the other.
+        first: probabilities and predicted labels of one classifier, [N, C] each.
+        second: those of the other classifier.
         targets: which labels each row has, bool [N, C].
-        metric: its name.
+        metric: name of the metric.
 
     Returns:
-        Difference, low and high; ``None`` where undefined.
+        Difference, lower and upper end of the interval; ``None`` if undefined.
     """
-    sums = np.hstack([_unit_sums(shares, targets, given) for shares, given in (first, second)])
+    sums = np.hstack(
+        [_unit_sums(shares, targets, predicted) for shares, predicted in (first, second)]
+    )
     totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])
     one, other = (_metrics(half, targets.shape[1])[metric] for half in np.hsplit(totals, 2))
     return _defined((one - other)[0]), *percentile_interval((one - other)[1:])
 
 
-def _unit_sums(probabilities: Floats, targets: Bools, answered: Bools) -> Floats:
-    """What ``_metrics`` needs, summed over each unit's rows, float64 [U, 4 C + 3].
+def _unit_sums(probabilities: Floats, targets: Bools, predicted: Bools) -> Floats:
+    """The sums that ``_metrics`` needs, for each unit, float64 [U, 4 C + 3].
 
-    In this order: rows that have each label, that are given it, that are given it rightly; parts of
-    its average precision; the rows, those wholly right, and their log-loss.
+    Columns in this order: for each label, the rows that have it, the rows for which it is
+    predicted, and the rows for which it is predicted correctly; the parts of each label's average
+    precision; the number of rows, the rows with all labels correct, and the log-loss.
     """
-    units = deal_units(len(targets))
+    units = assign_units(len(targets))
     column = np.zeros(len(targets), dtype=np.int64)
-    hits = targets & answered
+    hits = targets & predicted
     parts = [precision_parts(*one) for one in zip(probabilities.T, targets.T, strict=True)]
-    values = [*targets.T, *answered.T, *hits.T, *parts, np.ones(len(targets))]
-    values += [(targets == answered).all(axis=1), _row_log_loss(probabilities, targets)]
+    values = [*targets.T, *predicted.T, *hits.T, *parts, np.ones(len(targets))]
+    values += [(targets == predicted).all(axis=1), _row_log_loss(probabilities, targets)]
     return np.hstack([sums_per_unit(units, column, 1, np.asarray(v, np.float64)) for v in values])
 
 
 def precision_parts(scores: Floats, inside: Bools) -> Floats:
-    """Each row's part in the average precision of a label, float64 [N].
+    """Contribution of each row to the average precision of a label, float64 [N].
 
-    Their sum, over the number of rows inside, is the average precision: the mean over these rows of
-    the precision among rows that score as high or higher. Resampled, they give it to first order:
-    beside a row's own precision its part holds what the row does to the precision of the others, so
-    that sums stand in for ranks.
+    The sum of the contributions, divided by the number of rows with the label, is the average
+    precision: the mean, over the rows with the label, of the precision among all rows with an equal
+    or higher score. A contribution consists of the row's own precision and of the row's effect on
+    the precision of other rows. Resampling the contributions therefore gives the resampled average
+    precision to first order, with sums and without ranks.
 
     Args:
         scores: probability of the label, float64 [N].
-        inside: whether the row has it, bool [N].
+        inside: whether the row has the label, bool [N].
 
     Source: Hampel 1974, JASA 69(346) (influence curve, here of the average precision).
     """
     order = np.argsort(-scores, kind="stable")
-    ranked, there = scores[order], inside[order].astype(np.float64)
-    # Rows that score alike count together: the rank of each is that of the last of them.
+    ranked, labelled = scores[order], inside[order].astype(np.float64)
+    # In a tie, all rows get the rank of the last of them.
     last = np.searchsorted(-ranked, -ranked, "right") - 1
     rank = last + 1.0
-    precision = np.cumsum(there)[last] / rank
-    # Over the rows inside that score as low or lower: sums of 1 / rank and of precision / rank.
+    precision = np.cumsum(labelled)[last] / rank
+    # Sums of 1 / rank and of precision / rank over the labelled rows with an equal or lower score.
     first = np.searchsorted(-ranked, -ranked, "left")
-    below, weighed = (
-        np.cumsum((there * one)[::-1])[::-1][first] for one in (1 / rank, precision / rank)
+    below, weighted = (
+        np.cumsum((labelled * one)[::-1])[::-1][first] for one in (1 / rank, precision / rank)
     )
     parts = np.empty(len(scores))
-    parts[order] = there * precision + there * below - weighed
+    parts[order] = labelled * precision + labelled * below - weighted
     return parts
 
 
 def _metrics(sums: Floats, classes: int) -> dict[str, Floats]:
-    """Every metric from each row of sums, float64 [R] each; NaN where undefined.
+    """All metrics from rows of sums, float64 [R] each; NaN if undefined.
 
     Args:
-        sums: totals of the columns of ``_unit_sums``, float64 [R, ...].
-        classes: how many labels there are, C.
+        sums: sums of the columns of ``_unit_sums``, float64 [R, ...].
+        classes: number of labels, C.
     """
-    true, given, hits, parts, rest = np.split(sums, np.arange(1, 5) * classes, axis=1)
-    rows, right, loss = rest.T
+    true, predicted, hits, parts, rest = np.split(sums, np.arange(1, 5) * classes, axis=1)
+    rows, correct, loss = rest.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        f1 = 2 * hits / (true + given)
+        f1 = 2 * hits / (true + predicted)
         precision = np.clip(parts / true, 0, 1)
         return {
             "macro_f1": _mean(f1),
-            "micro_f1": 2 * hits.sum(axis=1) / (true + given).sum(axis=1),
+            "micro_f1": 2 * hits.sum(axis=1) / (true + predicted).sum(axis=1),
             "mean_average_precision": _mean(precision),
-            "subset_accuracy": right / rows,
+            "subset_accuracy": correct / rows,
             "log_loss": loss / rows / classes,
         }
 
 
 def _mean(values: Floats) -> Floats:
-    """The mean of each row over what is defined, NaN where nothing is, float64 [R]."""
+    """The mean of each row without NaN values, float64 [R]; NaN if all are NaN."""
     return np.asarray(np.nansum(values, axis=1) / np.sum(~np.isnan(values), axis=1))
 
 
 def _row_log_loss(probabilities: Floats, targets: Bools) -> Floats:
-    """Minus the logarithm of each answer's probability, summed over labels, in nats, float64 [N].
+    """Negative log-probability of the targets, summed over labels, in nats, float64 [N].
 
-    A probability below float64's epsilon counts as epsilon, as in ``labels``.
+    Probabilities are clipped at the epsilon of float64, as in ``classification_metrics``.
     """
-    right = np.where(targets, probabilities, 1 - probabilities)
-    return np.asarray(-np.log(np.clip(right, np.finfo(np.float64).eps, 1)).sum(axis=1))
+    of_target = np.where(targets, probabilities, 1 - probabilities)
+    return np.asarray(-np.log(np.clip(of_target, np.finfo(np.float64).eps, 1)).sum(axis=1))
 
 
 def _per_label(
-    targets: Bools, answered: Bools, names: Sequence[str], thresholds: Sequence[float]
+    targets: Bools, predictions: Bools, names: Sequence[str], thresholds: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Precision, recall, F1, support and threshold of each label; ``None`` for a share of none."""
-    hits, true, given = (found.sum(axis=0) for found in (targets & answered, targets, answered))
+    """Precision, recall, F1, support, threshold of each label; ``None`` for a ratio of no rows."""
+    hits = (targets & predictions).sum(axis=0)
+    true, predicted = targets.sum(axis=0), predictions.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        precision, recall, f1 = hits / given, hits / true, 2 * hits / (true + given)
+        precision, recall, f1 = hits / predicted, hits / true, 2 * hits / (true + predicted)
     return [
         {
             "label": name,

@@ -1,17 +1,17 @@
-"""How well a language model predicts documents: loss, perplexity, bits per byte, accuracy.
+"""Scores of language models: loss, perplexity, bits per byte and accuracy.
 
-All are ratios: nats spent on a split's documents, over their tokens or over the bytes of
-their text. Loss and perplexity depend on how a tokenizer cuts text; bits per byte do not, and are
-what models with different vocabularies can be compared by. The token that ends a document is
-predicted like any other and counts among the nats and tokens; it spells no byte.
+All metrics are ratios: the total loss in nats on the documents of a split, divided by their number
+of tokens or by the number of bytes of their text. Loss and perplexity depend on the tokenizer. Bits
+per byte do not; use them to compare models with different vocabularies. The end-of-text token is
+predicted like any other token and counts in the nats and tokens, but has no bytes.
 
-Of a model that fills masks, tokens are those that were hidden: some of a row at once for the loss
-and the accuracy, one at a time for *pseudo-perplexity*, which asks for each of them with all others
-in sight and so for as many passes as a row has tokens.
+For a masked language model, the tokens are the masked tokens. For loss and accuracy, some tokens of
+a row are masked at once. For *pseudo-perplexity*, each token is masked separately, which needs as
+many forward passes as the row has tokens.
 
-Intervals are over documents, which is what was sampled: tokens of one document are not independent.
+Intervals are over documents, because the tokens of one document are not independent.
 
-Letters: D documents.
+D: documents.
 
 Source: Jurafsky & Martin 2025, Speech and Language Processing, section 3.3 (perplexity); Gao et al.
 2020 (The Pile), arXiv:2101.00027, section 3.1 (bits per byte); Salazar et al. 2020,
@@ -26,7 +26,7 @@ import numpy as np
 from warmstart.metrics.intervals import (
     Floats,
     Ints,
-    deal_units,
+    assign_units,
     percentile_interval,
     resampled_sums,
     sums_per_unit,
@@ -41,54 +41,54 @@ MASKED_ACCURACY = Metric("accuracy", higher_is_better=True, title="Accuracy")
 PSEUDO_PERPLEXITY = Metric("pseudo_perplexity", higher_is_better=False, title="Pseudo-perplexity")
 
 LANGUAGE_METRICS = (BITS_PER_BYTE, LOSS, PERPLEXITY)
-"""Of a model that writes, the main one first."""
+"""Metrics of a causal language model, the main metric first."""
 
 MASKED_METRICS = (LOSS, MASKED_ACCURACY)
-"""Of a model that fills masks, the main one first."""
+"""Metrics of a masked language model, the main metric first."""
 
 Sums = Mapping[str, Floats | Ints]
-"""By name what was summed over the predicted tokens of each document, [D]."""
+"""Name -> sums over the predicted tokens of each document [D]."""
 
 
 def language_scores(sums: Sums) -> Scores:
-    """Bits per byte, loss and perplexity of documents, with 95 % intervals over them.
+    """Bits per byte, loss and perplexity, with 95 % intervals over documents.
 
     Args:
-        sums: ``nats``, ``tokens`` and ``bytes`` (UTF-8, of the text that these tokens spell).
+        sums: ``nats``, ``tokens`` and ``bytes`` (UTF-8 bytes of the text of these tokens).
 
-    >>> found = language_scores(
+    >>> scores = language_scores(
     ...     {"nats": np.array([8.0, 4.0]), "tokens": np.array([4, 2]), "bytes": np.array([10, 5])}
     ... )
-    >>> round(found.metrics["loss"].value, 3), round(found.metrics["bits_per_byte"].value, 3)
+    >>> round(scores.metrics["loss"].value, 3), round(scores.metrics["bits_per_byte"].value, 3)
     (2.0, 1.154)
     """
     return ratios(LANGUAGE_METRICS, sums)
 
 
 def masked_scores(sums: Sums) -> Scores:
-    """Loss and accuracy at hidden tokens, with 95 % intervals over documents.
+    """Loss and accuracy on masked tokens, with 95 % intervals over documents.
 
     Args:
-        sums: ``nats``, ``tokens`` and ``correct`` (tokens that were found the likeliest).
+        sums: ``nats``, ``tokens`` and ``correct`` (number of correctly predicted tokens).
 
-    >>> found = masked_scores(
+    >>> scores = masked_scores(
     ...     {"nats": np.array([8.0, 4.0]), "tokens": np.array([4, 2]), "correct": np.array([1, 2])}
     ... )
-    >>> found.metrics["accuracy"].value
+    >>> scores.metrics["accuracy"].value
     0.5
     """
     return ratios(MASKED_METRICS, sums)
 
 
 def ratios(metrics: Sequence[Metric], sums: Sums) -> Scores:
-    """Metrics of documents, with 95 % intervals over them.
+    """Metrics with 95 % intervals over documents.
 
     Args:
-        metrics: of this module.
-        sums: what they are ratios of.
+        metrics: metrics of this module.
+        sums: the sums that these metrics need.
     """
     n = len(sums["tokens"])
-    names, units = list(sums), deal_units(n)
+    names, units = list(sums), assign_units(n)
     columns = np.zeros(n, dtype=np.int64)
     parts = np.hstack(
         [sums_per_unit(units, columns, 1, sums[name].astype(np.float64)) for name in names]
@@ -99,21 +99,21 @@ def ratios(metrics: Sequence[Metric], sums: Sums) -> Scores:
     for metric in metrics:
         value = float(_value(metric, total)[0])
         low, high = percentile_interval(_value(metric, resampled)) if n > 1 else (None, None)
-        known = None if math.isnan(value) else value
-        scores[metric.name] = Score(known, low, high, n, metric.higher_is_better)
+        defined = None if math.isnan(value) else value
+        scores[metric.name] = Score(defined, low, high, n, metric.higher_is_better)
     counts = {name: int(sums[name].sum()) for name in names if name != "nats"}
     return Scores(scores, {"documents": n, **counts})
 
 
 def _value(metric: Metric, sums: Mapping[str, Floats]) -> Floats:
-    """A metric of each set of sums, [R]; NaN where nothing was predicted, or no byte spelt."""
+    """The metric for each row of sums [R]; NaN if there are no predicted tokens or no bytes."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if metric is BITS_PER_BYTE:
-            found = sums["nats"] / math.log(2) / sums["bytes"]
+            values = sums["nats"] / math.log(2) / sums["bytes"]
         elif metric is MASKED_ACCURACY:
-            found = sums["correct"] / sums["tokens"]
+            values = sums["correct"] / sums["tokens"]
         elif metric is LOSS:
-            found = sums["nats"] / sums["tokens"]
+            values = sums["nats"] / sums["tokens"]
         else:
-            found = np.exp(sums["nats"] / sums["tokens"])
-    return np.where(np.isfinite(found), found, np.nan)
+            values = np.exp(sums["nats"] / sums["tokens"])
+    return np.where(np.isfinite(values), values, np.nan)

@@ -1,14 +1,14 @@
-"""Scores of a ranking: the order of each query's documents, judged by where the relevant stand.
+"""Scores of a ranking: the positions of the relevant documents among each query's documents.
 
-Every metric is a mean over queries, and its interval is over queries, which is what was sampled:
-the documents of one query are not independent. A query without a relevant document has no order
-that is better than another; such queries are counted and left out.
+Every metric is a mean over queries, and its interval is over queries, because the documents of one
+query are not independent. Queries without a relevant document are counted but not scored: no order
+of their documents is better than another.
 
-Documents with equal scores are put in an order that is drawn from a fixed seed, alike for every
-model, so that a model that says the same of all of them scores as chance does, whatever the order
-of the file. A document is *relevant* from a grade above 0; only nDCG minds how far above.
+Documents with equal scores are put in a random order with a fixed seed, the same for every model.
+A model that gives all documents the same score therefore scores like a random ranking, for any
+order of the file. A document is *relevant* if its grade is above 0; only nDCG uses the grade.
 
-Letters: N rows, Q queries.
+N: rows. Q: queries.
 
 Source: Järvelin & Kekäläinen 2002, ACM TOIS 20(4) (nDCG), with the gain 2^grade - 1 of Burges et
 al. 2005, ICML, section 4; Manning, Raghavan & Schütze 2008, Introduction to Information Retrieval,
@@ -22,7 +22,7 @@ import numpy as np
 from warmstart.metrics.intervals import (
     Floats,
     Ints,
-    deal_units,
+    assign_units,
     percentile_interval,
     resampled_sums,
     sums_per_unit,
@@ -30,7 +30,7 @@ from warmstart.metrics.intervals import (
 from warmstart.metrics.scores import Metric, Score, Scores
 
 CUTOFF = 10
-"""Documents of a query that nDCG and MRR look at."""
+"""Number of top-ranked documents that nDCG and MRR use."""
 
 METRICS = (
     Metric("ndcg_at_10", True, "nDCG@10"),
@@ -45,56 +45,56 @@ _SEED = 0
 
 
 def ranking_scores(scores: Floats, grades: Floats, queries: Ints) -> Scores:
-    """Every metric of a ranking with its 95 % interval over queries.
+    """All metrics of a ranking with their 95 % intervals over queries.
 
-    ``details`` holds ``queries``, ``queries_without_relevant`` and ``documents``.
+    ``details`` contains ``queries``, ``queries_without_relevant`` and ``documents``.
 
     Args:
-        scores: higher is better, finite, float64 [N].
-        grades: how relevant each row's document is to its query, 0 and more, float64 [N].
-        queries: the query of each row, from 0, int64 [N].
+        scores: score of each row's document; higher is better, finite, float64 [N].
+        grades: relevance of each row's document to its query, 0 or more, float64 [N].
+        queries: index of each row's query, from 0, int64 [N].
 
     Returns:
-        The metrics, each with the number of queries that have a relevant document as its n.
+        The metrics; their ``n`` is the number of queries with a relevant document.
 
-    >>> found = ranking_scores(
+    >>> result = ranking_scores(
     ...     np.array([0.9, 0.5, 0.1]), np.array([0.0, 1.0, 0.0]), np.array([0, 0, 0])
     ... )
-    >>> found.metrics["mrr_at_10"].value, found.metrics["recall_at_1"].value
+    >>> result.metrics["mrr_at_10"].value, result.metrics["recall_at_1"].value
     (0.5, 0.0)
     """
     of_query = per_query(scores, grades, queries)
-    counted = ~np.isnan(of_query["map"])
-    n = int(counted.sum())
-    found = {}
-    values = np.stack([of_query[metric.name][counted] for metric in METRICS], axis=1)
+    scored = ~np.isnan(of_query["map"])  # queries with a relevant document, bool [Q]
+    n = int(scored.sum())
+    result = {}
+    values = np.stack([of_query[metric.name][scored] for metric in METRICS], axis=1)
     resampled = _resampled_means(values) if n > 1 else None
     for index, metric in enumerate(METRICS):
         low, high = (None, None) if resampled is None else percentile_interval(resampled[:, index])
         value = float(values[:, index].mean()) if n else None
-        found[metric.name] = Score(value, low, high, n, metric.higher_is_better)
+        result[metric.name] = Score(value, low, high, n, metric.higher_is_better)
     details = {
-        "queries": len(counted),
-        "queries_without_relevant": len(counted) - n,
+        "queries": len(scored),
+        "queries_without_relevant": len(scored) - n,
         "documents": len(scores),
     }
-    return Scores(found, details)
+    return Scores(result, details)
 
 
 def paired_difference(
     first: Floats, second: Floats, grades: Floats, queries: Ints, metric: str
 ) -> tuple[float | None, float | None, float | None]:
-    """How much higher ``first`` scores than ``second`` on the same queries, with its 95 % interval.
+    """The metric of ``first`` minus that of ``second`` on the same queries, with a 95 % interval.
 
     Args:
         first: scores of one ranking, float64 [N].
-        second: of the other, float64 [N].
-        grades: how relevant each row's document is to its query, float64 [N].
-        queries: the query of each row, from 0, int64 [N].
-        metric: its name.
+        second: scores of the other ranking, float64 [N].
+        grades: relevance of each row's document to its query, float64 [N].
+        queries: index of each row's query, from 0, int64 [N].
+        metric: name of the metric.
 
     Returns:
-        Difference, low and high; ``None`` where undefined.
+        Difference, lower and upper end of the interval; ``None`` if undefined.
     """
     one, other = (per_query(scores, grades, queries)[metric] for scores in (first, second))
     differences = (one - other)[~np.isnan(one)]
@@ -105,47 +105,63 @@ def paired_difference(
 
 
 def per_query(scores: Floats, grades: Floats, queries: Ints) -> dict[str, Floats]:
-    """Every metric of each query, float64 [Q]; NaN for one without a relevant document.
+    """All metrics of each query, float64 [Q]; NaN for a query without a relevant document.
 
     Args:
-        scores: higher is better, float64 [N].
-        grades: how relevant each row's document is to its query, float64 [N].
-        queries: the query of each row, from 0, int64 [N].
+        scores: score of each row's document; higher is better, float64 [N].
+        grades: relevance of each row's document to its query, float64 [N].
+        queries: index of each row's query, from 0, int64 [N].
     """
-    gains, relevant = 2.0**grades - 1, (grades > 0).astype(np.float64)
+    count = int(queries.max(initial=-1)) + 1
+    gains, relevant = _gains(grades, queries, count), (grades > 0).astype(np.float64)
     order, rank = _ranked(scores, queries)
     _, ideal_rank = _ranked(grades, queries)
-    count = int(queries.max(initial=-1)) + 1
 
     def total(values: Floats) -> Floats:
         return np.bincount(queries, weights=values, minlength=count).astype(np.float64, copy=False)
 
-    wanted = total(relevant)
-    # Relevant documents up to each rank of its query: a running sum, less that of queries before.
+    relevant_total = total(relevant)  # [Q]
+    # Relevant documents of the query up to each rank: the cumulative sum over all rows minus the
+    # sum over earlier queries.
     hits = np.cumsum(relevant[order])
-    before = np.concatenate([[0.0], np.cumsum(wanted)])[queries[order]]
+    before = np.concatenate([[0.0], np.cumsum(relevant_total)])[queries[order]]
     precision = np.empty(len(scores))
     precision[order] = (hits - before) / (rank[order] + 1)
     first = np.full(count, np.inf)
     np.minimum.at(first, queries[relevant > 0], rank[relevant > 0].astype(np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
         ideal = total(_discounted(gains, ideal_rank))
-        found = {
+        metrics = {
             "ndcg_at_10": total(_discounted(gains, rank)) / ideal,
             "mrr_at_10": np.where(first < CUTOFF, 1 / (first + 1), 0.0),
-            "map": total(precision * relevant) / wanted,
-            **{f"recall_at_{k}": total(relevant * (rank < k)) / wanted for k in (1, 5, CUTOFF)},
+            "map": total(precision * relevant) / relevant_total,
+            **{
+                f"recall_at_{k}": total(relevant * (rank < k)) / relevant_total
+                for k in (1, 5, CUTOFF)
+            },
         }
-    return {name: np.where(wanted > 0, values, np.nan) for name, values in found.items()}
+    return {name: np.where(relevant_total > 0, values, np.nan) for name, values in metrics.items()}
+
+
+def _gains(grades: Floats, queries: Ints, count: int) -> Floats:
+    """2^grade - 1 of each document, float64 [N]; of a query with enormous grades, a share of it.
+
+    float64 ends at 2^1024. nDCG is a ratio within a query, so a common factor does not matter.
+    """
+    highest = np.zeros(count)
+    np.maximum.at(highest, queries, grades)
+    excess = np.maximum(np.ceil(highest) - 1000, 0.0)[queries]
+    gains: Floats = 2.0 ** (grades - excess) - 2.0**-excess
+    return gains
 
 
 def _discounted(gains: Floats, rank: Ints) -> Floats:
-    """Each document's part of the discounted cumulative gain, float64 [N]."""
+    """Contribution of each document to the discounted cumulative gain, float64 [N]."""
     return np.where(rank < CUTOFF, gains / np.log2(rank + 2.0), 0.0)
 
 
 def _ranked(scores: Floats, queries: Ints) -> tuple[Ints, Ints]:
-    """Rows by query and, in each, best first; and the rank of each row in its query, from 0."""
+    """Rows sorted by query and descending score, and the rank of each row in its query, from 0."""
     ties = np.random.default_rng(_SEED).permutation(len(scores))
     rows = np.lexsort((ties, -scores, queries))
     sizes = np.bincount(queries)
@@ -156,8 +172,8 @@ def _ranked(scores: Floats, queries: Ints) -> tuple[Ints, Ints]:
 
 
 def _resampled_means(values: Floats) -> Any:
-    """Means of each column over resampled queries, float64 [R, M]."""
-    units = deal_units(len(values))
+    """Mean of each column (metric) over resampled queries, [Q, M] -> float64 [R, M]."""
+    units = assign_units(len(values))
     columns = np.zeros(len(values), dtype=np.int64)
     parts = [sums_per_unit(units, columns, 1, column) for column in values.T]
     sums = resampled_sums(np.hstack([*parts, sums_per_unit(units, columns, 1)]))

@@ -1,23 +1,24 @@
-"""Scores of predicted numbers: correlations, and how far off they are.
+"""Scores of a regression: correlations and errors.
 
-Pearson's correlation, the squared and the absolute error are functions of sums over rows, so the
-value on the split and its 1,000 bootstrap resamples come from one function. Spearman's is Pearson's
-of ranks; the ranks are those among all rows of the split, and resamples take their sums: to rank
-each resample anew would sort it a thousand times, and changes the interval by little.
+Pearson correlation, squared error and absolute error are functions of sums over rows, so the same
+function computes the value on the split and on 1,000 bootstrap resamples. Spearman correlation is
+the Pearson correlation of the ranks. The ranks are computed once, among all rows of the split, and
+resamples use them: ranking each resample again would need 1,000 sorts and hardly change the
+interval.
 
-A correlation is not defined (``None``) where the predicted or the true numbers are all equal.
+A correlation is undefined (``None``) if all predictions or all targets are equal.
 
-Letters: N rows, R rows of sums.
+N: rows. R: rows of sums. U: units (see ``intervals``).
 
-Source: Spearman 1904, American Journal of Psychology 15(1); scikit-learn and SciPy define all four
-alike.
+Source: Spearman 1904, American Journal of Psychology 15(1). The definitions of all four metrics are
+those of scikit-learn and SciPy.
 """
 
 import numpy as np
 
 from warmstart.metrics.intervals import (
     Floats,
-    deal_units,
+    assign_units,
     percentile_interval,
     resampled_sums,
     sums_per_unit,
@@ -32,49 +33,49 @@ METRICS = (
 )
 
 _ROUNDING = 1e-12
-"""Share of a sum of squares below which a variance is what rounding left of zero."""
+"""A variance below this share of the sum of squares is a rounding error and treated as zero."""
 
 
 def regression_scores(predicted: Floats, true: Floats) -> Scores:
-    """Every metric of predicted numbers with its 95 % interval over rows.
+    """All metrics of a regression with their 95 % intervals over rows.
 
     Args:
-        predicted: finite, float64 [N].
-        true: finite, float64 [N].
+        predicted: predictions, finite, float64 [N].
+        true: targets, finite, float64 [N].
 
     Returns:
-        The metrics, Pearson's correlation first.
+        The metrics, Pearson correlation first.
 
-    >>> found = regression_scores(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
-    >>> round(found.metrics["spearman_correlation"].value, 6)
+    >>> scores = regression_scores(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
+    >>> round(scores.metrics["spearman_correlation"].value, 6)
     1.0
-    >>> round(found.metrics["mean_absolute_error"].value, 6)
+    >>> round(scores.metrics["mean_absolute_error"].value, 6)
     0.333333
     """
     sums = _unit_sums(predicted, true)
     values, resampled = _metrics(sums.sum(axis=0, keepdims=True)), _metrics(resampled_sums(sums))
-    found = {}
+    scores = {}
     for metric in METRICS:
         value, low, high = _defined(values[metric.name][0]), None, None
         if value is not None:
             low, high = percentile_interval(resampled[metric.name])
-        found[metric.name] = Score(value, low, high, len(true), metric.higher_is_better)
-    return Scores(found, {})
+        scores[metric.name] = Score(value, low, high, len(true), metric.higher_is_better)
+    return Scores(scores, {})
 
 
 def paired_difference(
     first: Floats, second: Floats, true: Floats, metric: str
 ) -> tuple[float | None, float | None, float | None]:
-    """How much higher ``first`` scores than ``second`` on the same rows, with its 95 % interval.
+    """The metric of ``first`` minus that of ``second`` on the same rows, with a 95 % interval.
 
     Args:
-        first: numbers of one model, float64 [N].
-        second: of the other, float64 [N].
-        true: float64 [N].
-        metric: its name.
+        first: predictions of one model, float64 [N].
+        second: predictions of the other model, float64 [N].
+        true: targets, float64 [N].
+        metric: name of the metric.
 
     Returns:
-        Difference, low and high; ``None`` where undefined.
+        Difference, lower and upper end of the interval; ``None`` if undefined.
     """
     sums = np.hstack([_unit_sums(first, true), _unit_sums(second, true)])
     totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])
@@ -83,7 +84,7 @@ def paired_difference(
 
 
 def ranks(values: Floats) -> Floats:
-    """Rank of each value from 1, equal ones having the mean of theirs, float64 [N].
+    """Rank of each value, from 1; equal values get the mean of their ranks, float64 [N].
 
     Args:
         values: float64 [N].
@@ -91,33 +92,34 @@ def ranks(values: Floats) -> Floats:
     >>> ranks(np.array([30.0, 10.0, 30.0]))
     array([2.5, 1. , 2.5])
     """
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[place])
+    return np.asarray((last - (counts - 1) / 2)[index])
 
 
 def _unit_sums(predicted: Floats, true: Floats) -> Floats:
-    """What ``_metrics`` needs, summed over each unit's rows, float64 [U, 13].
+    """The sums that ``_metrics`` needs, for each unit, float64 [U, 13].
 
-    The number of rows; of values and of ranks five moments each; squared and absolute error.
+    Columns: number of rows; five moments of the values; five moments of the ranks; squared error;
+    absolute error.
     """
-    units = deal_units(len(true))
+    units = assign_units(len(true))
     columns = np.zeros(len(true), dtype=np.int64)
-    off = predicted - true
-    values = [np.ones_like(off), *_moments(predicted, true)]
-    values += [*_moments(ranks(predicted), ranks(true)), off**2, np.abs(off)]
+    error = predicted - true
+    values = [np.ones_like(error), *_moments(predicted, true)]
+    values += [*_moments(ranks(predicted), ranks(true)), error**2, np.abs(error)]
     return np.hstack([sums_per_unit(units, columns, 1, one) for one in values])
 
 
 def _moments(x: Floats, y: Floats) -> list[Floats]:
-    """Each row's part in the sums that a correlation is made of, from values around their mean."""
-    # Equal values are exactly zero, whatever their mean was rounded to.
+    """Contribution of each row to the sums for a correlation; the values are centred first."""
+    # If all values are equal, they must become exactly zero; their mean may have a rounding error.
     x, y = (one - (one[0] if one.min() == one.max() else one.mean()) for one in (x, y))
     return [x, y, x * x, y * y, x * y]
 
 
 def _metrics(sums: Floats) -> dict[str, Floats]:
-    """Every metric from each row of sums, float64 [R] each; NaN where undefined."""
+    """All metrics from rows of sums, float64 [R] each; NaN if undefined."""
     n, values, of_ranks = sums[:, 0], sums[:, 1:6], sums[:, 6:11]
     return {
         "pearson_correlation": _correlation(n, values),

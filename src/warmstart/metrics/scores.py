@@ -1,8 +1,8 @@
-"""Scores: named metrics, each with its direction, the rows it was computed on, and its interval.
+"""Scores: named metrics with their direction, number of rows and confidence interval.
 
-No number stands alone: a ``Score`` carries n and a 95 % interval wherever it goes (terminal, JSON,
-report, model card). A metric that is not defined on the rows at hand (Matthews correlation over a
-single class) has the value ``None``, never a stand-in such as 0.
+A ``Score`` always has n and a 95 % interval, in the terminal, JSON, report and model card. A metric
+that is undefined on the given rows (for example, Matthews correlation if all targets are equal) has
+the value ``None`` and not a substitute such as 0.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a metric is called and which way is better."""
+    """Name and direction of a metric."""
 
     name: str
     higher_is_better: bool
     title: str
-    """As shown to a person: ``Matthews correlation``."""
+    """The name as shown to the user, such as ``Matthews correlation``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One metric's value on ``n`` rows with its 95 % interval; ``None`` where undefined."""
+    """The value of a metric on ``n`` rows with its 95 % interval; ``None`` if undefined."""
 
     value: float | None
     low: float | None
@@ -31,7 +31,7 @@ class Score:
     higher_is_better: bool
 
     def better_than(self, other: "Score | None") -> bool:
-        """Whether this value beats ``other``'s; a defined value beats an undefined one."""
+        """Whether this value is better than ``other``; any value is better than ``None``."""
         if self.value is None:
             return False
         if other is None or other.value is None:
@@ -51,18 +51,18 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """All scores of one split, and what else a report shows of it.
+    """All scores of one split, and additional values for the report.
 
     Args:
-        metrics: by name, the task's main metric first.
-        details: JSON-ready extras of the task (confusion matrix, calibration bins, …).
+        metrics: name -> score; the task's main metric is first.
+        details: additional JSON values of the task (confusion matrix, calibration bins, …).
     """
 
     metrics: Mapping[str, Score]
     details: Mapping[str, Any]
 
     def metrics_json(self) -> dict[str, dict[str, Any]]:
-        """The scores alone, JSON-ready: ``{metric: {"value", "low", "high", "n", …}}``."""
+        """The scores as JSON values: ``{metric: {"value", "low", "high", "n", …}}``."""
         return {name: score.to_json() for name, score in self.metrics.items()}
 
     @classmethod

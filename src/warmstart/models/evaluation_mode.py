@@ -10,14 +10,18 @@ from torch import nn
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Switch dropout off within the block, then restore the mode that the model had before.
 
-    The mode is a flag on the model, so no other thread may train or evaluate it meanwhile.
+    The mode is a flag on every module, so no other thread may use a model that is in training mode
+    meanwhile. A model that is in evaluation mode already is left alone: any number of threads may
+    use it.
 
     Args:
-        model: Any module.
+        model: Any module; its submodules have the same mode.
     """
-    was_training = model.training
+    if not model.training:
+        yield
+        return
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        model.train()

@@ -1,17 +1,17 @@
-"""A decoder goes on with texts: batches of prompts through Transformers' own ``generate``.
+"""Generate text with a decoder: batches of prompts, with Transformers' ``generate``.
 
-Transformers keeps the loop, the cache of keys and values, the beams and the filters; here is what
-it leaves to its caller, so that neither a prompt's neighbours nor a program's other draws change
-what is written:
+Transformers provides the loop, the key-value cache, beam search and the filters. This module adds
+what is needed so that the result for a prompt does not depend on the other prompts of its batch or
+on other random numbers of the program:
 
-- **Padding** stands on the left and is told by the attention mask alone, from which Transformers
-  also counts positions. It repeats the row's own first token, so that a penalty on repetition sees
-  nothing that is not in the text (5.23 leaves padding out by itself); no id means "padding".
-- **Drawing** adds Gumbel noise to the filtered scores and takes the largest, which is a draw from
-  their softmax. The noise of a row comes from a generator of its own, seeded by (seed, prompt, how
-  often that prompt came before); torch's global generators are not touched.
-- **Settings** are those given. What a checkpoint's ``generation_config.json`` prefers is left
-  aside: it would replace every setting that is not spelt out.
+- **Padding** is on the left and marked only by the attention mask, from which Transformers also
+  computes positions. The padding repeats the row's first token, so that a repetition penalty sees
+  only tokens of the text (Transformers from 5.23 ignores padding there); no id means "padding".
+- **Sampling** adds Gumbel noise to the filtered scores and selects the largest; this is the same as
+  sampling from their softmax. Each row has its own generator, seeded with (seed, prompt, number of
+  earlier rows with the same prompt). torch's global generators are not used.
+- **Settings** are only those given. ``generation_config.json`` of the checkpoint is ignored: it
+  could change any setting that is not passed explicitly.
 
 Letters: B rows, L padded length, V vocabulary. Lengths are in tokens.
 
@@ -22,6 +22,7 @@ repetition penalty: Keskar et al. 2019, arXiv:1909.05858, section 4.1.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,12 +42,21 @@ from transformers import (
 
 from warmstart import errors
 from warmstart.config import GenerateConfig
+from warmstart.data.examples.tokenise import plain_copy
 from warmstart.models.checkpoints.quiet import quiet
+from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.models.generated_text import (
+    PromptRow,
+    StopTexts,
+    TextStream,
+    before_stop,
+    new_text,
+)
 
 Finish = Literal["eos", "stop", "length"]
 
 BATCH_TOKENS = 8192
-"""Cached tokens of one batch, padding and beams counted: 600 MB for GPT-2 small in float32."""
+"""Largest key-value cache of a batch in tokens, with padding and beams: 600 MB for GPT-2 small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +64,11 @@ class Generation:
     """One continuation of a prompt.
 
     Args:
-        prompt: as given.
-        text: what follows, without special tokens and without the stop text that ended it.
-        finish: ``eos`` the model ended the text; ``stop`` a stop text came; ``length`` there was no
-            more room, or no more was asked for.
-        tokens: ids of all that was generated, the last one of a text that ended included.
+        prompt: the prompt as given.
+        text: the generated text, without special tokens and without the stop text.
+        finish: why generation ended: ``eos`` the model ended the text; ``stop`` a stop text was
+            generated; ``length`` the limit of new tokens or of the model's positions was reached.
+        tokens: all generated token ids, the end-of-text token included.
     """
 
     prompt: str
@@ -69,20 +79,6 @@ class Generation:
     def to_json(self) -> dict[str, str]:
         """``{"prompt", "text", "finish"}``."""
         return {"prompt": self.prompt, "text": self.text, "finish": self.finish}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A prompt to go on with, once (or, with beams, ``count`` times)."""
-
-    place: int
-    """Where its first continuation stands among the results."""
-    prompt: str
-    ids: tuple[int, ...]
-    before: int
-    """How many rows before it have the same prompt."""
-    room: int
-    """New tokens at most."""
 
 
 @torch.no_grad()
@@ -97,48 +93,70 @@ def generate(
     max_positions: int | None,
     on_text: Callable[[str], None] | None = None,
 ) -> list[Generation]:
-    """Go on with each prompt.
+    """Continue each prompt.
 
-    Without drawing, the tokens are those that a prompt alone would be given; with drawing too, up
-    to the rounding of a batch.
+    The result for a prompt is the same as for this prompt alone, except that numbers are rounded
+    differently in different batches, which can change a sampled token.
 
     Args:
-        model: a decoder on its device; its training mode is put back afterwards.
-        tokenizer: the model's, which need not know how to pad.
-        prompts: texts; an empty one begins with ``bos`` alone.
-        settings: how many tokens, how they are chosen, and when to stop.
-        bos: id of the token that begins a text; None where there is none.
-        eos: id of the token that ends one; it may be ``bos`` too.
-        max_positions: tokens that the model can read, those it writes included; None for any.
-        on_text: given the text as it is made, for one prompt, one continuation and one beam.
+        model: a decoder on its device. Its training mode and its generation settings are restored
+            afterwards; threads may share it after ``prepare_to_generate``.
+        tokenizer: the model's tokenizer; it needs no padding token.
+        prompts: texts; an empty prompt is replaced by ``bos`` alone.
+        settings: number of tokens, how to select them, and when to stop.
+        bos: id of the token at the beginning of a text; None if there is none.
+        eos: id of the token at the end of a text; may be equal to ``bos``.
+        max_positions: the model's longest input, new tokens included; None if there is no limit.
+        on_text: called with each new piece of text; for one prompt, continuation and beam only.
 
     Returns:
         ``settings.count`` continuations of the first prompt, then of the second, and so on.
 
     Raises:
-        DataError: a prompt is no text, leaves no room for a token, or is empty where ``bos`` is
-            None.
+        DataError: a prompt is not a string, is too long for a new token, or is empty while ``bos``
+            is None.
     """
     if on_text is not None and (len(prompts), settings.count, settings.beams) != (1, 1, 1):
         raise ValueError("on_text is for one prompt, one continuation and one beam")
     encoded = encode_prompts(tokenizer, prompts, bos, max_positions)
     rows = list(_rows(prompts, encoded, settings, max_positions))
-    found: dict[int, Generation] = {}
-    was_training, own_settings = model.training, model.generation_config
-    model.train(mode=False)
-    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-    try:
+    results: dict[int, Generation] = {}
+    with evaluation_mode(model), _without_own_settings(model):
         for batch in _batches(rows, settings.beams):
-            sequences = _continued(model, tokenizer, batch, settings, eos, on_text)
+            sequences = _continue(model, tokenizer, batch, settings, eos, on_text)
+            # Beam search returns `count` neighbouring sequences for each row of the batch.
             copies = len(sequences) // len(batch)
             for number, sequence in enumerate(sequences.tolist()):
                 row = batch[number // copies]
-                made = _generation(tokenizer, row, sequence, settings.stop, eos)
-                found[row.place + number % copies] = made
+                generation = _generation(tokenizer, row, sequence, settings.stop, eos)
+                results[row.index + number % copies] = generation
+    return [results[index] for index in range(len(results))]
+
+
+def prepare_to_generate(model: PreTrainedModel) -> None:
+    """Put a model into the state that ``generate`` needs, for good.
+
+    After this, ``generate`` changes nothing in the model, and threads may share it.
+
+    Args:
+        model: a decoder that is used for nothing else; changed in place.
+    """
+    model.train(mode=False)
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _without_own_settings(model: PreTrainedModel) -> Iterator[None]:
+    """Within the block, what the checkpoint's ``generation_config.json`` prefers is set aside."""
+    own, plain = model.generation_config, GenerationConfig()  # type: ignore[no-untyped-call]
+    if own == plain:
+        yield
+        return
+    model.generation_config = plain
+    try:
+        yield
     finally:
-        model.generation_config = own_settings
-        model.train(was_training)
-    return [found[place] for place in range(len(found))]
+        model.generation_config = own
 
 
 def encode_prompts(
@@ -147,29 +165,30 @@ def encode_prompts(
     bos: int | None,
     max_positions: int | None,
 ) -> list[tuple[int, ...]]:
-    """The tokens to go on with, of each prompt; needs no weights.
+    """Tokenise and check prompts; needs no weights.
 
     Args:
-        tokenizer: as for ``generate``, and so are the others.
+        tokenizer: the model's tokenizer.
         prompts: texts.
-        bos: put before each.
-        max_positions: of which one at least must be left.
+        bos: id to put before each prompt; None for none.
+        max_positions: the model's longest input; a prompt must be shorter by at least one token.
 
     Raises:
-        DataError: as ``generate`` does.
+        DataError: as for ``generate``.
     """
     if isinstance(prompts, str):
         raise errors.prompt.unusable("prompts", prompts)
     begin = () if bos is None else (bos,)
+    # A copy: ``tokenizer.encode`` may change the truncation that all threads share.
+    backend = plain_copy(tokenizer.backend_tokenizer)
     encoded: list[tuple[int, ...]] = []
     for number, prompt in enumerate(prompts, start=1):
         which = f"prompt {number} of {len(prompts)}"
         if not isinstance(prompt, str):
             raise errors.prompt.unusable(which, prompt)
-        with quiet():  # Transformers' own warning of a long text names no prompt
-            ids = (*begin, *tokenizer.encode(prompt, add_special_tokens=False))
+        ids = (*begin, *backend.encode(prompt, add_special_tokens=False).ids)
         if not ids:
-            raise errors.prompt.nothing_to_begin_with(which)
+            raise errors.prompt.empty_without_start_token(which)
         if max_positions is not None and len(ids) >= max_positions:
             raise errors.prompt.too_long(which, len(ids), max_positions)
         encoded.append(ids)
@@ -181,30 +200,30 @@ def _rows(
     encoded: Sequence[tuple[int, ...]],
     settings: GenerateConfig,
     max_positions: int | None,
-) -> Iterator[_Row]:
-    """What is to be gone on with: each prompt as often as it takes."""
-    came: Counter[tuple[int, ...]] = Counter()
+) -> Iterator[PromptRow]:
+    """The rows to generate: each prompt ``count`` times, or once for beam search."""
+    seen: Counter[tuple[int, ...]] = Counter()
     for number, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True)):
-        room = settings.max_new_tokens
+        max_new = settings.max_new_tokens
         if max_positions is not None:
-            room = min(room, max_positions - len(ids))
+            max_new = min(max_new, max_positions - len(ids))
         for copy in range(1 if settings.beams > 1 else settings.count):
-            place = number * settings.count + copy
-            yield _Row(place, prompt, ids, before=came[ids], room=room)
-            came[ids] += 1
+            index = number * settings.count + copy
+            yield PromptRow(index, prompt, ids, repeat=seen[ids], max_new=max_new)
+            seen[ids] += 1
 
 
-def _batches(rows: Sequence[_Row], beams: int) -> Iterator[list[_Row]]:
-    """Rows of like length and equal room, the longest first; a row at least in each batch.
+def _batches(rows: Sequence[PromptRow], beams: int) -> Iterator[list[PromptRow]]:
+    """Batches of rows with similar length and equal ``max_new``, longest first.
 
-    Of equal room, since the rows of a batch make equally many tokens: else a short one would be
-    given less than alone, or a long one more than the model can read.
+    All rows of a batch get the same number of new tokens. With different limits, a short row would
+    get fewer tokens than it would alone, or a long row more than the model's positions allow.
     """
-    batch: list[_Row] = []
-    for row in sorted(rows, key=lambda row: (-row.room, -len(row.ids))):
-        width = len((batch or [row])[0].ids) + row.room
+    batch: list[PromptRow] = []
+    for row in sorted(rows, key=lambda row: (-row.max_new, -len(row.ids))):
+        width = len((batch or [row])[0].ids) + row.max_new
         full = (len(batch) + 1) * beams * width > BATCH_TOKENS
-        if batch and (full or row.room != batch[0].room):
+        if batch and (full or row.max_new != batch[0].max_new):
             yield batch
             batch = []
         batch.append(row)
@@ -212,144 +231,68 @@ def _batches(rows: Sequence[_Row], beams: int) -> Iterator[list[_Row]]:
         yield batch
 
 
-def _continued(
+def _continue(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    batch: Sequence[_Row],
+    batch: Sequence[PromptRow],
     settings: GenerateConfig,
     eos: int,
     on_text: Callable[[str], None] | None,
 ) -> Tensor:
-    """New tokens, int64 [B × continuations, longest]; behind the end of a row stands anything."""
+    """New tokens, int64 [B · copies, longest]; values after the end of a row have no meaning."""
     width = max(len(row.ids) for row in batch)
     padding = [width - len(row.ids) for row in batch]
     ids = [[row.ids[0]] * pad + [*row.ids] for row, pad in zip(batch, padding, strict=True)]
     mask = [[0] * pad + [1] * (width - pad) for pad in padding]
     criteria: list[Any] = []
     if settings.stop:
-        criteria.append(_Stop(tokenizer, batch, settings.stop, width))
+        criteria.append(StopTexts(tokenizer, batch, settings.stop, width))
     with quiet():
         sequences: Tensor = model.generate(  # type: ignore[operator]
             torch.tensor(ids, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
             generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
                 do_sample=False,
-                max_new_tokens=batch[0].room,
+                max_new_tokens=batch[0].max_new,
                 num_beams=settings.beams,
                 num_return_sequences=settings.count if settings.beams > 1 else 1,
                 repetition_penalty=settings.repetition_penalty,
                 eos_token_id=eos,
-                pad_token_id=eos,  # stands behind the end of a row, and is cut off with it
+                pad_token_id=eos,  # fills a row after its end; `_generation` cuts it off
             ),
-            logits_processor=LogitsProcessorList(_drawing(settings, batch)),
+            logits_processor=LogitsProcessorList(_sampling(settings, batch)),
             stopping_criteria=StoppingCriteriaList(criteria),
-            streamer=on_text and _Stream(tokenizer, batch[0], settings.stop, on_text),
+            streamer=on_text and TextStream(tokenizer, batch[0], settings.stop, on_text),
         )
-    return sequences[:, width:]
+    return sequences[:, width:]  # without the prompt
 
 
 def _generation(
     tokenizer: PreTrainedTokenizerBase,
-    row: _Row,
+    row: PromptRow,
     tokens: list[int],
     stop: Sequence[str],
     eos: int,
 ) -> Generation:
-    """A continuation, cut where it ended."""
-    tokens = tokens[: row.room]
-    ended = eos in tokens
-    if ended:
+    """A continuation, cut at its end-of-text token or stop text."""
+    tokens = tokens[: row.max_new]
+    has_eos = eos in tokens
+    if has_eos:
         tokens = tokens[: tokens.index(eos) + 1]
-    whole = _text(tokenizer, row, tokens)
-    text = _before_stop(whole, stop)
-    if len(text) == len(whole):
-        return Generation(row.prompt, text, "eos" if ended else "length", tuple(tokens))
-    if ended:  # the end token, and what fills the row behind it, came after the stop text
+    full_text = new_text(tokenizer, row, tokens)
+    text = before_stop(full_text, stop)
+    if len(text) == len(full_text):
+        return Generation(row.prompt, text, "eos" if has_eos else "length", tuple(tokens))
+    if has_eos:  # an eos after the stop text is not part of the continuation
         tokens = tokens[:-1]
     return Generation(row.prompt, text, "stop", tuple(tokens))
 
 
-def _text(tokenizer: PreTrainedTokenizerBase, row: _Row, tokens: Sequence[int]) -> str:
-    """What new tokens add to the prompt: some tokenizers drop a space where a text begins."""
-    texts = [
-        tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        for ids in ([*row.ids], [*row.ids, *tokens])
-    ]
-    return str(texts[1][len(texts[0]) :])
+def _sampling(settings: GenerateConfig, batch: Sequence[PromptRow]) -> Iterator[Any]:
+    """Logits processors for sampling: they change scores [B, V] so that argmax gives a sample.
 
-
-def _before_stop(text: str, stop: Sequence[str]) -> str:
-    """``text`` up to the first of the stop texts in it."""
-    found = [place for place in map(text.find, stop) if place >= 0]
-    return text[: min(found, default=len(text))]
-
-
-class _Stop:
-    """Tells Transformers which rows hold a stop text; by the text, which tokens may cut anywhere.
-
-    It keeps nothing from one step to the next, since beams change places.
+    Transformers applies them before its greedy search. No processors for temperature 0.
     """
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        batch: Sequence[_Row],
-        stop: Sequence[str],
-        width: int,
-    ) -> None:
-        self._tokenizer, self._batch, self._stop, self._width = tokenizer, batch, stop, width
-
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        copies = len(input_ids) // len(self._batch)
-        new = input_ids[:, self._width :].tolist()
-        texts = [_text(self._tokenizer, self._batch[i // copies], row) for i, row in enumerate(new)]
-        stopped = [any(stop in text for stop in self._stop) for text in texts]
-        return torch.tensor(stopped, device=input_ids.device)
-
-
-class _Stream:
-    """Passes a text on as it is made: no half characters, and no beginning of a stop text."""
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        row: _Row,
-        stop: Sequence[str],
-        on_text: Callable[[str], None],
-    ) -> None:
-        self._tokenizer, self._row, self._stop, self._on_text = tokenizer, row, stop, on_text
-        self._tokens: list[int] | None = None  # the prompt is put first
-        self._passed = 0
-
-    def put(self, value: Tensor) -> None:
-        """Called by Transformers with the prompt, then with each new token."""
-        if self._tokens is None:
-            self._tokens = []
-            return
-        self._tokens += value.flatten().tolist()
-        text = self._text()
-        held = len(text) - len(text.rstrip("\ufffd"))  # bytes of a character that is not whole
-        for stop in self._stop:
-            begun = (n for n in range(len(stop) - 1, held, -1) if text.endswith(stop[:n]))
-            held = next(begun, held)
-        self._pass(text[: len(text) - held])
-
-    def end(self) -> None:
-        """Called by Transformers when there are no more tokens."""
-        self._pass(self._text())
-
-    def _text(self) -> str:
-        whole = _text(self._tokenizer, self._row, self._tokens or [])
-        return _before_stop(whole, self._stop)
-
-    def _pass(self, text: str) -> None:
-        if len(text) > self._passed:
-            self._on_text(text[self._passed :])
-            self._passed = len(text)
-
-
-def _drawing(settings: GenerateConfig, batch: Sequence[_Row]) -> Iterator[Any]:
-    """What turns scores [B, V] into ones whose largest is the token drawn; nothing to draw none."""
     if settings.temperature == 0:
         return
     if settings.temperature != 1:
@@ -361,14 +304,16 @@ def _drawing(settings: GenerateConfig, batch: Sequence[_Row]) -> Iterator[Any]:
     generators = [_generator(settings.seed, row) for row in batch]
 
     def add_gumbel_noise(input_ids: Tensor, scores: Tensor) -> Tensor:
+        # Gumbel noise is -log(E) with E ~ Exponential(1). Generated on the CPU, row by row [V], so
+        # that it does not depend on the device or on the other rows.
         shape = scores.shape[1:]
-        draws = [torch.empty(shape).exponential_(generator=one) for one in generators]
-        return scores - torch.stack(draws).log().to(scores.device)
+        noise = [torch.empty(shape).exponential_(generator=one) for one in generators]
+        return scores - torch.stack(noise).log().to(scores.device)
 
     yield add_gumbel_noise
 
 
-def _generator(seed: int, row: _Row) -> torch.Generator:
-    """A generator that only (seed, prompt, how often the prompt came before) decide."""
-    state = np.random.SeedSequence([seed, row.before, *row.ids]).generate_state(1, np.uint64)
+def _generator(seed: int, row: PromptRow) -> torch.Generator:
+    """A generator whose state depends only on seed, prompt and ``row.repeat``."""
+    state = np.random.SeedSequence([seed, row.repeat, *row.ids]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))

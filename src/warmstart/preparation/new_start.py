@@ -1,8 +1,9 @@
-"""What is peculiar to a run that pretrains: the checkpoint it starts from is made first.
+"""The new checkpoint that a pretraining run starts from.
 
-From the training rows comes a tokenizer, from the seed come weights. ``prepare`` makes both in a
-temporary folder, so that a check writes nothing; ``train_run`` moves them to ``start/`` in the run
-directory, where a resume finds them as it finds any checkpoint. All else is an ordinary run.
+The tokenizer is learned from the training rows, the weights are initialised from the seed.
+``prepare`` creates both in a temporary folder, so that a check writes nothing; ``train_run`` moves
+them to ``start/`` in the run directory, where a resumed run finds them like any checkpoint.
+Everything else is an ordinary run.
 """
 
 import shutil
@@ -18,18 +19,18 @@ from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.model_sizes import HEADS, shape_of
 from warmstart.models.checkpoints.new_model import new_checkpoint, tokenizer_for
-from warmstart.runs.directory import RunDirectory, flush_to_disk
+from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
 from warmstart.tasks import task_type
 
 
 def refuse_faulty(config: RunConfig) -> None:
-    """Say early, before any file is read, that no model can be made.
+    """Refuse settings with which no model can be created, before any file is read.
 
     Args:
-        config: of a run that is to pretrain.
+        config: of a pretraining run.
 
     Raises:
-        ConfigError: the architecture is not one for the task, its heads do not divide its width, or
+        ConfigError: the architecture does not fit the task, its heads do not divide its width, or
             ``model.name`` is a checkpoint.
     """
     assert config.pretrain is not None
@@ -39,21 +40,21 @@ def refuse_faulty(config: RunConfig) -> None:
         raise errors.config.architecture_for_task(architecture, config.task, fitting)
     shape_of(config.pretrain)
     name = config.model.name
-    # In a run directory's config.yaml the name is that of the start it made.
+    # The config.yaml of a pretraining run names its own start.
     if name != ModelConfig().name and Path(name).name != RunDirectory(Path()).start.name:
         raise errors.config.model_and_pretrain(name)
 
 
 def new_start(config: RunConfig, train: Table, folder: Path) -> ModelConfig:
-    """Make the checkpoint that ``config.pretrain`` describes; the settings that name it.
+    """Create the checkpoint that ``config.pretrain`` describes; returns the settings that name it.
 
     Args:
-        config: with a part ``pretrain``.
-        train: clean rows, which the tokenizer is learned from.
-        folder: to be made.
+        config: with the group ``pretrain``.
+        train: clean rows, from which the tokenizer is learned.
+        folder: to be created.
 
     Raises:
-        ConfigError: the rows do not give so many tokens.
+        ConfigError: the rows do not give that many tokens.
         RunError: no room in ``folder``, or no right to write there.
     """
     assert config.pretrain is not None
@@ -63,7 +64,7 @@ def new_start(config: RunConfig, train: Table, folder: Path) -> ModelConfig:
 
 
 def keep_start(checkpoint: Checkpoint, config: RunConfig, directory: RunDirectory) -> RunConfig:
-    """Copy a new checkpoint into the run directory; the config that starts from it there.
+    """Copy a new checkpoint into the run directory; returns the config that starts from it.
 
     Args:
         checkpoint: from ``new_start``.
@@ -73,7 +74,7 @@ def keep_start(checkpoint: Checkpoint, config: RunConfig, directory: RunDirector
     Raises:
         RunError: no room, or no right to write.
     """
-    partial = directory.path / ".start.partial"
+    partial = unfinished(directory.start)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(checkpoint.folder, partial)
@@ -91,7 +92,7 @@ def keep_start(checkpoint: Checkpoint, config: RunConfig, directory: RunDirector
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Every text of the rows, as often as asked, some thousand alive at a time."""
+    """All texts of the rows; can be iterated again; a few hundred are in memory at a time."""
 
     table: Table
     config: RunConfig

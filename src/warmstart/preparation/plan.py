@@ -1,10 +1,10 @@
-"""The plan of a run: how many steps, which rows at each, and what happens after which.
+"""The plan of a run: the number of steps, the rows of each step, and when to evaluate and save.
 
-Computed before anything is loaded, so that a run can be announced, checked (``--dry-run``) and
-resumed at any step without replaying the steps before it.
+The plan is computed before the model is loaded. So a run can be checked (``--dry-run``), and it can
+be resumed at any step without repeating the steps before it.
 
-Units: a *step* is one optimiser update and consumes ``gradient_accumulation`` batches, fewer at the
-end of an epoch; an epoch's last batch may be short. Epochs and steps are counted from 0.
+Units: a *step* is one optimiser update. It uses ``gradient_accumulation`` batches, or fewer at the
+end of an epoch; the last batch of an epoch may be smaller. Epochs and steps are counted from 0.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ from warmstart.data.examples.tokens import Ints
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Step arithmetic of one run.
+    """Computes the steps of one run.
 
     Args:
-        lengths: tokens of each training row, int64 [N].
+        lengths: number of tokens of each training row, int64 [N].
         config: the settings.
         groups: as ``Targets.groups``, int64 [N]; None where rows are learned alone.
     """
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser updates in one pass over the rows."""
+        """Number of optimiser updates per epoch."""
         size = self.config.batch_size
         batches = ceil(len(self.lengths) / size)
         if self.groups is not None:
@@ -54,16 +54,16 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        """Optimiser updates of the whole run."""
+        """Number of optimiser updates of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
     @property
     def evaluations(self) -> int:
-        """How often the validation split is scored, if nothing ends the run early."""
+        """Number of evaluations on the validation split, without early stopping."""
         return self.config.epochs * min(self.config.evaluations_per_epoch, self.steps_per_epoch)
 
     def epoch_windows(self, epoch: int) -> list[list[Ints]]:
-        """For each step of an epoch, the rows of each of its batches."""
+        """For each step of an epoch, its batches; each batch is an array of row positions."""
         size, seed = self.config.batch_size, self.config.seed
         if self.groups is not None:
             batches = batches_of_groups(self.groups, size, seed, epoch)
@@ -74,22 +74,22 @@ class Plan:
         return [batches[start : start + width] for start in range(0, len(batches), width)]
 
     def draw(self, step: int) -> Draw:
-        """What the tokens of a step's rows are hidden for, where they are."""
+        """Seed and epoch of a step, which select the masked tokens of fill-mask."""
         return Draw(self.config.seed, step // self.steps_per_epoch)
 
     def epochs_done(self, step: int) -> float:
-        """Epochs completed once ``step`` is done, in epochs and fractions of one."""
+        """Completed epochs after ``step``, as a fraction."""
         return (step + 1) / self.steps_per_epoch
 
     def evaluates_after(self, step: int) -> bool:
-        """Whether the model is evaluated once ``step`` is done; always after an epoch's last."""
+        """Whether the model is evaluated after ``step``; always after the last step of an epoch."""
         index = step % self.steps_per_epoch
         per_epoch = min(self.config.evaluations_per_epoch, self.steps_per_epoch)
         ends = np.rint(np.arange(1, per_epoch + 1) * self.steps_per_epoch / per_epoch) - 1
         return index in ends.astype(int)
 
     def checkpoints_after(self, step: int) -> bool:
-        """Whether a checkpoint is due once ``step`` is done: every n steps, or at evaluations."""
+        """Whether a checkpoint is saved after ``step``: every n steps, or at each evaluation."""
         every = self.config.checkpoint_every_steps
         if every is None:
             return self.evaluates_after(step)

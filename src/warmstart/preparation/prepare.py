@@ -200,6 +200,9 @@ def _findings(
         classes=any(pa.types.is_string(found.type) for found in labels.values()),
         together=group_column(config),
         remarks=remarks,
+        notes={name: split.notes for name, split in examples.items()},
+        # A long row that is cut into pieces has several examples.
+        chunked=any(len(examples[name]) > len(split.table) for name, split in splits.items()),
     )
 
 

@@ -1,14 +1,14 @@
-"""Learning-rate schedules: what share of the peak rate to use at each optimiser step.
+"""Learning-rate schedules: the share of the peak rate at each optimiser step.
 
-A schedule is a plain function from a step to a share in (0, 1]. The loop multiplies that share by
-every parameter group's own peak rate. A schedule therefore needs no optimiser to be drawn, tested
-or resumed, and one schedule serves groups with different rates.
+A schedule is a function from a step to a share in (0, 1]. The loop multiplies the share by the peak
+rate of each parameter group. So a schedule can be plotted, tested and resumed without an optimiser,
+and works for groups with different peak rates.
 
 Unit: a *step* is one optimiser update, counted from 0; nothing here counts batches or epochs.
 
-Source: linear warm-up, then linear decay is the shape used to train BERT (Devlin et al. 2019,
-arXiv:1810.04805, appendix A.2). Two ends are ours: no step has a share of 0, because an update with
-rate 0 is a step paid for and wasted.
+Source: BERT was trained with a linear warm-up followed by a linear decay (Devlin et al. 2019,
+arXiv:1810.04805, appendix A.2). One difference: the share is never 0, neither at the first nor at
+the last step, because a step with rate 0 would be wasted.
 """
 
 import math
@@ -20,18 +20,18 @@ from warmstart.config import TrainConfig
 Schedule = Callable[[int], float]
 
 DEFAULT_WARMUP_SHARE = 0.1
-"""Share of all steps spent warming up where the config names none."""
+"""Share of all steps used for the warm-up if the config sets neither share nor steps."""
 
 
 def schedule_for(config: TrainConfig, total_steps: int) -> Schedule:
-    """The schedule that ``train.schedule`` and ``train.warmup_*`` describe.
+    """The schedule of ``train.schedule`` and ``train.warmup_*``.
 
     Args:
         config: the settings.
         total_steps: optimiser steps of the whole run.
 
     Raises:
-        ConfigError: the warm-up would outlast the run.
+        ConfigError: the warm-up is not shorter than the run.
     """
     warmup_steps = config.warmup_steps
     if warmup_steps is None:
@@ -46,14 +46,14 @@ def schedule_for(config: TrainConfig, total_steps: int) -> Schedule:
 
 
 def warmup_then_linear(warmup_steps: int, total_steps: int) -> Schedule:
-    """Rise to 1 over ``warmup_steps`` steps, then fall to just above 0 by the last step.
+    """Rise to 1 over ``warmup_steps`` steps, then fall linearly to just above 0 at the last step.
 
     Args:
         warmup_steps: steps before the peak; 0 starts at the peak.
-        total_steps: steps the whole run will make, more than ``warmup_steps``.
+        total_steps: steps of the whole run, more than ``warmup_steps``.
 
     Raises:
-        ConfigError: the warm-up would outlast the run.
+        ConfigError: the warm-up is not shorter than the run.
 
     >>> share_at = warmup_then_linear(warmup_steps=1, total_steps=5)
     >>> [share_at(step) for step in range(5)]
@@ -67,10 +67,10 @@ def warmup_then_cosine(warmup_steps: int, total_steps: int) -> Schedule:
 
     Args:
         warmup_steps: steps before the peak; 0 starts at the peak.
-        total_steps: steps the whole run will make, more than ``warmup_steps``.
+        total_steps: steps of the whole run, more than ``warmup_steps``.
 
     Raises:
-        ConfigError: the warm-up would outlast the run.
+        ConfigError: the warm-up is not shorter than the run.
 
     Source: Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5, without restarts.
 
@@ -86,10 +86,10 @@ def warmup_then_constant(warmup_steps: int, total_steps: int) -> Schedule:
 
     Args:
         warmup_steps: steps before the peak; 0 starts at the peak.
-        total_steps: steps the whole run will make, more than ``warmup_steps``.
+        total_steps: steps of the whole run, more than ``warmup_steps``.
 
     Raises:
-        ConfigError: the warm-up would outlast the run.
+        ConfigError: the warm-up is not shorter than the run.
 
     >>> share_at = warmup_then_constant(warmup_steps=1, total_steps=3)
     >>> [share_at(step) for step in range(3)]
@@ -99,7 +99,7 @@ def warmup_then_constant(warmup_steps: int, total_steps: int) -> Schedule:
 
 
 def _after_warmup(warmup_steps: int, total_steps: int, fall: Callable[[float], float]) -> Schedule:
-    """A linear rise, then ``fall`` of the share of the falling steps that is left, from 1 to 0."""
+    """A linear rise, then ``fall`` of the share of steps that remain, which falls from 1."""
     if not 0 <= warmup_steps < total_steps:
         raise errors.config.warmup_too_long(warmup_steps, total_steps)
 

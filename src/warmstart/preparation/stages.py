@@ -36,6 +36,9 @@ READING = (
     "label",
     "label_columns",
     "prompt",
+    "words",
+    "tags",
+    "spans",
     "ragged",
     "missing",
 )

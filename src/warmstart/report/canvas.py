@@ -1,4 +1,4 @@
-"""What the report's figures share: their size, their axes, and curves made fit to be drawn.
+"""Shared helpers of the report's figures: sizes, axes, and smoothing of curves.
 
 Sizes are in inches of 72 CSS pixels.
 """
@@ -13,20 +13,21 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 WIDTH = 5.9
 HEIGHT = 3.5
-DRAWN_POINTS = 1200
-"""Most points a curve is drawn with; a longer one is averaged over stretches of equal length."""
+MAX_POINTS = 1200
+"""Largest number of points of a curve; a longer curve is averaged over intervals of equal length.
+"""
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def canvas(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    """An empty figure with one pair of axes, in inches."""
+    """An empty figure with one pair of axes; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
 def legend_above(axes: Axes) -> None:
-    """A legend in one line above the axes, where it hides nothing."""
+    """Add a legend in one line above the axes, where it hides no data."""
     handles, names = axes.get_legend_handles_labels()
     if handles:
         axes.legend(
@@ -42,15 +43,16 @@ def legend_above(axes: Axes) -> None:
 
 
 def epoch_axis(axes: Axes, last: float) -> None:
-    """Epochs from 0 to ``last``, whole ones marked where there are several."""
+    """Set the x axis to epochs from 0 to ``last``, with whole numbers if there are several."""
     axes.set_xlim(0, max(last, 1e-3) * 1.03)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=last >= 2))
 
 
 def loss_axis(axes: Axes, training: Floats, validation: Floats) -> None:
-    """Losses from 0 to a height that shows every validation and nearly every training loss.
+    """Set the y axis to a range that shows every validation and almost every training loss.
 
-    A handful of first steps must not flatten the rest of the curve.
+    The highest training losses are cut off: the first few steps would flatten the rest of the
+    curve.
     """
     training, validation = (values[np.isfinite(values)] for values in (training, validation))
     tops = [np.quantile(training, 0.995)] if training.size else []
@@ -60,14 +62,14 @@ def loss_axis(axes: Axes, training: Floats, validation: Floats) -> None:
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[Floats, Floats]:
-    """At most ``DRAWN_POINTS`` points, each the mean over a stretch of the curve."""
-    parts = np.array_split(floats([x, y]), min(len(x), DRAWN_POINTS), axis=1)
+    """Reduce a curve to at most ``MAX_POINTS`` points, each the mean over an interval."""
+    parts = np.array_split(floats([x, y]), min(len(x), MAX_POINTS), axis=1)
     means = floats([part.mean(axis=1) for part in parts])
     return means[:, 0], means[:, 1]
 
 
 def smoothed(values: Floats) -> Floats:
-    """Exponential moving average over about a thirtieth of the curve, unbiased at its start."""
+    """Exponential moving average over about 1/30 of the curve, bias-corrected at its start."""
     decay = 1 - 1 / max(2.0, len(values) / 30)
     mean, weight, smooth = 0.0, 0.0, np.full(len(values), np.nan)
     for i, value in enumerate(values):
@@ -79,10 +81,10 @@ def smoothed(values: Floats) -> Floats:
 
 
 def floats(values: Any) -> Floats:
-    """The values as float64, ``None`` as NaN."""
+    """Convert values to float64, ``None`` to NaN."""
     return np.asarray(values, dtype=np.float64)
 
 
 def thousands() -> FuncFormatter:
-    """Counts with a comma between thousands."""
+    """Formatter for counts, with commas between thousands."""
     return FuncFormatter(lambda value, _: f"{value:,.0f}")

@@ -1,8 +1,8 @@
-"""The figures of the report, each a plain function from numbers to a Matplotlib figure.
+"""The figures of the report: each is a function from numbers to a Matplotlib figure.
 
-A figure says one thing and leaves its title to the page. Sizes are in inches of 72 CSS pixels: the
-half-width of a desktop page, which is also the width of a phone held upright. Nothing here touches
-``pyplot`` or any other global drawing state, so reports can be made in threads and servers.
+A figure shows one thing; its title is in the page. Sizes are in inches of 72 CSS pixels: half the
+width of a desktop page, which is also the width of a phone. ``pyplot`` and other global state of
+Matplotlib are not used, so reports can be created in threads and servers.
 
 Letters: C classes, K evaluations, B batches.
 """
@@ -34,27 +34,27 @@ from warmstart.report.canvas import (
 )
 from warmstart.report.svg import Colour, can_draw
 from warmstart.runs.run_record import Check, Step
-from warmstart.runs.words import decimals, metric_title
+from warmstart.runs.words import decimals
 
-DRAWN_CLASSES = 20
-"""Most classes a confusion matrix is drawn for; beyond, cells are too small to read."""
+MAX_CLASSES = 20
+"""Largest number of classes of a confusion matrix; with more, cells would be too small to read."""
 NAMED_CLASSES = 6
-"""Most classes whose names stand below the columns too; beyond, columns have numbers."""
+"""Largest number of classes with names below the columns; with more, columns have numbers."""
 
 
-def scores(systems: Mapping[str, Score], metric: str) -> Figure:
-    """The main metric of the model and of each baseline, with intervals, one row each.
+def scores(systems: Mapping[str, Score], title: str) -> Figure:
+    """The main metric of the model and of each baseline with its interval, one row each.
 
     Args:
-        systems: name to score, the model first.
-        metric: name of the metric, for the axis.
+        systems: scores by name, the model first.
+        title: title of the metric, for the axis.
     """
     figure, axes = canvas(height=0.95 + 0.42 * len(systems))
     for row, score in enumerate(systems.values()):
         if score.value is None:
-            # Beside the names, wherever 0 may be on the axis of the others.
-            place = axes.get_yaxis_transform()
-            axes.text(0.02, row, "undefined", va="center", color=Colour.MUTED, transform=place)
+            # x in shares of the axis, so that the text is at its left end for any data range.
+            transform = axes.get_yaxis_transform()
+            axes.text(0.02, row, "undefined", va="center", color=Colour.MUTED, transform=transform)
             continue
         colour = Colour.MODEL if row == 0 else Colour.OTHER
         if score.low is not None and score.high is not None:
@@ -82,7 +82,7 @@ def scores(systems: Mapping[str, Score], metric: str) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{metric_title(metric)}, 95 % interval")
+    axes.set_xlabel(f"{title}, 95 % interval")
     return figure
 
 
@@ -95,10 +95,10 @@ def loss(
     """Training loss of every step, raw and smoothed, and validation loss of every evaluation.
 
     Args:
-        steps: in order, at least one.
-        checks: in order, may be empty.
-        overfits_after: the evaluation from which validation loss only rises.
-        unit: of the loss.
+        steps: at least one step, in order.
+        checks: evaluations in order; may be empty.
+        overfits_after: the evaluation after which validation loss only rises.
+        unit: unit of the loss.
     """
     figure, axes = canvas()
     epochs, values = thinned([step.epoch for step in steps], [step.loss for step in steps])
@@ -130,20 +130,22 @@ def loss(
     return figure
 
 
-def metric(checks: Sequence[Check], name: str) -> Figure:
-    """One validation metric at every evaluation, with its interval; the kept model is ringed.
+def metric(checks: Sequence[Check], name: str, title: str) -> Figure:
+    """A validation metric at every evaluation with its interval; a ring marks the best model.
 
     Args:
-        checks: in order, at least one.
-        name: the metric drawn.
+        checks: at least one evaluation, in order.
+        name: name of the metric.
+        title: title of the metric, for the axis.
     """
     figure, axes = canvas()
     epochs = [check.epoch for check in checks]
-    found = [check.scores[name] for check in checks]
+    values = [check.scores[name] for check in checks]
     axes.errorbar(
         epochs,
-        floats([score.value for score in found]),
-        yerr=floats([[_gap(s.value, s.low), _gap(s.high, s.value)] for s in found]).T,
+        floats([score.value for score in values]),
+        # Distances to the value, not bounds: [2, K].
+        yerr=floats([[_gap(s.value, s.low), _gap(s.high, s.value)] for s in values]).T,
         fmt="o-",
         color=Colour.SECOND,
         lw=1.8,
@@ -165,10 +167,10 @@ def metric(checks: Sequence[Check], name: str) -> Figure:
                 mec=Colour.INK,
                 mew=1.4,
                 ls="none",
-                label="kept model",
+                label="best model",
             )
     axes.set_xlabel("epoch")
-    axes.set_ylabel(metric_title(name))
+    axes.set_ylabel(title)
     epoch_axis(axes, epochs[-1])
     legend_above(axes)
     return figure
@@ -177,22 +179,22 @@ def metric(checks: Sequence[Check], name: str) -> Figure:
 def matthews_per_batch(
     values: Sequence[float | None], batch_rows: int, whole: float | None
 ) -> Figure:
-    """Matthews correlation of each batch in file order; an undefined one is a cross, not a 0.
+    """Matthews correlation of each batch in file order; a cross marks an undefined one.
 
     Args:
         values: float or ``None`` [B].
-        batch_rows: rows in each batch.
-        whole: the correlation over all rows at once.
+        batch_rows: rows per batch.
+        whole: the correlation over all rows.
     """
     figure, axes = canvas()
     heights = floats(values)
-    at = np.arange(1, len(heights) + 1)
+    numbers = np.arange(1, len(heights) + 1)
     undefined = np.isnan(heights)
-    for chosen, colour in ((heights >= 0, Colour.MODEL), (heights < 0, Colour.SECOND)):
-        axes.bar(at[chosen], heights[chosen], width=0.75, color=colour)
+    for mask, colour in ((heights >= 0, Colour.MODEL), (heights < 0, Colour.SECOND)):
+        axes.bar(numbers[mask], heights[mask], width=0.75, color=colour)
     if undefined.any():
         axes.plot(
-            at[undefined],
+            numbers[undefined],
             np.zeros(undefined.sum()),
             "x",
             color=Colour.INK,
@@ -206,7 +208,7 @@ def matthews_per_batch(
             color=Colour.INK,
             lw=1,
             ls=(0, (3, 3)),
-            label=f"all rows at once: {decimals(whole)}",
+            label=f"all rows together: {decimals(whole)}",
         )
     axes.axhline(0, color=Colour.MUTED, lw=0.8)
     axes.set_ylim(min(-0.06, float(np.nanmin(heights, initial=0)) * 1.1), 1.02)
@@ -220,11 +222,12 @@ def matthews_per_batch(
 
 
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
-    """Counts of true against predicted labels, shaded by the share of the true label's rows.
+    """Confusion matrix; each cell is shaded by its share of the true label's rows.
 
     Args:
-        matrix: rows by true label, columns by predicted label, [C, C] with C <= ``DRAWN_CLASSES``.
-        labels: [C]; drawn as their numbers where no installed font can write them.
+        matrix: counts [C, C], rows by true label, columns by predicted label; C is at most
+            ``MAX_CLASSES``.
+        labels: label names [C]; replaced by numbers if the installed fonts lack a character.
     """
     counts = np.asarray(matrix)
     classes = len(counts)
@@ -251,10 +254,10 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
 
 
 def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
-    """Reliability diagram: accuracy against mean confidence of each bin, and the rows in each.
+    """Reliability diagram: accuracy against mean confidence of each bin, and the rows per bin.
 
     Args:
-        bins: ``{"low", "high", "n", "confidence", "accuracy"}``; an empty bin has n 0.
+        bins: ``{"low", "high", "n", "confidence", "accuracy"}`` for each; an empty bin has n = 0.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
     """
@@ -295,51 +298,51 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def scatter(true: Floats, predicted: Floats) -> Figure:
-    """Predicted against true numbers, and the line on which they agree.
+    """Predicted against true numbers, with the line where they are equal.
 
     Args:
-        true: of each row, float64 [P].
-        predicted: of the same rows, float64 [P].
+        true: true numbers, float64 [P].
+        predicted: predicted numbers of the same rows, float64 [P].
     """
     figure, axes = canvas()
     ends = [float(np.min(true)), float(np.max(true))]
-    axes.plot(ends, ends, color=Colour.MUTED, lw=1, ls=(0, (3, 3)), label="as it should be")
-    places = floats([true, predicted])
-    axes.plot(*places, "o", color=Colour.MODEL, ms=3.5, alpha=0.4, mew=0, label="a row")
+    axes.plot(ends, ends, color=Colour.MUTED, lw=1, ls=(0, (3, 3)), label="predicted = true")
+    points = floats([true, predicted])
+    axes.plot(*points, "o", color=Colour.MODEL, ms=3.5, alpha=0.4, mew=0, label="one row")
     axes.set_xlabel("true number")
     axes.set_ylabel("predicted number")
     legend_above(axes)
     return figure
 
 
-def lengths(found: Lengths) -> Figure:
-    """How long the rows are in tokens, and from which length on the model stops reading.
+def lengths(rows: Lengths) -> Figure:
+    """Histogram of the rows' lengths in tokens, with the length above which rows are truncated.
 
     Args:
-        found: of one split; the last bin also holds everything longer.
+        rows: lengths of one split; the last bin also contains all longer rows.
     """
     figure, axes = canvas()
-    edges = floats(found.edges)
-    cut = edges[:-1] > found.max_tokens
-    counts = np.asarray(found.counts)
-    for chosen, colour, name in (
-        (~cut, Colour.MODEL, "read whole"),
+    edges = floats(rows.edges)
+    cut = edges[:-1] > rows.max_tokens
+    counts = np.asarray(rows.counts)
+    for mask, colour, name in (
+        (~cut, Colour.MODEL, "not truncated"),
         (cut, Colour.SECOND, "truncated"),
     ):
-        if counts[chosen].any():
+        if counts[mask].any():
             axes.bar(
-                edges[:-1][chosen],
-                counts[chosen],
-                width=np.diff(edges)[chosen] * 0.9,
+                edges[:-1][mask],
+                counts[mask],
+                width=np.diff(edges)[mask] * 0.9,
                 align="edge",
                 color=colour,
                 label=name,
             )
-    limit = f"the model reads {found.max_tokens:,} tokens"
-    if found.max_tokens <= 1.5 * edges[-1]:
-        axes.axvline(found.max_tokens + 1, color=Colour.INK, lw=1, ls=(0, (3, 3)), label=limit)
+    limit = f"longest input: {rows.max_tokens:,} tokens"
+    if rows.max_tokens <= 1.5 * edges[-1]:
+        axes.axvline(rows.max_tokens + 1, color=Colour.INK, lw=1, ls=(0, (3, 3)), label=limit)
     else:
-        axes.plot([], [], " ", label=f"({limit}, far to the right)")
+        axes.plot([], [], " ", label=f"({limit}, outside the figure)")
     axes.set_xlim(left=max(0.0, edges[0]))
     axes.xaxis.set_major_formatter(thousands())
     axes.yaxis.set_major_formatter(thousands())
@@ -351,6 +354,7 @@ def lengths(found: Lengths) -> Figure:
 
 
 def _shaded_cells(axes: Axes, counts: np.ndarray[Any, Any], *, name_zeros: bool) -> None:
+    """Draw the cells of a confusion matrix; ``name_zeros`` also writes counts of 0."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     for (row, column), count in np.ndenumerate(counts):
         share = float(shares[row, column])
@@ -367,9 +371,9 @@ def _shaded_cells(axes: Axes, counts: np.ndarray[Any, Any], *, name_zeros: bool)
 
 
 def _drawable(labels: Sequence[str], classes: int) -> list[str]:
-    """The labels, cut to what there is room for, or their numbers where no font can write them."""
-    most = 28 if classes > NAMED_CLASSES else max(6, 56 // classes)
-    short = [label if len(label) <= most else f"{label[: most - 1]}…" for label in labels]
+    """The labels, shortened to fit; or their numbers if the installed fonts lack a character."""
+    limit = 28 if classes > NAMED_CLASSES else max(6, 56 // classes)
+    short = [label if len(label) <= limit else f"{label[: limit - 1]}…" for label in labels]
     if all(can_draw(label) for label in short):
         return short
     return [str(index) for index in range(len(labels))]

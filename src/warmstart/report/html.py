@@ -19,8 +19,9 @@ from warmstart.report import figures
 from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
-from warmstart.runs.directory import write_atomically
+from warmstart.runs.directory import RunDirectory, write_atomically
 from warmstart.runs.run_record import Evaluation, RunRecord
+from warmstart.runs.titles import Titles
 
 FOLDER = Path(__file__).parent
 
@@ -37,16 +38,14 @@ def write_report(run_path: Path) -> Path:
     Raises:
         RunError: this is no run directory, one of its files is damaged, or it cannot be written.
     """
-    content = gather(run_path)
+    run, content = RunDirectory(run_path), gather(run_path)
     pictures = {}
     with drawing():
         for name, (figure, description) in draw(content).items():
-            write_atomically(run_path / "figures" / f"{name}.png", partial(to_png, figure))
+            write_atomically(run.entry(f"figures/{name}.png"), partial(to_png, figure))
             pictures[name] = Markup(to_svg(figure, name, description))
     page = render(content, pictures)
-    path = run_path / "report.html"
-    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
-    return path
+    return run.write_text("report.html", page)
 
 
 def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
@@ -64,9 +63,10 @@ def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
         )
     metric = content.training_metric
     if metric is not None:
+        title = Titles.of(record.task).metric(metric)
         drawn["metric"] = (
-            figures.metric(record.checks, metric),
-            f"{words.metric_title(metric)} on the validation rows at each evaluation.",
+            figures.metric(record.checks, metric, title),
+            f"{title} on the validation rows at each evaluation.",
         )
     if content.lengths is not None:
         drawn["lengths"] = (
@@ -82,12 +82,13 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
         return {}
     drawn: dict[str, tuple[Figure, str]] = {}
     main, details = evaluation.main_metric, evaluation.details
+    titles = Titles.of(content.record.task)
     systems = {"model": evaluation.scores[main]} | {
-        words.short_baseline(name): scores[main] for name, scores in evaluation.baselines.items()
+        titles.baseline_head(name): scores[main] for name, scores in evaluation.baselines.items()
     }
-    drawn["scores"] = figures.scores(systems, main), f"{content.verdict}"
+    drawn["scores"] = figures.scores(systems, titles.metric(main)), f"{content.verdict}"
     labels = details.get("labels", ())
-    if "confusion_matrix" in details and len(labels) <= figures.DRAWN_CLASSES:
+    if "confusion_matrix" in details and len(labels) <= figures.MAX_CLASSES:
         drawn["confusion"] = (
             figures.confusion(details["confusion_matrix"], labels),
             "Counts of true against predicted labels; the table beside it has the same per label.",
@@ -127,14 +128,15 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    titles = Titles.of(content.record.task)
     environment.filters |= {
         "number": words.number,
         "decimals": words.decimals,
         "interval": words.interval,
         "percent": words.percent,
         "duration": words.duration,
-        "metric_title": words.metric_title,
-        "short_baseline": words.short_baseline,
+        "metric_title": titles.metric,
+        "baseline_head": titles.baseline_head,
         "sentence_case": words.sentence_case,
         "setting": words.setting,
         "date": _date,
@@ -201,7 +203,8 @@ def _loss_note(content: ReportContent) -> str:
 
 
 def _command(run_path: Path) -> str:
-    config, output = run_path / "config.yaml", run_path.with_name(f"{run_path.name}-again")
+    config = RunDirectory(run_path).entry("config.yaml")
+    output = run_path.with_name(f"{run_path.name}-again")
     return f"warmstart train {shlex.quote(str(config))} --output {shlex.quote(str(output))}"
 
 

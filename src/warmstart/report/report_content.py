@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from warmstart.data.checking.lengths import Lengths
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import Check, Evaluation, RunRecord, Sample, read_record
 from warmstart.runs.words import verdict
 from warmstart.tasks.capabilities import PlotsNumbers, ShowsMistakes
@@ -102,7 +103,7 @@ def gather(run_path: Path) -> ReportContent:
     mistakes: Mistakes | None = None
     points = None
     if evaluation is not None:
-        table = run_path / "evaluation" / evaluation.split / "predictions.parquet"
+        table = RunDirectory(run_path).evaluation(evaluation.split) / "predictions.parquet"
         if table.exists() and isinstance(record.task, ShowsMistakes):
             mistakes = record.task.mistakes(table, MISTAKES)
         if table.exists() and isinstance(record.task, PlotsNumbers):

@@ -1,11 +1,11 @@
-"""From a Matplotlib figure to SVG that lives inside a page, and to a PNG that stands on its own.
+"""Convert a Matplotlib figure to SVG for an HTML page, and to a separate PNG file.
 
-Figures are drawn once, in the light colours of ``Colour``. In the page each of these becomes a CSS
-variable, so that one drawing serves light and dark; text stays text, set in the page's own
-fonts, which is what makes labels in any script readable, searchable and small.
+Figures use the light colours of ``Colour``. In the page each colour is replaced by a CSS variable,
+so that one SVG works for the light and the dark theme. Text is kept as text with the page's fonts:
+labels in any script are readable and searchable, and the file is small.
 
-The hues are from the palette of Okabe and Ito (2008), "Color Universal Design", which stay apart
-under every common colour blindness.
+The colours are from the palette of Okabe and Ito (2008), "Color Universal Design", which people
+with any common colour blindness can distinguish.
 """
 
 import re
@@ -37,11 +37,11 @@ FONTS = (
     "SimHei",
     "Arial Unicode MS",
 )
-"""Tried in this order for every character; the first ships with Matplotlib."""
+"""Tried in this order for every character; the first one comes with Matplotlib."""
 
 
 class Colour:
-    """What each colour is for; in the page, ``INK`` becomes the CSS variable ``--ink``."""
+    """Colours by purpose; in the page, ``INK`` becomes the CSS variable ``--ink``."""
 
     INK = "#1f2430"
     MUTED = "#667085"
@@ -81,14 +81,14 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """The style in which figures are drawn and saved; Matplotlib's settings are put back after."""
+    """Use the report's style inside the ``with`` block; Matplotlib's settings are then restored."""
     style: Any = STYLE | {"font.family": list(_installed_fonts())}
     with matplotlib.rc_context(style):
         yield
 
 
 def can_draw(text: str) -> bool:
-    """Whether an installed font has every character, so that a PNG shows no empty boxes."""
+    """Whether the installed fonts have every character, so that a PNG shows no empty boxes."""
     missing = {ord(character) for character in text}
     for name in _installed_fonts():
         missing -= font_manager.get_font(font_manager.findfont(name)).get_charmap().keys()
@@ -96,19 +96,19 @@ def can_draw(text: str) -> bool:
 
 
 def to_png(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG on the light theme's paper, whatever the path is called."""
+    """Write the figure as PNG on the light theme's background, for any file suffix."""
     FigureCanvasAgg(figure).print_figure(
         path, format="png", dpi=PNG_DOTS_PER_INCH, facecolor=Colour.PAPER
     )
 
 
 def to_svg(figure: Figure, name: str, description: str) -> str:
-    """The figure as an ``<svg>`` element for a page that has others.
+    """The figure as an ``<svg>`` element for a page with several figures.
 
     Args:
-        figure: drawn inside ``drawing()``.
-        name: distinguishes this element's ids from those of the page's other figures.
-        description: what the figure shows, for people who cannot see it.
+        figure: a figure created inside ``drawing()``.
+        name: prefix that makes this element's ids different from those of other figures.
+        description: what the figure shows, for screen readers.
     """
     content = StringIO()
     FigureCanvasSVG(figure).print_figure(
@@ -120,9 +120,9 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids of groups are not used
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)  # the page's own fonts
     for name_of, colour in vars(Colour).items():
         if name_of.isupper():
             svg = svg.replace(colour, f"var(--{name_of.lower()})")

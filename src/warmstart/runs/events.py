@@ -1,8 +1,8 @@
-"""The events of a run: an append-only JSON-lines file, and whoever wants to watch it grow.
+"""The events of a run: an append-only JSON-lines file, and listeners that get every event.
 
-Every event is one object with ``event`` (its kind), ``time`` (seconds since 1970) and its own
-fields; the report, the progress display and TensorBoard all live on these and on nothing else.
-Events record what happened and never steer it.
+Every event is one object with ``event`` (its kind), ``time`` (seconds since 1970) and further
+fields. The report, the progress display and TensorBoard use only these events. Events only record
+what happened; training does not depend on them.
 
     start       steps, steps_per_epoch, epochs, rows, batch_size, precision, device
     step        step, epoch, loss, learning_rate, gradient_norm, rows, labels, tokens, seconds
@@ -12,8 +12,8 @@ Events record what happened and never steer it.
     average     of, steps, metric, value, best, loss, best_loss, kept
     interrupted step            finish  status, steps, seconds, best_step
 
-Units: losses in nats a label (mean), times in seconds, ``step`` counted from 0, ``epoch`` the share
-of the data seen once that step is done.
+Units: losses are means in nats per label, times are in seconds, ``step`` is counted from 0, and
+``epoch`` is the number of epochs (a fraction) completed after that step.
 """
 
 import json
@@ -33,12 +33,12 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class EventLog:
-    """Writes events to ``path`` and tells ``listeners`` of each.
+    """Appends events to a file and passes each event to the listeners.
 
     Args:
         path: the file.
-        listeners: told in order.
-        silent: whether neither is done: of several processes, one keeps the log.
+        listeners: functions that are called with each event, in this order.
+        silent: do neither; with several processes, only rank 0 writes the log.
     """
 
     path: Path
@@ -46,12 +46,12 @@ class EventLog:
     silent: bool = False
 
     def write(self, *events: Event) -> None:
-        """Append events, one line each, and hand each to every listener.
+        """Append events, one line each, and pass each to all listeners.
 
-        A value that is no number (NaN, infinity) is written as null: JSON has no word for it.
+        NaN and infinity are written as null, because JSON cannot represent them.
 
         Raises:
-            RunError: the disk is full, or the folder may not be written.
+            RunError: the disk is full or the folder is not writable.
         """
         if self.silent:
             return
@@ -69,26 +69,33 @@ class EventLog:
                 listener(event)
 
     def notice(self, text: str) -> None:
-        """Say something the person should know, here and in the report."""
+        """Write a notice for the user, which is printed and shown in the report."""
         self.write({"event": "notice", "text": text})
 
     def rewind(self, step: int) -> None:
-        """Forget what was recorded after ``step``: a resumed run will record it again."""
+        """Remove all events after ``step``: a resumed run records them again."""
         if self.silent:
             return
-        kept = [event for event in read_events(self.path) if event.get("step", -1) <= step]
+        events = read_events(self.path)
+        saved = [e["event"] == "checkpoint" and e["step"] == step for e in events]
+        # Notices have no step: those after the checkpoint will be given again.
+        again = len(saved) - saved[::-1].index(True) if True in saved else len(saved)
         kept = [
-            event for event in kept if event["event"] not in ("average", "interrupted", "finish")
+            event
+            for place, event in enumerate(events)
+            if event.get("step", -1) <= step
+            and event["event"] not in ("average", "interrupted", "finish")
+            and not (event["event"] == "notice" and place >= again)
         ]
         text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
         write_atomically(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_events(path: Path) -> list[Event]:
-    """All events of a file; a last line that a crash cut short is left out."""
+    """All events of a file; a last line that was truncated by a crash is skipped."""
     if not path.exists():
         return []
-    # Not ``splitlines``, which also ends a line at characters that JSON leaves as they are.
+    # Not ``splitlines``: it also splits at characters that JSON does not escape, such as U+2028.
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return [event for line in lines if (event := _parsed(line)) is not None]
 

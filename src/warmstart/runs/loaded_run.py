@@ -1,9 +1,9 @@
 """Opening a finished run: its settings, its task, its best model, ready to answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from warmstart import config_file, errors
+from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import task_type
@@ -12,8 +12,6 @@ from warmstart.tasks.task import AnyTask
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from warmstart.models.packed.forward import Forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,6 @@ class LoadedRun:
         model: the best weights, on the CPU, in evaluation mode.
         tokenizer: the checkpoint's.
         max_tokens: longest input.
-        forwards: how the model runs, by device and precision, once that was tried.
     """
 
     directory: RunDirectory
@@ -36,7 +33,6 @@ class LoadedRun:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     max_tokens: int
-    forwards: "dict[str, Forward]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +78,12 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
     Raises:
         RunError: the folder is no run directory, or damaged.
     """
-    config = config_file.load(directory.path / "config.yaml")
+    config = directory.read_config()
     content = directory.read_json("task.json")
     try:
         return config, task_type(config).from_facts(config, content["facts"])
     except (KeyError, TypeError) as error:
-        raise errors.run.unreadable(directory.path / "task.json", error) from error
+        raise errors.run.unreadable(directory.entry("task.json"), error) from error
 
 
 def load_run(directory: RunDirectory) -> LoadedRun:

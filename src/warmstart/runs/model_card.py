@@ -20,6 +20,7 @@ from warmstart.data.table import SourceFile
 from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import Evaluation, RunRecord, read_record
+from warmstart.runs.titles import Titles
 
 BUNDLED = {"bundled/minilm-l6": "sentence-transformers/all-MiniLM-L6-v2"}
 """Hub names of the models that come as packages."""
@@ -82,6 +83,7 @@ def metadata(record: RunRecord) -> dict[str, Any]:
 
 def _result(record: RunRecord, evaluation: Evaluation) -> dict[str, Any]:
     """One entry of ``model-index``: the scores of one split that are defined."""
+    titles = Titles.of(record.task)
     files = record.files.get(evaluation.split, ())
     name = ", ".join(map(file_name, files)) or evaluation.split
     return {
@@ -90,7 +92,7 @@ def _result(record: RunRecord, evaluation: Evaluation) -> dict[str, Any]:
         "metrics": [
             {
                 "type": _hub_metric(metric),
-                "name": words.metric_title(metric),
+                "name": titles.metric(metric),
                 "value": round(score.value, 4),
             }
             for metric, score in evaluation.scores.items()
@@ -145,13 +147,14 @@ def _body(record: RunRecord) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
+    titles = Titles.of(record.task)
     environment.filters |= {
         "md": markdown,
         "number": words.number,
         "decimals": words.decimals,
         "interval": words.interval,
-        "metric_title": words.metric_title,
-        "short_baseline": words.short_baseline,
+        "metric_title": titles.metric,
+        "baseline_head": titles.baseline_head,
         "sentence_case": words.sentence_case,
         "file_name": file_name,
         "setting": words.setting,

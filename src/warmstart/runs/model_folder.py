@@ -1,7 +1,8 @@
-"""The ``model/`` folder, which ``from_pretrained`` and every later command open; ``adapter/``.
+"""Save ``model/``, which ``from_pretrained`` and all later commands load, and ``adapter/``.
 
-Written whole beside its place and moved in file by file; between two best models only the weights
-differ, so a reader sees the old model or the new one and never half of each.
+The files are first written to a temporary folder and then moved one by one. Only the weights differ
+between two best models of a run, so a reader sees either the old or the new model and never a
+mixture of both.
 """
 
 import shutil
@@ -15,8 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart import errors
 from warmstart.models.checkpoints.quiet import quiet
+from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.models.tuning.adapters import save_adapter
-from warmstart.runs.directory import RunDirectory, flush_to_disk
+from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
 
 
 def save_model_folder(
@@ -25,18 +27,21 @@ def save_model_folder(
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     weights: dict[str, Tensor] | None = None,
+    *,
+    reads_words: bool = False,
 ) -> None:
     """Write or replace ``model/`` (config, ``model.safetensors``, tokenizer).
 
     Args:
         run: the run directory.
-        model: unwrapped.
-        tokenizer: the checkpoint's; saved to truncate at ``max_tokens`` as training did.
-        max_tokens: longest input in tokens.
-        weights: written in place of the model's own, by name.
+        model: the model, unwrapped (not wrapped by Accelerate or peft).
+        tokenizer: the tokenizer; saved so that it truncates at ``max_tokens``, as in training.
+        max_tokens: maximum input length in tokens.
+        weights: name -> tensor; saved instead of the model's own weights.
+        reads_words: whether the model was trained with a space before every word.
 
     Raises:
-        RunError: no room, or no right to write; an older ``model/`` is intact.
+        RunError: the disk is full or the folder is not writable; an older ``model/`` is intact.
     """
 
     def write(folder: Path) -> None:
@@ -44,34 +49,36 @@ def save_model_folder(
         with quiet():
             model.save_pretrained(folder, state_dict=weights)
             tokenizer.save_pretrained(folder)
+        if reads_words:
+            fit_tokenizer_to_words(folder)
 
     _replace_folder(run.model, write)
 
 
 def save_adapter_folder(run: RunDirectory, model: PreTrainedModel, config: Any) -> None:
-    """Write or replace ``adapter/``, which peft's ``PeftModel.from_pretrained`` opens.
+    """Write or replace ``adapter/``, which peft's ``PeftModel.from_pretrained`` loads.
 
     Args:
         run: the run directory.
-        model: with adapters.
-        config: peft's, from ``models.adapters.adapt``.
+        model: the model with adapters.
+        config: the config of peft, from ``models.tuning.adapters.adapt``.
 
     Raises:
-        RunError: no room, or no right to write; an older ``adapter/`` is intact.
+        RunError: the disk is full or the folder is not writable; an older ``adapter/`` is intact.
     """
     _replace_folder(run.adapter, lambda folder: save_adapter(model, config, folder))
 
 
 def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a folder beside ``target``, then move its files in, weights last."""
-    partial = target.with_name(f".{target.name}.partial")
+    """Fill a temporary folder next to ``target``, then move its files there, weights last."""
+    partial = unfinished(target)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         write(partial)
         for file in partial.iterdir():
             flush_to_disk(file)
         target.mkdir(exist_ok=True)
-        # Weights last: until they arrive, the folder holds the older model, complete.
+        # The weights are moved last: until then, the folder contains the complete older model.
         for file in sorted(partial.iterdir(), key=lambda file: file.suffix == ".safetensors"):
             file.replace(target / file.name)
         flush_to_disk(target)

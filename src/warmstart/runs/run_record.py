@@ -160,7 +160,7 @@ def read_record(run_path: Path) -> RunRecord:
         ConfigError: ``config.yaml`` holds a setting that this version does not know.
     """
     run = RunDirectory.open(run_path)
-    events = read_events(run_path / "events.jsonl")
+    events = read_events(run.entry("events.jsonl"))
     data = _json_or_empty(run, "data.json")
     start, finish = events_of(events, "start"), events_of(events, "finish")
     config, task = load_task(run)
@@ -219,7 +219,7 @@ def _check(event: Event) -> Check:
 
 def _evaluations(run: RunDirectory) -> dict[str, Evaluation]:
     found = {}
-    for path in run.path.glob("evaluation/*/scores.json"):
+    for path in run.entry("evaluation").glob("*/scores.json"):
         split = path.parent.name
         content = run.read_json(f"evaluation/{split}/scores.json")
         baselines = content.get("baselines", {})
@@ -246,5 +246,5 @@ def _number(value: float | None) -> float:
 
 
 def _json_or_empty(run: RunDirectory, name: str) -> dict[str, Any]:
-    content: dict[str, Any] = run.read_json(name) if (run.path / name).exists() else {}
+    content: dict[str, Any] = run.read_json(name) if (run.entry(name)).exists() else {}
     return content

@@ -8,55 +8,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from warmstart.metrics import (
-    classification_metrics,
-    label_set_metrics,
-    ranking_metrics,
-    regression_metrics,
-)
-from warmstart.metrics.language_metrics import LANGUAGE_METRICS, MASKED_METRICS, PSEUDO_PERPLEXITY
 from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import RunRecord
+from warmstart.runs.titles import Titles
 
 DASH = "–"
 MINUS = "−"
-
-METRIC_TITLES = {
-    metric.name: metric.title
-    for metric in (
-        *classification_metrics.METRICS,
-        *label_set_metrics.METRICS,
-        *regression_metrics.METRICS,
-        *ranking_metrics.METRICS,
-        *LANGUAGE_METRICS,
-        *MASKED_METRICS,
-        PSEUDO_PERPLEXITY,
-    )
-}
-
-BASELINE_TITLES = {
-    "majority": "the majority class",
-    "shares": "knowing how common each label is",
-    "mean": "the mean of the training rows",
-    "tfidf": "TF-IDF with logistic regression",
-    "ridge": "TF-IDF with ridge regression",
-    "chance": "a random order",
-    "bm25": "BM25",
-    "untouched": "the model before training",
-}
-
-
-SHORT_BASELINES = {
-    "majority": "majority class",
-    "shares": "each label's share",
-    "mean": "mean",
-    "tfidf": "TF-IDF + logistic regression",
-    "ridge": "TF-IDF + ridge regression",
-    "chance": "random order",
-    "bm25": "BM25",
-    "untouched": "before training",
-}
-"""As they head a column."""
 
 
 def number(value: float | None) -> str:
@@ -186,44 +143,6 @@ def trained_parts(parts: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(sentences)
 
 
-def metric_title(name: str) -> str:
-    """A metric's name in words.
-
-    >>> metric_title("matthews_correlation"), metric_title("top_five_recall")
-    ('Matthews correlation', 'Top five recall')
-    """
-    return METRIC_TITLES.get(name, sentence_case(name.replace("_", " ")))
-
-
-def metric_in_sentence(name: str) -> str:
-    """A metric's name with its article.
-
-    >>> metric_in_sentence("matthews_correlation"), metric_in_sentence("accuracy")
-    ('a Matthews correlation', 'an accuracy')
-    >>> metric_in_sentence("ndcg_at_10")
-    'an nDCG@10'
-    """
-    title = metric_title(name)
-    spelt = title[1].isupper()  # letter by letter
-    if not spelt and not title.startswith(("Matthews", "Pearson", "Spearman")):
-        title = title[0].lower() + title[1:]
-    return f"{'an' if title[0] in ('nM' if spelt else 'aeio') else 'a'} {title}"
-
-
-def short_baseline(name: str) -> str:
-    """A baseline's name as it heads a column.
-
-    >>> short_baseline("tfidf")
-    'TF-IDF + logistic regression'
-    """
-    return SHORT_BASELINES.get(name, name.replace("_", " "))
-
-
-def baseline_title(name: str) -> str:
-    """A baseline's name in words, as it stands in a sentence."""
-    return BASELINE_TITLES.get(name, name.replace("_", " "))
-
-
 def sentence_case(text: str) -> str:
     """The text with its first letter raised and nothing else changed.
 
@@ -238,14 +157,16 @@ def verdict(record: RunRecord) -> str:
     evaluation = record.evaluation
     if evaluation is None:
         return _without_scores(record)
+    titles = Titles.of(record.task)
     metric = evaluation.main_metric
+    named = titles.metric_in_sentence(metric)
     score = evaluation.scores[metric]
     opening = f"On {score.n:,} {evaluation.split} {evaluation.scored_unit}"
     if score.value is None:
-        return f"{opening} the model has {metric_in_sentence(metric)} that is undefined."
-    reached = f"{opening} the model reaches {metric_in_sentence(metric)} of {_value(score)}"
+        return f"{opening} the model has {named} that is undefined."
+    reached = f"{opening} the model reaches {named} of {_value(score)}"
     rivals = {
-        baseline_title(name): scores[metric]
+        titles.baseline(name): scores[metric]
         for name, scores in evaluation.baselines.items()
         if metric in scores
     }

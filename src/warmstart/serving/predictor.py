@@ -1,4 +1,4 @@
-"""Texts or files in, predictions out, by the engine that runs the model (``engines``).
+"""Texts or files in, predictions out, by the engine that runs the model (``engine``).
 
 Tokenising and ``task.predictions`` are the same as in evaluation, so that what is served cannot
 differ from what was scored.
@@ -23,9 +23,11 @@ from warmstart.data.label_lists import as_texts
 from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
-from warmstart.runs.directory import refuse_unwritable, write_atomically
-from warmstart.serving.engines import Engine
-from warmstart.tasks.capabilities import Generates
+from warmstart.runs.directory import RunDirectory, refuse_unwritable, write_atomically
+from warmstart.runs.loaded_run import load_task
+from warmstart.serving.engine import Engine
+from warmstart.tasks import TASKS
+from warmstart.tasks.capabilities import Generates, WritesConll
 from warmstart.tasks.task import AnyTask, Prediction, Predictions
 
 _PAIR = "data.text_pair"
@@ -43,6 +45,9 @@ FILE_SETTINGS = frozenset(
         "data.label_separator",
         "data.label_columns",
         "data.prompt",
+        "data.words",
+        "data.tags",
+        "data.spans",
         "data.group",
         "data.ragged",
         "data.missing",
@@ -59,10 +64,12 @@ class FilePredictions:
     Args:
         predictions: one for each row.
         table: the same, next to row id, file, line and text.
+        task: of the run.
     """
 
     predictions: Predictions
     table: pa.Table
+    task: AnyTask
 
     def to_json(self) -> list[dict[str, Any]]:
         """Each prediction as ``predict --json`` prints it."""
@@ -98,7 +105,12 @@ def predict_texts(
         file_index=np.zeros(len(texts), dtype=np.int32),
         lines=np.arange(1, len(texts) + 1, dtype=np.int64),
     )
-    return list(_predictions(engine, engine.task, table)) if len(table) else []
+    if not len(table):
+        return []
+    # One prediction for each text: an unusable text is an error here, never left out.
+    data = engine.config.data.model_copy(update={"missing": "error"})
+    table, _ = engine.task.clean(data, table, labelled=False)
+    return list(engine.predictions(engine.task, table))
 
 
 def refuse_without_predictions(task: AnyTask) -> None:
@@ -134,16 +146,9 @@ def predict_file(
     config = file_config(engine.config, overrides)
     task = type(engine.task).from_facts(config, engine.task.facts)
     table = usable_rows(task, config.data, source, labelled=False)
-    predictions = _predictions(engine, task, table)
-    return FilePredictions(
-        predictions, prediction_table(predictions, table, config.data, labels=None)
-    )
-
-
-def _predictions(engine: Engine, task: AnyTask, table: Table) -> Predictions:
-    """The predictions for a clean table, which has a row at least."""
-    examples = task.encode(table, None, engine.tokenizer, engine.max_tokens)
-    return engine.predictions(task, examples)
+    predictions = engine.predictions(task, table)
+    rows = prediction_table(predictions, table, config.data, labels=None)
+    return FilePredictions(predictions, rows, task)
 
 
 def usable_rows(
@@ -189,22 +194,31 @@ def sources(source: str | Sequence[str]) -> list[str]:
     return [source] if isinstance(source, str) else list(source)
 
 
-def refuse_output(path: Path) -> None:
-    """Say before any work that predictions cannot be written to ``path``.
+def refuse_output(path: Path, run: Path) -> None:
+    """Refuse before any work that predictions cannot be written to ``path``.
+
+    Args:
+        path: the file to write.
+        run: the run directory that predicts.
 
     Raises:
-        ConfigError: its suffix is unknown, or the file is there already.
-        RunError: its folder cannot be written.
+        ConfigError: its suffix is unknown or not for this task, or the file exists already.
+        RunError: its folder cannot be written, or the run directory is damaged.
     """
     if path.suffix not in WRITERS:
         raise errors.command.output_format(path, list(WRITERS))
+    if path.suffix == ".conll":
+        task = load_task(RunDirectory.open(run))[1]
+        if not isinstance(task, WritesConll):
+            writers = [name for name, kind in TASKS.items() if issubclass(kind, WritesConll)]
+            raise errors.command.no_conll(path, task.name, writers)
     if path.exists():
         raise errors.command.output_exists(path)
     refuse_unwritable(path)
 
 
 def write_predictions(found: FilePredictions, path: Path) -> None:
-    """Write predictions as CSV, JSON lines or Parquet, by the suffix of ``path``."""
+    """Write predictions as CSV, JSON lines, Parquet or CoNLL, by the suffix of ``path``."""
     write_atomically(path, lambda temporary: WRITERS[path.suffix](found, temporary))
 
 
@@ -235,9 +249,17 @@ def _write_parquet(found: FilePredictions, path: Path) -> None:
     pyarrow.parquet.write_table(found.table, path)
 
 
+def _write_conll(found: FilePredictions, path: Path) -> None:
+    """As a word and its predicted tag on each line, where the task has words."""
+    assert isinstance(found.task, WritesConll)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(found.task.conll(found.predictions))
+
+
 WRITERS: dict[str, Callable[[FilePredictions, Path], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
     ".jsonl": _write_jsonl,
+    ".conll": _write_conll,
 }
 """How a file of predictions is written, by its suffix."""

@@ -7,25 +7,33 @@ stands in the place of PyTorch's model and goes the same way, so both write the 
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
 from warmstart import config_file, errors
 from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
 from warmstart.data.examples.tokenise import CHUNK_ROWS
-from warmstart.devices.device import build_accelerator
+from warmstart.devices.device import choose_place
 from warmstart.evaluation.novelty import Novelty, novelty
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import Checkpoint, find, language_model
 from warmstart.models.checkpoints.special_tokens import begin_and_end
-from warmstart.models.generation import Generation, encode_prompts, generate
+from warmstart.models.exclusive_use import needs_exclusive_use
+from warmstart.models.generation import (
+    Generation,
+    encode_prompts,
+    generate,
+    prepare_to_generate,
+)
 from warmstart.preparation.prepare import given_rows
 from warmstart.preparation.stages import read_sources, split_tables
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task
-from warmstart.serving.engines import verified_file
+from warmstart.serving.onnx_runner import verified_file
+from warmstart.serving.open_once import OpenOnce
 from warmstart.tasks.capabilities import Generates
 
 if TYPE_CHECKING:
@@ -38,9 +46,24 @@ WriterName = Literal["torch", "onnx"]
 """What runs a model that writes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class OpenDecoder:
+    """A decoder that is ready to generate.
+
+    Args:
+        model: never changed.
+        turn: held by the thread that runs it; without effect if threads may run it together.
+    """
+
+    model: "PreTrainedModel"
+    turn: AbstractContextManager[object]
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
-    """A decoder that goes on with texts; its weights are read at the first one.
+    """A decoder that generates text; its weights are loaded at the first prompt.
+
+    Any number of threads may use it.
 
     Args:
         checkpoint: found and checked.
@@ -57,6 +80,9 @@ class Writer:
     begin: int | None
     end: int
     onnx: Path | None = None
+    _opened: OpenOnce[OpenDecoder] = field(
+        default_factory=OpenOnce, init=False, repr=False, compare=False
+    )
 
     def write(
         self,
@@ -78,27 +104,31 @@ class Writer:
         settings = config_file.generation(self.settings, changes)
         limit = self.checkpoint.max_positions
         encode_prompts(self.checkpoint.tokenizer, prompts, self.begin, limit)
-        return generate(
-            self._model,
-            self.checkpoint.tokenizer,
-            prompts,
-            settings,
-            bos=self.begin,
-            eos=self.end,
-            max_positions=limit,
-            on_text=on_text,
-        )
+        opened = self._opened.get("decoder", self._open)
+        with opened.turn:
+            return generate(
+                opened.model,
+                self.checkpoint.tokenizer,
+                prompts,
+                settings,
+                bos=self.begin,
+                eos=self.end,
+                max_positions=limit,
+                on_text=on_text,
+            )
 
-    @cached_property
-    def _model(self) -> "PreTrainedModel":
+    def _open(self) -> OpenDecoder:
         if self.onnx is not None:
             from warmstart.export.decoder_session import OnnxDecoder, as_model
 
-            return as_model(OnnxDecoder.open(self.onnx))
-        exact = self.train.model_copy(update={"precision": "float32"})
-        model = language_model(self.checkpoint)
-        model.to(build_accelerator(exact).device)
-        return model
+            model = as_model(OnnxDecoder.open(self.onnx))
+        else:
+            exact = self.train.model_copy(update={"precision": "float32"})
+            model = language_model(self.checkpoint)
+            model.to(choose_place(exact).device)  # type: ignore[arg-type]  # as in torch_runner
+        prepare_to_generate(model)
+        # Reentrant, because ``on_text`` may generate as well.
+        return OpenDecoder(model, RLock() if needs_exclusive_use(model) else nullcontext())
 
 
 def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
@@ -121,10 +151,10 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
             raise errors.run.does_not_write(directory.path, task.name)
         if not (directory.model / "model.safetensors").is_file():
             raise errors.run.no_model(directory.path)
-        config = config_file.load(directory.path / "config.yaml")
+        config = directory.read_config()
         settings, train = config.generate, config.train
     elif engine != "torch":
-        raise errors.export.of_no_run(str(name))
+        raise errors.export.checkpoint_not_exported(str(name))
     onnx = None if engine == "torch" else verified_file(directory, engine)[0]
     found = directory.model if directory.is_run else name
     checkpoint = find(ModelConfig(name=str(found)), GENERATION_HEAD)
@@ -149,7 +179,7 @@ def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
 
 def _training_texts(directory: RunDirectory) -> Iterator[str]:
     """The training split, text by text, as the run read it."""
-    config = config_file.load(directory.path / "config.yaml")
+    config = directory.read_config()
     table = split_tables(config, read_sources(config), given_rows(directory))["train"]
     known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}
     for file in table.files:

@@ -6,7 +6,7 @@ having its members; nothing is registered.
 Letters: N rows, P plotted rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
 
@@ -16,7 +16,7 @@ from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
-from warmstart.metrics.scores import Score
+from warmstart.metrics.scores import Metric, Score
 from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.task import AnyTask, Split
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
+    from warmstart.devices.place import DeviceAndPrecision
     from warmstart.devices.processes import Processes
     from warmstart.models.packed.forward import Forward
 
@@ -50,6 +51,9 @@ class Baseline:
 class HasBaselines(Protocol):
     """Cheap models stand next to the trained one."""
 
+    baseline_titles: ClassVar[Mapping[str, str]]
+    """What each baseline is called in a sentence, by its name: ``the majority class``."""
+
     def baselines(
         self, config: RunConfig, train: Split, splits: Mapping[str, Split]
     ) -> dict[str, Baseline]:
@@ -68,6 +72,10 @@ class ComparesWithStart(Protocol):
     """The model before training is scored as a baseline, because it can already do the task."""
 
     scores_start: ClassVar[Literal[True]]
+
+
+START_TITLES = {"untouched": "the model before training"}
+"""What that baseline is called in a sentence, by its name."""
 
 
 @runtime_checkable
@@ -96,7 +104,7 @@ class CountsChanges(Protocol):
     """Predictions that name labels, so that it can be counted where two models disagree."""
 
     def changed(self, other: Self) -> int:
-        """Number of rows for which ``other`` predicts another label."""
+        """Number of rows, or of words, for which ``other`` predicts another label."""
         ...
 
 
@@ -143,6 +151,42 @@ class StoresLabels(Protocol[LabelsIn]):
 
     def label_column(self, labels: LabelsIn) -> pa.Array | pa.ChunkedArray:
         """The column ``label`` of ``predictions.parquet``, N values."""
+        ...
+
+
+@runtime_checkable
+class ReadsWords(Protocol):
+    """The model reads single words, each as it stands after a space in a text."""
+
+    reads_words: ClassVar[Literal[True]]
+
+
+@runtime_checkable
+class WritesConll(Protocol[PredictionsIn]):
+    """Predictions can be written as a CoNLL file: a word and its tag on each line."""
+
+    def conll(self, predictions: PredictionsIn) -> Iterator[str]:
+        """The text of the file, in pieces.
+
+        Args:
+            predictions: for the rows of a file.
+
+        Raises:
+            DataError: the format cannot hold a word.
+        """
+        ...
+
+
+@runtime_checkable
+class RestoresRows(Protocol):
+    """Clean rows have columns that can be made again from ``predictions.parquet``."""
+
+    def restored(self, rows: pa.Table) -> dict[str, pa.Array]:
+        """The columns that ``clean`` adds to a table, labels among them, N values each.
+
+        Args:
+            rows: N rows of ``predictions.parquet``.
+        """
         ...
 
 
@@ -219,12 +263,15 @@ class Exports(Protocol):
 class ScoresFinally(Protocol):
     """Some metrics are computed only at the end of a run."""
 
+    final_metrics: ClassVar[tuple[Metric, ...]]
+    """These metrics; they follow those of ``score``."""
+
     def final_scores(
         self,
         forward: "Forward",
         model: "PreTrainedModel",
         examples: Examples,
-        accelerator: Any,
+        place: "DeviceAndPrecision",
         processes: "Processes",
     ) -> Mapping[str, Score]:
         """Further scores by metric name; all processes call this and get the same scores.
@@ -233,7 +280,12 @@ class ScoresFinally(Protocol):
             forward: how the model runs.
             model: on its device, in evaluation mode.
             examples: tokenised rows, one at least.
-            accelerator: ``accelerate.Accelerator``: device and precision.
+            place: device and precision.
             processes: the processes that share the work.
         """
         ...
+
+
+def metrics_of(task: AnyTask) -> tuple[Metric, ...]:
+    """All metrics of a finished run: those of ``score``, then those computed only at its end."""
+    return (*task.metrics, *(task.final_metrics if isinstance(task, ScoresFinally) else ()))

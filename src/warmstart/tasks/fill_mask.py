@@ -23,7 +23,7 @@ import numpy as np
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.chunking import Layout, encode_documents
+from warmstart.data.examples.chunking import Layout, encode_documents, overlap_of
 from warmstart.data.examples.masking import Masking
 from warmstart.data.examples.targets import of_kind
 from warmstart.data.examples.token_targets import HiddenTokens, TokenBatchTargets
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from warmstart.devices.place import DeviceAndPrecision
     from warmstart.devices.processes import Processes
     from warmstart.models.checkpoints.load import Checkpoint
     from warmstart.models.packed.forward import Forward
@@ -77,6 +78,7 @@ class FillMask:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "documents"
     scores_start: ClassVar[Literal[True]] = True
+    final_metrics: ClassVar[tuple[Metric, ...]] = (PSEUDO_PERPLEXITY,)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -118,14 +120,12 @@ class FillMask:
         """Tokenise documents to hide tokens in; or texts with masks, which are to be filled.
 
         Raises:
-            DataError: a text to be filled has no mask.
+            DataError: a text to be filled has no mask, or chunks would overlap too much.
         """
         if labels is None:
             return self._with_masks(table, tokenizer, max_tokens)
         data, special = self.data, frozenset(tokenizer.all_special_ids)
-        overlap = None
-        if data.long_documents == "chunk":
-            overlap = min(data.overlap_tokens, max_tokens - 3)
+        overlap = overlap_of(data, max_tokens, framing=2)
         layout = Layout(
             tokenizer.cls_token_id,
             tokenizer.sep_token_id,
@@ -185,13 +185,13 @@ class FillMask:
         forward: "Forward",
         model: "PreTrainedModel",
         examples: Examples,
-        accelerator: Any,
+        place: "DeviceAndPrecision",
         processes: "Processes",
     ) -> Mapping[str, Score]:
         """Pseudo-perplexity, which takes one pass per token."""
         from warmstart.tasks.pseudo_perplexity import pseudo_perplexity
 
-        score = pseudo_perplexity(model, forward, examples, accelerator, processes)
+        score = pseudo_perplexity(model, forward, examples, place, processes)
         return {PSEUDO_PERPLEXITY.name: score}
 
     def usage(self) -> Usage:

@@ -2,16 +2,14 @@
 
 Reads the columns ``data.text``, for pairs also ``data.text_pair``, and the labels in one of three
 forms: a list in ``data.label``, a text in it with ``data.label_separator`` between labels, or one
-column of 0 and 1 for each label (``data.label_columns``). A row without labels is learned from: no
-label applies to it.
+column of 0 and 1 for each label (``data.label_columns``). A row may have no label.
 
 Each label is a yes-or-no question of its own, with its own probability; a label is predicted from
 one half on, or from a threshold of its own chosen on the validation rows
 (``train.choose_threshold``).
 
-Main score: macro F1, the mean over labels; micro F1, mean average precision and subset accuracy
-next to it. Accuracy per label would mislead: if most rows have no label, predicting none is right
-most of the time.
+Main score: macro F1, the mean over labels; also micro F1, mean average precision, subset accuracy.
+Accuracy per label would mislead: if most rows have no label, predicting none is mostly right.
 Known problem: for a label with few rows neither threshold nor F1 means much; the report shows the
 number of rows next to each.
 Letters: N rows, B rows of a batch, C labels.
@@ -50,7 +48,7 @@ from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
-from warmstart.tasks.focal import focal
+from warmstart.tasks.focal_loss import focal_factor
 from warmstart.tasks.mistakes import (
     PROBABILITY,
     Mistakes,
@@ -137,6 +135,10 @@ class MultiLabelClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "shares": "the share of each label",
+        "tfidf": "TF-IDF with logistic regression",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -235,7 +237,7 @@ class MultiLabelClassification:
         truth = of_kind(batch.targets, RowBatchTargets).values  # float32 [B, C]
         nats = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
         if self.loss_name == "focal":
-            nats = focal(nats, self.focal_gamma)
+            nats = nats * focal_factor(nats, self.focal_gamma)
         if self.label_weights:
             weights = as_tensor(self.label_weights, dtype=nats.dtype, device=nats.device)  # [C]
             nats = nats * (truth * (weights - 1) + 1)
@@ -384,10 +386,10 @@ def _most_certain(rows: pa.RecordBatch) -> pa.Array:
     pairs = zip(rows["label"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
     amounts: list[float | None] = []
     for (true, predicted), of_row in zip(pairs, shares, strict=True):
-        missed, added = set(true) - set(predicted), set(predicted) - set(true)
         share = dict(zip(names, of_row, strict=True))
-        wrong = [1 - share[name] for name in missed] + [share[name] for name in added]
-        amounts.append(max(wrong, default=None))
+        missed = [1 - share[name] for name in set(true) - set(predicted)]
+        added = [share[name] for name in set(predicted) - set(true)]
+        amounts.append(max(missed + added, default=None))
     return pa.array(amounts, pa.float64())
 
 

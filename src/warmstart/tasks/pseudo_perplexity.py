@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.targets import NO_LABEL, of_kind
 from warmstart.data.examples.token_targets import HiddenTokens, TokenBatchTargets
 from warmstart.data.examples.tokens import Ints
+from warmstart.devices.place import DeviceAndPrecision
 from warmstart.devices.processes import ALONE, Processes
 from warmstart.metrics.language_metrics import PSEUDO_PERPLEXITY, ratios
 from warmstart.metrics.scores import Score
@@ -36,30 +36,27 @@ def pseudo_perplexity(
     model: Any,
     forward: Forward,
     examples: Examples,
-    accelerator: Accelerator,
+    place: DeviceAndPrecision,
     processes: Processes = ALONE,
 ) -> Score:
     """Pseudo-perplexity of at most ``ROWS`` documents, with its interval over them.
 
     Args:
-        model: on its device; its training mode is put back afterwards.
+        model: on its device, in evaluation mode.
         forward: how to run it.
         examples: tokenised documents with ``HiddenTokens``; one at least.
-        accelerator: gives device and precision.
+        place: device and precision.
         processes: those that share the work; all of them call this, and all get the score.
     """
-    was_training = model.training
-    model.eval()
     documents = np.unique(examples.rows, return_index=True)[1]
     scored = documents[np.unique(np.linspace(0, len(documents) - 1, ROWS).astype(np.int64))]
     own: list[tuple[int, float, int]] = []  # position, nats, tokens
     for position in scored[processes.index :: processes.count].tolist():
-        batch = one_hidden_each(examples, position).to(accelerator.device)
-        with accelerator.autocast():
+        batch = one_hidden_each(examples, position).to(place.device)
+        with place.autocast():
             logits = forward.run(model, batch)
         nats, _ = logits.losses(of_kind(batch.targets, TokenBatchTargets).ids)
         own.append((position, float(nats.double().sum()), batch.count))
-    model.train(was_training)
     # In row order, so that the sums do not depend on which process scored which row.
     everything = sorted(row for part in processes.gather(own) for row in part)
     _, nats_of, tokens_of = zip(*everything, strict=True)

@@ -40,6 +40,7 @@ from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
+from warmstart.tasks.focal_loss import focal_factor
 from warmstart.tasks.mistakes import Mistakes, mistake, percent, share_columns, worst_rows
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
@@ -95,6 +96,10 @@ class TextClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "majority": "the majority class",
+        "tfidf": "TF-IDF with logistic regression",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -194,12 +199,10 @@ class TextClassification:
         from torch import as_tensor
         from torch.nn import functional
 
-        from warmstart.tasks.focal import focal
-
         labels = of_kind(batch.targets, RowBatchTargets).values  # int64 [B]
         nats = functional.cross_entropy(logits.float(), labels, reduction="none")  # [B]
         if self.loss_name == "focal":
-            nats = focal(nats, self.focal_gamma)
+            nats = nats * focal_factor(nats, self.focal_gamma)
         if self.class_weights:
             weights = as_tensor(self.class_weights, dtype=nats.dtype, device=nats.device)
             # Rows that only fill a batch have the label -100, and a loss of 0.

@@ -121,6 +121,10 @@ class TextRanking:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "queries"
     export_kind: ClassVar[ExportKind] = "rows"
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "chance": "a random order",
+        "bm25": "BM25",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -386,4 +390,7 @@ def _numbers(table: Table, column: str) -> Floats:
         row = int(pc.index(number, False).as_py())
         raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     found: Floats = plain.cast(pa.float64()).to_numpy()
+    if not np.isfinite(found).all():
+        row = int(np.isfinite(found).argmin())
+        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     return found

@@ -73,6 +73,10 @@ class TextRegression:
     loss_unit: ClassVar[str] = "squared error"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "mean": "the mean of the training rows",
+        "ridge": "TF-IDF with ridge regression",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

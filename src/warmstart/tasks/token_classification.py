@@ -20,10 +20,10 @@ Source: Devlin et al. 2019, arXiv:1810.04805, section 5.3 (first sub-token of ea
 Sang & De Meulder 2003, CoNLL-2003 shared task (scores).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -36,9 +36,17 @@ from warmstart.data.examples.token_targets import WordBatchTargets, WordTags
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.table import Table
 from warmstart.data.tags.encode_words import encode_words
-from warmstart.data.tags.schemes import SCHEMES
+from warmstart.data.tags.schemes import OUTSIDE, SCHEMES
 from warmstart.data.tags.word_labels import WordLabels, learned_tags, word_labels
-from warmstart.data.tags.word_table import WORDS, layout_of, word_table
+from warmstart.data.tags.word_table import (
+    SPANS,
+    STARTS,
+    TAGS,
+    WORDS,
+    layout_of,
+    stored_words,
+    word_table,
+)
 from warmstart.metrics.entity_metrics import (
     METRICS,
     RowWords,
@@ -94,6 +102,10 @@ class TokenClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "words"
+    reads_words: ClassVar[Literal[True]] = True
+    baseline_titles: ClassVar[Mapping[str, str]] = {
+        "frequent_tag": "each word's most frequent tag",
+    }
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -158,9 +170,9 @@ class TokenClassification:
         values = np.full(len(layout.words.starts), NO_LABEL, dtype=np.int64)
         if labels is not None:
             values = labels.classes
-        overlap = min(self.data.overlap_tokens, max(max_tokens // 4, 0))
+        overlap = self.data.overlap_tokens
         found = encode_words(table, layout, values, tokenizer, max_tokens, overlap)
-        return Examples(found.tokens, found.targets)
+        return Examples(found.tokens, found.targets, notes=found.notes())
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's token-classification head."""
@@ -183,14 +195,16 @@ class TokenClassification:
         targets = batch.targets
         assert isinstance(targets, WordBatchTargets | WordTags)
         shares = softmax(as_numbers(logits))
+        order = np.argsort(targets.words)  # a batch holds rows in any order
         labels = shares.argmax(axis=1)
+        confidences = shares[np.arange(len(labels)), labels]
         return TagPredictions(
             self.label_names,
             self._predicted_scheme,
             targets.source,
-            targets.words,
-            labels,
-            shares[np.arange(len(labels)), labels],
+            targets.words[order],
+            labels[order],
+            confidences[order],
             frozenset(batch.rows[batch.truncated].tolist()),
         )
 
@@ -232,18 +246,31 @@ class TokenClassification:
             words=(self._words(first, labels), self._words(second, labels)),
         )
 
+    def conll(self, predictions: TagPredictions) -> Iterator[str]:
+        """The text of a CoNLL file with each word and its predicted tag, in pieces."""
+        return predictions.conll()
+
     def usage(self) -> Usage:
         """The token-classification pipeline, one entity for the tokens of a span."""
+        limits = [
+            "It knows only the types of its training rows, and predicts flat spans: no span inside "
+            "another.",
+            "With a byte-level tokenizer (GPT-2, RoBERTa, ModernBERT), the pipeline of "
+            "Transformers ends words only at spaces, so punctuation belongs to the word before it; "
+            "warmstart predict separates them.",
+        ]
+        if self.scheme == "plain":
+            limits.append(
+                "The tags have no prefixes: the pipeline of Transformers joins neighbouring words "
+                "with the same tag, and warmstart predict gives each word its own span."
+            )
         return Usage(
             command='warmstart predict {run} --text "…"',
             python='tag = pipeline(\n    "token-classification", model="model", '
             'aggregation_strategy="first"\n)\ntag("Your text here.")',
             note="warmstart also reads texts that are longer than the model, and writes CoNLL "
             "files (`--output FILE.conll`)",
-            limits=(
-                "It knows only the types of its training rows, and predicts flat spans: no span "
-                "inside another.",
-            ),
+            limits=tuple(limits),
         )
 
     def baselines(
@@ -277,6 +304,18 @@ class TokenClassification:
     def label_column(self, labels: WordLabels) -> pa.Array:
         """The annotated spans of each row, N lists of ``{start, end, type}``."""
         return labels.spans_by_row()
+
+    def restored(self, rows: pa.Table) -> dict[str, pa.Array]:
+        """The words of each row, and its annotated spans or, for plain tags, its tags."""
+        columns = stored_words(rows["text"], rows["words"])
+        spans = rows["label"].combine_chunks()
+        if self.scheme != "plain":
+            return {**columns, SPANS: spans}
+        tags = []
+        for starts, row in zip(columns[STARTS].to_pylist(), spans.to_pylist(), strict=True):
+            types = {span["start"]: span["type"] for span in row}
+            tags.append([types.get(start, OUTSIDE) for start in starts])
+        return {**columns, TAGS: pa.array(tags, pa.list_(pa.string()))}
 
     def remarks(self, labels: WordLabels) -> list[str]:
         """Scheme, repaired and aligned spans, types that were never seen in training."""

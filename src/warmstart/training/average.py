@@ -1,12 +1,11 @@
-"""The mean of the weights at several evaluations, kept where it is no worse than the best model.
+"""Average the weights of several evaluations; keep the mean if it is no worse than the best model.
 
     average/step-00000267/   the whole model after that step, and its score; removed at the end
-    average/mean/            their mean, while it is scored
+    average/mean/            the mean of the models, while it is scored
 
-At each evaluation the model is written down as ``model/`` would hold it, every row of the
-vocabulary included; the last ``count`` of them, or the best by ``train.best_metric``, stay. When
-training ends their mean is scored on the validation split, once. A resumed run goes on from the
-same files: an evaluation that has left them would leave them again.
+At each evaluation the whole model is saved, in the format of ``model/`` and with every row of the
+vocabulary. The last ``count`` models, or the best by ``train.best_metric``, are kept. After
+training their mean is scored once on the validation split. A resumed run uses the same files.
 
 Source: Izmailov et al. 2018, arXiv:1803.05407 (averages along one run); Vaswani et al. 2017,
 arXiv:1706.03762, section 6.1 (the last checkpoints).
@@ -29,6 +28,7 @@ from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.packed.forward import forward_for
 from warmstart.runs.directory import RunDirectory, write_folder
 from warmstart.runs.model_folder import save_model_folder
+from warmstart.tasks.capabilities import ReadsWords
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
 
@@ -38,17 +38,17 @@ SCORE = "score.json"
 def remember(
     job: Job, step: int, score: Score, loss: float, weights: dict[str, Tensor] | None
 ) -> None:
-    """Write the model down as one of those to be averaged, and let go of what no longer is.
+    """Save the model for the average, and remove a saved model that is no longer needed.
 
     Args:
-        job: what is trained.
-        step: after which it was evaluated.
-        score: by the metric that chooses.
-        loss: of the validation split, in nats.
-        weights: in place of the model's own, by name.
+        job: the training job.
+        step: step after which the model was evaluated.
+        score: its value of ``train.best_metric``.
+        loss: its validation loss, in nats.
+        weights: weights by name to save instead of the model's own; None for its own.
 
     Raises:
-        RunError: no room, or no right to write.
+        RunError: the disk is full, or writing is not permitted.
     """
     setting = job.config.average
     assert setting is not None
@@ -56,25 +56,26 @@ def remember(
     def fill(folder: Path) -> None:
         with quiet():
             job.model.save_pretrained(folder, state_dict=weights)
-        rank = [score.value is not None, _upwards(score), -loss]
-        (folder / SCORE).write_text(json.dumps(rank), encoding="utf-8")
+        # Compared as a list: a defined score first, then the score, then the loss.
+        sort_key = [score.value is not None, _higher_is_better(score), -loss]
+        (folder / SCORE).write_text(json.dumps(sort_key), encoding="utf-8")
 
     write_folder(job.run.average / f"step-{step:08d}", fill)
-    kept = remembered(job.run)
+    folders = remembered(job.run)
     if setting.of == "best":
-        kept.sort(key=lambda folder: json.loads((folder / SCORE).read_text(encoding="utf-8")))
-    for folder in kept[: -setting.count]:
+        folders.sort(key=lambda folder: json.loads((folder / SCORE).read_text(encoding="utf-8")))
+    for folder in folders[: -setting.count]:
         shutil.rmtree(folder)
 
 
-def _upwards(score: Score) -> float:
-    """The value, turned so that more is better; 0 where it is undefined."""
+def _higher_is_better(score: Score) -> float:
+    """The value, negated if lower is better; 0 if it is undefined."""
     value = score.value or 0.0
     return value if score.higher_is_better else -value
 
 
 def remembered(run: RunDirectory) -> list[Path]:
-    """The models to be averaged, in the order of their steps.
+    """The folders of the models to average, in the order of their steps.
 
     Args:
         run: the run directory.
@@ -83,11 +84,11 @@ def remembered(run: RunDirectory) -> list[Path]:
 
 
 def forget(run: RunDirectory, after: int = -1) -> None:
-    """Remove what was written for an average: all of it, or the models after a step.
+    """Remove the models saved for the average: all of them, or those after a step.
 
     Args:
         run: the run directory.
-        after: the last step that counts; -1 for none.
+        after: models after this step are removed; -1 removes everything.
     """
     for folder in remembered(run):
         if _step(folder) > after:
@@ -101,10 +102,11 @@ def _step(folder: Path) -> int:
 
 
 def mean_weights(folders: list[Path]) -> dict[str, Tensor]:
-    """The mean of the weights in several folders, summed in double precision.
+    """The mean of the weights of several models, computed in double precision.
 
     Args:
-        folders: of models of one kind, one at least; each with a ``model.safetensors``.
+        folders: folders of at least one model of the same architecture, each with a
+            ``model.safetensors``.
     """
     mean: dict[str, Tensor] = {}
     for folder in folders:
@@ -122,16 +124,16 @@ def mean_weights(folders: list[Path]) -> dict[str, Tensor]:
 
 
 def keep_average(job: Job, progress: Progress) -> None:
-    """Score the mean of what was remembered; it becomes ``model/`` where it is no worse.
+    """Score the mean of the saved models; save it as ``model/`` if it is no worse than the best.
 
-    Worse is a worse ``train.best_metric``, or a higher loss where the metric is the same.
+    Worse means a worse ``train.best_metric``, or an equal metric and a higher loss.
 
     Args:
-        job: trained.
-        progress: where training ended.
+        job: the training job, after training.
+        progress: the progress at the end of training.
 
     Raises:
-        RunError: no room, or no right to write.
+        RunError: the disk is full, or writing is not permitted.
     """
     setting = job.config.average
     if setting is None:
@@ -139,7 +141,7 @@ def keep_average(job: Job, progress: Progress) -> None:
     folders = remembered(job.run)
     steps = [_step(folder) for folder in folders]
     if len(folders) < 2:
-        job.log.notice(f"no average: training ended after {len(folders)} evaluation")
+        job.log.notice(f"weights are not averaged: only {len(folders)} evaluation took place")
         return
     mean = job.run.average / "mean"
 
@@ -152,17 +154,18 @@ def keep_average(job: Job, progress: Progress) -> None:
     model = load_run_model(mean, job.task.head).to(job.accelerator.device)
     forward = forward_for(model, job.task.head, job.train, job.accelerator.autocast)
     labels = job.validation_split.labels
-    found = evaluate(
+    result = evaluate(
         job.task, model, forward, job.validation, labels, job.accelerator, job.processes
     )
-    score = found.scores.metrics[job.best_metric]
+    score = result.scores.metrics[job.best_metric]
     best = replace(score, value=progress.best)
-    # Of two that are equally good the one with the lower loss is kept, as among single models.
-    as_good = score.value == best.value and found.loss <= (progress.best_loss or math.inf)
-    kept = math.isfinite(found.loss) and (score.better_than(best) or as_good)
+    # If the metric is equal, the lower loss decides, as it does between single models.
+    as_good = score.value == best.value and result.loss <= (progress.best_loss or math.inf)
+    kept = math.isfinite(result.loss) and (score.better_than(best) or as_good)
     kept = job.processes.from_first(kept)
     if kept and job.processes.first:
-        save_model_folder(job.run, model, job.tokenizer, job.max_tokens)
+        words = isinstance(job.task, ReadsWords)
+        save_model_folder(job.run, model, job.tokenizer, job.max_tokens, reads_words=words)
     job.log.write(
         {
             "event": "average",
@@ -171,16 +174,16 @@ def keep_average(job: Job, progress: Progress) -> None:
             "metric": job.best_metric,
             "value": score.value,
             "best": best.value,
-            "loss": found.loss,
+            "loss": result.loss,
             "best_loss": progress.best_loss,
             "kept": kept,
         }
     )
-    asked = f" ({setting.count} were asked for)" * (len(steps) < setting.count)
+    requested = f" (train.average.count is {setting.count})" * (len(steps) < setting.count)
     job.log.notice(
-        f"the mean of the weights after steps {', '.join(map(str, steps))}{asked} has "
-        f"{_shown(score)} {job.best_metric} on the validation rows, the best single model "
-        f"{_shown(best)}: {'the mean' if kept else 'the single model'} is kept"
+        f"the mean of the weights after steps {', '.join(map(str, steps))}{requested} has a "
+        f"validation {job.best_metric} of {_shown(score)}, the best single model {_shown(best)}: "
+        f"{'the mean' if kept else 'the single model'} is kept"
     )
 
 

@@ -1,19 +1,21 @@
-"""Checkpoints: what a run needs to go on as if it had never stopped.
+"""Checkpoints: everything that is needed to resume a run as if it had not been interrupted.
 
     checkpoint/step-00000267/model.safetensors       weights after that step
                              optimizer.safetensors   AdamW's moments, as PARAMETER/exp_avg, …
-                             state.json              position, best so far, loss scale
+                             state.json              progress, best score so far, loss scale
 
-There is no random state in it, because there is none to keep: the order of the rows is a function
-of (seed, epoch) and the dropout of (seed, step) – each step seeds its own generator
+No state of random generators is saved, because none is needed: the order of the rows is a function
+of (seed, epoch), and dropout is a function of (seed, step), since each step seeds the generator
 (``seed_step``).
 
-A checkpoint is written into a temporary folder, flushed, then renamed; a crash or a full disk in
-the middle leaves the older ones as they were.
+A checkpoint is written into a temporary folder, flushed to disk, then renamed. A crash or a full
+disk therefore never damages older checkpoints.
 """
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,19 +31,19 @@ from warmstart.runs.directory import RunDirectory, write_folder
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is: enough, with the weights and the optimiser, to compute the next step.
+    """The progress of a run; with weights and optimiser state, it determines the next step.
 
     Args:
-        step: the next step to make, counted from 0.
-        best: value of the best metric so far; None before the first defined one.
-        best_loss: validation loss of the kept model, in nats.
-        best_step: the step after which that model was evaluated.
-        evaluations_without_gain: evaluations since then.
-        loss_sum: training loss in nats since the last evaluation, summed over labels.
-        loss_count: labels it was summed over.
+        step: the next step, counted from 0.
+        best: value of ``best_metric`` for the best model; None before the first defined value.
+        best_loss: validation loss of the best model, in nats.
+        best_step: step after which the best model was evaluated.
+        evaluations_without_gain: number of evaluations since the metric last improved.
+        loss_sum: training loss since the last evaluation, in nats, summed over labels.
+        loss_count: number of labels in ``loss_sum``.
         train_seconds: time spent in steps since the last evaluation.
         total_seconds: time spent in steps and evaluations since the run began.
-        micro_batches: pieces each batch is cut into because memory ran out.
+        micro_batches: number of pieces each batch is split into because memory ran out.
     """
 
     step: int = 0
@@ -57,16 +59,28 @@ class Progress:
 
 
 def seed_step(seed: int, step: int, process: int) -> None:
-    """Make dropout a function of (seed, step, process) alone.
+    """Seed torch's generators so that dropout depends only on (seed, step, process).
 
     Args:
-        seed: of the run.
-        step: about to be made.
-        process: index of this process among those that train together.
+        seed: seed of the run.
+        step: the step that comes next.
+        process: rank of this process.
     """
-    # SplitMix64's odd constants keep neighbouring steps and processes far apart (Steele, Lea &
-    # Flood 2014, "Fast splittable pseudorandom number generators").
+    # The odd constants of SplitMix64 give neighbouring steps and ranks seeds that are far apart
+    # (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators").
     torch.manual_seed((seed + step * 0x9E3779B97F4A7C15 + process * 0xBF58476D1CE4E5B9) % 2**63)
+
+
+@contextmanager
+def generators_kept(device: torch.device) -> Iterator[None]:
+    """Put PyTorch's global generators back afterwards: ``seed_step`` is no business of the caller.
+
+    Args:
+        device: of the model. Its generator is kept if it is a GPU, and the CPU's always.
+    """
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        yield
 
 
 def save(
@@ -81,14 +95,14 @@ def save(
 
     Args:
         run: the run directory.
-        model: unwrapped.
-        optimizer: unwrapped, over this model's parameters.
+        model: the model, not wrapped by accelerate.
+        optimizer: its optimiser, not wrapped by accelerate.
         scaler: state of the float16 loss scaler, or {}.
-        progress: where the run is.
-        keep: checkpoints to leave on disk.
+        progress: the progress of the run.
+        keep: number of checkpoints to keep on disk.
 
     Raises:
-        RunError: no room, or no right to write; older checkpoints are intact.
+        RunError: the disk is full, or writing is not permitted; older checkpoints are intact.
     """
 
     def fill(folder: Path) -> None:
@@ -108,28 +122,28 @@ def checkpoints(run: RunDirectory) -> list[Path]:
 
 
 def newest_step(run: RunDirectory) -> int | None:
-    """The step after which the newest checkpoint was written."""
-    found = checkpoints(run)
-    return int(found[-1].name.removeprefix("step-")) if found else None
+    """The step after which the newest checkpoint was written; None without a checkpoint."""
+    folders = checkpoints(run)
+    return int(folders[-1].name.removeprefix("step-")) if folders else None
 
 
 def restore(
     run: RunDirectory, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[Progress, dict[str, Any]]:
-    """Load the newest checkpoint into model and optimiser; its progress and scaler state.
+    """Load the newest checkpoint into model and optimiser; return its progress and scaler state.
 
     Args:
         run: the run directory.
-        model: unwrapped, on its device.
-        optimizer: unwrapped, over this model's parameters.
+        model: the model on its device, not wrapped by accelerate.
+        optimizer: its optimiser, not wrapped by accelerate.
 
     Raises:
         RunError: there is no checkpoint, or it cannot be read.
     """
-    found = checkpoints(run)
-    if not found:
+    folders = checkpoints(run)
+    if not folders:
         raise errors.run.nothing_to_resume(run.path)
-    newest = found[-1]
+    newest = folders[-1]
     try:
         state = json.loads((newest / "state.json").read_text(encoding="utf-8"))
         load_model(model, newest / "model.safetensors")
@@ -140,7 +154,7 @@ def restore(
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimiser's tensors, named by parameter instead of by position."""
+    """The optimiser's state tensors, named ``PARAMETER/exp_avg`` and so on."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return {
         f"{names[id(parameter)]}/{key}": value.detach().contiguous()
@@ -152,7 +166,9 @@ def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, to
 def _restore_moments(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
 ) -> None:
+    """Load the output of ``_moments`` into the optimiser."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
+    # `load_state_dict` expects the state by the position of a parameter over all groups.
     state: dict[int, dict[str, torch.Tensor]] = {}
     position = 0
     for group in optimizer.param_groups:

@@ -34,25 +34,25 @@ class Job:
     Args:
         task: what is learned.
         model: with its head, on its device.
-        tokenizer: saved beside the weights.
+        tokenizer: saved with the weights.
         forward: how the model reads a batch.
-        vocabulary: its word embedding, where it trains on some rows of it; None where on all.
-        rows: how much of the vocabulary that is, or why it is all, in a few words.
+        vocabulary: the word embedding, reduced to the rows that the data use; None if it is whole.
+        rows: how much of the vocabulary that is, or why it is whole, in a few words.
         train: tokenised training rows.
         validation: tokenised validation rows.
         validation_split: the same rows and their labels.
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
-        config: how it learns: ``settings.train``.
+        config: how the model learns: ``settings.train``.
         settings: every setting.
         accelerator: device and precision.
-        processes: those that train together; one, as a rule.
+        processes: the processes that train together, usually one.
         run: where everything is written.
         log: where events go.
-        trains: every part of the model, and what of it trains.
-        frozen: what of the model does not train.
-        adapters: peft's configuration of the adapters that train in the model, where they do.
-        capture: what captures steps with ``train.cuda_graphs``, where the device can.
+        trains: every part of the model, and which of its parameters train.
+        frozen: the part of the model that does not train.
+        adapters: peft's configuration of the adapters, if adapters train.
+        capture: captures steps for ``train.cuda_graphs``, where the device can.
     """
 
     task: AnyTask
@@ -79,12 +79,12 @@ class Job:
 
 
 def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener] = ()) -> Job:
-    """Load the weights of what was prepared and put the loop's parts together; writes nothing.
+    """Load the weights and build everything the loop needs; nothing is written.
 
     Args:
         prepared: read and checked.
         run: where everything will be written.
-        listeners: told of every event.
+        listeners: called with every event.
 
     Raises:
         ConfigError: the device cannot compute in ``train.precision``.
@@ -98,8 +98,8 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     frozen, adapters = choose_trained(model, config, head, new_pooler=new_pooler)
     if adapters is not None:
         adapters.base_model_name_or_path = prepared.checkpoint.name
-    trains = trained_parts(model, config)  # before the vocabulary is cut down
-    # Before the model moves: what does not train stays behind.
+    trains = trained_parts(model, config)  # counts the whole vocabulary
+    # Before the model moves: the unused rows stay on the CPU.
     vocabulary, rows = _vocabulary_of(model, head, prepared.examples, precision_of(accelerator))
     model.to(accelerator.device)
     train = prepared.examples["train"]
@@ -120,7 +120,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         accelerator=accelerator,
         processes=processes,
         run=run,
-        log=EventLog(run.path / "events.jsonl", listeners, silent=not processes.first),
+        log=EventLog(run.entry("events.jsonl"), listeners, silent=not processes.first),
         trains=trains,
         frozen=frozen,
         adapters=adapters,

@@ -1,4 +1,4 @@
-"""What the loop keeps: the best model so far, and checkpoints to go on from."""
+"""What the loop saves: the best model so far, and checkpoints to resume from."""
 
 import math
 import time
@@ -14,6 +14,7 @@ from warmstart.models.tuning.parts import peak_rates
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.model_folder import save_adapter_folder, save_model_folder
+from warmstart.tasks.capabilities import ReadsWords
 from warmstart.training import average, checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
@@ -23,24 +24,24 @@ from warmstart.training.unfreezing import trains_embeddings
 
 
 def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progress:
-    """Score the validation split; where that is the best so far, the weights become ``model/``.
+    """Score the validation split; save the model in ``model/`` if it is the best so far.
 
-    Of two models that are equally good by the metric, the one with the lower loss is kept; patience
-    counts the metric alone.
+    If two models are equal by the metric, the one with the lower loss is better. Early stopping
+    uses the metric only.
 
     Args:
-        job: what is trained.
-        progress: after a flush, so that its sums hold every step.
-        epoch: passes over the training rows done.
+        job: the training job.
+        progress: the progress after a flush of the recorder, so that its sums include every step.
+        epoch: completed passes over the training rows.
 
     Returns:
-        Progress with the best noted and the sums since the last evaluation begun anew.
+        The progress with the best model updated and the sums since the last evaluation reset.
 
     Raises:
-        NotFinite: the model's answers are no numbers, though its last training loss was one.
+        NotFinite: the validation loss is not finite.
     """
     began = time.perf_counter()
-    found = evaluate(
+    result = evaluate(
         job.task,
         job.model,
         job.forward,
@@ -50,14 +51,15 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
         job.processes,
     )
     step = progress.step - 1
-    if not math.isfinite(found.loss):
+    if not math.isfinite(result.loss):
         raise NotFinite(step)
-    score = found.scores.metrics[job.best_metric]
-    # The first evaluation is kept whatever it says, so that there is always a model to go on with.
+    score = result.scores.metrics[job.best_metric]
+    # The first evaluation always counts as the best, even with an undefined score, so that there
+    # is always a saved model.
     gain = progress.best_step is None or score.better_than(_score_of(progress.best, score))
-    best = gain or (score.value == progress.best and _lower(found.loss, progress.best_loss))
+    best = gain or (score.value == progress.best and _lower(result.loss, progress.best_loss))
     if job.processes.first:
-        _write_models(job, progress.step, score, found.loss, best=best)
+        _write_models(job, progress.step, score, result.loss, best=best)
     seconds = time.perf_counter() - began
     job.log.write(
         {
@@ -65,19 +67,19 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
             "step": step,
             "epoch": epoch,
             "split": "validation",
-            "loss": found.loss,
+            "loss": result.loss,
             "train_loss": progress.loss_sum / max(progress.loss_count, 1),
             "train_seconds": progress.train_seconds,
             "seconds": seconds,
             "metric": job.best_metric,
             "best": best,
-            "scores": found.scores.metrics_json(),
+            "scores": result.scores.metrics_json(),
         }
     )
     progress = replace(
         progress,
         best=score.value if best else progress.best,
-        best_loss=found.loss if best else progress.best_loss,
+        best_loss=result.loss if best else progress.best_loss,
         best_step=step if best else progress.best_step,
         evaluations_without_gain=0 if gain else progress.evaluations_without_gain + 1,
         loss_sum=0.0,
@@ -85,12 +87,13 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
         train_seconds=0.0,
         total_seconds=progress.total_seconds + seconds,
     )
-    # What is best and when patience ends is one process's word, and ``model/`` is written by now.
+    # All ranks continue with rank 0's progress, so they agree on early stopping. Waiting for it
+    # also ensures that ``model/`` is complete.
     return job.processes.from_first(progress)
 
 
 def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
-    """Load the newest checkpoint, take back the events after it, say so in the events.
+    """Load the newest checkpoint, remove later events from the log, and log a resume event.
 
     Raises:
         RunError: there is no checkpoint, or it cannot be read.
@@ -106,7 +109,7 @@ def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
 
 
 def patience_ended(job: Job, progress: Progress) -> bool:
-    """Whether so many evaluations brought no gain that training ends; says so if it does."""
+    """Whether early stopping ends the training; if so, logs a notice."""
     patience = job.config.early_stopping
     if patience is None or progress.evaluations_without_gain < patience:
         return False
@@ -115,10 +118,10 @@ def patience_ended(job: Job, progress: Progress) -> bool:
 
 
 def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write a checkpoint of the loop as it is, and say so in the events.
+    """Write a checkpoint of the loop's current state, and log it; rank 0 only.
 
     Raises:
-        RunError: no room, or no right to write; older checkpoints are intact.
+        RunError: the disk is full, or writing is not permitted; older checkpoints are intact.
     """
     if not job.processes.first:
         return
@@ -129,12 +132,14 @@ def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progre
 
 
 def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool) -> None:
-    """Write ``model/`` where this is the best, its adapters, and what is to be averaged."""
+    """Save ``model/`` and its adapters if this is the best model, and a copy for the average."""
     if not best and job.config.average is None:
         return
     weights = whole_weights(job, steps)
     if best:
-        save_model_folder(job.run, job.model, job.tokenizer, job.max_tokens, weights)
+        words = isinstance(job.task, ReadsWords)
+        model = (job.run, job.model, job.tokenizer, job.max_tokens, weights)
+        save_model_folder(*model, reads_words=words)
     if best and job.config.lora is not None and job.config.lora.save == "adapter":
         save_adapter_folder(job.run, job.model, job.adapters)
     if job.config.average is not None:
@@ -142,14 +147,14 @@ def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool
 
 
 def whole_weights(job: Job, steps: int) -> dict[str, Tensor] | None:
-    """The weights under Transformers' names: every row of the vocabulary, adapters merged.
+    """The weights under Transformers' names: with the whole vocabulary, and adapters merged.
 
     Args:
-        job: what is trained.
-        steps: made so far.
+        job: the training job.
+        steps: number of steps made so far.
 
     Returns:
-        None where they are the model's own.
+        None if the model's own ``state_dict`` has these weights already.
     """
     vocabulary = job.vocabulary
     if job.adapters is not None:
@@ -158,6 +163,7 @@ def whole_weights(job: Job, steps: int) -> dict[str, Tensor] | None:
         return None
     if steps < vocabulary.steps:
         raise ValueError(f"the vocabulary is at step {vocabulary.steps}, past step {steps}")
+    # Apply to the unused rows the weight decay of all steps since the last call.
     plan = Plan.of(job.train, job.config)
     share_at = schedule_for(job.config, plan.total_steps)
     shares = [

@@ -1,15 +1,16 @@
 """The training loop: all of it, in the order it happens.
 
-One *step* is one optimiser update; it takes the rows of one or several batches (its *window*), and
-its loss is the mean over every label of them all, however batches, micro-batches and processes
-share the labels out. Each step is a function of the weights, the optimiser's moments and its own
-number: its rows come from (seed, epoch), its dropout from (seed, step). That makes a resume exact.
+One *step* is one optimiser update. It uses the rows of one or several batches (its *window*: the
+batches between two updates), and its loss is the mean over all labels of the window, however the
+labels are spread over batches, micro-batches and processes. A step is a function of the weights,
+the optimiser's moments and its own number: its rows follow from (seed, epoch), its dropout from
+(seed, step). This makes resuming exact.
 
-Best is what ``best_metric`` says on the validation split: the best weights go to ``model/``, the
+``best_metric`` on the validation split decides which weights are best: these go to ``model/``, the
 last ones to ``checkpoint/``.
 
 Not here: what is learned (``tasks``), how a model reads a batch (``packed.forward``), what is shown
-(``progress``). To change those, change them there; nothing hooks into this loop.
+(``monitoring``). Change them there; nothing hooks into this loop.
 """
 
 import time
@@ -40,51 +41,59 @@ from warmstart.training.unfreezing import begin_epoch
 
 
 def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progress:
-    """Fine-tune ``job.model`` in place until the plan is done, patience ends, or it must stop.
+    """Fine-tune ``job.model`` in place, until the plan is done, patience ends, or a stop.
 
     Args:
         job: what to train, on what, and how.
-        resume: go on from the newest checkpoint.
+        resume: continue from the newest checkpoint.
         stop_requested: asked after each step; True saves and stops.
 
     Returns:
         Where the run ended: steps made, best metric and the step that reached it.
 
     Raises:
-        ConfigError: the warm-up would outlast the run.
-        Interrupted: ``stop_requested`` said so; everything is saved.
-        RunError: the loss is no number, memory ran out with a single row, the disk is full.
+        ConfigError: the warm-up is longer than the run.
+        Interrupted: ``stop_requested`` returned True; everything is saved.
+        RunError: the loss is not finite, memory ran out with a single row, or the disk is full.
     """
     plan = Plan.of(job.train, job.config)
-    share_at = schedule_for(job.config, plan.total_steps)
+    share_at = schedule_for(job.config, plan.total_steps)  # step -> share of the peak rate
     if job.frozen is not None:
-        job = with_features_computed(job)
+        job = with_features_computed(job)  # frozen layers run once, before the first step
     job.model.train()
+    # A frozen part must exist before the optimiser: it gets only parameters that train.
     optimizer = build_optimizer(job.model, job.config)
     progress = job.processes.agreed(lambda: keep.restored(job, optimizer)) if resume else Progress()
+    # All processes start from the weights of rank 0.
     job.processes.copy_first([parameter.detach() for parameter in job.model.parameters()])
     stepper = job.accelerator.prepare(optimizer)
+    # A float16 gradient may overflow in some steps; the loss scaler then skips the update.
     recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
     parts = Parts(job, plan, optimizer, stepper, recorder, graphed_steps(job, plan, optimizer))
-    windows: list[list[Ints]] = []
+    windows: list[list[Ints]] = []  # for each step of the epoch, the rows of each of its batches
     try:
         for step in range(progress.step, plan.total_steps):
             if keep.patience_ended(job, progress):
                 break
             epoch, index = divmod(step, plan.steps_per_epoch)
-            if index == 0 or not windows:
+            if index == 0 or not windows:  # a resumed run starts in the middle of an epoch
                 windows = begin_epoch(job, plan, epoch)
             set_rates(optimizer, share_at(step))
             progress = make_step(parts, windows[index], progress)
+
+            # The processes agree on what follows, or some would wait for the others for ever.
             asked, due = job.processes.any(stop_requested(), recorder.due)
             stop = asked and progress.step < plan.total_steps
             evaluates, saves = plan.evaluates_after(step), stop or plan.checkpoints_after(step)
+            # Losses stay on the device between flushes. They are read before an evaluation or a
+            # checkpoint, so that weights with a loss that is not finite never reach the disk.
             if due or evaluates or saves:
                 progress = recorder.flush(progress)
             if evaluates:
                 progress = keep.evaluate_and_keep_best(job, progress, plan.epochs_done(step))
             if sample_is_due(job, plan, step):
                 write_sample(job, step, plan.epochs_done(step))
+            # After the evaluation: the checkpoint holds its result.
             if saves:
                 keep.save_checkpoint(job, optimizer, progress)
             if stop:
@@ -97,7 +106,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a step works with; ``stepper`` is ``optimizer``, wrapped; ``graphs`` are for a GPU."""
+    """What a step uses. ``stepper`` wraps ``optimizer``; ``graphs`` exist only on a GPU."""
 
     job: Job
     plan: Plan
@@ -108,10 +117,16 @@ class Parts:
 
 
 def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progress:
-    """One optimiser update over the rows at ``positions``, a list for each batch of the window."""
+    """One optimiser update.
+
+    Args:
+        parts: what the step uses.
+        positions: rows of each batch of the window, int64 [B] each.
+        progress: before the step.
+    """
     began = time.perf_counter()
     train, step, rows = parts.job.train, progress.step, np.concatenate(positions)
-    # Known before the model runs, so that every piece is divided by the labels of them all.
+    # Known before the model runs: the loss of every piece is divided by the labels of the window.
     count = train.count_of(rows, parts.plan.draw(step))
     replayed = parts.graphs.step(rows, step) if parts.graphs else None
     if replayed:
@@ -130,20 +145,20 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
         "tokens": train.tokens.tokens_of(rows),
         "seconds": seconds,
     }
-    parts.recorder.add(loss, norm, event)
+    parts.recorder.add(loss, norm, event)  # tensors: reading them here would wait for the device
     return progress
 
 
 def update(
     parts: Parts, positions: list[Ints], count: int, progress: Progress
 ) -> tuple[Tensor, Tensor, int]:
-    """Make a step; return its loss, the length of its gradient, and pieces a batch."""
+    """Gradients, clipping, optimiser step: returns loss [], gradient norm [], pieces per batch."""
     job, step, draw = parts.job, progress.step, parts.plan.draw(progress.step)
     window = [collate(job.train, rows, draw) for rows in positions]
-    own = own_rows(job.processes, job.train, positions, window, draw)
+    own = own_rows(job.processes, job.train, positions, window, draw)  # this process's share
     loss, pieces = step_gradients(parts, own, count, step, progress.micro_batches)
     if job.accelerator.scaler is not None:
-        job.accelerator.unscale_gradients(parts.stepper)
+        job.accelerator.unscale_gradients(parts.stepper)  # clipping needs the true gradients
     norm = clip_gradients(job.model, parts.optimizer, job.config.max_gradient_norm)
     parts.stepper.step()
     parts.stepper.zero_grad()
@@ -153,17 +168,24 @@ def update(
 def step_gradients(
     parts: Parts, window: list[Batch], count: int, step: int, micro_batches: int
 ) -> tuple[Tensor, int]:
-    """Leave the gradient of the window's mean loss in the parameters; return loss and pieces.
+    """Compute the gradient of the window's mean loss; returns the loss [] and pieces per batch.
 
-    When memory runs out in any process, all start the step again with their batches cut into twice
-    as many pieces. The rows, and so the gradient, stay the same; only the time it takes changes.
-    ``window`` is this process's share of the rows, ``count`` the labels of all shares together.
+    When memory runs out in any process, all repeat the step with each batch cut into twice as many
+    pieces. The rows, and therefore the gradient, stay the same.
+
+    Args:
+        parts: what the step uses.
+        window: this process's share of the rows.
+        count: labels of all shares together.
+        step: number of the step.
+        micro_batches: pieces that each batch is cut into.
 
     Raises:
         RunError: memory ran out with a single row.
     """
     job = parts.job
     while True:
+        # Inside the loop: a repeated step has the same dropout as the failed attempt.
         seed_step(job.config.seed, step, job.processes.index)
         ran_out = False
         try:
@@ -175,11 +197,11 @@ def step_gradients(
         finer = micro_batches < max(map(len, window), default=0)
         ran_out, finer = job.processes.any(ran_out, finer)
         if not ran_out:
-            add_up(job.processes, job.model, loss)
+            add_up(job.processes, job.model, loss)  # sum over processes
             return loss, micro_batches
         if not finer:
             raise errors.run.out_of_memory(rows=1)
-        parts.stepper.zero_grad()
+        parts.stepper.zero_grad()  # drop the gradients of the failed attempt
         micro_batches *= 2
         job.log.notice(
             f"memory ran out at step {step}: each batch is now computed in {micro_batches} pieces; "
@@ -188,13 +210,15 @@ def step_gradients(
 
 
 def window_gradients(job: Job, window: list[Batch], count: int, micro_batches: int) -> Tensor:
-    """Forward and backward over every piece of the window; its part of the mean loss in nats."""
+    """Forward and backward pass of every piece; returns this process's part of the mean loss []."""
     total = torch.zeros((), device=job.accelerator.device)
     for batch in window:
         for piece in split_batch(batch.to(job.accelerator.device), micro_batches):
             with job.accelerator.autocast():
-                logits = job.forward.run(job.model, piece)
+                logits = job.forward.run(job.model, piece)  # [B, C], [A, C] or TokenLogits
             loss_sum, _ = job.task.loss(logits, piece)
+            # Divided by the labels of the whole window: the gradients of all pieces then add up to
+            # that of the mean. A mean of the pieces' means would weigh small pieces too much.
             job.accelerator.backward(loss_sum / max(count, 1))
             total += loss_sum.detach()
     return total / max(count, 1)

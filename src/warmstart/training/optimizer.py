@@ -1,7 +1,7 @@
-"""AdamW with weight decay on matrices only, and a peak rate per group.
+"""AdamW with weight decay on matrices only, and a peak learning rate per parameter group.
 
-Source: Loshchilov & Hutter 2019, arXiv:1711.05101 (decoupled decay); sparing biases and layer norms
-is BERT's own practice (``optimization.py`` of google-research/bert, ``exclude_from_weight_decay``).
+Source: Loshchilov & Hutter 2019, arXiv:1711.05101 (decoupled decay). Biases and layer norms are not
+decayed, as in BERT (``optimization.py`` of google-research/bert, ``exclude_from_weight_decay``).
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,19 @@ from torch import Tensor, nn
 from warmstart.config import TrainConfig
 from warmstart.models.tuning.parts import peak_rates
 
-CACHED_WEIGHTS = 2**16
-"""Weights that go through all steps together: 256 KiB, which a core's own cache holds."""
+CPU_BLOCK = 2**16
+"""Weights that ``decay_only`` processes together on a CPU: 256 KiB, which fit into a core's cache.
+"""
 
-SENT_WEIGHTS = 2**24
-"""The same on another device, which wants much at once: 256 MiB with gradient and moments."""
+DEVICE_BLOCK = 2**24
+"""The same on an accelerator, which needs large blocks: 256 MiB with gradient and moments."""
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay applies: to matrices, not to biases nor to the vectors of a norm.
+    """Whether weight decay applies to a parameter: to matrices, but not to biases and norms.
 
-    A bias or norm is told by its shape and not by its name, because names differ between
-    architectures (``LayerNorm.weight``, ``layer_norm.weight``, ``norm1.weight``).
+    Biases and norms are recognised by their shape, because names differ between architectures
+    (``LayerNorm.weight``, ``layer_norm.weight``, ``norm1.weight``).
 
     Args:
         name: the parameter's dotted name.
@@ -35,19 +36,21 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW over what trains: for each peak rate two groups, the highest first.
+    """Create AdamW over the trained parameters, with two groups per peak rate, highest rate first.
+
+    The two groups are the parameters with and without weight decay.
 
     Args:
-        model: on its device already, so that the fused kernel can be chosen.
-        config: rates and decay; ``models.tuning.parts`` says whose rate is which.
+        model: the model, already on its device, which the fused kernel needs.
+        config: rates and decay; ``models.tuning.parts`` gives the rate of each parameter.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     rates = peak_rates(model, config)
     groups = []
     for rate in sorted({rates[name] for name, _ in named} or {config.learning_rate}, reverse=True):
-        here = [(name, p) for name, p in named if rates[name] == rate]
-        matrices = [p for name, p in here if decays(name, p)]
-        vectors = [p for name, p in here if not decays(name, p)]
+        members = [(name, p) for name, p in named if rates[name] == rate]
+        matrices = [p for name, p in members if decays(name, p)]
+        vectors = [p for name, p in members if not decays(name, p)]
         groups += [
             {"params": matrices, "weight_decay": config.weight_decay, "peak_lr": rate},
             {"params": vectors, "weight_decay": 0.0, "peak_lr": rate},
@@ -61,14 +64,14 @@ def _adamw(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Ada
         lr=config.learning_rate,
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
-        # One kernel for all parameters; on a CPU it reads and writes each byte once, where the
-        # default loops over every parameter several times (pytorch/pytorch#123074).
+        # One kernel for all parameters. On a CPU it reads and writes every byte once; the default
+        # implementation goes over each parameter several times (pytorch/pytorch#123074).
         fused=True,
     )
 
 
 def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
-    """Give every group ``share`` of its peak rate."""
+    """Set the learning rate of every group to ``share`` times its peak rate."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * share
 
@@ -80,27 +83,29 @@ def decay_only(
     device: torch.device,
     rate: float,
 ) -> None:
-    """Change weights as AdamW changes those whose gradient is zero at every step, bit for bit.
+    """Apply AdamW steps with zero gradient to weights, bit-identical to real steps.
 
-    Their moments stay zero, so each step multiplies them by (1 − rate · decay) and no more.
+    With a zero gradient the moments stay zero, so each step only multiplies the weights by
+    (1 − rate · decay).
 
     Args:
-        weights: on the CPU, float32, contiguous; changed in place.
-        shares: of the peak rate, one for each step.
-        config: the decay.
-        device: where the other weights train.
-        rate: their peak rate.
+        weights: float32, on the CPU, contiguous; changed in place.
+        shares: for each step, the share of the peak rate.
+        config: the weight decay.
+        device: the device on which the other weights are trained.
+        rate: peak learning rate of the weights.
     """
     if config.weight_decay == 0:
         return
-    size = CACHED_WEIGHTS if device.type == "cpu" else SENT_WEIGHTS
+    size = CPU_BLOCK if device.type == "cpu" else DEVICE_BLOCK
     blocks = torch.split(weights.view(-1), size)
     if device.type != "cpu":
         for block in blocks:
             _step_without_gradient(block, shares, config, device, rate)
         return
-    # The factor as the CPU's fused kernel forms it: in double, then rounded to float32.
+    # The fused CPU kernel computes the factor in double precision and rounds it to float32.
     factors = [np.float32(1 - rate * share * config.weight_decay) for share in shares]
+    # Blocks in the outer loop: a block stays in the cache while all steps are applied to it.
     for block in blocks:
         numbers = block.numpy()
         for factor in factors:
@@ -114,29 +119,29 @@ def _step_without_gradient(
     device: torch.device,
     rate: float,
 ) -> None:
-    """The same by the very kernel of the other weights, whichever the device has; slower."""
-    holder = nn.Parameter(block.view(-1, 1).to(device, copy=True))
-    group = {"params": [holder], "weight_decay": config.weight_decay, "peak_lr": rate}
+    """``decay_only`` for one block, by the device's own AdamW kernel, so that rounding is equal."""
+    parameter = nn.Parameter(block.view(-1, 1).to(device, copy=True))
+    group = {"params": [parameter], "weight_decay": config.weight_decay, "peak_lr": rate}
     optimizer = _adamw([group], config)
-    holder.grad = torch.zeros_like(holder)
+    parameter.grad = torch.zeros_like(parameter)
     for share in shares:
         set_rates(optimizer, share)
         optimizer.step()
-    block.copy_(holder.detach().flatten())
+    block.copy_(parameter.detach().flatten())
 
 
 def clip_gradients(
     model: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float | None
 ) -> Tensor:
-    """Have the next step take a gradient no longer than ``max_norm``; its length as it is.
+    """Clip the gradient of the next step to ``max_norm``, and return its norm before clipping.
 
-    On a CPU nothing is scaled here: the fused step divides each number as it reads it (by
-    ``grad_scale``, the way in of PyTorch's ``GradScaler``), which spares a pass over all gradients.
+    On a CPU the gradients are not scaled here: the fused step divides each number by ``grad_scale``
+    (an attribute that PyTorch's ``GradScaler`` uses), which saves a pass over all gradients.
 
     Args:
-        model: whose parameters hold gradients.
-        optimizer: fused, over these parameters.
-        max_norm: None never clips.
+        model: the model whose parameters have gradients.
+        optimizer: a fused optimiser over these parameters.
+        max_norm: largest norm; None disables clipping.
 
     Source: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1.
     """
@@ -148,6 +153,6 @@ def clip_gradients(
         excess = (norm + 1e-6) / max_norm  # as in torch.nn.utils.clip_grad_norm_
         setattr(optimizer, "grad_scale", excess if excess > 1 else None)  # noqa: B010
     else:
-        # Asking a GPU whether the gradient is too long would stop its queue.
+        # Comparing `norm` on the CPU would make it wait for the GPU; this call does not.
         torch.nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
     return norm

@@ -1,10 +1,10 @@
-"""What several processes do differently in a step: each takes some rows, then they add up.
+"""Data parallelism: split the rows of a step over the ranks, then sum the gradients.
 
-Gradients are added up once a step, after its last backward pass. PyTorch's
-``DistributedDataParallel`` begins during that pass, to hide the time the transfer takes; but then a
-process whose memory runs out in the middle leaves the others waiting, where here all agree to make
-the step again. A process without rows needs no backward pass, accumulated batches cost no transfer
-of their own, and the model is not wrapped: whatever runs it need not know of the others.
+Gradients are summed once per step, after the last backward pass. PyTorch's
+``DistributedDataParallel`` starts the transfer during the backward pass to save time. But if one
+rank runs out of memory in the middle, the other ranks wait forever. Here all ranks agree to repeat
+the step instead. In addition, a rank without rows needs no backward pass, gradient accumulation
+needs no extra transfer, and the model is not wrapped, so other code need not handle a wrapper.
 """
 
 import numpy as np
@@ -25,14 +25,17 @@ def own_rows(
     window: list[Batch],
     draw: Draw,
 ) -> list[Batch]:
-    """This process's share of each batch of a window, by tokens; no batch where it has no rows.
+    """This rank's share of each batch of a step, balanced by tokens.
 
     Args:
-        processes: those that share the rows.
+        processes: the ranks of the run.
         examples: the training split.
-        positions: the rows of each batch.
-        window: the batches themselves.
-        draw: what their tokens are hidden for, where they are.
+        positions: the row positions of each batch.
+        window: the batches of the step.
+        draw: seed and epoch that select the masked tokens, for fill-mask.
+
+    Returns:
+        One batch for each batch of which this rank has rows.
     """
     if processes.count == 1:
         return window
@@ -46,14 +49,14 @@ def own_rows(
 
 
 def add_up(processes: Processes, model: nn.Module, loss: torch.Tensor) -> None:
-    """Add gradients and loss up over the processes, in place.
+    """Sum gradients and loss over all ranks, in place.
 
-    Each was divided by the labels of all processes' rows already, so that the sum is the mean.
+    Each rank has already divided by the number of labels of all ranks, so the sum is the mean.
 
     Args:
-        processes: those that share the rows.
-        model: a parameter without a gradient, as in a process without rows, counts as zero.
-        loss: this process's part of the window's mean.
+        processes: the ranks of the run.
+        model: the model; a trained parameter without a gradient (a rank without rows) counts as 0.
+        loss: this rank's part of the mean loss of the step.
     """
     if processes.count == 1:
         return

@@ -10,6 +10,7 @@ is checked, downloaded and written; they are in ``worker.follow``. Only rank 0 w
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,17 @@ from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.preparation.new_start import keep_start
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
+from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import task_json
 from warmstart.training.average import forget, keep_average
+from warmstart.training.checkpoint import Progress, generators_kept
 from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
 from warmstart.training.monitoring.environment import MUST_MATCH, environment
-from warmstart.training.stop import stop_on_signals
+from warmstart.training.stop import stop_on_signals, stops_at_once
 from warmstart.training.unfreezing import schedule_in_words
 from warmstart.training.worker import Order, other_data
 
@@ -81,11 +84,14 @@ def train_run(
         WarmstartError: the directory cannot be used, the run diverged, memory or disk ran out.
     """
     directory = RunDirectory(path)
+    if not resume:
+        refuse_replaced_inputs(prepared, directory)
     job = job_for(prepared, directory, listeners)
     facts = environment(job)
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
-    with directory.locked(), _stopping(stop_requested) as stopping:
+    device = job.accelerator.device
+    with directory.locked(), _stopping(stop_requested) as stopping, generators_kept(device):
         config = config_file.resolve_paths(prepared.config, Path.cwd())
         if resume:
             _refuse_changes(directory, prepared, facts)
@@ -97,24 +103,47 @@ def train_run(
         job.processes.from_first(Order(config, path.absolute(), resume, splits))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
-        keep_average(job, progress)
-        evaluations = score_kept_model(prepared, job, splits, baselines=baselines)
-        job.log.write(
-            {
-                "event": "finish",
-                "status": "finished",
-                "steps": progress.step,
-                "seconds": progress.total_seconds,
-                "best_step": progress.best_step,
-            }
-        )
-        forget(directory)
+        score = partial(score_kept_model, prepared, job, splits, baselines=baselines)
+        evaluations = _finish(job, progress, score, stopping)
     return Finished(directory, progress.step, progress.total_seconds, evaluations)
+
+
+def _finish(
+    job: Job,
+    progress: Progress,
+    score: Callable[[], dict[str, dict[str, Any]]],
+    stopping: Callable[[], bool],
+) -> dict[str, dict[str, Any]]:
+    """What follows the last step. A signal ends it immediately; a resumed run repeats all of it."""
+
+    def interrupted() -> errors.Interrupted:
+        return errors.run.interrupted_after_training(job.run.path, job.processes.count)
+
+    try:
+        with stops_at_once(stopping, interrupted):
+            keep_average(job, progress)
+            evaluations = score()
+    except errors.Interrupted:
+        job.log.write({"event": "interrupted", "step": progress.step - 1})
+        raise
+    job.log.write(
+        {
+            "event": "finish",
+            "status": "finished",
+            "steps": progress.step,
+            "seconds": progress.total_seconds,
+            "best_step": progress.best_step,
+        }
+    )
+    forget(job.run)
+    if stopping():  # a signal arrived while the last events were written
+        raise interrupted()
+    return evaluations
 
 
 @contextmanager
 def _stopping(stop_requested: Callable[[], bool] | None) -> Iterator[Callable[[], bool]]:
-    """The caller's own question whether to stop, or one that signals answer."""
+    """The caller's function, or one that returns True after SIGINT or SIGTERM."""
     if stop_requested is not None:
         yield stop_requested
         return
@@ -135,7 +164,7 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
         "device": job.accelerator.device.type,
     }
     if resume:
-        # Already in the file from the first time; the display is new and has not seen it.
+        # The event is in the file already; the listeners of this process have not seen it.
         for listener in job.log.listeners:
             listener(start)
     else:
@@ -150,7 +179,7 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
 def _write(
     directory: RunDirectory, config: RunConfig, prepared: Prepared, facts: dict[str, Any]
 ) -> None:
-    """Write what the run is made of."""
+    """Write the settings, the data, the environment and the task."""
     directory.write_text("config.yaml", config_file.dump(config))
     # On one line: it may hold the ids of millions of rows.
     directory.write_json("data.json", prepared.data_json(), indent=None)
@@ -159,7 +188,7 @@ def _write(
 
 
 def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str, Any]) -> None:
-    """Compare what a resumed run is made of with what was written when it began."""
+    """Compare data and environment of a resumed run with those it began with."""
     then = directory.read_json("environment.json")
     if then["processes"] != facts["processes"]:
         raise errors.run.other_processes(directory.path, then["processes"], facts["processes"])

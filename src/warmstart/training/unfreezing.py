@@ -1,9 +1,9 @@
-"""Gradual unfreezing: the head learns first, then more layers epoch by epoch, from the top.
+"""Gradual unfreezing: train the head first, then more layers in each epoch, from the top.
 
-With ``train.unfreeze_layers_per_epoch`` k the first epoch trains what is above the last layer
-(pooler and head), epoch e, counted from 0, the topmost k · e layers with it. The embeddings count
-as one layer more below the first. A layer that does not train yet runs as ever, with dropout; it
-has no gradient, so AdamW neither moves nor decays it and keeps no moments of it.
+With ``train.unfreeze_layers_per_epoch`` k, epoch e (counted from 0) trains the pooler, the head and
+the topmost k · e layers. The embeddings count as one layer below the first. A layer that is not
+trained yet still uses dropout. It has no gradient, so AdamW neither updates nor decays it and keeps
+no moments for it.
 
 Source: Howard & Ruder 2018, arXiv:1801.06146, section 3.3.
 """
@@ -21,10 +21,10 @@ from warmstart.training.job import Job
 
 
 def trains_embeddings(model: nn.Module, config: TrainConfig, epoch: int) -> bool:
-    """Whether the embeddings train in an epoch, counted from 0.
+    """Whether the embeddings are trained in an epoch.
 
     Args:
-        model: a ``PreTrainedModel`` of known layers where parts unfreeze.
+        model: the model; with gradual unfreezing, a ``PreTrainedModel`` whose layers are known.
         config: the settings.
         epoch: counted from 0.
     """
@@ -35,11 +35,11 @@ def trains_embeddings(model: nn.Module, config: TrainConfig, epoch: int) -> bool
 
 
 def begin_epoch(job: Job, plan: Plan, epoch: int) -> list[list[Ints]]:
-    """Let train what is to train in an epoch, and give the rows of each of its steps.
+    """Unfreeze the parameters of an epoch, and return the batches of each of its steps.
 
     Args:
-        job: whose model's parameters change.
-        plan: which rows come together.
+        job: the training job; ``requires_grad`` of its model's parameters is changed.
+        plan: the plan, which gives the rows of each batch.
         epoch: counted from 0.
     """
     if job.config.unfreeze_layers_per_epoch is not None:
@@ -51,31 +51,31 @@ def begin_epoch(job: Job, plan: Plan, epoch: int) -> list[list[Ints]]:
 
 
 def schedule_in_words(job: Job) -> str | None:
-    """When each part begins to train; None where all do from the start.
+    """A notice that tells in which epoch each part is unfrozen; None without gradual unfreezing.
 
     Args:
-        job: about to begin.
+        job: the training job.
     """
     if job.config.unfreeze_layers_per_epoch is None:
         return None
     top = len(modules_by_depth(job.model))
-    said = ["pooler and head train in epoch 1"]
+    stages = ["unfreezing: pooler and head are trained from epoch 1"]
     lowest = [lowest_trained(job.config, epoch, top) for epoch in range(job.config.epochs)]
     for epoch, (above, below) in enumerate(pairwise(lowest), start=2):
         if below < above:
-            said.append(f"{_parts(below, above - 1)} from epoch {epoch}")
+            stages.append(f"{_parts(below, above - 1)} from epoch {epoch}")
     if lowest[-1] > 0:
-        said.append(f"{_parts(0, lowest[-1] - 1)} never")
-    return ", ".join(said)
+        stages.append(f"{_parts(0, lowest[-1] - 1)} never")
+    return ", ".join(stages)
 
 
 def _parts(low: int, high: int) -> str:
-    """Depths from ``low`` to ``high``, in words; layers are counted from 0.
+    """Depths from ``low`` to ``high`` in words; depth 0 is the embeddings, depth 1 is layer 0.
 
     >>> _parts(0, 2), _parts(3, 3), _parts(0, 0)
     ('the embeddings and layers 0-1', 'layer 2', 'the embeddings')
     """
     first = max(low, 1)
     layers = f"layer{'s' * (high > first)} {first - 1}" + f"-{high - 1}" * (high > first)
-    named = ["the embeddings"] * (low == 0) + [layers] * (high >= first)
-    return " and ".join(named)
+    names = ["the embeddings"] * (low == 0) + [layers] * (high >= first)
+    return " and ".join(names)

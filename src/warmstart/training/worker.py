@@ -18,8 +18,8 @@ from warmstart.training.average import keep_average
 from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
-from warmstart.training.monitoring.environment import MUST_BE_ALIKE, environment
-from warmstart.training.stop import stop_on_signals
+from warmstart.training.monitoring.environment import EQUAL_ON_ALL_RANKS, environment
+from warmstart.training.stop import stop_on_signals, stops_at_once
 
 
 class Order(NamedTuple):
@@ -59,8 +59,10 @@ def _take_part(order: Order, stopping: Callable[[], bool]) -> int:
 
     try:
         prepared, job = current().agreed(get_ready)
-        keep_average(job, fit(job, resume=order.resume, stop_requested=stopping))
-        score_kept_model(prepared, job, order.splits)
+        progress = fit(job, resume=order.resume, stop_requested=stopping)
+        with stops_at_once(stopping, lambda: errors.run.interrupted_after_training(order.path)):
+            keep_average(job, progress)
+            score_kept_model(prepared, job, order.splits)
     except errors.Interrupted:
         return 130
     except errors.WarmstartError:
@@ -72,7 +74,7 @@ def _refuse_differences(job: Job, prepared: Prepared) -> None:
     """Compare what this process has with what the first one wrote."""
     facts = environment(job)
     theirs = job.run.read_json("environment.json")
-    other = [key for key in MUST_BE_ALIKE if theirs[key] != facts[key]]
+    other = [key for key in EQUAL_ON_ALL_RANKS if theirs[key] != facts[key]]
     other += other_data(job.run, prepared)
     if other:
         raise errors.run.processes_differ(job.processes.index, other)

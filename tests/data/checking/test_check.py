@@ -84,8 +84,8 @@ def test_rows_left_out_are_counted_once_for_a_setting_that_serves_two_splits() -
     assert findings.splits[0].dropped == {"ragged": 3, "empty_text": 1, "missing_label": 0}
     assert findings.splits[1].dropped == {"ragged": 0}
     assert texts(findings, "warning")[:2] == [
-        "3 training rows left out: too many or too few fields",
-        "1 training row left out: no text",
+        "3 training rows dropped: too many or too few fields",
+        "1 training row dropped: no text",
     ]
 
 
@@ -128,15 +128,15 @@ def test_repeats_are_said_with_numbers_and_the_first_place() -> None:
         }
     )
     assert texts(findings, "warning") == [
-        "1 of 26 training rows contradicts an earlier row with the same text "
+        "1 of 26 training rows has another label than an earlier row with the same text "
         "(first: train.csv:26 'b', train.csv:2 'a')",
-        "1 of 21 validation rows stands word for word in training: the score is partly memory "
+        "1 of 21 validation rows has the same text as a training row: the score may be too high "
         "(first: validation.csv:22 = train.csv:5)",
-        "1 of 21 validation rows contradicts a training row with the same text "
+        "1 of 21 validation rows has another label than a training row with the same text "
         "(first: validation.csv:22 'b', train.csv:5 'a')",
     ]
     assert (
-        "2 of 26 training rows stand word for word in an earlier row "
+        "2 of 26 training rows have the same text as an earlier row "
         "(first: train.csv:26 = train.csv:2)"
     ) in texts(findings, "info")
 
@@ -188,8 +188,8 @@ def test_truncation_is_counted_in_rows_and_tokens() -> None:
     assert (lengths.mean, lengths.median, lengths.longest) == (10, 11, 16)
     assert lengths.lost_share == 0.2
     assert (
-        "2 of 4 training rows longer than 10 tokens and cut there (longest 16): "
-        "20.0% of all tokens are never read (model.max_tokens)"
+        "2 of 4 training rows longer than 10 tokens and truncated (longest 16): "
+        "the model does not see 20.0% of all tokens (model.max_tokens)"
     ) in texts(findings, "warning")
 
 
@@ -235,7 +235,8 @@ def test_one_very_long_text_does_not_flatten_the_histogram() -> None:
 def test_the_largest_class_is_named_for_training() -> None:
     findings = found({"train": [*many(30, "no"), *many(10, "yes")]})
     assert texts(findings, "info")[0] == (
-        "75.0% of 40 training rows have the label 'no': answering it always is right that often"
+        "75.0% of 40 training rows have the label 'no': "
+        "this is the accuracy of always predicting it"
     )
 
 
@@ -247,20 +248,22 @@ def test_a_very_large_class_is_a_warning_in_every_split() -> None:
         }
     )
     assert texts(findings, "warning") == [
-        "90.5% of 105 test rows have the label 'no': answering it always is right that often"
+        "90.5% of 105 test rows have the label 'no': this is the accuracy of always predicting it"
     ]
 
 
 def test_a_class_with_fewer_than_ten_rows_is_a_warning() -> None:
     findings = found({"train": [*many(10, "a"), *many(9, "b")], "test": many(11, "a", "new ")})
-    assert "the label 'b' has 9 training rows: too few to learn from" in texts(findings, "warning")
-    assert "the label 'b' has 0 test rows: too few to score" in texts(findings, "warning")
+    assert "the label 'b' has 9 training rows: too few for training" in texts(findings, "warning")
+    assert "the label 'b' has 0 test rows: too few for a reliable score" in texts(
+        findings, "warning"
+    )
 
 
 def test_several_rare_classes_share_a_sentence() -> None:
     findings = found({"train": [*many(20, "a"), *many(4, "b"), *many(2, "c"), *many(9, "d")]})
     assert (
-        "3 of 4 labels have fewer than 10 training rows ('c' has 2): too few to learn from"
+        "3 of 4 labels have fewer than 10 training rows ('c' has 2): too few for training"
     ) in texts(findings, "warning")
 
 

@@ -7,28 +7,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmstart.data.examples.batches import (
-    collate,
+from warmstart.data.examples.batches import Examples, collate, split_batch
+from warmstart.data.examples.ordering import (
     epoch_order,
     evaluation_batches,
     share_rows,
-    split_batch,
     training_batches,
 )
-from warmstart.data.examples.encode import NO_LABEL, Examples
+from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokens import Tokens
 
 
 def examples_of(lengths: list[int]) -> Examples:
     """Rows of these lengths; the tokens count up from 1."""
     offsets = np.cumsum([0, *lengths], dtype=np.int64)
     count = len(lengths)
-    return Examples(
+    tokens = Tokens(
         input_ids=np.arange(1, offsets[-1] + 1, dtype=np.int32),
         offsets=offsets,
-        labels=np.arange(count, dtype=np.int64) % 2,
         rows=np.arange(count, dtype=np.int64) + 100,
         full_lengths=np.array(lengths, dtype=np.int64) + (np.arange(count) % 3 == 0),
     )
+    return Examples(tokens, RowTargets(np.arange(count, dtype=np.int64) % 2))
 
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=60)
@@ -63,16 +63,35 @@ def test_grouping_by_length_pads_less() -> None:
     assert padded(grouped=True) < 1.1 * lengths.sum() < 1.5 * lengths.sum() < padded(grouped=False)
 
 
+def test_grouped_batches_come_in_another_order_in_every_epoch() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, size=64)
+
+    def batches(seed: int, epoch: int) -> list[list[int]]:
+        found = training_batches(lengths, 4, seed, epoch, group_by_length=True)
+        return [rows.tolist() for rows in found]
+
+    assert batches(0, 0) == batches(0, 0)
+    assert batches(0, 0) != batches(0, 1)
+    assert batches(0, 0) != batches(1, 0)
+    # The rows of 64 are one stretch: sorted by length, and cut into the same batches every time.
+    epochs = [batches(0, epoch) for epoch in range(3)]
+    longest = [[int(lengths[rows].max()) for rows in epoch] for epoch in epochs]
+    assert sorted(longest[0]) == sorted(longest[1]) == sorted(longest[2])
+    orders = [*longest, sorted(longest[0]), sorted(longest[0], reverse=True)]
+    assert len({tuple(order) for order in orders}) == 5, "batches are shuffled, anew in each epoch"
+
+
 @given(lengths=LENGTHS, data=st.data())
 def test_a_batch_holds_its_rows_end_to_end(lengths: list[int], data: st.DataObject) -> None:
     examples = examples_of(lengths)
     positions = data.draw(st.permutations(range(len(lengths))))
     batch = collate(examples, np.array(positions))
+    labels = of_kind(batch.targets, RowBatchTargets).values
     for place, position in enumerate(positions):
         start, stop = batch.offsets[place], batch.offsets[place + 1]
-        expected = examples[position]
-        assert batch.input_ids[start:stop].tolist() == expected.input_ids.tolist()
-        assert (batch.rows[place], int(batch.labels[place])) == (expected.row, expected.label)
+        expected = examples.tokens.ids_of(position)
+        assert batch.input_ids[start:stop].tolist() == expected.tolist()
+        assert (batch.rows[place], int(labels[place])) == (100 + position, position % 2)
         assert batch.truncated[place] == (position % 3 == 0)
     assert batch.tokens == sum(lengths)
 
@@ -86,7 +105,8 @@ def test_padded_masks_exactly_what_is_not_a_token() -> None:
 @given(lengths=LENGTHS, pieces=st.integers(1, 9))
 def test_type_ids_go_with_their_tokens(lengths: list[int], pieces: int) -> None:
     examples = examples_of(lengths)
-    examples = replace(examples, token_type_ids=(examples.input_ids % 2).astype(np.int8))
+    types = (examples.tokens.input_ids % 2).astype(np.int8)
+    examples = replace(examples, tokens=replace(examples.tokens, token_type_ids=types))
     batch = collate(examples, np.arange(len(lengths))[::-1]).to(torch.device("cpu"))
     for part in split_batch(batch, pieces):
         assert part.token_type_ids is not None
@@ -113,10 +133,12 @@ def test_pieces_are_the_batch(lengths: list[int], pieces: int) -> None:
     assert len(parts) == min(pieces, len(lengths))
 
 
-def test_rows_without_label_are_not_counted() -> None:
+def test_rows_without_labels_are_not_counted() -> None:
     examples = examples_of([3, 3, 3])
-    examples.labels[1] = NO_LABEL
-    assert collate(examples, np.array([0, 1, 2])).count == 2
+    assert collate(examples, np.array([0, 2])).count == 2
+    unlabelled = replace(examples, targets=NoTargets())
+    assert collate(unlabelled, np.array([0, 2])).count == unlabelled.count_of(np.arange(3)) == 0
+    assert [piece.count for piece in split_batch(collate(unlabelled, np.arange(3)), 2)] == [0, 0]
 
 
 @given(lengths=LENGTHS, budget=st.integers(1, 200))

@@ -1,15 +1,17 @@
 """What is hidden: how much, what by, and that nothing but its own numbers decides it."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.tiny import tiny_sentences, tiny_tokenizer
-from warmstart.data.examples.batches import collate, hidden_tokens
+from warmstart.data.examples.batches import Examples, collate
 from warmstart.data.examples.chunking import Layout, encode_documents
-from warmstart.data.examples.encode import NO_LABEL, Examples
 from warmstart.data.examples.masking import FIXED, Draw, Masking
+from warmstart.data.examples.targets import NO_LABEL, of_kind
+from warmstart.data.examples.token_targets import HiddenTokens, TokenBatchTargets
 
 TOKENIZER = tiny_tokenizer()
 SPECIAL = frozenset(TOKENIZER.all_special_ids)
@@ -27,7 +29,18 @@ def rows(
 ) -> Examples:
     layout = Layout(CLS, SEP, max_tokens, overlap, framed=True, unasked=SPECIAL, words=words)
     found = encode_documents(TOKENIZER, [texts], np.arange(len(texts)) * 7, layout)
-    return replace(found, masking=masking())
+    targets = HiddenTokens(found.predict_from, found.text_bytes, masking(), found.begins_word)
+    return Examples(found.tokens, targets)
+
+
+def hidden_tokens(examples: Examples, positions: Any, draw: Draw) -> tuple[Any, Any]:
+    """What the model reads, and the token to predict at each place or ``NO_LABEL``."""
+    batch = collate(examples, positions, draw)
+    return batch.input_ids.numpy(), of_kind(batch.targets, TokenBatchTargets).ids.numpy()
+
+
+def hidden(examples: Examples) -> HiddenTokens:
+    return of_kind(examples.targets, HiddenTokens)
 
 
 LONG = rows([" ".join(tiny_sentences(12, seed=seed)) for seed in range(40)])
@@ -37,7 +50,7 @@ ALL = np.arange(len(LONG))
 def test_shares_are_those_of_the_paper() -> None:
     found = [hidden_tokens(LONG, ALL, Draw(1, epoch)) for epoch in range(60)]
     ids, targets = (np.concatenate(part) for part in zip(*found, strict=True))
-    before = np.tile(LONG.input_ids, 60)
+    before = np.tile(LONG.tokens.input_ids, 60)
     asked = targets != NO_LABEL
     assert (targets[asked] == before[asked]).all()
     assert (ids[~asked] == before[~asked]).all()
@@ -72,13 +85,12 @@ def test_a_row_is_hidden_alike_in_any_company(words: bool) -> None:
     draw = Draw(2**63 - 1, 12)
     order = np.array([4, 0, 8, 2])
     together = collate(examples, order, draw)
+    ids, targets = hidden_tokens(examples, order, draw)
     for place, position in enumerate(order):
-        alone = collate(examples, np.array([position]), draw)
         here = slice(*together.offsets[place : place + 2])
-        assert together.targets is not None
-        assert alone.targets is not None
-        assert together.input_ids[here].tolist() == alone.input_ids.tolist()
-        assert together.targets[here].tolist() == alone.targets.tolist()
+        ids_alone, targets_alone = hidden_tokens(examples, np.array([position]), draw)
+        assert ids[here].tolist() == ids_alone.tolist()
+        assert targets[here].tolist() == targets_alone.tolist()
     assert together.count == examples.count_of(order, draw)
 
 
@@ -107,11 +119,12 @@ def test_rows_of_the_same_text_are_hidden_differently() -> None:
 def test_whole_words_are_hidden_whole() -> None:
     texts = ["xyzzy plugh the cat quux saw frobozz and grault her house waldo"] * 20
     examples = rows(texts, words=True)
-    assert examples.begins_word is not None
+    begins_word = hidden(examples).begins_word
+    assert begins_word is not None
     for epoch in range(5):
         positions = np.arange(len(examples))
         targets = hidden_tokens(examples, positions, Draw(0, epoch))[1]
-        word = np.cumsum(examples.begins_word)
+        word = np.cumsum(begins_word)
         asked = np.bincount(word, weights=targets != NO_LABEL)
         size = np.bincount(word)
         assert set(asked[asked > 0] / size[asked > 0]) == {1.0}
@@ -123,32 +136,32 @@ def test_whole_words_are_hidden_whole() -> None:
 def test_rows_are_framed_and_every_token_can_be_asked_for_once() -> None:
     texts = [" ".join(tiny_sentences(4, seed=seed)) for seed in range(5)]
     examples = rows(texts, max_tokens=16, overlap=5)
-    assert examples.predict_from is not None
+    targets = hidden(examples)
     parts: dict[int, list[int]] = {}
-    for position, first in enumerate(examples.predict_from.tolist()):
-        ids = examples[position].input_ids.tolist()
+    for position, first in enumerate(targets.predict_from.tolist()):
+        ids = examples.tokens.ids_of(position).tolist()
         assert (ids[0], ids[-1]) == (CLS, SEP)
         assert len(ids) <= 16
-        parts.setdefault(examples[position].row, []).extend(ids[first:-1])
+        parts.setdefault(int(examples.rows[position]), []).extend(ids[first:-1])
     for row, text in enumerate(texts):
         assert [CLS, *parts[row * 7], SEP] == TOKENIZER(text)["input_ids"]
     whole = [len(TOKENIZER(text)["input_ids"]) for text in texts]
     assert examples.document_lengths.tolist() == whole
-    only = replace(masking(), share=0.999)
+    almost_all = replace(targets, masking=replace(masking(), share=0.999))
     asked = [
-        hidden_tokens(replace(examples, masking=only), np.array([i]), FIXED)[1] != NO_LABEL
+        hidden_tokens(replace(examples, targets=almost_all), np.array([i]), FIXED)[1] != NO_LABEL
         for i in range(len(examples))
     ]
     assert [int(found.sum()) for found in asked] == (
-        examples.lengths - examples.predict_from - 1
+        examples.lengths - targets.predict_from - 1
     ).tolist()
 
 
 def test_truncation_keeps_the_end_token_and_counts() -> None:
     examples = rows([" ".join(tiny_sentences(9)), "the cat"], max_tokens=10)
     whole = TOKENIZER(" ".join(tiny_sentences(9)))["input_ids"]
-    assert examples[0].input_ids.tolist() == [*whole[:9], SEP]
-    assert examples.full_lengths.tolist() == [len(whole), 4]
+    assert examples.tokens.ids_of(0).tolist() == [*whole[:9], SEP]
+    assert examples.tokens.full_lengths.tolist() == [len(whole), 4]
 
 
 def test_a_document_of_special_tokens_alone_has_no_row() -> None:

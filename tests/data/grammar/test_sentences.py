@@ -168,6 +168,6 @@ def test_forms(word: str, forms: str) -> None:
 def test_an_unknown_split_is_named_with_those_there_are(make: Callable[[str], object]) -> None:
     with pytest.raises(errors.DataError) as caught:
         make("tset")
-    assert "bundled/grammar/tset does not come" in caught.value.found
+    assert "bundled/grammar/tset is not bundled" in caught.value.found
     assert "bundled/grammar/train, bundled/grammar/validation" in caught.value.expected
     assert caught.value.do == "use bundled/grammar/test"

@@ -33,7 +33,7 @@ def test_compressed_files(tmp_path: Path, module: Any, suffix: str) -> None:
     for broken in (packed[:-9], packed[:20] + b"\0\0\0\0" + packed[24:], b"text,label\n"):
         path.write_bytes(broken)
         error = refusal(path)
-        assert f"{path} is not a whole {'gzip' if suffix == '.gz' else 'xz'} file" in error.found
+        assert f"{path} is not a complete {'gzip' if suffix == '.gz' else 'xz'} file" in error.found
         assert "again" in error.do
 
 
@@ -51,10 +51,10 @@ def test_a_compressed_member(tmp_path: Path) -> None:
 
 def test_several_members_or_none_are_ambiguous(tmp_path: Path) -> None:
     error = refusal(path := zipped(tmp_path, **{"a.csv": CSV, "b.tsv": CSV}))
-    assert f"{path} holds 2 data files" in error.found
+    assert f"{path} contains 2 data files" in error.found
     assert "a.csv, b.tsv" in error.expected
     assert f"{path}!a.csv" in error.do
-    assert "holds 0 data files" in refusal(zipped(tmp_path, **{"README.md": b""})).found
+    assert "contains 0 data files" in refusal(zipped(tmp_path, **{"README.md": b""})).found
 
 
 def test_a_member_that_is_not_there(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_name_that_stands_there_twice(tmp_path: Path) -> None:
         archive.writestr("a.csv", CSV)
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a.csv", CSV)
-    assert "stands there twice" in refusal(path).found
+    assert "occurs twice" in refusal(path).found
 
 
 def test_an_encrypted_member(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_broken_zip(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for broken in (whole[:-30], whole.replace(whole[40:50], bytes(10), 1), b"nothing"):
         path.write_bytes(broken)
-        assert f"{path} is not a whole zip file" in refusal(path).found
+        assert f"{path} is not a complete zip file" in refusal(path).found
 
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "zip"])

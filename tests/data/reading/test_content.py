@@ -99,14 +99,14 @@ def test_the_first_fault_is_the_same_wherever_blocks_end(
     except UnicodeDecodeError as error:
         expected = error.start
     with block_of(size):
-        assert encodings._fault(whole, codec) == expected
+        assert encodings._first_invalid(whole, codec) == expected
 
 
 def test_utf16_without_its_mark_is_a_fault_and_no_crash(tmp_path: Path) -> None:
     path = written(tmp_path, b"\xff\xff\xd8\xd8a\xff", "a.jsonl")
     error = refusal(path, encoding="utf-16")
     assert "a.jsonl:1: byte 0x" in error.found
-    assert "is not utf-16" in error.found
+    assert "is not valid utf-16" in error.found
     assert "--set data.encoding=" in error.do
 
 
@@ -306,7 +306,9 @@ def test_a_full_temporary_folder_is_told(small_blocks: Path, tmp_path: Path) -> 
     path = gz_file(tmp_path)
     with file_size(3 * BLOCK), pytest.raises(DataError) as caught:
         table(path)
-    assert caught.value.found.startswith(f"{small_blocks} takes no more")
+    assert caught.value.found.startswith(
+        f"cannot write temporary copies of the rows to {small_blocks}: "
+    )
     assert "TMPDIR=FOLDER" in caught.value.do
     assert list(small_blocks.iterdir()) == []
 
@@ -314,7 +316,7 @@ def test_a_full_temporary_folder_is_told(small_blocks: Path, tmp_path: Path) -> 
 def test_an_archive_that_ends_early_is_no_full_disk(small_blocks: Path, tmp_path: Path) -> None:
     path = gz_file(tmp_path)
     path.write_bytes(path.read_bytes()[:-2000])
-    assert f"{path} is not a whole gzip file" in refusal(path).found
+    assert f"{path} is not a complete gzip file" in refusal(path).found
 
 
 def test_small_text_stays_as_it_is() -> None:

@@ -95,20 +95,21 @@ def test_an_encoding_named_wrong(
     if detected is None:
         assert "NUL" in error.found
         return
-    assert error.found == f"{path} is {detected}, and data.encoding says {named}"
+    assert error.found == f"{path} is {detected}, but data.encoding is {named}"
     assert error.do == f"--set data.encoding={detected}"
 
 
 def test_an_encoding_that_does_not_decode_the_bytes(tmp_path: Path) -> None:
     content = b"text,label\n" + b"good,1\n" * 10 + b"caf\xe9,1\n"
     error = refusal(path := written(tmp_path, content), encoding="utf-8")
-    assert f"{path}:12: byte 0xE9 at offset 84 is not utf-8" in error.found
+    assert f"{path}:12: byte 0xE9 at offset 84 is not valid utf-8" in error.found
 
 
 def test_half_a_character_at_the_end(tmp_path: Path) -> None:
     content = MIXED.encode("utf-16") + b"a"
     assert (
-        f"at offset {len(content) - 1} is not utf-16" in refusal(written(tmp_path, content)).found
+        f"at offset {len(content) - 1} is not valid utf-16"
+        in refusal(written(tmp_path, content)).found
     )
 
 

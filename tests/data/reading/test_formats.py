@@ -52,7 +52,7 @@ def test_a_line_that_is_no_object(tmp_path: Path, line: str, reason: str) -> Non
     error = refusal(path)
     assert error.found.startswith(f"{path}:3 is not a JSON object (")
     assert reason in error.found
-    assert "one object a line" in error.expected
+    assert "one object per line" in error.expected
     assert "jq -c" in error.do
 
 
@@ -91,16 +91,16 @@ def test_broken_parquet(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a"]}), path := tmp_path / "a.parquet")
     path.write_bytes(path.read_bytes()[:-6])
     error = refusal(path)
-    assert f"{path} is not a whole Parquet file" in error.found
+    assert f"{path} is not a complete Parquet file" in error.found
     assert "sha256" in error.do
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
-    assert refusal(path).found == f"{path} has no row to read"
+    assert refusal(path).found == f"{path} has no rows"
 
 
 def test_parquet_with_a_column_twice(tmp_path: Path) -> None:
     twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
     pq.write_table(twice, tmp_path / "a.parquet")
-    assert "names columns twice: text" in refusal(tmp_path / "a.parquet").found
+    assert "has repeated column names: text" in refusal(tmp_path / "a.parquet").found
 
 
 def test_plain_text_is_a_row_a_line(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_plain_text_is_a_row_a_line(tmp_path: Path) -> None:
 def test_a_name_that_tells_no_format(tmp_path: Path) -> None:
     path = written(tmp_path, "text,label\na,b\n", "a.data")
     error = refusal(path)
-    assert f"data.train: the name {path}" in error.found
+    assert f"data.train: the format cannot be derived from the name {path}" in error.found
     assert ".csv .tsv" in error.expected
     assert "--set data.format=csv" in error.do
     assert len(table(path, format="csv")) == 1
@@ -122,7 +122,7 @@ def test_a_name_that_tells_no_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "kind", "advice"),
     [
-        (b"PK\x03\x04", "a zip or a spreadsheet", "save a spreadsheet as CSV"),
+        (b"PK\x03\x04", "a zip or a spreadsheet", "save it as CSV"),
         (b"\x1f\x8b", "gzip", ".gz"),
         (b"PAR1", "Parquet", "--set data.format=parquet"),
     ],
@@ -131,5 +131,5 @@ def test_other_files_under_the_name_of_text(
     tmp_path: Path, head: bytes, kind: str, advice: str
 ) -> None:
     error = refusal(path := written(tmp_path, head + b"\0\1\2"))
-    assert error.found == f"{path} is not text: it begins like {kind}"
+    assert error.found == f"{path} is not text: it starts like {kind}"
     assert advice in error.do

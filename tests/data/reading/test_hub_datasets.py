@@ -87,7 +87,7 @@ def test_a_split_that_does_not_exist(hub: list[tuple[str, ...]]) -> None:
 
 
 def test_an_empty_split(hub: list[tuple[str, ...]]) -> None:
-    assert refusal("hub:me/none:train").found == "hub:me/none:train has no row to read"
+    assert refusal("hub:me/none:train").found == "hub:me/none:train has no rows"
 
 
 @pytest.mark.parametrize("source", ["hub:x", "hub::train", "hub:a/b/c/d:train", "hub:a:"])

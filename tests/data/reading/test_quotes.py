@@ -17,8 +17,8 @@ def test_a_quote_that_never_closes(tmp_path: Path, quoted_last: bool) -> None:
         content = ROW + '"a\t1\t\tSo he said.\n' + 5 * ROW
     for ragged in ("error", "drop"):
         error = refusal(path := written(tmp_path, content, "a.tsv"), ragged=ragged, **COLA)
-        assert f"{path}:2: the quote that opens a field here is never closed" in error.found
-        assert "swallow 5 lines" in error.found
+        assert f"{path}:2: a field starts with a quote here that is never closed" in error.found
+        assert "the next 5 lines" in error.found
         assert "--set data.quoting=none" in error.do
     assert len(table(path, quoting="none", **COLA)) == 7
 
@@ -26,14 +26,15 @@ def test_a_quote_that_never_closes(tmp_path: Path, quoted_last: bool) -> None:
 def test_a_quote_that_never_closes_in_the_header(tmp_path: Path) -> None:
     long = 20_000 * "some text,1\n"  # beyond the csv module's limit for a field
     error = refusal(path := written(tmp_path, '"text,label\n' + long))
-    assert f"{path}:1: the quote" in error.found
+    assert f"{path}:1: a field" in error.found
 
 
 def test_quotes_that_close_lines_later(tmp_path: Path) -> None:
     content = ROW + 'a\t1\t\t"So he said.\n' + ROW + 'a\t0\t\tMary left."\n' + ROW
     error = refusal(path := written(tmp_path, content, "a.tsv"), **COLA)
-    assert f"{path}:2: the quote that opens a field here would swallow the next 2 lines" in (
-        error.found
+    assert (
+        f"{path}:2: a field starts with a quote here; up to the closing quote, the next 2 lines"
+        in (error.found)
     )
     assert "--set data.quoting=none" in error.do
 
@@ -41,37 +42,40 @@ def test_quotes_that_close_lines_later(tmp_path: Path) -> None:
 def test_quotes_that_close_in_the_middle_of_a_later_line(tmp_path: Path) -> None:
     content = 'text,label\n"So he said,1\nthen,0\nMary said "no" twice,1\n'
     error = refusal(path := written(tmp_path, content))
-    assert f"{path}:2: the quote" in error.found
-    assert "swallow the next 2 lines" in error.found
+    assert f"{path}:2: a field" in error.found
+    assert "the next 2 lines would become part" in error.found
 
 
 def test_quotes_that_swallow_between_commas_are_known_by_their_labels(tmp_path: Path) -> None:
     content = 'text,label\nHi there.,good\nNo.,bad\n"So he said.,bad\nMary left.",good\n'
-    assert f":{4}: the quote" in refusal(written(tmp_path, content)).found
+    assert f":{4}: a field" in refusal(written(tmp_path, content)).found
     assert len(table(written(tmp_path, content), label="other")) == 3
 
 
 def test_two_rows_alone_are_known_by_their_numbers(tmp_path: Path) -> None:
     error = refusal(written(tmp_path, 'label,text\n1,"Hello\n0,yes"\n'))
-    assert "a.csv:2: the quote" in error.found
+    assert "a.csv:2: a field" in error.found
     assert "the next line" in error.found
 
 
 def test_swallowed_rows_are_not_dropped_as_ragged(tmp_path: Path) -> None:
     content = 'id,text,more\n1,a,b\n2,"John,c\nMary",3,d\n'
     error = refusal(path := written(tmp_path, content), ragged="drop")
-    assert f"{path}:3: the quote" in error.found
+    assert f"{path}:3: a field" in error.found
 
 
 def test_text_after_a_closing_quote(tmp_path: Path) -> None:
     error = refusal(path := written(tmp_path, 'text,label\na,b\n"Hello" she said,b\n'))
-    assert error.found == f'{path}:3: a field goes on after its closing quote: "Hello" she said'
+    assert (
+        error.found
+        == f'{path}:3: a quoted field has text after its closing quote: "Hello" she said'
+    )
     assert "--set data.quoting=none" in error.do
 
 
 def test_the_line_is_that_of_the_quote_not_of_the_row(tmp_path: Path) -> None:
     error = refusal(path := written(tmp_path, 'text,label\n"a\nb","c" d\n'))
-    assert f"{path}:3: a field goes on" in error.found
+    assert f"{path}:3: a quoted field has text" in error.found
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     written(tmp_path, CSV, "train.csv")
     error = refusal(tmp_path / "trian.csv")
     assert error.found == f"data.train: {tmp_path}/trian.csv does not exist"
-    assert "there: train.csv" in error.expected
+    assert "contains: train.csv" in error.expected
     assert error.do == f"--set data.train={tmp_path}/train.csv"
     error = refusal(tmp_path / "nowhere" / "x.csv")
     assert "working directory" in error.do
@@ -61,7 +61,7 @@ def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     written(tmp_path, CSV, "notes.md")
     error = refusal(tmp_path)
     assert error.found == f"data.train: {tmp_path} is a folder"
-    assert error.expected.endswith("in it: a.csv.gz, b.csv")
+    assert error.expected.endswith("contains: a.csv.gz, b.csv")
     assert error.do == f"--set data.train={tmp_path}/a.csv.gz"
 
 
@@ -136,7 +136,7 @@ def test_the_bundled_corpus() -> None:
 @pytest.mark.parametrize("source", ["bundled/grammar/dev", "bundled/gramar/train"])
 def test_a_bundled_corpus_that_does_not_exist(source: str) -> None:
     error = refusal(source)
-    assert f"{source} does not come with the package" in error.found
+    assert f"{source} is not bundled with warmstart" in error.found
     assert "use bundled/grammar/" in error.do
 
 

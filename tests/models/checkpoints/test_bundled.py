@@ -112,7 +112,7 @@ def test_it_has_learned_english() -> None:
 
 def test_its_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(bundled_folder(WRITER), tmp_path / "gpt2-mini")
-    monkeypatch.setattr(bundled, "__file__", str(tmp_path / "bundled.py"))
+    monkeypatch.setattr(bundled, "__file__", str(tmp_path / "checkpoints" / "bundled.py"))
     assert bundled_folder(WRITER) == tmp_path / "gpt2-mini"
     weights = tmp_path / "gpt2-mini" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")

@@ -128,7 +128,7 @@ def test_an_impossible_name_is_an_unknown_model(session: Session) -> None:
 
 def test_a_gated_model_leads_to_its_licence(session: Session) -> None:
     found, _, do = session["org/gated"]
-    assert "does not let you download 'org/gated'" in found
+    assert "does not allow you to download 'org/gated'" in found
     assert "licence" in do
     assert "hf auth login" in do
 

@@ -125,7 +125,7 @@ def test_a_vocabulary_that_the_texts_do_not_give(config: PretrainConfig, texts: 
     with pytest.raises(ConfigError) as caught:
         tokenizer_for(texts, greedy)
     error = caught.value
-    assert error.found.startswith("pretrain.vocabulary is 5000, and the training rows give ")
+    assert error.found.startswith("pretrain.vocabulary is 5000, but the training rows give ")
     assert "at least twice" in error.expected
     given = int(error.do.partition("=")[2].partition(",")[0])
     assert error.do == f"--set pretrain.vocabulary={given}, or train on more text"
@@ -157,7 +157,7 @@ def test_a_new_checkpoint_opens_as_any_other(
 
 PROGRAM = """
 import sys, hashlib
-from tests.models.test_pretraining import BERT, GPT2, TEXTS
+from tests.models.checkpoints.test_new_model import BERT, GPT2, TEXTS
 from warmstart.models.checkpoints.new_model import tokenizer_for
 for config in (GPT2, BERT):
     text = tokenizer_for(TEXTS, config).backend_tokenizer.to_str()

@@ -1,5 +1,6 @@
 """Packed execution of decoders: the loss and gradients of the documents one by one."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.tiny.decoders import DECODERS, make_decoder
-from warmstart.data.examples.batches import Batch, collate, split_batch
-from warmstart.data.examples.encode import NO_LABEL, Examples
+from warmstart.data.examples.batches import Batch, Examples, collate, split_batch
+from warmstart.data.examples.targets import NO_LABEL, NoTargets, of_kind
+from warmstart.data.examples.token_targets import NextTokens, TokenBatchTargets
+from warmstart.data.examples.tokens import Tokens
 from warmstart.models.packed import packed_runner, token_logits
 from warmstart.models.packed.forward import Forward, forward_for, padded_forward
 from warmstart.models.packed.token_logits import DenseLogits, LazyLogits
@@ -22,22 +25,25 @@ VOCABULARY = 320
 def documents(lengths: tuple[int, ...] = LENGTHS, predict_from: int = 1) -> Examples:
     """Random documents; each row is one."""
     count = len(lengths)
-    return Examples(
+    tokens = Tokens(
         input_ids=np.random.default_rng(0).integers(0, VOCABULARY, sum(lengths)).astype(np.int32),
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        labels=np.full(count, NO_LABEL),
         rows=np.arange(count),
         full_lengths=np.array(lengths),
-        predict_from=np.full(count, predict_from),
-        text_bytes=np.array(lengths),
     )
+    return Examples(tokens, NextTokens(np.full(count, predict_from), np.array(lengths)))
+
+
+def ids_of(batch: Batch) -> Tensor:
+    """The token to predict at each token of a batch, or ``NO_LABEL``, int64 [T]."""
+    return of_kind(batch.targets, TokenBatchTargets).ids
 
 
 def loss_and_gradients(
     model: Any, forward: Forward, batch: Batch
 ) -> tuple[float, dict[str, Tensor]]:
     model.zero_grad()
-    loss = forward.run(model, batch).loss(batch.targets)
+    loss = forward.run(model, batch).loss(ids_of(batch))
     loss.backward()
     return loss.item(), {name: p.grad for name, p in model.named_parameters()}
 
@@ -66,7 +72,7 @@ def test_the_loss_is_that_of_transformers(family: str) -> None:
     model: Any = make_decoder(family)
     ids = batch.input_ids[None]
     expected = model(input_ids=ids, labels=ids).loss.item()
-    found = forward_for(model, "causal-lm", examples).run(model, batch).loss(batch.targets).item()
+    found = forward_for(model, "causal-lm", examples).run(model, batch).loss(ids_of(batch)).item()
     assert found / batch.count == pytest.approx(expected, rel=1e-6)
 
 
@@ -75,11 +81,10 @@ def test_documents_do_not_see_each_other_nor_what_comes_after() -> None:
     model = make_decoder()
     forward = forward_for(model, "causal-lm", examples)
     batch = collate(examples, np.arange(len(examples)))
-    before = forward.run(model, batch).losses(batch.targets)[0]
+    before = forward.run(model, batch).losses(ids_of(batch))[0]
     other = batch.input_ids.clone()
     other[9 + 20] = (other[9 + 20] + 1) % VOCABULARY  # the 21st token of the second document
-    assert batch.targets is not None
-    after = forward.run(model, _with_ids(batch, other)).losses(batch.targets)[0]
+    after = forward.run(model, _with_ids(batch, other)).losses(ids_of(batch))[0]
     changed = (before - after).abs() > 1e-6
     # Its own document, from that token on; targets are those of the first text.
     assert not changed[: 8 + 20].any()
@@ -88,8 +93,6 @@ def test_documents_do_not_see_each_other_nor_what_comes_after() -> None:
 
 
 def _with_ids(batch: Batch, ids: Tensor) -> Batch:
-    from dataclasses import replace
-
     return replace(batch, input_ids=ids)
 
 
@@ -110,10 +113,16 @@ def test_a_window_is_kept_to() -> None:
     model: Any = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     examples = documents()
     batch = collate(examples, np.arange(len(examples)))
-    expected = padded_forward(model, "causal-lm").run(model, batch).losses(batch.targets)[0]
+    expected = padded_forward(model, "causal-lm").run(model, batch).losses(ids_of(batch))[0]
     forward = forward_for(model, "causal-lm", examples)
     assert forward.packed is not None
-    torch.testing.assert_close(forward.run(model, batch).losses(batch.targets)[0], expected)
+    torch.testing.assert_close(forward.run(model, batch).losses(ids_of(batch))[0], expected)
+
+
+def test_documents_without_targets_are_tried_too() -> None:
+    """Texts to be continued have none; their logits at every token are compared."""
+    examples = replace(documents(), targets=NoTargets())
+    assert forward_for(make_decoder(), "causal-lm", examples).packed is not None
 
 
 def test_attention_that_ignores_the_packing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,8 +145,8 @@ def test_pieces_of_a_batch_add_up() -> None:
     assert examples.count_of(np.arange(len(examples))) == batch.count
     model = make_decoder()
     run = forward_for(model, "causal-lm", examples).run
-    whole = run(model, batch).loss(batch.targets)
-    parts = [run(model, piece).loss(piece.targets) for piece in pieces]
+    whole = run(model, batch).loss(ids_of(batch))
+    parts = [run(model, piece).loss(ids_of(piece)) for piece in pieces]
     assert sum(part.item() for part in parts) == pytest.approx(whole.item(), rel=1e-6)
 
 

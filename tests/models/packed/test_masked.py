@@ -9,15 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from torch import Tensor
 from transformers import AutoModel
 
 from tests.models.packed.test_packed_runner import set_weights
 from tests.tiny import ARCHITECTURES as TINY
 from tests.tiny import tiny_checkpoint, tiny_sentences
 from warmstart.config import DataConfig, ModelConfig
-from warmstart.data.examples.batches import collate, split_batch
-from warmstart.data.examples.encode import Examples
+from warmstart.data.examples.batches import Batch, Examples, collate, split_batch
 from warmstart.data.examples.masking import Draw
+from warmstart.data.examples.targets import of_kind
+from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ModelError
 from warmstart.models.checkpoints.load import find, mask_filler
@@ -37,9 +39,13 @@ def model_and_rows(folder: Path, architecture: str) -> tuple[Any, Examples]:
     set_weights(model)
     model.config.model_type = architecture
     texts = [*tiny_sentences(15), "a", " ".join(tiny_sentences(30, seed=3)), "it <pad> [PAD] is"]
-    return model, FillMask(DataConfig(train="t.csv")).examples(
-        _table(texts), checkpoint.tokenizer, 128, labelled=True
-    )
+    task, table = FillMask(DataConfig(train="t.csv")), _table(texts)
+    return model, task.encode(table, task.labels(table), checkpoint.tokenizer, 128)
+
+
+def ids_of(batch: Batch) -> Tensor:
+    """The token to predict at each token of a batch, or ``NO_LABEL``, int64 [T]."""
+    return of_kind(batch.targets, TokenBatchTargets).ids
 
 
 def _table(texts: list[str]) -> Table:
@@ -59,7 +65,7 @@ def test_loss_and_gradients_are_those_of_transformers(tmp_path: Path, architectu
     batch = collate(examples, np.arange(len(examples)), Draw(0, 0))
     inputs = batch.padded(model.config.pad_token_id)
     labels = torch.full_like(inputs["input_ids"], -100)
-    labels[inputs["attention_mask"].bool()] = batch.targets
+    labels[inputs["attention_mask"].bool()] = ids_of(batch)
     model.train()
     expected = model(**inputs, labels=labels).loss
     expected.backward()
@@ -67,7 +73,7 @@ def test_loss_and_gradients_are_those_of_transformers(tmp_path: Path, architectu
     model.zero_grad()
     forward = forward_for(model, "masked-lm", examples)
     assert forward.path == "packed: real tokens only, no padding"
-    loss = forward.run(model, batch).loss(batch.targets) / batch.count
+    loss = forward.run(model, batch).loss(ids_of(batch)) / batch.count
     loss.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert gradients
@@ -88,8 +94,8 @@ def test_the_head_runs_on_hidden_tokens_alone(tmp_path: Path) -> None:
     )
     batch = collate(examples, np.arange(len(examples)), Draw(0, 0))
     logits = forward.run(model, batch)
-    logits.loss(batch.targets)
-    nats, right = logits.losses(batch.targets)
+    logits.loss(ids_of(batch))
+    nats, right = logits.losses(ids_of(batch))
     assert seen == [batch.count, batch.count]
     assert batch.count < 0.2 * batch.tokens
     assert len(nats) == len(right) == batch.count
@@ -101,8 +107,8 @@ def test_pieces_of_a_batch_add_up(tmp_path: Path) -> None:
     run = forward_for(model.eval(), "masked-lm", examples).run
     pieces = split_batch(batch, 4)
     assert sum(piece.count for piece in pieces) == batch.count
-    parts = [run(model, piece).loss(piece.targets).item() for piece in pieces]
-    assert sum(parts) == pytest.approx(run(model, batch).loss(batch.targets).item(), rel=1e-5)
+    parts = [run(model, piece).loss(ids_of(piece)).item() for piece in pieces]
+    assert sum(parts) == pytest.approx(run(model, batch).loss(ids_of(batch)).item(), rel=1e-5)
 
 
 def test_a_head_that_gives_other_answers_is_found_out(
@@ -115,8 +121,8 @@ def test_a_head_that_gives_other_answers_is_found_out(
     assert forward.packed is None
     assert "gave different logits" in forward.path
     batch = collate(examples, np.arange(4))
-    expected = padded_forward(model, "masked-lm").run(model, batch).losses(batch.targets)[0]
-    torch.testing.assert_close(forward.run(model, batch).losses(batch.targets)[0], expected)
+    expected = padded_forward(model, "masked-lm").run(model, batch).losses(ids_of(batch))[0]
+    torch.testing.assert_close(forward.run(model, batch).losses(ids_of(batch))[0], expected)
 
 
 def test_a_head_that_is_not_there_is_drawn_from_the_seed_and_told(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from transformers import (
 
 from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
 from warmstart.config import ModelConfig
-from warmstart.data.examples.batches import Batch, collate
-from warmstart.data.examples.encode import Examples, encode
+from warmstart.data.examples.batches import Batch, Examples, collate
+from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokenise import RowTokeniser
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
 from warmstart.models.packed import packed_attention as attention
@@ -55,7 +56,8 @@ def rows_for(checkpoint: Checkpoint, count: int = 24, *, pairs: bool = False) ->
     texts = [*tiny_sentences(count - 3), "a", f"the {checkpoint.tokenizer.pad_token} is here", long]
     rows = np.arange(count)
     chunk = list(zip(texts, texts[::-1], strict=True)) if pairs else texts
-    return encode(checkpoint.tokenizer, [chunk], rows % 3, rows, 128)
+    tokens = RowTokeniser.of(checkpoint.tokenizer).tokenise([chunk], rows, 128)
+    return Examples(tokens, RowTargets(rows % 3))
 
 
 def twice(folder: Path, architecture: str, *, pairs: bool = False, **config: Any) -> Pair:
@@ -88,7 +90,8 @@ def plain_logits(pair: Pair, batch: Batch) -> Tensor:
 
 
 def loss_of(logits: Tensor, batch: Batch) -> Tensor:
-    return nn.functional.cross_entropy(logits, batch.labels)
+    labels = of_kind(batch.targets, RowBatchTargets).values
+    return nn.functional.cross_entropy(logits, labels)
 
 
 def assert_same(pair: Pair, run: Callable[[PreTrainedModel, Batch], Tensor]) -> None:
@@ -123,7 +126,7 @@ def test_loss_and_gradients(tmp_path: Path, architecture: str) -> None:
 @pytest.mark.parametrize("architecture", ["bert", "electra"])
 def test_pairs_of_texts_with_segments(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture, pairs=True)
-    assert pair.examples.token_type_ids is not None
+    assert pair.examples.tokens.token_type_ids is not None
     assert_same(pair, packed_runner(pair.packed).logits)
 
 
@@ -363,10 +366,7 @@ def test_a_model_that_claims_to_be_of_another_family_runs_padded(tmp_path: Path)
 def test_rows_of_one_length_are_two_rows_all_the_same(tmp_path: Path) -> None:
     pair = twice(tmp_path, "bert")
     like = np.flatnonzero(pair.examples.lengths == np.bincount(pair.examples.lengths).argmax())
-    lengths = np.full(len(like), pair.examples.lengths[like[0]])
-    ids = np.concatenate([pair.examples[index].input_ids for index in like])
-    same = Examples(ids, np.cumsum([0, *lengths]), like * 0, like, lengths)
-    batch = two_rows(same)
+    batch = two_rows(Examples(pair.examples.tokens.taken(like), NoTargets()))
     assert len(batch) == 2
     assert len(set(batch.rows.tolist())) == 2
 
@@ -404,11 +404,6 @@ def test_padded_in_rectangles_of_like_length(tmp_path: Path, architecture: str) 
 
 def test_without_rows_nothing_is_tried(tmp_path: Path) -> None:
     pair = twice(tmp_path, "bert")
-    none = encode_nothing(pair.examples)
+    none = Examples(pair.examples.tokens.taken(np.zeros(0, dtype=np.int64)), NoTargets())
     assert isinstance(forward := forward_for(pair.packed, HEAD, none), Forward)
     assert not forward.packed
-
-
-def encode_nothing(like: Examples) -> Examples:
-    empty = np.empty(0, dtype=np.int64)
-    return Examples(like.input_ids[:0], np.zeros(1, dtype=np.int64), empty, empty, empty)

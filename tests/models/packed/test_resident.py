@@ -17,8 +17,9 @@ from tests.models.packed.test_packed_runner import (
     twice,
 )
 from tests.tiny import ARCHITECTURES
-from warmstart.data.examples.batches import collate
-from warmstart.data.examples.encode import NO_LABEL, Examples, Ints
+from warmstart.data.examples.batches import Batch, Examples, collate
+from warmstart.data.examples.targets import NO_LABEL, RowBatchTargets, RowTargets, of_kind
+from warmstart.data.examples.tokens import Ints, Tokens
 from warmstart.models.packed.resident import (
     MAX_SHAPES,
     BatchShape,
@@ -34,14 +35,19 @@ CPU = torch.device("cpu")
 def rows_of(lengths: list[int], *, types: bool = False) -> Examples:
     """Rows whose every token id is its own, counted from 1."""
     tokens = sum(lengths)
-    return Examples(
+    rows = Tokens(
         input_ids=np.arange(1, tokens + 1, dtype=np.int32),
         offsets=np.cumsum([0, *lengths]),
-        labels=np.arange(len(lengths)) % 3,
         rows=np.arange(len(lengths)),
         full_lengths=np.array(lengths),
         token_type_ids=(np.arange(tokens) % 2).astype(np.int8) if types else None,
     )
+    return Examples(rows, RowTargets(np.arange(len(lengths)) % 3))
+
+
+def labels_of(batch: Batch) -> list[int]:
+    values: list[int] = of_kind(batch.targets, RowBatchTargets).values.tolist()
+    return values
 
 
 batches = st.lists(
@@ -113,7 +119,7 @@ def test_a_batch_is_gathered_as_it_would_be_collated(
     assert batch.input_ids[:total].equal(expected.input_ids)
     assert batch.input_ids[total:].eq(0).all()
     assert len(batch.input_ids) == shape.tokens
-    assert batch.labels.tolist() == [*expected.labels.tolist(), *[NO_LABEL] * missing]
+    assert labels_of(batch) == [*labels_of(expected), *[NO_LABEL] * missing]
     if types:
         assert batch.token_type_ids is not None
         assert expected.token_type_ids is not None

@@ -1,7 +1,6 @@
 """A packed model in evaluation mode is safe: many threads get what one thread gets, to the bit."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from tests.models.packed import test_decoders as decoders
 from tests.models.packed import test_packed_runner as classifiers
 from tests.models.packed import test_token_classification as taggers
 from tests.tiny.decoders import make_decoder
-from warmstart.data.examples.batches import Batch, collate
-from warmstart.data.examples.encode import Examples
+from warmstart.data.examples.batches import Batch, Examples, collate
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.packed.dropout import Noise
 from warmstart.models.packed.packed_runner import PackedRunner
@@ -56,7 +54,7 @@ def test_threads_get_what_one_thread_gets(
     monkeypatch.setattr(Noise, "keep", touched)
     monkeypatch.setattr(Noise, "renew", touched)
     batches = [
-        replace(batch, asked=torch.arange(batch.tokens))
+        taggers.asked_at(batch, torch.arange(batch.tokens))
         for start in range(len(examples))
         for batch in [collate(examples, np.arange(start, min(start + 3, len(examples))))]
     ] * ROUNDS

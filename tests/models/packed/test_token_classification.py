@@ -22,6 +22,8 @@ from tests.models.packed.test_packed_runner import (
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig
 from warmstart.data.examples.batches import Batch, collate
+from warmstart.data.examples.targets import of_kind
+from warmstart.data.examples.token_targets import WordBatchTargets
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.models.checkpoints.load import find
 from warmstart.models.packed import forward as forward_module
@@ -50,8 +52,20 @@ def twice(folder: Path, architecture: str) -> Pair:
 
 def asking(batch: Batch) -> Batch:
     """Every third token, the special ones of some rows among them, and the very last."""
-    asked = torch.tensor([*range(1, batch.tokens - 1, 3), batch.tokens - 1])
-    return replace(batch, asked=asked)
+    return asked_at(batch, torch.tensor([*range(1, batch.tokens - 1, 3), batch.tokens - 1]))
+
+
+def asked_at(batch: Batch, places: Tensor) -> Batch:
+    """The batch with a class to predict at each of these tokens, int64 [A], ascending."""
+    row = np.searchsorted(batch.offsets[1:], places.numpy(), side="right")
+    targets = WordBatchTargets(
+        asked=places,
+        values=torch.arange(len(places)) % len(LABELS),
+        word_counts=np.bincount(row, minlength=len(batch)),
+        words=places.numpy(),
+        count=len(places),
+    )
+    return replace(batch, targets=targets)
 
 
 def expected_logits(pair: Pair, batch: Batch) -> Tensor:
@@ -74,7 +88,7 @@ Run = Callable[[Any, Batch], Any]
 def assert_same(pair: Pair, run: Run) -> None:
     batch = asking(collate(pair.examples, np.arange(len(pair.examples))))
     assert batch.asked is not None
-    targets = torch.arange(len(batch.asked)) % len(LABELS)
+    targets = of_kind(batch.targets, WordBatchTargets).values
     expected, found = expected_logits(pair, batch), run(pair.packed, batch)
     assert found.shape == (len(batch.asked), len(LABELS))
     assert (expected - found).abs().max() < 2e-5 * expected.abs().max()
@@ -133,7 +147,7 @@ def test_rows_that_ask_for_nothing_prove_nothing(
 ) -> None:
     none = torch.empty(0, dtype=torch.int64)
     monkeypatch.setattr(
-        forward_module, "collate", lambda *arguments: replace(collate(*arguments), asked=none)
+        forward_module, "collate", lambda *arguments: asked_at(collate(*arguments), none)
     )
     pair = twice(tmp_path, "bert")
     forward = forward_for(pair.packed, HEAD, pair.examples)
@@ -164,7 +178,7 @@ def test_features_of_a_frozen_part_are_kept_for_every_token(
     runner = PackedRunner(model, HEAD)
     computed = with_features(pair.examples, model, runner, frozen, nullcontext, 500)
     assert computed.computed is not None
-    assert computed.computed.values.shape == (len(pair.examples.input_ids), 32)
+    assert computed.computed.values.shape == (len(pair.examples.tokens.input_ids), 32)
     assert model.training
     positions = np.arange(len(pair.examples))[::-1]
     batch = asking(collate(computed, positions))

@@ -118,9 +118,10 @@ def test_what_changes_a_number_changes_the_file(
         with torch.no_grad():
             job.model.bert.embeddings.word_embeddings.weight[5, 0] += 1e-3
     if changed == "rows":
-        ids = job.train.input_ids.copy()
+        ids = job.train.tokens.input_ids.copy()
         ids[3] += 1
-        job = replace(job, train=replace(job.train, input_ids=ids))
+        tokens = replace(job.train.tokens, input_ids=ids)
+        job = replace(job, train=replace(job.train, tokens=tokens))
     before = len(list((tmp_path / "cache" / "features").glob("*.npy")))
     with_features_computed(job)
     after = len(list((tmp_path / "cache" / "features").glob("*.npy")))
@@ -129,7 +130,7 @@ def test_what_changes_a_number_changes_the_file(
 
 def test_the_folder_is_held_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(features, "MOST_BYTES", 13_000)  # one of the two
+    monkeypatch.setattr(features, "MAX_CACHE_BYTES", 13_000)  # one of the two
     with_features_computed(job_for_part(tmp_path, "backbone"))
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1
 
@@ -146,7 +147,7 @@ def test_features_that_cannot_be_kept_are_done_without(
     if because == "no room":
         monkeypatch.setattr(features.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     if because == "too much":
-        monkeypatch.setattr(features, "MOST_BYTES", 100)
+        monkeypatch.setattr(features, "MAX_CACHE_BYTES", 100)
     job = job_for_part(tmp_path, "backbone", dropout=0.0)
     np.testing.assert_allclose(losses(job), expected, atol=1e-5)
     notices = [e["text"] for e in read_events(job.log.path) if e["event"] == "notice"]
@@ -228,14 +229,14 @@ def test_a_pooler_that_the_checkpoint_lacks_trains(tmp_path: Path) -> None:
 def test_more_layers_than_there_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         job_for_part(tmp_path, "embeddings+layers:2")
-    assert caught.value.found == "train.freeze is embeddings+layers:2, and the model has 2 layers"
+    assert caught.value.found == "train.freeze is embeddings+layers:2, but the model has 2 layers"
     assert caught.value.expected == "embeddings+layers:0 to embeddings+layers:1"
 
 
 def test_an_architecture_whose_layers_are_unknown(tmp_path: Path) -> None:
     config = find(ModelConfig(name=str(tiny_checkpoint(tmp_path)))).config
     config.model_type = "albert"
-    with pytest.raises(ModelError, match="albert is not an architecture it knows"):
+    with pytest.raises(ModelError, match="does not support the architecture albert"):
         frozen_part("backbone", config, "sequence-classification")
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
-from warmstart import api
-from warmstart import config_file
+from warmstart import api, config_file
 from warmstart.errors import ConfigError, ModelError
 from warmstart.models.tuning.trainable import TrainedPart, parts_from_json
 from warmstart.preparation.prepare import prepare
@@ -96,5 +95,5 @@ def test_a_config_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         described(tmp_path, "train.lora.modules=[querry]")
     path = tmp_path / "new.yaml"
     path.write_text("data: {train: a.csv}\npretrain: {size: tiny}\n")
-    with pytest.raises(ConfigError, match="the config has a part `pretrain`"):
+    with pytest.raises(ConfigError, match="the config has a `pretrain` section"):
         api.info(path)

@@ -138,7 +138,7 @@ def test_what_keeps_its_table_says_why(tmp_path: Path) -> None:
     assert whole_because(model, few) == "its word embedding is not trained"
     for special in (Scaled(size, 32), nn.Embedding(size, 32, max_norm=1.0)):
         model.set_input_embeddings(special)
-        assert "is more than a table" in str(whole_because(model, few))
+        assert "does more than look up rows" in str(whole_because(model, few))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -101,7 +101,7 @@ def test_fifty_steps_equal_the_ordinary_loop(
         for key in before.keys() - {"loss", "gradient_norm"}:
             assert before[key] == after[key], key
     notice = re.match(
-        r"steps run as CUDA graphs, in batches of ([\d, ]+) tokens", notices_of(graphed)[0]
+        r"steps run as CUDA graphs, with batches of ([\d, ]+) tokens", notices_of(graphed)[0]
     )
     assert notice
     assert 1 < len(notice[1].split(", ")) <= 8
@@ -245,7 +245,7 @@ def forgetful(_work: Work) -> Work:
 def test_a_replay_that_does_nothing_is_found_out(tmp_path: Path) -> None:
     job = captured(prepared_for(tmp_path), tmp_path / "run", forgetful)
     fit(job, resume=False, stop_requested=never)
-    assert "had a loss of nan where" in notices_of(job)[0]
+    assert "had a loss of nan instead of" in notices_of(job)[0]
     assert len(steps_of(job)) == 24
 
 
@@ -272,17 +272,17 @@ def test_a_replay_that_kept_the_rows_it_saw_is_found_out(
 
     job = captured(prepared_for(tmp_path), tmp_path / "run", stale)
     fit(job, resume=False, stop_requested=never)
-    assert "steps run without CUDA graphs: replayed, a step of" in notices_of(job)[0]
+    assert "steps run without CUDA graphs: the replay of a step of" in notices_of(job)[0]
     assert len(steps_of(job)) == 24
 
 
 @pytest.mark.parametrize(
     ("train", "changes", "reason"),
     [
-        ({}, {"capture": None}, "they take a GPU and bfloat16, and this run has cpu and float32"),
+        ({}, {"capture": None}, "they need a GPU and bfloat16, and this run uses cpu and float32"),
         ({"gradient_accumulation": 2}, {}, "train.gradient_accumulation is more than 1"),
-        ({"freeze": "backbone"}, {}, "train.freeze keeps part of the model"),
-        ({}, {"processes": Processes(0, 2)}, "2 processes train together"),
+        ({"freeze": "backbone"}, {}, "train.freeze freezes a part of the model"),
+        ({}, {"processes": Processes(0, 2)}, "the run has 2 processes"),
         ({}, {"packed": None}, "the model does not run packed"),
     ],
 )

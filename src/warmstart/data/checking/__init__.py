@@ -1,1 +1,1 @@
-"""What is checked and counted in the data before training."""
+"""Checks and counts of the data before training."""

@@ -1,9 +1,9 @@
-"""What a person should know about their data before they train on it.
+"""Report what the user should know about the data before training.
 
-``find`` counts; it changes no row and refuses none. What it counts goes as it is into ``data.json``
-and the report, and in sentences (``Findings.messages``) onto the screen. A sentence names the
-numbers, the first place, and where there is one the setting to change. A *warning* is something
-that can make a model or a score worse than it looks; the rest is *info*.
+``find`` only counts: it changes and rejects no row. The counts are stored in ``data.json`` and
+shown in the report; the messages (``Findings.messages``) are printed. A message names the numbers,
+the first row concerned, and the setting to change, if there is one. A *warning* is about something
+that can make the model or its score worse than it looks; all other messages are *info*.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,28 +23,31 @@ from warmstart.data.labels import in_order, label_texts
 from warmstart.data.table import Table
 
 PAIR = ("data.text", "data.text_pair")
-"""The settings of a pair's columns."""
+"""The settings that name the two columns of a pair."""
 
 FEW_ROWS = 10
-"""Rows of a class below which neither learning it nor scoring it means much."""
+"""With fewer rows than this, a label can neither be learned nor scored reliably."""
+
+MANY_GRADES = 20
+"""Distinct grades of a ranking above which they are numbers, and not counted one by one."""
 
 IMBALANCE = 0.9
-"""Share of the largest class from which answering it alone looks like a good score."""
+"""From this share of the largest class on, always predicting it looks like a good score."""
 
 NAMES = {"train": "training"}
-"""What a split is called in a sentence, where that is not its own name."""
+"""Split -> its name in a message, if it differs."""
 
 REASONS = {
     "ragged": "too many or too few fields",
     "empty_text": "no text",
     "missing_label": "no label",
 }
-"""Why rows are left out, by the name under which they are counted."""
+"""Key of a count of dropped rows -> the reason in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence for the person."""
+    """One message for the user."""
 
     level: Literal["info", "warning"]
     text: str
@@ -52,17 +55,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SplitFindings:
-    """What was counted in one split.
+    """The counts of one split.
 
     Args:
         split: ``train``, ``validation`` or ``test``.
-        rows: rows that are used.
-        dropped: rows that are not, by reason: ``{"ragged": n, "empty_text": n, …}``; a split that
-            was cut from another setting's rows counts none, they are counted there.
-        label_counts: rows of each label, every split in the same order; empty without labels.
-        lengths: in tokens.
-        cut: of pairs, by setting (``data.text``, ``data.text_pair``) what truncation takes of that
-            text: ``{"rows": n, "tokens": n}``.
+        rows: number of rows that are used.
+        dropped: number of dropped rows by reason: ``{"ragged": n, "empty_text": n, …}``. If a
+            validation split was held out from the training files, ragged rows are only counted in
+            the training split.
+        label_counts: number of rows of each label, in the same order for every split; empty
+            without labels.
+        lengths: the distribution of row lengths in tokens.
+        cut: for pairs, setting (``data.text``, ``data.text_pair``) -> the truncated rows and tokens
+            of that text: ``{"rows": n, "tokens": n}``.
     """
 
     split: str
@@ -75,11 +80,11 @@ class SplitFindings:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything ``find`` counted, and what there is to say about it.
+    """The result of ``find``: counts and messages.
 
     Args:
-        splits: in the order training, validation, test.
-        repeats: texts that stand more than once.
+        splits: the counts of each split, in the order training, validation, test.
+        repeats: repeated texts, inside of and between splits.
         messages: warnings first.
     """
 
@@ -93,7 +98,7 @@ class Findings:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Rebuild from what ``to_json`` gave."""
+        """Rebuild from the output of ``to_json``."""
         splits = (
             SplitFindings(**{**split, "lengths": Lengths.from_json(split["lengths"])})
             for split in content["splits"]
@@ -115,21 +120,26 @@ def find(
     classes: bool = True,
     together: str | None = None,
     remarks: Mapping[str, Sequence[str]] | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+    chunked: bool | None = None,
 ) -> Findings:
-    """Count what a person should know before training.
+    """Check the splits before training.
 
     Args:
-        tables: by split, in the order training, validation, test; at least one row each.
-        data: names the columns.
-        lengths: by split, tokens of each row without truncation, int64 [N].
-        max_tokens: longest row the model is to see, in tokens.
-        dropped: by split, rows left out, as ``labels.clean_rows`` counts them.
-        cut: by split, what truncation takes of the two texts of pairs.
-        labels: by split, each row's label: text, a number, or a list of texts; none where rows
-            have no labels, and by default the text in ``data.label``.
-        classes: whether each row has one label, of which one may be too common.
-        together: the column whose rows stay in one split.
-        remarks: by split, what the task has to say of its rows.
+        tables: split -> its rows, in the order training, validation, test; at least one row each.
+        data: the settings that name the columns.
+        lengths: split -> number of tokens of each row without truncation, int64 [N].
+        max_tokens: maximum number of tokens per row; longer rows are truncated.
+        dropped: split -> dropped rows by reason, as counted by ``labels.clean_rows``.
+        cut: split -> what truncation removes from the two texts of pairs.
+        labels: split -> the label of each row: a text, a number, or a list of texts; empty if the
+            rows have no labels. By default the texts in the column ``data.label``.
+        classes: whether each row has exactly one label; only then is class imbalance checked.
+        together: the column whose equal values are kept in the same split.
+        remarks: split -> additional messages of the task.
+        notes: split -> what was changed before tokenisation.
+        chunked: whether long rows are split into chunks, so that nothing is lost; None follows
+            ``data.long_documents``.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
@@ -137,11 +147,11 @@ def find(
     if labels is None:
         labels = {split: label_texts(table, data.label) for split, table in tables.items()}
     distributions = describe(lengths, max_tokens)
-    counts = _label_counts(labels)
+    counts = _label_counts(labels, classes=classes)
     seen: set[str] = set()
     splits = []
     for split, table in tables.items():
-        # Two splits of one setting share their files: their ragged rows are counted once.
+        # Two splits of the same setting share their files; count ragged rows only once.
         ragged = 0 if table.setting in seen else sum(file.dropped for file in table.files)
         seen.add(table.setting)
         splits.append(
@@ -156,10 +166,15 @@ def find(
         )
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
     messages = _about_files(tables) + _about_split(data, together)
-    several = any(pa.types.is_list(found.type) for found in labels.values())
-    for counted in splits:
-        messages += _about(counted, remarks or {}, classes=classes, several=several)
-    messages += _about_lengths(splits, chunked=data.long_documents == "chunk")
+    several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
+    for split_findings in splits:
+        messages += _about_rows(split_findings, remarks or {}, classes=classes, several=several)
+    for split, sentences in (notes or {}).items():
+        name = NAMES.get(split, split)
+        messages += [Finding("info", f"{name}: {sentence}") for sentence in sentences]
+    if chunked is None:
+        chunked = data.long_documents == "chunk"
+    messages += _about_lengths(splits, chunked=chunked)
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))
@@ -181,51 +196,53 @@ def _about_files(tables: Mapping[str, Table]) -> list[Finding]:
 
 
 def _about_split(data: DataConfig, together: str | None) -> list[Finding]:
-    """Why a validation share is not of rows, where it is not."""
+    """A message if the validation share counts groups (values of a column) instead of rows."""
     if together is None or not isinstance(data.validation, float):
         return []
-    said = (
-        f"validation takes {data.validation:.0%} of the {together} values with all their rows: "
-        f"rows of one {together} on both sides would make the score partly memory"
+    text = (
+        f"the validation split has {data.validation:.0%} of the values of {together}, with all "
+        f"their rows: with rows of one {together} in both splits, the score would be too high"
     )
-    return [Finding("info", said)]
+    return [Finding("info", text)]
 
 
 def _comparable(
     labels: Mapping[str, pa.Array | pa.ChunkedArray],
 ) -> dict[str, pa.ChunkedArray]:
-    """The labels so that those of two rows can be compared: of a list its members in one text."""
-    found = {}
+    """Labels that can be compared between rows: a list of labels is joined to one text."""
+    comparable = {}
     for split, values in labels.items():
         plain = as_texts(values) if pa.types.is_list(values.type) else values
         chunked = isinstance(plain, pa.ChunkedArray)
-        found[split] = plain if chunked else pa.chunked_array([plain])
-    return found
+        comparable[split] = plain if chunked else pa.chunked_array([plain])
+    return comparable
 
 
 def _label_counts(
-    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+    labels: Mapping[str, pa.Array | pa.ChunkedArray], *, classes: bool
 ) -> dict[str, dict[str, int]]:
-    """Rows of each label in each split, 0 where a label is not in it; numbers are not counted."""
+    """Number of rows of each label in each split, also if it is 0; numbers are not counted."""
     counts: dict[str, dict[str, int]] = {}
-    for split, found in labels.items():
-        texts = pc.list_flatten(found) if pa.types.is_list(found.type) else found
+    for split, values in labels.items():
+        texts = pc.list_flatten(values) if pa.types.is_list(values.type) else values
         if pa.types.is_string(texts.type):
             pairs = pc.value_counts(texts).to_pylist()
             counts[split] = {str(pair["values"]): pair["counts"] for pair in pairs}
     names = in_order({name for of_split in counts.values() for name in of_split})
-    return {split: {name: found.get(name, 0) for name in names} for split, found in counts.items()}
+    return {
+        split: {name: of_split.get(name, 0) for name in names} for split, of_split in counts.items()
+    }
 
 
-def _about(
+def _about_rows(
     split: SplitFindings, remarks: Mapping[str, Sequence[str]], *, classes: bool, several: bool
 ) -> list[Finding]:
-    """The sentences about one split alone: rows left out, labels, what the task remarks."""
+    """Messages about one split: dropped rows, labels, and the remarks of the task."""
     name = NAMES.get(split.split, split.split)
     messages = []
     for reason, rows in split.dropped.items():
         if rows:
-            messages.append(Finding("warning", f"{_rows(rows, name)} left out: {REASONS[reason]}"))
+            messages.append(Finding("warning", f"{_rows(rows, name)} dropped: {REASONS[reason]}"))
     if split.label_counts and classes:
         messages += _about_largest(split.label_counts, split.rows, name)
     if split.label_counts and (classes or several):
@@ -234,22 +251,22 @@ def _about(
 
 
 def _about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Finding]:
-    """How even the labels are."""
+    """A message about the most frequent label."""
     largest = max(counts, key=lambda label: counts[label])
     share = counts[largest] / rows
-    uneven = share >= IMBALANCE
+    imbalanced = share >= IMBALANCE
     messages = []
-    if uneven or name == "training":
-        said = (
+    if imbalanced or name == "training":
+        text = (
             f"{share:.1%} of {_rows(rows, name)} have the label {largest!r}: "
-            "answering it always is right that often"
+            "this is the accuracy of always predicting it"
         )
-        messages.append(Finding("warning" if uneven else "info", said))
+        messages.append(Finding("warning" if imbalanced else "info", text))
     return messages
 
 
 def _about_rare(counts: Mapping[str, int], name: str) -> list[Finding]:
-    """Which labels are too rare to learn or to score."""
+    """A message about labels that are too rare."""
     messages = []
     rare = [label for label in counts if counts[label] < FEW_ROWS]
     if rare:
@@ -260,13 +277,13 @@ def _about_rare(counts: Mapping[str, int], name: str) -> list[Finding]:
             else f"{len(rare):,} of {len(counts):,} labels have fewer than {FEW_ROWS} {name} rows "
             f"({rarest!r} has {counts[rarest]})"
         )
-        to = "learn from" if name == "training" else "score"
-        messages.append(Finding("warning", f"{what}: too few to {to}"))
+        purpose = "training" if name == "training" else "a reliable score"
+        messages.append(Finding("warning", f"{what}: too few for {purpose}"))
     return messages
 
 
 def _about_lengths(splits: Sequence[SplitFindings], *, chunked: bool) -> list[Finding]:
-    """What the limit takes away from each split, or once that it takes nothing."""
+    """Messages about rows that exceed the limit, or one message that no row does."""
     messages = []
     for split in splits:
         lengths = split.lengths
@@ -277,19 +294,21 @@ def _about_lengths(splits: Sequence[SplitFindings], *, chunked: bool) -> list[Fi
                 f"{lengths.max_tokens:,} tokens"
             )
             if chunked:
-                said = f"{longer} and cut into chunks (longest {lengths.longest:,})"
-                messages.append(Finding("info", said))
+                text = f"{longer} and split into chunks (longest {lengths.longest:,})"
+                messages.append(Finding("info", text))
                 continue
-            said = (
-                f"{longer} and cut there (longest {lengths.longest:,}): "
-                f"{lengths.lost_share:.1%} of all tokens are never read (model.max_tokens)"
+            text = (
+                f"{longer} and truncated (longest {lengths.longest:,}): the model does not see "
+                f"{lengths.lost_share:.1%} of all tokens (model.max_tokens)"
             )
-            taken = [
-                f"{setting} in {found['rows']:,} ({found['tokens']:,} tokens)"
-                for setting, found in split.cut.items()
-                if found["rows"]
+            truncated = [
+                f"{setting} in {cut['rows']:,} ({cut['tokens']:,} tokens)"
+                for setting, cut in split.cut.items()
+                if cut["rows"]
             ]
-            messages.append(Finding("warning", said + f"; cut: {', '.join(taken)}" * bool(taken)))
+            if truncated:
+                text += f"; truncated: {', '.join(truncated)}"
+            messages.append(Finding("warning", text))
     if not messages:
         limit = splits[0].lengths.max_tokens
         longest = max(split.lengths.longest for split in splits)
@@ -300,34 +319,34 @@ def _about_lengths(splits: Sequence[SplitFindings], *, chunked: bool) -> list[Fi
 
 
 def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Finding]:
-    """The sentences about repeated texts between two splits, or inside one."""
+    """Messages about repeated texts between two splits, or inside of one split."""
     rows = next(split.rows for split in splits if split.split == repeats.split)
     name, other = (NAMES.get(split, split) for split in (repeats.split, repeats.stands_in))
     inside = repeats.split == repeats.stands_in
     some = f"{repeats.rows:,} of {_rows(rows, name)}"
-    stand = "stands" if repeats.rows == 1 else "stand"
+    have = "has" if repeats.rows == 1 else "have"
     row, twin = repeats.examples[0]
-    said = (
-        Finding("info", f"{some} {stand} word for word in an earlier row (first: {row} = {twin})")
+    repeated = (
+        Finding("info", f"{some} {have} the same text as an earlier row (first: {row} = {twin})")
         if inside
         else Finding(
             "warning",
-            f"{some} {stand} word for word in {other}: "
-            f"the score is partly memory (first: {row} = {twin})",
+            f"{some} {have} the same text as a {other} row: "
+            f"the score may be too high (first: {row} = {twin})",
         )
     )
     if not repeats.conflicting:
-        return [said]
+        return [repeated]
     row, twin = repeats.conflicting_examples[0]
-    contradict = "contradicts" if repeats.conflicting == 1 else "contradict"
+    have = "has" if repeats.conflicting == 1 else "have"
     where = "an earlier row" if inside else f"a {other} row"
-    said_too = (
-        f"{repeats.conflicting:,} of {_rows(rows, name)} {contradict} {where} "
+    conflicting = (
+        f"{repeats.conflicting:,} of {_rows(rows, name)} {have} another label than {where} "
         f"with the same text (first: {row}, {twin})"
     )
-    return [said, Finding("warning", said_too)]
+    return [repeated, Finding("warning", conflicting)]
 
 
 def _rows(count: int, split: str) -> str:
-    """``1 test row``, ``1,043 test rows``."""
+    """For example ``1 test row`` or ``1,043 test rows``."""
     return f"{count:,} {split} row{'s' * (count != 1)}"

@@ -1,11 +1,11 @@
-"""Texts that stand in the data more than once: inside a split, across splits, with other labels.
+"""Find repeated texts: inside of a split, between splits, and with different labels.
 
-Two rows are the same when their texts are equal character for character; of pairs, when both are.
-To find them among millions, a row's text becomes 8 bytes, Python's own hash; only rows that share
-one are compared as texts, by Arrow. What stays in memory is those 8 bytes a row. The hash differs
-from process to process, the result does not, because equal hashes are only a reason to look.
+Two rows have the same text if all characters are equal; for pairs, if both texts are equal. To find
+them among millions of rows, Python's 8-byte hash of each row's text is computed first, which is all
+that is kept in memory. Only texts with equal hashes are then compared, by Arrow. The hash values
+differ between processes, but the result does not depend on them.
 
-Letters: N rows of all splits together, G texts that stand more than once.
+N: rows of all splits together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,23 +22,24 @@ from warmstart.data.table import Table
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 CHUNK_ROWS = 65_536
-"""Rows whose texts are Python strings at one time, while they are hashed."""
+"""Number of rows that are hashed at a time, as Python strings."""
 
 EXAMPLES = 3
-"""Pairs of rows kept to show."""
+"""Maximum number of example pairs that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Rows of one split whose text stands word for word in an earlier row of it, or in another.
+    """Rows of one split with the same text as a row of another split, or an earlier row.
 
     Args:
-        split: whose rows are counted.
-        stands_in: where their texts stand too; equal to ``split`` for repeats inside it.
-        rows: how many rows repeat one.
-        conflicting: how many of them have another label than the row they repeat.
-        examples: pairs of ``file:line``, the repeating row first.
-        conflicting_examples: pairs of ``file:line 'label'``, the repeating row first.
+        split: the split whose rows are counted.
+        stands_in: the split that contains the same texts; equal to ``split`` for repeats inside
+            of one split.
+        rows: number of rows that repeat a text.
+        conflicting: number of these rows whose label differs from that of the repeated row.
+        examples: pairs of ``file:line``, the later row first.
+        conflicting_examples: pairs of ``file:line 'label'``, the later row first.
     """
 
     split: str
@@ -61,50 +62,51 @@ class Repeats:
 def find_repeats(
     tables: Mapping[str, Table], columns: Mapping[str, str], labels: Mapping[str, pa.ChunkedArray]
 ) -> tuple[Repeats, ...]:
-    """Every repeat inside a split and, for each two splits, of the earlier in the later.
+    """All repeats inside of each split, and between an earlier and a later split.
 
     Args:
-        tables: by split, in the order training, validation, test.
-        columns: the column with the text by its setting; of pairs both.
-        labels: by split, each row's label as text; a split without labels is left out.
+        tables: split -> its rows, in the order training, validation, test.
+        columns: setting -> text column; two entries for pairs.
+        labels: split -> each row's label; splits without labels are missing.
 
     Returns:
-        One entry for each pair of splits that has repeats, and none for the others.
+        One entry for each pair of splits that has repeats.
     """
     texts = _text_ids(tables, columns)
-    found = []
+    repeats = []
     for earlier, later in combinations_with_replacement(tables, 2):
-        rows, twins = _twins(texts[earlier], texts[later], inside=earlier == later)
+        rows, originals = _matches(texts[earlier], texts[later], inside=earlier == later)
         if len(rows):
-            found.append(_repeats((later, rows), (earlier, twins), tables, labels))
-    return tuple(found)
+            repeats.append(_repeats((later, rows), (earlier, originals), tables, labels))
+    return tuple(repeats)
 
 
 def _text_ids(tables: Mapping[str, Table], columns: Mapping[str, str]) -> dict[str, Ints]:
-    """A number for each text that stands more than once, -1 for all others; by split, int64 [N]."""
+    """Split -> the id of each row's text [rows]; -1 for a text that occurs only once."""
     hashes = np.concatenate([_hashes(table, columns) for table in tables.values()])
     order = np.argsort(hashes)
     ascending = hashes[order]
     equal = np.flatnonzero(ascending[1:] == ascending[:-1])
-    suspect = np.zeros(len(hashes), np.bool_)
-    suspect[order[equal]] = suspect[order[equal + 1]] = True
+    candidates = np.zeros(len(hashes), np.bool_)  # [N], rows whose hash occurs more than once
+    candidates[order[equal]] = candidates[order[equal + 1]] = True
     ends = list(accumulate(len(table) for table in tables.values()))[:-1]
-    codes = np.zeros(suspect.sum(), np.int64)
+    codes = np.zeros(candidates.sum(), np.int64)
     for setting, name in columns.items():
         parts = [
             table.column(name, setting).filter(pa.array(mask))
-            for table, mask in zip(tables.values(), np.split(suspect, ends), strict=True)
+            for table, mask in zip(tables.values(), np.split(candidates, ends), strict=True)
         ]
-        of_column = _codes([chunk for part in parts for chunk in part.chunks])
-        _, codes = np.unique(codes * len(codes) + of_column, return_inverse=True)
+        column_codes = _codes([chunk for part in parts for chunk in part.chunks])
+        # One code for each distinct combination of the columns so far.
+        _, codes = np.unique(codes * len(codes) + column_codes, return_inverse=True)
     ids = np.full(len(hashes), -1)
-    ids[suspect] = codes
+    ids[candidates] = codes
     return dict(zip(tables, np.split(ids, ends), strict=True))
 
 
 def _codes(texts: Sequence[pa.Array]) -> Ints:
-    """A number from 0 for each distinct text of all the arrays together, int64."""
-    wide = pa.large_string()  # of all splits together; 32-bit offsets end at 2 GiB
+    """The same number (from 0) for equal texts of all arrays, int64 [total length]."""
+    wide = pa.large_string()  # the 32-bit offsets of pa.string() are limited to 2 GiB
     joined = pa.chunked_array([part.cast(wide) for part in texts], wide)
     codes: Ints = pc.index_in(joined, value_set=pc.unique(joined)).to_numpy().astype(np.int64)
     return codes
@@ -115,22 +117,23 @@ def _hashes(table: Table, columns: Mapping[str, str]) -> Ints:
     return np.concatenate([np.fromiter(map(hash, texts), np.int64, len(texts)) for texts in chunks])
 
 
-def _twins(earlier: Ints, later: Ints, *, inside: bool) -> tuple[Ints, Ints]:
-    """Rows of ``later`` whose text stands in ``earlier``, and the first row there that has it.
+def _matches(earlier: Ints, later: Ints, *, inside: bool) -> tuple[Ints, Ints]:
+    """Rows of ``later`` whose text occurs in ``earlier``, and the first such row of ``earlier``.
 
     Args:
-        earlier: text numbers of the one split, -1 for texts that stand once.
-        later: of the other.
-        inside: both are one split; a row is then not its own twin.
+        earlier: text ids of the first split, -1 for texts that occur once [rows].
+        later: text ids of the second split [rows].
+        inside: both are the same split; a row then does not match itself.
     """
-    known = np.flatnonzero(earlier >= 0)
-    first = np.full(max(earlier.max(), later.max()) + 1, -1)
-    # Of several assignments to one place the last stays; backwards, that is the first row's.
-    first[earlier[known[::-1]]] = known[::-1]
+    repeated = np.flatnonzero(earlier >= 0)
+    first = np.full(max(earlier.max(), later.max()) + 1, -1)  # text id -> first row
+    # If an index is assigned several times, the last value stays. In reverse order, this is the
+    # first row.
+    first[earlier[repeated[::-1]]] = repeated[::-1]
     rows = np.flatnonzero(later >= 0)
-    twins = first[later[rows]]
-    kept = (twins >= 0) & (twins != rows) if inside else twins >= 0
-    return rows[kept], twins[kept]
+    originals = first[later[rows]]
+    kept = (originals >= 0) & (originals != rows) if inside else originals >= 0
+    return rows[kept], originals[kept]
 
 
 def _repeats(
@@ -139,18 +142,20 @@ def _repeats(
     tables: Mapping[str, Table],
     labels: Mapping[str, pa.ChunkedArray],
 ) -> Repeats:
-    """Count and show the rows of ``later`` that repeat those of ``earlier``: (split, positions)."""
-    (split, rows), (stands_in, twins) = later, earlier
-    pairs = list(zip(rows[:EXAMPLES].tolist(), twins[:EXAMPLES].tolist(), strict=True))
+    """Count the rows of ``later`` that repeat rows of ``earlier``; both: (split, row indices)."""
+    (split, rows), (stands_in, originals) = later, earlier
+    pairs = list(zip(rows[:EXAMPLES].tolist(), originals[:EXAMPLES].tolist(), strict=True))
     conflicts: list[tuple[str, str]] = []
     conflicting = 0
     if split in labels and stands_in in labels:
-        mine, theirs = labels[split].take(pa.array(rows)), labels[stands_in].take(pa.array(twins))
-        differ = np.flatnonzero(pc.not_equal(mine, theirs).to_numpy())
+        labels_later = labels[split].take(pa.array(rows))
+        labels_earlier = labels[stands_in].take(pa.array(originals))
+        differ = np.flatnonzero(pc.not_equal(labels_later, labels_earlier).to_numpy())
         conflicting = len(differ)
-        for at in differ[:EXAMPLES].tolist():
-            here, there = tables[split].where(rows[at]), tables[stands_in].where(twins[at])
-            conflicts.append((f"{here} {mine[at].as_py()!r}", f"{there} {theirs[at].as_py()!r}"))
+        for index in differ[:EXAMPLES].tolist():
+            row = f"{tables[split].where(rows[index])} {labels_later[index].as_py()!r}"
+            original = tables[stands_in].where(originals[index])
+            conflicts.append((row, f"{original} {labels_earlier[index].as_py()!r}"))
     return Repeats(
         split=split,
         stands_in=stands_in,

@@ -1,11 +1,11 @@
-"""How long the texts are in tokens, and what the limit takes away from them.
+"""The distribution of row lengths in tokens, and how much the token limit truncates.
 
-A histogram's bins are shared by all splits, so that they can be drawn over one another, and one bin
-begins just above the limit: what stands to the right of that edge is exactly what is truncated. The
-last bin also holds everything longer, because one text of 10,000 tokens would otherwise press all
-others into a single bar.
+All splits share the histogram bins, so that they can be plotted in one figure. One bin starts just
+above the limit: the bins to the right of this edge contain exactly the truncated rows. The last bin
+also contains all longer rows; otherwise one text of 10,000 tokens would put all others into a
+single bar.
 
-Unit: tokens of the model's own tokenizer, special tokens included.
+Unit: tokens of the model's tokenizer, including special tokens.
 """
 
 import math
@@ -18,24 +18,24 @@ import numpy as np
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 BINS = 40
-"""About how many bars a histogram has."""
+"""Approximate number of bins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Lengths of one split's rows before truncation, and what truncation takes.
+    """Row lengths of one split before truncation, and the effect of truncation.
 
     Args:
-        mean: tokens.
-        median: tokens.
-        p95: 95th percentile, tokens.
-        longest: tokens.
-        max_tokens: the limit.
-        truncated_rows: rows longer than the limit.
-        tokens: of all rows before truncation.
-        lost_tokens: of them, those beyond the limit.
-        edges: of the histogram's bins, from ``edges[i]`` up to but not ``edges[i + 1]``.
-        counts: rows in each bin; the last also counts longer rows.
+        mean: mean length in tokens.
+        median: median length in tokens.
+        p95: 95th percentile of the lengths in tokens.
+        longest: maximum length in tokens.
+        max_tokens: the limit in tokens.
+        truncated_rows: number of rows longer than the limit.
+        tokens: number of tokens of all rows before truncation.
+        lost_tokens: number of these tokens that truncation removes.
+        edges: edges of the histogram; bin i is ``edges[i] <= length < edges[i + 1]``.
+        counts: number of rows in each bin; the last bin includes all longer rows.
     """
 
     mean: float
@@ -51,7 +51,7 @@ class Lengths:
 
     @property
     def lost_share(self) -> float:
-        """Share of the tokens that the model never sees."""
+        """Share of the tokens that truncation removes."""
         return self.lost_tokens / self.tokens
 
     @classmethod
@@ -62,11 +62,11 @@ class Lengths:
 
 
 def describe(lengths: Mapping[str, Ints], max_tokens: int) -> dict[str, Lengths]:
-    """Length distribution of every split, over the same bins.
+    """Length distribution of every split, with the same bins.
 
     Args:
-        lengths: by split, tokens of each row without truncation, int64 [N]; at least one row.
-        max_tokens: longest row the model is to see, in tokens.
+        lengths: split -> tokens of each row without truncation, int64 [N]; at least one row.
+        max_tokens: maximum number of tokens per row; longer rows are truncated.
 
     >>> short = describe({"train": np.array([4, 5, 9])}, max_tokens=8)["train"]
     >>> short.truncated_rows, short.lost_tokens, short.longest
@@ -95,11 +95,11 @@ def _describe(lengths: Ints, max_tokens: int, edges: Ints) -> Lengths:
 
 
 def _edges(lengths: Mapping[str, Ints], max_tokens: int) -> Ints:
-    """Edges of about ``BINS`` equal bins, one just above the limit where rows reach that far.
+    """Edges of about ``BINS`` bins of equal width; if rows exceed the limit, one edge is above it.
 
-    So that the limit falls between two bins, the first may be narrower than the others.
-    The bins reach to the longest row, or at most to twice the limit or to the 99th percentile of
-    the split with the longest texts, whichever is further.
+    The first bin can be narrower than the others, so that the limit is between two bins. The bins
+    end at the longest row, but at most at the larger of twice the limit and the 99th percentile of
+    the split with the longest rows.
     """
     longest = max(int(of_rows.max()) for of_rows in lengths.values())
     usual = max(int(np.percentile(of_rows, 99)) for of_rows in lengths.values())

@@ -63,11 +63,13 @@ class Examples:
         tokens: the N rows.
         targets: their targets, in the same order.
         computed: output of the frozen part of the model, where it was computed before.
+        notes: what tokenising changed, for the findings, one sentence each.
     """
 
     tokens: Tokens
     targets: Targets
     computed: Computed | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows, N."""

@@ -1,14 +1,14 @@
-"""Documents as a language model reads them: ``begin text end``, cut where they are too long.
+"""Turn documents into rows for language models: ``begin text end``, truncated or cut into chunks.
 
-A document that is too long is truncated, or cut into *chunks*: rows that each begin with the last
-``overlap`` tokens of the row before, which are read and not predicted anew. Every token of a
-document is therefore predicted exactly once, whichever way rows are cut.
+A document that is too long is truncated, or cut into *chunks*. A chunk begins with the last
+``overlap`` tokens of the previous one, which are context only and are not predicted again. So every
+token of a document is predicted exactly once.
 
-A document may have two parts, a prompt and what is to be written after it; then only the second is
-predicted. The parts are tokenised apart, as they will be when the model writes.
+A document may have two parts, a prompt and a completion; then only the completion is predicted. The
+parts are tokenised separately, as they are during generation.
 
-A decoder's chunks go on where the one before ended, in the middle of the text; an encoder has never
-read a row that does not begin and end as a text does, so each of its rows is *framed*.
+A decoder's chunk starts in the middle of the text, without special tokens. An encoder was
+pretrained only on rows with a begin and an end token, so each of its chunks has both (*framed*).
 
 Letters: N rows, D documents, T tokens.
 """
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from warmstart import errors
+from warmstart.config import DataConfig
 from warmstart.data.examples.tokenise import plain_copy
 from warmstart.data.examples.tokens import Bools, Ints, Tokens
 from warmstart.data.mapped import FlatArray
@@ -30,18 +32,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How documents become rows.
+    """How documents are turned into rows.
 
     Args:
-        begin: id of the token that every document begins with.
-        end: id of the token that every document ends with.
-        max_tokens: longest row, 3 at least.
-        overlap: tokens that a chunk repeats of the row before it, fewer than it has; None to
-            truncate.
-        framed: whether every row begins with ``begin`` and ends with ``end``, and not the document
-            alone; then there are no prompts.
-        unasked: ids that are never predicted; a row of nothing else is left out.
-        words: whether to note which tokens of framed rows begin a word.
+        begin: id of the token at the beginning of every document.
+        end: id of the token at the end of every document.
+        max_tokens: longest row, at least 3.
+        overlap: number of tokens that a chunk repeats from the previous one, less than
+            ``max_tokens``; None to truncate.
+        framed: whether every row (not only every document) begins with ``begin`` and ends with
+            ``end``; then there are no prompts.
+        unasked: ids that are never predicted; a row with only such ids is dropped.
+        words: whether to record which tokens of framed rows begin a word.
     """
 
     begin: int
@@ -63,6 +65,28 @@ class Documents(NamedTuple):
     """UTF-8 bytes of the text that each row's predicted tokens spell, int64 [N]."""
     begins_word: Bools | None
     """Whether each token begins a word, bool [T]; None unless the layout asks for it."""
+
+
+def overlap_of(data: DataConfig, max_tokens: int, framing: int) -> int | None:
+    """Number of tokens that a chunk repeats from the previous one; None to truncate documents.
+
+    Args:
+        data: ``long_documents`` and ``overlap_tokens``.
+        max_tokens: longest row.
+        framing: tokens of a row that do not belong to the document: 2 for an encoder (CLS and SEP),
+            0 for a decoder.
+
+    Raises:
+        DataError: more than half of a row would be repeated. In the extreme case, where all tokens
+            but one are repeated, every token of a document would start a row of its own.
+    """
+    if data.long_documents == "truncate":
+        return None
+    limit = min(max_tokens // 2, max_tokens - framing - 1)
+    if data.overlap_tokens > limit:
+        enough = max(2 * data.overlap_tokens, data.overlap_tokens + framing + 1)
+        raise errors.data.overlap_too_long(data.overlap_tokens, max_tokens, limit, enough)
+    return data.overlap_tokens
 
 
 def encode_documents(
@@ -88,18 +112,18 @@ def encode_documents(
     for texts in chunks:
         pairs = [text if isinstance(text, tuple) else ("", text) for text in texts]
         bodies = backend.encode_batch([text for _, text in pairs], add_special_tokens=False)
-        prompts = backend.encode_batch_fast([given for given, _ in pairs], add_special_tokens=False)
+        prompts = backend.encode_batch_fast([text for text, _ in pairs], add_special_tokens=False)
         ids: list[int] = []
-        found: list[int] = []
+        row_facts: list[int] = []  # five numbers per row, unpacked in this order below
         starts: list[bool] = []
         for (_, text), body, prompt in zip(pairs, bodies, prompts, strict=True):
             number = next(numbers)
             for row in _rows(text, prompt.ids, body, layout):
                 ids += row.ids
-                found += number, len(row.ids), row.whole, row.predict_from, row.text_bytes
+                row_facts += number, len(row.ids), row.whole, row.predict_from, row.text_bytes
                 starts += row.begins_word
         tokens.append(np.array(ids, dtype=np.int32))
-        facts.append(np.array(found, dtype=np.int64))
+        facts.append(np.array(row_facts, dtype=np.int64))
         begins.append(np.array(starts, dtype=np.bool_))
     numbers_of, lengths, full_lengths, predict_from, text_bytes = (
         facts.finished().reshape(-1, 5).T.copy()
@@ -118,40 +142,43 @@ def encode_documents(
 
 
 class _Row(NamedTuple):
-    """A row of a document."""
+    """One row of a document."""
 
     ids: list[int]
     whole: int
-    """Tokens it would have without truncation."""
+    """Number of tokens without truncation."""
     predict_from: int
     text_bytes: int
     begins_word: list[bool]
 
 
 def _rows(text: str, prompt: list[int], body: "Encoding", layout: Layout) -> Iterator[_Row]:
-    """The rows of a document: its prompt's ids, and its text as tokenised."""
+    """The rows of one document, from the ids of its prompt and its tokenised text."""
     begin, end = [layout.begin], [layout.end]
-    # What frames each row, or else the document.
+    # Special tokens around each row; if rows are not framed, they are around the document.
     before, after = (begin, end) if layout.framed else ([], [])
     document = body.ids if layout.framed else [*begin, *prompt, *body.ids, *end]
     first, framing = (0, 2) if layout.framed else (len(prompt) + 1, 0)
     cuts = list(_cuts(len(document), first, layout.max_tokens - framing, layout.overlap))
     words = _word_begins(body.word_ids) if layout.words else []
-    # Where in the text each row's last token ends, which is where the next one's begins.
-    places = [*(start for start, _ in body.offsets), len(text), len(text)]
-    ends = [places[cut.stop - first] for cut in cuts]
-    for cut, begun, ended in zip(cuts, [0, *ends], ends, strict=False):
+    # Character positions at which the predicted text of each row ends and that of the next begins.
+    positions = [*(start for start, _ in body.offsets), len(text), len(text)]
+    ends = [positions[cut.stop - first] for cut in cuts]
+    for cut, text_start, text_end in zip(cuts, [0, *ends], ends, strict=False):
         if layout.unasked.issuperset(document[cut.start + cut.predict_from : cut.stop]):
             continue
         ids = [*before, *document[cut.start : cut.stop], *after]
         whole = framing + len(document) if layout.overlap is None else len(ids)
-        spelt = len(text[begun:ended].encode("utf-8", "surrogatepass"))
+        text_bytes = len(text[text_start:text_end].encode("utf-8", "surrogatepass"))
         starts = [True, *words[cut.start : cut.stop], True] if layout.words else []
-        yield _Row(ids, whole, len(before) + cut.predict_from, spelt, starts)
+        yield _Row(ids, whole, len(before) + cut.predict_from, text_bytes, starts)
 
 
 class _Cut(NamedTuple):
-    """A row of a document: tokens ``start`` to ``stop``, predicted from ``predict_from`` on."""
+    """Tokens ``start`` to ``stop`` of a document, as one row.
+
+    The first ``predict_from`` tokens of the row are context and not predicted.
+    """
 
     start: int
     stop: int
@@ -159,17 +186,20 @@ class _Cut(NamedTuple):
 
 
 def _word_begins(words: Sequence[int | None]) -> list[bool]:
-    """Whether each token is of another word than the one before; what is of none stands alone."""
+    """Whether each token begins a word; a token that belongs to no word counts as one."""
     return [word is None or word != last for last, word in zip([None, *words], words, strict=False)]
 
 
-def _cuts(length: int, first: int, most: int, overlap: int | None) -> Iterator[_Cut]:
-    """Rows of ``most`` tokens of a document whose first token to predict is at ``first``."""
-    start, stop = 0, min(length, most)
+def _cuts(length: int, first: int, size: int, overlap: int | None) -> Iterator[_Cut]:
+    """Cut a document of ``length`` tokens into rows of at most ``size`` tokens.
+
+    ``first`` is the first token of the document to predict; a row without one is left out.
+    """
+    start, stop = 0, min(length, size)
     if first < stop:
         yield _Cut(start, stop, first)
     while stop < length and overlap is not None:
-        start, begun = stop - overlap, stop
-        stop = min(length, start + most)
+        start, previous_stop = stop - overlap, stop
+        stop = min(length, start + size)
         if first < stop:
-            yield _Cut(start, stop, max(begun, first) - start)
+            yield _Cut(start, stop, max(previous_stop, first) - start)

@@ -1,15 +1,15 @@
-"""Which tokens are hidden, and behind what: masked language modelling's targets.
+"""Masking for masked language modelling: select tokens of each row and replace them.
 
-Of each row a share of the tokens is chosen, at least one; of these 80 % become the mask token, 10 %
-any other token, 10 % stay, and the model is to say what stood there. Each epoch hides others
-(*dynamic* masking).
+In each row a share of the tokens is selected, at least one. 80 % of them are replaced by the mask
+token, 10 % by a random token, and 10 % are unchanged; the model must predict the original tokens.
+Each epoch selects other tokens (*dynamic* masking).
 
-What is hidden is a function of (seed, epoch, row id, number of the chunk, place) and of nothing
-else: every number is the output of SplitMix64 at a counter of its own, so nothing has to be
-remembered for a resume, a step that is made again hides the same, and any process can work out any
-row. It is arithmetic on whole arrays: a batch of 2,000 tokens takes a fraction of a millisecond.
+The selection depends only on (seed, epoch, row id, chunk number, position): every random number is
+the output of SplitMix64 for its own counter. So a resume needs no saved state, a repeated step has
+the same masks, and every rank can compute the masks of any row. All operations work on whole
+arrays: a batch of 2,000 tokens takes a fraction of a millisecond.
 
-Letters: B rows of a batch, T tokens, V vocabulary, U units: tokens, or whole words.
+Letters: B rows of a batch, T tokens, V vocabulary, A candidate tokens, U units (tokens or words).
 
 Source: Devlin et al. 2019, arXiv:1810.04805, section 3.1 and appendix A.1, and ``whole word
 masking`` in https://github.com/google-research/bert; Liu et al. 2019 (RoBERTa), arXiv:1907.11692,
@@ -27,30 +27,31 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Bits = np.ndarray[Any, np.dtype[np.uint64]]
 
 MASKED_SHARE, KEPT_SHARE = 0.8, 0.1
-"""Of the chosen tokens; the rest are replaced by any other."""
+"""Shares of the selected tokens; the rest are replaced by a random token."""
 
 
 class Draw(NamedTuple):
-    """What a batch is drawn for."""
+    """Seed and epoch, which determine the random numbers of a batch."""
 
     seed: int
-    """Of the run, below 2**63."""
+    """Seed of the run, below 2**63."""
     epoch: int
     """Counted from 0."""
 
 
 FIXED = Draw(seed=0, epoch=-1)
-"""For evaluation: a row is hidden alike for every model and at any time."""
+"""For evaluation: a row always has the same masks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Masking:
-    """How tokens are chosen and hidden.
+    """How tokens are selected and replaced.
 
     Args:
-        share: of each row's tokens (or words) so many are chosen.
-        mask_id: of the mask token.
-        askable: ids that may be chosen, and that may stand for another: no special token, bool [V].
+        share: share of each row's tokens (or words) to select.
+        mask_id: id of the mask token.
+        askable: ids that may be selected and used as random replacements: all but special tokens,
+            bool [V].
     """
 
     share: float
@@ -58,56 +59,60 @@ class Masking:
     askable: Bools
 
     def choose(self, rows: "MaskedRows", draw: Draw) -> Ints:
-        """Indices of the chosen tokens among those of the batch, rising.
+        """Select tokens: their indices in the batch, sorted, int64.
 
         Args:
-            rows: of the batch.
-            draw: for what.
+            rows: the rows of the batch.
+            draw: seed and epoch.
         """
         row, place = rows.row, rows.place
-        asked = np.flatnonzero(self.askable[rows.ids] & (place >= rows.first[row]))
-        unit = asked if rows.begins_word is None else np.cumsum(rows.begins_word)[asked]
+        candidates = np.flatnonzero(self.askable[rows.ids] & (place >= rows.first[row]))  # [A]
+        # A unit is one token, or all tokens of a word: number the words of the batch.
+        unit = candidates if rows.begins_word is None else np.cumsum(rows.begins_word)[candidates]
+        # `start` [U]: first candidate of each unit; `unit_of` [A]: the unit of each candidate.
         _, start, unit_of = np.unique(unit, return_index=True, return_inverse=True)
-        unit_row = row[asked[start]]
-        units = np.bincount(unit_row, minlength=len(rows.first))
-        wanted = np.maximum(np.rint(self.share * units), 1)
-        order = np.lexsort((rows.bits(asked[start], draw, number=0), unit_row))
+        unit_row = row[candidates[start]]  # [U]
+        units = np.bincount(unit_row, minlength=len(rows.first))  # [B]
+        wanted = np.maximum(np.rint(self.share * units), 1)  # [B]
+        # Shuffle the units within each row: sort by row, then by a random number. `rank` [U] is the
+        # place of a unit in the shuffled order of its row; the first `wanted` units are selected.
+        order = np.lexsort((rows.bits(candidates[start], draw, number=0), unit_row))
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order)) - (np.cumsum(units) - units)[unit_row]
-        chosen: Ints = asked[(rank < wanted[unit_row])[unit_of]]
+        chosen: Ints = candidates[(rank < wanted[unit_row])[unit_of]]
         return chosen
 
     def hide(self, rows: "MaskedRows", chosen: Ints, draw: Draw) -> Ints:
-        """The batch's token ids as the model is to see them, int64 [T].
+        """The batch's token ids as input for the model, with selected tokens replaced, int64 [T].
 
         Args:
-            rows: of the batch.
-            chosen: from ``choose``.
-            draw: for what.
+            rows: the rows of the batch.
+            chosen: indices of the selected tokens, from ``choose``.
+            draw: seed and epoch.
         """
-        share = rows.bits(chosen, draw, number=1) / 2.0**64
-        others = np.flatnonzero(self.askable)
-        other = others[rows.bits(chosen, draw, number=2) % np.uint64(len(others))]
+        uniform = rows.bits(chosen, draw, number=1) / 2.0**64  # in [0, 1)
+        allowed = np.flatnonzero(self.askable)
+        random_ids = allowed[rows.bits(chosen, draw, number=2) % np.uint64(len(allowed))]
         ids = rows.ids.copy()
         ids[chosen] = np.select(
-            [share < MASKED_SHARE, share < MASKED_SHARE + KEPT_SHARE],
+            [uniform < MASKED_SHARE, uniform < MASKED_SHARE + KEPT_SHARE],
             [np.int64(self.mask_id), ids[chosen]],
-            other,
+            random_ids,
         )
         return ids
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedRows:
-    """Rows of a batch whose tokens are to be hidden.
+    """The rows of a batch before masking.
 
     Args:
-        ids: token ids, rows end to end, int64 [T].
-        offsets: where rows begin and the last one ends, int64 [B + 1].
-        first: of each row, the place of the first token that may be chosen, int64 [B].
+        ids: token ids of all rows, concatenated, int64 [T].
+        offsets: start of each row, and end of the last one, int64 [B + 1].
+        first: for each row, the position of the first token that may be selected, int64 [B].
         rows: row ids, int64 [B].
-        chunks: which chunk of its document each row is, from 0, int64 [B].
-        begins_word: whether a token begins a word, where words are hidden whole, bool [T].
+        chunks: number of the row's chunk within its document, from 0, int64 [B].
+        begins_word: whether each token begins a word, bool [T]; None to mask single tokens.
     """
 
     ids: Ints
@@ -119,22 +124,23 @@ class MaskedRows:
 
     @property
     def row(self) -> Ints:
-        """Which row of the batch each token is of, int64 [T]."""
+        """For each token, its row in the batch, int64 [T]."""
         return np.repeat(np.arange(len(self.first)), np.diff(self.offsets))
 
     @property
     def place(self) -> Ints:
-        """Of each token in its row, from 0, int64 [T]."""
+        """For each token, its position in its row, from 0, int64 [T]."""
         return np.arange(self.offsets[-1]) - self.offsets[self.row]
 
     def bits(self, tokens: Ints, draw: Draw, number: int) -> Bits:
-        """64 random bits for each of some tokens.
+        """64 random bits for each of the given tokens, uint64 [N].
 
         Args:
-            tokens: their indices, int64 [N].
-            draw: for what.
-            number: which of a token's numbers, 0 to 3.
+            tokens: indices of the tokens, int64 [N].
+            draw: seed and epoch.
+            number: 0 to 3: which of a token's four random numbers.
         """
+        # One state per row from (seed, epoch, row id, chunk) [B], then one counter per token.
         state = np.zeros(len(self.rows), dtype=np.uint64)
         for value in (draw.seed, draw.epoch + 1, self.rows, self.chunks):
             state = _mixed(state + np.asarray(value).astype(np.uint64) * _GOLDEN)
@@ -146,7 +152,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _mixed(state: Bits) -> Bits:
-    """SplitMix64's finaliser: every bit of the result depends on every bit of the state."""
+    """The finaliser of SplitMix64: every bit of the result depends on every bit of the state."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NO_LABEL = -100
 """Target of a token or row that does not enter the loss; the default ``ignore_index`` of
-``torch.nn.functional.cross_entropy``. In targets that are numbers its place is taken by NaN."""
+``torch.nn.functional.cross_entropy``."""
 
 NO_GROUP = -1
 """Group number of a row that is not compared with any other and teaches nothing."""

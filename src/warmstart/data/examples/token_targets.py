@@ -245,14 +245,14 @@ class WordTags:
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
         """Words that have a class."""
-        return int(np.count_nonzero(self.values[self._words_of(positions)[0]] != NO_LABEL))
+        return int(np.count_nonzero(self.values[self.words_of(positions)[0]] != NO_LABEL))
 
     def collate(self, tokens: Tokens, positions: Ints, draw: Draw) -> tuple[Ints, WordBatchTargets]:
         """The token ids as they are; place and class of each word."""
         import torch
 
         places, offsets = tokens.places_of(positions)
-        words, counts = self._words_of(positions)
+        words, counts = self.words_of(positions)
         values = self.values[words]
         batch = WordBatchTargets(
             # Place in the row + start of the row = index in the batch.
@@ -269,8 +269,28 @@ class WordTags:
         """Tokens of each text, its windows added up, [D]."""
         return lengths_of_documents(tokens, self.repeated)
 
-    def _words_of(self, positions: Ints) -> tuple[Ints, Ints]:
-        """Indices of the words of some rows, int64 [A], and words in each row, int64 [B]."""
+    def taken(self, positions: Ints) -> "WordTags":
+        """A copy with only the words of the rows at these positions, in this order.
+
+        Args:
+            positions: positions of the rows, int64 [B].
+        """
+        words, counts = self.words_of(positions)
+        return WordTags(
+            word_offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            places=self.places[words],
+            words=self.words[words],
+            values=self.values[words],
+            repeated=self.repeated[positions],
+            source=self.source,
+        )
+
+    def words_of(self, positions: Ints) -> tuple[Ints, Ints]:
+        """Indices of the words of some rows, int64 [A], and words in each row, int64 [B].
+
+        Args:
+            positions: positions of the rows, int64 [B].
+        """
         counts = self.word_offsets[positions + 1] - self.word_offsets[positions]
         ends = np.cumsum(counts)
         starts = np.repeat(self.word_offsets[positions] - (ends - counts), counts)

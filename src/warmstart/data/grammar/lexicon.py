@@ -1,12 +1,12 @@
-"""Words of the bundled corpus: two vocabularies that share no noun, verb, name or adjective.
+"""The words of the bundled corpus: two vocabularies without a common noun, verb, name or adjective.
 
-Each *kind* is a slot of the templates in ``grammar_paradigms``. A kind groups words by the grammar
-they obey (``treat``: verbs that must have a person as object) and by what they can sensibly be said
-of, so that any draw from it gives a sentence a person could say. ``DEVELOPMENT`` writes the
-training and validation sentences, ``TEST`` the test sentences.
+Each *kind* of word is a slot in the templates of ``paradigms``. The words of a kind have the same
+grammar (``treat``: verbs whose object must be a person) and fit into the same sentences, so that
+any of them gives a natural sentence. ``DEVELOPMENT`` is used for the training and validation
+sentences, ``TEST`` for the test sentences.
 
-Verb classes follow Levin 1993, *English Verb Classes and Alternations*, part I (which verbs take
-which arguments); the choice and every word list are ours.
+Verb classes follow Levin 1993, *English Verb Classes and Alternations*, part I (which verbs allow
+which arguments); the selection and the word lists are our own.
 """
 
 from dataclasses import dataclass
@@ -48,12 +48,12 @@ IRREGULAR_VERBS = {
     "throw": ("threw", "thrown"),
     "wear": ("wore", "worn"),
 }
-"""Past and participle of the verbs that do not simply add ``-ed``."""
+"""Simple past and past participle of irregular verbs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A noun, verb, adjective or name, with the forms a template can ask for.
+    """A noun, verb, adjective or name, with the forms that a template can use.
 
     >>> word = Word("carry")
     >>> f"{word} {word.s} {word.past} {word.ing}"
@@ -63,12 +63,12 @@ class Word:
     base: str
 
     def __str__(self) -> str:
-        """The form without ending, which a template writes as ``{kind}``."""
+        """The base form, ``{kind}`` in a template."""
         return self.base
 
     @property
     def s(self) -> str:
-        """Plural of a noun, third person singular of a verb: English spells them alike."""
+        """Plural of a noun or third person singular of a verb; both are spelled the same way."""
         if self.base.endswith(("s", "x", "z", "ch", "sh")):
             return f"{self.base}es"
         return f"{self._stem('i')}es" if self._drops_y else f"{self.base}s"
@@ -85,7 +85,7 @@ class Word:
 
     @property
     def regular(self) -> str:
-        """Past of a verb as if it were regular: ``bringed``, which is no word of English."""
+        """Past of a verb as if it were regular, such as ``bringed``, which is not English."""
         return self._regular_past
 
     @property
@@ -108,7 +108,7 @@ class Word:
 
 
 Lexicon = dict[str, tuple[Word, ...]]
-"""Kind of word -> its members, in a fixed order."""
+"""Kind -> its words, in a fixed order."""
 
 
 def _lexicon(**kinds: str) -> Lexicon:
@@ -116,7 +116,7 @@ def _lexicon(**kinds: str) -> Lexicon:
 
 
 TIMES = "yesterday, last week, last night, this morning, on Monday"
-"""Time expressions count as function words: both vocabularies use them."""
+"""Time expressions are treated as function words: both vocabularies use them."""
 
 _GIRLS, _TEST_GIRLS = (
     "Mary, Anna, Susan, Linda, Laura, Alice, Sarah, Helen",
@@ -148,15 +148,15 @@ DEVELOPMENT = _lexicon(
     stuff="water, soup, mud, paint",
     burden="trouble, pain, expense, danger",
     quality="heavy, dirty, expensive, old, beautiful, useful, small",
-    # verbs that need an object: a thing, a person, oneself
+    # verbs with an object: a thing, a person, a reflexive pronoun
     handle="repair, remove, examine, obtain, damage, discard, carry, touch",
     strong="steal, choose, take",
     irregular="break, bring, build, buy, draw, find, lose, sell",
     treat="praise, blame, thank, greet, ignore, invite, support, admire",
     oneself="hurt, blame, defend, admire, convince",
-    # verbs that allow none
+    # verbs without an object
     rest="smile, sleep, cough, wait, laugh, faint, yawn",
-    # verbs that take a clause or a verb phrase
+    # verbs with a clause or a verb phrase
     bridge="say, think, believe",
     know="know, remember",
     wonder="ask, debate",
@@ -165,7 +165,7 @@ DEVELOPMENT = _lexicon(
     prevent="prevent, ban",
     make="make, see, let",
     ask="want, tell",
-    # verbs that differ in the shape of their arguments alone
+    # verbs that differ only in the form of their arguments
     fill="fill, cover, stain",
     pour="pour, spill, drip",
     spare="spare, save",

@@ -1,45 +1,47 @@
-"""Sentence templates of the bundled corpus, and the one way to read them.
+"""The sentence templates of the bundled corpus, and their syntax.
 
 ``[a|b]``
-    a *place*: its alternatives are what makes a sentence acceptable or not. A template with two
-    places is a *square*: acceptable where both take their first or both their second alternative.
-    A template with one place is acceptable with the first.
+    a *place*: the choice of alternatives decides whether the sentence is acceptable. A template
+    with two places is a *square*: a sentence is acceptable if both places use their first or both
+    their second alternative. A template with one place is acceptable with its first alternative.
 ``<a|b>``
-    a free choice, made once for all sentences of a block (an attractor's number, say).
+    a random choice, which is the same for all sentences of a block (for example, singular or
+    plural of a noun between subject and verb).
 ``{kind}``, ``{kind2}``, ``{kind.past}``
-    a word of ``grammar_lexicon``; a digit asks for a further word of the same kind.
+    a word of ``lexicon``; a digit means another word of the same kind.
 
-At least one word that never varies stands between two places. A square's four sentences then hold
-every word, and every pair of neighbouring words, as often on the acceptable side as on the other:
-counting them says nothing, and only their relation does.
+Between two places there is at least one fixed word. In the four sentences of a square, every word
+and every pair of neighbouring words therefore occurs equally often in acceptable and unacceptable
+sentences. Counting words or word pairs gives no information; only the relation of the places does.
 
-Inflection alone has templates with one place: ``bringed`` is wrong wherever it stands. Counting
-learns such forms by heart, which helps on the validation split and not on the test split, whose
-verbs are others. They give a learner its first foothold: where *nothing* but relations tells the
-classes apart, the small bundled model stays at chance for hundreds of steps.
+Only the paradigm ``inflection`` has templates with one place: ``bringed`` is wrong in every
+sentence. A model can memorise such forms, which helps on the validation split but not on the test
+split, whose verbs are different. These sentences make learning easier at the start: with squares
+only, the small bundled model stays at chance level for hundreds of steps.
 
-An island template has three places, because an island is an interaction: a question word is fine,
-and the clause is fine, and only moving the one out of the other is not.
+An island template has three places because an island is an interaction: the question word alone is
+acceptable and the clause alone is acceptable, but moving the question word out of this clause is
+not.
 """
 
 SQUARE = (
     ((0, 0), (0, 1)),
     ((1, 1), (1, 0)),
 )
-"""The pairs of a square: the sides taken in an acceptable sentence, and in its unacceptable twin,
-which differs from it in the second place."""
+"""The pairs of a square: the alternatives (index per place) of an acceptable sentence, and of the
+unacceptable sentence that differs from it in the second place."""
 
 PAIR = (((0,), (1,)),)
-"""The pair of a template with one place: acceptable with its first alternative, not its second."""
+"""The pair of a template with one place: acceptable with the first alternative only."""
 
 ISLAND = (
     ((0, 0, 0), (0, 2, 0)),  # What did Mary say that he touched?  *What did Mary smile because …?
     ((0, 1, 0), (0, 1, 1)),  # What did Mary think that he touched?  *… think that he touched it?
     ((1, 2, 1), (1, 0, 0)),  # Did Mary smile because he touched it?  *Did Mary say that he touched?
 )
-"""The pairs of an island template, whose places are: question word or none; two clauses one can ask
-out of and one that is an island; gap or object. The first pair tests the island. The others use the
-same words and keep them balanced; they test that question word and gap come together."""
+"""The pairs of an island template. Its places are: question word or none; two clauses that allow a
+gap and one that is an island; gap or object. The first pair tests the island. The other two use the
+same words, to keep the counts balanced; they test that a question word requires a gap."""
 
 AGREEMENT_PHRASE = (
     "The [{thing}|{thing.s}] near the <{place}|{place.s}> [is|are] {quality}.",
@@ -145,4 +147,4 @@ PARADIGMS: dict[str, tuple[str, ...]] = {
     "polarity": POLARITY,
     "correlative": CORRELATIVE,
 }
-"""Paradigm -> its templates. The names are the corpus's first column."""
+"""Paradigm -> its templates. The name of the paradigm is in the first column of the corpus."""

@@ -1,40 +1,43 @@
-"""The bundled corpus: English acceptability judgements, generated from a small grammar of ours.
+"""The bundled corpus: English acceptability judgements, generated from a small grammar.
 
-It lets ``warmstart demo`` show the whole path, offline, on a question worth asking: does a small
-encoder know grammar? Each sentence is judged acceptable (1) or not (0), in the four columns of CoLA
-(Warstadt, Singh & Bowman 2019, arXiv:1805.12471), so that its settings carry over to the real one.
+``warmstart demo`` uses it to show all steps without a network, on a real question: does a small
+encoder know grammar? Each sentence is labelled acceptable (1) or not (0). The file has the four
+columns of CoLA (Warstadt, Singh & Bowman 2019, arXiv:1805.12471), so that the same settings can be
+used for CoLA.
 
-**Why minimal pairs.** Two sentences that differ in one place and in their judgement, as in BLiMP
-(Warstadt et al. 2020, arXiv:1912.00582), leave nothing but that place to judge by. A pair alone
-still leaks: where ``are`` is wrong more often than right, counting it suffices. So pairs come as
-*squares*, in which each word and each two neighbours occur equally often on both sides::
+**Why minimal pairs.** The two sentences of a minimal pair differ in one place and in their label,
+as in BLiMP (Warstadt et al. 2020, arXiv:1912.00582); only that place can explain the label. Single
+pairs are not enough: if ``are`` were wrong more often than right, counting it would help. Therefore
+the pairs form *squares*, in which each word and each pair of neighbouring words occurs equally
+often with both labels::
 
     The key near the doors is old.     *The key near the doors are old.
     The keys near the doors are old.   *The keys near the doors is old.
 
-A classifier that counts words, or pairs of neighbours, learns nothing from a square. No noun, verb,
-name or adjective of the test split occurs in the others: remembering those does not help either.
+A classifier that counts words or pairs of neighbouring words learns nothing from a square. The test
+split has no noun, verb, name or adjective in common with the other splits, so memorising words does
+not help either.
 
-What the paradigms (the first column) test:
+The paradigms (the first column) test:
 
-- ``agreement_phrase``, ``agreement_clause``: verb and subject agree in number, past a nearer noun
-  (Linzen, Dupoux & Goldberg 2016, arXiv:1611.01368) and past a relative clause (Marvin & Linzen
-  2018, arXiv:1808.09031);
-- ``reflexive``: *herself*, *themselves* match the subject of their own clause (the same);
-- ``determiner_noun``: *this* and *these* match the noun behind the adjective;
-- ``auxiliary``, ``tense``: the verb's form fits its auxiliary, its tense the time named;
-- ``inflection``: irregular verbs have the forms they have (*bringed*); the only paradigm without
+- ``agreement_phrase``, ``agreement_clause``: subject and verb agree in number, with another noun
+  (Linzen, Dupoux & Goldberg 2016, arXiv:1611.01368) or a relative clause (Marvin & Linzen 2018,
+  arXiv:1808.09031) between them;
+- ``reflexive``: *herself* and *themselves* match the subject of their clause (Marvin & Linzen);
+- ``determiner_noun``: *this* and *these* match the noun after the adjective;
+- ``auxiliary``, ``tense``: the form of the verb matches its auxiliary, and its tense the time;
+- ``inflection``: irregular verbs have irregular forms (not *bringed*); the only paradigm without
   squares;
 - ``transitivity``, ``alternation``, ``complement``: which objects, prepositions and clauses a verb
-  takes (classes of Levin 1993, *English Verb Classes and Alternations*);
-- ``filler_gap``, ``island``, ``coordination``: a question word needs a gap, which must not lie in
-  an adjunct, in a relative clause, or in one half of a coordination (Ross 1967, *Constraints on
+  allows (classes of Levin 1993, *English Verb Classes and Alternations*);
+- ``filler_gap``, ``island``, ``coordination``: a question word needs a gap, which must not be in an
+  adjunct, in a relative clause, or in one part of a coordination (Ross 1967, *Constraints on
   Variables in Syntax*);
-- ``polarity``, ``correlative``: words that come in twos: *never … neither*, *more … than*.
+- ``polarity``, ``correlative``: words that occur together: *never … neither*, *more … than*.
 
-Limits: this is a grammar's English, not English at large. Its sentences are short, their number of
-shapes is small and its judgements are clear-cut; training and test share those shapes. A score here
-says which patterns a model can pick up and carry to new words, and stands for nothing beyond that.
+Limits: this is the English of a small grammar and not English in general. The sentences are short,
+there are few sentence patterns, and the labels are unambiguous. Training and test use the same
+patterns. A score shows which patterns a model can learn and apply to new words, and nothing more.
 """
 
 import re
@@ -46,11 +49,11 @@ from warmstart.data.grammar.lexicon import DEVELOPMENT, TEST, Lexicon, Word
 from warmstart.data.grammar.paradigms import ISLAND, PAIR, PARADIGMS, SQUARE
 
 SPLITS = ("train", "validation", "test")
-"""``validation`` is made of the words of ``train``, ``test`` of others; no sentence comes twice."""
+"""``train`` and ``validation`` use the same words, ``test`` others; no sentence is repeated."""
 
 _TRAIN_ROUNDS, _VALIDATION_ROUNDS, _TEST_ROUNDS = 16, 2, 4
-"""A round is one block of each template: two sentences of a pair, four of a square, six of an
-island."""
+"""A round is one block of each template. A block has two sentences for a pair, four for a square
+and six for an island."""
 
 _PLACE = re.compile(r"\[([^\[\]]*)\]")
 _FREE_CHOICE = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
@@ -59,26 +62,26 @@ _SLOT = re.compile(r"\{([a-z]+)(\d*)")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One judged sentence, in CoLA's four columns."""
+    """One labelled sentence, with the four columns of CoLA."""
 
     source: str
-    """Paradigm it tests."""
+    """The paradigm."""
     label: int
-    """1 acceptable, 0 not."""
+    """1 if acceptable, else 0."""
     mark: str
-    """The author's mark: empty, or ``*`` where not acceptable."""
+    """Empty if acceptable, else ``*``."""
     text: str
 
 
 def corpus(split: str, seed: int = 2018) -> list[Sentence]:
-    """The sentences of one split, each acceptable one followed by its unacceptable twin.
+    """The sentences of one split; each acceptable sentence is followed by its unacceptable one.
 
     Args:
         split: one of ``SPLITS``.
-        seed: which words are drawn; the same seed gives the same sentences on every machine.
+        seed: selects the words; the same seed gives the same sentences on every machine.
 
     Returns:
-        Half acceptable, half not: 3,136 to train on, 392 for validation, 784 for test.
+        3,136 training, 392 validation or 784 test sentences, half of them acceptable.
 
     Raises:
         DataError: there is no such split.
@@ -93,7 +96,7 @@ def corpus(split: str, seed: int = 2018) -> list[Sentence]:
         raise errors.files.unknown_bundled(f"bundled/grammar/{split}", known)
     if split == "test":
         return _rounds(TEST, Random(f"{seed}/test"), 0, _TEST_ROUNDS)
-    # One stream feeds both, so that what comes later cannot repeat what came before.
+    # Training and validation use one random stream, so that no sentence is in both.
     first, last = (
         (0, _TRAIN_ROUNDS)
         if split == "train"
@@ -103,14 +106,14 @@ def corpus(split: str, seed: int = 2018) -> list[Sentence]:
 
 
 def tsv(split: str, seed: int = 2018) -> bytes:
-    r"""The split as a file like CoLA's: no header, tabs between columns, no quoting, UTF-8.
+    r"""The split in the file format of CoLA: TSV in UTF-8 without header and without quoting.
 
     Args:
         split: one of ``SPLITS``.
-        seed: which words are drawn.
+        seed: selects the words.
 
     Returns:
-        One line per sentence, ended by ``\n``: source, label, mark, text.
+        One line per sentence, ending with ``\n``: source, label, mark, text.
 
     Raises:
         DataError: there is no such split.
@@ -120,7 +123,7 @@ def tsv(split: str, seed: int = 2018) -> bytes:
 
 
 def _rounds(lexicon: Lexicon, random: Random, first: int, last: int) -> list[Sentence]:
-    """The sentences of rounds ``first`` to ``last``, the earlier ones drawn and left out."""
+    """The sentences of the rounds ``first <= round < last``; earlier rounds are skipped."""
     seen: set[str] = set()
     sentences: list[Sentence] = []
     for number in range(last):
@@ -135,7 +138,7 @@ def _rounds(lexicon: Lexicon, random: Random, first: int, last: int) -> list[Sen
 def _new_block(
     paradigm: str, template: str, lexicon: Lexicon, random: Random, seen: set[str]
 ) -> list[Sentence]:
-    """A block none of whose sentences was seen; they are from now on."""
+    """A block of sentences that are not in ``seen``; adds them to ``seen``."""
     while True:
         block = _block(paradigm, template, lexicon, random)
         texts = {sentence.text for sentence in block}
@@ -145,10 +148,10 @@ def _new_block(
 
 
 def _block(paradigm: str, template: str, lexicon: Lexicon, random: Random) -> list[Sentence]:
-    """The sentences of one template for one draw of its words, pair by pair."""
+    """The sentences of one template with randomly chosen words, pair by pair."""
     template = _FREE_CHOICE.sub(lambda sides: sides[1 + _below(2, random)], template)
     places = [place.split("|") for place in _PLACE.findall(template)]
-    words = _draw(template, lexicon, random)
+    words = _sample_words(template, lexicon, random)
     pairs = {1: PAIR, 2: SQUARE, 3: ISLAND}[len(places)]
     block = []
     for number, pair in enumerate(pairs):
@@ -156,7 +159,7 @@ def _block(paradigm: str, template: str, lexicon: Lexicon, random: Random) -> li
         for label, sides in zip((1, 0), pair, strict=True):
             chosen = [place[side] for place, side in zip(places, sides, strict=True)]
             text = _fill(template, chosen).format_map(words)
-            # An empty alternative leaves two spaces behind.
+            # An empty alternative leaves two consecutive spaces; split and join remove one.
             block.append(Sentence(source, label, "" if label else "*", " ".join(text.split())))
     return block
 
@@ -167,8 +170,8 @@ def _fill(template: str, alternatives: list[str]) -> str:
     return _PLACE.sub(lambda _: next(remaining), template)
 
 
-def _draw(template: str, lexicon: Lexicon, random: Random) -> dict[str, Word]:
-    """A word for each slot, all different."""
+def _sample_words(template: str, lexicon: Lexicon, random: Random) -> dict[str, Word]:
+    """A random word for each slot; all words are different."""
     words: dict[str, Word] = {}
     for kind, number in _SLOT.findall(template):
         if kind + number not in words:
@@ -178,9 +181,9 @@ def _draw(template: str, lexicon: Lexicon, random: Random) -> dict[str, Word]:
 
 
 def _below(limit: int, random: Random) -> int:
-    """A whole number from 0, under ``limit``, from ``random.random()`` alone.
+    """A random integer ``0 <= n < limit`` that uses only ``random.random()``.
 
-    That method's sequence is the one Python promises to keep for a seed:
+    Python guarantees the same sequence for a seed in all versions only for this method:
     https://docs.python.org/3/library/random.html#notes-on-reproducibility.
     """
     return int(random.random() * limit)

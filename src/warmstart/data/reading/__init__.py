@@ -1,1 +1,1 @@
-"""From files, archives, URLs and hub data sets to tables."""
+"""Read files, archives, URLs and Hub data sets into tables."""

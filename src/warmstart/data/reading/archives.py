@@ -1,10 +1,11 @@
-"""Compressed files, unpacked block by block; nothing is written but one file without a name.
+"""Read compressed files block by block, without unpacking them into a folder.
 
-``.gz`` and ``.xz`` hold one file. A ``.zip`` holds several: ``archive.zip!member`` names one, and
-an archive with a single data file needs no name. An archive is refused whole if a member's name
-leads out of it (``../``, ``/``, ``C:``) or stands there twice, and a file whose content is far
-larger than itself is given up before it fills the disk. What is large once it is unpacked lies in a
-temporary file (``mapped``), of which no other program learns.
+A ``.gz`` or ``.xz`` file contains one file. A ``.zip`` file can contain several:
+``archive.zip!member`` names one of them; the name can be omitted if the archive has a single data
+file. A zip archive is rejected if the path of any member points outside of it (``../``, ``/``,
+``C:``) or occurs twice. Unpacking stops if the content is much larger than the compressed file (a
+zip bomb), before it fills the disk. Large content is stored in an unnamed temporary file (see
+``mapped``).
 
 Source: Python library reference, ``zipfile``, section *Decompression pitfalls*.
 """
@@ -25,10 +26,10 @@ from warmstart import errors
 from warmstart.data.reading.content import Content, collected
 
 FREE_BYTES = 1 << 28
-"""Content up to this size (256 MiB) is unpacked whatever its ratio."""
+"""Content up to this size (256 MiB) is unpacked with any compression ratio."""
 
 MAX_RATIO = 200
-"""Beyond ``FREE_BYTES``, content may be this many times its packed size; text is 3 to 30 times."""
+"""Largest accepted compression ratio of larger content; the ratio of text is 3 to 30."""
 
 _BLOCK = 1 << 22
 _KINDS = {".gz": "gzip", ".xz": "xz"}
@@ -36,15 +37,15 @@ _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 class _Readable(Protocol):
-    """What gzip, lzma and zipfile open."""
+    """A file object that gzip, lzma or zipfile returns."""
 
     def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes; none at the end."""
+        """At most ``size`` bytes; empty at the end of the file."""
         ...
 
 
 def split_member(source: str) -> tuple[str, str | None]:
-    """Archive and member of ``archive.zip!member``.
+    """Split ``archive.zip!member`` into archive and member; the member is optional.
 
     >>> split_member("cola.zip!raw/train.tsv"), split_member("odd!name.csv")
     (('cola.zip', 'raw/train.tsv'), ('odd!name.csv', None))
@@ -54,18 +55,18 @@ def split_member(source: str) -> tuple[str, str | None]:
 
 
 def decompress(content: Content, name: str, path: str) -> tuple[Content, str]:
-    """Undo gz and xz, as the name tells.
+    """Decompress gz and xz; the suffix of the name shows which, if any.
 
     Args:
-        content: the file.
-        name: its name.
-        path: the file, for messages.
+        content: the content of the file.
+        name: the name of the file.
+        path: the file as shown in messages.
 
     Returns:
-        The content, and the name without the suffixes undone.
+        The decompressed content, and the name without ``.gz`` and ``.xz``.
 
     Raises:
-        DataError: it is cut short or corrupt, or unpacks to far more than it is.
+        DataError: the file is truncated or damaged, or its content is too large (a zip bomb).
     """
     while (suffix := PurePosixPath(name).suffix.lower()) in _KINDS:
         kind, packed = _KINDS[suffix], pa.BufferReader(pa.py_buffer(content))
@@ -79,23 +80,23 @@ def decompress(content: Content, name: str, path: str) -> tuple[Content, str]:
 
 
 def members(archive: Path, path: str) -> list[str]:
-    """Names of the files in a zip, in its order, without what operating systems add.
+    """Names of the files in a zip archive in its order, without hidden files of operating systems.
 
     Args:
         archive: the zip file.
-        path: the same, for messages.
+        path: the archive as shown in messages.
 
     Raises:
-        DataError: it is corrupt or not safe to open.
+        DataError: it is damaged or not safe to open.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
             names = [info.filename for info in zipped.infolist() if not info.is_dir()]
     except _BROKEN as error:
         raise errors.files.corrupt(path, "zip", error) from error
-    for name, times in Counter(names).items():
+    for name, count in Counter(names).items():
         parts = PurePosixPath(name.replace("\\", "/"))
-        if times > 1 or parts.is_absolute() or ".." in parts.parts or re.match("[A-Za-z]:", name):
+        if count > 1 or parts.is_absolute() or ".." in parts.parts or re.match("[A-Za-z]:", name):
             raise errors.files.unsafe_archive(path, name)
     return [
         name
@@ -105,33 +106,33 @@ def members(archive: Path, path: str) -> list[str]:
 
 
 def only_member(archive: Path, suffixes: Collection[str], path: str) -> str:
-    """The one data file that a zip holds.
+    """Name of the only data file in a zip archive.
 
     Args:
         archive: the zip file.
-        suffixes: how names of data files end, in lower case.
-        path: the archive, for messages.
+        suffixes: the suffixes of data files, in lower case.
+        path: the archive as shown in messages.
 
     Raises:
-        DataError: there are several, or none; or the archive is corrupt or unsafe.
+        DataError: there are several data files, or none; or the archive is damaged or unsafe.
     """
     names = members(archive, path)
-    found = [name for name in names if name.lower().endswith(tuple(suffixes))]
-    if len(found) != 1:
-        raise errors.files.ambiguous_archive(path, found)
-    return found[0]
+    data_files = [name for name in names if name.lower().endswith(tuple(suffixes))]
+    if len(data_files) != 1:
+        raise errors.files.ambiguous_archive(path, data_files)
+    return data_files[0]
 
 
 def read_member(archive: Path, member: str, path: str) -> Content:
-    """Content of one file in a zip.
+    """Content of one file in a zip archive.
 
     Args:
         archive: the zip file.
-        member: its name there.
-        path: the archive, for messages.
+        member: name of the file in the archive.
+        path: the archive as shown in messages.
 
     Raises:
-        DataError: no such member; it is encrypted, corrupt, or unpacks to far more than it is.
+        DataError: no such member; it is encrypted, damaged, or too large (a zip bomb).
     """
     names = members(archive, path)
     if member not in names:
@@ -143,12 +144,12 @@ def read_member(archive: Path, member: str, path: str) -> Content:
                 raise errors.files.encrypted_archive(path, member)
             with zipped.open(info) as stream:
                 return collected(_bounded(stream, info.compress_size, f"{path}!{member}"))
-    except (*_BROKEN, NotImplementedError) as error:  # a compression method zipfile lacks
+    except (*_BROKEN, NotImplementedError) as error:  # a method that zipfile does not support
         raise errors.files.corrupt(path, "zip", error) from error
 
 
 def _bounded(stream: _Readable, packed: int, path: str) -> Iterator[bytes]:
-    """All of ``stream``, whose compressed size is ``packed`` bytes, within reason."""
+    """The blocks of ``stream``; fails if they are too large for ``packed`` compressed bytes."""
     limit = max(FREE_BYTES, MAX_RATIO * packed)
     size = 0
     while block := stream.read(_BLOCK):

@@ -1,11 +1,11 @@
-"""A file's bytes, however many: small ones held, large ones mapped, and read block by block.
+"""The bytes of a file: small files are held in memory, large files are memory-mapped.
 
-``Content`` is what ``bytes``, ``bytearray`` and ``mmap`` have in common: a length and slices.
-Whoever goes through all of it takes ``blocks``, or ``line_blocks`` where lines must stay whole. A
-block is a copy; the pages of a map that it came from are given back at once, so that a file of any
-size takes the memory of a few blocks.
+``Content`` is ``bytes``, ``bytearray`` or ``mmap``: they all support ``len`` and slicing. To go
+through a whole file, use ``blocks``, or ``line_blocks`` if lines must not be split. A block is a
+copy, and its pages of the memory map are released immediately. A file of any size therefore needs
+only the memory of a few blocks.
 
-Offsets and sizes are bytes.
+Offsets and sizes are in bytes.
 
 Source: Python library reference, ``mmap`` (``madvise``).
 """
@@ -21,17 +21,17 @@ from warmstart.data.mapped import FlatBytes
 Content = bytes | bytearray | mmap.mmap
 
 BLOCK = 1 << 24
-"""Bytes handled at once (16 MiB); even, so that no UTF-16 unit is cut."""
+"""Bytes per block (16 MiB); an even number, so that no UTF-16 code unit is split."""
 
 
 def content_of(file: Path) -> Content:
-    """A file's bytes; it must not be cut short while they are used.
+    """The bytes of a file, which must not be truncated while they are in use.
 
     Args:
-        file: exists and may be read.
+        file: an existing, readable file.
 
     Raises:
-        OSError: it cannot be read after all.
+        OSError: it cannot be read.
     """
     if not file.is_file() or file.stat().st_size <= mapped.MAPPED_BYTES:
         return file.read_bytes()
@@ -40,7 +40,7 @@ def content_of(file: Path) -> Content:
 
 
 def collected(pieces: Iterable[bytes]) -> Content:
-    """Pieces end to end, on disk where they are many.
+    """The concatenation of the pieces; stored in a temporary file if it is large.
 
     Args:
         pieces: consumed one at a time.
@@ -55,12 +55,12 @@ def collected(pieces: Iterable[bytes]) -> Content:
 
 
 def blocks(content: Content, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """The bytes from ``start`` to ``stop`` (the end by default), ``BLOCK`` at once.
+    """The bytes from ``start`` to ``stop`` (by default the end), in blocks of ``BLOCK`` bytes.
 
     Args:
-        content: of a file.
-        start: of the first byte.
-        stop: behind the last byte.
+        content: the content of a file.
+        start: offset of the first byte.
+        stop: offset after the last byte.
 
     >>> list(blocks(b"abc", 1))
     [b'bc']
@@ -71,31 +71,31 @@ def blocks(content: Content, start: int = 0, stop: int | None = None) -> Iterato
 
 
 def find_byte(content: Content, byte: bytes) -> int:
-    """Offset of the first such byte, -1 where there is none.
+    """Offset of the first occurrence of ``byte``; -1 if it does not occur.
 
     Args:
-        content: of a file.
-        byte: one.
+        content: the content of a file.
+        byte: a single byte.
     """
     start = 0
     for block in blocks(content):
-        if (found := block.find(byte)) >= 0:
-            return start + found
+        if (position := block.find(byte)) >= 0:
+            return start + position
         start += len(block)
     return -1
 
 
 def line_blocks(content: Content) -> Iterator[bytes]:
-    """The same in blocks of whole lines; only a longer line makes a longer block.
+    """All bytes in blocks of complete lines; a block exceeds ``BLOCK`` only for a longer line.
 
     Args:
-        content: UTF-8.
+        content: text in UTF-8.
     """
     start = 0
     while start < len(content):
         searched, stop = start, min(start + BLOCK, len(content))
         while stop < len(content) and (end := _last_line_end(content, searched, stop)) < 0:
-            # From one byte back: a CR that ended the search may be a line end by itself.
+            # Search again from the last byte: it may be a CR that is a line break by itself.
             searched, stop = stop - 1, min(stop + BLOCK, len(content))
         stop = end if stop < len(content) else stop
         yield _block(content, start, stop)
@@ -103,18 +103,18 @@ def line_blocks(content: Content) -> Iterator[bytes]:
 
 
 def _last_line_end(content: Content, start: int, stop: int) -> int:
-    """Behind the last line end that is wholly before ``stop``; -1 where there is none."""
+    """Offset after the last complete line break before ``stop``; -1 if there is none."""
     end = content.rfind(b"\n", start, stop)
-    if end < 0:  # a CR as the last byte may be half of CR LF
+    if end < 0:  # a CR in the last byte may be the first half of CR LF
         end = content.rfind(b"\r", start, stop - 1)
     return end + 1 if end >= 0 else -1
 
 
 def _block(content: Content, start: int, stop: int) -> bytes:
-    """A copy of these bytes, whose pages are then given back."""
+    """A copy of these bytes; their pages of the memory map are then released."""
     with memoryview(content) as view:
         block = bytes(view[start:stop])
-    if isinstance(content, mmap.mmap) and (forget := getattr(mmap, "MADV_DONTNEED", None)):
+    if isinstance(content, mmap.mmap) and (release := getattr(mmap, "MADV_DONTNEED", None)):
         page = start - start % mmap.PAGESIZE
-        content.madvise(forget, page, stop - page)
+        content.madvise(release, page, stop - page)
     return block

@@ -1,8 +1,9 @@
-"""CSV and TSV: every field a string, every row with its line, every odd row reported.
+"""Parse CSV and TSV: every field is a string, and the line of every row is known.
 
-Pyarrow parses; nothing is inferred (``NA`` and ``0123`` are text, an empty field is an empty text).
-What pyarrow does not tell is computed from its result: a row takes as many lines as its fields hold
-line ends, and one, which stays right where a quoted field runs over several lines.
+Pyarrow parses the file without type inference: ``NA`` and ``0123`` stay text, and an empty field is
+an empty string. Pyarrow does not report line numbers, so they are computed from its result: a row
+has one line, plus one for each line break inside its (quoted) fields. Rows with a wrong number of
+fields are reported.
 
 Source: RFC 4180; pyarrow documentation, ``pyarrow.csv`` (``ParseOptions.invalid_row_handler``).
 """
@@ -22,61 +23,63 @@ from warmstart.config import DataConfig
 from warmstart.data.mapped import filtered, mapped_table
 from warmstart.data.reading.content import Content, blocks, collected, find_byte
 from warmstart.data.reading.lines import Ints, Mask, Parsed, line_starts, slices
-from warmstart.data.reading.quotes import Records, refuse_swallowing
+from warmstart.data.reading.quotes import Records, check_quotes
 
 BLOCKS = (1 << 24, (1 << 31) - 1)
-"""Bytes parsed at once; the second size, pyarrow's largest, if a row is longer than the first."""
+"""Block sizes for the parser, in bytes. The second, the largest of pyarrow, is only used if a row
+is longer than the first."""
 
 _HEAD = 1 << 20
-"""Bytes in which the first record must end."""
+"""The first record must end within this number of bytes."""
 
 _KEPT_TEXTS = 100
-"""Ragged rows of which more than the number is remembered."""
+"""Maximum number of ragged rows whose text is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a file is written."""
+    """The format of a file."""
 
     path: str
     delimiter: str
     names: list[str]
-    """Column names in file order; ``""`` where the header has none."""
+    """Column names in file order; ``""`` for a column without a name in the header."""
     header: int
     """1 if the first record is a header, else 0."""
     line: int
-    """Line of the first record."""
+    """Line number of the first record."""
     quoted: bool
-    """Whether the file has quotes and they mean something."""
+    """Whether the file contains quotes and ``data.quoting`` makes them special."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ragged:
-    """A record that the parser refused."""
+    """A record with a wrong number of fields, which the parser skipped."""
 
     record: int
-    """Its number among all records, from 0."""
+    """Its index among all records, from 0."""
     fields: int
     breaks: int
-    """Line ends inside it."""
+    """Number of line breaks inside it."""
     text: str
 
 
 def parse_delimited(text: Content, path: str, delimiter: str, data: DataConfig) -> Parsed:
     """Rows of a CSV or TSV file.
 
-    Blank lines are no rows. Columns without a name in the header are left out: nothing could ask
-    for them.
+    Blank lines are skipped. Columns without a name in the header are dropped, because no setting
+    could refer to them.
 
     Args:
-        text: UTF-8.
-        path: the file, for messages.
-        delimiter: between fields, one ASCII character.
-        data: how the file is written (``columns``, ``quoting``, ``ragged``); where its label is.
+        text: the content, in UTF-8.
+        path: the file as shown in messages.
+        delimiter: the character between fields, ASCII.
+        data: the format of the file (``columns``, ``quoting``, ``ragged``) and the label column.
 
     Raises:
-        DataError: no row; a header that is missing or ambiguous; the wrong delimiter; a quote that
-            swallows lines; or a ragged row, unless those are to be dropped.
+        DataError: no rows; a missing or ambiguous header; the wrong delimiter; a quote that spans
+            several rows; or a row with a wrong number of fields, unless ``data.ragged`` is
+            ``drop``.
     """
     if not delimiter.isascii() or delimiter in '"\r\n\0':
         raise errors.data.unusable_delimiter(delimiter)
@@ -100,7 +103,7 @@ def parse_delimited(text: Content, path: str, delimiter: str, data: DataConfig) 
         label = layout.names.index(data.label) if data.label in layout.names else None
         labels = None if label is None else table.column(label)
         records = Records(texts, lines, breaks, fits, label, labels)
-        refuse_swallowing(records, path, delimiter, len(layout.names))
+        check_quotes(records, path, delimiter, len(layout.names))
     return _rows(table, ragged, fits, lines, body, layout, data)
 
 
@@ -113,7 +116,7 @@ def _rows(
     layout: _Layout,
     data: DataConfig,
 ) -> Parsed:
-    """The records that fit, less blank lines; or why there are too few."""
+    """The records with the right number of fields, without blank lines; fails if there are none."""
     if ragged and data.columns is not None and not table.num_rows:
         raise errors.data.column_count(
             layout.path, layout.line, columns=len(layout.names), fields=ragged[0].fields
@@ -140,7 +143,7 @@ def _rows(
     if len(blank):
         columns = filtered(columns, is_row[fits])
     return Parsed(
-        columns=columns.select([at for at, name in enumerate(layout.names) if name]),
+        columns=columns.select([index for index, name in enumerate(layout.names) if name]),
         positions=np.cumsum(is_row)[kept] - 1,
         lines=lines[kept],
         total=int(np.count_nonzero(is_row)),
@@ -148,7 +151,7 @@ def _rows(
 
 
 def _layout(body: Content, path: str, delimiter: str, data: DataConfig, line: int) -> _Layout:
-    """Tell the columns from the first record, or check it against ``data.columns``."""
+    """The columns, from ``data.columns`` or from the first record; checks the delimiter."""
     head = bytes(body[:_HEAD]).decode(errors="ignore")
     quoted = data.quoting == "double" and find_byte(body, b'"') >= 0
     try:
@@ -160,38 +163,38 @@ def _layout(body: Content, path: str, delimiter: str, data: DataConfig, line: in
                 quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
             )
         )
-    except csv.Error:  # a quote that never closes; it is named when all records are parsed
+    except csv.Error:  # an unclosed quote; it is reported after all records are parsed
         first = [head]
     if len(first) == 1:
         likely = _likely_delimiter(head, delimiter, len(data.columns) if data.columns else None)
         if likely is not None:
             raise errors.data.wrong_delimiter(path, line, delimiter=delimiter, likely=likely)
     names = first if data.columns is None else data.columns
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise errors.data.duplicate_columns(path, line, twice)
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        raise errors.data.duplicate_columns(path, line, repeated)
     return _Layout(path, delimiter, names, int(data.columns is None), line, quoted)
 
 
 def _likely_delimiter(head: str, delimiter: str, columns: int | None) -> str | None:
-    """Another character that splits the first two lines into columns, where the given one does not.
+    """Another delimiter that splits the first two lines into several columns, if there is one.
 
     Args:
-        head: the beginning of the file.
-        delimiter: the one that finds one column.
-        columns: how many columns there should be, if that is known.
+        head: the start of the file.
+        delimiter: the given delimiter, which gives only one column.
+        columns: the expected number of columns, if known.
     """
     first, second, *_ = [*re.split(r"\r\n|\r|\n", head, maxsplit=2), ""]
     for other in "\t,;|":
-        times = first.count(other)
-        fits = second.count(other) >= times if columns is None else times == columns - 1
-        if other != delimiter and times and fits:
+        count = first.count(other)
+        fits = second.count(other) >= count if columns is None else count == columns - 1
+        if other != delimiter and count and fits:
             return other
     return None
 
 
 def _records(body: Content, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
-    """Every record as strings, the header among them; and those with a wrong number of fields."""
+    """All records (including a header) as strings, and the records with a wrong field count."""
     names = [str(position) for position in range(len(layout.names))]
     for block in BLOCKS:
         ragged: list[_Ragged] = []
@@ -205,7 +208,7 @@ def _records(body: Content, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
         try:
             reader = pacsv.open_csv(
                 pa.BufferReader(pa.py_buffer(body)),
-                # One thread: only then does the handler learn the number of a row.
+                # One thread: only then does pyarrow pass the row number to the handler.
                 read_options=pacsv.ReadOptions(
                     column_names=names, use_threads=False, block_size=block
                 ),
@@ -232,7 +235,7 @@ def _records(body: Content, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
 
 
 def _line_ends_inside(table: pa.Table, returns: bool) -> Ints:
-    """Line ends inside each record's fields, int64; ``returns`` if CR may be among them."""
+    """Number of line breaks inside the fields of each record [R]; ``returns``: CR can occur."""
     total = np.zeros(table.num_rows, np.int64)
     for column in table.columns:
         total += pc.count_substring(column, "\n").to_numpy()
@@ -243,7 +246,10 @@ def _line_ends_inside(table: pa.Table, returns: bool) -> Ints:
 
 
 def _blank(table: pa.Table, body: Content, line_numbers: Ints) -> Ints:
-    """Which records are blank lines (the parser gives empty fields); ``line_numbers`` from 0."""
+    """Indices of the records that are blank lines: the parser turns them into empty fields.
+
+    ``line_numbers``: the line of each record, from 0 [R].
+    """
     empty = np.ones(table.num_rows, np.bool_)
     for column in table.columns:
         empty &= pc.equal(pc.binary_length(column), 0).to_numpy()

@@ -1,8 +1,8 @@
-"""Files from the web, kept in a cache: downloaded once, checked, and found again offline.
+"""Download files from the web into a cache: once, with a checksum, and then usable offline.
 
-A copy appears under its final name only when it is complete and its sha256 is the expected one, so
-whatever is in the cache can be trusted. The cache is in the folder that the variable
-``WARMSTART_CACHE`` names, or where the operating system keeps caches.
+A download gets its final name only when it is complete and its sha256 is as expected. Every file in
+the cache is therefore valid. The environment variable ``WARMSTART_CACHE`` sets the cache folder; by
+default it is in the cache folder of the operating system.
 
 Source: pooch documentation, ``pooch.retrieve``.
 """
@@ -17,11 +17,11 @@ from urllib.parse import unquote, urlsplit
 from warmstart import errors
 
 _TIMEOUT_SECONDS = 30
-"""Longest wait for a connection, and for each piece of an answer."""
+"""Timeout for the connection, and for each chunk of the response."""
 
 
 def is_url(source: str) -> bool:
-    """Whether ``source`` is to be downloaded.
+    """Whether ``source`` is a URL.
 
     >>> is_url("https://example.org/a.csv"), is_url("a.csv")
     (True, False)
@@ -30,7 +30,7 @@ def is_url(source: str) -> bool:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept; nothing is created."""
+    """The cache folder for downloads; it is not created here."""
     if named := os.environ.get("WARMSTART_CACHE"):
         return Path(named).expanduser()
     from platformdirs import user_cache_path
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
 
 
 def file_name(url: str) -> str:
-    """The last part of the URL's path, which tells the format.
+    """The file name in a URL, whose suffix shows the format.
 
     >>> file_name("https://example.org/data/a%20b.csv?download=1#sha256=00")
     'a b.csv'
@@ -48,13 +48,13 @@ def file_name(url: str) -> str:
 
 
 def fetch(source: str) -> Path:
-    """A local copy of what a URL leads to, from the cache where it is there.
+    """Path of a local copy of a URL: from the cache if possible, else downloaded.
 
     Args:
-        source: a URL; ``#sha256=HEX`` at its end is what the download must have.
+        source: a URL, optionally with ``#sha256=HEX`` for the expected checksum at its end.
 
     Raises:
-        DataError: the download failed, or its sha256 is another.
+        DataError: the download failed, or its sha256 is not the expected one.
     """
     url, _, fragment = source.partition("#")
     expected = fragment.removeprefix("sha256=").lower()
@@ -77,7 +77,7 @@ def fetch(source: str) -> Path:
 
 
 def _download(url: str, folder: Path) -> Path:
-    """Download without a progress bar or a word to the log."""
+    """Download without a progress bar and without log messages."""
     import pooch
 
     pooch.get_logger().setLevel("WARNING")

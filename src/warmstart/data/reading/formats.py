@@ -1,10 +1,10 @@
-"""A file's bytes to rows: CSV, TSV, JSON lines, Parquet, plain text.
+"""Parse the content of a file into rows: CSV, TSV, JSON lines, Parquet, plain text.
 
-However large the file, only some megabytes of it are parsed at a time, and what they give goes to a
-table on disk (``mapped``). A row alone must fit the memory; of each, 8 bytes stay there, its line.
+Only a few megabytes of a file are parsed at a time, and the result is appended to a table on disk
+(see ``mapped``). Memory is needed for one row at a time, plus 8 bytes per row for its line number.
 
-Whatever the format, a scalar becomes its text (``1`` is ``"1"``, ``true`` is ``"true"``), so that
-labels compare alike wherever they were written. What is null stays null.
+In every format, a scalar is converted to text (``1`` to ``"1"``, ``true`` to ``"true"``), so that
+the same label is equal in files of different formats. Null values stay null.
 
 Source: pyarrow documentation, ``pyarrow.json`` and ``pyarrow.parquet``; JSON Lines, jsonlines.org.
 """
@@ -30,7 +30,7 @@ from warmstart.data.reading.content import BLOCK, Content, blocks, line_blocks
 from warmstart.data.reading.delimited import parse_delimited
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.lines import Ints, Parsed, line_starts, slices
-from warmstart.data.tags.conll import ConllColumns, read_conll
+from warmstart.data.tags.conll import OPTIONAL, ConllColumns, read_conll
 from warmstart.data.tags.span_formats import read_spans
 
 FORMATS = {
@@ -46,46 +46,47 @@ FORMATS = {
     ".bio": "conll",
     ".json": "spans",
 }
-"""Format by how a file's name ends, once gz and xz are undone."""
+"""Suffix of a file's name (without .gz and .xz) -> format."""
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 _DISGUISED = (
-    (b"\x1f\x8b", "gzip", "end its name in .gz"),
-    (b"\xfd7zXZ", "xz", "end its name in .xz"),
+    (b"\x1f\x8b", "gzip", "rename the file so that it ends in .gz"),
+    (b"\xfd7zXZ", "xz", "rename the file so that it ends in .xz"),
     (
         b"PK\x03\x04",
         "a zip or a spreadsheet",
-        "save a spreadsheet as CSV; end a zip's name in .zip",
+        "if it is a spreadsheet, save it as CSV; if it is a zip archive, rename it to end in .zip",
     ),
     (b"PAR1", "Parquet", "--set data.format=parquet"),
 )
 
 _EXACT_TYPES = frozenset({pa.string(), pa.bool_(), pa.int64(), pa.null()})
-"""Types of pyarrow's JSON reader whose text is the text in the file: no dates, no floats."""
+"""Types of pyarrow's JSON reader that convert back to the exact text of the file: not dates and
+floats."""
 
 _CHUNK_LINES = 4096
 
 Column = TypeVar("Column", pa.Array, pa.ChunkedArray)
 ParseLines = Callable[[bytes, Ints, pa.LargeStringArray, Sequence[str]], pa.Table]
-"""From a block of whole lines, their numbers [N], the same as N texts, and the names of the columns
-so far, to a table of N rows."""
+"""(block of complete lines, line numbers [N], the lines as texts [N], column names so far) -> a
+table of N rows."""
 
 
 def parse(
     content: Content, name: str, path: str, data: DataConfig, setting: str
 ) -> tuple[Parsed, str | None]:
-    """Rows of a file, and the encoding it was in (None for Parquet).
+    """Rows of a file, and its original encoding (``None`` for Parquet).
 
     Args:
-        content: the whole file, uncompressed.
-        name: its name, which tells the format where ``data.format`` does not.
-        path: the file, for messages.
-        data: how the file is written.
-        setting: the setting that named it.
+        content: the uncompressed content of the file.
+        name: the file's name, whose suffix shows the format if ``data.format`` is ``auto``.
+        path: the file as shown in messages.
+        data: settings for the format of the file.
+        setting: the setting that named the file.
 
     Raises:
-        DataError: it is not what its name or the settings say, or has no rows.
+        DataError: the content does not match the name or the settings, or it has no rows.
     """
     kind: str = data.format
     if kind == "auto":
@@ -116,7 +117,7 @@ def parse(
 
 def _conll(text: Content, path: str, data: DataConfig) -> Parsed:
     """Sentences of a CoNLL file: words, tags, and the document of each."""
-    columns = ConllColumns(words=data.words or 1, tags=data.tags or -1, names=data.columns)
+    columns = ConllColumns(words=data.words or 1, tags=data.tags or OPTIONAL, names=data.columns)
     found = read_conll(line_blocks(text), path, columns)
     return replace(all_rows(found.columns, found.lines), notes=found.notes)
 
@@ -132,7 +133,7 @@ def _annotated(text: Content, path: str, data: DataConfig) -> Parsed:
 
 
 def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:
-    """Rows of a file in which each line is one; lines of white space alone are none."""
+    """Rows of a file with one row per line; lines with only white space are skipped."""
     numbers: list[Ints] = []
     names: dict[str, None] = {}
 
@@ -140,7 +141,7 @@ def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:
         before = 0
         for block in line_blocks(text):
             starts = line_starts(block)
-            lines, pieces = _filled_lines(slices(block, starts))
+            lines, pieces = _nonblank_lines(slices(block, starts))
             lines += before
             before += len(starts)
             if len(lines):
@@ -149,39 +150,39 @@ def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:
                 numbers.append(lines)
                 yield _with_columns(table, names)
 
-    # A column that first appears on the way begins another table, and is null in those before.
+    # A new table starts where a new column first occurs; the column is null in the tables before.
     parts = []
-    for _, alike in groupby(tables(), key=lambda table: table.num_columns):
-        first = next(alike)
-        batches = (batch for table in chain([first], alike) for batch in table.to_batches())
+    for _, same_columns in groupby(tables(), key=lambda table: table.num_columns):
+        first = next(same_columns)
+        batches = (batch for table in chain([first], same_columns) for batch in table.to_batches())
         parts.append(mapped_table(batches, first.schema))
     table = pa.concat_tables(parts, promote_options="default")
     return all_rows(table, np.concatenate(numbers))
 
 
 def _with_columns(table: pa.Table, names: Iterable[str]) -> pa.Table:
-    """The table with these columns, in this order, null where it has none."""
+    """The table with these columns in this order; columns that it lacks are null."""
     nulls = pa.nulls(table.num_rows, pa.string())
     have = set(table.column_names)
     return pa.table({name: table.column(name) if name in have else nulls for name in names})
 
 
-def _filled_lines(pieces: pa.LargeStringArray) -> tuple[Ints, pa.LargeStringArray]:
-    """The lines that are not white space alone: their numbers, int64 [N], and their texts."""
-    filled = pc.invert(pc.utf8_is_space(pieces))
-    lines = np.flatnonzero(filled.to_numpy(zero_copy_only=False)) + 1
-    return lines, pieces if len(lines) == len(pieces) else pieces.filter(filled)
+def _nonblank_lines(pieces: pa.LargeStringArray) -> tuple[Ints, pa.LargeStringArray]:
+    """The lines that are not only white space: their numbers, int64 [N], and their texts [N]."""
+    nonblank = pc.invert(pc.utf8_is_space(pieces))
+    lines = np.flatnonzero(nonblank.to_numpy(zero_copy_only=False)) + 1
+    return lines, pieces if len(lines) == len(pieces) else pieces.filter(nonblank)
 
 
 def _plain(_: bytes, lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str]) -> pa.Table:
-    """The lines in one column ``text``, without their ends."""
+    """The lines without their line breaks, in one column ``text``."""
     return pa.table({"text": pc.ascii_rtrim(pieces, "\r\n").cast(pa.string())})
 
 
 def _json_lines(
     path: str, block: bytes, lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str]
 ) -> pa.Table:
-    """One row an object; a key that an object lacks is null there."""
+    """One row per object; a key that an object lacks is null in its row."""
     table = _json_by_arrow(block)
     if table is None or table.num_rows != len(lines):
         table = _json_by_line(lines, pieces, names, path)
@@ -189,13 +190,13 @@ def _json_lines(
 
 
 def _json_by_arrow(text: bytes) -> pa.Table | None:
-    """The table, if every value's text is certain; else None."""
+    """The table, if all values convert back to their exact text; else ``None``."""
     try:
         table = pajson.read_json(
             pa.BufferReader(text),
             read_options=pajson.ReadOptions(use_threads=False, block_size=len(text)),
         )
-    except pa.ArrowInvalid:  # broken, or of mixed types: go line by line
+    except pa.ArrowInvalid:  # invalid JSON or mixed types: the caller parses line by line
         return None
     if not table.num_columns or not _EXACT_TYPES.issuperset(table.schema.types):
         return None
@@ -205,7 +206,7 @@ def _json_by_arrow(text: bytes) -> pa.Table | None:
 def _json_by_line(
     lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str], path: str
 ) -> pa.Table:
-    """The same by Python's parser, some thousand lines at a time: slow, exact, names the line."""
+    """The table from Python's JSON parser, which is slow but exact and reports the line."""
     chunks = []
     keys = dict.fromkeys(names)
     for start in range(0, len(pieces), _CHUNK_LINES):
@@ -225,7 +226,7 @@ def _json_by_line(
 
 
 def _object(line: str, path: str, number: int) -> dict[str, str | None]:
-    """The object on a line; values other than strings and null as JSON text."""
+    """The object on a line; values other than strings and null are converted to JSON text."""
     try:
         value = json.loads(line)
         line.encode() if "\\u" not in line else json.dumps(value, ensure_ascii=False).encode()
@@ -257,7 +258,7 @@ def _parquet(content: Content, path: str) -> Parsed:
 
 
 def _strings_of(file: pq.ParquetFile) -> pa.Table:
-    """The file's columns as ``as_strings`` would give them, read batch by batch."""
+    """The file's columns, converted as by ``as_strings`` and read batch by batch."""
     metadata, schema = file.metadata, file.schema_arrow
     size = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
     rows = min(max(1, BLOCK * metadata.num_rows // max(1, size)), PIECE_ROWS)
@@ -265,7 +266,7 @@ def _strings_of(file: pq.ParquetFile) -> pa.Table:
     def has_text(field: pa.Field) -> bool:
         if pa.types.is_nested(field.type):
             return False
-        # Of bytes it is the values that tell, all of them; of all else, the type.
+        # Whether a binary column is text depends on all its values; otherwise the type decides.
         probes: Iterable[pa.Array] = [pa.array([], field.type)]
         if "binary" in str(field.type):
             probes = (one[0] for one in file.iter_batches(rows, columns=[field.name]))
@@ -277,17 +278,17 @@ def _strings_of(file: pq.ParquetFile) -> pa.Table:
 
 
 def as_strings(table: pa.Table) -> pa.Table:
-    """The table with every column that has a text as strings.
+    """The table with every column converted to strings, except columns that are not text.
 
     Args:
-        table: columns of any type.
+        table: columns of any type; nested and undecodable columns are not changed.
     """
     columns = {name: _as_string(table.column(name)) for name in table.column_names}
     return pa.table(columns)
 
 
 def _as_string(column: Column) -> Column:
-    """The column's values as text, or the column itself if they have none."""
+    """The column as strings, or unchanged if it cannot be converted."""
     if pa.types.is_nested(column.type):
         return column
     try:
@@ -297,10 +298,10 @@ def _as_string(column: Column) -> Column:
 
 
 def all_rows(table: pa.Table, lines: Ints) -> Parsed:
-    """Rows of which none was dropped.
+    """The result for a file from which no row was dropped.
 
     Args:
         table: N rows.
-        lines: of each, int64 [N].
+        lines: line of each row, int64 [N].
     """
     return Parsed(table, np.arange(len(lines), dtype=np.int64), lines, len(lines))

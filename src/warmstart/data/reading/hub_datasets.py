@@ -1,6 +1,6 @@
-"""Hugging Face data sets by name, ``hub:NAME[/CONFIG]:SPLIT``, through the optional ``datasets``.
+"""Read Hugging Face data sets, ``hub:NAME[/CONFIG]:SPLIT``, with the optional package ``datasets``.
 
-Class labels become their names, as the data set defines them, and its -1 ("not labelled") null.
+Class labels are converted to their names in the data set; the label -1 ("no label") becomes null.
 
 Source: datasets documentation, ``load_dataset`` and ``ClassLabel``.
 """
@@ -23,14 +23,14 @@ _BATCH_ROWS = 1 << 16
 
 
 def read_hub(source: str) -> tuple[Parsed, str]:
-    """Rows of a data set's split, and the sha256 of its columns in Arrow's stream format.
+    """Rows of a split, and the sha256 of its columns in the Arrow stream format.
 
     Args:
         source: ``hub:NAME[/CONFIG]:SPLIT``; NAME is ``data-set`` or ``owner/data-set``.
 
     Raises:
         DataError: the source is malformed, ``datasets`` is not installed, the data set cannot be
-            had, or the split is empty.
+            loaded, or the split is empty.
     """
     match = _SOURCE.fullmatch(source)
     if match is None:
@@ -53,7 +53,7 @@ def read_hub(source: str) -> tuple[Parsed, str]:
 
 
 def _load(source: str, parts: list[str], split: str) -> Any:
-    """The split; two parts are first taken as owner and name, then as name and configuration."""
+    """Load the split; ``a/b`` is first tried as owner/name, then as name/configuration."""
     try:
         import datasets
     except ImportError:

@@ -1,10 +1,10 @@
-"""Where the lines of a file begin, and what every way of parsing it returns.
+"""Line offsets of a file, and ``Parsed``, the result type of all parsers.
 
-Row and line are two things: a quoted field may run over several lines, and blank lines are no rows.
-Both are kept as numpy arrays, 8 bytes a line, computed without a loop over lines.
+A row is not always a line: a quoted field can span several lines, and blank lines are not rows.
+Both numbers are numpy arrays (8 bytes per line) that are computed without a Python loop.
 
-A line ends in LF, CR LF or CR, as pyarrow's CSV reader and most editors count. Offsets are bytes
-from 0; lines count from 1.
+A line ends with LF, CR LF or CR, as in pyarrow's CSV reader and most editors. Offsets are in bytes
+from 0; lines are counted from 1.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The rows of one file. N rows kept.
+    """The rows of one file; N is the number of rows that were not dropped.
 
     Args:
         columns: N rows.
-        positions: which of the file's rows each is, from 0, dropped ones counted, int64 [N].
+        positions: index of each row in the file, from 0, including dropped rows, int64 [N].
         lines: line of each row's first character, int64 [N].
         total: rows in the file, dropped ones counted.
         notes: how the file was read, for the findings, one sentence each.
@@ -39,10 +39,10 @@ class Parsed:
 
 
 def line_starts(text: Content) -> Ints:
-    r"""Offset of each line's first byte; a line end at the very end starts no further line.
+    r"""Offset of each line's first byte; a line break at the end of the text starts no new line.
 
     Args:
-        text: UTF-8.
+        text: text in UTF-8.
 
     >>> line_starts(b"a\n\nbc\r\nd").tolist()
     [0, 2, 3, 7]
@@ -59,11 +59,11 @@ def line_starts(text: Content) -> Ints:
 
 
 def slices(text: Content, starts: Ints) -> pa.LargeStringArray:
-    """The text cut at these offsets, without copying it; each piece keeps its line end.
+    """Split the text at these offsets without copying it; each piece keeps its line break.
 
     Args:
-        text: UTF-8.
-        starts: where each piece begins, rising, int64 [N].
+        text: text in UTF-8.
+        starts: offset of each piece, ascending, int64 [N].
     """
     offsets = np.append(starts, len(text)).astype(np.int64)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
@@ -71,9 +71,9 @@ def slices(text: Content, starts: Ints) -> pa.LargeStringArray:
 
 
 def _offsets(array: np.ndarray[Any, np.dtype[np.uint8]], byte: int) -> Ints:
-    """Where ``byte`` stands, int64."""
-    found = [
+    """Offsets of all occurrences of ``byte``, int64."""
+    parts = [
         np.flatnonzero(array[start : start + BLOCK] == byte) + start
         for start in range(0, len(array), BLOCK)
     ]
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)

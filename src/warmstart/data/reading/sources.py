@@ -1,4 +1,4 @@
-"""The person's files to a ``Table``: find, check and read them; note where each row came from.
+"""Find and read the user's files into a ``Table`` that knows the file and line of each row.
 
 A source is one of
 
@@ -6,11 +6,11 @@ A source is one of
 - ``archive.zip!member``; a zip with a single data file needs no member;
 - a URL, ``https://…/train.csv#sha256=HEX``; without the checksum, the hash is only recorded;
 - ``hub:NAME[/CONFIG]:SPLIT``, a Hugging Face data set;
-- ``bundled/grammar/train`` (or ``validation``, ``test``), the corpus that comes with the package.
+- ``bundled/grammar/train`` (or ``validation``, ``test``), the bundled corpus.
 
-Names are looked up in ``data.dir`` where that is set: a folder, a zip file, or the URL of one. The
-longest existing tail counts, so ``cola_public/raw/in_domain_train.tsv`` is found whether the person
-kept the archive's folders or only its files.
+If ``data.dir`` is set, names are looked up there: in a folder, a zip file, or the URL of a zip
+file. Leading folders of a name can be missing: for ``cola_public/raw/in_domain_train.tsv``,
+``raw/in_domain_train.tsv`` and ``in_domain_train.tsv`` are also accepted, in this order.
 """
 
 import hashlib
@@ -36,16 +36,16 @@ _GRAMMAR = "bundled/grammar/"
 
 
 def read(sources: Sources, data: DataConfig, setting: str) -> Table:
-    """Rows of one or several files, one after the other; their row ids run on.
+    """Rows of one or several files, concatenated; row ids are consecutive over all files.
 
     Args:
-        sources: what to read, see above.
-        data: how the files are written, and the folder they are in.
-        setting: the setting that named them, for messages: ``data.train``.
+        sources: the sources to read, see the module's docstring.
+        data: settings for the format and the folder of the files.
+        setting: the setting that named the files, for messages, such as ``data.train``.
 
     Raises:
-        DataError: a file cannot be found, opened, decoded or parsed, has no rows, or has other
-            columns than the first. A message names the file and, where one is at fault, the line.
+        DataError: a file cannot be found, opened, decoded or parsed, has no rows, or its columns
+            differ from those of the first file. The message names the file and the line, if any.
     """
     parts = [
         _read_one(source, data, setting)
@@ -80,26 +80,26 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A file's content, uncompressed."""
+class _File:
+    """A file and its uncompressed content."""
 
     content: Content
     name: str
-    """Tells the format."""
+    """File name; its suffix shows the format."""
     path: str
-    """What messages and ``data.json`` call it."""
+    """The file as shown in messages and in ``data.json``."""
 
 
 def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, SourceFile]:
-    """The rows of one source, and the record of having read it."""
+    """The rows of one source, and the record of the file for ``data.json``."""
     encoding: str | None
     if source.startswith("hub:"):
         parsed, sha256 = read_hub(source)
         path, encoding = source, None
     else:
-        found = _find(source, data.dir, setting)
-        path, sha256 = found.path, _sha256(found.content)
-        parsed, encoding = parse(found.content, found.name, path, data, setting)
+        file = _find(source, data.dir, setting)
+        path, sha256 = file.path, _sha256(file.content)
+        parsed, encoding = parse(file.content, file.name, path, data, setting)
     dropped = parsed.total - len(parsed.lines)
     return parsed, SourceFile(path, sha256, encoding, parsed.total, dropped, parsed.notes)
 
@@ -111,14 +111,14 @@ def _sha256(content: Content) -> str:
     return digest.hexdigest()
 
 
-def _find(source: str, folder: str | None, setting: str) -> _Found:
-    """Content of a source other than a hub data set."""
+def _find(source: str, folder: str | None, setting: str) -> _File:
+    """The file of a source that is not a Hub data set."""
     if source.startswith("bundled/"):
         return _bundled(source)
     name, fragment_mark, fragment = source.partition("#") if is_url(source) else (source, "", "")
     outer, member = archives.split_member(name)
     if is_url(source) and folder is not None and not is_url(folder):
-        # A recipe's download, of which there is a copy here.
+        # The URL in a recipe; data.dir is a folder with a copy of the file.
         outer = name = file_name(outer)
     elif is_url(source):
         copy = fetch(outer + fragment_mark + fragment)
@@ -148,7 +148,7 @@ def _find(source: str, folder: str | None, setting: str) -> _Found:
 
 
 def _existing(path: Path, shown: str, setting: str) -> Path:
-    """The path, if it is a file."""
+    """The path itself; fails if it is a folder or does not exist."""
     if path.is_dir():
         raise errors.files.is_folder(shown, setting, inside=_data_files(path))
     if not path.exists():
@@ -157,10 +157,10 @@ def _existing(path: Path, shown: str, setting: str) -> Path:
     return path
 
 
-def _open(file: Path, name: str, member: str | None, shown: str) -> _Found:
-    """The content of a file, or of a member of a zip."""
+def _open(file: Path, name: str, member: str | None, shown: str) -> _File:
+    """Read a file, or a member of a zip archive."""
     try:
-        file.open("rb").close()  # before zipfile calls a lack of permission damage
+        file.open("rb").close()  # first, because zipfile reports a missing permission as damage
         if name.lower().endswith(".zip"):
             archive = shown.removesuffix(f"!{member}")
             member = member or archives.only_member(file, _SUFFIXES, archive)
@@ -170,7 +170,7 @@ def _open(file: Path, name: str, member: str | None, shown: str) -> _Found:
     except OSError as error:
         raise errors.files.unreadable(shown, error) from error
     content, name = archives.decompress(content, name, shown)
-    return _Found(content, name, shown)
+    return _File(content, name, shown)
 
 
 def _tails(name: str) -> Iterable[str]:
@@ -186,10 +186,10 @@ def _data_files(folder: Path) -> list[str]:
     )
 
 
-def _bundled(source: str) -> _Found:
-    """A split of the corpus that comes with the package."""
+def _bundled(source: str) -> _File:
+    """A split of the bundled corpus."""
     from warmstart.data.grammar import sentences as grammar
 
     if not source.startswith(_GRAMMAR):
         raise errors.files.unknown_bundled(source, [_GRAMMAR + known for known in grammar.SPLITS])
-    return _Found(grammar.tsv(source.removeprefix(_GRAMMAR)), "grammar.tsv", source)
+    return _File(grammar.tsv(source.removeprefix(_GRAMMAR)), "grammar.tsv", source)

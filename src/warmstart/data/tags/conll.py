@@ -36,6 +36,9 @@ DOCUMENT_START = "-DOCSTART-"
 CONLLU = tuple("ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split())
 """Columns of a CoNLL-U file."""
 
+OPTIONAL = "optional"
+"""See ``ConllColumns.tags``."""
+
 _DOCUMENT_COMMENT = re.compile(r"#\s*(newdoc|begin document)\b")
 _COLUMNS_COMMENT = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -50,7 +53,8 @@ class ConllColumns:
 
     Args:
         words: name or number of the column with the words.
-        tags: of the column with the tags; ``None`` reads no tags.
+        tags: of the column with the tags; ``None`` reads no tags, and ``OPTIONAL`` the last column,
+            unless the file has only one.
         names: names of all columns, for a file without a header.
         words_setting: the setting that named ``words``, for messages.
         tags_setting: the setting that named ``tags``.
@@ -277,7 +281,7 @@ class _Reader:
             return
         bounds = pa.array(self.bounds, pa.int32())
         lists = {"words": pa.ListArray.from_arrays(bounds, pa.array(self.words[:end], pa.string()))}
-        if self.columns.tags is not None:
+        if self.layout is not None and self.layout.tags is not None:
             flat = pa.array(self.tags[:end], pa.string())
             lists["tags"] = pa.ListArray.from_arrays(bounds, flat)
         documents = pa.array(self.documents[:count], pa.int64())
@@ -325,7 +329,10 @@ def _layout(
     cells = line.split("\t") if separator == "\t" else _SPACES.split(line.strip(" "))
     fields = [cell.strip(" ") for cell in cells]
     is_conllu = separator == "\t" and len(fields) == len(CONLLU) and fields[0][:1].isdecimal()
-    asked = [one for one in (columns.words, columns.tags) if one is not None]
+    wanted: str | int | None = columns.tags
+    if wanted == OPTIONAL:
+        wanted = -1 if len(fields) > 1 else None
+    asked = [one for one in (columns.words, wanted) if one is not None]
     named = {str(one) for one in asked if _number(one) is None}
     is_header = columns.names is None and bool(named) and named <= set(fields)
     names: Sequence[str] = columns.names or global_names or (CONLLU if is_conllu else ())
@@ -335,10 +342,10 @@ def _layout(
         raise errors.tags.name_count(path, number, line, len(fields), names)
     words = _position(path, columns.words, names, fields, columns.words_setting)
     tags = None
-    if columns.tags is not None:
+    if wanted is not None:
         if len(fields) == 1:
             raise errors.tags.one_column(path, number, line)
-        tags = _position(path, columns.tags, names, fields, columns.tags_setting)
+        tags = _position(path, wanted, names, fields, columns.tags_setting)
         if tags == words:
             raise errors.tags.same_column(
                 path, words + 1, columns.words_setting, columns.tags_setting

@@ -40,6 +40,28 @@ class EncodedWords:
     cut: int
     long: int
 
+    def notes(self) -> tuple[str, ...]:
+        """What tokenising changed, one sentence each."""
+        notes = []
+        if self.long:
+            total = len(self.tokens) - (len(np.unique(self.tokens.rows)) - self.long)
+            rows = "1 row is" if self.long == 1 else f"{self.long:,} rows are"
+            notes.append(
+                f"{rows} longer than the model's limit and became {total:,} windows with overlap; "
+                "every word is predicted once"
+            )
+        if self.cut:
+            notes.append(
+                f"words with more tokens than a window holds: {self.cut:,}; the model reads only "
+                "their first tokens"
+            )
+        if self.replaced:
+            notes.append(
+                f"words for which the tokenizer has no token (invisible characters): "
+                f"{self.replaced:,}; the model reads its unknown token instead"
+            )
+        return tuple(notes)
+
 
 def encode_words(
     table: Table,

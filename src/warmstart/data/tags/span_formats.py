@@ -6,9 +6,10 @@ file repeats the text of its spans (Label Studio, brat, Prodigy): then it is the
 these texts more often. A span whose repeated text is another than its offsets give is refused,
 because its offsets are wrong and nothing says by how much.
 
-Nothing disappears here: ``refused`` counts the spans that are not in the table, by reason. All
-others are in it, also empty, overlapping or impossible ones; ``alignment`` then keeps, snaps or
-refuses them and has the rule for spans that share a word.
+Nothing disappears here: ``refused`` counts the spans that are not in the table, by reason, and the
+column ``refused_spans`` has the reasons by row, for the counts of a split. All others are in it,
+also empty, overlapping or impossible ones; ``alignment`` then keeps, snaps or refuses them and has
+the rule for spans that share a word.
 
 Source: brat.nlplab.org/standoff.html; for the others see ``span_records``.
 """
@@ -18,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,8 @@ class SpanFile:
     """N texts with their spans.
 
     Args:
-        columns: ``text`` string and ``spans`` of type ``SPAN_TYPE``, N rows.
+        columns: ``text`` string, ``spans`` of type ``SPAN_TYPE``, and ``refused_spans``
+            list<string>, the reason for each span of the text that is not in ``spans``; N rows.
         lines: line of each text, or its number in a JSON array, from 1, int64 [N].
         format: its name.
         unit: what the offsets in the file count: ``CODE_POINTS`` or ``UTF16``.
@@ -187,22 +190,24 @@ def _span_file(
 ) -> SpanFile:
     """The table of the records, with its notes and counts."""
     unit, is_certain = (unit, True) if unit else _unit(records, kind)
-    refused: Counter[str] = Counter()
-    rows = []
+    rows, reasons = [], []
     for record in records:
         usable = [span for span in record.spans if not span.refusal]
-        refused.update(span.refusal for span in record.spans if span.refusal)
+        why = [span.refusal for span in record.spans if span.refusal]
         placed = []
         for span, (start, end) in zip(usable, _places(record.text, usable, unit), strict=True):
             if span.text is not None and not _is_same(record.text[max(0, start) : end], span.text):
-                refused["its text is not at its offsets"] += 1
+                why.append("its text is not at its offsets")
             else:
                 placed.append({"start": start, "end": end, "type": span.kind})
         rows.append(placed)
+        reasons.append(why)
+    refused = Counter(chain.from_iterable(reasons))
     columns = pa.table(
         {
             "text": pa.array([record.text for record in records], pa.string()),
             "spans": pa.array(rows, SPAN_TYPE),
+            "refused_spans": pa.array(reasons, pa.list_(pa.string())),
         }
     )
     dropped = Counter(skipped)

@@ -3,6 +3,7 @@
 Letters: N rows, W words, S spans.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from warmstart.data.tags.schemes import (
 )
 from warmstart.data.tags.span_formats import SPAN_TYPE, spans_of_column
 from warmstart.data.tags.spans import Ints, Spans
-from warmstart.data.tags.word_table import DOCUMENT, SPANS, TAGS, layout_of
+from warmstart.data.tags.word_table import REFUSED_SPANS, SPANS, TAGS, layout_of
 
 OVERLAPS = REASONS.index("overlaps another")
 """Spans that were refused although they are right: they count as missed."""
@@ -80,11 +81,12 @@ class WordLabels:
         words, spans = int(self.bounds[-1]), len(self.characters)
         sentences = [f"{words:,} words, {spans:,} spans"]
         if self.counts:
-            total = sum(self.counts[name] for name in ("kept", "snapped", "refused"))
+            outcomes = ("kept", "snapped", "refused")
+            total = sum(self.counts[name] for name in outcomes)
             reasons = ", ".join(
                 f"{reason} {count:,}"
                 for reason, count in self.counts.items()
-                if reason in REASONS and count
+                if reason not in outcomes and count
             )
             sentences.append(
                 f"{total:,} character spans: {self.counts['kept']:,} kept, "
@@ -162,12 +164,8 @@ def word_labels(
     characters = character_spans(layout.words, found.spans)
     counts: dict[str, int] = {}
     if found.alignment is not None and found.original is not None:
-        counts = {**found.alignment.counts(), **found.alignment.refusals()}
+        counts = _span_counts(table, found.alignment)
         characters = _with_overlapping(characters, found.original, found.alignment)
-    documents = None
-    if DOCUMENT in table.columns.column_names:
-        column = table.columns.column(DOCUMENT)
-        documents = None if column.null_count else column.to_numpy().astype(np.int64)
     known = {name.partition("-")[2] if own == "BIO" else name for name in label_names}
     totals = np.bincount(characters.types, minlength=len(characters.names)).tolist()
     unseen = {
@@ -175,7 +173,9 @@ def word_labels(
         for kind, count in zip(characters.names, totals, strict=True)
         if count and kind not in known
     }
-    return WordLabels(found.bounds, classes, characters, documents, counts, found.repaired, unseen)
+    return WordLabels(
+        found.bounds, classes, characters, layout.documents, counts, found.repaired, unseen
+    )
 
 
 def _parsed(data: DataConfig, table: Table, scheme: str) -> _Parsed:
@@ -187,6 +187,19 @@ def _parsed(data: DataConfig, table: Table, scheme: str) -> _Parsed:
     tags = tag_sequences(table.columns.column(TAGS))
     found = spans_of_tags(tags, scheme)
     return _Parsed(found.spans, tags.bounds, None, None, int(found.repaired.sum()))
+
+
+def _span_counts(table: Table, alignment: Alignment) -> dict[str, int]:
+    """Spans that were kept, snapped and refused, and the refused ones by reason.
+
+    The refused spans include those that the reader of the file refused.
+    """
+    counts, reasons = alignment.counts(), Counter(alignment.refusals())
+    if REFUSED_SPANS in table.columns.column_names:
+        refused = table.columns.column(REFUSED_SPANS).combine_chunks().flatten().to_pylist()
+        counts["refused"] += len(refused)
+        reasons.update(refused)
+    return {**counts, **reasons}
 
 
 def _classes(tags: TagSequences, label_names: tuple[str, ...]) -> Ints:

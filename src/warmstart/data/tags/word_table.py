@@ -4,18 +4,20 @@ Rows come as words with tags (CoNLL files, lists in JSON lines or Parquet) or as
 character spans (exports of annotation tools, plain texts to predict). ``word_table`` gives all of
 them the same columns:
 
-===============  ==================  =======================================================
-column           type                content
-===============  ==================  =======================================================
-``data.text``    string              the text; for words, the words with spaces between them
-``words``        list<string>        the words
-``word_starts``  list<int64>         first character of each word in the text
-``word_ends``    list<int64>         the character after its last one
-``tags``         list<string>        the tag of each word, where the file has tags
-``spans``        list<start,end,     the annotated spans in characters, where the file has spans
-                 type>
-``document``     int64               number of the document, where the file has documents
-===============  ==================  =======================================================
+=================  ================  ========================================================
+column             type              content
+=================  ================  ========================================================
+``data.text``      string            the text; for words, the words with spaces between them
+``words``          list<string>      the words
+``word_starts``    list<int64>       first character of each word in the text
+``word_ends``      list<int64>       the character after its last one
+``tags``           list<string>      the tag of each word, where the file has tags
+``spans``          list<start, end,  the annotated spans in characters, where the file has spans
+                   type>
+``refused_spans``  list<string>      why spans of the text are not in ``spans``, one reason each,
+                                     where the file is an export of an annotation tool
+``document``       int64             number of the document, where the file has documents
+=================  ================  ========================================================
 
 All other columns of the file stay.
 
@@ -39,12 +41,13 @@ from warmstart.data.tags.alignment import TextWords, joined_words, split_words
 from warmstart.data.tags.span_formats import SPAN_TYPE
 from warmstart.data.tags.spans import Bools, Ints
 
-WORDS, STARTS, ENDS, TAGS, SPANS, DOCUMENT = (
+WORDS, STARTS, ENDS, TAGS, SPANS, REFUSED_SPANS, DOCUMENT = (
     "words",
     "word_starts",
     "word_ends",
     "tags",
     "spans",
+    "refused_spans",
     "document",
 )
 """Names of the columns, see above."""
@@ -58,11 +61,13 @@ class WordLayout:
         rows: row ids, int64 [N].
         words: row i has the words ``words.bounds[i]`` to ``words.bounds[i + 1]``.
         texts: the texts, N.
+        documents: document of each row, where the file has documents, int64 [N].
     """
 
     rows: Ints
     words: TextWords
     texts: pa.ChunkedArray
+    documents: Ints | None = None
 
     @property
     def bounds(self) -> Ints:
@@ -91,7 +96,12 @@ def layout_of(table: Table, data: DataConfig) -> WordLayout:
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         pc.utf8_length(texts).to_numpy().astype(np.int64),
     )
-    return WordLayout(table.rows, words, texts)
+    documents = None
+    if DOCUMENT in table.columns.column_names:
+        column = table.columns.column(DOCUMENT)
+        if not column.null_count:
+            documents = column.to_numpy().astype(np.int64)
+    return WordLayout(table.rows, words, texts, documents)
 
 
 def word_table(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table, dict[str, int]]:
@@ -115,6 +125,38 @@ def word_table(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
     return _of_texts(table, data, labelled=labelled)
 
 
+def stored_words(texts: pa.ChunkedArray, words: pa.ChunkedArray) -> dict[str, pa.Array]:
+    """The columns of words for texts and words that were stored without offsets.
+
+    Args:
+        texts: N texts.
+        words: the words of each, in the order of the text.
+
+    Raises:
+        ValueError: a word is not in its text.
+
+    >>> texts, words = pa.chunked_array([["to be"]]), pa.chunked_array([[["to", "be"]]])
+    >>> stored_words(texts, words)["word_starts"].to_pylist()
+    [[0, 3]]
+    """
+    starts, ends = [], []
+    for text, row in zip(texts.to_pylist(), words.to_pylist(), strict=True):
+        # Words that a file gave have one space between them, and may be blank themselves.
+        are_joined = " ".join(row) == text
+        place, own = 0, []
+        for word in row:
+            own.append(place if are_joined else text.index(word, place))
+            place = own[-1] + len(word) + are_joined
+        starts.append(own)
+        ends.append([start + len(word) for start, word in zip(own, row, strict=True)])
+    lists = pa.list_(pa.int64())
+    return {
+        WORDS: words.combine_chunks(),
+        STARTS: pa.array(starts, lists),
+        ENDS: pa.array(ends, lists),
+    }
+
+
 def _named(table: Table, name: str | None, default: str) -> str:
     """The column that a setting names, if the table has it; else the usual one.
 
@@ -133,6 +175,10 @@ def _of_words(
     tags: list[list[str] | None] = [None] * len(words)
     tag_name = _named(table, data.tags, TAGS)
     if labelled:
+        have = table.columns.column_names
+        if tag_name not in have and DOCUMENT in have:  # a CoNLL file with words alone
+            path, _, line = table.where(0).rpartition(":")
+            raise errors.tags.one_column(path, int(line), str((words[0] or [""])[0]))
         tags = _lists(table, tag_name, "data.tags")
     missing = np.array([labelled and row is None for row in tags], dtype=np.bool_) & ~empty
     kept, counts = _kept(table, data, (name, "data.words"), tag_name, empty, missing)
@@ -159,7 +205,9 @@ def _of_texts(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table,
     missing = np.zeros(len(table), dtype=np.bool_)
     columns: dict[str, Any] = {}
     if labelled:
-        spans = _spans(table, data.spans)
+        have = table.columns.column_names
+        # An export always has the usual name, whatever the setting says.
+        spans = _spans(table, SPANS if data.spans not in have and SPANS in have else data.spans)
         missing = pc.is_null(spans).to_numpy() & ~empty
         columns[SPANS] = spans
     kept, counts = _kept(table, data, (data.text, "data.text"), data.spans, empty, missing)

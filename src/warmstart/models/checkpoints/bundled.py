@@ -1,9 +1,8 @@
-"""Models that come in Python packages, this one or another, so that a first run needs no network.
+"""Models contained in Python packages (warmstart or another), so a first run needs no network.
 
-Another package is located through its metadata and never imported: its code is none of ours to run.
-The weights are hashed at every use rather than once: reading 90 MB that are about to be loaded
-anyway costs 0.06 s once they are in the page cache, less than a record of past checks would be
-worth.
+Another package is located by its metadata and never imported, so none of its code runs. The weights
+are hashed at every use, not only once: this takes 0.06 s for 90 MB that are loaded anyway, which is
+not worth a record of earlier checks.
 """
 
 import hashlib
@@ -18,15 +17,15 @@ PREFIX = "bundled/"
 
 @dataclass(frozen=True, slots=True)
 class BundledModel:
-    """A model inside a package."""
+    """A model inside a Python package."""
 
     package: str | None
     """Name on the package index; None for warmstart itself."""
     weights: str
-    """Path of the weights inside the package's installation; of warmstart's own, beside this file.
-    """
+    """Path of the weights file in the package's installation; for warmstart itself, in
+    ``warmstart/models``."""
     sha256: str
-    """Of the weights."""
+    """SHA-256 of the weights file."""
 
 
 BUNDLED = {
@@ -41,19 +40,20 @@ BUNDLED = {
         sha256="6789d0ffa293f5b252b9c8b65572d72cbbfa2bb36431770d2e7efea17ea1d858",
     ),
 }
-"""``minilm-l6`` is sentence-transformers/all-MiniLM-L6-v2: 6 layers, width 384, 22.7 million
-parameters. ``gpt2-mini`` was made with ``warmstart pretrain`` (``docs/gpt2-mini.md``): 4 layers,
-width 256, 5.4 million parameters, kept in float16."""
+"""``minilm-l6`` is sentence-transformers/all-MiniLM-L6-v2: 6 layers, hidden size 384, 22.7 million
+parameters. ``gpt2-mini`` was trained with ``warmstart pretrain`` (``docs/gpt2-mini.md``): 4 layers,
+hidden size 256, 5.4 million parameters, stored in float16."""
 
 
 def bundled_folder(name: str) -> Path:
-    """The folder of a bundled checkpoint, its weights verified.
+    """Return the folder of a bundled checkpoint after verifying its weights.
 
     Args:
         name: a key of ``BUNDLED``.
 
     Raises:
-        ModelError: no such model, its package is not installed, or its weights were altered.
+        ModelError: there is no such model, its package is not installed, or its weights were
+            changed.
     """
     if name not in BUNDLED:
         raise errors.model.unknown_bundled(name, BUNDLED)
@@ -62,14 +62,14 @@ def bundled_folder(name: str) -> Path:
     if not path.is_file():
         raise errors.model.bundled_absent(name, model.package)
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != model.sha256:
-        raise errors.model.bundled_altered(path, found, model.sha256, model.package)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != model.sha256:
+        raise errors.model.bundled_altered(path, digest, model.sha256, model.package)
     return path.parent
 
 
 def _path_of(name: str, model: BundledModel) -> Path:
-    """Where the weights are, or would be in a package that is whole."""
+    """Path of the weights file, which may be missing if the installation is incomplete."""
     if model.package is None:
         return Path(__file__).parents[1] / model.weights
     try:

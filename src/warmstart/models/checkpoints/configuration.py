@@ -1,8 +1,9 @@
-"""``config.json`` of a checkpoint: read, judged, and built into a model without weights.
+"""Read and check ``config.json`` of a checkpoint, and build its model without weights.
 
-The model without weights ("skeleton") lives on PyTorch's meta device: all names and shapes, no
-memory, built in hundredths of a second. It answers what configurations of different families spell
-differently, such as how many positions there are, and serves ``warmstart info``.
+The model without weights ("skeleton") is on PyTorch's meta device: it has all parameter names and
+shapes, uses no memory, and is built within hundredths of a second. It provides facts that the
+configurations of different model families store under different names, such as the number of
+positions, and is used by ``warmstart info``.
 
 Source: https://docs.pytorch.org/docs/stable/meta.html.
 """
@@ -64,16 +65,17 @@ def natural_head(config: "PreTrainedConfig") -> Head:
 
 
 def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig":
-    """The configuration in ``folder``, if it is of a model that can have this head.
+    """Read the configuration in ``folder`` and check that its architecture can have this head.
 
     Args:
-        name: the checkpoint, for messages.
-        folder: with ``config.json``.
-        head: what the task puts on the body; None for what the checkpoint is for.
+        name: the checkpoint's name for messages.
+        folder: folder with ``config.json``.
+        head: the head that the task needs; None for ``natural_head``.
 
     Raises:
-        ModelError: there is none, it cannot be read, its architecture is unknown or needs remote
-            code, or is not one for this head (an encoder to classify, a decoder to generate).
+        ModelError: ``config.json`` is missing or cannot be read, the architecture is unknown or
+            needs remote code, or it does not support the head (classification needs an encoder,
+            generation needs a decoder).
     """
     from transformers import CONFIG_MAPPING, AutoConfig
 
@@ -96,24 +98,24 @@ def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig
             )
         head = head or natural_head(config)
         _refuse_other_architectures(name, config, head)
-        skeleton(config, head)
+        skeleton(config, head)  # building the model checks the numbers in the configuration
     except errors.ModelError:
         raise
-    except Exception as error:  # each family checks its own numbers, each in its own way
+    except Exception as error:  # model families raise different exceptions for bad numbers
         raise errors.model.unreadable_config(path, str(error).split("\n")[0]) from error
     return config
 
 
 def with_dropout(config: "PreTrainedConfig", dropout: float | None) -> "PreTrainedConfig":
-    """The configuration with every dropout probability replaced, whatever its family calls them.
+    """Replace every dropout probability of a configuration; names differ between model families.
 
     Args:
-        config: changed in place.
-        dropout: from 0 up to 1; None leaves the checkpoint's own.
+        config: changed in place and returned.
+        dropout: probability in [0, 1); None keeps the checkpoint's values.
     """
     if dropout is not None:
-        ends = ("dropout", "dropout_prob", "pdrop")
-        names = [name for name in config.to_dict() if name.endswith(ends)]
+        suffixes = ("dropout", "dropout_prob", "pdrop")
+        names = [name for name in config.to_dict() if name.endswith(suffixes)]
         config.update(dict.fromkeys(names, dropout))
     return config
 
@@ -153,7 +155,7 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
 
 
 def auto_class(head: Head) -> Any:
-    """Transformers' class that builds a model with this head."""
+    """The ``AutoModel`` class of Transformers for this head."""
     from transformers import (
         AutoModelForCausalLM,
         AutoModelForMaskedLM,
@@ -170,28 +172,29 @@ def auto_class(head: Head) -> Any:
 
 
 def skeleton(config: "PreTrainedConfig", head: Head) -> "PreTrainedModel":
-    """The model of this configuration, names and shapes only.
+    """Build the model of a configuration without weights (on the meta device).
 
     Args:
-        config: of a body; of a classifier ``id2label`` gives the size of the head.
-        head: what is put on it.
+        config: configuration; for a classifier ``id2label`` gives the number of logits.
+        head: head of the model.
     """
     import torch
 
+    # Building a model may use random numbers; `fork_rng` restores the global generator.
     with quiet(), torch.random.fork_rng(devices=[]), torch.device("meta"):
         build: Callable[..., PreTrainedModel] = auto_class(head).from_config
         return build(config, trust_remote_code=False)
 
 
 def longest_input(config: "PreTrainedConfig", head: Head = "sequence-classification") -> int | None:
-    """How many tokens the model's positions allow; ``None`` where it has no limit.
+    """The longest input in tokens that the model's positions allow; None if there is no limit.
 
-    RoBERTa and its relatives count positions from ``padding_idx + 1``, so that their table of
-    positions has that many rows more than a text may have tokens.
+    RoBERTa and related models count positions from ``padding_idx + 1``, so their position table has
+    ``padding_idx + 1`` more rows than the longest input has tokens.
 
     Args:
-        config: of a body.
-        head: what is put on it.
+        config: configuration of a checkpoint.
+        head: head of the model.
 
     >>> from transformers import BertConfig, RobertaConfig
     >>> longest_input(BertConfig(max_position_embeddings=512))
@@ -215,16 +218,17 @@ def with_labels(
     label_names: Sequence[str],
     problem: Problem | None = "single_label_classification",
 ) -> "PreTrainedConfig":
-    """A copy of the configuration for a head with a logit for each of these labels.
+    """Copy a configuration and set the labels of its classification head.
 
     Args:
-        config: of an encoder; left as it is.
-        label_names: in the order of the logits.
+        config: configuration of an encoder; it is not changed.
+        label_names: one name per logit, in the order of the logits.
         problem: the new ``problem_type``.
     """
     config = copy.deepcopy(config)
     config.id2label = dict(enumerate(label_names))
     config.label2id = {label: index for index, label in enumerate(label_names)}
-    # Else a checkpoint made for regression would turn a saved model's pipeline to that.
+    # Always set: if the checkpoint was trained for regression, the pipeline of the saved model
+    # would otherwise treat its logits as regression outputs.
     config.problem_type = problem
     return config

@@ -1,10 +1,10 @@
-"""What a checkpoint is made of: its configuration, every parameter with its shape, and its memory.
+"""Describe a checkpoint: its configuration, every parameter with its shape, and its memory use.
 
-What BERT tutorials print by hand after loading a model (embeddings, first layer, output head), told
-from ``config.json`` alone: the model is built on the meta device, so that no weight is read or even
-downloaded.
+This is the list that BERT tutorials print after loading a model (embeddings, first layer, output
+head). It needs only ``config.json``: the model is built on the meta device, so weights are neither
+read nor downloaded.
 
-Units: parameters are counted, memory is in MiB (2**20 bytes) of float32.
+Units: parameters are counted as numbers; memory is in MiB (2**20 bytes), in float32.
 """
 
 import re
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from warmstart.config import TrainConfig
 
 BYTES_PER_PARAMETER = 4
-"""float32."""
+"""Size of a float32."""
 
 ADAMW_COPIES = 4
-"""What training keeps of every parameter: weight, gradient, and AdamW's two moments."""
+"""Numbers in memory per trained parameter: weight, gradient, and AdamW's two moments."""
 
 ESSENTIALS = (
     "hidden_size",
@@ -43,21 +43,21 @@ ESSENTIALS = (
     "vocab_size",
     "max_position_embeddings",
 )
-"""Settings of a configuration that say how large the model is, by their usual names."""
+"""Fields of ``config.json`` that give the size of a model, under their most common names."""
 
 _LAYER = re.compile(r"^(.*?\.)(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One named parameter."""
+    """One named parameter tensor."""
 
     name: str
     shape: tuple[int, ...]
 
     @property
     def count(self) -> int:
-        """Numbers in it."""
+        """Number of elements."""
         return prod(self.shape)
 
 
@@ -70,7 +70,7 @@ class Group:
 
     @property
     def count(self) -> int:
-        """Numbers in all of them."""
+        """Number of elements of all parameters."""
         return sum(parameter.count for parameter in self.parameters)
 
 
@@ -101,12 +101,12 @@ class Description:
 
     @property
     def named_parameters(self) -> int:
-        """How many named parameters there are: 201 in BERT-base with a classification head."""
+        """Number of parameter tensors: 201 in BERT-base with a classification head."""
         return sum(len(group.parameters) for group in self.groups)
 
     @property
     def parameters(self) -> int:
-        """How many numbers are learned."""
+        """Number of parameters."""
         return sum(group.count for group in self.groups)
 
     @property
@@ -116,18 +116,18 @@ class Description:
 
     @property
     def training_mib(self) -> float:
-        """Memory of training with AdamW, activations aside: weights, gradients, two moments.
+        """Memory of training with AdamW without activations: weights, gradients, two moments.
 
-        Where it is known what trains, that alone has gradients and moments.
+        If ``trains`` is given, only the trained parameters have gradients and moments.
         """
         if not self.trains:
             return self.weights_mib * ADAMW_COPIES
-        held = sum(part.parameters for part in self.trains)
+        total = sum(part.parameters for part in self.trains)
         trained = sum(part.trained for part in self.trains)
-        return (held + (ADAMW_COPIES - 1) * trained) * BYTES_PER_PARAMETER / 2**20
+        return (total + (ADAMW_COPIES - 1) * trained) * BYTES_PER_PARAMETER / 2**20
 
     def to_json(self) -> dict[str, Any]:
-        """What ``warmstart info --json`` prints."""
+        """The output of ``warmstart info --json``."""
         return {
             "name": self.name,
             "architecture": self.architecture,
@@ -206,17 +206,18 @@ def _skeleton_of(checkpoint: Checkpoint, labels: int) -> "PreTrainedModel":
 
 
 def _groups(parameters: Sequence[Parameter]) -> tuple[Group, ...]:
-    """Embeddings, then each layer, then the output head.
+    """Group parameters into the embeddings, each layer, and the output head.
 
-    Families name their layers differently (``encoder.layer.0.``, ``transformer.layer.0.``,
-    ``layers.0.``), but all number them, and define them after the embeddings, before the head.
+    Model families name their layers differently (``encoder.layer.0.``, ``transformer.layer.0.``,
+    ``layers.0.``), but all of them number the layers and define them after the embeddings and
+    before the head.
     """
-    prefix = next((found[1] for p in parameters if (found := _LAYER.match(p.name))), None)
+    prefix = next((match[1] for p in parameters if (match := _LAYER.match(p.name))), None)
     groups: dict[str, list[Parameter]] = {"embeddings": []}
     for parameter in parameters:
-        found = _LAYER.match(parameter.name)
-        if found and found[1] == prefix:
-            group = f"layer {found[2]}"
+        match = _LAYER.match(parameter.name)
+        if match and match[1] == prefix:
+            group = f"layer {match[2]}"
         elif len(groups) == 1 or "embeddings" in parameter.name:
             group = "embeddings"
         else:

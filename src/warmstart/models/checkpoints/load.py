@@ -1,11 +1,11 @@
-"""Pretrained checkpoints: found and checked without their weights, loaded when all else is right.
+"""Find and check pretrained checkpoints without their weights, and load them as models.
 
-``find`` settles everything that can be settled from a few kilobytes: that the checkpoint exists, is
-safe to open, is an encoder, and that its tokenizer fits it. Weights are read by
-``sequence_classifier`` alone, after the data were checked too, so that no mistake costs a download.
+``find`` checks what a few kilobytes can show: that the checkpoint exists, is safe to open, has the
+right architecture for the task, and that its tokenizer fits it. ``sequence_classifier`` and others
+read the weights after the data were checked, so that errors are reported before a large download.
 
-A checkpoint is a hub id, a folder, or a bundled one; the last two make no network call.
-Code from a checkpoint is never run; pickles are opened only when ``model.allow_pickle`` says so.
+A checkpoint is a hub id, a folder or a bundled model; the last two need no network. Code from a
+checkpoint is never executed. Pickle files are opened only if ``model.allow_pickle`` is set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.checkpoints.special_tokens import (
     add_special_tokens,
     grow_vocabulary,
-    lacking_to_mask,
+    missing_for_masking,
 )
 from warmstart.models.checkpoints.weight_files import (
     VOCABULARIES,
@@ -46,16 +46,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that was found and checked; its weights are not read, perhaps not even here.
+    """A checked checkpoint; its weights are not read yet and perhaps not downloaded.
 
     Args:
-        name: as the person wrote it.
-        folder: where configuration and tokenizer are, and the weights once they are needed.
-        config: the body's configuration.
-        tokenizer: the checkpoint's own, backed by the ``tokenizers`` library.
-        weights: names of the files with the weights: one, or several shards.
-        head: what the task puts on the body.
-        commit: of the hub; ``None`` for a folder or a bundled model.
+        name: as the user wrote it.
+        folder: folder with the configuration and tokenizer, and with the weights once downloaded.
+        config: the configuration.
+        tokenizer: the checkpoint's fast tokenizer (from the ``tokenizers`` library).
+        weights: names of the weight files: one file, or several shards.
+        head: the head that the task needs.
+        commit: commit on the hub; None for a folder or a bundled model.
     """
 
     name: str
@@ -73,23 +73,23 @@ class Checkpoint:
 
     @property
     def max_positions(self) -> int | None:
-        """Longest input in tokens, special tokens included; ``None`` where nothing limits it."""
+        """Longest input in tokens, special tokens included; None if there is no limit."""
         limits = (longest_input(self.config, self.head), self.tokenizer.model_max_length)
-        # A tokenizer that was given no limit has the huge VERY_LARGE_INTEGER of Transformers.
+        # A tokenizer without a limit has Transformers' VERY_LARGE_INTEGER (1e30) here.
         known = [int(limit) for limit in limits if limit is not None and limit < 1e9]
         return min(known, default=None)
 
 
 def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
-    """Locate a checkpoint and check all that its weights are not needed for.
+    """Find a checkpoint and check everything that does not need its weights.
 
     Args:
-        model: the settings; a hub id downloads configuration and tokenizer, not the weights.
-        head: what the task puts on the body; None for what the checkpoint is for.
+        model: the settings; for a hub id, configuration and tokenizer are downloaded, not weights.
+        head: the head that the task needs; None for ``natural_head``.
 
     Raises:
-        ModelError: it does not exist, cannot be reached, lacks a file, is unsafe to open, is not
-            one for this head, or its tokenizer does not fit it.
+        ModelError: the checkpoint does not exist, lacks a file, is unsafe to open, does not
+            support the head, its tokenizer does not fit it, or the hub cannot be reached.
     """
     path = Path(model.name).expanduser()
     commit = None
@@ -97,9 +97,9 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         folder = bundled_folder(model.name)
         files = held_files(folder)
     elif path.is_dir():
-        # Of a run directory the model that it kept.
-        kept = (path / "config.yaml").is_file() and (path / "model" / "config.json").is_file()
-        folder = path / "model" if kept else path
+        # For a run directory, use the model that the run saved.
+        is_run = (path / "config.yaml").is_file() and (path / "model" / "config.json").is_file()
+        folder = path / "model" if is_run else path
         files = held_files(folder)
     elif path.exists() or model.name[0] in "/.~\\" or path.is_absolute() or len(path.parts) > 2:
         raise errors.model.no_folder(path)
@@ -120,14 +120,14 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
 
 
 def resolve_max_tokens(checkpoint: Checkpoint, max_tokens: int | Literal["auto"]) -> int:
-    """The longest input a run uses, in tokens, special tokens included.
+    """The longest input of a run in tokens, special tokens included.
 
     Args:
-        checkpoint: whose positions are the limit.
-        max_tokens: ``model.max_tokens``; ``auto`` is all the model can read.
+        checkpoint: checkpoint whose number of positions is the limit.
+        max_tokens: ``model.max_tokens``; ``auto`` is the model's own limit.
 
     Raises:
-        ModelError: more than the model can read, or ``auto`` and the model does not say.
+        ModelError: ``max_tokens`` is above the limit, or is ``auto`` and the model has no limit.
     """
     limit = checkpoint.max_positions
     if max_tokens == "auto":
@@ -140,14 +140,14 @@ def resolve_max_tokens(checkpoint: Checkpoint, max_tokens: int | Literal["auto"]
 
 
 def open_tokenizer(folder: Path, config: "PreTrainedConfig") -> "PreTrainedTokenizerBase":
-    """The tokenizer in a folder, without the inputs that its model does not read.
+    """Open the tokenizer in a folder, without outputs that its model does not accept.
 
-    Transformers opens a DistilBERT with BERT's tokenizer, which tells the two texts of a pair apart
-    by type ids; a model of one type or none is not to be given any.
+    Transformers opens DistilBERT with BERT's tokenizer, which returns ``token_type_ids``. A model
+    with fewer than two token types must not get them.
 
     Args:
-        folder: of a checkpoint or of a run's ``model/``.
-        config: the model's.
+        folder: folder of a checkpoint or a run's ``model/``.
+        config: the model's configuration.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -224,17 +224,16 @@ def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -
 
 
 def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
-    """The checkpoint's decoder in float32, with a row for every token of its tokenizer.
+    """Load the checkpoint's decoder in float32, with an embedding for every tokenizer token.
 
-    Rows that its embedding lacks are the mean of those it has, so that a new token begins as one
-    like any other.
+    The embedding of an added token is the mean of all others, so that it is no outlier at first.
 
     Args:
-        checkpoint: from ``find``; its weights are downloaded now if they have to be.
+        checkpoint: from ``find``; its weights are downloaded if necessary.
 
     Raises:
-        ModelError: the download failed, a file is damaged, or the weights are not those that
-            config.json describes.
+        ModelError: the download failed, a file is damaged, or the weights do not match
+            config.json.
 
     Source: Hewitt 2021, "Initializing new word embeddings for pretrained language models".
     """
@@ -246,18 +245,19 @@ def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
 
 
 def mask_filler(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
-    """The checkpoint's encoder in float32 with a masked-language-model head.
+    """Load the checkpoint's encoder in float32 with a masked-language-model head.
 
-    A head that the checkpoint lacks is drawn from ``seed``, its output layer tied to the word
-    embedding where the family does so; ``new_parts`` tells. The pooler has no place in it.
+    If the checkpoint has no such head, a new one is initialised with ``seed``; its output layer is
+    tied to the word embedding if the model family does so. ``new_parts`` reports this. The model
+    has no pooler.
 
     Args:
-        checkpoint: from ``find``; its weights are downloaded now if they have to be.
-        seed: of the new weights.
+        checkpoint: from ``find``; its weights are downloaded if necessary.
+        seed: seed of the new weights.
 
     Raises:
-        ModelError: the download failed, a file is damaged, or the weights are not those that
-            config.json describes.
+        ModelError: the download failed, a file is damaged, or the weights do not match
+            config.json.
     """
     paths = _downloaded(checkpoint)
     model, report = _read(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed)
@@ -276,14 +276,14 @@ def _downloaded(checkpoint: Checkpoint) -> list[Path]:
 
 
 def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
-    """A trained model as a run directory's ``model/`` holds it, in float32.
+    """Load the trained model from a run directory's ``model/`` in float32.
 
     Args:
-        folder: with ``config.json`` and ``model.safetensors``.
-        head: what the run's task put on the body.
+        folder: folder with ``config.json`` and ``model.safetensors``.
+        head: the head of the run's task.
 
     Raises:
-        ModelError: a file is missing or damaged, or the weights are not all there.
+        ModelError: a file is missing or damaged, or weights are missing.
     """
     config = read_config(str(folder), folder, head)
     weights = weight_files(folder, held_files(folder), allow_pickle=False)
@@ -295,7 +295,7 @@ def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
 
 
 def _refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
-    """Raise where weights are not all there, or not of their shapes."""
+    """Raise if weights are missing or have the wrong shapes."""
     if report["missing_keys"]:
         raise errors.model.missing_weights(name, sorted(report["missing_keys"]))
     if report["mismatched_keys"]:
@@ -305,7 +305,7 @@ def _refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
 def _read(
     folder: Path, paths: Sequence[Path], config: "PreTrainedConfig", head: Head, seed: int
 ) -> tuple["PreTrainedModel", dict[str, Any]]:
-    """Load weights, drawing missing ones from ``seed``; and Transformers' account of it."""
+    """Load weights and initialise missing ones with ``seed``; also return Transformers' report."""
     import torch
 
     _check_headers(paths)
@@ -321,19 +321,19 @@ def _read(
                 weights_only=True,
                 trust_remote_code=False,
                 local_files_only=True,
-                # Reported, not raised: a head of another size is replaced, a body is refused.
+                # Report wrong shapes: a head is replaced, for others the caller raises an error.
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
     except Exception as error:
-        if safetensors:  # their headers were read: whatever this is, it is not the file
+        if safetensors:  # `_check_headers` found these files valid, so this is another error
             raise
         raise errors.model.damaged_weights(paths[0], str(error).split("\n")[0]) from error
     return model, report
 
 
 def _check_headers(paths: Sequence[Path]) -> None:
-    """Open safetensors files: their header says how long they must be, so a short one is found."""
+    """Raise if a safetensors file is damaged; its header gives the length that it must have."""
     from safetensors import SafetensorError, safe_open
 
     for path in paths:
@@ -348,7 +348,7 @@ def _check_headers(paths: Sequence[Path]) -> None:
 def _tokenizer(
     name: str, folder: Path, files: Sequence[str], config: "PreTrainedConfig", head: Head
 ) -> "PreTrainedTokenizerBase":
-    """Open the tokenizer and hold it against the model."""
+    """Open the tokenizer and check that it fits the model."""
     if not set(files) & set(VOCABULARIES):
         raise errors.model.no_tokenizer(name, files)
     try:
@@ -359,8 +359,8 @@ def _tokenizer(
         raise errors.model.slow_tokenizer(name, type(tokenizer).__name__)
     if tokenizer.pad_token_id is None and head != "causal-lm":
         raise errors.model.no_padding_token(name)
-    if head == "masked-lm" and (lacking := lacking_to_mask(tokenizer)):
-        raise errors.model.no_mask_token(name, lacking)
+    if head == "masked-lm" and (missing := missing_for_masking(tokenizer)):
+        raise errors.model.no_mask_token(name, missing)
     if len(tokenizer) > config.vocab_size:
         raise errors.model.tokenizer_too_large(name, len(tokenizer), config.vocab_size)
     return tokenizer

@@ -1,9 +1,9 @@
-"""Checkpoints of a Hugging Face hub: first the small files, the weights only when they are needed.
+"""Download checkpoints from the Hugging Face Hub: small files first, weights when needed.
 
-Everything lands in the hub client's own cache, one folder for each commit, where other tools find
-it too. ``HF_ENDPOINT`` (a mirror), ``HF_HOME`` (where the cache is), ``HF_HUB_OFFLINE`` and the
-token of ``hf auth login`` are honoured by the client itself. Once a commit is cached, one short
-request asks whether the branch has moved; without a network the cached commit serves.
+All files are stored in the hub client's cache, one folder per commit, where other tools find them
+too. The client itself respects ``HF_ENDPOINT`` (a mirror), ``HF_HOME`` (location of the cache),
+``HF_HUB_OFFLINE`` and the token of ``hf auth login``. If a commit is cached, one short request
+checks whether the branch has a newer commit; without a network the cached commit is used.
 
 Source: https://huggingface.co/docs/huggingface_hub/guides/download and .../guides/manage-cache.
 """
@@ -21,12 +21,12 @@ from warmstart.models.checkpoints.weight_files import SMALL_FILES, held_files, w
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One commit of a hub checkpoint, its small files in the cache.
+    """One commit of a hub checkpoint whose small files are in the cache.
 
     Args:
         folder: the commit's folder in the cache.
         files: names of all files of the commit, cached or not.
-        commit: 40 hexadecimal digits.
+        commit: commit hash, 40 hexadecimal digits.
     """
 
     folder: Path
@@ -35,13 +35,14 @@ class Snapshot:
 
 
 def snapshot(model: ModelConfig) -> Snapshot:
-    """Configuration and tokenizer of a hub checkpoint, and the names of its other files.
+    """Download configuration and tokenizer of a hub checkpoint, and list its other files.
 
     Args:
-        model: ``name`` is a hub id.
+        model: settings whose ``name`` is a hub id.
 
     Raises:
-        ModelError: there is no such model or revision, it may not be read, or the download failed.
+        ModelError: there is no such model or revision, access is not allowed, or the download
+            failed.
     """
     from huggingface_hub import HfApi
 
@@ -58,12 +59,12 @@ def snapshot(model: ModelConfig) -> Snapshot:
 
 
 def download_weights(name: str, commit: str, weights: Sequence[str]) -> None:
-    """Fetch a commit's weights into its folder in the cache, with a progress bar on a terminal.
+    """Download a commit's weights into its cache folder, with a progress bar in a terminal.
 
     Args:
         name: hub id.
-        commit: as in ``Snapshot``.
-        weights: file names.
+        commit: commit hash, as in ``Snapshot``.
+        weights: names of the weight files.
 
     Raises:
         ModelError: the download failed.
@@ -72,7 +73,7 @@ def download_weights(name: str, commit: str, weights: Sequence[str]) -> None:
 
 
 def _download(model: ModelConfig, names: Sequence[str], *, bars: bool = False) -> Path:
-    """Have these files, as far as they exist, in the cache, and return the commit's folder."""
+    """Download those of ``names`` that exist, and return the commit's folder in the cache."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -84,14 +85,14 @@ def _download(model: ModelConfig, names: Sequence[str], *, bars: bool = False) -
                 local_files_only=model.local_files_only,
             )
     except Exception as error:
-        # Anything: the HTTP library differs between versions of the client, and its transfer
-        # library raises bare RuntimeErrors. Whatever it is, the remedy is the same.
+        # Catch everything: the client's HTTP library differs between versions, and its transfer
+        # library raises plain RuntimeErrors. `_download_error` sorts them out.
         raise _download_error(model, error) from error
     return Path(folder)
 
 
 def _download_error(model: ModelConfig, error: Exception) -> errors.ModelError:
-    """What a failure of the hub client means to the person."""
+    """Turn an exception of the hub client into our error."""
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         GatedRepoError,

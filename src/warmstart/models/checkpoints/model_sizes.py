@@ -1,25 +1,25 @@
-"""Sizes of new models: how many layers, how wide, by one word.
+"""Named sizes of new models: number of layers, hidden size and attention heads.
 
-The shapes are those of Turc et al. 2019, arXiv:1908.08962, table 1, who pretrained compact BERTs on
-a grid of depths and widths with heads of 64: ``tiny`` and ``mini`` are theirs of the same names,
-``small`` is the 6 x 512 of the grid. A GPT-2 gets the same shapes. Every feed-forward layer is four
-times as wide as the model (Vaswani et al. 2017, arXiv:1706.03762, section 3.3; Radford et al.
-2019).
+The shapes follow Turc et al. 2019, arXiv:1908.08962, table 1, who pretrained compact BERTs for a
+grid of depths and hidden sizes with heads of size 64: ``tiny`` and ``mini`` have the same names
+there, ``small`` is their 6 x 512 model. GPT-2 models get the same shapes. The feed-forward layers
+are four times as wide as the hidden size (Vaswani et al. 2017, arXiv:1706.03762, section 3.3;
+Radford et al. 2019).
 
-Parameters with 8,192 tokens and a context of 512, the defaults of ``PretrainConfig``; the output
-shares the word embedding:
+Number of parameters with 8,192 tokens and a context of 512 (the defaults of ``PretrainConfig``) and
+an output layer tied to the word embedding:
 
     size    layers x hidden, heads      gpt2          bert
     tiny    2 x 128, 2             1,510,912     1,536,128
     mini    4 x 256, 4             5,387,776     5,462,784
     small   6 x 512, 8            23,371,776    23,644,672
 
-For comparison: GPT-2 has 124 million (12 x 768), BERT-base 110 million; their vocabularies alone
-would make ``mini`` 16 and 11 million. An hour on two CPU cores shows a model far fewer than the 20
-tokens a parameter that Hoffmann et al. 2022, arXiv:2203.15556, section 3, found to be the best use
-of a budget; so ``mini`` is no deeper than it has to be. At a given number of parameters the shape
-matters little (Kaplan et al. 2020, arXiv:2001.08361, section 3.1), and few wide layers keep a
-processor busier than many narrow ones.
+For comparison: GPT-2 has 124 million parameters (12 x 768), BERT-base 110 million. With the
+vocabularies of these models, ``mini`` would have 16 and 11 million. Hoffmann et al. 2022,
+arXiv:2203.15556, section 3, found that about 20 training tokens per parameter make the best use of
+a compute budget. An hour on two CPU cores allows far fewer, so ``mini`` has few layers. For a given
+number of parameters the shape has little effect on the loss (Kaplan et al. 2020, arXiv:2001.08361,
+section 3.1), and a few wide layers run faster on a CPU than many narrow ones.
 """
 
 from collections.abc import Mapping
@@ -41,9 +41,9 @@ class ModelShape(NamedTuple):
 
     layers: int
     hidden: int
-    """Width H."""
+    """Hidden size H."""
     heads: int
-    """Attention heads of a layer; each is ``hidden / heads`` wide."""
+    """Attention heads per layer; each has size ``hidden / heads``."""
 
 
 SIZES: Mapping[str, ModelShape] = {
@@ -51,17 +51,17 @@ SIZES: Mapping[str, ModelShape] = {
     "mini": ModelShape(4, 256, 4),
     "small": ModelShape(6, 512, 8),
 }
-"""Every size by its name in ``pretrain.size``."""
+"""The sizes by their names in ``pretrain.size``."""
 
 
 def shape_of(config: PretrainConfig) -> ModelShape:
     """The size that ``config`` names, with what it gives in place of the size's own.
 
     Args:
-        config: ``size``, and perhaps ``layers``, ``hidden`` or ``heads``.
+        config: settings of the new model.
 
     Raises:
-        ConfigError: the heads do not divide the width.
+        ConfigError: the hidden size is not a multiple of the number of heads.
 
     >>> shape_of(PretrainConfig(size="tiny", layers=4))
     ModelShape(layers=4, hidden=128, heads=2)

@@ -1,16 +1,16 @@
-"""A checkpoint made from nothing: a tokenizer learned from texts, and weights drawn by chance.
+"""Create a new checkpoint: a tokenizer learned from texts, and randomly initialised weights.
 
-Pretraining is then an ordinary run whose checkpoint was made a moment before. What is made is a
-function of the texts, the settings and the seed, to the last byte.
+Pretraining is then an ordinary run that starts from this checkpoint. Equal texts, settings and seed
+give an identical checkpoint, byte by byte.
 
-A *GPT-2* gets byte-level BPE: 256 bytes are its alphabet, so any text comes back as it was, and
-nothing is unknown (Radford et al. 2019, section 2.2). ``<|endoftext|>`` begins and ends a text. A
-*BERT* gets lower-cased WordPiece with BERT's five special tokens (Devlin et al. 2019,
-arXiv:1810.04805, section 3); a character outside the commonest is ``[UNK]``. A piece of a word has
-to occur twice to become a token.
+*GPT-2* gets byte-level BPE: its alphabet is the 256 bytes, so every text can be encoded and decoded
+without loss and without unknown tokens (Radford et al. 2019, section 2.2). ``<|endoftext|>`` is at
+the beginning and the end of a text. *BERT* gets lower-cased WordPiece with BERT's five special
+tokens (Devlin et al. 2019, arXiv:1810.04805, section 3); a rare character becomes ``[UNK]``. In
+both, a pair of pieces must occur at least twice to be merged into a token.
 
-Weights are drawn as Transformers does for each family: normal with a deviation of 0.02, in GPT-2
-less where a layer adds to its input.
+Weights are initialised as Transformers does it for each family: normal with a standard deviation of
+0.02, and smaller in GPT-2 for layers whose output is added to the residual stream.
 
 Source: https://huggingface.co/docs/tokenizers (``BpeTrainer``, ``WordPieceTrainer``).
 """
@@ -39,31 +39,31 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 END_OF_TEXT = "<|endoftext|>"
-"""GPT-2's only special token, which begins and ends a text."""
+"""GPT-2's only special token, at the beginning and the end of a text."""
 PAD, UNKNOWN, FIRST, SEPARATOR, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's special tokens, in the order of their ids."""
 INSIDE = "##"
-"""Begins a WordPiece token that does not begin a word."""
+"""Prefix of a WordPiece token that continues a word."""
 
-_LEAST_OCCURRENCES = 2
+_MIN_FREQUENCY = 2
 
 
 def tokenizer_for(texts: Iterable[str], config: PretrainConfig) -> "PreTrainedTokenizerFast":
-    """Learn a tokenizer of ``config.vocabulary`` tokens.
+    """Learn a tokenizer with ``config.vocabulary`` tokens.
 
     Args:
-        texts: of the training rows alone; gone through one by one, for a BERT twice.
+        texts: texts of the training rows only; iterated once for GPT-2 and twice for BERT.
         config: architecture, vocabulary and context.
 
     Raises:
-        ConfigError: the texts do not give so many tokens.
+        ConfigError: the texts are too few for this number of tokens.
     """
     from transformers import PreTrainedTokenizerFast
 
     learn = {"gpt2": _byte_level_bpe, "bert": _word_piece}[config.architecture]
     backend = learn(texts, config.vocabulary)
-    if (found := backend.get_vocab_size()) < config.vocabulary:
-        raise errors.config.vocabulary_too_large(config.vocabulary, found)
+    if (learned := backend.get_vocab_size()) < config.vocabulary:
+        raise errors.config.vocabulary_too_large(config.vocabulary, learned)
     roles = {
         "gpt2": {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT, "unk_token": END_OF_TEXT},
         "bert": {
@@ -87,17 +87,17 @@ def tokenizer_for(texts: Iterable[str], config: PretrainConfig) -> "PreTrainedTo
 def new_checkpoint(
     folder: Path, tokenizer: "PreTrainedTokenizerFast", config: PretrainConfig, seed: int
 ) -> None:
-    """Draw the weights of a new language model and write it as a checkpoint.
+    """Initialise a new language model and save it as a checkpoint.
 
     Args:
-        folder: to be made; ``config.json``, ``model.safetensors`` and the tokenizer go there.
+        folder: new folder for ``config.json``, ``model.safetensors`` and the tokenizer.
         tokenizer: from ``tokenizer_for``.
         config: architecture, size and context.
-        seed: of the weights; no global generator moves.
+        seed: seed of the weights; the state of global random generators does not change.
 
     Raises:
-        ConfigError: the heads do not divide the width.
-        RunError: no room, or no right to write.
+        ConfigError: the hidden size is not a multiple of the number of heads.
+        RunError: the disk is full, or writing is not permitted.
     """
     import torch
     from safetensors import SafetensorError
@@ -115,10 +115,10 @@ def new_checkpoint(
 
 
 def model_class(architecture: str) -> Any:
-    """Transformers' class of language models of this architecture.
+    """The ``AutoModel`` class of language models of this architecture.
 
     Args:
-        architecture: as in ``pretrain.architecture``.
+        architecture: a value of ``pretrain.architecture``.
     """
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
@@ -128,14 +128,14 @@ def model_class(architecture: str) -> Any:
 def model_config(
     tokenizer: "PreTrainedTokenizerFast", config: PretrainConfig
 ) -> "PreTrainedConfig":
-    """The configuration of the model that ``config`` describes; dropout is the family's own.
+    """The Transformers configuration of the model; dropout has the family's default.
 
     Args:
-        tokenizer: gives the vocabulary's size and the ids of special tokens.
+        tokenizer: gives the vocabulary size and the ids of the special tokens.
         config: architecture, size and context.
 
     Raises:
-        ConfigError: the heads do not divide the width.
+        ConfigError: the hidden size is not a multiple of the number of heads.
     """
     from transformers import BertConfig, GPT2Config
 
@@ -147,7 +147,7 @@ def model_config(
             n_embd=shape.hidden,
             n_layer=shape.layers,
             n_head=shape.heads,
-            # GPT-2's own activation as PyTorch's one kernel; "gelu_new" is the same in eight.
+            # The same function as GPT-2's "gelu_new", but as one PyTorch kernel instead of eight.
             activation_function="gelu_pytorch_tanh",
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -170,7 +170,7 @@ def _byte_level_bpe(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     backend.post_processor = processors.ByteLevel(trim_offsets=False)
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        min_frequency=_LEAST_OCCURRENCES,
+        min_frequency=_MIN_FREQUENCY,
         special_tokens=[END_OF_TEXT],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -180,18 +180,18 @@ def _byte_level_bpe(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
 
 def _word_piece(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """WordPiece, the same for the same texts.
+    """Learn WordPiece so that equal texts always give an equal vocabulary.
 
-    The trainer numbers the characters inside words in the order of a hash table, which differs from
-    process to process, and breaks ties between pieces by these numbers. What it is given in a list
-    it numbers by the list: so it gets all characters, as if they were special tokens, and the
-    vocabulary it finds goes into a tokenizer to which they are not special.
+    The trainer gives ids to the characters inside words in the order of a hash table, which differs
+    between processes, and breaks ties between pieces by these ids. Special tokens get their ids in
+    the order of the given list. So all ``##`` characters are passed as special tokens, and the
+    learned vocabulary is put into a second tokenizer, in which they are ordinary tokens.
     """
     backend = _empty_word_piece({})
     begin, inside = _characters(texts, backend, (vocabulary - len(SPECIAL)) // 2)
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary,
-        min_frequency=_LEAST_OCCURRENCES,
+        min_frequency=_MIN_FREQUENCY,
         special_tokens=[*SPECIAL, *(INSIDE + character for character in inside)],
         initial_alphabet=begin,
         limit_alphabet=len(begin),
@@ -209,7 +209,7 @@ def _word_piece(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
 
 def _empty_word_piece(vocabulary: dict[str, int]) -> Tokenizer:
-    """BERT's way of cutting a text, over this vocabulary."""
+    """A tokenizer with BERT's normalisation and pre-tokenisation, and this vocabulary."""
     backend = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN))
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -217,24 +217,25 @@ def _empty_word_piece(vocabulary: dict[str, int]) -> Tokenizer:
     return backend
 
 
-def _characters(texts: Iterable[str], backend: Tokenizer, most: int) -> tuple[list[str], list[str]]:
-    """The commonest characters, and those of them that occur inside a word; each list sorted.
+def _characters(
+    texts: Iterable[str], backend: Tokenizer, limit: int
+) -> tuple[list[str], list[str]]:
+    """The most frequent characters, and those of them that occur inside a word; both sorted.
 
     Args:
-        texts: as read.
-        backend: normalises and cuts them.
-        most: length of the first list at most.
+        texts: texts of the training rows.
+        backend: tokenizer that normalises and pre-tokenises them.
+        limit: largest length of the first list.
     """
-    spaced: Counter[str] = Counter()
+    chunks: Counter[str] = Counter()  # texts split at spaces, so that each is processed once below
     for text in texts:
-        spaced.update(backend.normalizer.normalize_str(text).split())
-    every: Counter[str] = Counter()
+        chunks.update(backend.normalizer.normalize_str(text).split())
+    counts: Counter[str] = Counter()
     inside: set[str] = set()
-    for piece, times in spaced.items():
-        for word, _ in backend.pre_tokenizer.pre_tokenize_str(piece):
-            every.update(dict.fromkeys(word, 0))
+    for chunk, times in chunks.items():
+        for word, _ in backend.pre_tokenizer.pre_tokenize_str(chunk):
             for character in word:
-                every[character] += times
+                counts[character] += times
             inside.update(word[1:])
-    common = sorted(every, key=lambda character: (-every[character], character))[:most]
+    common = sorted(counts, key=lambda character: (-counts[character], character))[:limit]
     return sorted(common), sorted(inside.intersection(common))

@@ -1,34 +1,73 @@
-"""Silence around calls into Transformers and the hub client, which print reports and progress bars.
+"""Silence the log messages and progress bars of Transformers and the hub client.
 
-What they would say is either expected (a new head is "newly initialized") or is checked by the
-caller and raised as an error. Their settings are global, so they are put back afterwards.
+Their messages are either expected (a new head is "newly initialized") or checked by the caller and
+raised as errors. The log levels are global. With several threads inside ``quiet``, the first one to
+enter changes them and the last one to leave restores them: if each thread restored the levels that
+it found, they could stay at those of another thread's block.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+
+_lock = Lock()
+_inside = {"logs": 0, "bars": 0}
+"""Number of blocks that are silencing each now."""
+_restore: dict[str, Callable[[], object]] = {}
+"""Restores what was set before the first of them."""
 
 
 @contextmanager
 def quiet(*, bars: bool = False) -> Iterator[None]:
-    """No log lines below errors, and no progress bars, inside the block.
+    """Hide log messages below errors, and progress bars, inside the ``with`` block.
 
     Args:
-        bars: leave progress bars as the person has them, for long downloads.
+        bars: keep the user's setting of progress bars, for long downloads.
     """
-    from huggingface_hub.utils import logging as hub_logging
-    from transformers.utils import logging as transformers_logging
+    with ExitStack() as stack:
+        stack.enter_context(_shared("logs", _silence_logs))
+        if not bars:
+            stack.enter_context(_shared("bars", _silence_bars))
+        yield
 
-    levels = transformers_logging.get_verbosity(), hub_logging.get_verbosity()
-    silence_bars = not bars and transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(logging.ERROR)
-    hub_logging.set_verbosity(logging.ERROR)
-    if silence_bars:  # the hub client's as well
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+@contextmanager
+def _shared(what: str, silence: Callable[[], Callable[[], object]]) -> Iterator[None]:
+    """Silence one thing until the last thread leaves the block."""
+    with _lock:
+        if not _inside[what]:
+            _restore[what] = silence()
+        _inside[what] += 1
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(levels[0])
-        hub_logging.set_verbosity(levels[1])
-        if silence_bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        with _lock:
+            _inside[what] -= 1
+            if not _inside[what]:
+                _restore.pop(what)()
+
+
+def _silence_logs() -> Callable[[], object]:
+    """Log nothing below errors; returns what restores the levels."""
+    from huggingface_hub.utils import logging as hub_logging
+    from transformers.utils import logging as transformers_logging
+
+    before = transformers_logging.get_verbosity(), hub_logging.get_verbosity()
+
+    def set_levels(of_transformers: int, of_hub: int) -> None:
+        transformers_logging.set_verbosity(of_transformers)
+        hub_logging.set_verbosity(of_hub)
+
+    set_levels(logging.ERROR, logging.ERROR)
+    return lambda: set_levels(*before)
+
+
+def _silence_bars() -> Callable[[], object]:
+    """Show no progress bars, the hub client's included; returns what restores them."""
+    from transformers.utils import logging as transformers_logging
+
+    if not transformers_logging.is_progress_bar_enabled():
+        return lambda: None
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return transformers_logging.enable_progress_bar

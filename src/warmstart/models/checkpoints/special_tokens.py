@@ -1,10 +1,10 @@
-"""Tokens that a decoder's documents begin and end with, and rows for those that are new.
+"""Special tokens around a decoder's documents, and embeddings for new tokens.
 
-A document is ``bos … eos``. Most decoders know one such token or two; ``model.special_tokens``
-names others, as the GPT-2 tutorials do with ``<|startoftext|>``. What the vocabulary lacks is added
-to the tokenizer, which is saved with the model, and the model's table grows by as many rows.
+A document is ``bos … eos``. Most decoders have one or two such tokens; ``model.special_tokens`` can
+set others, as GPT-2 tutorials do with ``<|startoftext|>``. A token that is not in the vocabulary is
+added to the tokenizer, which is saved with the model, and the model's embedding gets a new row.
 
-Letters: V rows of the table, H hidden width.
+Letters: V vocabulary (rows of the embedding), H hidden size.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def add_special_tokens(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> None:
-    """Give a tokenizer the tokens that the settings name.
+    """Set the special tokens of ``model.special_tokens`` in a tokenizer.
 
     Args:
-        tokenizer: of a decoder; changed in place.
+        tokenizer: tokenizer of a decoder; changed in place.
         model: the settings.
 
     Raises:
-        ModelError: there is no token that ends a document.
+        ModelError: there is no end-of-text token.
     """
     named = model.special_tokens.model_dump(exclude_none=True)
     tokens: dict[str, Any] = {f"{name}_token": token for name, token in named.items()}
@@ -34,32 +34,32 @@ def add_special_tokens(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig)
 
 
 def begin_and_end(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
-    """Ids of the tokens that a document begins and ends with; the same where there is one only.
+    """Ids of the bos and eos token; without a bos token, eos stands for both.
 
     Args:
-        tokenizer: of a decoder, after ``add_special_tokens``.
+        tokenizer: tokenizer of a decoder, after ``add_special_tokens``.
     """
     begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
     assert isinstance(end, int)
     return (begin if isinstance(begin, int) else end), end
 
 
-def lacking_to_mask(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """Which of the tokens are missing that hide a word, begin a text and end it.
+def missing_for_masking(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """Names of the special tokens that masked language modelling needs and the tokenizer lacks.
 
     Args:
-        tokenizer: of an encoder.
+        tokenizer: tokenizer of an encoder.
     """
-    wanted = ("mask_token", "cls_token", "sep_token")
-    return [name for name in wanted if getattr(tokenizer, name) is None]
+    required = ("mask_token", "cls_token", "sep_token")
+    return [name for name in required if getattr(tokenizer, name) is None]
 
 
 def grow_vocabulary(model: "PreTrainedModel", tokens: int) -> None:
-    """Give the model's tables a row for every token; new rows are the mean of the old ones.
+    """Extend input and output embeddings to ``tokens`` rows; new rows are the mean of the others.
 
     Args:
-        model: with V rows; changed in place where ``tokens`` is more.
-        tokens: of the tokenizer.
+        model: model with V rows; changed in place if V is less than ``tokens``.
+        tokens: number of tokens of the tokenizer.
     """
     import torch
 
@@ -69,5 +69,6 @@ def grow_vocabulary(model: "PreTrainedModel", tokens: int) -> None:
         return
     model.resize_token_embeddings(tokens, mean_resizing=False)
     with torch.no_grad():
+        # With tied weights both layers are the same tensor, and the second pass changes nothing.
         for layer in (body.get_input_embeddings(), body.get_output_embeddings()):
-            layer.weight[before:] = layer.weight[:before].mean(0)
+            layer.weight[before:] = layer.weight[:before].mean(0)  # [V, H] -> [H], for each new row

@@ -1,4 +1,4 @@
-"""Which files make a checkpoint, and what can be told from their names alone.
+"""The files of a checkpoint, and what their names show without opening them.
 
 Source: https://huggingface.co/docs/safetensors (the format and why it is preferred) and
 https://huggingface.co/docs/transformers/big_models (``*.index.json`` of sharded weights).
@@ -13,7 +13,7 @@ from warmstart import errors
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
 INDEX = ".index.json"
-"""Ending of the file that says which shard holds which weight."""
+"""Suffix of the index file, which maps each weight to its shard."""
 
 VOCABULARIES = (
     "tokenizer.json",
@@ -24,7 +24,7 @@ VOCABULARIES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-"""A checkpoint without any of these has no tokenizer."""
+"""Tokenizer files; a checkpoint without any of them has no tokenizer."""
 
 SMALL_FILES = (
     "config.json",
@@ -36,23 +36,23 @@ SMALL_FILES = (
     SAFETENSORS + INDEX,
     PICKLE + INDEX,
 )
-"""All that is read before the weights."""
+"""All files that are read before the weights."""
 
 
 def held_files(folder: Path) -> tuple[str, ...]:
-    """Names of the files in ``folder``, sorted; sub-folders are left out."""
+    """Sorted names of the files in ``folder``, without sub-folders."""
     return tuple(sorted(path.name for path in folder.iterdir() if path.is_file()))
 
 
 def weight_files(
     folder: Path, files: Collection[str], *, allow_pickle: bool
 ) -> tuple[str, ...] | None:
-    """The files that hold the weights, safetensors first; ``None`` where some or all are missing.
+    """The names of the weight files, safetensors preferred; None if some or all are missing.
 
     Args:
-        folder: where an index, if there is one, can be read.
-        files: names of the files the checkpoint has, in ``folder`` or on the hub.
-        allow_pickle: whether ``pytorch_model.bin`` may serve.
+        folder: folder with the index file, if there is one.
+        files: names of all files of the checkpoint, in ``folder`` or on the hub.
+        allow_pickle: whether ``pytorch_model.bin`` is accepted.
 
     Raises:
         ModelError: an index cannot be read.
@@ -67,27 +67,27 @@ def weight_files(
 
 
 def shard_files(index: Path) -> tuple[str, ...]:
-    """The files of weights an index names, sorted.
+    """The sorted names of the shards in an index file.
 
     Args:
-        index: ``model.safetensors.index.json``.
+        index: path of ``model.safetensors.index.json``.
 
     Raises:
-        ModelError: it is not what an index looks like.
+        ModelError: the file is not a valid index.
     """
     try:
         content = json.loads(index.read_text("utf-8"))
-        _, shard_of = content["metadata"], content["weight_map"]  # Transformers asks for both
+        _, shard_of = content["metadata"], content["weight_map"]  # Transformers requires both
         return tuple(sorted(set(shard_of.values())))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.model.damaged_weights(index, f"no index of weights ({error!r})") from error
 
 
 def no_weights(name: str, folder: Path, files: Collection[str]) -> errors.ModelError:
-    """Why ``weight_files`` gave ``None``.
+    """The error that explains why ``weight_files`` returned None.
 
     Args:
-        name: the checkpoint, for the message.
+        name: the checkpoint's name for the message.
         folder: as for ``weight_files``.
         files: as for ``weight_files``.
     """

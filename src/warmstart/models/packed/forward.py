@@ -78,10 +78,29 @@ def forward_for(
         examples: Real rows to verify packed execution on; without any, the model runs padded.
         autocast: The precision that it will run in.
     """
+    rows = two_rows(examples) if len(examples) else None
+    return forward_verified_on(rows, model, head, autocast)
+
+
+def forward_verified_on(
+    rows: Batch | None,
+    model: PreTrainedModel,
+    head: Head,
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Forward:
+    """``forward_for``, with the rows to verify packed execution on.
+
+    Args:
+        rows: A batch of two rows of different lengths; None to run padded.
+        model: As for ``forward_for``.
+        head: Its head.
+        autocast: The precision that it will run in.
+    """
     padded = padded_forward(model, head)
-    reason = _why_not(model, head, examples)
+    reason = _why_not(model, head, rows)
     if reason is None:
-        packed = _verified(model, head, two_rows(examples).to(model.device), padded, autocast)
+        assert rows is not None, "without rows there is a reason"
+        packed = _verified(model, head, rows.to(model.device), padded, autocast)
         if isinstance(packed, PackedRunner):
             return Forward(packed.logits, "packed: real tokens only, no padding", packed)
         reason = packed
@@ -132,9 +151,9 @@ def two_rows(examples: Examples) -> Batch:
     return collate(examples, np.unique(order[[0, -1]]))
 
 
-def _why_not(model: PreTrainedModel, head: Head, examples: Examples) -> str | None:
+def _why_not(model: PreTrainedModel, head: Head, rows: Batch | None) -> str | None:
     """Why packed execution is not even tried; None if it is."""
-    if not len(examples):
+    if rows is None:
         return "no rows to try packed execution on"
     try:
         return why_not_packed(model, head)

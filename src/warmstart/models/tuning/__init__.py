@@ -1,1 +1,1 @@
-"""Which weights train: freezing, adapters, rates per layer, compact vocabulary."""
+"""Which weights are trained: freezing, adapters, rates per layer, compact vocabulary."""

@@ -1,16 +1,16 @@
-"""Low-rank adapters (LoRA): small matrices train beside large ones that stay as they are.
+"""Low-rank adapters (LoRA): small matrices are trained next to large frozen ones.
 
-peft puts them in: each chosen linear module W becomes one that gives Wx + (alpha / rank) · BAx,
-with A [rank, in] drawn by chance and B [out, rank] zero, so that training begins with the
-checkpoint's own answers. The model stays a Transformers model whose modules are called as before,
-packed or padded; a classifier's head, which is new, trains in full.
+peft inserts the adapters: a linear module with weight W then computes Wx + (alpha / rank) · BAx. A
+[rank, in] is random and B [out, rank] is zero at first, so training starts from the checkpoint's
+own outputs. The model is still a Transformers model with the same modules, so it can run packed or
+padded. The new head of a classifier is trained in full.
 
-``model/`` is written with W + (alpha / rank) · BA in the place of W, under Transformers' names:
-nothing that opens it needs peft. ``adapter/`` holds A, B and the head alone, in peft's own format.
+``model/`` is saved with W + (alpha / rank) · BA instead of W, under Transformers' names, so peft is
+not needed to load it. ``adapter/`` contains only A, B and the head, in peft's format.
 
-By default the modules that make queries and values are adapted, as in the paper's experiments with
-RoBERTa on GLUE; with ``all`` every linear module of the layers, which Dettmers et al. 2023,
-arXiv:2305.14314, section 4, found to be needed to keep up with full fine-tuning of large decoders.
+By default the query and value projections get adapters, as in the paper's experiments with RoBERTa
+on GLUE. With ``all`` every linear module of the layers gets one; Dettmers et al. 2023,
+arXiv:2305.14314, section 4, found this necessary to match full fine-tuning of large decoders.
 
 Source: Hu et al. 2021, arXiv:2106.09685, section 4 and table 5; peft's documentation, "LoRA".
 """
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from warmstart.config import LoraConfig
 
 NAME = "default"
-"""What peft calls an adapter that has no name of its own."""
+"""The name that peft gives to an adapter by default."""
 
-USUAL = {
+QUERY_AND_VALUE = {
     "camembert": ["query", "value"],
     "distilbert": ["q_lin", "v_lin"],
     "modernbert": ["Wqkv"],
 }
-"""Modules that make queries and values, of families that peft's own table lacks."""
+"""Query and value projections of the model families that are missing in peft's own table."""
 
 TASK_TYPES: Mapping[Head, str] = {
     "sequence-classification": "SEQ_CLS",
@@ -56,16 +56,16 @@ _IN_A_LAYER = re.compile(r"\.\d+\.")
 
 
 def refuse_unfit(setting: "LoraConfig", config: "PreTrainedConfig", head: Head, task: str) -> None:
-    """Say what stands against adapters before any weights are loaded.
+    """Raise if adapters cannot be used; needs no weights.
 
     Args:
         setting: ``train.lora``.
-        config: of the body.
-        head: what the task puts on it.
-        task: its name.
+        config: the model's configuration.
+        head: the head that the task needs.
+        task: name of the task.
 
     Raises:
-        ConfigError: peft is not installed, or a head cannot be kept as an adapter.
+        ConfigError: peft is not installed, or the head cannot be saved with the adapters.
         ModelError: the model has no such modules, or they are smaller than the rank.
     """
     if find_spec("peft") is None:
@@ -79,7 +79,7 @@ def adapted_modules(model: PreTrainedModel, setting: "LoraConfig") -> dict[str, 
     """The linear modules that get an adapter, by name.
 
     Args:
-        model: with its weights or without.
+        model: a model with or without weights.
         setting: ``train.lora``.
 
     Raises:
@@ -93,55 +93,57 @@ def adapted_modules(model: PreTrainedModel, setting: "LoraConfig") -> dict[str, 
         and name.startswith(prefix)
         and _IN_A_LAYER.search(name)
     }
-    known = sorted({_last(name) for name in linear})
+    known = sorted({_last_part(name) for name in linear})
     if setting.modules == "all":
         names = known
     else:
-        names = setting.modules or _usual(model.config.model_type, known)
-    absent = [name for name in names if not any(_named(full, name) for full in linear)]
-    if absent:
-        raise errors.transfer.unknown_modules(absent, known)
-    found = {
-        full: module for full, module in linear.items() if any(_named(full, name) for name in names)
+        names = setting.modules or _default_modules(model.config.model_type, known)
+    unknown = [name for name in names if not any(_ends_with(full, name) for full in linear)]
+    if unknown:
+        raise errors.transfer.unknown_modules(unknown, known)
+    adapted = {
+        full: module
+        for full, module in linear.items()
+        if any(_ends_with(full, name) for name in names)
     }
-    for full, module in found.items():
+    for full, module in adapted.items():
         if setting.rank > min(module.weight.shape):
             raise errors.transfer.rank_too_large(setting.rank, full, min(module.weight.shape))
-    return found
+    return adapted
 
 
-def _usual(model_type: str, known: list[str]) -> list[str]:
-    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as OF_PEFT
+def _default_modules(model_type: str, known: list[str]) -> list[str]:
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as PEFT_DEFAULTS
 
-    usual = USUAL.get(model_type) or OF_PEFT.get(model_type)
-    if not isinstance(usual, list):
+    names = QUERY_AND_VALUE.get(model_type) or PEFT_DEFAULTS.get(model_type)
+    if not isinstance(names, list):
         raise errors.transfer.no_usual_modules(model_type, known)
-    return usual
+    return names
 
 
-def _last(name: str) -> str:
+def _last_part(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _named(full: str, name: str) -> bool:
-    """Whether ``name`` is the end of a module's dotted name."""
+def _ends_with(full: str, name: str) -> bool:
+    """Whether a module's dotted name ends with the parts of ``name``."""
     return f".{full}".endswith(f".{name}")
 
 
 def adapt(
     model: PreTrainedModel, setting: "LoraConfig", head: Head, seed: int, *, new_pooler: bool
 ) -> Any:
-    """Put adapters into a model; afterwards they train, and what is new of it.
+    """Insert adapters into a model; only they and new modules (head, pooler) are trained.
 
     Args:
-        model: changed in place, not yet set to packed execution.
+        model: changed in place; must not be prepared for packed execution yet.
         setting: ``train.lora``.
-        head: what the task put on the body; a language model's output layer does not train.
-        seed: of the first matrices; no global generator moves.
-        new_pooler: the checkpoint had no pooler, so that it trains as the head does.
+        head: the model's head; the output layer of a causal language model is not trained.
+        seed: seed of the matrices A; the state of global random generators does not change.
+        new_pooler: the checkpoint had no pooler, so the new pooler is trained like the head.
 
     Returns:
-        peft's configuration, as ``save_adapter`` writes it.
+        peft's configuration, for ``save_adapter``.
 
     Raises:
         ModelError: the model has no such modules, or they are smaller than the rank.
@@ -151,48 +153,51 @@ def adapt(
 
     modules = adapted_modules(model, setting)
     new = [] if head == "causal-lm" else new_modules(model, new_pooler=new_pooler)
-    words = set(model.get_input_embeddings().parameters())  # which a head may share
-    in_full = [p for name in new for p in model.get_submodule(name).parameters() if p not in words]
+    # The output layer of a head may be tied to the word embedding, which stays frozen.
+    words = set(model.get_input_embeddings().parameters())
+    trained = [p for name in new for p in model.get_submodule(name).parameters() if p not in words]
     config = PeftConfig(
         task_type=TASK_TYPES.get(head),
         r=setting.rank,
         lora_alpha=setting.alpha,
         lora_dropout=setting.dropout,
         target_modules=list(modules),
-        # GPT-2's layers hold their weights the other way round.
+        # GPT-2's Conv1D stores its weight as [in, out], nn.Linear as [out, in].
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in modules.values()),
     )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         inject_adapter_in_model(config, model)
-    for parameter in in_full:
+    for parameter in trained:  # `inject_adapter_in_model` froze everything but the adapters
         parameter.requires_grad_(True)
-    config.modules_to_save = new or None  # not sooner, or peft would exchange them too
+    # Set only now: earlier, peft would replace these modules with wrappers.
+    config.modules_to_save = new or None
     return config
 
 
 def new_modules(model: PreTrainedModel, *, new_pooler: bool) -> list[str]:
-    """Names of the modules with weights that stand outside the body, or are new in it.
+    """Names of the modules that have weights and are outside the base model, or new in it.
 
     Args:
-        model: with its head.
-        new_pooler: whether a pooler, where there is one, is new too.
+        model: a model with its head.
+        new_pooler: whether the pooler, if there is one, is new too.
     """
     outside = [name for name, child in model.named_children() if child is not model.base_model]
-    poolers = [name for name, _ in model.named_modules() if _last(name) == "pooler"]
+    poolers = [name for name, _ in model.named_modules() if _last_part(name) == "pooler"]
     names = outside + poolers * new_pooler
     return [name for name in names if any(True for _ in model.get_submodule(name).parameters())]
 
 
 def merged(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under Transformers' names, with what the adapters add in them.
+    """The weights under Transformers' names, with the adapters merged into them.
 
     Args:
-        model: adapted; it stays as it is.
-        weights: its ``state_dict``, or that with other tables.
+        model: a model with adapters; it is not changed.
+        weights: its ``state_dict``, possibly with other embedding tables.
     """
     from peft.tuners.lora import Linear
 
+    # peft stores W of the module `m` as `m.base_layer.weight`; Transformers expects `m.weight`.
     out = {
         name.replace(".base_layer.", "."): tensor
         for name, tensor in weights.items()
@@ -201,22 +206,23 @@ def merged(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, module in model.named_modules():
         if isinstance(module, Linear):
             with torch.no_grad():
-                added = module.get_delta_weight(NAME)
-                out[f"{name}.weight"] = out[f"{name}.weight"] + added
+                delta = module.get_delta_weight(NAME)  # (alpha / rank) · BA, in the shape of W
+                out[f"{name}.weight"] = out[f"{name}.weight"] + delta
     return out
 
 
 def save_adapter(model: nn.Module, config: Any, folder: Path) -> None:
-    """Write adapters and head as peft does: ``adapter_config.json``, ``adapter_model.safetensors``.
+    """Save adapters and head as ``adapter_config.json`` and ``adapter_model.safetensors``.
 
     Args:
-        model: adapted.
-        config: from ``adapt``.
-        folder: made if need be.
+        model: a model with adapters.
+        config: peft's configuration, from ``adapt``.
+        folder: created if it does not exist.
 
     Raises:
-        OSError: no room, or no right to write.
+        OSError: the disk is full, or writing is not permitted.
     """
+    # Names and files are those that `peft.PeftModel.save_pretrained` would write.
     config.save_pretrained(str(folder))
     tensors = {
         f"base_model.model.{name.replace(f'.{NAME}.', '.')}": parameter.detach().cpu().contiguous()

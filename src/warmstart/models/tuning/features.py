@@ -38,10 +38,10 @@ from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.tuning.freezing import Frozen
 
 IN_MEMORY_BYTES = 2**20
-"""Less than this is not worth a file."""
+"""Features smaller than this are kept in memory, not in a file."""
 
-MOST_BYTES = 20 * 2**30
-"""What the folder of features may hold; beyond it those unused longest are removed."""
+MAX_CACHE_BYTES = 20 * 2**30
+"""Size limit of the features folder; above it the least recently used files are removed."""
 
 Floats32 = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -82,7 +82,7 @@ def with_features(
         with evaluation_mode(model), autocast():
             _compute(values, examples, features_of, model.device, batch_tokens, by_row=by_row)
 
-    if count * shape[1] * 4 < IN_MEMORY_BYTES:
+    if count * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
         values = np.empty(shape, dtype=np.float32)
         fill(values)
     else:
@@ -108,28 +108,28 @@ def _compute(
 
 
 def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> Floats32:
-    """The array of this name from the cache folder, filled first where it is not there.
+    """The memory-mapped array of this name in the cache folder; computed if it does not exist.
 
     Raises:
-        OSError: it cannot be kept there.
+        OSError: it cannot be written there.
     """
     folder = cache_folder() / "features"
     path = folder / f"{key}.npy"
     folder.mkdir(parents=True, exist_ok=True)
-    # Runs that want the same file, and processes that train together: one fills it, others wait.
+    # Other runs and other ranks may need the same file: one of them computes it, the others wait.
     with FileLock(path.with_suffix(".lock")):
-        values = _opened(path)
+        values = _open(path)
         if values is None:
             _write(path, shape, fill)
             _remove_oldest(folder, keep=path)
-            values = _opened(path)
+            values = _open(path)
         assert values is not None
-        os.utime(path)
+        os.utime(path)  # marks the file as recently used for `_remove_oldest`
     return values
 
 
-def _opened(path: Path) -> Floats32 | None:
-    """The array in a file, mapped; None where there is none, or a damaged one."""
+def _open(path: Path) -> Floats32 | None:
+    """Memory-map the array in a file; None if the file is missing or damaged."""
     try:
         values: Floats32 = np.load(path, mmap_mode="r")
     except (FileNotFoundError, EOFError, ValueError):
@@ -138,18 +138,19 @@ def _opened(path: Path) -> Floats32 | None:
 
 
 def _write(path: Path, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> None:
-    """Fill a file beside ``path``, then rename it; a failure leaves nothing behind.
+    """Fill a temporary file next to ``path`` and rename it; after a failure no file is left.
 
     Raises:
-        OSError: no room, found before any work: a mapped file that outgrows its disk would kill.
+        OSError: the features are too large for the limit or the disk. This is checked first: when
+            the disk becomes full, writing to a memory-mapped file kills the process (SIGBUS).
     """
-    if shape[0] * shape[1] * 4 > MOST_BYTES:
-        raise OSError(f"they take more than {MOST_BYTES // 2**30} GiB")
+    if shape[0] * shape[1] * 4 > MAX_CACHE_BYTES:
+        raise OSError(f"they take more than {MAX_CACHE_BYTES // 2**30} GiB")
     partial = path.with_suffix(".partial")
     try:
         values = np.lib.format.open_memmap(partial, "w+", dtype=np.float32, shape=shape)
         if shutil.disk_usage(partial).free < values.nbytes:
-            raise OSError(f"no room in {partial.parent}")
+            raise OSError(f"not enough disk space in {partial.parent}")
         fill(values)
         values.flush()
         del values
@@ -162,12 +163,12 @@ def _write(path: Path, shape: tuple[int, int], fill: Callable[[Floats32], None])
 
 
 def _remove_oldest(folder: Path, keep: Path) -> None:
-    """Hold the folder to ``MOST_BYTES``."""
+    """Remove the least recently used files until the folder has at most ``MAX_CACHE_BYTES``."""
     files = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0
     for path in files:
         total += path.stat().st_size
-        if total > MOST_BYTES and path != keep:
+        if total > MAX_CACHE_BYTES and path != keep:
             path.unlink()
 
 

@@ -1,10 +1,10 @@
-"""Freezing: which weights do not train.
+"""Freezing: weights that are not trained.
 
-``train.freeze`` is ``backbone`` (the whole body: only the head trains) or ``embeddings+layers:k``
-(the embeddings and the first k layers). What is frozen runs as in evaluation, without dropout,
-while training too: its output is then the same every time, so it can be computed once
-(``features``). Training without freezing keeps dropout everywhere, and so would most tutorials'
-frozen bodies; the difference is a little less noise.
+``train.freeze`` is ``backbone`` (the whole base model: only the head is trained) or
+``embeddings+layers:k`` (the embeddings and the first k layers). The frozen part runs without
+dropout during training too. Its output for a row is then always the same and can be computed once
+(``features``). Most tutorials keep dropout in frozen layers; without it, training has slightly less
+noise.
 
 Source: Devlin et al. 2019, arXiv:1810.04805, section 5.3 (the feature-based approach); Lee, Tang &
 Lin 2019, arXiv:1911.03090 (freezing the lower layers).
@@ -25,34 +25,34 @@ BACKBONE = "backbone"
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What of a model is frozen.
+    """The frozen part of a model.
 
     Args:
-        layers: so many of the encoder's first layers, and the embeddings below them.
-        backbone: the whole body, with what stands between the last layer and the head.
+        layers: number of frozen layers, from the first; the embeddings are frozen too.
+        backbone: whether the whole base model is frozen, with all modules below the head.
     """
 
     layers: int
     backbone: bool
 
     def __str__(self) -> str:
-        """As in a sentence."""
+        """The frozen part in words, for use in a sentence."""
         if self.backbone:
             return "the backbone"
         return f"the embeddings and {self.layers} layers" if self.layers else "the embeddings"
 
 
 def frozen_part(setting: str, config: PreTrainedConfig, head: Head) -> Frozen:
-    """What ``train.freeze`` names, of a model of this configuration.
+    """The part of a model that ``train.freeze`` freezes.
 
     Args:
         setting: ``backbone`` or ``embeddings+layers:k``.
-        config: of the body.
-        head: what the task puts on it.
+        config: the model's configuration.
+        head: the head that the task needs.
 
     Raises:
-        ModelError: the architecture is unknown here, has no more layers than are to be frozen, or
-            nothing would be left of what is to be learned.
+        ModelError: the architecture is not supported, it does not have more than k layers, or
+            nothing useful would be left to train.
     """
     encoders = known_model_types(causal=False)
     if config.model_type not in encoders:
@@ -73,7 +73,7 @@ def freeze(model: PreTrainedModel, frozen: Frozen, *, new_pooler: bool) -> None:
     Args:
         model: Of a model type that ``frozen_part`` accepted.
         frozen: from ``frozen_part``.
-        new_pooler: the checkpoint had no pooler; a random one is not frozen with the body.
+        new_pooler: the checkpoint had no pooler, so the new, random pooler is not frozen.
     """
     body = body_of(model.config.model_type)
     assert body is not None, "frozen_part refuses unknown model types"
@@ -89,7 +89,7 @@ def freeze(model: PreTrainedModel, frozen: Frozen, *, new_pooler: bool) -> None:
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
             elif isinstance(module, ModernBertAttention):
-                module.attention_dropout = 0.0
+                module.attention_dropout = 0.0  # passed to the attention function as a number
     for name, parameter in model.named_parameters():
         if new_pooler and "pooler" in name.split("."):
             parameter.requires_grad_(True)

@@ -1,12 +1,12 @@
-"""The parts of a model from bottom to top, and how fast each learns.
+"""The parts of a model from bottom to top, and their learning rates.
 
-Depth counts them: 0 is the embeddings, 1 to L the layers, L + 1 what is above the last layer – a
-last norm, the pooler, the head. Weights that two parts share, such as an output layer that is the
-word embedding, belong to the lower one.
+Each part has a depth: 0 for the embeddings, 1 to L for the layers, L + 1 for everything above the
+last layer (a final norm, the pooler, the head). A weight shared by two parts, such as an output
+layer tied to the word embedding, belongs to the lower part.
 
-With ``train.layer_decay`` d the rate at depth i is the peak rate times d to the power L + 1 - i:
-what lower layers know is more general and is to change less. ``train.head_learning_rate`` is the
-rate of the topmost part alone, whose weights are new as a rule.
+With ``train.layer_decay`` d, the learning rate at depth i is the peak rate times d to the power
+L + 1 - i: lower layers contain more general knowledge and should change less.
+``train.head_learning_rate`` is the rate of depth L + 1 only, whose weights are usually new.
 
 Source: Howard & Ruder 2018, arXiv:1801.06146, section 3.1 (discriminative fine-tuning); Clark et
 al. 2020, arXiv:2003.10555, appendix B (layer-wise rate decay); the exponents are those of BEiT, Bao
@@ -25,14 +25,14 @@ COUNTING_LAYERS = ("layer_decay", "head_learning_rate", "unfreeze_layers_per_epo
 
 
 def refuse_unknown(config: TrainConfig, model_type: str) -> None:
-    """Say that a setting counts layers where they are not known.
+    """Raise if a setting needs the layers of an architecture whose layers are not known.
 
     Args:
         config: the settings.
-        model_type: of config.json.
+        model_type: as in ``config.json``.
 
     Raises:
-        ModelError: it does.
+        ModelError: a setting of ``NEED_LAYERS`` is used and ``model_type`` is not in ``KNOWN``.
     """
     for setting in COUNTING_LAYERS:
         if getattr(config, setting) is not None and body_of(model_type) is None:
@@ -41,7 +41,7 @@ def refuse_unknown(config: TrainConfig, model_type: str) -> None:
 
 
 def modules_by_depth(model: PreTrainedModel) -> list[list[nn.Module]]:
-    """Embeddings, then each layer: the modules of depths 0 to L.
+    """The modules of depth 0 to L: the embeddings, then each layer.
 
     Args:
         model: Any model.
@@ -56,30 +56,31 @@ def modules_by_depth(model: PreTrainedModel) -> list[list[nn.Module]]:
 
 
 def depths(model: PreTrainedModel) -> dict[str, int]:
-    """Each named parameter's depth, from 0 to L + 1.
+    """The depth of each named parameter, from 0 to L + 1.
 
     Args:
         model: Of a model type whose layers are known; an adapter has the depth of the module that
             it adapts.
     """
     parts = modules_by_depth(model)
-    found: dict[int, int] = {}
+    depth_of: dict[int, int] = {}
     for depth, modules in enumerate(parts):
         for module in modules:
             for parameter in module.parameters():
-                found.setdefault(id(parameter), depth)
+                depth_of.setdefault(id(parameter), depth)  # a shared weight keeps the lower depth
     return {
-        name: found.get(id(parameter), len(parts)) for name, parameter in model.named_parameters()
+        name: depth_of.get(id(parameter), len(parts))
+        for name, parameter in model.named_parameters()
     }
 
 
 def peak_rate(config: TrainConfig, depth: int, top: int) -> float:
-    """The peak rate of a part.
+    """The peak learning rate of the part at a depth.
 
     Args:
         config: the settings.
-        depth: of the part.
-        top: depth of the topmost, L + 1.
+        depth: depth of the part.
+        top: depth of the topmost part, L + 1.
 
     >>> config = TrainConfig(learning_rate=1e-3, layer_decay=0.5, head_learning_rate=1e-2)
     >>> [peak_rate(config, depth, top=3) for depth in range(4)]
@@ -92,7 +93,7 @@ def peak_rate(config: TrainConfig, depth: int, top: int) -> float:
 
 
 def peak_rates(model: nn.Module, config: TrainConfig) -> dict[str, float]:
-    """Each named parameter's peak rate.
+    """The peak learning rate of each named parameter.
 
     Args:
         model: Any module; if rates differ, a ``PreTrainedModel`` whose layers are known.
@@ -106,12 +107,12 @@ def peak_rates(model: nn.Module, config: TrainConfig) -> dict[str, float]:
 
 
 def lowest_trained(config: TrainConfig, epoch: int, top: int) -> int:
-    """Depth of the lowest part that ``train.unfreeze_layers_per_epoch`` lets train in an epoch.
+    """Depth of the lowest part that is trained in an epoch (``train.unfreeze_layers_per_epoch``).
 
     Args:
         config: the settings.
         epoch: counted from 0.
-        top: depth of the head, L + 1.
+        top: depth of the topmost part, L + 1.
 
     >>> [lowest_trained(TrainConfig(unfreeze_layers_per_epoch=2), e, top=7) for e in range(5)]
     [7, 5, 3, 1, 0]

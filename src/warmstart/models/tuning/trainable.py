@@ -1,8 +1,8 @@
-"""What of a model trains: chosen as the settings say, and counted part by part.
+"""Choose which parts of a model are trained, and count their parameters.
 
-The parts are those of ``parts``: embeddings, layers, what is above them (pooler or last norm, then
-the head), and adapters where there are any. Of an architecture whose layers are not known the body
-is one part.
+The parts are those of ``parts``: embeddings, layers, the modules above them (pooler or final norm,
+then the head), and adapters if there are any. If the layers of an architecture are not known, the
+whole base model is one part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,15 +27,15 @@ from warmstart.models.tuning.parts import (
 
 @dataclass(frozen=True, slots=True)
 class TrainedPart:
-    """One part of a model, or several layers that train alike.
+    """One part of a model, or several layers that are trained in the same way.
 
     Args:
         name: ``embeddings``, ``layers 0-5``, ``pooler``, ``head``, ``adapters`` …
-        parameters: numbers in it.
-        trained: so many of them learn.
-        lowest_rate: lowest peak rate of those that learn; 0 where none does.
-        highest_rate: the highest.
-        from_epoch: the epoch, counted from 1, in which it begins to learn; None for never.
+        parameters: number of parameters.
+        trained: number of trained parameters.
+        lowest_rate: lowest peak learning rate of the trained parameters; 0 if there are none.
+        highest_rate: highest peak learning rate of the trained parameters.
+        from_epoch: first epoch (counted from 1) in which it is trained; None for never.
     """
 
     name: str
@@ -51,10 +51,10 @@ class TrainedPart:
 
 
 def parts_from_json(content: Sequence[Mapping[str, Any]]) -> tuple[TrainedPart, ...]:
-    """What ``TrainedPart.to_json`` wrote, read back.
+    """Read the parts from the output of ``TrainedPart.to_json``.
 
     Args:
-        content: of all parts.
+        content: one mapping per part.
     """
     return tuple(TrainedPart(**part) for part in content)
 
@@ -62,19 +62,19 @@ def parts_from_json(content: Sequence[Mapping[str, Any]]) -> tuple[TrainedPart, 
 def choose_trained(
     model: PreTrainedModel, config: TrainConfig, head: Head, *, new_pooler: bool
 ) -> tuple[Frozen | None, Any]:
-    """Freeze or adapt a model as the settings say.
+    """Freeze parts of a model or insert adapters, according to the settings.
 
     Args:
         model: changed in place.
         config: the settings.
-        head: what the task put on the body.
-        new_pooler: the checkpoint had no pooler, so that it trains as the head does.
+        head: the model's head.
+        new_pooler: the checkpoint had no pooler, so the new pooler is trained like the head.
 
     Returns:
-        What is frozen, or None; and peft's configuration of the adapters, or None.
+        The frozen part or None, and peft's configuration of the adapters or None.
 
     Raises:
-        ModelError: the model has no such parts.
+        ModelError: the model does not have the parts that the settings name.
     """
     if config.freeze is not None:
         frozen = frozen_part(config.freeze, model.config, head)
@@ -86,10 +86,10 @@ def choose_trained(
 
 
 def trained_parts(model: PreTrainedModel, config: TrainConfig) -> tuple[TrainedPart, ...]:
-    """Every part of a model, from bottom to top, and what of it trains.
+    """Every part of a model from bottom to top, with the number of trained parameters.
 
     Args:
-        model: after ``choose_trained``; names and shapes are enough.
+        model: a model after ``choose_trained``; its weights are not needed.
         config: the settings.
     """
     top = len(modules_by_depth(model))
@@ -111,16 +111,17 @@ def trained_parts(model: PreTrainedModel, config: TrainConfig) -> tuple[TrainedP
         else:
             key = ("pooler" if "pooler" in name.split(".") else "last norm", top)
         parts.setdefault(key, []).append((name, parameter))
-    found = [
-        _part(f"layer {depth - 1}" if name == "layer" else name, parts[name, depth], rates, epoch)
-        for name, depth in sorted(parts, key=lambda key: key[1])
-        for epoch in [_first_epoch(config, min(depth, top), top)]
-    ]
-    return tuple(_joined(found))
+    counted = []
+    for name, depth in sorted(parts, key=lambda key: key[1]):
+        title = f"layer {depth - 1}" if name == "layer" else name
+        # Adapters and head have a key above `top` only to sort them last.
+        epoch = _first_epoch(config, min(depth, top), top)
+        counted.append(_part(title, parts[name, depth], rates, epoch))
+    return tuple(_merge_layers(counted))
 
 
 def _first_epoch(config: TrainConfig, depth: int, top: int) -> int | None:
-    """The epoch, counted from 1, in which a depth begins to train."""
+    """The first epoch, counted from 1, in which the part at this depth is trained."""
     lowest = (lowest_trained(config, epoch, top) for epoch in range(config.epochs))
     return next((epoch for epoch, low in enumerate(lowest, start=1) if low <= depth), None)
 
@@ -132,25 +133,25 @@ def _part(
     epoch: int | None,
 ) -> TrainedPart:
     trained = [(n, p) for n, p in members if p.requires_grad and epoch is not None]
-    own = [rates[n] for n, _ in trained]
+    peaks = [rates[n] for n, _ in trained]
     return TrainedPart(
         name,
         sum(p.numel() for _, p in members),
         sum(p.numel() for _, p in trained),
-        min(own, default=0.0),
-        max(own, default=0.0),
+        min(peaks, default=0.0),
+        max(peaks, default=0.0),
         epoch if trained else None,
     )
 
 
-def _joined(parts: Sequence[TrainedPart]) -> list[TrainedPart]:
-    """Neighbouring layers that train alike as one part: ``layers 0-3``."""
+def _merge_layers(parts: Sequence[TrainedPart]) -> list[TrainedPart]:
+    """Merge neighbouring layers with equal rates and epochs into one part: ``layers 0-3``."""
 
     def kind(part: TrainedPart) -> tuple[object, ...]:
         name = part.name.partition(" ")[0] if part.name.startswith("layer ") else part.name
         return name, part.lowest_rate, part.highest_rate, part.from_epoch
 
-    joined = []
+    merged = []
     for _, members in groupby(parts, kind):
         first, *others = members
         if others:
@@ -161,5 +162,5 @@ def _joined(parts: Sequence[TrainedPart]) -> list[TrainedPart]:
                 parameters=sum(part.parameters for part in (first, *others)),
                 trained=sum(part.trained for part in (first, *others)),
             )
-        joined.append(first)
-    return joined
+        merged.append(first)
+    return merged

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.tags.alignment import character_spans
-from warmstart.data.tags.schemes import TagSequences, TagSpans, spans_of_tags
+from warmstart.data.tags.conll import conll_lines
+from warmstart.data.tags.schemes import TagSequences, TagSpans, spans_of_tags, tags_of_spans
 from warmstart.data.tags.spans import Spans
 from warmstart.data.tags.word_table import WordLayout
 
@@ -157,6 +158,21 @@ class TagPredictions:
         """The predicted spans with borders in characters; rows are positions in the layout."""
         return character_spans(self.layout.words, self.tag_spans().spans)
 
+    def conll(self) -> Iterator[str]:
+        """The text of a CoNLL file with each word and its tag, in pieces.
+
+        The tags are those of the predicted spans, so that every program reads the same spans.
+        Document borders stay.
+
+        Raises:
+            DataError: a word has a tab or a line end, which the format cannot hold.
+        """
+        layout = self.layout
+        tags = tags_of_spans(self.tag_spans().spans, layout.bounds, self.scheme).to_lists()
+        words = layout.words.texts(layout.texts.to_pylist())
+        documents = None if layout.documents is None else layout.documents.tolist()
+        yield from conll_lines(words, tags, documents)
+
     def changed(self, other: Self) -> int:
         """Number of words for which ``other`` predicts another tag."""
         return int((self.labels != other.labels).sum())
@@ -188,7 +204,6 @@ class TagPredictions:
         """Every prediction, one object at a time."""
         inside = self.tag_spans().spans
         characters = character_spans(self.layout.words, inside)
-        total = np.concatenate([[0], np.cumsum(self.confidences)])
         place = np.full(len(self.layout.words.starts) + 1, len(self.words), dtype=np.int64)
         place[self.words] = np.arange(len(self.words))
         for position in self._present.tolist():
@@ -198,7 +213,7 @@ class TagPredictions:
             for span in range(*np.searchsorted(inside.rows, [position, position + 1]).tolist()):
                 first = place[self.layout.bounds[position] + inside.starts[span]]
                 length = int(inside.ends[span] - inside.starts[span])
-                share = (total[first + length] - total[first]) / length
+                share = self.confidences[first : first + length].mean()
                 start, end = int(characters.starts[span]), int(characters.ends[span])
                 kind = inside.names[inside.types[span]]
                 spans.append(SpanPrediction(text[start:end], kind, start, end, float(share)))

@@ -1,7 +1,7 @@
-"""Capturing work on a GPU: the one call of a captured step that needs the device.
+"""Capture work as a CUDA graph; the only part of the graphed steps that needs a GPU.
 
-All else of it (``graphs``) takes a ``Capture`` as an argument, and is tested with one that runs the
-work anew each time.
+``graphed_steps`` gets the ``Capture`` from its job. Tests pass one that simply runs the work again
+at every replay.
 """
 
 from collections.abc import Callable
@@ -12,30 +12,30 @@ from accelerate import Accelerator
 from warmstart.devices.device import precision_of
 
 Work = Callable[[], None]
-"""Work on the device; what it reads and writes lies where it lay the last time."""
+"""Work on the device. Its inputs and outputs are at the same memory addresses at every call."""
 
 Capture = Callable[[Work], Work]
-"""From work to what does the same again. It may do the work a few times first."""
+"""Turns work into its replay. It may run the work a few times first."""
 
 WARM_UPS = 3
-"""Runs before the capture, in which libraries set themselves up; as PyTorch's documentation has."""
+"""Runs before the capture, in which libraries initialise; the number is from PyTorch's examples."""
 
 
 def capture_for(accelerator: Accelerator) -> Capture | None:
-    """How to capture on this device: into CUDA graphs that share their memory.
+    """The capture for this device: CUDA graphs that share one memory pool.
 
-    A graph owns the memory of all that is made in it, and writes it anew at every replay. Graphs
-    may share it when nothing in it is read after another has run: results are copied out, and
-    gradients are gone by the end of a step.
+    A graph owns the memory of all tensors created in it and overwrites it at every replay. Graphs
+    can share a pool if no tensor of one graph is used after another graph has run. This holds
+    here: results are copied out, and gradients are released at the end of a step.
 
-    Dropout is drawn anew at every replay: PyTorch registers its default generator with a graph,
-    which reads seed and offset as they are when it is replayed.
+    Every replay has new dropout masks: PyTorch registers its default generator with a graph, which
+    reads the generator's current seed and offset when it is replayed.
 
     Args:
         accelerator: the device and its precision.
 
     Returns:
-        None where there is no GPU, or it does not compute in bfloat16.
+        None if there is no GPU, or the precision is not bfloat16.
 
     Source: PyTorch documentation, "CUDA semantics", section "CUDA Graphs" (whole-network capture,
     graph memory management); ``torch.cuda.graph``, ``torch.cuda.graph_pool_handle``.
@@ -45,6 +45,7 @@ def capture_for(accelerator: Accelerator) -> Capture | None:
     pool = torch.cuda.graph_pool_handle()
 
     def capture(work: Work) -> Work:
+        # PyTorch requires that the warm-up runs on a stream other than the default one.
         current = torch.cuda.current_stream()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(current)

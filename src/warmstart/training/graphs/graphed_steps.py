@@ -1,16 +1,16 @@
-"""Steps as CUDA graphs: a whole step is launched at once instead of kernel by kernel.
+"""Run steps as CUDA graphs: a whole step is launched at once instead of kernel by kernel.
 
-A step of a small encoder on short texts is a thousand kernels of a few microseconds, and launching
-each takes longer than running it. A graph holds them all: the batch's tokens gathered from rows on
-the device (``packed.resident``), forward, loss, backward, clipping, AdamW. The host only writes the
-numbers of the rows and the rates, and seeds dropout.
+A step of a small encoder on short texts consists of about a thousand kernels of a few microseconds
+each, and launching a kernel takes longer than running it. A graph contains all of them: gathering
+the batch's tokens from rows on the device (``packed.resident``), forward pass, loss, backward pass,
+clipping and AdamW. The host only copies row numbers and learning rates, and seeds dropout.
 
-A graph has one shape, so batches are filled up to one of a few budgets of tokens; those follow from
-the rows and the settings alone, so that a resumed run has the same. A batch that fits none runs as
-without graphs, and so does the whole run where something stands in the way, which it says.
+A graph has fixed shapes, so batches are padded to one of a few token budgets. The budgets depend
+only on the rows and the settings, so a resumed run has the same ones. A batch that fits no budget
+runs without graphs. If graphs cannot be used at all, the run does without them and logs a notice.
 
-**Not yet measured on a GPU**: off by default. What is captured is tested without one, by a
-``Capture`` that runs it anew each time; ``tests/gpu`` holds the rest against it.
+**Not yet measured on a GPU**, so off by default. The captured work is tested on a CPU, with a
+``Capture`` that runs it again at every replay; ``tests/gpu`` compares real graphs with it.
 
 Source: PyTorch documentation, "CUDA semantics", section "CUDA Graphs"; ``torch.optim.AdamW``, on
 ``capturable`` and on rates that are tensors with ``fused``.
@@ -41,17 +41,17 @@ from warmstart.training.job import Job
 from warmstart.training.optimizer import clip_gradients
 
 PLANNED_EPOCHS = 4
-"""Epochs whose batches the shapes are chosen for; of a longer run a batch may fit none."""
+"""Number of epochs whose batches determine the shapes; later batches may fit no shape."""
 
 MEMORY_SHARE = 0.2
-"""Of a GPU's free memory: what the training rows may take."""
+"""Largest share of the GPU's free memory that the training rows may use."""
 
 TOLERANCE = 0.01
-"""How far a replayed step may be from the same step unreplayed, as a share of loss and norm."""
+"""Largest relative difference of loss and gradient norm between a replay and a normal step."""
 
 
 def execution(job: Job) -> str:
-    """How a job's model reads a batch and how its steps run, for ``environment.json``."""
+    """How the model and the steps of a job are executed, for ``environment.json``."""
     if not job.config.cuda_graphs:
         return job.forward.path
     why_not = why_no_graphs(job)
@@ -66,7 +66,7 @@ def why_no_graphs(job: Job) -> str | None:
     device, packed = job.accelerator.device, job.forward.packed
     if job.capture is None:
         precision = precision_of(job.accelerator)
-        return f"they take a GPU and bfloat16, and this run has {device.type} and {precision}"
+        return f"they need a GPU and bfloat16, and this run uses {device.type} and {precision}"
     if packed is None:
         return "the model does not run packed"
     if packed.reads != "first":
@@ -80,25 +80,25 @@ def why_no_graphs(job: Job) -> str | None:
         if not packed.runs_without_rectangles(device):
             return "flash attention does not take the model's heads"
     if job.processes.count > 1:
-        return f"{job.processes.count} processes train together"
+        return f"the run has {job.processes.count} processes"
     if job.config.gradient_accumulation > 1:
         return "train.gradient_accumulation is more than 1"
     if job.frozen is not None:
-        return "train.freeze keeps part of the model"
+        return "train.freeze freezes a part of the model"
     if job.config.unfreeze_layers_per_epoch is not None:
-        return "train.unfreeze_layers_per_epoch changes what trains"
+        return "train.unfreeze_layers_per_epoch changes which parameters are trained"
     return None
 
 
 def graphed_steps(job: Job, plan: Plan, optimizer: torch.optim.Optimizer) -> "GraphedSteps | None":
-    """Capture a job's steps; or None, with a notice that says why, where that does not work.
+    """Capture a job's steps; if that is not possible, log a notice and return None.
 
-    Weights, moments and the optimiser's counters are afterwards what they were, bit for bit.
+    Weights, moments and the optimiser's step counters are restored exactly afterwards.
 
     Args:
-        job: what to train; its model is in training mode.
-        plan: which rows come together.
-        optimizer: over the model's parameters; from now on its tensors must stay where they are.
+        job: the training job; its model is in training mode.
+        plan: the plan, which gives the rows of each batch.
+        optimizer: the optimiser of the model; from now on its tensors must not be replaced.
     """
     if not job.config.cuda_graphs:
         return None
@@ -106,33 +106,33 @@ def graphed_steps(job: Job, plan: Plan, optimizer: torch.optim.Optimizer) -> "Gr
     why_not = why_no_graphs(job) or _too_large(job)
     if why_not is None:
         shapes, samples = _planned(job, plan)
-        keep = _remembered(optimizer)
+        reset = _snapshot(optimizer)
         try:
             steps = GraphedSteps(job, optimizer)
-            # The largest first: the others fit into the memory it leaves.
+            # The largest shape first: the memory of its graph is reused by the smaller ones.
             for shape in reversed(shapes):
-                why_not = why_not or steps.add(shape, *samples[shape], keep)
+                why_not = why_not or steps.add(shape, *samples[shape], reset)
         except RuntimeError as error:
             why_not = str(error).partition("\n")[0]
         finally:
-            keep()
+            reset()
             optimizer.zero_grad()
     if why_not is not None:
         job.log.notice(f"steps run without CUDA graphs: {why_not}")
         return None
     seconds, budgets = time.perf_counter() - began, [shape.tokens for shape in shapes]
     job.log.notice(
-        f"steps run as CUDA graphs, in batches of {', '.join(map(str, budgets))} tokens; "
+        f"steps run as CUDA graphs, with batches of {', '.join(map(str, budgets))} tokens; "
         f"captured in {seconds:.1f} s"
     )
     return steps
 
 
 class GraphedSteps:
-    """Captured steps of one job, by shape.
+    """The captured steps of one job, one per shape.
 
     Args:
-        job: what to train; it has a ``capture`` and runs packed.
+        job: the training job; it has a ``capture``, and its model runs packed.
         optimizer: AdamW over the model's parameters.
     """
 
@@ -146,21 +146,21 @@ class GraphedSteps:
         self._result = torch.zeros(2, device=device)
         self._replays: dict[BatchShape, Work] = {}
 
-    def add(self, shape: BatchShape, first: Ints, last: Ints, put_back: Work) -> str | None:
+    def add(self, shape: BatchShape, first: Ints, last: Ints, reset: Work) -> str | None:
         """Capture the steps of a shape, and hold a replay against the step unreplayed.
 
-        The capture sees other rows than the comparison, so that a graph that kept what it saw is
-        found out by its loss or its gradient. Both runs do the same arithmetic with the same
-        dropout; only the order of some sums is the device's own.
+        The capture uses other rows than the comparison: if the graph wrongly kept values of the
+        capture, the loss or the gradient of the replay would differ. Both runs do the same
+        computation with the same dropout masks; only the order of some sums may differ.
 
         Args:
-            shape: not larger than those before it.
-            first: rows that it holds.
-            last: others that it holds, where there are any.
-            put_back: makes weights and optimiser what they were.
+            shape: a shape that is not larger than those added before.
+            first: rows that fit the shape, for the capture.
+            last: rows that fit the shape, for the comparison; other rows if there are any.
+            reset: restores weights and optimiser state.
 
         Returns:
-            What is wrong with the replay; None where nothing is.
+            The problem with the replay; None if there is none.
         """
         capture = self._job.capture
         assert capture is not None
@@ -170,30 +170,32 @@ class GraphedSteps:
         def work() -> None:
             self._work(shape)
 
-        expected = self._once(work, last, shape)
-        put_back()
+        normal = self._once(work, last, shape)
+        reset()
         self._fill(first, shape)
         replay = capture(work)
-        put_back()
-        found = self._once(replay, last, shape)
-        put_back()
-        for name, value, due in zip(("loss", "gradient"), found, expected, strict=True):
-            if not math.isclose(value, due, rel_tol=TOLERANCE):
-                return f"replayed, a step of {shape.tokens} tokens had a {name} of {value:.4g} " + (
-                    f"where {due:.4g} was due"
+        reset()
+        replayed = self._once(replay, last, shape)
+        reset()
+        names = ("loss", "gradient norm")
+        for name, value, expected in zip(names, replayed, normal, strict=True):
+            if not math.isclose(value, expected, rel_tol=TOLERANCE):
+                return (
+                    f"the replay of a step of {shape.tokens} tokens had a {name} of {value:.4g} "
+                    f"instead of {expected:.4g}"
                 )
         self._replays[shape] = replay
         return None
 
     def step(self, rows: Ints, step: int) -> tuple[Tensor, Tensor] | None:
-        """Make a step; its mean loss in nats and the length of its gradient, on the device.
+        """Make a step, and return its mean loss in nats and its gradient norm, on the device.
 
         Args:
-            rows: of its one batch.
-            step: its number, which dropout is a function of.
+            rows: the rows of its single batch.
+            step: its number, on which dropout depends.
 
         Returns:
-            None, with nothing done, where no shape holds the rows.
+            None if no shape fits the rows; nothing is done then.
         """
         shapes = list(reversed(self._replays))
         shape = smallest_shape(shapes, self._job.train.tokens.tokens_of(rows), len(rows))
@@ -219,13 +221,13 @@ class GraphedSteps:
         norm = clip_gradients(job.model, self._optimizer, job.config.max_gradient_norm)
         self._result.copy_(torch.stack([loss.detach(), norm]))
         self._update()
-        # The next shape's gradients may lie where these did.
+        # Release the gradients: the graph of another shape uses the same memory.
         self._optimizer.zero_grad()
 
     def _update(self) -> None:
-        """AdamW's step, which reads the rates where ``_fill`` writes them."""
+        """AdamW's step with the learning rates as tensors, whose values ``_fill`` sets."""
         groups = self._optimizer.param_groups
-        # PyTorch refuses the flag where nothing is captured as much as its absence where it is.
+        # PyTorch requires `capturable` during a capture and refuses it otherwise.
         capturing = self._numbers.is_cuda and torch.cuda.is_current_stream_capturing()
         before = [(group["lr"], group["capturable"]) for group in groups]
         for group, rate in zip(groups, self._rates, strict=True):
@@ -240,7 +242,8 @@ class GraphedSteps:
         """Write what the next run reads: row numbers and rates."""
         numbers = self._resident.numbers(rows, shape)
         if self._numbers.is_cuda:
-            numbers = numbers.pin_memory()  # else the host would wait for the steps before
+            # Copies from pageable memory would make the host wait for earlier steps.
+            numbers = numbers.pin_memory()
         self._numbers.copy_(numbers, non_blocking=True)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             rate.fill_(group["lr"])
@@ -251,8 +254,8 @@ class GraphedSteps:
         self._result.fill_(math.nan)
         seed_step(self._job.config.seed, 0, 0)
         run()
-        found: list[float] = self._result.tolist()
-        return found
+        loss_and_norm: list[float] = self._result.tolist()
+        return loss_and_norm
 
 
 def _planned(job: Job, plan: Plan) -> tuple[list[BatchShape], dict[BatchShape, tuple[Ints, Ints]]]:
@@ -271,20 +274,22 @@ def _planned(job: Job, plan: Plan) -> tuple[list[BatchShape], dict[BatchShape, t
 
 
 def _too_large(job: Job) -> str | None:
-    """That the training rows take too much of a GPU's free memory, where they do."""
+    """A message if the training rows need too much of the GPU's free memory; otherwise None."""
     if job.accelerator.device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(job.accelerator.device)
     needed = resident_bytes(job.train)
     if needed <= MEMORY_SHARE * free:
         return None
-    return f"the training rows take {needed / 2**20:.0f} MiB of {free / 2**20:.0f} MiB free"
+    return (
+        f"the training rows need {needed / 2**20:.0f} MiB of {free / 2**20:.0f} MiB free GPU memory"
+    )
 
 
-def _remembered(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-    """Remember weights and the optimiser's state; the function given back puts them back.
+def _snapshot(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+    """Copy weights and optimiser state; the returned function restores them.
 
-    State that was not there becomes zero, which is how AdamW begins.
+    State that did not exist yet is set to zero, which is AdamW's initial state.
     """
     weights = [
         (parameter, parameter.detach().clone())
@@ -297,7 +302,7 @@ def _remembered(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
     }
 
     @torch.no_grad()
-    def put_back() -> None:
+    def reset() -> None:
         for parameter, weight in weights:
             parameter.copy_(weight)
         for parameter, values in optimizer.state.items():
@@ -307,4 +312,4 @@ def _remembered(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
                 else:
                     value.zero_()
 
-    return put_back
+    return reset

@@ -1,1 +1,1 @@
-"""What is recorded and shown while a model trains."""
+"""Recording and display during training: events, progress, samples, environment."""

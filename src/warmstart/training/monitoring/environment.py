@@ -1,4 +1,4 @@
-"""What a run was made with: versions, device, precision. Written once, compared on resume."""
+"""The environment of a run: versions, device, precision. Saved once and compared on resume."""
 
 import os
 import platform
@@ -14,20 +14,20 @@ from warmstart.training.graphs.graphed_steps import execution
 from warmstart.training.job import Job
 
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "numpy")
-"""Packages whose version can change a number."""
+"""Packages whose version can affect results."""
 
 MUST_MATCH = ("torch", "transformers", "device", "precision", "execution", "vocabulary")
-"""What a resumed run must share with the run it continues, to be that run bit for bit."""
+"""Keys that must be equal for a resumed run to be bit-identical to an uninterrupted one."""
 
-MUST_BE_ALIKE = ("torch", "transformers", "precision", "execution", "vocabulary")
-"""What the processes of a run must have in common."""
+EQUAL_ON_ALL_RANKS = ("torch", "transformers", "precision", "execution", "vocabulary")
+"""Keys that must be equal on all ranks of a run."""
 
 
 def environment(job: Job) -> dict[str, Any]:
     """The content of ``environment.json``.
 
     Args:
-        job: put together on this machine.
+        job: the training job on this machine.
     """
     device = job.accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -49,7 +49,7 @@ def environment(job: Job) -> dict[str, Any]:
 
 
 def _cpu_name() -> str:
-    """The processor's name as the system gives it; Linux keeps it in ``/proc/cpuinfo``."""
+    """The name of the processor; on Linux from ``/proc/cpuinfo``."""
     listing = Path("/proc/cpuinfo")
     if listing.exists():
         for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""Who watches a training: the progress display, and TensorBoard where it is asked for."""
+"""The listeners of a training run: the progress display and, if enabled, TensorBoard."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,31 +9,34 @@ from rich.console import Console
 
 from warmstart import errors
 from warmstart.config import TrainConfig
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event, Listener
 from warmstart.training.monitoring.progress import Bar, progress_listener
 
 STEP_CURVES = ("loss", "learning_rate", "gradient_norm")
-"""What TensorBoard draws of each step."""
+"""The fields of a step event that are written to TensorBoard."""
 
 
 @contextmanager
 def listening(path: Path, config: TrainConfig, *, progress: bool) -> Iterator[list[Listener]]:
-    """The listeners of one run; what they hold open is closed at the end of the block.
+    """The listeners of one run; they are closed at the end of the ``with`` block.
 
     Args:
         path: the run directory; TensorBoard's files go to ``tensorboard/`` in it.
-        config: says whether TensorBoard is wanted.
+        config: the training settings.
         progress: whether to show live progress on stderr.
 
     Raises:
-        ConfigError: TensorBoard is wanted and not installed.
+        ConfigError: ``train.tensorboard`` is set and TensorBoard is not installed.
     """
     with ExitStack() as stack:
         listeners: list[Listener] = []
         if config.tensorboard:
             if find_spec("tensorboard") is None:
                 raise errors.command.tensorboard_missing()
-            listeners.append(stack.enter_context(_tensorboard(path / "tensorboard")))
+            listeners.append(
+                stack.enter_context(_tensorboard(RunDirectory(path).entry("tensorboard")))
+            )
         if progress:
             display = progress_listener(Console(stderr=True))
             if isinstance(display, Bar):
@@ -52,7 +55,8 @@ def _tensorboard(folder: Path) -> Iterator[Listener]:
         nonlocal writer
         if event["event"] == "start":
             return
-        if writer is None:  # before the run began, its directory did not exist
+        if writer is None:  # created late, because the run directory does not exist earlier
+            # On resume, TensorBoard must forget the steps after the checkpoint.
             resumed_at = event["step"] + 1 if event["event"] == "resume" else None
             writer = SummaryWriter(folder, purge_step=resumed_at)
         for name, value in _scalars(event).items():
@@ -67,7 +71,7 @@ def _tensorboard(folder: Path) -> Iterator[Listener]:
 
 
 def _scalars(event: Event) -> dict[str, float | None]:
-    """What TensorBoard draws of an event, by the curve's name."""
+    """The values of an event for TensorBoard, by name of the curve."""
     match event["event"]:
         case "step":
             return {f"train/{name}": event[name] for name in STEP_CURVES}

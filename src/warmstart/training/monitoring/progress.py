@@ -1,10 +1,10 @@
-"""Live progress on stderr, fed by events: a bar in a terminal, plain lines elsewhere.
+"""Live progress on stderr: a bar in a terminal, plain lines elsewhere.
 
     epoch 2/4 ━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ step 301/1,072  0:01:03 left
     loss 0.612  rate 1.8e-05  395 samples/s  4,444 tokens/s
 
-Tokens are *real* ones: padding does not count. A listener of ``EventLog`` and nothing more: it can
-be left out or replaced without the loop knowing.
+Tokens do not include padding. The display is a listener of ``EventLog``, so the loop does not
+depend on it.
 """
 
 import math
@@ -21,18 +21,18 @@ from rich.text import Text
 from warmstart.runs.events import Event
 
 SMOOTHING = 0.9
-"""Weight of the past in the shown loss; corrected for its start, as in Adam."""
+"""Decay rate of the running mean of the loss; the start is bias-corrected, as in Adam."""
 
 SAMPLE_CHARACTERS = 300
-"""Of a sample that the model wrote; the events hold all of it."""
+"""Number of characters to show of a generated sample; the event contains all of it."""
 
 LINE_SECONDS = 10.0
-"""Between two plain lines."""
+"""Seconds between two plain lines."""
 
 
 @dataclass(slots=True)
 class Speed:
-    """Rows and tokens of the last steps, and the smoothed loss."""
+    """Running means over the last steps: loss, rows and tokens per second."""
 
     loss: float = 0.0
     weight: float = 0.0
@@ -41,7 +41,7 @@ class Speed:
     seconds: float = 0.0
 
     def add(self, event: Event) -> None:
-        """Take in one step event."""
+        """Add a step event."""
         self.loss = SMOOTHING * self.loss + (1 - SMOOTHING) * _number(event["loss"])
         self.weight = SMOOTHING * self.weight + (1 - SMOOTHING)
         self.rows = SMOOTHING * self.rows + event["rows"]
@@ -49,7 +49,7 @@ class Speed:
         self.seconds = SMOOTHING * self.seconds + event["seconds"]
 
     def text(self, event: Event) -> str:
-        """The numbers in one line."""
+        """The values in one line."""
         seconds = max(self.seconds, 1e-9)
         return (
             f"loss {self.loss / max(self.weight, 1e-9):.3f}  rate {event['learning_rate']:.1e}  "
@@ -59,18 +59,18 @@ class Speed:
 
 @dataclass(slots=True)
 class PlainLines:
-    """One line every ``LINE_SECONDS`` and one per evaluation, for logs and pipes."""
+    """Plain lines for logs and pipes: one every ``LINE_SECONDS`` and one per evaluation."""
 
     write: Callable[[str], None]
     total: int = 0
     epochs: int = 0
     speed: Speed = field(default_factory=Speed)
-    said: float = 0.0
+    last_line: float = 0.0
     began: float = 0.0
     first: int | None = None
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
+        """Handle one event."""
         match event["event"]:
             case "start":
                 self.total, self.epochs = event["steps"], event["epochs"]
@@ -85,9 +85,9 @@ class PlainLines:
         now, step = time.monotonic(), event["step"]
         if self.first is None:
             self.first, self.began = step, now
-        if now - self.said < LINE_SECONDS:
+        if now - self.last_line < LINE_SECONDS:
             return
-        self.said = now
+        self.last_line = now
         done = step - self.first
         left = (now - self.began) / done * (self.total - step - 1) if done else None
         eta = "" if left is None else f"  {_clock(left)} left"
@@ -99,7 +99,7 @@ class PlainLines:
 
 @dataclass(slots=True)
 class Bar:
-    """A live bar with the numbers under it; evaluations and notices are printed above it."""
+    """A live bar with the current values below it; evaluations and notices are printed above it."""
 
     console: Console
     speed: Speed = field(default_factory=Speed)
@@ -108,7 +108,7 @@ class Bar:
     numbers: Text = field(default_factory=Text)
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
+        """Handle one event."""
         match event["event"]:
             case "start":
                 self._open(event)
@@ -138,14 +138,14 @@ class Bar:
         self.live.start()
 
     def close(self) -> None:
-        """Take the bar off the screen; also called when training ends in an error."""
+        """Remove the bar from the screen; also called when training ends with an error."""
         if self.live is not None:
             self.live.stop()
             self.live = None
 
 
 def describe(event: Event) -> str | None:
-    """An event in one line, or None where a person need not see it."""
+    """An event in one line; None for events that are not shown."""
     match event["event"]:
         case "evaluation":
             name = event["metric"]
@@ -159,7 +159,7 @@ def describe(event: Event) -> str | None:
             )
         case "sample":
             shown = " ".join(f"{event['prompt']}{event['text']}".split())
-            return f"writes  {shown[:SAMPLE_CHARACTERS]}" + "…" * (len(shown) > SAMPLE_CHARACTERS)
+            return f"sample  {shown[:SAMPLE_CHARACTERS]}" + "…" * (len(shown) > SAMPLE_CHARACTERS)
         case "notice":
             return f"note: {event['text']}"
         case "resume":
@@ -169,8 +169,8 @@ def describe(event: Event) -> str | None:
 
 
 def progress_listener(console: Console) -> Bar | PlainLines:
-    """The display that suits where stderr goes: a bar in a terminal or notebook, else lines."""
-    # In a notebook rich draws live displays with ipywidgets, and without them warns and draws none.
+    """The display for this console: a bar in a terminal or notebook, otherwise plain lines."""
+    # In a notebook, rich needs ipywidgets for live displays; without them it shows only a warning.
     live = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
     if live and not console.is_dumb_terminal:
         return Bar(console)
@@ -180,18 +180,18 @@ def progress_listener(console: Console) -> Bar | PlainLines:
 
 
 def _epoch(event: Event) -> int:
-    """The epoch that a step belongs to, counted from 1 as people do."""
+    """The epoch of a step, counted from 1."""
     epochs_done: float = event["epoch"]
     return math.ceil(epochs_done)
 
 
 def _number(value: float | None) -> float:
-    """A logged number; null stands for one that was not finite."""
+    """A logged number; null in the log means that it was not finite."""
     return math.nan if value is None else value
 
 
 def _clock(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
+    """Seconds as ``1:02:03`` or ``2:03``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

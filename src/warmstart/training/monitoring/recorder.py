@@ -1,9 +1,9 @@
-"""What the loop reports of its steps, without making a device wait for it.
+"""Record the loss and gradient norm of every step without making the loop wait for the device.
 
-Losses and gradient norms stay on the device as tensors; every ``FLUSH_SECONDS`` the loop flushes:
-they are fetched together and written as one event a step. It also does so before anything is kept –
-an evaluation, a checkpoint –, so a step whose loss is no number is noticed before it can spoil what
-is on disk.
+Losses and norms stay on the device as tensors. Every ``FLUSH_SECONDS`` the loop flushes: all values
+are copied to the CPU together and written as one event per step. The loop also flushes before an
+evaluation and before a checkpoint, so that a loss that is not finite is found before the weights
+are saved.
 """
 
 import math
@@ -20,7 +20,7 @@ FLUSH_SECONDS = 0.5
 
 
 class NotFinite(Exception):
-    """A step's loss or gradient is no finite number; ``step`` says which."""
+    """The loss or gradient norm of step ``step`` is not finite."""
 
     def __init__(self, step: int) -> None:
         super().__init__(f"step {step}")
@@ -29,12 +29,12 @@ class NotFinite(Exception):
 
 @dataclass(slots=True)
 class StepRecorder:
-    """Collects steps and writes them out together.
+    """Collects steps and writes them to the event log together.
 
     Args:
-        log: where events go.
-        check_gradients: whether an infinite gradient is an error; with float16 it is routine, and
-            the loss scaler's business.
+        log: the event log.
+        check_gradients: whether an infinite gradient norm is an error; with float16 it is normal,
+            and the loss scaler skips the step.
     """
 
     log: EventLog
@@ -45,11 +45,11 @@ class StepRecorder:
     _flushed: float = 0.0
 
     def add(self, loss: Tensor, norm: Tensor, event: Event) -> None:
-        """Note a step.
+        """Add a step.
 
         Args:
             loss: its mean loss in nats, on any device.
-            norm: length of its gradient before clipping, on the same device.
+            norm: its gradient norm before clipping, on the same device.
             event: the rest of the event: step, epoch, learning_rate, rows, labels, tokens, seconds.
         """
         self._events.append({"event": "step", **event})
@@ -58,18 +58,19 @@ class StepRecorder:
 
     @property
     def due(self) -> bool:
-        """Whether the last flush is a while ago."""
+        """Whether the last flush was more than ``FLUSH_SECONDS`` ago."""
         return time.perf_counter() - self._flushed > FLUSH_SECONDS
 
     def flush(self, progress: Progress) -> Progress:
-        """Fetch what is on the device and write it; ``progress`` with the losses added to its sums.
+        """Write all collected steps, and return ``progress`` with their losses added to its sums.
 
         Raises:
-            NotFinite: the loss of a step not yet written is no number.
+            NotFinite: the loss or gradient norm of a collected step is not finite.
         """
         self._flushed = time.perf_counter()
         if not self._events:
             return progress
+        # One copy from the device for all steps: [2, steps].
         losses, norms = torch.stack([torch.stack(self._losses), torch.stack(self._norms)]).tolist()
         events = self._events
         for event, loss, norm in zip(events, losses, norms, strict=True):
@@ -77,8 +78,8 @@ class StepRecorder:
         self._events, self._losses, self._norms = [], [], []
         self.log.write(*events)
         for event in events:
-            good = math.isfinite(event["loss"])
-            if not good or (self.check_gradients and not math.isfinite(event["gradient_norm"])):
+            finite = math.isfinite(event["loss"])
+            if not finite or (self.check_gradients and not math.isfinite(event["gradient_norm"])):
                 raise NotFinite(event["step"])
             progress = replace(
                 progress,

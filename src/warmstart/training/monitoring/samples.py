@@ -1,10 +1,10 @@
-"""What a model writes while it learns, and what its writing owes to the training rows.
+"""Generate samples during and after training, and compare the final ones with the training rows.
 
-Every few steps one text under the same seed, so that one can read the style appear; at the end
-several from the kept model, held against the training rows. Texts begin with nothing, or where
-prompts are learned with those of the first validation rows.
+During training, one text is generated every few steps, always with the same seed, which shows how
+the style develops. At the end several texts are generated with the best model, and their novelty is
+measured. Prompts are those of the first validation rows; without a prompt column they are empty.
 
-Samples come from the generator of their own settings (``generate``): they move no other draw.
+Sampling uses its own generators (``models.generation``) and does not affect other random numbers.
 """
 
 from typing import Any
@@ -21,11 +21,11 @@ from warmstart.tasks.capabilities import Generates
 from warmstart.training.job import Job
 
 FINAL_SAMPLES = 16
-"""Texts that are held against the training rows."""
+"""Number of generated texts whose novelty is measured."""
 
 
 def sample_is_due(job: Job, plan: Plan, step: int) -> bool:
-    """Whether the model shows what it writes once ``step`` is done."""
+    """Whether a sample is generated after ``step``."""
     if not isinstance(job.task, Generates) or not job.processes.first:
         return False
     every = job.config.sample_every_steps
@@ -33,38 +33,38 @@ def sample_is_due(job: Job, plan: Plan, step: int) -> bool:
 
 
 def write_sample(job: Job, step: int, epoch: float) -> None:
-    """Have the model write one text, and put it into the events."""
+    """Generate one text and write it to the event log."""
     assert isinstance(job.task, Generates)
     prompts = job.task.prompts(job.validation_split.table, 1)
-    for found in _write(job, job.model, prompts):
-        job.log.write({"event": "sample", "step": step, "epoch": epoch, **_sample_json(found)})
+    for sample in _generate(job, job.model, prompts):
+        job.log.write({"event": "sample", "step": step, "epoch": epoch, **_sample_json(sample)})
 
 
 def write_final_samples(prepared: Prepared, job: Job, model: PreTrainedModel) -> None:
-    """Have the kept model write texts, and say in ``samples.json`` how new they are.
+    """Generate texts with the best model, and write them with their novelty to ``samples.json``.
 
     Args:
-        prepared: with the training rows.
-        job: of the run.
-        model: the kept one, on its device.
+        prepared: the prepared data, with the training rows.
+        job: the training job.
+        model: the best model, on its device.
     """
     if not isinstance(job.task, Generates) or not job.processes.first:
         return
     prompts = job.task.prompts(prepared.splits["validation"].table, FINAL_SAMPLES)
-    found = _write(job, model, prompts)
+    samples = _generate(job, model, prompts)
     column = {"data.text": prepared.config.data.text}
     training = (
         text for chunk in prepared.tables["train"].chunks(column, CHUNK_ROWS) for text in chunk
     )
     content = {
         "settings": prepared.config.generate.model_dump(),
-        "samples": [_sample_json(one) for one in found],
-        "novelty": novelty([one.text for one in found], training).to_json(),
+        "samples": [_sample_json(sample) for sample in samples],
+        "novelty": novelty([sample.text for sample in samples], training).to_json(),
     }
     job.run.write_json("samples.json", content)
 
 
-def _write(job: Job, model: PreTrainedModel, prompts: list[str]) -> list[Generation]:
+def _generate(job: Job, model: PreTrainedModel, prompts: list[str]) -> list[Generation]:
     begin, end = begin_and_end(job.tokenizer)
     settings = job.settings.generate
     return generate(
@@ -72,5 +72,5 @@ def _write(job: Job, model: PreTrainedModel, prompts: list[str]) -> list[Generat
     )
 
 
-def _sample_json(found: Generation) -> dict[str, Any]:
-    return {"prompt": found.prompt, "text": found.text, "finish": found.finish}
+def _sample_json(sample: Generation) -> dict[str, Any]:
+    return {"prompt": sample.prompt, "text": sample.text, "finish": sample.finish}

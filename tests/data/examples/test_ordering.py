@@ -8,14 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmstart.config import TrainConfig
-from warmstart.data.examples.batches import (
-    batches_of_lists,
-    collate,
-    evaluation_batches,
-    share_rows,
-    split_batch,
-)
-from warmstart.data.examples.encode import NO_LIST, Examples, count_labels
+from warmstart.data.examples.batches import Examples, collate, split_batch
+from warmstart.data.examples.ordering import batches_of_groups, evaluation_batches, share_rows
+from warmstart.data.examples.targets import NO_GROUP, ListTargets, RowTargets
+from warmstart.data.examples.tokens import Tokens
 from warmstart.preparation.plan import Plan
 
 LISTS = st.lists(st.integers(1, 6), min_size=1, max_size=30)
@@ -29,14 +25,13 @@ def lists_of(sizes: list[int], mixed: bool) -> np.ndarray:
 def examples_of(lists: np.ndarray) -> Examples:
     rows = len(lists)
     lengths = 2 + np.arange(rows) * 7 % 11
-    return Examples(
+    tokens = Tokens(
         input_ids=np.arange(lengths.sum(), dtype=np.int32),
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        labels=(np.arange(rows) % 3).astype(np.float32),
         rows=np.arange(rows),
         full_lengths=lengths,
-        lists=lists,
     )
+    return Examples(tokens, ListTargets((np.arange(rows) % 3).astype(np.float32), lists))
 
 
 def assert_whole(parts: list[np.ndarray], lists: np.ndarray) -> None:
@@ -49,7 +44,7 @@ def assert_whole(parts: list[np.ndarray], lists: np.ndarray) -> None:
 @given(LISTS, st.integers(1, 20), st.booleans())
 def test_training_batches_keep_lists_whole(sizes: list[int], size: int, mixed: bool) -> None:
     lists = lists_of(sizes, mixed)
-    batches = batches_of_lists(lists, size, seed=1, epoch=0)
+    batches = batches_of_groups(lists, size, seed=1, epoch=0)
     assert_whole(batches, lists)
     plan = Plan(np.ones(len(lists), dtype=np.int64), TrainConfig(batch_size=size), lists)
     assert plan.steps_per_epoch == len(batches) == len(plan.epoch_windows(5))
@@ -61,7 +56,7 @@ def test_training_batches_keep_lists_whole(sizes: list[int], size: int, mixed: b
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     lists = lists_of([2] * 40, mixed=False)
     one, again, next_epoch = (
-        np.concatenate(batches_of_lists(lists, 8, seed=1, epoch=epoch)) for epoch in (0, 0, 1)
+        np.concatenate(batches_of_groups(lists, 8, seed=1, epoch=epoch)) for epoch in (0, 0, 1)
     )
     assert (one == again).all()
     assert (one != next_epoch).any()
@@ -97,16 +92,13 @@ def test_pieces_of_a_batch_are_whole_lists_and_their_counts_add_up(pieces: int) 
     assert_whole([part.rows for part in parts], lists)
     assert sum(part.count for part in parts) == batch.count == 5
     assert examples.count_of(np.arange(12)) == 5
-    assert replace(examples, lists=None).count_of(np.arange(12)) == 12
-
-
-def test_numbers_that_are_missing_are_not_counted() -> None:
-    assert count_labels(np.array([1.0, np.nan, -100.0], dtype=np.float32)) == 2
+    alone = replace(examples, targets=RowTargets(np.zeros(12, dtype=np.float32)))
+    assert alone.count_of(np.arange(12)) == 12
 
 
 def test_rows_in_no_list_are_scored_and_not_learned_from() -> None:
-    lists = np.array([NO_LIST, 0, NO_LIST, 1, 0, NO_LIST])
-    assert np.sort(np.concatenate(batches_of_lists(lists, 2, 1, 0))).tolist() == [1, 3, 4]
+    lists = np.array([NO_GROUP, 0, NO_GROUP, 1, 0, NO_GROUP])
+    assert np.sort(np.concatenate(batches_of_groups(lists, 2, 1, 0))).tolist() == [1, 3, 4]
     scored = list(evaluation_batches(np.full(6, 3), 6, lists))
     assert np.sort(np.concatenate(scored)).tolist() == list(range(6))
     batch = collate(examples_of(lists), np.arange(6))

@@ -1,6 +1,7 @@
 """Tokenising into flat arrays, and counting what truncation takes away."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +10,18 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint, tiny_tokenizer
 from warmstart.config import ModelConfig
 from warmstart.data import mapped
-from warmstart.data.examples.encode import encode
+from warmstart.data.examples.tokenise import RowTokeniser
+from warmstart.data.examples.tokens import Tokens
 from warmstart.errors import DataError
 from warmstart.models.checkpoints.load import find
 
 TEXTS = ["the cat sat", "a very long story about the old house and the cat that saw it", "no"]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, chunks: Any, max_tokens: int, **how: Any) -> Tokens:
+    """The rows 5, 6, … of these texts or pairs."""
+    rows = np.arange(sum(map(len, chunks))) + 5
+    return RowTokeniser.of(tokenizer).tokenise(chunks, rows, max_tokens, **how)
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +31,17 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBa
 
 @pytest.mark.parametrize("max_tokens", [3, 8, 100])
 def test_ids_are_the_tokenizers_own(tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
-    labels, rows = np.array([0, 1, 0]), np.array([5, 6, 7])
-    examples = encode(tokenizer, [TEXTS[:2], TEXTS[2:]], labels, rows, max_tokens)
+    examples = encode(tokenizer, [TEXTS[:2], TEXTS[2:]], max_tokens)
     expected = tokenizer(TEXTS, truncation=True, max_length=max_tokens)["input_ids"]
-    assert [examples[i].input_ids.tolist() for i in range(3)] == expected
-    assert [examples[i].row for i in range(3)] == [5, 6, 7]
+    assert [examples.ids_of(i).tolist() for i in range(3)] == expected
+    assert examples.rows.tolist() == [5, 6, 7]
 
 
 @pytest.mark.parametrize("max_tokens", [3, 8, 100])
 def test_full_lengths_do_not_depend_on_truncation(
     tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> None:
-    examples = encode(tokenizer, [TEXTS], np.zeros(3, int), np.arange(3), max_tokens)
+    examples = encode(tokenizer, [TEXTS], max_tokens)
     whole = [len(ids) for ids in tokenizer(TEXTS)["input_ids"]]
     assert examples.full_lengths.tolist() == whole
     assert examples.lengths.tolist() == [min(length, max_tokens) for length in whole]
@@ -43,7 +50,7 @@ def test_full_lengths_do_not_depend_on_truncation(
 
 def test_a_tokenizers_own_padding_is_not_applied(tokenizer: PreTrainedTokenizerBase) -> None:
     tokenizer.backend_tokenizer.enable_padding(length=50)
-    examples = encode(tokenizer, [TEXTS], np.zeros(3, int), np.arange(3), 100)
+    examples = encode(tokenizer, [TEXTS], 100)
     assert examples.lengths.max() < 50
 
 
@@ -59,11 +66,10 @@ PAIRS = [
 def test_pairs_are_the_tokenizers_own(tmp_path: Path, architecture: str, max_tokens: int) -> None:
     checkpoint = find(ModelConfig(name=str(tiny_checkpoint(tmp_path, architecture))))
     tokenizer = checkpoint.tokenizer
-    rows = np.arange(3)
-    examples = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], rows, rows, max_tokens)
+    examples = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], max_tokens)
     texts, seconds = map(list, zip(*PAIRS, strict=True))
     expected = tokenizer(texts, seconds, truncation="longest_first", max_length=max_tokens)
-    assert [examples[i].input_ids.tolist() for i in range(3)] == expected["input_ids"]
+    assert [examples.ids_of(i).tolist() for i in range(3)] == expected["input_ids"]
     whole = tokenizer(texts, seconds)["input_ids"]
     assert examples.full_lengths.tolist() == list(map(len, whole))
     assert (examples.token_type_ids is not None) == (architecture in TYPED)
@@ -76,10 +82,9 @@ def test_pairs_are_the_tokenizers_own(tmp_path: Path, architecture: str, max_tok
 def test_tokens_on_disk_are_the_tokens(
     tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = np.arange(3)
-    in_memory = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], rows, rows, 11)
+    in_memory = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], 11)
     monkeypatch.setattr(mapped, "MAPPED_BYTES", 0)
-    on_disk = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], rows, rows, 11)
+    on_disk = encode(tokenizer, [PAIRS[:2], PAIRS[2:]], 11)
     for name in ("input_ids", "token_type_ids", "offsets", "full_lengths"):
         one, other = getattr(in_memory, name), getattr(on_disk, name)
         assert one.tolist() == other.tolist()
@@ -87,14 +92,13 @@ def test_tokens_on_disk_are_the_tokens(
 
 
 def test_no_texts_are_no_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
-    none = np.zeros(0, np.int64)
-    examples = encode(tokenizer, [], none, none, 8)
+    examples = encode(tokenizer, [], 8)
     assert (len(examples), len(examples.input_ids), examples.offsets.tolist()) == (0, 0, [0])
 
 
 def test_single_texts_have_no_type_ids(tokenizer: PreTrainedTokenizerBase) -> None:
     assert "token_type_ids" in tokenizer.model_input_names
-    assert encode(tokenizer, [TEXTS], np.zeros(3, int), np.arange(3), 8).token_type_ids is None
+    assert encode(tokenizer, [TEXTS], 8).token_type_ids is None
 
 
 def test_a_model_of_one_type_is_given_none(tmp_path: Path) -> None:
@@ -102,7 +106,7 @@ def test_a_model_of_one_type_is_given_none(tmp_path: Path) -> None:
     tiny_checkpoint(tmp_path, "distilbert")
     tiny_tokenizer("bert").save_pretrained(tmp_path)
     tokenizer = find(ModelConfig(name=str(tmp_path))).tokenizer
-    examples = encode(tokenizer, [PAIRS], np.zeros(3, int), np.arange(3), 20)
+    examples = encode(tokenizer, [PAIRS], 20)
     assert examples.token_type_ids is None
 
 
@@ -111,28 +115,24 @@ def test_the_second_text_alone_may_be_cut(
     tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> None:
     pairs = [("the cat sat", TEXTS[1]), ("no", "no"), (TEXTS[0], "the old house and the cat")]
-    found = encode(
-        tokenizer, [pairs], np.zeros(3), np.arange(3), max_tokens, truncation="second_only"
-    )
+    found = encode(tokenizer, [pairs], max_tokens, truncation="second_only")
     firsts, seconds = zip(*pairs, strict=True)
     expected = tokenizer(
         list(firsts), list(seconds), truncation="only_second", max_length=max_tokens
     )
-    assert [found[i].input_ids.tolist() for i in range(3)] == expected["input_ids"]
+    assert [found.ids_of(i).tolist() for i in range(3)] == expected["input_ids"]
     assert found.lengths.max() == max_tokens
 
 
 def test_what_is_cut_is_counted_by_side(tokenizer: PreTrainedTokenizerBase) -> None:
     long = " ".join(["cat"] * 20)
     pairs = [(long, "no"), ("no", long), (long, long), ("no", "no")]
-    found = encode(tokenizer, [pairs[:1], pairs[1:]], np.zeros(4), np.arange(4), max_tokens=13)
+    found = encode(tokenizer, [pairs[:1], pairs[1:]], max_tokens=13)
     # 13 less three special tokens leaves 10: one word each where the other is short, five of both.
     assert found.cut == ((2, 11 + 15), (2, 11 + 15))
-    second = encode(
-        tokenizer, [[("no", long)]], np.zeros(1), np.arange(1), 13, truncation="second_only"
-    )
+    second = encode(tokenizer, [[("no", long)]], 13, truncation="second_only")
     assert second.cut == ((0, 0), (1, 11))
-    assert encode(tokenizer, [["no"]], np.zeros(1), np.arange(1), 13).cut is None
+    assert encode(tokenizer, [["no"]], 13).cut is None
 
 
 def test_a_first_text_that_leaves_no_room_is_named(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -141,8 +141,6 @@ def test_a_first_text_that_leaves_no_room_is_named(tokenizer: PreTrainedTokenize
         encode(
             tokenizer,
             [[("no", "no")], [("no", "no"), (long, "no")]],
-            np.zeros(3),
-            np.arange(3),
             max_tokens=13,
             truncation="second_only",
             where=lambda row: f"pairs.csv:{row + 2}",

@@ -1,0 +1,80 @@
+"""What the metrics and baselines of a task are called in the report and in the model card.
+
+A task names its own: ``Metric.title`` and ``HasBaselines.baseline_titles``. A name that the task
+does not know, such as one in a run of an older version, is shown with spaces in place of
+underscores.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from warmstart.tasks.capabilities import START_TITLES, HasBaselines, metrics_of
+from warmstart.tasks.task import AnyTask
+
+_ARTICLES = ("the ", "an ", "a ")
+_PERSONS = ("Matthews", "Pearson", "Spearman")
+
+
+@dataclass(frozen=True, slots=True)
+class Titles:
+    """Titles of one task.
+
+    Args:
+        metrics: title of each metric by its name.
+        baselines: what each baseline is called in a sentence, by its name.
+    """
+
+    metrics: Mapping[str, str]
+    baselines: Mapping[str, str]
+
+    @classmethod
+    def of(cls, task: AnyTask) -> Self:
+        """The titles of a task."""
+        baselines = task.baseline_titles if isinstance(task, HasBaselines) else {}
+        metrics = {metric.name: metric.title for metric in metrics_of(task)}
+        return cls(metrics, {**START_TITLES, **baselines})
+
+    def metric(self, name: str) -> str:
+        """A metric's name as a heading.
+
+        >>> Titles({"ndcg_at_10": "nDCG@10"}, {}).metric("ndcg_at_10")
+        'nDCG@10'
+        >>> Titles({}, {}).metric("top_five_recall")
+        'Top five recall'
+        """
+        spaced = name.replace("_", " ")
+        return self.metrics.get(name, spaced[:1].upper() + spaced[1:])
+
+    def metric_in_sentence(self, name: str) -> str:
+        """A metric's name with its article.
+
+        >>> titles = Titles({"mcc": "Matthews correlation", "ndcg_at_10": "nDCG@10"}, {})
+        >>> titles.metric_in_sentence("mcc"), titles.metric_in_sentence("accuracy")
+        ('a Matthews correlation', 'an accuracy')
+        >>> titles.metric_in_sentence("ndcg_at_10")
+        'an nDCG@10'
+        """
+        title = self.metric(name)
+        spelt = title[1:2].isupper()  # pronounced letter by letter
+        if not spelt and not title.startswith(_PERSONS):
+            title = title[0].lower() + title[1:]
+        return f"{'an' if title[0] in ('nMF' if spelt else 'aeio') else 'a'} {title}"
+
+    def baseline(self, name: str) -> str:
+        """A baseline's name in a sentence.
+
+        >>> Titles({}, {"majority": "the majority class"}).baseline("majority")
+        'the majority class'
+        """
+        return self.baselines.get(name, name.replace("_", " "))
+
+    def baseline_head(self, name: str) -> str:
+        """A baseline's name as the head of a column: without its article.
+
+        >>> Titles({}, {"majority": "the majority class"}).baseline_head("majority")
+        'majority class'
+        """
+        title = self.baseline(name)
+        article = next((found for found in _ARTICLES if title.startswith(found)), "")
+        return title.removeprefix(article)

@@ -1,0 +1,100 @@
+"""The inference engine: a table of texts in, predictions out; PyTorch or ONNX Runtime inside.
+
+Opening does everything that happens once: load, choose device and precision, choose packed or
+padded execution. Afterwards nothing changes, so any number of threads may use one engine, and one
+text costs little more than its forward pass.
+
+``onnx`` needs neither torch nor Transformers and is the default for a run that was exported: its
+predictions were compared with PyTorch's. ``int8`` is smaller and faster, but its predictions differ
+a little, so it is used only if it is asked for.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from warmstart.config import RunConfig
+from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.tokenise import Tokenizer
+from warmstart.data.table import Table
+from warmstart.export.session import FILES
+from warmstart.runs.directory import RunDirectory
+from warmstart.tasks.task import AnyTask, Predictions
+
+EngineName = Literal["torch", "onnx", "int8"]
+
+
+class Runner(Protocol):
+    """An open model; safe from threads."""
+
+    def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
+        """Predictions for tokenised rows, in their order.
+
+        Args:
+            task: turns logits into predictions.
+            examples: at least one row.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A trained model that is ready to predict; any number of threads may use it.
+
+    Args:
+        config: settings of the run.
+        task: what was learned.
+        tokenizer: of the run; no call changes it.
+        max_tokens: longest row that the model reads, special tokens included.
+        runner: the open model.
+    """
+
+    config: RunConfig
+    task: AnyTask
+    tokenizer: Tokenizer
+    max_tokens: int
+    runner: Runner
+
+    def predictions(self, task: AnyTask, table: Table) -> Predictions:
+        """Predictions for the rows of a table, in their order.
+
+        Args:
+            task: the engine's own, or the same for a file whose columns have other names.
+            table: clean rows, at least one.
+
+        Raises:
+            DataError: the task cannot predict a row (e.g. a text without a mask).
+        """
+        examples = task.encode(table, None, self.tokenizer, self.max_tokens)
+        return self.runner.predictions(task, examples)
+
+
+def engine_name(directory: RunDirectory, asked: EngineName | None) -> EngineName:
+    """The engine to use: the one that was asked for, otherwise ``onnx`` if the run was exported.
+
+    Args:
+        directory: of the run.
+        asked: by the user; None for the default.
+    """
+    if asked is not None:
+        return asked
+    return "onnx" if (directory.entry("export") / FILES["onnx"]).is_file() else "torch"
+
+
+def open_engine(directory: RunDirectory, name: EngineName) -> Engine:
+    """Open a run's model.
+
+    Args:
+        directory: of the run.
+        name: of the engine.
+
+    Raises:
+        ExportError: the ONNX model does not exist, was changed, or cannot run on this machine.
+        RunError: the run has no kept model yet, or its directory is damaged.
+    """
+    if name == "torch":
+        from warmstart.serving.torch_runner import open_torch  # loads torch, which onnx never does
+
+        return open_torch(directory)
+    from warmstart.serving.onnx_runner import open_onnx
+
+    return open_onnx(directory, name)

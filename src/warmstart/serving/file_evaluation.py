@@ -1,0 +1,57 @@
+"""Score a trained model on a labelled file; the engine is PyTorch's, whose scores a run keeps."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from warmstart.data.examples.batches import Examples
+from warmstart.evaluation.evaluate import evaluate_finally
+from warmstart.evaluation.store import folder_name, write_evaluation
+from warmstart.runs.directory import RunDirectory
+from warmstart.serving.engine import Engine
+from warmstart.serving.predictor import file_config, usable_rows
+from warmstart.serving.torch_runner import TorchRunner
+from warmstart.tasks.task import Split
+
+
+def evaluate_file(
+    engine: Engine,
+    directory: RunDirectory,
+    source: str | Sequence[str],
+    overrides: Sequence[str] = (),
+) -> dict[str, dict[str, Any]]:
+    """Score a model on labelled file(s) and write the result to ``evaluation/``.
+
+    Warns of rows that were left out or truncated.
+
+    Args:
+        engine: ``torch``, of the run; other threads may use it meanwhile.
+        directory: of the run.
+        source: the file(s).
+        overrides: settings in which they differ from the training file, ``data.format=csv`` each.
+
+    Raises:
+        ConfigError: an override has nothing to do with reading a file.
+        DataError: a file cannot be read, or has a label that was not in the training rows.
+    """
+    runner = engine.runner
+    assert isinstance(runner, TorchRunner)
+    config = file_config(engine.config, overrides)
+    task = type(engine.task).from_facts(config, engine.task.facts)
+    table = usable_rows(task, config.data, source, labelled=True)
+    split = Split(table, task.labels(table))
+    examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)
+    _warn_of_truncated_rows(examples, engine.max_tokens)
+    found = evaluate_finally(
+        task, runner.model, runner.forward, examples, split.labels, runner.place
+    )
+    name = folder_name(table, overrides)
+    write_evaluation(directory, name, task, found, split, config.data, baselines={})
+    return found.scores.metrics_json()
+
+
+def _warn_of_truncated_rows(examples: Examples, max_tokens: int) -> None:
+    cut = int(examples.truncated.sum())
+    if cut:
+        rows = len(examples)
+        warnings.warn(f"of {rows:,} rows, cut to {max_tokens} tokens: {cut:,}", stacklevel=4)

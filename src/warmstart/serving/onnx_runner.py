@@ -1,0 +1,98 @@
+"""ONNX Runtime as a runner of the engine, on the file that ``warmstart export`` verified.
+
+Loads neither torch nor Transformers. ONNX Runtime allows any number of threads to call ``run`` of
+one session (its documentation, "Thread management").
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from warmstart import errors
+from warmstart.data.examples.batches import Examples
+from warmstart.export.session import FILES, PARITY, OnnxModel, sha256
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.loaded_run import RunTokenizer, load_task
+from warmstart.serving.engine import Engine, EngineName
+from warmstart.tasks.task import AnyTask, Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxRunner:
+    """An exported model.
+
+    Args:
+        model: the open file.
+    """
+
+    model: OnnxModel
+
+    def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
+        """Predictions for tokenised rows, in their order."""
+        found: Predictions = task.predictions(self.model.logits_of(examples), examples)
+        return found
+
+
+def open_onnx(directory: RunDirectory, name: EngineName) -> Engine:
+    """Open a run's exported model, after checking that it is the file that was verified.
+
+    Args:
+        directory: of the run.
+        name: ``onnx`` or ``int8``.
+
+    Raises:
+        ExportError: it was never exported, its file was changed, or ONNX Runtime is missing.
+        RunError: the run directory is damaged.
+    """
+    config, task = load_task(directory)
+    path, parity = verified_file(directory, name)
+    try:
+        max_tokens: int = parity["max_tokens"]
+        if name == "int8":
+            _warn_of_overflow(parity["int8"]["reduce_range"])
+    except (KeyError, TypeError) as error:
+        raise errors.run.unreadable(directory.entry(PARITY), error) from error
+    model = OnnxModel.open(path)
+    tokenizer = RunTokenizer.open(directory, list(model.input_names))
+    return Engine(config, task, tokenizer, max_tokens, OnnxRunner(model))
+
+
+def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict[str, Any]]:
+    """A run's exported model, after checking that it is the file that was verified.
+
+    Args:
+        directory: of the run.
+        name: ``onnx`` or ``int8``.
+
+    Returns:
+        The file, and the content of ``parity.json``.
+
+    Raises:
+        ExportError: it was never exported, or its file was changed.
+        RunError: ``parity.json`` is damaged.
+    """
+    path = directory.entry("export") / FILES[name]
+    if not path.is_file():
+        raise errors.export.not_exported(directory.path, name, path.name)
+    parity = directory.read_json(PARITY)
+    try:
+        hashes = {file: facts["sha256"] for file, facts in parity["files"].items()}
+    except (KeyError, TypeError) as error:
+        raise errors.run.unreadable(directory.entry(PARITY), error) from error
+    for file in (path, path.with_name(f"{path.name}.data")):
+        known = hashes.get(file.name)
+        if file.is_file() != (known is not None) or (known and sha256(file) != known):
+            raise errors.export.changed(file, directory.path)
+    return path, parity
+
+
+def _warn_of_overflow(reduce_range: bool) -> None:
+    from warmstart.export.quantize import adds_in_32_bits
+
+    if not reduce_range and not adds_in_32_bits():
+        warnings.warn(
+            "model.int8.onnx was made on a processor with VNNI; on this one its sums may overflow. "
+            "Export it again here, or use --engine onnx",
+            stacklevel=2,
+        )

@@ -1,0 +1,139 @@
+"""PyTorch as a runner of the engine, packed if the architecture allows it.
+
+Opening loads the model, switches it to evaluation mode, moves it to its device, and chooses packed
+or padded execution on two made-up rows. Only then do other threads get to see it, and nothing in it
+changes afterwards: no call switches the mode, moves the model, or replaces a module.
+"""
+
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.targets import BatchTargets, NoBatchTargets
+from warmstart.data.examples.token_targets import TokenBatchTargets, WordBatchTargets
+from warmstart.devices.device import choose_place
+from warmstart.devices.place import Place
+from warmstart.evaluation.evaluate import run_batches
+from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.exclusive_use import needs_exclusive_use
+from warmstart.models.packed.forward import Forward, forward_verified_on, padded_forward
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.loaded_run import LoadedRun, load_run
+from warmstart.serving.engine import Engine
+from warmstart.tasks.task import AnyTask, Predictions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TRIED_LENGTHS = (5, 256)
+"""Tokens of the two made-up rows. The second crosses the window of ModernBERT's local layers (128
+tokens; Warner et al. 2024, arXiv:2412.13663, section 2.1.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TorchRunner:
+    """A model in evaluation mode.
+
+    Args:
+        model: on its device; never changed.
+        forward: how to run it.
+        place: device and precision.
+    """
+
+    model: "PreTrainedModel"
+    forward: Forward
+    place: Place
+
+    def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
+        """Predictions for tokenised rows, in their order."""
+        found: Predictions
+        found, _, _ = run_batches(task, self.model, self.forward, examples, self.place)
+        return found
+
+
+def open_torch(directory: RunDirectory) -> Engine:
+    """Open the kept model of a run.
+
+    Args:
+        directory: of the run.
+
+    Raises:
+        RunError: the run has no kept model yet, or its directory is damaged.
+    """
+    run = load_run(directory)
+    runner = runner_for(run, choose_place(run.config.train))
+    return Engine(run.config, run.task, run.tokenizer, run.max_tokens, runner)
+
+
+def runner_for(run: LoadedRun, place: Place) -> TorchRunner:
+    """Make a loaded model ready to predict.
+
+    Args:
+        run: whose model no other thread uses yet.
+        place: device and precision.
+    """
+    model, head = run.model, run.task.head
+    model.requires_grad_(requires_grad=False)
+    model.to(place.device)  # type: ignore[arg-type]  # Transformers' decorator hides the type
+    try:
+        forward = forward_verified_on(made_up_rows(run), model, head, place.autocast)
+    except Exception as error:  # a failed trial must not keep a model from being used
+        padded = padded_forward(model, head)
+        forward = replace(padded, path=f"{padded.path}: {type(error).__name__} in the trial")
+    # After the trial, which may have replaced modules: a new module is in training mode.
+    model.train(mode=False)
+    if needs_exclusive_use(model):
+        forward = _in_turns(forward)
+    return TorchRunner(model, forward, place)
+
+
+def made_up_rows(run: LoadedRun) -> Batch:
+    """Two rows of different lengths to verify packed execution on, always the same for a run.
+
+    The ids are random, without padding and special tokens. For pairs, each row has type ids 0 and
+    1. Every token that a head could be read at is asked for.
+
+    Args:
+        run: its tokenizer and ``max_tokens`` limit the rows.
+    """
+    vocabulary = min(len(run.tokenizer), run.model.config.vocab_size)
+    plain = np.setdiff1d(np.arange(vocabulary), run.tokenizer.all_special_ids)  # padding is special
+    lengths = np.minimum(TRIED_LENGTHS, run.max_tokens)
+    ids = torch.from_numpy(np.random.default_rng(0).choice(plain, int(lengths.sum())))  # [T]
+    typed = run.config.data.text_pair and "token_type_ids" in run.tokenizer.model_input_names
+    # 0 for the first half of each row, 1 for the second.
+    types = np.concatenate([np.arange(length) >= length / 2 for length in lengths])
+    return Batch(
+        input_ids=ids,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        rows=np.arange(2),
+        truncated=np.zeros(2, dtype=np.bool_),
+        targets=_asking_everywhere(run.task.head, ids, lengths),
+        token_type_ids=torch.from_numpy(types.astype(np.int64)) if typed else None,
+    )
+
+
+def _asking_everywhere(head: Head, ids: torch.Tensor, lengths: np.ndarray) -> BatchTargets:
+    """Targets that ask for the head's logits at all tokens, or at each row."""
+    tokens = len(ids)
+    if head == "sequence-classification":
+        return NoBatchTargets()
+    if head == "token-classification":
+        asked = torch.arange(tokens)
+        return WordBatchTargets(asked, ids, lengths, asked.numpy(), tokens)
+    return TokenBatchTargets(ids, lengths, tokens)
+
+
+def _in_turns(forward: Forward) -> Forward:
+    """The same forward, which only one thread at a time runs."""
+    lock = Lock()
+
+    def run(model: Any, batch: Batch) -> Any:
+        with lock:
+            return forward.run(model, batch)
+
+    return replace(forward, run=run)

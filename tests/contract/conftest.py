@@ -1,0 +1,13 @@
+"""For the battery: rewritten assertions in its helpers, and a terminal of 80 columns."""
+
+import pytest
+
+from tests.cli.conftest import TERMINAL
+
+pytest.register_assert_rewrite("tests.contract.battery")
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TERMINAL:
+        monkeypatch.delenv(name, raising=False)

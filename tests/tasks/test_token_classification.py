@@ -1,0 +1,170 @@
+"""Token classification: long texts, findings, the pipeline of Transformers, every input format."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from tests.tagging_runs import tagging_settings
+from tests.tiny import WORDS, tiny_checkpoint
+from warmstart import api, config_file, errors
+from warmstart.data.examples.batches import collate
+from warmstart.data.examples.token_targets import WordTags
+from warmstart.data.reading.sources import read
+from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
+from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.serving.predictor import predict_file
+from warmstart.training.train_run import train_run
+
+
+def prepared(config: dict[str, Any]) -> Prepared:
+    return prepare(config_file.load(config))
+
+
+def sentences_of(found: Prepared) -> str:
+    return "\n".join(message.text for message in found.findings.messages)
+
+
+def write_long(path: Path, words: int = 40) -> Path:
+    """A CoNLL file with a long sentence, a short one, and one with odd words."""
+    names = ["John", "saw", "the", "red", "table"]
+    tags = ["B-PER", "O", "O", "B-THING", "I-THING"]
+    long = [f"{names[n % 5]}\t{tags[n % 5]}\n" for n in range(words)]
+    odd = ["\u200b\tO\n", "abcdefghijklmnopqrstuvwxyz\tO\n", "John\tB-PER\n"]
+    path.write_text("\n".join(map("".join, (long, long[:5], odd))) + "\n", encoding="utf-8")
+    return path
+
+
+def test_long_rows_become_windows_and_each_word_is_predicted_once(tmp_path: Path) -> None:
+    config = tagging_settings(tmp_path)
+    config["model"]["max_tokens"] = 14
+    config["data"] |= {"overlap_tokens": 4, "test": str(write_long(tmp_path / "long.conll"))}
+    found = prepared(config)
+    test = found.examples["test"]
+    targets = test.targets
+    assert isinstance(targets, WordTags)
+    assert targets.words.tolist() == list(range(48))  # every word, once, in order
+    # 12 tokens a window, 4 of them of the window before: 12 + 8 + 8 + 8 + 4 = 40, so 5 windows.
+    # The third row has words of 1, 12 (cut from 26) and 1 tokens: no two fit into one window.
+    assert np.bincount(test.rows).tolist() == [5, 1, 3]
+    said = sentences_of(found)
+    assert "test: 2 rows are longer than the model's limit and became 8 windows" in said
+    assert "test: words with more tokens than a window holds: 1;" in said
+    assert "test: words for which the tokenizer has no token (invisible characters): 1;" in said
+    assert "never read" not in said
+    # The row with a word that was not read whole says so in its prediction.
+    batch = collate(test, np.arange(len(test)))
+    assert batch.truncated.tolist() == [False] * 7 + [True, False]
+
+
+def test_rows_that_fit_have_no_such_findings(tmp_path: Path) -> None:
+    said = sentences_of(prepared(tagging_settings(tmp_path)))
+    assert "window" not in said
+    assert "no token" not in said
+
+
+def test_an_overlap_of_more_than_half_a_window_is_refused(tmp_path: Path) -> None:
+    config = tagging_settings(tmp_path)
+    config["model"]["max_tokens"] = 14
+    config["data"]["overlap_tokens"] = 7
+    with pytest.raises(errors.ConfigError, match="overlap_tokens is 7, and a window holds 12") as e:
+        prepared(config)
+    assert "from 0 to 6" in e.value.expected
+    assert e.value.do == "--set data.overlap_tokens=3"
+    config["data"]["overlap_tokens"] = 3
+    prepared(config)
+
+
+def test_windows_change_predictions_only_by_context(tmp_path: Path) -> None:
+    """A text that fits, and the same text in windows: the same words, nearly the same tags."""
+    settings = tagging_settings(tmp_path, epochs=6)
+    train_run(prepare(config_file.load(settings)), tmp_path / "run")
+    engine = api.load(tmp_path / "run").open("torch")
+    source = str(write_long(tmp_path / "long.conll"))
+    whole = predict_file(engine, source).predictions
+    data = engine.config.data.model_copy(update={"overlap_tokens": 8})
+    config = engine.config.model_copy(update={"data": data})
+    task = type(engine.task).from_facts(config, engine.task.facts)
+    table, _ = task.clean(data, read(source, data, "--data"), labelled=False)
+    parts = engine.predictions(task, task.encode(table, None, engine.tokenizer, 22))
+    assert parts.words.tolist() == whole.words.tolist()
+    assert len(parts) == len(whole)
+    assert float((parts.labels == whole.labels).mean()) > 0.9
+    # A row that fits into one window has the very same predictions.
+    assert parts[1].to_json()["spans"] == [
+        {**span, "confidence": pytest.approx(span["confidence"], abs=1e-5)}
+        for span in whole[1].to_json()["spans"]
+    ]
+
+
+TEXTS = (
+    "the cat saw John and the red table when we read it .",
+    "Mary saw my blue house !",
+    "John saw it",
+    "the old story , John , was very red .",
+)
+
+
+def pipeline_spans(folder: Path, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
+    from transformers import pipeline
+
+    tag = pipeline("token-classification", model=str(folder), aggregation_strategy="first")
+    found = [tag(text) for text in texts]
+    return [[(one["start"], one["end"], one["entity_group"]) for one in row] for row in found]
+
+
+def run_spans(run: api.Run, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
+    found = [run.predict([text])[0]["spans"] for text in texts]
+    return [[(one["start"], one["end"], one["type"]) for one in row] for row in found]
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+def test_the_pipeline_of_transformers_finds_the_same_entities(
+    tmp_path: Path, architecture: str
+) -> None:
+    """Also with a byte-level tokenizer that has ``add_prefix_space`` off, as published ones do."""
+    words = (*WORDS, "John", "Mary", ".", ",", "!")
+    checkpoint = tiny_checkpoint(tmp_path / "checkpoint", architecture, vocabulary=words)
+    path = checkpoint / "tokenizer.json"
+    path.write_text(
+        path.read_text().replace('"add_prefix_space": true', '"add_prefix_space": false')
+    )
+    if architecture == "roberta":
+        assert '"add_prefix_space": false' in path.read_text()
+    train_run(prepare(config_file.load(tagging_settings(tmp_path))), tmp_path / "run")
+    run = api.load(tmp_path / "run")
+    found = run_spans(run, TEXTS)
+    assert pipeline_spans(tmp_path / "run" / "model", TEXTS) == found
+    assert [len(row) for row in found[:2]] >= [3, 1] or sum(map(len, found)) > 4
+    # Punctuation that touches a word is a word of its own for BERT's tokenizer.
+    if architecture == "bert":
+        close = ["John, Mary saw my red table!", "(John)"]
+        assert pipeline_spans(tmp_path / "run" / "model", close) == run_spans(run, close)
+
+
+def test_only_byte_level_tokenizers_are_saved_differently(tmp_path: Path) -> None:
+    assert not fit_tokenizer_to_words(tiny_checkpoint(tmp_path / "bert"))
+    folder = tiny_checkpoint(tmp_path / "roberta", "roberta")
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    parts = [{"type": "Digits", "individual_digits": True}, content["pre_tokenizer"]]
+    sequence = {"type": "Sequence", "pretokenizers": parts}
+    path.write_text(json.dumps({**content, "pre_tokenizer": sequence}))
+    # Here the option would put a space before each digit.
+    assert not fit_tokenizer_to_words(folder)
+    content["pre_tokenizer"]["add_prefix_space"] = False
+    path.write_text(json.dumps(content))
+    before = Tokenizer.from_file(str(path)).encode("the cat")
+    assert fit_tokenizer_to_words(folder)
+    after = Tokenizer.from_file(str(path)).encode("the cat")
+    assert after.tokens[1:-1] == ["Ġthe", "Ġcat"] != before.tokens[1:-1]
+    assert before.offsets[-2] == (3, 7)
+    assert after.offsets[-2] == (4, 7)
+    again = path.read_text()
+    assert fit_tokenizer_to_words(folder)
+    assert json.loads(path.read_text()) == json.loads(again)
