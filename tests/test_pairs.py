@@ -18,6 +18,7 @@ from warmstart.errors import DataError
 from warmstart.evaluation.baseline_scores import baseline_scores
 from warmstart.preparation.prepare import prepare
 from warmstart.report.report_content import gather
+from warmstart.tasks.task import Split
 from warmstart.tasks.text_classification import TextClassification
 from warmstart.training.train_run import train_run
 
@@ -105,9 +106,11 @@ def test_a_file_of_pairs_is_scored_as_the_test_split_was(run: Run) -> None:
 
 
 def test_the_report_shows_both_texts(run: Run) -> None:
-    mistake = gather(run.path).mistakes[0]
+    mistakes = gather(run.path).mistakes
+    assert mistakes is not None
+    (segment,) = mistakes.rows[0].text
     shown = {f"{row['text']} | {row['text_pair']}" for row in kept(run, "test")}
-    assert mistake.text in shown
+    assert segment.text in shown
 
 
 def test_the_baseline_reads_both_texts(tmp_path: Path) -> None:
@@ -118,7 +121,8 @@ def test_the_baseline_reads_both_texts(tmp_path: Path) -> None:
     config = config_file.load({"data": {"train": str(file), "text": "q", "text_pair": "a"}})
     table = read(str(file), config.data, "data.train")
     task = TextClassification.learn(config, table)
-    scores, _ = baseline_scores(task, config, table, {"test": table})
+    split = Split(table, task.labels(table))
+    scores, _ = baseline_scores(task, config, split, {"test": split})
     assert scores["tfidf"]["test"].metrics["accuracy"].value == 1.0
 
 

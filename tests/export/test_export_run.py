@@ -20,13 +20,14 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.limits import file_size
-from warmstart import api
+from warmstart import api, config_file
 from warmstart.api import Run
 from warmstart.errors import ExportError, RunError
 from warmstart.export import export_run as export_module
 from warmstart.export import first_tokens, parity
 from warmstart.export.parity import sample
 from warmstart.runs.loaded_run import load_run
+from warmstart.tasks import TASKS
 
 
 def copied(run: Run, tmp_path: Path) -> Run:
@@ -225,21 +226,21 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
 
 
 @pytest.mark.parametrize(
-    ("task", "head", "int8", "expected"),
+    ("task", "int8", "expected"),
     [
-        ("fill-mask", "masked-lm", False, "text-classification, or text-generation"),
-        ("text-generation", "causal-lm", True, "one token that rounding changed"),
+        ("fill-mask", False, "text-ranking, token-classification, text-generation"),
+        ("text-generation", True, "one token that rounding changed"),
     ],
 )
 def test_what_is_not_exported_says_what_is(
     exported: Run,
     monkeypatch: pytest.MonkeyPatch,
     task: str,
-    head: str,
     int8: bool,
     expected: str,
 ) -> None:
-    run = SimpleNamespace(task=SimpleNamespace(name=task, head=head))
+    config = config_file.load({"task": task, "data": {"train": "a.csv"}})
+    run = SimpleNamespace(task=TASKS[task].from_facts(config, {}))
     monkeypatch.setattr(export_module, "load_run", lambda directory: run)
     with pytest.raises(ExportError, match=f"a run of the task {task}") as caught:
         exported.export(int8=int8)

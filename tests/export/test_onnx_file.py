@@ -10,11 +10,10 @@ import pyarrow as pa
 import pytest
 import torch
 from torch import nn
-from warmstart.data.examples.encode import Examples
 
 from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint
 from warmstart.config import DataConfig, ModelConfig
-from warmstart.data.examples.batches import collate
+from warmstart.data.examples.batches import Examples, collate
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ExportError
 from warmstart.export import first_tokens
@@ -47,7 +46,7 @@ def examples_of(checkpoint: Checkpoint, pairs: bool) -> Examples:
     )
     data = DataConfig(train="texts", text="x", text_pair="y" if pairs else None, label="z")
     task = TextClassification(data, ("a", "b", "c"))
-    return task.examples(table, checkpoint.tokenizer, max_tokens=24, labelled=False)
+    return task.encode(table, None, checkpoint.tokenizer, max_tokens=24)
 
 
 def inputs_of(architecture: str) -> list[str]:
@@ -75,7 +74,7 @@ def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Pat
         assert found == pytest.approx(model(**inputs).logits.numpy(), abs=1e-5)
     for pairs in (False, True):
         examples = examples_of(checkpoint, pairs)
-        assert (examples.token_type_ids is not None) == (pairs and architecture in TYPED)
+        assert (examples.tokens.token_type_ids is not None) == (pairs and architecture in TYPED)
         batch = collate(examples, np.arange(len(examples)))
         expected = padded_forward(model, "sequence-classification").run(model, batch).numpy()
         assert opened.logits(examples) == pytest.approx(expected, abs=1e-5)

@@ -165,7 +165,7 @@ def test_scores_without_details_baselines_or_predictions(tmp_path: Path) -> None
     page = page_of(run)
     assert "No baseline was scored beside it." in page.text
     assert "This task reports no confusion matrix and no calibration." in page.text
-    assert "The predictions of this split are not kept here." in page.text
+    assert "the predictions of this split are not kept here." in page.text
 
 
 def test_a_model_without_mistakes(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_the_best_of_a_row_may_be_a_baseline(
         for name, value in {"model": model, "majority": majority, "tfidf": tfidf}.items()
     }
     scores = found.pop("model")
-    assert leader(Evaluation("test", 9, None, scores, {}, found), "accuracy") == best
+    assert leader(Evaluation("test", 9, "rows", None, scores, {}, found), "accuracy") == best
 
 
 def test_a_leading_baseline_is_bold(tmp_path: Path) -> None:

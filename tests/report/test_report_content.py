@@ -8,16 +8,24 @@ import pytest
 
 from tests.report.example_run import example_run
 from warmstart import errors
+from warmstart.config import DataConfig
 from warmstart.report.report_content import (
-    confident_mistakes,
-    farthest_numbers,
     gather,
-    label_mistakes,
     largest_confusions,
-    numbers,
     overfitting_start,
 )
 from warmstart.runs.run_record import Check
+from warmstart.tasks.mistakes import Mistake
+from warmstart.tasks.multi_label_classification import MultiLabelClassification
+from warmstart.tasks.text_classification import TextClassification
+from warmstart.tasks.text_regression import TextRegression
+
+DATA = DataConfig(train="l.csv")
+CLASSIFIER = TextClassification(DATA, ("unacceptable", "acceptable"))
+
+
+def text_of(mistake: Mistake) -> str:
+    return "".join(segment.text for segment in mistake.text)
 
 
 def checks(*losses: float) -> list[Check]:
@@ -50,24 +58,24 @@ def test_overfitting_starts_where_validation_loss_only_rises(
 def test_the_surest_mistakes_come_first_and_all_are_counted(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run")
     path = run / "evaluation" / "test" / "predictions.parquet"
-    mistakes, mistaken = confident_mistakes(path, 7)
+    found = CLASSIFIER.mistakes(path, 7)
     rows = [row for row in pq.read_table(path).to_pylist() if row["label"] != row["prediction"]]
     surest = sorted((row[f"probability:{row['prediction']}"] for row in rows), reverse=True)
-    assert mistaken == len(rows)
-    assert [mistake.amount for mistake in mistakes] == surest[:7]
-    assert mistakes[0].where.startswith("cola_public/raw/out_of_domain_dev.tsv:")
+    assert found.count == len(rows)
+    assert [mistake.amount for mistake in found.rows] == [f"{100 * p:.1f} %" for p in surest[:7]]
+    assert found.rows[0].where.startswith("cola_public/raw/out_of_domain_dev.tsv:")
 
 
 def test_mistakes_of_a_large_split_are_found_wherever_they_stand(tmp_path: Path) -> None:
     """The file is read in pieces of some ten thousand rows."""
     path = example_run(tmp_path / "run") / "evaluation" / "test" / "predictions.parquet"
     table = pq.read_table(path)
-    few, mistaken = confident_mistakes(path, 3)
+    few = CLASSIFIER.mistakes(path, 3)
     times = 150_000 // len(table)
     pq.write_table(pa.concat_tables([table] * times), path)
-    many, mistaken_of_many = confident_mistakes(path, 3 * times)
-    assert mistaken_of_many == times * mistaken
-    assert sorted(many[::times], key=str) == sorted(few, key=str)
+    many = CLASSIFIER.mistakes(path, 3 * times)
+    assert many.count == times * few.count
+    assert sorted(many.rows[::times], key=str) == sorted(few.rows, key=str)
 
 
 def test_rows_without_a_label_are_no_mistakes(tmp_path: Path) -> None:
@@ -76,7 +84,8 @@ def test_rows_without_a_label_are_no_mistakes(tmp_path: Path) -> None:
     at = table.column_names.index("label")
     unlabelled = table.set_column(at, "label", [[None] * len(table)])
     pq.write_table(unlabelled.cast(table.schema), path)
-    assert confident_mistakes(path, 5) == ((), 0)
+    found = CLASSIFIER.mistakes(path, 5)
+    assert (found.rows, found.count) == ((), 0)
 
 
 def test_confusions_leave_out_right_answers_and_empty_cells() -> None:
@@ -114,11 +123,11 @@ def test_mistakes_in_several_labels_go_by_the_surest_wrong_one(tmp_path: Path) -
     columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     columns |= {"file": ["l.csv"] * 4, "line": [2, 3, 4, 5], "truncated": [False] * 4}
     pq.write_table(pa.table(columns), tmp_path / "p.parquet")
-    mistakes, mistaken = label_mistakes(tmp_path / "p.parquet", 2)
-    assert mistaken == 3
-    assert [(one.text, one.label, one.prediction, one.amount) for one in mistakes] == [
-        ("missed", "y", "none", 0.95),
-        ("added", "none", "x", 0.8),
+    found = MultiLabelClassification(DATA, ("x", "y")).mistakes(tmp_path / "p.parquet", 2)
+    assert found.count == 3
+    assert [(text_of(one), one.label, one.prediction, one.amount) for one in found.rows] == [
+        ("missed", "y", "none", "95.0 %"),
+        ("added", "none", "x", "80.0 %"),
     ]
 
 
@@ -133,11 +142,12 @@ def test_numbers_go_by_how_far_off_they_are(tmp_path: Path) -> None:
         "truncated": [False] * 3,
     }
     pq.write_table(pa.table(columns), path)
-    mistakes, rows = farthest_numbers(path, 2)
-    assert rows == 3
-    assert [(one.text, one.label, one.prediction, one.amount) for one in mistakes] == [
-        ("c", "−3", "−1", 2.0),
-        ("a", "1", "1.50", 0.5),
+    task = TextRegression(DATA)
+    found = task.mistakes(path, 2)
+    assert found.count == 3
+    assert [(text_of(one), one.label, one.prediction, one.amount) for one in found.rows] == [
+        ("c", "-3", "-1", "2"),
+        ("a", "1", "1.5", "0.5"),
     ]
-    true, predicted = numbers(path)
+    true, predicted = task.points(path, most=5)
     assert (true.tolist(), predicted.tolist()) == (columns["label"], columns["value"])

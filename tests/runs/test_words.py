@@ -19,20 +19,27 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
 
 def score(value: float | None, spread: float | None = 0.05, *, higher: bool = True) -> Score:
     if value is None or spread is None:
-        return Score(value, None, None, 500, higher)
-    return Score(value, value - spread, value + spread, 500, higher)
+        return Score(value, None, None, 1500, higher)
+    return Score(value, value - spread, value + spread, 1500, higher)
 
 
 def verdict(record: RunRecord, model: Score, metric: str = "accuracy", **baselines: Score) -> str:
     beside = {name: {metric: found} for name, found in baselines.items()}
-    evaluation = Evaluation("test", 1043, None, {metric: model}, {}, beside)
+    evaluation = Evaluation("test", 1043, "rows", None, {metric: model}, {}, beside)
     return words.verdict(replace(record, evaluations={"test": evaluation}))
+
+
+def test_a_score_counts_what_its_task_scores(record: RunRecord) -> None:
+    """A ranking has more rows than queries, and its scores are means over queries."""
+    found = Evaluation("test", 1043, "queries", None, {"map": score(0.5)}, {}, {})
+    said = words.verdict(replace(record, evaluations={"test": found}))
+    assert said.startswith("On 1,500 test queries the model reaches a MAP of 0.50")
 
 
 def test_a_clear_lead(record: RunRecord) -> None:
     said = verdict(record, score(0.43, 0.08), majority=score(0.0, 0.0), tfidf=score(0.06, 0.03))
     assert said == (
-        "On 1,043 test rows the model reaches an accuracy of 0.43 [0.35, 0.51]; TF-IDF with "
+        "On 1,500 test rows the model reaches an accuracy of 0.43 [0.35, 0.51]; TF-IDF with "
         "logistic regression reaches 0.06 [0.03, 0.09] and the majority class reaches 0. The model "
         "is clearly ahead of TF-IDF with logistic regression: their 95 % intervals do not overlap."
     )

@@ -17,8 +17,7 @@ from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ConfigError, DataError
 from warmstart.evaluation.store import folder_name
 from warmstart.preparation.prepare import prepare
-from warmstart.serving import predictor
-from warmstart.serving.predictor import predictions_json, refuse_output, write_predictions
+from warmstart.serving.predictor import predict_file, refuse_output, write_predictions
 from warmstart.training.train_run import train_run
 
 NO_ROWS = np.array([], dtype=np.int64)
@@ -93,13 +92,16 @@ def test_a_file_is_answered_like_its_texts(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "new.csv"
     file.write_text("\n".join(["text", *(text or '""' for text in texts)]) + "\n")
     with pytest.warns(UserWarning, match="of 4 rows, left out: 1 empty text"):
+        found = predict_file(run.open(), str(file))
+    with pytest.warns(UserWarning, match="of 4 rows, left out: 1 empty text"):
         table = run.predict_file(str(file))
+    assert table.equals(found.table)
     assert table.column("row").to_pylist() == [0, 2, 3]
     assert table.column("line").to_pylist() == [2, 4, 5]
     assert table.column("file").to_pylist() == [str(file)] * 3
     assert table.column("truncated").to_pylist() == [False, False, True]
     direct = run.predict([text for text in texts if text])
-    for answer, same in zip(predictions_json(table), direct, strict=True):
+    for answer, same in zip(found.to_json(), direct, strict=True):
         assert answer["label"] == same["label"]
         assert answer["probabilities"] == pytest.approx(same["probabilities"], abs=1e-6)
 
@@ -222,17 +224,15 @@ def test_a_model_trained_in_a_precision_this_machine_lacks_still_answers(
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_every_format_holds_the_same_answers(
-    run: Run, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(predictor, "_JSON_ROWS", 2)
+def test_every_format_holds_the_same_answers(run: Run, tmp_path: Path, suffix: str) -> None:
     source = tmp_path / "new.csv"
     source.write_text('text\n"good, ""very"" good"\n好的故事\n"two\nlines"\n')
-    table, path = run.predict_file(str(source)), tmp_path / "out" / f"answers{suffix}"
+    found, path = predict_file(run.open(), str(source)), tmp_path / "out" / f"answers{suffix}"
     refuse_output(path)
-    write_predictions(table, path)
+    write_predictions(found, path)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-    expected = predictions_json(table)
+    table, expected = found.table, found.to_json()
+    assert table.equals(run.predict_file(str(source)))
     if suffix == ".parquet":
         assert pyarrow.parquet.read_table(path).equals(table)
     elif suffix == ".jsonl":

@@ -42,7 +42,6 @@ ENTRIES = (
     "task.json",
     "environment.json",
     "events.jsonl",
-    "samples.json",
     "start",
     "model",
     "adapter",
