@@ -11,15 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
+from warmstart.data.examples.encode import NO_LABEL
 
 import warmstart
 from tests.runs_in_memory import filling_settings, job_of, never, settings, write_reviews
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
-from warmstart import cli
-from warmstart import config_file
+from warmstart import cli, config_file
 from warmstart.data.examples.batches import collate
-from warmstart.data.examples.encode import NO_LABEL
 from warmstart.errors import ConfigError, DataError, Interrupted, ModelError, RunError
 from warmstart.evaluation import pseudo_perplexity as pseudo
 from warmstart.evaluation.evaluate import evaluate

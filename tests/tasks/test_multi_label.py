@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from warmstart.tasks.multi_label import MultiLabel
 
 from tests.data.test_label_lists import table_of
 from tests.tasks.test_text_ranking import batch_of
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Batch
 from warmstart.errors import DataError
-from warmstart.tasks.multi_label import MultiLabel
 
 TRUTH = [[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
 

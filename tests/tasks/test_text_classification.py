@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from warmstart.data.examples.encode import Examples
 
 from tests.tiny import tiny_tokenizer
 from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.batches import Batch, collate
-from warmstart.data.examples.encode import Examples
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
 from warmstart.tasks.text_classification import TextClassification

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from warmstart.data.examples.encode import NO_LIST, count_labels
 
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Batch
-from warmstart.data.examples.encode import NO_LIST, count_labels
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
 from warmstart.tasks.text_ranking import TextRanking, listwise, pairwise

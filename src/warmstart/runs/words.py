@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from warmstart.metrics import (
     classification_metrics,
+    entity_metrics,
     label_set_metrics,
     ranking_metrics,
     regression_metrics,
@@ -27,6 +28,7 @@ METRIC_TITLES = {
         *label_set_metrics.METRICS,
         *regression_metrics.METRICS,
         *ranking_metrics.METRICS,
+        *entity_metrics.METRICS,
         *LANGUAGE_METRICS,
         *MASKED_METRICS,
         PSEUDO_PERPLEXITY,
@@ -41,6 +43,7 @@ BASELINE_TITLES = {
     "ridge": "TF-IDF with ridge regression",
     "chance": "a random order",
     "bm25": "BM25",
+    "frequent_tag": "each word's most frequent training tag",
     "untouched": "the model before training",
 }
 
@@ -53,6 +56,7 @@ SHORT_BASELINES = {
     "ridge": "TF-IDF + ridge regression",
     "chance": "random order",
     "bm25": "BM25",
+    "frequent_tag": "most frequent tag",
     "untouched": "before training",
 }
 """As they head a column."""
