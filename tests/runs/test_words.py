@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.example_run import example_run
+from warmstart.config import DataConfig
 from warmstart.metrics.scores import Score
 from warmstart.runs import words
 from warmstart.runs.run_record import Evaluation, RunRecord, read_record
+from warmstart.tasks.text_ranking import TextRanking
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,9 @@ def verdict(record: RunRecord, model: Score, metric: str = "accuracy", **baselin
 def test_a_score_counts_what_its_task_scores(record: RunRecord) -> None:
     """A ranking has more rows than queries, and its scores are means over queries."""
     found = Evaluation("test", 1043, "queries", None, {"map": score(0.5)}, {}, {})
-    said = words.verdict(replace(record, evaluations={"test": found}))
+    data = DataConfig(train="a.csv", text_pair="document")
+    task = TextRanking(data, "query", "binary-cross-entropy")
+    said = words.verdict(replace(record, task=task, evaluations={"test": found}))
     assert said.startswith("On 1,500 test queries the model reaches a MAP of 0.50")
 
 
