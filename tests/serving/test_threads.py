@@ -17,6 +17,7 @@ from tests.runs_in_memory import (
     filling_settings,
     ranking_settings,
     settings,
+    tagging_settings,
     topic_settings,
 )
 from tests.tiny import WORDS
@@ -36,8 +37,9 @@ SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {
     "multi-label-classification": topic_settings,
     "text-ranking": ranking_settings,
     "fill-mask": filling_settings,
+    "token-classification": tagging_settings,
 }
-EXPORTED = ("text-classification", "multi-label-classification", "text-ranking")
+EXPORTED = tuple(task for task in SETTINGS if task != "fill-mask")
 
 
 @dataclass(frozen=True)
