@@ -182,7 +182,8 @@ class TextParity:
     def labels(self, table: Table) -> Ints:
         """1 where the number of words is even, else 0, int64 [N]."""
         words = pc.list_value_length(pc.utf8_split_whitespace(texts_of(table, self.data)))
-        return (words.to_numpy() % 2 == 0).astype(np.int64)
+        even: Ints = (words.to_numpy() % 2 == 0).astype(np.int64)
+        return even
 
     def encode(
         self, table: Table, labels: Ints | None, tokenizer: Tokenizer, max_tokens: int
