@@ -19,6 +19,7 @@ from benchmarks import (
     serving,
     startup,
     table,
+    tagging,
     training,
     transfer,
 )
@@ -50,6 +51,7 @@ SUITES: dict[str, Suite] = {
     "scale": scale,
     "serving": serving,
     "startup": startup,
+    "tagging": tagging,
     "transfer": transfer,
 }
 

@@ -49,7 +49,7 @@ class Setup:
     frozen: bool
     train: Rows
     validation: Rows
-    task: TaskName = "text-classification"
+    task: str = "text-classification"
 
     def run_config(self, **train: Any) -> RunConfig:
         """The same settings as warmstart takes them.
