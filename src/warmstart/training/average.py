@@ -14,7 +14,6 @@ arXiv:1706.03762, section 6.1 (the last checkpoints).
 import json
 import math
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,7 +180,7 @@ def keep_average(job: Job, progress: Progress) -> None:
     )
 
 
-def _mean_model(job: Job, folders: Sequence[Path]) -> PreTrainedModel:
+def _mean_model(job: Job, folders: list[Path]) -> PreTrainedModel:
     """The mean of saved models, on the job's device; rank 0 writes it and all ranks load it."""
     mean = job.run.average / "mean"
 
@@ -191,7 +190,9 @@ def _mean_model(job: Job, folders: Sequence[Path]) -> PreTrainedModel:
         save_file(mean_weights(folders), folder / "model.safetensors", metadata={"format": "pt"})
 
     job.processes.agreed(lambda: write_folder(mean, fill) if job.processes.first else None)
-    return load_run_model(mean, job.task.head).to(job.accelerator.device)
+    model = load_run_model(mean, job.task.head)
+    model.to(job.accelerator.device)
+    return model
 
 
 def _shown(score: Score) -> str:

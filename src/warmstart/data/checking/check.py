@@ -136,8 +136,7 @@ def find(
             have no labels. By default the texts in the column ``data.label``.
         classes: whether each row has exactly one label; only then is class imbalance checked.
         together: the column whose equal values are kept in the same split.
-        remarks: split -> additional messages of the task.
-        notes: split -> what was changed before tokenisation.
+        remarks, notes: split -> messages of the task on its rows, and on what was changed.
         chunked: whether long rows become chunks; None follows ``data.long_documents``.
 
     Raises:
@@ -166,9 +165,9 @@ def find(
     messages += _about_notes(notes or {})
     chunked = data.long_documents == "chunk" if chunked is None else chunked
     messages += _about_lengths(splits, chunked=chunked)
-    messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
-    warnings_first = sorted(messages, key=lambda message: message.level != "warning")
-    return Findings(tuple(splits), repeats, tuple(warnings_first))
+    messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]
+    messages.sort(key=lambda message: message.level != "warning")
+    return Findings(tuple(splits), repeats, tuple(messages))
 
 
 def _ragged_rows(tables: Mapping[str, Table]) -> dict[str, int]:
