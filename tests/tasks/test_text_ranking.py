@@ -18,6 +18,7 @@ from warmstart.data.examples.targets import NO_GROUP, RowBatchTargets, count_lis
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
 from warmstart.tasks.list_losses import listwise, pairwise
+from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.text_ranking import TextRanking
 
 
@@ -86,13 +87,14 @@ def test_there_may_be_any_number_of_grades() -> None:
         {"train": np.full(3000, 9)},
         max_tokens=64,
         dropped={"train": {}},
-        labels={"train": task.shown_labels(table)},
-        classes=task.stratifies,
+        labels={"train": task.shown_labels(task.labels(table))},
+        classes=False,
         together="q",
     )
     assert found.splits[0].label_counts == {}, "3,000 grades are no labels to be counted"
-    right = task.answers(np.arange(3000.0)[:, None], table.rows, np.zeros(3000, dtype=np.bool_))
-    assert task.score(right, table).metrics["ndcg_at_10"].value == pytest.approx(1)
+    whole = np.zeros(3000, dtype=np.bool_)
+    right = NumberPredictions("score", np.arange(3000.0), table.rows, whole)
+    assert task.score(right, task.labels(table)).metrics["ndcg_at_10"].value == pytest.approx(1)
 
 
 @pytest.mark.parametrize("bad", ["yes", "-1", "nan", "1e999", ""])

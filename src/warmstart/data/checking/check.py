@@ -136,7 +136,8 @@ def find(
             have no labels. By default the texts in the column ``data.label``.
         classes: whether each row has exactly one label; only then is class imbalance checked.
         together: the column whose equal values are kept in the same split.
-        remarks, notes: split -> messages of the task on its rows, and on what was changed.
+        remarks: split -> additional messages of the task.
+        notes: split -> what was changed before tokenisation.
         chunked: whether long rows become chunks; None follows ``data.long_documents``.
 
     Raises:
@@ -158,11 +159,10 @@ def find(
         for split, table in tables.items()
     ]
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
-    messages = _about_files(tables) + _about_split(data, together)
+    messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
     for split_findings in splits:
         messages += _about_rows(split_findings, remarks or {}, classes=classes, several=several)
-    messages += _about_notes(notes or {})
     chunked = data.long_documents == "chunk" if chunked is None else chunked
     messages += _about_lengths(splits, chunked=chunked)
     messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]
