@@ -19,7 +19,6 @@ from typing import Literal
 
 from benchmarks import corpora
 from benchmarks.corpora import Rows
-from warmstart.config import TaskName
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Workload:
     checkpoint: str | BertShape | Gpt2Shape
     engines: tuple[str, ...]
     max_tokens: int
-    task: TaskName = "text-classification"
+    task: str = "text-classification"
     kind: Literal["window", "run", "predict"] = "window"
     rows: int | None = None
     batch_size: int = 32

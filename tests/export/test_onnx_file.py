@@ -77,7 +77,7 @@ def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Pat
         assert (examples.tokens.token_type_ids is not None) == (pairs and architecture in TYPED)
         batch = collate(examples, np.arange(len(examples)))
         expected = padded_forward(model, "sequence-classification").run(model, batch).numpy()
-        assert opened.logits(examples) == pytest.approx(expected, abs=1e-5)
+        assert opened.logits(examples.tokens) == pytest.approx(expected, abs=1e-5)
     ones = {name: np.ones((2, 3), dtype=np.int64) for name in names}
     counts = fused_operators(path, 2, ones)
     assert counts["SkipLayerNormalization"] == FUSED_NORMS[architecture]
