@@ -20,6 +20,7 @@ from benchmarks import (
     serving,
     startup,
     table,
+    tagging,
     training,
     transfer,
 )
@@ -51,6 +52,7 @@ SUITES: dict[str, Suite] = {
     "scale": scale,
     "serving": serving,
     "startup": startup,
+    "tagging": tagging,
     "transfer": transfer,
 }
 

@@ -127,15 +127,30 @@ def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
         setup: the settings.
         folder: folder for checkpoints.
     """
-    config = setup.train_config
+    # The schedule is that of the whole training, although only a part of it is timed.
+    steps = total_steps(len(setup.train), setup.train_config)
+    warmup_steps = setup.train_config.warmup_steps or 0
+    return optimiser_arguments(setup.train_config, folder, steps, warmup_steps)
+
+
+def optimiser_arguments(
+    config: TrainConfig, folder: Path, steps: int, warmup_steps: int
+) -> dict[str, Any]:
+    """The same for any task.
+
+    Args:
+        config: warmstart's settings of the training.
+        folder: for checkpoints.
+        steps: optimiser steps of the whole training.
+        warmup_steps: steps in which the rate rises.
+    """
     return {
         "output_dir": str(folder),
-        # The schedule is that of the whole training, although only a part of it is timed.
-        "max_steps": total_steps(len(setup.train), config),
+        "max_steps": steps,
         "per_device_train_batch_size": config.batch_size,
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": config.schedule,
-        "warmup_steps": config.warmup_steps or 0,
+        "warmup_steps": warmup_steps,
         "weight_decay": config.weight_decay,
         "adam_beta1": config.adam_beta1,
         "adam_beta2": config.adam_beta2,

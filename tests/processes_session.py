@@ -3,9 +3,12 @@
 Run by ``training/test_processes.py``, once in each of the processes that it starts.
 """
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -16,7 +19,7 @@ from torch import Tensor, nn
 
 from tests.runs_in_memory import never
 from tests.tiny import ARCHITECTURES
-from warmstart import config_file, errors
+from warmstart import cli, config_file, errors
 from warmstart.data.examples.batches import Batch
 from warmstart.devices.processes import Processes, join, leave
 from warmstart.evaluation import evaluate
@@ -109,6 +112,15 @@ def fail_alone(processes: Processes) -> str:
     return "nobody failed"
 
 
+def mistyped(rank: int) -> dict[str, Any]:
+    """A command with a faulty setting; how it ended in this process, and what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    os.environ["MASTER_PORT"] = os.environ["SECOND_PORT"]  # they part, and meet again
+    with redirect_stdout(out), redirect_stderr(err):
+        code = cli.main(["train", "demo", "--set", "x=1"])
+    return {"rank": rank, "code": code, "out": out.getvalue(), "err": err.getvalue()}
+
+
 def main(folder: Path) -> None:
     """Play every scene, with the settings that the test left in the folder."""
     settings: dict[str, Settings] = json.loads((folder / "settings.json").read_text())
@@ -128,9 +140,12 @@ def main(folder: Path) -> None:
         for name, scene in scenes.items()
     }
     found["alone"] = processes.gather(fail_alone(processes))
+    leave()
+    found["mistyped"] = [mistyped(processes.index)]
     if processes.first:
         print(json.dumps(found))
-    leave()
+    else:
+        (folder / "mistyped.json").write_text(json.dumps(found["mistyped"]))
 
 
 if __name__ == "__main__":

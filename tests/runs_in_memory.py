@@ -12,6 +12,7 @@ from warmstart.config import LIST_LOSSES
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.training.job import Job, job_for
+from warmstart.training.loop import fit
 
 GOOD = "wonderful excellent great happy nice".split()
 BAD = "terrible awful boring poor bad".split()
@@ -178,6 +179,18 @@ def job_of(prepared: Prepared, path: Path) -> Job:
         path: its folder to be.
     """
     return job_for(prepared, RunDirectory.create(path))
+
+
+def whole_run(prepared: Prepared, path: Path) -> tuple[Prepared, Job]:
+    """A run that is never stopped, for tests that compare resumed ones with it.
+
+    Args:
+        prepared: the run.
+        path: its folder to be.
+    """
+    job = job_of(prepared, path)
+    fit(job, resume=False, stop_requested=never)
+    return prepared, job
 
 
 def never() -> bool:

@@ -219,6 +219,7 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
     from warmstart.models.checkpoints.load import find
     from warmstart.models.tuning.trainable import parts_from_json
     from warmstart.runs.loaded_run import load_task
+    from warmstart.tasks.capabilities import label_names_of
 
     if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
         from warmstart.preparation.prepare import refuse_unfit_parts
@@ -238,8 +239,7 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
     description = describe(find(ModelConfig(name=str(directory.model)), task.head), labels=labels)
     trains = directory.read_json("environment.json").get("trains", [])
     # A head for numbers or scores names its outputs in config.json, but these are no labels.
-    names = tuple(task.facts.get("label_names", ()))
-    return replace(description, labels=names, trains=parts_from_json(trains))
+    return replace(description, labels=label_names_of(task), trains=parts_from_json(trains))
 
 
 def generate(

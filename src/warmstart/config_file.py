@@ -21,7 +21,7 @@ from warmstart import errors
 from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
-from warmstart.tasks import TASKS
+from warmstart.tasks import task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
 from warmstart.tasks.task_settings import is_read
 
@@ -265,7 +265,7 @@ def settings_read(config: RunConfig) -> dict[str, Any]:
         config: of the run.
     """
     content = config.model_dump()
-    reads, values = TASKS[config.task].reads, leaves(content)
+    reads, values = task_type(config).reads, leaves(content)
 
     def kept(part: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         found: dict[str, Any] = {}

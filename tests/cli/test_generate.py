@@ -153,7 +153,7 @@ def test_novelty_is_of_the_rows_the_run_was_trained_on(run: Path, warmstart: War
     file.write_text(before + "one more,good\n", encoding="utf-8")
     told = " ".join(warmstart(*words).err.split())
     file.write_text(before, encoding="utf-8")
-    assert "is not as it was when the run read it" in told
+    assert "has changed since the run read it" in told
 
 
 @dataclass(frozen=True)

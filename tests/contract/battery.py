@@ -237,7 +237,11 @@ def export(driven: DrivenRun) -> None:
         assert not (driven.run / "export").exists()
         return
     before = one_prediction(driven)
-    found = one_object(driven.type("export", "run", "--json"))
+    int8 = ("--int8", "--max-drop", "1") if "export.int8" in driven.learned.reads else ()
+    found = one_object(driven.type("export", "run", *int8, "--json"))
+    assert bool(found["int8"]) == bool(int8)
+    if int8:
+        assert found["int8"]["metric"]["name"] == driven.learned.metrics[0].name
     assert found == json.loads((driven.run / "export/parity.json").read_text())
     assert found["task"] == driven.task
     generates = isinstance(driven.learned, Generates)
@@ -296,7 +300,8 @@ def card(driven: DrivenRun) -> None:
         assert label in body
     everything = body + shown_text((driven.run / "report.html").read_text("utf-8"))
     assert all(mark in everything for mark in driven.case.marks)
-    refuse_strangers(body, driven)
+    # The snippet is Python, where None is right.
+    refuse_strangers(body.replace(usage.python, ""), driven)
 
 
 def snippet(driven: DrivenRun) -> None:

@@ -9,7 +9,7 @@ from tests.rules.source import PACKAGE, ROOT, Function, functions, modules, node
 FILE_LINES = 400
 FUNCTION_LINES = 60
 
-BASES = {"BaseModel", "Exception", "Function", "NamedTuple", "Protocol", "nn.Module"}
+BASES = {"BaseModel", "Exception", "Function", "Generic", "NamedTuple", "Protocol", "nn.Module"}
 """What a class may inherit from; ``NamedTuple`` declares a record, as ``@dataclass`` does."""
 
 Definition = Function | ast.ClassDef

@@ -32,6 +32,32 @@ def test_threads_get_the_same_value_of_one_opening() -> None:
     assert values.get("b", open_slowly) is opened[1]
 
 
+def test_two_runs_are_not_opened_at_the_same_time() -> None:
+    """Transformers changes global state while it loads a model."""
+    together, inside, most = Barrier(4), [0], [0]
+
+    def open_slowly() -> str:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        sleep(0.02)
+        inside[0] -= 1
+        return "open"
+
+    def work(_: int) -> str:
+        together.wait()
+        return OpenOnce[str]().get("a", open_slowly)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(work, range(4))) == ["open"] * 4
+    assert most == [1]
+
+
+def test_opening_one_value_may_open_another() -> None:
+    inner: OpenOnce[str] = OpenOnce()
+    outer: OpenOnce[str] = OpenOnce()
+    assert outer.get("a", lambda: inner.get("b", lambda: "both")) == "both"
+
+
 def test_a_failed_opening_is_tried_again_and_a_forgotten_value_opened_again() -> None:
     values: OpenOnce[str] = OpenOnce()
     with pytest.raises(ZeroDivisionError):

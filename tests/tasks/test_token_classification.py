@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
-from tests.tagging_runs import tagging_settings
+from tests.tagging_runs import EXPORTS, Span, sentences, tagging_settings, texts, write_brat
 from tests.tiny import WORDS, tiny_checkpoint
 from warmstart import api, config_file, errors
 from warmstart.data.examples.batches import collate
@@ -168,3 +170,133 @@ def test_only_byte_level_tokenizers_are_saved_differently(tmp_path: Path) -> Non
     again = path.read_text()
     assert fit_tokenizer_to_words(folder)
     assert json.loads(path.read_text()) == json.loads(again)
+
+
+def lists(path: Path, rows: int = 60) -> Path:
+    lines = [json.dumps({"words": words, "tags": tags}) for words, tags in sentences(rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def source_of(name: str, folder: Path) -> tuple[str | list[str], dict[str, Any]]:
+    """A corpus in one of the formats, and the settings of ``data`` that it needs."""
+    # Characters before the text that are two units in UTF-16, so that a mistaken unit shows.
+    marked = [("\U0001f600 " + text, _moved(spans, 2)) for text, spans in texts(60)]
+    if name == "brat":
+        return str(write_brat(folder / "brat", marked)), {}
+    if name == "brat, files":
+        made = write_brat(folder / "brat", marked)
+        return [str(path) for path in sorted(made.glob("*.ann"))], {}
+    if name in EXPORTS:
+        path = folder / "export.json"
+        # doccano counts UTF-16 units.
+        units = marked if name != "doccano" else [(t, _moved(s, 1)) for t, s in marked]
+        path.write_text(EXPORTS[name](units), encoding="utf-8")
+        return str(path), {"format": "spans"}
+    if name == "lists in JSON lines":
+        return str(lists(folder / "lists.jsonl")), {}
+    if name == "lists in Parquet":
+        words, tags = zip(*sentences(60), strict=True)
+        path = folder / "lists.parquet"
+        pq.write_table(pa.table({"tokens": list(words), "ner": list(tags)}), path)
+        return str(path), {"words": "tokens", "tags": "ner"}
+    made_spans = [[{"start": a, "end": b, "type": k} for a, b, k in spans] for _, spans in marked]
+    plain = [text for text, _ in marked]
+    if name == "spans in JSON lines":
+        path = folder / "spans.jsonl"
+        rows = zip(plain, made_spans, strict=True)
+        path.write_text("".join(json.dumps({"body": t, "ents": s}) + "\n" for t, s in rows))
+        return str(path), {"text": "body", "spans": "ents"}
+    path = folder / "spans.parquet"
+    # Other types than warmstart's own: 32 bits, and another name of the type.
+    fields = [("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())]
+    renamed = [[{**s, "label": s["type"]} for s in row] for row in made_spans]
+    column = pa.array(renamed, pa.list_(pa.struct(fields)))
+    pq.write_table(pa.table({"text": plain, "spans": column}), path)
+    return str(path), {}
+
+
+def _moved(spans: Sequence[Span], by: int) -> list[Span]:
+    return [(start + by, end + by, kind) for start, end, kind in spans]
+
+
+FORMATS = (
+    "brat",
+    "brat, files",
+    *EXPORTS,
+    "lists in JSON lines",
+    "lists in Parquet",
+    "spans in JSON lines",
+    "spans in Parquet",
+)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_trains_and_gives_back_its_own_offsets(tmp_path: Path, name: str) -> None:
+    config = tagging_settings(tmp_path, epochs=1)
+    source, settings = source_of(name, tmp_path)
+    config["data"] = {"train": source, "validation": 0.3, **settings}
+    found = prepared(config)
+    assert found.task.label_names == ("O", "B-PER", "I-PER", "B-THING", "I-THING")
+    finished = train_run(found, tmp_path / "run")
+    assert finished.evaluations["validation"]["scores"]["entity_f1"]["n"] == 18
+    rows = pq.read_table(tmp_path / "run/evaluation/validation/predictions.parquet").to_pylist()
+    given = dict(texts(60))
+    for row in rows:
+        label = [(span["start"], span["end"], span["type"]) for span in row["label"]]
+        plain, shift = row["text"].removeprefix("\U0001f600 "), 0
+        if plain != row["text"]:
+            shift = 2
+        # Lists of words have no full stop at the end.
+        expected = given.get(plain) or given.get(f"{plain} .") or []
+        assert label == _moved(expected, shift)
+        for span in row["prediction"]:
+            assert row["text"][span["start"] : span["end"]] == span["text"]
+    if "lists" not in name:
+        total = sum(len(spans) for _, spans in texts(60))
+        assert sum(counted(found, split)["kept"] for split in ("train", "validation")) == total
+
+
+def counted(found: Prepared, split: str) -> dict[str, int]:
+    return dict(found.splits[split].labels.counts)
+
+
+def test_kept_snapped_and_refused_add_up_to_the_input(tmp_path: Path) -> None:
+    """Also the spans that the reader of the file refuses, which no table has."""
+    regions = [
+        {"start": 0, "end": 4, "text": "John", "labels": ["PER"]},  # kept
+        {"start": 9, "end": 11, "text": "re", "labels": ["THING"]},  # snapped to "red"
+        {"start": 9, "end": 18, "text": "red table", "labels": ["THING"]},  # kept: the longest
+        {"start": 1, "end": 5, "text": "Mary", "labels": ["PER"]},  # not at its offsets
+        {"start": 4, "end": 4, "text": "", "labels": ["PER"]},  # empty
+    ]
+    record = {
+        "data": {"text": "John saw red table"},
+        "annotations": [{"result": [{"value": region} for region in regions]}],
+    }
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([record] * 10))
+    config = tagging_settings(tmp_path)
+    config["data"] = {"train": str(path), "validation": 0.2}
+    found = prepared(config)
+    for split, rows in (("train", 8), ("validation", 2)):
+        counts = counted(found, split)
+        assert counts["kept"] + counts["snapped"] + counts["refused"] == 5 * rows
+        assert counts["its text is not at its offsets"] == rows
+        assert counts["kept"] == 2 * rows
+    said = sentences_of(found)
+    assert "training: 40 character spans: 16 kept, 0 snapped to words, 24 refused" in said
+    assert "its text is not at its offsets 8" in said
+
+
+def test_an_ann_file_without_its_text_is_refused(tmp_path: Path) -> None:
+    folder = write_brat(tmp_path / "brat", texts(10))
+    (folder / "003.txt").unlink()
+    (folder / "notes.txt").write_text("not annotated")
+    config = tagging_settings(tmp_path)
+    config["data"] = {"train": str(folder), "validation": 0.2}
+    with pytest.raises(errors.DataError, match=r"003\.ann has no text") as raised:
+        prepared(config)
+    assert "or remove the .ann file" in raised.value.do
+    (folder / "003.ann").unlink()
+    assert "Texts without an .ann file, not read: 1" in sentences_of(prepared(config))

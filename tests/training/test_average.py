@@ -10,14 +10,21 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
-from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
+from tests.runs_in_memory import (
+    job_of,
+    never,
+    prepared_run,
+    settings,
+    whole_run,
+    writing_settings,
+)
 from warmstart import config_file
 from warmstart.errors import ConfigError, Interrupted
-from warmstart.preparation.prepare import prepare
+from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training.average import keep_average, mean_weights, remembered
-from warmstart.training.job import job_for
+from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.train_run import train_run
 
@@ -124,13 +131,22 @@ def test_a_whole_run_says_both_scores_and_leaves_nothing_behind(tmp_path: Path) 
     assert any(mean in text for text in notices)
 
 
-@pytest.mark.parametrize("of", ["last", "best"])
+@pytest.fixture(scope="module", params=["last", "best"])
+def whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Prepared, Job]:
+    """The run that is stopped below, never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    average = {"of": request.param, "count": 3}
+    train = {**SETTINGS, "average": average, "checkpoint_every_steps": 5}
+    return whole_run(prepared_run(folder, dropout=0.1, **train), folder / "run")
+
+
 @pytest.mark.parametrize("stop_after", [7, 20, 35])
-def test_a_resumed_run_keeps_the_same_mean(tmp_path: Path, of: str, stop_after: int) -> None:
-    train = {**SETTINGS, "average": {"of": of, "count": 3}, "checkpoint_every_steps": 5}
-    prepared = prepared_run(tmp_path, dropout=0.1, **train)
-    whole = job_of(prepared, tmp_path / "whole")
-    fit(whole, resume=False, stop_requested=never)
+def test_a_resumed_run_keeps_the_same_mean(
+    whole: tuple[Prepared, Job], tmp_path: Path, stop_after: int
+) -> None:
+    prepared, unbroken = whole
     calls = iter(range(100))
     with pytest.raises(Interrupted):
         fit(
@@ -142,7 +158,7 @@ def test_a_resumed_run_keeps_the_same_mean(tmp_path: Path, of: str, stop_after: 
     later = job_for(prepared, RunDirectory(tmp_path / "run"))
     (later.run.average / "step-00000099").mkdir(parents=True, exist_ok=True)
     fit(later, resume=True, stop_requested=never)
-    folders = [remembered(job.run) for job in (whole, later)]
+    folders = [remembered(job.run) for job in (unbroken, later)]
     assert [f.name for f in folders[0]] == [f.name for f in folders[1]]
     assert same(*map(mean_weights, folders))
 

@@ -12,12 +12,14 @@ import torch
 from safetensors.torch import load_file
 
 from tests.limits import file_size
-from tests.runs_in_memory import job_of, never, prepared_run, settings
+from tests.runs_in_memory import job_of, never, prepared_run, settings, whole_run
 from warmstart.errors import Interrupted, RunError
+from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training import checkpoint
 from warmstart.training.checkpoint import Progress
+from warmstart.training.job import Job
 from warmstart.training.loop import fit
 from warmstart.training.optimizer import build_optimizer
 from warmstart.training.train_run import train_run
@@ -43,12 +45,22 @@ def step_records(run: RunDirectory) -> list[dict[str, float]]:
     return [{k: v for k, v in e.items() if k not in ("time", "seconds")} for e in events]
 
 
-@pytest.mark.parametrize("stop_after", [1, 5, 11, 12, 17])
-def test_stopped_and_resumed_is_bit_identical(tmp_path: Path, stop_after: int) -> None:
-    prepared = prepared_run(tmp_path, batch_size=8, gradient_accumulation=1)
-    whole = job_of(prepared, tmp_path / "whole")
-    fit(whole, resume=False, stop_requested=never)
+Whole = tuple[Prepared, Job]
 
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The run that is stopped below, never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    prepared = prepared_run(folder, batch_size=8, gradient_accumulation=1)
+    return whole_run(prepared, folder / "run")
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 11, 12, 17])
+def test_stopped_and_resumed_is_bit_identical(
+    whole: Whole, tmp_path: Path, stop_after: int
+) -> None:
+    prepared, unbroken = whole
     calls = iter(range(10**6))
     broken = job_of(prepared, tmp_path / "broken")
     with pytest.raises(Interrupted, match="--resume"):
@@ -63,8 +75,8 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path: Path, stop_after: int) -
     (tmp_path / "again").rename(tmp_path / "spare")
     Path(tmp_path / "moved").rename(tmp_path / "again")
     fit(again, resume=True, stop_requested=never)
-    assert_same_bits(whole.run, again.run)
-    assert step_records(whole.run) == step_records(again.run)
+    assert_same_bits(unbroken.run, again.run)
+    assert step_records(unbroken.run) == step_records(again.run)
 
 
 TRAIN = """

@@ -17,6 +17,7 @@ from tests.runs_in_memory import (
     never,
     prepared_run,
     settings,
+    whole_run,
     writing_settings,
 )
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
@@ -25,9 +26,9 @@ from warmstart import api, config_file
 from warmstart.data.examples.batches import collate
 from warmstart.errors import ConfigError, Interrupted, ModelError, WarmstartError
 from warmstart.models.packed.forward import padded_forward
-from warmstart.preparation.prepare import prepare
+from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.runs.directory import RunDirectory
-from warmstart.training.job import job_for
+from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.train_run import train_run
 
@@ -175,12 +176,23 @@ def test_a_run_stays_usable_and_says_what_it_kept(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("stop_after", [3, 12, 15])
-def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, stop_after: int) -> None:
+Whole = tuple[Prepared, Job]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The run that is stopped below, never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
     train = {"lora": {**LORA, "dropout": 0.2}, "learning_rate": 1e-2, "checkpoint_every_steps": 2}
-    prepared = prepared_run(tmp_path, dropout=0.1, **train)
-    whole = job_of(prepared, tmp_path / "whole")
-    fit(whole, resume=False, stop_requested=never)
+    prepared = prepared_run(folder, dropout=0.1, **train)
+    return whole_run(prepared, folder / "run")
+
+
+@pytest.mark.parametrize("stop_after", [3, 12, 15])
+def test_a_resumed_run_ends_with_the_same_weights(
+    whole: Whole, tmp_path: Path, stop_after: int
+) -> None:
+    prepared, unbroken = whole
     calls = iter(range(100))
     with pytest.raises(Interrupted):
         fit(
@@ -190,9 +202,9 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, stop_after: in
         )
     again = job_for(prepared, RunDirectory(tmp_path / "run"))
     fit(again, resume=True, stop_requested=never)
-    expected = whole.model.state_dict()
+    expected = unbroken.model.state_dict()
     assert not [n for n, t in again.model.state_dict().items() if not t.equal(expected[n])]
-    kept = [load_file(job.run.model / "model.safetensors") for job in (whole, again)]
+    kept = [load_file(job.run.model / "model.safetensors") for job in (unbroken, again)]
     assert not [name for name in kept[0] if not kept[0][name].equal(kept[1][name])]
 
 

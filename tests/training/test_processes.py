@@ -42,13 +42,15 @@ class Ended:
 
 def start(*words: str, cwd: Path, count: int = 2) -> list[subprocess.Popen[str]]:
     """``python WORDS`` in several processes that know of each other, as a launcher starts them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as one, socket.socket() as two:
+        for free in (one, two):
+            free.bind(("127.0.0.1", 0))
+        port, second = one.getsockname()[1], two.getsockname()[1]
     root = Path(__file__).parents[2]
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        "SECOND_PORT": str(second),  # for processes that part and meet again
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
         "OMP_NUM_THREADS": "1",
@@ -287,7 +289,8 @@ def test_the_first_process_alone_writes_and_speaks(launched: Launched) -> None:
 
 STOPPING = """
 import signal, sys
-from warmstart import cli, processes
+from warmstart import cli
+from warmstart.devices import processes
 from warmstart.training import loop
 
 make_step = loop.make_step
@@ -334,11 +337,14 @@ def test_when_one_is_killed_the_other_ends_too(tmp_path: Path, dies: int) -> Non
         assert (other.out, other.err) == ("", "")
 
 
-def test_a_fault_is_told_once_and_ends_all(tmp_path: Path) -> None:
-    first, other = ended(start("-m", "warmstart", "train", "demo", "--set", "x=1", cwd=tmp_path))
-    assert (first.code, other.code) == (1, 0)
-    assert "x is not a setting" in first.err
-    assert (other.out, other.err) == ("", "")
+def test_a_fault_is_told_once_and_ends_all(scenes: tuple[Path, dict[str, list[Any]]]) -> None:
+    folder, found = scenes
+    (first,) = found["mistyped"]
+    (other,) = json.loads((folder / "mistyped.json").read_text())
+    assert (first["rank"], other["rank"]) == (0, 1)
+    assert (first["code"], other["code"]) == (1, 0)
+    assert "x is not a setting" in first["err"]
+    assert (other["out"], other["err"]) == ("", "")
 
 
 @pytest.mark.slow

@@ -14,15 +14,16 @@ from tests.runs_in_memory import (
     never,
     prepared_run,
     settings,
+    whole_run,
     writing_settings,
 )
 from tests.training.test_rates import groups_by_name, losses_of, plain_losses
 from warmstart import config_file
 from warmstart.errors import ConfigError, Interrupted
-from warmstart.preparation.prepare import prepare
+from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
-from warmstart.training.job import job_for
+from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.train_run import train_run
 
@@ -69,13 +70,24 @@ def test_what_has_not_begun_to_train_stays_and_has_no_moments(tmp_path: Path, ep
     assert moments == set(before) - still
 
 
-@pytest.mark.parametrize("stop_after", [2, 4, 7, 13, 17])
-def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, stop_after: int) -> None:
+Whole = tuple[Prepared, Job]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The run that is stopped below, never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
     prepared = prepared_run(
-        tmp_path, dropout=0.2, epochs=5, checkpoint_every_steps=3, layer_decay=0.9, **GRADUAL
+        folder, dropout=0.2, epochs=5, checkpoint_every_steps=3, layer_decay=0.9, **GRADUAL
     )
-    whole = job_of(prepared, tmp_path / "whole")
-    fit(whole, resume=False, stop_requested=never)
+    return whole_run(prepared, folder / "run")
+
+
+@pytest.mark.parametrize("stop_after", [2, 4, 7, 13, 17])
+def test_a_resumed_run_ends_with_the_same_weights(
+    whole: Whole, tmp_path: Path, stop_after: int
+) -> None:
+    prepared, unbroken = whole
     calls = iter(range(100))
     with pytest.raises(Interrupted):
         fit(
@@ -85,9 +97,9 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, stop_after: in
         )
     again = job_for(prepared, RunDirectory(tmp_path / "run"))
     fit(again, resume=True, stop_requested=never)
-    expected = whole.model.state_dict()
+    expected = unbroken.model.state_dict()
     assert not [n for n, t in again.model.state_dict().items() if not t.equal(expected[n])]
-    kept = [load_file(job.run.model / "model.safetensors") for job in (whole, again)]
+    kept = [load_file(job.run.model / "model.safetensors") for job in (unbroken, again)]
     assert not [name for name in kept[0] if not kept[0][name].equal(kept[1][name])]
 
 

@@ -103,6 +103,7 @@ BASELINE_TITLES = {
     "tfidf": "TF-IDF",
     "ridge": "TF-IDF",
     "bm25": "BM25",
+    "frequent_tag": "frequent tag",
 }
 
 

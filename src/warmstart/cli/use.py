@@ -36,6 +36,9 @@ def evaluate(
     result(content, text, as_json=as_json)
 
 
+FORMATS = ".csv, .parquet, .jsonl; for tags also .conll"
+
+
 def predict(
     run: RunArgument,
     text: Annotated[
@@ -52,12 +55,7 @@ def predict(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="F",
-            help="File for the predictions: .csv, .parquet, .jsonl; for tags also .conll.",
-        ),
+        typer.Option("--output", "-o", metavar="F", help=f"File for the predictions: {FORMATS}."),
     ] = None,
     engine: Annotated[
         Engine | None,

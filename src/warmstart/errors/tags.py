@@ -122,6 +122,15 @@ def unwritable_word(sentence: int, word: str) -> DataError:
 # --- exports with character spans
 
 
+def no_brat_text(path: str, text: str) -> DataError:
+    """An ``.ann`` file of brat without its text."""
+    return DataError(
+        f"{path} has no text: there is no {text}",
+        "for each .ann file, a .txt file with the same name in the same folder",
+        f"copy {text} next to it, or remove the .ann file",
+    )
+
+
 def no_json(path: str, line: int, reason: str, text: str) -> DataError:
     """A file that is neither one JSON value nor JSON lines."""
     return DataError(

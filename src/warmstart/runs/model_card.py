@@ -21,6 +21,7 @@ from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import Evaluation, RunRecord, read_record
 from warmstart.runs.titles import Titles
+from warmstart.tasks.capabilities import ReadsWords, WritesConll
 
 BUNDLED = {"bundled/minilm-l6": "sentence-transformers/all-MiniLM-L6-v2"}
 """Hub names of the models that come as packages."""
@@ -34,6 +35,11 @@ HUB_METRICS = {
     "spearman_correlation": "spearmanr",
     "mean_squared_error": "mse",
     "mean_absolute_error": "mae",
+    "entity_f1": "f1",
+    "entity_precision": "precision",
+    "entity_recall": "recall",
+    "entity_macro_f1": "f1",
+    "word_accuracy": "accuracy",
 }
 """The Hub's names for metrics that it calls otherwise."""
 
@@ -169,6 +175,11 @@ def _body(record: RunRecord) -> str:
         base=_hub_name(name) or PurePath(name).name,
         findings=[(message.level, _without_folders(message.text, record)) for message in messages],
         new=record.config.pretrain,
+        cuts=record.config.data.long_documents == "truncate"
+        and not isinstance(record.task, ReadsWords),
+        files=("your_file.conll", "predictions.conll")
+        if isinstance(record.task, WritesConll)
+        else ("your_file.csv", "predictions.parquet"),
         usage=record.task.usage(),
         training=config_file.settings_read(record.config)["train"],
         environment=words.environment(record.environment),

@@ -21,7 +21,7 @@ from warmstart.metrics.scores import Score
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event, events_of, read_events
 from warmstart.runs.loaded_run import load_task
-from warmstart.tasks.capabilities import Generates
+from warmstart.tasks.capabilities import Generates, label_names_of
 from warmstart.tasks.task import AnyTask
 
 SPLIT_ORDER = ("test", "validation")
@@ -168,7 +168,7 @@ def read_record(run_path: Path) -> RunRecord:
         path=run_path,
         config=config,
         task=task,
-        labels=tuple(task.facts.get("label_names", ())),
+        labels=label_names_of(task),
         environment=_json_or_empty(run, "environment.json"),
         files={
             split: tuple(

@@ -1,10 +1,19 @@
-"""Values that are opened at their first use and stay open, safe from threads."""
+"""Values that are opened at their first use and stay open, safe from threads.
+
+Only one model is opened at a time in the whole process, also for different runs: while Transformers
+loads a model it replaces PyTorch's initialisation functions and default dtype, which are global,
+and puts back what it found (``transformers.initialization.guard_torch_init_functions``). Two
+threads that do so at the same time could leave the wrong ones in place.
+"""
 
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+_opening = RLock()
+"""Held while a value is opened; reentrant, because opening one value may open another."""
 
 
 class OpenOnce(Generic[T]):
@@ -15,7 +24,6 @@ class OpenOnce(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self._values: dict[str, T] = {}
 
     def get(self, name: str, open_value: Callable[[], T]) -> T:
@@ -29,7 +37,7 @@ class OpenOnce(Generic[T]):
         # a lookup in a dictionary is atomic.
         found = self._values.get(name)
         if found is None:
-            with self._lock:
+            with _opening:
                 found = self._values.get(name)  # another thread may have opened it meanwhile
                 if found is None:
                     found = self._values[name] = open_value()
@@ -41,7 +49,7 @@ class OpenOnce(Generic[T]):
         Args:
             names: open or not.
         """
-        with self._lock:
+        with _opening:
             for name in names:
                 self._values.pop(name, None)
 

@@ -18,7 +18,7 @@ from warmstart.data.examples.token_targets import TokenBatchTargets, WordBatchTa
 from warmstart.devices.device import choose_place
 from warmstart.devices.place import Place
 from warmstart.evaluation.evaluate import run_batches
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import READS, Head
 from warmstart.models.exclusive_use import needs_exclusive_use
 from warmstart.models.packed.forward import Forward, forward_verified_on, padded_forward
 from warmstart.runs.directory import RunDirectory
@@ -120,9 +120,9 @@ def made_up_rows(run: LoadedRun) -> Batch:
 def _asking_everywhere(head: Head, ids: torch.Tensor, lengths: np.ndarray) -> BatchTargets:
     """Targets that ask for the head's logits at all tokens, or at each row."""
     tokens = len(ids)
-    if head == "sequence-classification":
+    if READS[head] == "first":
         return NoBatchTargets()
-    if head == "token-classification":
+    if READS[head] == "asked":
         asked = torch.arange(tokens)
         return WordBatchTargets(asked, ids, lengths, asked.numpy(), tokens)
     return TokenBatchTargets(ids, lengths, tokens)

@@ -1,8 +1,8 @@
 """Prompts in, texts out, from a run's kept model or from any decoder.
 
-What can be wrong with settings and prompts is said before weights are loaded. The model runs in
-float32: one token that rounding turned would change all that follow it. A run's verified ONNX file
-stands in the place of PyTorch's model and goes the same way, so both write the same.
+Settings and prompts are checked before weights are loaded. The model runs in float32: one token
+that rounding changed would change all tokens after it. A run's verified ONNX file can replace
+PyTorch's model; the loop around it is the same, and so are the texts.
 """
 
 import warnings
@@ -43,7 +43,7 @@ GENERATION_HEAD: Head = "causal-lm"
 """Head of every model that generates text."""
 
 WriterName = Literal["torch", "onnx"]
-"""What runs a model that writes."""
+"""What runs a decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,12 @@ class Writer:
 
     Args:
         checkpoint: found and checked.
-        settings: how it writes where nothing else is said.
-        train: whose device it runs on.
-        begin: id of the token that every text begins with; None for none.
-        end: id of the token that ends one.
-        onnx: the file to run in place of the checkpoint's weights; None for these.
+        settings: the default settings of generation.
+        train: names the device.
+        begin: id of the token at the beginning of every text; None if there is none.
+        end: id of the token at the end of a text.
+        max_positions: the model's longest input, new tokens included; None if there is no limit.
+        onnx: the file to run instead of the checkpoint's weights; None for the weights.
     """
 
     checkpoint: Checkpoint
@@ -79,6 +80,7 @@ class Writer:
     train: TrainConfig
     begin: int | None
     end: int
+    max_positions: int | None
     onnx: Path | None = None
     _opened: OpenOnce[OpenDecoder] = field(
         default_factory=OpenOnce, init=False, repr=False, compare=False
@@ -90,20 +92,20 @@ class Writer:
         changes: Mapping[str, Any],
         on_text: Callable[[str], None] | None = None,
     ) -> list[Generation]:
-        """Go on with each prompt.
+        """Continue each prompt.
 
         Args:
-            prompts: texts to go on with.
-            changes: settings in place of the writer's own.
-            on_text: given the text as it is made, for one prompt and one continuation.
+            prompts: texts.
+            changes: settings that replace the defaults.
+            on_text: called with each new piece of text; for one prompt and continuation only.
 
         Raises:
             ConfigError: a setting is unknown or outside its limits.
-            DataError: a prompt is longer than the model can read.
+            DataError: a prompt is longer than the model's longest input.
         """
         settings = config_file.generation(self.settings, changes)
-        limit = self.checkpoint.max_positions
-        encode_prompts(self.checkpoint.tokenizer, prompts, self.begin, limit)
+        # Before weights are loaded, so that an unusable prompt is refused at once.
+        encode_prompts(self.checkpoint.tokenizer, prompts, self.begin, self.max_positions)
         opened = self._opened.get("decoder", self._open)
         with opened.turn:
             return generate(
@@ -113,7 +115,7 @@ class Writer:
                 settings,
                 bos=self.begin,
                 eos=self.end,
-                max_positions=limit,
+                max_positions=self.max_positions,
                 on_text=on_text,
             )
 
@@ -132,15 +134,15 @@ class Writer:
 
 
 def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
-    """The model of a run, or a checkpoint that no run here has trained.
+    """Open the model of a run, or any other decoder.
 
     Args:
         name: a run directory, hub id or folder.
         engine: what runs it.
 
     Raises:
-        ExportError: the ONNX model is not there, was changed, or cannot be run here.
-        RunError: the run learned another task, kept no model yet, or is damaged.
+        ExportError: the ONNX model does not exist, was changed, or cannot run on this machine.
+        RunError: the run learned another task, has no kept model yet, or is damaged.
         ModelError: there is no such checkpoint, or it is no decoder.
     """
     directory = RunDirectory(Path(name))
@@ -159,31 +161,33 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
     found = directory.model if directory.is_run else name
     checkpoint = find(ModelConfig(name=str(found)), GENERATION_HEAD)
     begin, end = begin_and_end(checkpoint.tokenizer)
-    # A checkpoint without a token to begin with was trained on texts that just began; no run was.
+    # A checkpoint without a begin token was trained on texts without one; a run never is.
     own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None
-    return Writer(checkpoint, settings, train, begin if own else None, end, onnx)
+    # The limit is found out by building an empty model: once, not in every call.
+    limit = checkpoint.max_positions
+    return Writer(checkpoint, settings, train, begin if own else None, end, limit, onnx)
 
 
 def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
-    """Hold texts against the rows a run was trained on; warns where its files have changed since.
+    """Compare texts with the training rows of a run; warns of files that have changed since.
 
     Args:
         directory: of the run.
-        texts: what was written.
+        texts: generated texts.
 
     Raises:
-        DataError: the training file is no longer there, or cannot be read.
+        DataError: the training file no longer exists, or cannot be read.
     """
     return novelty(texts, _training_texts(directory))
 
 
 def _training_texts(directory: RunDirectory) -> Iterator[str]:
-    """The training split, text by text, as the run read it."""
+    """The texts of the training split, as the run read them."""
     config = directory.read_config()
     table = split_tables(config, read_sources(config), given_rows(directory))["train"]
     known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}
     for file in table.files:
         if file.sha256 not in known:
-            warnings.warn(f"{file.path} is not as it was when the run read it", stacklevel=3)
+            warnings.warn(f"{file.path} has changed since the run read it", stacklevel=3)
     for texts in table.chunks({"data.text": config.data.text}, CHUNK_ROWS):
         yield from texts

@@ -133,6 +133,21 @@ class KeepsGroups(Protocol):
 
 
 @runtime_checkable
+class NamesLabels(Protocol):
+    """The head has one logit per label, and the labels have names."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels, in the order of the logits."""
+        ...
+
+
+def label_names_of(task: AnyTask) -> tuple[str, ...]:
+    """The labels of a task, in the order of the logits; none where its outputs have no names."""
+    return task.label_names if isinstance(task, NamesLabels) else ()
+
+
+@runtime_checkable
 class ShowsLabels(Protocol[LabelsIn]):
     """Labels can be shown next to their rows."""
 

@@ -63,6 +63,11 @@ class Mistakes:
     rows: tuple[Mistake, ...]
     count: int
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of marked pieces in the rows, sorted; empty where no text is marked."""
+        return tuple(sorted({part.kind for row in self.rows for part in row.text if part.kind}))
+
 
 def worst_rows(
     path: Path, most: int, amount: Callable[[pa.RecordBatch], pa.Array]

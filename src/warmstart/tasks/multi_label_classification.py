@@ -119,17 +119,8 @@ class MultiLabelClassification:
     name: ClassVar[str] = "multi-label-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = (
-        LABELS
-        | CLASSES
-        | LABEL_LISTS
-        | PAIRS
-        | LOSS
-        | RARE_LABELS
-        | FREEZING
-        | UNFREEZING
-        | ONNX
-        | INT8
+    reads: ClassVar[frozenset[str]] = frozenset().union(
+        LABELS, CLASSES, LABEL_LISTS, PAIRS, LOSS, RARE_LABELS, FREEZING, UNFREEZING, ONNX, INT8
     )
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"

@@ -32,9 +32,8 @@ def span_mistakes(path: Path, most: int) -> Mistakes:
     rows, count = worst_rows(path, most, _wrong_spans)
     return Mistakes(
         heading="Rows with the most wrong spans",
-        note=f"{len(rows)} of {count:,} rows with a wrong span. Marked: right, wrong type or "
-        "border, missed, invented. Often the annotation is wrong and not the model: check it "
-        "first.",
+        note=f"{len(rows)} of {count:,} rows with a wrong span. Often the annotation is wrong and "
+        "not the model: check it first.",
         columns=("text", "annotated", "predicted", "wrong spans"),
         rows=tuple(_mistake(row) for row in rows),
         count=count,
@@ -83,34 +82,43 @@ def segments(
         predicted: spans of the prediction.
 
     >>> [tuple(part) for part in segments("Anna left", [(0, 4, "PER")], [])]
-    [('Anna', 'missed', 'PER'), (' left', '', '')]
+    [('Anna', 'missed', 'missed PER'), (' left', '', '')]
     """
     shown = min(len(text), TEXT_CHARACTERS)
     borders = {0, shown}
     for start, end, _ in (*annotated, *predicted):
         borders |= {place for place in (start, end) if place < shown}
-    places = sorted(borders)
     parts = []
-    for start, end in pairwise(places):
+    for start, end in pairwise(sorted(borders)):
         true = next((one for one in annotated if one[0] <= start < one[1]), None)
         given = next((one for one in predicted if one[0] <= start < one[1]), None)
-        last = any(one is not None and one[1] == end for one in (true, given))
-        parts.append(Segment(text[start:end], *_kind(true, given, is_last=last)))
+        kind, note = "", ""
+        if true is None and given is None:
+            pass
+        elif true is None and given is not None:
+            is_part = _overlaps(given, annotated)
+            kind, note = (WRONG, "too much") if is_part else (INVENTED, f"invented {given[2]}")
+        elif given is None and true is not None:
+            is_part = _overlaps(true, predicted)
+            kind, note = (WRONG, "left out") if is_part else (MISSED, f"missed {true[2]}")
+        elif true is not None and given is not None:
+            kind, note = _of_both(true, given)
+        # A span that another span cuts into pieces has its note behind the last piece.
+        last = any(one is not None and one[1] == end for one in (true, given)) or end == shown
+        parts.append(Segment(text[start:end], kind, note if last else ""))
     if len(text) > shown:
         parts.append(Segment("…"))
     return tuple(parts)
 
 
-def _kind(true: Span | None, given: Span | None, *, is_last: bool) -> tuple[str, str]:
-    """The kind of a piece, and the type shown behind the last piece of a span."""
-    if true is None and given is None:
-        return "", ""
-    if true == given and true is not None:
-        return RIGHT, true[2] if is_last else ""
-    if given is None and true is not None:
-        return MISSED, true[2] if is_last else ""
-    if true is None and given is not None:
-        return INVENTED, given[2] if is_last else ""
-    assert true is not None
-    assert given is not None
-    return WRONG, f"{given[2]}, not {true[2]}" if is_last and given[2] != true[2] else ""
+def _overlaps(span: Span, others: Sequence[Span]) -> bool:
+    return any(start < span[1] and span[0] < end for start, end, _ in others)
+
+
+def _of_both(true: Span, given: Span) -> tuple[str, str]:
+    """Kind and note of a piece that is in an annotated and in a predicted span."""
+    if true == given:
+        return RIGHT, true[2]
+    if true[2] != given[2]:
+        return WRONG, f"{given[2]}, not {true[2]}"
+    return WRONG, f"{true[2]}, wrong border"

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
@@ -143,15 +144,7 @@ def keep_average(job: Job, progress: Progress) -> None:
     if len(folders) < 2:
         job.log.notice(f"weights are not averaged: only {len(folders)} evaluation took place")
         return
-    mean = job.run.average / "mean"
-
-    def fill(folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folders[-1] / "config.json", folder)
-        save_file(mean_weights(folders), folder / "model.safetensors", metadata={"format": "pt"})
-
-    job.processes.agreed(lambda: write_folder(mean, fill) if job.processes.first else None)
-    model = load_run_model(mean, job.task.head).to(job.accelerator.device)
+    model = _mean_model(job, folders)
     forward = forward_for(model, job.task.head, job.train, job.accelerator.autocast)
     labels = job.validation_split.labels
     result = evaluate(
@@ -185,6 +178,21 @@ def keep_average(job: Job, progress: Progress) -> None:
         f"validation {job.best_metric} of {_shown(score)}, the best single model {_shown(best)}: "
         f"{'the mean' if kept else 'the single model'} is kept"
     )
+
+
+def _mean_model(job: Job, folders: list[Path]) -> PreTrainedModel:
+    """The mean of saved models, on the job's device; rank 0 writes it and all ranks load it."""
+    mean = job.run.average / "mean"
+
+    def fill(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folders[-1] / "config.json", folder)
+        save_file(mean_weights(folders), folder / "model.safetensors", metadata={"format": "pt"})
+
+    job.processes.agreed(lambda: write_folder(mean, fill) if job.processes.first else None)
+    model = load_run_model(mean, job.task.head)
+    model.to(job.accelerator.device)
+    return model
 
 
 def _shown(score: Score) -> str:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from warmstart.config import RunConfig, TrainConfig
 from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.token_targets import HiddenTokens
 from warmstart.devices.device import Precision, build_accelerator, precision_of
 from warmstart.devices.processes import Processes, current
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
@@ -140,8 +141,7 @@ def with_features_computed(job: Job) -> Job:
     """
     assert job.frozen is not None
     packed = job.forward.packed
-    # The only head that reads every token and allows freezing is that of fill-mask.
-    masks = READS[job.task.head] == "every"
+    masks = isinstance(job.train.targets, HiddenTokens)
     if packed is None or masks:
         reason = "each epoch masks other tokens" if masks else job.forward.path
         job.log.notice(f"{job.frozen} is frozen, but runs again in every epoch: {reason}")

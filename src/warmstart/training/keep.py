@@ -61,21 +61,11 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     if job.processes.first:
         _write_models(job, progress.step, score, result.loss, best=best)
     seconds = time.perf_counter() - began
-    job.log.write(
-        {
-            "event": "evaluation",
-            "step": step,
-            "epoch": epoch,
-            "split": "validation",
-            "loss": result.loss,
-            "train_loss": progress.loss_sum / max(progress.loss_count, 1),
-            "train_seconds": progress.train_seconds,
-            "seconds": seconds,
-            "metric": job.best_metric,
-            "best": best,
-            "scores": result.scores.metrics_json(),
-        }
-    )
+    event = {"event": "evaluation", "step": step, "epoch": epoch, "split": "validation"}
+    losses = {"loss": result.loss, "train_loss": progress.loss_sum / max(progress.loss_count, 1)}
+    times = {"train_seconds": progress.train_seconds, "seconds": seconds}
+    scores = {"metric": job.best_metric, "best": best, "scores": result.scores.metrics_json()}
+    job.log.write({**event, **losses, **times, **scores})
     progress = replace(
         progress,
         best=score.value if best else progress.best,

@@ -93,15 +93,19 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
                 progress = keep.evaluate_and_keep_best(job, progress, plan.epochs_done(step))
             if sample_is_due(job, plan, step):
                 write_sample(job, step, plan.epochs_done(step))
-            # After the evaluation: the checkpoint holds its result.
-            if saves:
+            if saves:  # after the evaluation: the checkpoint holds its result
                 keep.save_checkpoint(job, optimizer, progress)
             if stop:
-                job.log.write({"event": "interrupted", "step": step})
-                raise errors.run.interrupted(job.run.path, step, job.processes.count)
+                raise _interrupted(job, step)
         return recorder.flush(progress)
     except NotFinite as error:
         raise errors.run.diverged(job.run.path, error.step, newest_step(job.run)) from None
+
+
+def _interrupted(job: Job, step: int) -> errors.Interrupted:
+    """The error that ends a stopped run, after its event is written."""
+    job.log.write({"event": "interrupted", "step": step})
+    return errors.run.interrupted(job.run.path, step, job.processes.count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,58 +126,58 @@ def find(
     """Check the splits before training.
 
     Args:
-        tables: split -> its rows, in the order training, validation, test; at least one row each.
+        tables: split -> its rows (at least one), in the order training, validation, test.
         data: the settings that name the columns.
         lengths: split -> number of tokens of each row without truncation, int64 [N].
         max_tokens: maximum number of tokens per row; longer rows are truncated.
         dropped: split -> dropped rows by reason, as counted by ``labels.clean_rows``.
         cut: split -> what truncation removes from the two texts of pairs.
-        labels: split -> the label of each row: a text, a number, or a list of texts; empty if the
-            rows have no labels. By default the texts in the column ``data.label``.
+        labels: split -> the label of each row: a text, a number, or a list of texts; {} if the rows
+            have no labels. By default the texts in the column ``data.label``.
         classes: whether each row has exactly one label; only then is class imbalance checked.
         together: the column whose equal values are kept in the same split.
-        remarks: split -> additional messages of the task.
-        notes: split -> what was changed before tokenisation.
-        chunked: whether long rows are split into chunks, so that nothing is lost; None follows
-            ``data.long_documents``.
+        remarks, notes: split -> messages of the task on its rows, and on what was changed.
+        chunked: whether long rows become chunks; None follows ``data.long_documents``.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
     """
     if labels is None:
         labels = {split: label_texts(table, data.label) for split, table in tables.items()}
-    distributions = describe(lengths, max_tokens)
+    distributions, ragged = describe(lengths, max_tokens), _ragged_rows(tables)
     counts = _label_counts(labels, classes=classes)
-    seen: set[str] = set()
-    splits = []
-    for split, table in tables.items():
-        # Two splits of the same setting share their files; count ragged rows only once.
-        ragged = 0 if table.setting in seen else sum(file.dropped for file in table.files)
-        seen.add(table.setting)
-        splits.append(
-            SplitFindings(
-                split=split,
-                rows=len(table),
-                dropped={"ragged": ragged, **dropped.get(split, {})},
-                label_counts=counts.get(split, {}),
-                lengths=distributions[split],
-                cut=_by_setting((cut or {}).get(split)),
-            )
+    splits = [
+        SplitFindings(
+            split=split,
+            rows=len(table),
+            dropped={"ragged": ragged[split], **dropped.get(split, {})},
+            label_counts=counts.get(split, {}),
+            lengths=distributions[split],
+            cut=_by_setting((cut or {}).get(split)),
         )
+        for split, table in tables.items()
+    ]
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
     messages = _about_files(tables) + _about_split(data, together)
     several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
     for split_findings in splits:
         messages += _about_rows(split_findings, remarks or {}, classes=classes, several=several)
-    for split, sentences in (notes or {}).items():
-        name = NAMES.get(split, split)
-        messages += [Finding("info", f"{name}: {sentence}") for sentence in sentences]
-    if chunked is None:
-        chunked = data.long_documents == "chunk"
+    messages += _about_notes(notes or {})
+    chunked = data.long_documents == "chunk" if chunked is None else chunked
     messages += _about_lengths(splits, chunked=chunked)
-    messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
+    messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))
+
+
+def _ragged_rows(tables: Mapping[str, Table]) -> dict[str, int]:
+    """Rows with a wrong number of columns; splits that share their files count them once."""
+    seen: set[str] = set()
+    ragged = {}
+    for split, table in tables.items():
+        ragged[split] = 0 if table.setting in seen else sum(file.dropped for file in table.files)
+        seen.add(table.setting)
+    return ragged
 
 
 def _by_setting(cut: tuple[Cut, Cut] | None) -> dict[str, dict[str, int]]:
@@ -193,6 +193,15 @@ def _about_files(tables: Mapping[str, Table]) -> list[Finding]:
         for note in file.notes
     }
     return [Finding("info", note) for note in notes]
+
+
+def _about_notes(notes: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """What was changed before tokenisation, with the name of the split."""
+    return [
+        Finding("info", f"{NAMES.get(split, split)}: {text}")
+        for split, sentences in notes.items()
+        for text in sentences
+    ]
 
 
 def _about_split(data: DataConfig, together: str | None) -> list[Finding]:

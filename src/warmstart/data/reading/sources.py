@@ -2,6 +2,7 @@
 
 A source is one of
 
+- a folder with brat's pairs of ``.txt`` and ``.ann`` files, or one ``.ann`` file;
 - a path, such as ``train.csv``, ``train.jsonl.gz`` or ``train.parquet``;
 - ``archive.zip!member``; a zip with a single data file needs no member;
 - a URL, ``https://…/train.csv#sha256=HEX``; without the checksum, the hash is only recorded;
@@ -24,6 +25,7 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import DataConfig, Sources
 from warmstart.data.reading import archives
+from warmstart.data.reading.brat_files import brat_source, read_brat_source
 from warmstart.data.reading.content import Content, blocks, content_of
 from warmstart.data.reading.fetch import fetch, file_name, is_url
 from warmstart.data.reading.formats import FORMATS, parse
@@ -93,6 +95,8 @@ class _File:
 def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, SourceFile]:
     """The rows of one source, and the record of the file for ``data.json``."""
     encoding: str | None
+    if (pairs := brat_source(source, data)) is not None:
+        return read_brat_source(pairs, data)
     if source.startswith("hub:"):
         parsed, sha256 = read_hub(source)
         path, encoding = source, None

@@ -289,12 +289,7 @@ def _spans(table: Table, name: str) -> pa.ChunkedArray:
     if column.type == SPAN_TYPE:
         return column
     values = _from_json(table, column, name, "data.spans", _is_span_list)
-    spans = [
-        None
-        if row is None
-        else [dict(zip(("start", "end", "type"), one, strict=True)) for one in row]
-        for row in ([_plain(one) for one in row] if row is not None else None for row in values)
-    ]
+    spans = [None if row is None else [_plain(one) for one in row] for row in values]
     return pa.chunked_array([pa.array(spans, SPAN_TYPE)])
 
 
@@ -305,20 +300,21 @@ def _from_json(
     setting: str,
     fits: Callable[[Any], bool],
 ) -> list[Any]:
-    """The values of a column of JSON texts, each checked."""
-    if not pa.types.is_string(column.type):
+    """The values of a column of JSON texts or of Arrow lists, each checked."""
+    nested = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+    if not nested and not pa.types.is_string(column.type):
         raise errors.data.not_text(name, str(column.type), setting=setting)
     values: list[Any] = []
-    for place, text in enumerate(column.to_pylist()):
-        if text is None or not text.strip():
+    for place, given in enumerate(column.to_pylist()):
+        if given is None or (isinstance(given, str) and not given.strip()):
             values.append(None)
             continue
         try:
-            value = json.loads(text)
+            value = json.loads(given) if isinstance(given, str) else given
         except ValueError:
             value = None
         if value is None or not fits(value):
-            raise errors.tags.not_a_list(table.where(place), name, text, setting)
+            raise errors.tags.not_a_list(table.where(place), name, str(given), setting)
         values.append(value)
     return values
 

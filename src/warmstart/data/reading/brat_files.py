@@ -1,0 +1,90 @@
+"""Read brat's pairs of files: ``NAME.txt`` with a text, ``NAME.ann`` with its spans.
+
+A source is a folder with such pairs, or one ``.ann`` file. Every pair is one row; a row's line is
+the number of its document, in the order of the names, from 1.
+
+Source: brat.nlplab.org/standoff.html.
+"""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from warmstart import errors
+from warmstart.config import DataConfig
+from warmstart.data.reading.content import blocks, content_of
+from warmstart.data.reading.encodings import to_utf8
+from warmstart.data.reading.formats import all_rows
+from warmstart.data.reading.lines import Parsed
+from warmstart.data.table import SourceFile
+from warmstart.data.tags.span_formats import read_brat
+
+_FORMATS = ("auto", "spans")
+"""Values of ``data.format`` for which brat's files are looked for."""
+
+
+def brat_source(source: str, data: DataConfig) -> Path | None:
+    """The folder or ``.ann`` file that a source names; None if it is no source of brat's.
+
+    Args:
+        source: as the user wrote it.
+        data: the format, and the folder that relative names are looked up in.
+    """
+    if data.format not in _FORMATS or "://" in source or source.startswith(("hub:", "bundled/")):
+        return None
+    path = Path(source).expanduser()
+    if data.dir is not None and not path.is_absolute():
+        path = Path(data.dir).expanduser() / path
+    if path.is_dir():
+        return path if any(path.glob("*.ann")) else None
+    return path if path.suffix == ".ann" and path.exists() else None
+
+
+def read_brat_source(path: Path, data: DataConfig) -> tuple[Parsed, SourceFile]:
+    """The texts and spans of a folder or of one pair of files.
+
+    Args:
+        path: from ``brat_source``.
+        data: the encoding of the files, and the name of the text column.
+
+    Raises:
+        DataError: a file cannot be read or decoded, an ``.ann`` file has no text, or a line is no
+            annotation.
+    """
+    folder = path if path.is_dir() else path.parent
+    names = sorted(path.glob("*.ann")) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    documents = []
+    for name in names:
+        text = name.with_suffix(".txt")
+        if not text.exists():
+            raise errors.tags.no_brat_text(str(name), str(text))
+        contents = [_decoded(file, data.encoding, digest) for file in (text, name)]
+        documents.append((str(name), *contents))
+    found = read_brat([(name, text, spans) for name, text, spans in documents])
+    table = found.columns.rename_columns(
+        [data.text if name == "text" else name for name in found.columns.column_names]
+    )
+    notes = list(found.notes)
+    lonely = {one.stem for one in folder.glob("*.txt")} - {one.stem for one in names}
+    if path.is_dir() and lonely:
+        notes.append(f"Texts without an .ann file, not read: {len(lonely):,}.")
+    parsed = all_rows(table, np.arange(1, len(names) + 1, dtype=np.int64))
+    file = SourceFile(str(path), digest.hexdigest(), None, len(names), 0, tuple(notes))
+    return replace(parsed, notes=tuple(notes)), file
+
+
+def _decoded(file: Path, encoding: str, digest: "hashlib._Hash") -> str:
+    """The text of a file, its line ends as they are; its bytes enter the hash."""
+    try:
+        content = content_of(file)
+    except OSError as error:
+        raise errors.files.unreadable(str(file), error) from error
+    for block in blocks(content):
+        digest.update(block)
+    digest.update(b"\0")  # so that moving text from one file to the next changes the hash
+    if not len(content):  # brat writes an empty .ann file for a text without spans
+        return ""
+    return bytes(to_utf8(content, encoding, str(file))[0][:]).decode("utf-8")

@@ -1,0 +1,246 @@
+"""The stages of preparation: what is shared by several runs, and splits given as row ids."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import warmstart
+from tests.runs_in_memory import never, settings, write_reviews
+from warmstart import config_file
+from warmstart.config import DataConfig, RunConfig
+from warmstart.data.examples.tokenise import RowTokeniser
+from warmstart.data.reading import sources
+from warmstart.errors import DataError, Interrupted, RunError
+from warmstart.preparation import stages
+from warmstart.preparation.prepare import given_rows, ids_of_ranges, prepare, ranges
+from warmstart.preparation.stages import READING, Workspace, read_sources, split_tables
+from warmstart.runs.directory import RunDirectory
+from warmstart.tasks import TASKS
+from warmstart.training.train_run import train_run
+
+FOLDS = {
+    "train": np.array([0, 1, 2, 3, 8, 9, 20, 21, 22, 23]),
+    "validation": np.array([4, 5, 6, 7, 30]),
+}
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a source was read, and how many rows were tokenised."""
+    found: Counter[str] = Counter()
+    tokenise = RowTokeniser.tokenise
+
+    def counted_read(source: Any, *arguments: Any, **named: Any) -> Any:
+        found[f"read {source}"] += 1
+        return sources.read(source, *arguments, **named)
+
+    def counted_tokenise(
+        self: RowTokeniser, chunks: Any, rows: Any, *rest: Any, **named: Any
+    ) -> Any:
+        found["rows"] += len(rows)
+        return tokenise(self, chunks, rows, *rest, **named)
+
+    monkeypatch.setattr(stages, "read", counted_read)
+    monkeypatch.setattr(RowTokeniser, "tokenise", counted_tokenise)
+    return found
+
+
+def config_of(folder: Path, data: dict[str, Any] | None = None, **train: Any) -> RunConfig:
+    made = settings(folder, **train)
+    return config_file.load({**made, "data": {**made["data"], **(data or {})}})
+
+
+def test_two_runs_over_one_file_read_it_once_and_tokenise_it_once(
+    tmp_path: Path, calls: Counter[str]
+) -> None:
+    workspace = Workspace()
+    first = prepare(config_of(tmp_path, seed=1), workspace=workspace)
+    once = dict(calls)
+    assert once == {f"read {tmp_path / 'reviews.csv'}": 1, "rows": 120}
+    second = prepare(config_of(tmp_path, seed=2, learning_rate=2e-3), workspace=workspace)
+    assert calls == once
+    for name, split in first.splits.items():
+        assert second.splits[name].table.rows.tolist() == split.table.rows.tolist()
+        assert second.examples[name] is first.examples[name]
+    assert second.config.train.seed == 2
+    # Without a workspace each run reads for itself, and finds the same.
+    third = prepare(config_of(tmp_path, seed=1))
+    assert calls == {name: 2 * count for name, count in once.items()}
+    assert (
+        third.examples["train"].tokens.input_ids == first.examples["train"].tokens.input_ids
+    ).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "read"),
+    [
+        ({"missing": "drop"}, {}, 2),
+        ({"validation": 0.5}, {}, 1),
+        ({"split_seed": 3}, {}, 1),
+        ({}, {"max_tokens": 8}, 1),
+        ({"stratify": False}, {}, 1),
+    ],
+)
+def test_what_changes_the_result_is_not_shared(
+    tmp_path: Path,
+    calls: Counter[str],
+    data: dict[str, Any],
+    model: dict[str, Any],
+    read: int,
+) -> None:
+    workspace = Workspace()
+    prepare(config_of(tmp_path), workspace=workspace)
+    made = settings(tmp_path)
+    other = {**made, "data": {**made["data"], **data}, "model": {**made["model"], **model}}
+    found = prepare(config_file.load(other), workspace=workspace)
+    assert calls == {f"read {tmp_path / 'reviews.csv'}": read, "rows": 240}
+    alone = prepare(config_file.load(other))
+    assert (
+        found.examples["train"].tokens.input_ids == alone.examples["train"].tokens.input_ids
+    ).all()
+    assert found.tables["train"].rows.tolist() == alone.tables["train"].rows.tolist()
+
+
+def test_another_model_tokenises_again(tmp_path: Path, calls: Counter[str]) -> None:
+    workspace = Workspace()
+    prepare(config_of(tmp_path / "one"), workspace=workspace)
+    made = settings(tmp_path / "one")
+    other = settings_with_other_model(tmp_path, made)
+    prepare(config_file.load(other), workspace=workspace)
+    assert calls == {f"read {tmp_path / 'one' / 'reviews.csv'}": 1, "rows": 240}
+
+
+def settings_with_other_model(folder: Path, made: dict[str, Any]) -> dict[str, Any]:
+    from tests.tiny import tiny_checkpoint
+
+    name = str(tiny_checkpoint(folder / "other", "roberta"))
+    return {**made, "model": {**made["model"], "name": name}}
+
+
+def test_every_setting_of_the_data_that_decides_what_is_read_is_part_of_the_key() -> None:
+    """A new setting belongs to ``READING``, or to those that come into play afterwards."""
+    afterwards = {
+        *("train", "validation", "test"),  # the sources themselves are in the key
+        *("truncation", "long_documents", "overlap_tokens", "mask_share", "whole_words"),
+        *("label_separator", "tag_scheme", "group", "stratify", "split_seed", "allow_same_file"),
+    }
+    assert set(READING) | afterwards == DataConfig.model_fields.keys()
+    assert not set(READING) & afterwards
+
+
+def test_splits_are_the_rows_that_are_given(tmp_path: Path) -> None:
+    test = str(write_reviews(tmp_path / "test.csv", rows=9, seed=4))
+    prepared = prepare(config_of(tmp_path, {"test": test}), rows=FOLDS)
+    assert prepared.rows_given
+    assert list(prepared.tables) == ["train", "validation", "test"]
+    for name, rows in FOLDS.items():
+        assert prepared.tables[name].rows.tolist() == rows.tolist()
+        assert prepared.examples[name].rows.tolist() == rows.tolist()
+        assert prepared.tables[name].setting == "data.train"
+    assert len(prepared.tables["test"]) == 9
+    content = prepared.data_json()
+    assert content["rows_given"]
+    assert content["splits"]["train"]["rows"] == "0-3,8-9,20-23"
+    assert content["splits"]["validation"]["rows"] == "4-7,30"
+
+
+def test_rows_may_be_given_in_any_order_and_come_in_file_order(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    backwards = {name: rows[::-1] for name, rows in FOLDS.items()}
+    tables = split_tables(config, read_sources(config), backwards)
+    assert tables["train"].rows.tolist() == FOLDS["train"].tolist()
+
+
+def test_a_split_that_is_not_given_keeps_its_file(tmp_path: Path) -> None:
+    validation = str(write_reviews(tmp_path / "held.csv", rows=7, seed=4))
+    config = config_of(tmp_path, {"validation": validation})
+    tables = split_tables(config, read_sources(config), {"train": FOLDS["train"]})
+    assert tables["train"].rows.tolist() == FOLDS["train"].tolist()
+    assert tables["validation"].rows.tolist() == list(range(7))
+
+
+def test_rows_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    rows = {**FOLDS, "validation": np.array([4, 120, 500, 501, 502])}
+    with pytest.raises(DataError) as caught:
+        prepare(config_of(tmp_path), rows=rows)
+    assert caught.value.found == "row ids 120, 500, 501 for a split; data.train has 120"
+    assert caught.value.expected == "row ids of usable rows of data.train, counted from 0"
+    assert "data.json" in caught.value.do
+
+
+def test_rows_that_were_left_out_are_refused(tmp_path: Path) -> None:
+    data = write_reviews(tmp_path / "gaps.csv")
+    lines = data.read_text("utf-8").splitlines()
+    lines[1 + 8] = ",good"  # row 8 has no text
+    data.write_text("\n".join(lines) + "\n", "utf-8")
+    config = config_of(tmp_path, {"train": str(data), "missing": "drop"})
+    with pytest.raises(DataError, match=r"row ids 8 for a split; data.train has 119"):
+        prepare(config, rows=FOLDS)
+
+
+@pytest.mark.parametrize("ids", [[], [0], [3, 4, 5], [0, 2, 4], [*range(70_000), 70_002]])
+def test_ranges_are_read_back(ids: list[int]) -> None:
+    rows = np.array(ids, dtype=np.int64)
+    again = ids_of_ranges(ranges(rows))
+    assert again.dtype == np.int64
+    assert again.tolist() == ids
+
+
+def test_a_run_with_given_rows_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    config = config_of(tmp_path, batch_size=4)
+    whole = train_run(
+        prepare(config, rows=FOLDS), tmp_path / "whole", stop_requested=never, baselines=False
+    )
+    asked = iter([False, False, False, True])
+    with pytest.raises(Interrupted):
+        train_run(
+            prepare(config, rows=FOLDS), tmp_path / "parts", stop_requested=lambda: next(asked)
+        )
+    directory = RunDirectory(tmp_path / "parts")
+    again = given_rows(directory)
+    assert again is not None
+    assert {name: rows.tolist() for name, rows in again.items()} == {
+        name: rows.tolist() for name, rows in FOLDS.items()
+    }
+    run = warmstart.resume(tmp_path / "parts", progress=False)
+    assert run.scores["validation"]["accuracy"]["n"] == len(FOLDS["validation"])
+    one, two = (
+        (folder / "model" / "model.safetensors").read_bytes()
+        for folder in (whole.directory.path, run.path)
+    )
+    assert one == two
+
+
+def test_other_rows_are_not_resumed(tmp_path: Path) -> None:
+    config = config_of(tmp_path, batch_size=4)
+    asked = iter([False, True])
+    with pytest.raises(Interrupted):
+        train_run(prepare(config, rows=FOLDS), tmp_path / "run", stop_requested=lambda: next(asked))
+    others = {"train": FOLDS["validation"], "validation": FOLDS["train"]}
+    with pytest.raises(RunError, match="the splits"):
+        train_run(prepare(config, rows=others), tmp_path / "run", resume=True, stop_requested=never)
+
+
+def test_a_run_whose_splits_were_not_given_has_no_rows_to_repeat(tmp_path: Path) -> None:
+    asked = iter([True])
+    with pytest.raises(Interrupted):
+        train_run(
+            prepare(config_of(tmp_path)), tmp_path / "run", stop_requested=lambda: next(asked)
+        )
+    assert given_rows(RunDirectory(tmp_path / "run")) is None
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_key_of_a_reading_names_the_task(task: str, tmp_path: Path) -> None:
+    """Two tasks clean one file differently, so they do not share what was read."""
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"text": "a b", "label": "x", "b": "c", "words": ["a"], "tags": ["O"]}\n' * 3)
+    more = {"text_pair": "b"} if task == "text-ranking" else {}
+    config = config_file.load({"task": task, "data": {"train": str(data), **more}})
+    other = config_file.load({"task": "text-generation", "data": {"train": str(data)}})
+    workspace = Workspace()
+    tables = [read_sources(one, workspace).tables["train"] for one in (other, config)]
+    assert (tables[0] is tables[1]) == (task == "text-generation")
