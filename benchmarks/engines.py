@@ -125,7 +125,7 @@ def _batches(
     """The rows of each step, warm-up steps first; all steps are in the first epoch."""
     import numpy as np
 
-    from warmstart.data.examples.batches import training_batches
+    from warmstart.data.examples.ordering import training_batches
 
     config = setup.train_config
     if engine.order == "sampler":

@@ -57,7 +57,8 @@ class Setup:
         Args:
             train: further settings of ``train``.
         """
-        settings = self.train_config.model_dump() | train
+        # Defaults are left out: a setting that the task does not read may not be given.
+        settings = self.train_config.model_dump(exclude_defaults=True) | train
         data = {"train": "train.csv", "validation": "validation.csv", "dir": str(self.folder)}
         if self.train.pairs is not None:
             data["text_pair"] = "pair"

@@ -79,17 +79,17 @@ def measure(data: Path, model: str, repeats: int) -> Row:
 def _times(config: Any) -> dict[str, float]:
     """Seconds of ``prepare`` and, in separate calls, of its slowest parts."""
     from warmstart.models.checkpoints.load import find as find_checkpoint
-    from warmstart.preparation.prepare import prepare, read_splits
+    from warmstart.preparation.prepare import prepare
+    from warmstart.preparation.stages import encode, read_sources, split_tables
 
     began = time.perf_counter()
     prepared = prepare(config)
     prepared_at = time.perf_counter()
-    checkpoint = find_checkpoint(config.model)
+    checkpoint = find_checkpoint(config.model, prepared.task.head)
     found_at = time.perf_counter()
-    tables, _ = read_splits(config)
+    tables = split_tables(config, read_sources(config))
     read_at = time.perf_counter()
-    for table in tables.values():
-        prepared.task.examples(table, checkpoint.tokenizer, prepared.max_tokens, labelled=True)
+    encode(prepared.task, prepared.splits, checkpoint, prepared.max_tokens)
     tokenised_at = time.perf_counter()
     return {
         "rows": sum(map(len, tables.values())),

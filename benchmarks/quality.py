@@ -144,9 +144,9 @@ def setup_of(prepared: Any) -> Setup:
 
 def rows_of(prepared: Any, split: str) -> Rows:
     """The rows of a split as warmstart prepared them."""
-    table = prepared.tables[split]
-    texts = table.column(prepared.config.data.text, "data.text").to_pylist()
-    return Rows(texts, prepared.task.targets(table).tolist())
+    rows = prepared.splits[split]
+    texts = rows.table.column(prepared.config.data.text, "data.text").to_pylist()
+    return Rows(texts, rows.labels.tolist())
 
 
 GROUPED = "-grouped"

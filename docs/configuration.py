@@ -34,11 +34,12 @@ Only `data.train` has no default. Settings come from
   twice, the last value is used;
 - Python: `warmstart.train({"data": {"train": "reviews.csv"}}, ["train.epochs=2"])`.
 
-`--print-config` prints all settings as YAML and exits. `--dry-run` reads and checks everything and
-exits. The same YAML is saved in each run directory as `config.yaml`; training from it repeats the
-run.
+`--print-config` prints every setting that the task reads as YAML and exits. `--dry-run` reads and
+checks everything and exits. The same YAML is saved in each run directory as `config.yaml`; training
+from it repeats the run.
 
-An unknown key is an error, and the message names the most similar setting. One message reports all
+A setting that the task does not read is an error, and the message names the tasks that read it. An
+unknown key is an error too, and the message names the most similar setting. One message reports all
 errors of a config, each with its line. Files follow YAML 1.2: `2e-5` is a number and `no` is a
 string; aliases and tags are refused. A relative path starts from the working directory, not from
 the folder of the config.

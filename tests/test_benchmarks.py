@@ -15,6 +15,7 @@ from benchmarks import cola, machine, peers, preparation, quality, scale, servin
 from benchmarks.corpora import Rows
 from tests.runs_in_memory import BAD, GOOD, OTHER
 from tests.tiny import tiny_checkpoint
+from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.preparation.prepare import Prepared, prepare
 
 # What a peer warns of is the peer's own affair.
@@ -225,9 +226,10 @@ def test_the_peer_has_the_rows_and_settings_that_warmstart_has(
         features = peers.features(rows, prepared.checkpoint.tokenizer, 64)
         examples = prepared.examples[split]
         assert [one["input_ids"] for one in features] == [
-            examples[i].input_ids.tolist() for i in range(len(examples))
+            examples.tokens.ids_of(i).tolist() for i in range(len(examples))
         ]
-        assert [one["labels"] for one in features] == examples.labels.tolist()
+        targets = of_kind(examples.targets, RowTargets)
+        assert [one["labels"] for one in features] == targets.values.tolist()
 
 
 def test_a_measurement_has_a_process_and_a_peak_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """Models of pairs, opened by the programs that people serve them with, give the same numbers."""
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,28 @@ def test_a_cross_encoder_gives_the_scores(trained: Trained, loss: str) -> None:
     expected = [answer["score"] for answer in ours(run)]
     assert len(set(expected)) == len(PAIRS)
     np.testing.assert_allclose(scores[:, 1] if two else scores, expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_lines_of_the_card_give_the_scores(
+    trained: Trained, loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained(loss)
+    run.report()
+    card = (run.path / "README.md").read_text(encoding="utf-8")
+    lines = run.usage.python
+    assert f"```python\n{lines}\n```" in card
+    assert "pipeline" not in lines
+    *before, last = ast.parse(lines).body
+    assert isinstance(last, ast.Expr)
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(run.path)
+    exec(compile(ast.Module(before, []), "card", "exec"), names)
+    found = eval(compile(ast.Expression(last.value), "card", "eval"), names)
+    queries, documents = zip(*names["pairs"], strict=True)
+    served = run.predict(list(queries), list(documents), engine="torch")
+    np.testing.assert_allclose(found, [one["score"] for one in served], atol=TOLERANCE)
+    assert api.info(run.path).labels == ()
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -115,8 +115,9 @@ class Run:
             ExportError: that ONNX model is not there, or was changed.
             RunError: the run kept no model yet.
         """
-        from warmstart.serving.predictor import predict_file
+        from warmstart.serving.predictor import file_config, predict_file
 
+        file_config(self.config, overrides)  # refused before the model is opened
         return predict_file(self._engine(engine), data, overrides).table
 
     def open(self, engine: "EngineName | None" = None) -> "Engine":
@@ -139,7 +140,9 @@ class Run:
             RunError: the run kept no model yet.
         """
         from warmstart.serving.file_evaluation import evaluate_file
+        from warmstart.serving.predictor import file_config
 
+        file_config(self.config, overrides)  # refused before the model is opened
         engine = self._engine("torch")
         return evaluate_file(engine, RunDirectory.open(self.path), data, overrides)
 

@@ -15,6 +15,7 @@ from benchmarks.window import Window
 from benchmarks.workloads import WORKLOADS, Workload
 from tests.benchmarks.conftest import sentences
 from warmstart.config import TrainConfig
+from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.training.optimizer import decays
 
 RANDOM = [
@@ -111,9 +112,10 @@ def test_the_peers_see_the_rows_that_warmstart_sees(material: Material) -> None:
         examples = prepared.examples[split]
         features = peers.features(rows, tokenizer, 48)
         assert [one["input_ids"] for one in features] == [
-            examples[i].input_ids.tolist() for i in range(len(examples))
+            examples.tokens.ids_of(i).tolist() for i in range(len(examples))
         ]
-        assert [one["labels"] for one in features] == examples.labels.tolist()
+        targets = of_kind(examples.targets, RowTargets)
+        assert [one["labels"] for one in features] == targets.values.tolist()
     assert list(material.lengths) == prepared.examples["train"].lengths.tolist()
 
 

@@ -69,7 +69,7 @@ def test_documents_are_those_that_warmstart_reads(writing: Material) -> None:
     assert max(writing.lengths) == 40, "one at least is cut"
     tokenizer = AutoTokenizer.from_pretrained(writing.checkpoint)
     rows = materials.documents(writing.train.texts, tokenizer, 40)
-    assert rows == [examples[i].input_ids.tolist() for i in range(len(rows))]
+    assert rows == [examples.tokens.ids_of(i).tolist() for i in range(len(rows))]
 
 
 def shape_and_flops(layers: int, length: int) -> tuple[DecoderShape, int]:

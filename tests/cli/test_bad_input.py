@@ -299,6 +299,23 @@ USE = [
     Case("predictions below a file", "predict done --data rows.csv", "--output rows.csv/p.csv",
          found=("cannot write rows.csv/p.csv",), expected=("a writable folder",),
          do=("--output",)),
+    *(Case(f"{command}: {setting}, which training fixed", f"{command} done --data rows.csv",
+           f"--set {setting}", found=(f"--set {setting.partition('=')[0]}=",),
+           expected=("how the file is written", "data.format"), do=("leave", "train another run"),
+           removing=True)
+      for command in ("evaluate", "predict")
+      for setting in ("model.max_tokens=4", "train.epochs=2", "data.long_documents=chunk",
+                      "data.overlap_tokens=4", "data.whole_words=true", "data.mask_share=0.5",
+                      "train.sample_every_steps=1", "train.focal_gamma=1",
+                      "generate.max_new_tokens=3", "task=text-regression")),
+    *(Case(f"{command}: a setting that the task does not read", f"{command} done --data rows.csv",
+           "--set data.prompt=source", found=("data.prompt is set, and text-classification",),
+           expected=("is read by text-generation",), do=("remove data.prompt",), removing=True)
+      for command in ("evaluate", "predict")),
+    *(Case(f"{command}: the setting problem", f"{command} done --data rows.csv",
+           "--set problem=regression", found=("problem is not a setting",),
+           expected=("a known setting",), do=("remove it",), removing=True)
+      for command in ("evaluate", "predict")),
     Case("no text to predict", "predict done --text ''", found=("text 1 of 1 is ''",),
          expected=("texts",), do=("--text 'one text'",)),
     Case("missing file to predict", "predict done", "--data row.csv",
@@ -433,6 +450,13 @@ PROBLEMS = [
     Case("the setting problem, which is gone", TRAIN, "--set problem=regression",
          found=("problem is not a setting",), expected=("a known setting",),
          do=("remove it",), removing=True),
+    Case("ONNX of a fill-mask", f"{TRAIN} --task fill-mask", "--set export.onnx=true",
+         found=("export.onnx is set, and fill-mask does not read it",),
+         expected=("is read by text-classification",), do=("remove export.onnx",), removing=True),
+    Case("8 bits of a decoder", f"{TRAIN} --task text-generation",
+         "--set export.onnx=true --set export.int8=true",
+         found=("export.int8 is set, and text-generation does not read it",),
+         expected=("is read by text-classification",), do=("remove export.int8",)),
     Case("a separator for one label", TRAIN, "--set data.label_separator=,",
          found=("data.label_separator is set, and text-classification does not read it",),
          expected=("is read by multi-label-classification",),
@@ -564,10 +588,12 @@ def test_the_message_says_what_is_wrong_and_what_to_do(
     warmstart: Warmstart,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not made.words.startswith(("predict", "evaluate")) or "--output" in made.fault:
-        forbid_weights(monkeypatch)
     before = contents(folder, trained.path)
-    ran = warmstart(*shlex.split(f"{made.words} {made.fault}"))
+    with monkeypatch.context() as patched:
+        before_work = "--set" in made.fault or "--output" in made.fault
+        if before_work or not made.words.startswith(("predict", "evaluate")):
+            forbid_weights(patched)
+        ran = warmstart(*shlex.split(f"{made.words} {made.fault}"))
     assert ran.code == made.code, ran.err
     assert not ran.out
     assert "Traceback" not in ran.err
@@ -587,4 +613,7 @@ def test_the_message_says_what_is_wrong_and_what_to_do(
         dry = ["--dry-run"] if made.words.startswith(("train", "pretrain")) else []
         mended = warmstart(*shlex.split(f"{made.words} {made.mends}"), *dry)
         assert mended.code == 0, mended.err
+        if made.words.startswith("evaluate"):  # the scores of a file are kept with the run
+            added = next(trained.path.glob("evaluation/file-rows-*"))
+            shutil.rmtree(added)
         assert contents(folder, trained.path) == before

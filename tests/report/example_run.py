@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warmstart import config_file
-from warmstart.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from warmstart.config import DataConfig, LoraConfig, ModelConfig, RunConfig, TrainConfig
 from warmstart.data.checking.check import Finding, Findings, SplitFindings
 from warmstart.data.checking.lengths import describe
 from warmstart.data.table import SourceFile
@@ -64,7 +64,13 @@ def example_run(
             quoting="none",
             text="sentence",
         ),
-        train=TrainConfig(epochs=max(epochs, 1), learning_rate=2e-5, weight_decay=0.1, seed=2018),
+        train=TrainConfig(
+            epochs=max(epochs, 1),
+            learning_rate=2e-5,
+            weight_decay=0.1,
+            seed=2018,
+            lora=LoraConfig(rank=4, alpha=16),
+        ),
     )
     (path / "config.yaml").write_text(config_file.dump(config), encoding="utf-8")
     write_json(path / "task.json", {"task": config.task, "facts": {"label_names": list(labels)}})
@@ -94,6 +100,24 @@ ENVIRONMENT = {
     "threads": 2,
     "precision": "float32",
     "execution": "padded to the longest row of a batch",
+    "trains": [
+        {
+            "name": "layers 0-11",
+            "parameters": 85_054_464,
+            "trained": 0,
+            "lowest_rate": 0.0,
+            "highest_rate": 0.0,
+            "from_epoch": None,
+        },
+        {
+            "name": "head",
+            "parameters": 1538,
+            "trained": 1538,
+            "lowest_rate": 2e-5,
+            "highest_rate": 2e-5,
+            "from_epoch": 1,
+        },
+    ],
 }
 
 

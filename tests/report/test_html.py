@@ -13,6 +13,7 @@ from warmstart.report.html import leader, write_report
 from warmstart.runs.run_record import Evaluation
 
 VOID = {"meta", "br", "link", "img", "hr"}
+TRAINS = "layers 0-11: none of 85,054,464 parameters; head: all 1,538 parameters"
 HOSTILE = "</td><script>alert(1)</script>"
 
 
@@ -89,6 +90,9 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     assert "a5" * 32 in page.text
     assert "train.seed=2018" in page.text
     assert "finished in 3 min 35 s" in page.text
+    assert TRAINS in page.text
+    assert "{'" not in page.text
+    assert "lora{rank: 4, alpha: 16, " in page.text
 
 
 def test_text_labels_and_names_are_escaped(tmp_path: Path) -> None:

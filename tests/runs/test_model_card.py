@@ -77,6 +77,10 @@ def test_scores_stand_with_interval_and_baselines(tmp_path: Path) -> None:
     assert "| metric | model | majority class | TF-IDF with logistic regression |" in card
     assert 'pipeline("text-classification", model="model")' in card
     assert "a5" * 32 in card
+    assert "layers 0-11: none of 85,054,464 parameters; head: all 1,538 parameters" in card
+    assert "| lora | {rank: 4, alpha: 16, " in card
+    assert "{'" not in card
+    assert "False" not in card
 
 
 def test_an_unfinished_run_has_a_card_without_results(tmp_path: Path) -> None:

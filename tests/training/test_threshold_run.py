@@ -11,7 +11,10 @@ from tests.cli.conftest import ran
 from tests.runs_in_memory import BAD, GOOD, settings
 from warmstart import api, config_file
 from warmstart.api import Run
+from warmstart.baselines.linear import tfidf
+from warmstart.evaluation.baseline_scores import baseline_scores
 from warmstart.preparation.prepare import prepare
+from warmstart.preparation.stages import learn, read_sources, split_tables
 from warmstart.training.train_run import train_run
 
 
@@ -60,6 +63,36 @@ def test_every_later_command_uses_it(run: Run, tmp_path: Path) -> None:
     file.write_text("\n".join(["text,label", *lines]) + "\n")
     again = run.evaluate(str(file))["matthews_correlation"]["value"]
     assert again == pytest.approx(run.scores["validation"]["matthews_correlation"]["value"])
+
+
+def test_a_baseline_has_a_threshold_of_its_own(tmp_path: Path) -> None:
+    """A telling word makes the rare label likelier, but never more likely than the other one."""
+    lines = ["text,label"]
+    for number in range(1000):
+        word = "odd" if number % 10 < 3 else "plain"
+        label = "rare" if word == "odd" and number // 10 < 40 else "common"
+        lines.append(f"the {word} story,{label}")
+    file = tmp_path / "told.csv"
+    file.write_text("\n".join(lines) + "\n")
+    data = {"train": str(file), "validation": 0.5}
+    config = config_file.load({"data": data, "train": {"choose_threshold": True}})
+    task, splits = learn(config, split_tables(config, read_sources(config)))
+    found, _ = baseline_scores(task, config, splits["train"], {"validation": splits["validation"]})
+
+    texts = {name: split.table.column("text", "data.text") for name, split in splits.items()}
+    fitted = tfidf(texts["train"], splits["train"].labels, 2, config.train.seed)
+    shares = np.asarray(fitted.predict(texts["validation"]))[:, 1]
+    right = splits["validation"].labels == 1
+    best = max(
+        np.corrcoef(shares >= threshold, right)[0, 1]
+        for threshold in np.unique(shares)
+        if not (shares >= threshold).all()
+    )
+    assert (shares < 0.5).all(), "without a threshold it is the common label, which scores 0"
+    assert best > 0.5
+    value = found["tfidf"]["validation"].metrics["matthews_correlation"].value
+    assert value == pytest.approx(best)
+    assert found["majority"]["validation"].metrics["matthews_correlation"].value == 0
 
 
 def test_baselines_answer_the_likelier_label(run: Run) -> None:

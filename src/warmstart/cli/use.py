@@ -67,6 +67,7 @@ def predict(
     """Predict for texts, or for every row of a file."""
     from warmstart import api, errors
     from warmstart.serving.predictor import (
+        file_config,
         predict_file,
         predict_texts,
         refuse_output,
@@ -80,6 +81,8 @@ def predict(
     if output is not None:
         refuse_output(output, Path(run))
     opened = api.load(run)
+    if data:
+        file_config(opened.config, sets or ())  # refused before the model is opened
     with notes():
         model = opened.open(engine)
         if not data:
