@@ -1,4 +1,4 @@
-"""The benchmark of tags, on a few sentences: both engines learn the same tags of the same words."""
+"""The comparison on tagged words: the peer sees the same words and labels, scored the same way."""
 
 from pathlib import Path
 from types import SimpleNamespace

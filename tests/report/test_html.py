@@ -10,7 +10,7 @@ import pytest
 from tests.report.example_run import example_run, write_json
 from warmstart.metrics.scores import Score
 from warmstart.report.html import leader, write_report
-from warmstart.runs.run_record import Evaluation
+from warmstart.runs.run_record import EvaluationRecord
 
 VOID = {"meta", "br", "link", "img", "hr"}
 TRAINS = "layers 0-11: none of 85,054,464 parameters; head: all 1,538 parameters"
@@ -194,7 +194,7 @@ def test_the_best_of_a_row_may_be_a_baseline(
         for name, value in {"model": model, "majority": majority, "tfidf": tfidf}.items()
     }
     scores = found.pop("model")
-    assert leader(Evaluation("test", 9, "rows", None, scores, {}, found), "accuracy") == best
+    assert leader(EvaluationRecord("test", 9, "rows", None, scores, {}, found), "accuracy") == best
 
 
 def test_a_leading_baseline_is_bold(tmp_path: Path) -> None:
