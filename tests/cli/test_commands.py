@@ -229,6 +229,7 @@ def test_report(trained: Trained, warmstart: Warmstart, monkeypatch: pytest.Monk
 def test_recipes(warmstart: Warmstart) -> None:
     assert one_object(warmstart("recipes", "--json").out) == {
         "recipes": [
+            "btc-offline",
             "cola",
             "cola-offline",
             "cord19",
