@@ -37,7 +37,7 @@ def test_a_score_counts_what_its_task_scores(record: RunRecord) -> None:
     data = DataConfig(train="a.csv", text_pair="document")
     task = TextRanking(data, "query", "binary-cross-entropy")
     said = words.verdict(replace(record, task=task, evaluations={"test": found}))
-    assert said.startswith("On 1,500 test queries the model reaches an MAP of 0.50")
+    assert said.startswith("On 1,500 test queries the model reaches a MAP of 0.50")
 
 
 def test_a_clear_lead(record: RunRecord) -> None:
