@@ -47,6 +47,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER")
     parser.add_argument("--model", default="bundled/minilm-l6", metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -63,7 +64,9 @@ def run(options: Namespace) -> Outcome:
         for seed in options.seeds[:1] if options.quick else options.seeds:
             for engine in ENGINES:
                 print(f"tagging: {engine}, seed {seed} …", file=sys.stderr, flush=True)
-                found = own_process(measure, engine, data, options.model, seed, epochs)
+                settings = [f"data.dir={data}", f"model.name={options.model}"]
+                settings += [f"train.device={options.device}", "train.precision=float32"]
+                found = own_process(measure, engine, settings, seed, epochs)
                 runs.append({"engine": engine, "seed": seed, **found})
     rows = [summary(engine, runs) for engine in ENGINES]
     notes = ["samples_per_second: training steps only, without evaluation and saving"]
@@ -83,26 +86,20 @@ def shortened(data: Path, folder: Path) -> Path:
     return folder
 
 
-def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
+def measure(engine: str, settings: Sequence[str], seed: int, epochs: int) -> Row:
     """Train once and score the best model; in its own process.
 
     Args:
         engine: a key of ``ENGINES``.
-        data: folder with the corpus.
-        model: ``model.name``.
+        settings: of both engines: data, model and device.
         seed: of head, order and dropout.
         epochs: passes over the training rows.
     """
     from warmstart import config_file
     from warmstart.preparation.prepare import prepare
 
-    own = (
-        f"data.dir={data}",
-        f"model.name={model}",
-        f"train.seed={seed}",
-        f"train.epochs={epochs}",
-    )
-    prepared = prepare(config_file.load("btc-offline", [*own, "train.device=cpu"]))
+    own = (*settings, f"train.seed={seed}", f"train.epochs={epochs}")
+    prepared = prepare(config_file.load("btc-offline", own))
     with TemporaryDirectory() as folder:
         began = time.perf_counter()
         scores, seconds = ENGINES[engine](prepared, Path(folder))
