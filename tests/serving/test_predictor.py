@@ -228,7 +228,7 @@ def test_every_format_holds_the_same_answers(run: Run, tmp_path: Path, suffix: s
     source = tmp_path / "new.csv"
     source.write_text('text\n"good, ""very"" good"\n好的故事\n"two\nlines"\n')
     found, path = predict_file(run.open(), str(source)), tmp_path / "out" / f"answers{suffix}"
-    refuse_output(path)
+    refuse_output(path, run.path)
     write_predictions(found, path)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     table, expected = found.table, found.to_json()
@@ -250,10 +250,10 @@ def test_every_format_holds_the_same_answers(run: Run, tmp_path: Path, suffix: s
 
 def test_an_output_file_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="answers.xlsx") as caught:
-        refuse_output(tmp_path / "answers.xlsx")
+        refuse_output(tmp_path / "answers.xlsx", tmp_path / "run")
     assert ".csv, .parquet, .jsonl" in caught.value.expected
     assert caught.value.do == f"--output {tmp_path / 'answers.csv'}"
     (tmp_path / "answers.csv").touch()
     with pytest.raises(ConfigError, match="already exists") as caught:
-        refuse_output(tmp_path / "answers.csv")
+        refuse_output(tmp_path / "answers.csv", tmp_path / "run")
     assert str(tmp_path / "answers-2.csv") in caught.value.do
