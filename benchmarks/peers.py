@@ -157,7 +157,7 @@ def optimiser_arguments(
         "adam_epsilon": config.adam_epsilon,
         "max_grad_norm": config.max_gradient_norm or 0.0,
         "seed": config.seed,
-        "use_cpu": config.device != "cuda",
+        "use_cpu": True,
         "dataloader_pin_memory": False,  # only useful with an accelerator
         "report_to": "none",
         "disable_tqdm": True,

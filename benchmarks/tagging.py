@@ -47,7 +47,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER")
     parser.add_argument("--model", default="bundled/minilm-l6", metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--device", choices=["cpu", "auto"], default="cpu")
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -157,7 +157,10 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[dict[str, float],
     }
     steps = peers.total_steps(len(prepared.tables["train"]), config)
     arguments = TrainingArguments(
-        **peers.optimiser_arguments(config, folder, steps, warmup_steps(config, steps)),
+        **{
+            **peers.optimiser_arguments(config, folder, steps, warmup_steps(config, steps)),
+            "use_cpu": config.device == "cpu",
+        },
         eval_strategy="epoch",
         save_strategy="epoch",
         per_device_eval_batch_size=config.batch_size,
