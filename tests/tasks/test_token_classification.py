@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def test_windows_change_predictions_only_by_context(tmp_path: Path) -> None:
     config = engine.config.model_copy(update={"data": data})
     task = type(engine.task).from_facts(config, engine.task.facts)
     table, _ = task.clean(data, read(source, data, "--data"), labelled=False)
-    parts = engine.predictions(task, task.encode(table, None, engine.tokenizer, 22))
+    parts = replace(engine, max_tokens=22).predictions(task, table)
     assert parts.words.tolist() == whole.words.tolist()
     assert len(parts) == len(whole)
     assert float((parts.labels == whole.labels).mean()) > 0.9
