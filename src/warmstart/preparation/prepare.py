@@ -181,18 +181,13 @@ def _findings(
     dropped: Mapping[str, Mapping[str, int]],
     max_tokens: int,
 ) -> Findings:
-    labels, remarks = {}, {name: list(split.notes) for name, split in examples.items()}
+    labels, remarks = {}, {}
     if isinstance(task, ShowsLabels):
         labels = {name: task.shown_labels(split.labels) for name, split in splits.items()}
-        for name, split in splits.items():
-            remarks[name] = [*task.remarks(split.labels), *remarks[name]]
-    data = config.data
-    if any(len(examples[name]) > len(split.table) for name, split in splits.items()):
-        # Long rows became several examples, whatever the task: nothing of them is lost.
-        data = data.model_copy(update={"long_documents": "chunk"})
+        remarks = {name: task.remarks(split.labels) for name, split in splits.items()}
     return find(
         {name: split.table for name, split in splits.items()},
-        data,
+        config.data,
         lengths={name: split.document_lengths for name, split in examples.items()},
         max_tokens=max_tokens,
         dropped=dropped,
@@ -205,6 +200,9 @@ def _findings(
         classes=any(pa.types.is_string(found.type) for found in labels.values()),
         together=group_column(config),
         remarks=remarks,
+        notes={name: split.notes for name, split in examples.items()},
+        # A long row that is cut into pieces has several examples.
+        chunked=any(len(examples[name]) > len(split.table) for name, split in splits.items()),
     )
 
 

@@ -115,6 +115,8 @@ def find(
     classes: bool = True,
     together: str | None = None,
     remarks: Mapping[str, Sequence[str]] | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+    chunked: bool | None = None,
 ) -> Findings:
     """Count what a person should know before training.
 
@@ -130,6 +132,9 @@ def find(
         classes: whether each row has one label, of which one may be too common.
         together: the column whose rows stay in one split.
         remarks: by split, what the task has to say of its rows.
+        notes: by split, what tokenising changed.
+        chunked: whether long rows are cut into pieces and nothing is lost; by default, as
+            ``data.long_documents`` says.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
@@ -159,7 +164,12 @@ def find(
     several = any(pa.types.is_list(found.type) for found in labels.values())
     for counted in splits:
         messages += _about(counted, remarks or {}, classes=classes, several=several)
-    messages += _about_lengths(splits, chunked=data.long_documents == "chunk")
+    for split, sentences in (notes or {}).items():
+        name = NAMES.get(split, split)
+        messages += [Finding("info", f"{name}: {sentence}") for sentence in sentences]
+    if chunked is None:
+        chunked = data.long_documents == "chunk"
+    messages += _about_lengths(splits, chunked=chunked)
     messages += [message for repeat in repeats for message in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))
@@ -277,7 +287,7 @@ def _about_lengths(splits: Sequence[SplitFindings], *, chunked: bool) -> list[Fi
                 f"{lengths.max_tokens:,} tokens"
             )
             if chunked:
-                said = f"{longer} and cut into chunks (longest {lengths.longest:,})"
+                said = f"{longer} and cut into pieces (longest {lengths.longest:,})"
                 messages.append(Finding("info", said))
                 continue
             said = (
