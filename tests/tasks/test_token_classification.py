@@ -1,6 +1,7 @@
 """Token classification: long texts, findings, the pipeline of Transformers, every input format."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,6 @@ from tests.tiny import WORDS, tiny_checkpoint
 from warmstart import api, config_file, errors
 from warmstart.data.examples.batches import collate
 from warmstart.data.examples.token_targets import WordTags
-from warmstart.data.reading.sources import read
 from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.serving.predictor import predict_file
@@ -86,14 +86,27 @@ def test_windows_change_predictions_only_by_context(tmp_path: Path) -> None:
     """A text that fits, and the same text in windows: the same words, nearly the same tags."""
     settings = tagging_settings(tmp_path, epochs=6)
     train_run(prepare(config_file.load(settings)), tmp_path / "run")
-    engine = api.load(tmp_path / "run").open("torch")
     source = str(write_long(tmp_path / "long.conll"))
+<<<<<<< HEAD
     whole = predict_file(engine, source).predictions
     data = engine.config.data.model_copy(update={"overlap_tokens": 8})
     config = engine.config.model_copy(update={"data": data})
     task = type(engine.task).from_facts(config, engine.task.facts)
     table, _ = task.clean(data, read(source, data, "--data"), labelled=False)
     parts = replace(engine, max_tokens=22).predictions(task, table)
+=======
+    whole = predict_file(api.load(tmp_path / "run").open("torch"), source).predictions
+    # The same model, as if it had been trained with windows of 20 words.
+    shutil.copytree(tmp_path / "run", tmp_path / "short")
+    for file, before, after in (
+        ("config.yaml", "overlap_tokens: 32", "overlap_tokens: 8"),
+        ("data.json", '"max_tokens": 128', '"max_tokens": 22'),
+    ):
+        path = tmp_path / "short" / file
+        assert before in path.read_text()
+        path.write_text(path.read_text().replace(before, after))
+    parts = predict_file(api.load(tmp_path / "short").open("torch"), source).predictions
+>>>>>>> tagging
     assert parts.words.tolist() == whole.words.tolist()
     assert len(parts) == len(whole)
     assert float((parts.labels == whole.labels).mean()) > 0.9

@@ -28,10 +28,9 @@ from warmstart.models.checkpoints.load import load_run_model
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.packed.forward import forward_for
 from warmstart.runs.directory import RunDirectory, write_folder
-from warmstart.runs.model_folder import save_model_folder
-from warmstart.tasks.capabilities import ReadsWords
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
+from warmstart.training.model_saving import save_run_model
 
 SCORE = "score.json"
 
@@ -157,8 +156,7 @@ def keep_average(job: Job, progress: Progress) -> None:
     kept = math.isfinite(result.loss) and (score.better_than(best) or as_good)
     kept = job.processes.from_first(kept)
     if kept and job.processes.first:
-        words = isinstance(job.task, ReadsWords)
-        save_model_folder(job.run, model, job.tokenizer, job.max_tokens, reads_words=words)
+        save_run_model(job, model)
     job.log.write(
         {
             "event": "average",

@@ -13,11 +13,11 @@ from warmstart.models.tuning.adapters import merged
 from warmstart.models.tuning.parts import peak_rates
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
-from warmstart.runs.model_folder import save_adapter_folder, save_model_folder
-from warmstart.tasks.capabilities import ReadsWords
+from warmstart.runs.model_folder import save_adapter_folder
 from warmstart.training import average, checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
+from warmstart.training.model_saving import save_run_model
 from warmstart.training.monitoring.recorder import NotFinite
 from warmstart.training.optimizer import decay_only
 from warmstart.training.unfreezing import trains_embeddings
@@ -127,9 +127,7 @@ def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool
         return
     weights = whole_weights(job, steps)
     if best:
-        words = isinstance(job.task, ReadsWords)
-        model = (job.run, job.model, job.tokenizer, job.max_tokens, weights)
-        save_model_folder(*model, reads_words=words)
+        save_run_model(job, job.model, weights)
     if best and job.config.lora is not None and job.config.lora.save == "adapter":
         save_adapter_folder(job.run, job.model, job.adapters)
     if job.config.average is not None:

@@ -1,0 +1,25 @@
+"""Save the model of a run into its ``model/`` folder, as its task needs it."""
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from warmstart.runs.model_folder import save_model_folder
+from warmstart.tasks.capabilities import ReadsWords
+from warmstart.training.job import Job
+
+
+def save_run_model(
+    job: Job, model: PreTrainedModel, weights: dict[str, Tensor] | None = None
+) -> None:
+    """Write or replace ``model/``.
+
+    Args:
+        job: the run.
+        model: unwrapped.
+        weights: written in place of the model's own, by name.
+
+    Raises:
+        RunError: no room, or no right to write; an older ``model/`` is intact.
+    """
+    words = isinstance(job.task, ReadsWords)
+    save_model_folder(job.run, model, job.tokenizer, job.max_tokens, weights, reads_words=words)
