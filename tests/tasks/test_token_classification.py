@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +86,6 @@ def test_windows_change_predictions_only_by_context(tmp_path: Path) -> None:
     settings = tagging_settings(tmp_path, epochs=6)
     train_run(prepare(config_file.load(settings)), tmp_path / "run")
     source = str(write_long(tmp_path / "long.conll"))
-<<<<<<< HEAD
-    whole = predict_file(engine, source).predictions
-    data = engine.config.data.model_copy(update={"overlap_tokens": 8})
-    config = engine.config.model_copy(update={"data": data})
-    task = type(engine.task).from_facts(config, engine.task.facts)
-    table, _ = task.clean(data, read(source, data, "--data"), labelled=False)
-    parts = replace(engine, max_tokens=22).predictions(task, table)
-=======
     whole = predict_file(api.load(tmp_path / "run").open("torch"), source).predictions
     # The same model, as if it had been trained with windows of 20 words.
     shutil.copytree(tmp_path / "run", tmp_path / "short")
@@ -106,7 +97,6 @@ def test_windows_change_predictions_only_by_context(tmp_path: Path) -> None:
         assert before in path.read_text()
         path.write_text(path.read_text().replace(before, after))
     parts = predict_file(api.load(tmp_path / "short").open("torch"), source).predictions
->>>>>>> tagging
     assert parts.words.tolist() == whole.words.tolist()
     assert len(parts) == len(whole)
     assert float((parts.labels == whole.labels).mean()) > 0.9
