@@ -131,7 +131,7 @@ def _default(value: Any) -> str:
     """The default as YAML."""
     if value is REQUIRED:
         return "none (required)"
-    return f"`{config_yaml.write({'key': value}).removeprefix('key: ').rstrip()}`"
+    return f"`{config_yaml.write_yaml({'key': value}).removeprefix('key: ').rstrip()}`"
 
 
 def _markdown(docstring: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rich.style  # noqa: F401  # its import takes a number from Python's global generator
 import torch
 
 import warmstart

@@ -47,7 +47,7 @@ def load(
     """
     if isinstance(source, str | Path):
         name, text = _text_of(source)
-        document = config_yaml.read(text, name)
+        document = config_yaml.read_yaml(text, name)
         if not isinstance(document.content, dict | None):
             raise errors.config.not_a_config(name, config_faults.shown(document.content))
         origins = {key: Origin(f"{name}:{line}") for key, line in document.lines.items()}
@@ -240,7 +240,7 @@ def _override_value(text: str) -> Any:
     if text in ("|", ">", " ", "\t"):  # delimiters; YAML would read each of them as empty
         return text
     try:
-        value = config_yaml.read(text, "--set").content
+        value = config_yaml.read_yaml(text, "--set").content
     except errors.ConfigError:
         return text
     return text if isinstance(value, dict) else value
@@ -287,7 +287,7 @@ def dump(config: RunConfig) -> str:
     >>> dump(load({"data": {"train": "a.csv"}})).splitlines()[:3]
     ['task: text-classification', 'model:', '  name: bundled/minilm-l6']
     """
-    return config_yaml.write(settings_read(config))
+    return config_yaml.write_yaml(settings_read(config))
 
 
 def resolve_paths(config: RunConfig, base: Path) -> RunConfig:

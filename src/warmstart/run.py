@@ -213,9 +213,8 @@ class Run:
         """The engine, opened at its first use."""
         from warmstart.serving.engine import engine_name, open_engine
 
-        directory = RunDirectory.open(self.path)
-        name = engine_name(directory, asked)
-        return self._engines.get(name, lambda: open_engine(directory, name))
+        name = asked or engine_name(RunDirectory(self.path))
+        return self._engines.get(name, lambda: open_engine(RunDirectory.open(self.path), name))
 
     def _evaluations(self) -> dict[str, Any]:
         directory = RunDirectory(self.path)

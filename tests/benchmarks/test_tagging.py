@@ -1,4 +1,4 @@
-"""The comparison on tagged words: the peer sees the same words and labels, scored in the same way."""
+"""The comparison on tagged words: the peer has the same words and labels, and the same score."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -229,6 +229,7 @@ def test_report(trained: Trained, warmstart: Warmstart, monkeypatch: pytest.Monk
 def test_recipes(warmstart: Warmstart) -> None:
     assert one_object(warmstart("recipes", "--json").out) == {
         "recipes": [
+            "btc-offline",
             "cola",
             "cola-offline",
             "cord19",
@@ -238,7 +239,7 @@ def test_recipes(warmstart: Warmstart) -> None:
             "wikiqa-offline",
         ]
     }
-    assert warmstart("recipes").out.startswith("cola ")
+    assert warmstart("recipes").out.startswith("btc-offline ")
     yaml = warmstart("recipes", "cola").out
     content = one_object(warmstart("recipes", "cola", "--json").out)
     assert (content["recipe"], content["yaml"]) == ("cola", yaml)

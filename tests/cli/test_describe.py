@@ -8,7 +8,7 @@ from rich.console import Console
 from transformers import BertConfig, PreTrainedConfig, RobertaPreLayerNormConfig
 
 from tests.tiny import tiny_tokenizer
-from warmstart.cli.describe import render
+from warmstart.cli.describe import rendered_description
 from warmstart.config import TrainConfig
 from warmstart.models.checkpoints.description import describe, describe_training
 from warmstart.models.checkpoints.load import Checkpoint
@@ -19,7 +19,7 @@ def printed(config: PreTrainedConfig) -> str:
         "a/model", Path("nowhere"), config, tiny_tokenizer(), (), "sequence-classification"
     )
     screen = StringIO()
-    Console(file=screen, width=80).print(render(describe(checkpoint)))
+    Console(file=screen, width=80).print(rendered_description(describe(checkpoint)))
     return screen.getvalue()
 
 
@@ -51,7 +51,9 @@ def test_what_trains_fits_80_columns_too() -> None:
     )
     settings = TrainConfig(layer_decay=0.9, unfreeze_layers_per_epoch=4, head_learning_rate=1e-3)
     screen = StringIO()
-    Console(file=screen, width=80).print(render(describe_training(checkpoint, settings)))
+    Console(file=screen, width=80).print(
+        rendered_description(describe_training(checkpoint, settings))
+    )
     text = screen.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     assert "layer 11       7,087,872   7,087,872   2.7e-05  from epoch 2" in text
@@ -62,6 +64,6 @@ def test_a_decoder_has_no_labels_to_list() -> None:
     from tests.tiny.decoders import make_decoder
 
     screen = StringIO()
-    Console(file=screen, width=80).print(render(describe(make_decoder())))
+    Console(file=screen, width=80).print(rendered_description(describe(make_decoder())))
     assert "GPT2LMHeadModel" in screen.getvalue()
     assert "labels" not in screen.getvalue()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 from rich.console import Console
 
-from warmstart.cli.findings import render
+from warmstart.cli.findings import rendered_findings
 from warmstart.data.checking.check import Finding, Findings, SplitFindings
 from warmstart.data.checking.lengths import Lengths
 
@@ -42,7 +42,7 @@ def split(
 def shown(findings: Findings, width: int = 80) -> str:
     """What a terminal without colour shows."""
     console = Console(width=width, file=io.StringIO(), color_system=None, force_terminal=True)
-    console.print(render(findings))
+    console.print(rendered_findings(findings))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -34,7 +34,7 @@ from warmstart.config import config_yaml
     ],
 )
 def test_what_a_value_means(text: str, value: object) -> None:
-    read = config_yaml.read(f"key: {text}", "a.yaml").content["key"]
+    read = config_yaml.read_yaml(f"key: {text}", "a.yaml").content["key"]
     assert (read, type(read)) == (value, type(value))
 
 
@@ -45,7 +45,7 @@ def test_pyyaml_itself_is_left_as_it_was() -> None:
 
 def test_every_key_has_its_line() -> None:
     text = "# settings\ntask: x\ntrain:\n\n  epochs: 3\n  seed: 1\n"
-    assert config_yaml.read(text, "a.yaml").lines == {
+    assert config_yaml.read_yaml(text, "a.yaml").lines == {
         ("task",): 2,
         ("train",): 3,
         ("train", "epochs"): 5,
@@ -54,7 +54,7 @@ def test_every_key_has_its_line() -> None:
 
 
 def test_keys_are_text_however_they_look() -> None:
-    assert config_yaml.read("1: a\nnull: b\nno: c\n<<: d", "a.yaml").content == {
+    assert config_yaml.read_yaml("1: a\nnull: b\nno: c\n<<: d", "a.yaml").content == {
         "1": "a",
         "null": "b",
         "no": "c",
@@ -64,7 +64,7 @@ def test_keys_are_text_however_they_look() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "---\n"])
 def test_an_empty_document(text: str) -> None:
-    assert config_yaml.read(text, "a.yaml").content is None
+    assert config_yaml.read_yaml(text, "a.yaml").content is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_an_empty_document(text: str) -> None:
 )
 def test_what_is_refused(text: str, found: str, advice: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        config_yaml.read(text, "a.yaml")
+        config_yaml.read_yaml(text, "a.yaml")
     assert caught.value.found.startswith(found)
     assert advice in caught.value.do
 
@@ -101,12 +101,12 @@ def test_what_is_refused(text: str, found: str, advice: str) -> None:
 def test_aliases_cannot_expand_without_bound() -> None:
     bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 99))
     with pytest.raises(errors.ConfigError, match=r"an alias \(\*a0\)"):
-        config_yaml.read(bomb, "a.yaml")
+        config_yaml.read_yaml(bomb, "a.yaml")
 
 
 def test_a_key_given_twice_counts_once_and_is_said() -> None:
     text = "train:\n  epochs: 1\n  seed: 2\n  epochs: 3\ntrain:\n  seed: 4\n"
-    document = config_yaml.read(text, "a.yaml")
+    document = config_yaml.read_yaml(text, "a.yaml")
     assert document.content == {"train": {"epochs": 1, "seed": 2}}
     assert document.lines["train", "seed"] == 3
     assert [fault.found for fault in document.faults] == [
@@ -123,10 +123,10 @@ VALUES = SCALARS.filter(lambda value: value not in (float("inf"), float("-inf"))
 @example({"a": "2e-5", "b": "null", "c": "1", "d": "", "e": "- x", "f": "#", "2": ["1.", "~"]})
 @given(st.dictionaries(st.text(), VALUES | st.lists(VALUES, min_size=1), min_size=1))
 def test_what_is_written_reads_back(content: dict[str, object]) -> None:
-    assert config_yaml.read(config_yaml.write(content), "a.yaml").content == content
+    assert config_yaml.read_yaml(config_yaml.write_yaml(content), "a.yaml").content == content
 
 
 @example({"no": "no", "a": "12:30", "b": "2024-01-01", "c": 2e-5, "d": 1e300, "e": "=", "f": "<<"})
 @given(st.dictionaries(st.text(), VALUES, min_size=1))
 def test_readers_of_yaml_1_1_understand_what_is_written(content: dict[str, object]) -> None:
-    assert yaml.safe_load(config_yaml.write(content)) == content
+    assert yaml.safe_load(config_yaml.write_yaml(content)) == content

@@ -118,13 +118,13 @@ def train(driven: DrivenRun) -> None:
 
 def resume(driven: DrivenRun) -> None:
     """Ctrl-C, then the printed command: the weights of a run that was never interrupted."""
+    assert driven.run.is_dir()
     assert driven.interrupted.code == 130
     assert driven.interrupted.out == ""
     assert driven.resumed.code == 0, driven.resumed.err
     weights = "model/model.safetensors"
     resumed, whole = ((driven.folder / name / weights).read_bytes() for name in ("stopped", "run"))
     assert resumed == whole
-    assert driven.run.is_dir()
     events = [
         json.loads(line)["event"]
         for line in (driven.folder / "stopped/events.jsonl").read_text().splitlines()

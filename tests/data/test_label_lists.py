@@ -14,7 +14,7 @@ from warmstart.data.label_lists import (
     label_matrix,
     names_of,
     rarest_label,
-    unlabelled,
+    without_label_list,
     without_separator,
 )
 from warmstart.data.labels import clean_rows
@@ -81,20 +81,20 @@ def test_a_column_that_is_not_there_is_named() -> None:
         label_lists(table_of(rude=["1"]), data(label_columns=["rude", "span"]))
     assert "l.csv has no column 'span'" in caught.value.found
     with pytest.raises(DataError):
-        unlabelled(table_of(rude=["1"]), data(label_columns=["rude", "span"]))
+        without_label_list(table_of(rude=["1"]), data(label_columns=["rude", "span"]))
 
 
 def test_no_label_is_an_answer_and_a_missing_one_is_not() -> None:
     table = table_of(label=["a", "", None])
-    assert unlabelled(table, data()).tolist() == [False, False, True]
+    assert without_label_list(table, data()).tolist() == [False, False, True]
     cells = table_of(rude=["1", "", "0"], spam=["0", "0", None])
     columns = data(label_columns=["rude", "spam"], missing="drop")
-    assert unlabelled(cells, columns).tolist() == [False, True, True]
-    kept, counts = clean_rows(cells, columns, labelled=True, unlabelled=unlabelled)
+    assert without_label_list(cells, columns).tolist() == [False, True, True]
+    kept, counts = clean_rows(cells, columns, labelled=True, unlabelled=without_label_list)
     assert (len(kept), counts["missing_label"]) == (1, 2)
     strict = data(label_columns=["rude", "spam"])
     with pytest.raises(DataError, match="l.csv:3: no label in the column 'rude, spam'"):
-        clean_rows(cells, strict, labelled=True, unlabelled=unlabelled)
+        clean_rows(cells, strict, labelled=True, unlabelled=without_label_list)
 
 
 def test_labels_that_training_has_not_are_refused_with_their_line() -> None:

@@ -189,10 +189,10 @@ def test_padding_on_the_left_is_compared(loaded: LoadedRun, opened: OnnxDecoder)
         place = np.broadcast_to(np.arange(read - ids.shape[1], read), ids.shape)
         return opened.step(ids, mask, place, past)
 
-    decoder_parity.check_shapes(loaded, opened)
+    decoder_parity.check_decoder_shapes(loaded, opened)
     for step in (deaf, counts_padding):
         with pytest.raises(ExportError, match="for 3 x 5 tokens: logits differ"):
-            decoder_parity.check_shapes(loaded, another(opened, step))
+            decoder_parity.check_decoder_shapes(loaded, another(opened, step))
 
 
 def test_what_was_read_before_is_compared(loaded: LoadedRun, opened: OnnxDecoder) -> None:
@@ -201,7 +201,7 @@ def test_what_was_read_before_is_compared(loaded: LoadedRun, opened: OnnxDecoder
         return logits, [states * 0 for states in present]
 
     with pytest.raises(ExportError, match=r"for 3 x 4 \+ 3 tokens: logits differ"):
-        decoder_parity.check_shapes(loaded, another(opened, forgets))
+        decoder_parity.check_decoder_shapes(loaded, another(opened, forgets))
 
 
 def test_another_token_is_refused_but_not_of_a_tie(
@@ -235,14 +235,14 @@ def test_documents_are_compared_by_logit_and_metric(
     split, table, examples = given
     assert len(table) == len(examples) < 24
     assert examples.lengths.sum() <= 60
-    found = decoder_parity.check_rows(loaded, opened, *given)
+    found = decoder_parity.check_documents(loaded, opened, *given)
     assert found["tokens"] == examples.lengths.sum()
     monkeypatch.setattr(decoder_parity, "METRIC_TOLERANCE", -1)
     with pytest.raises(ExportError, match="documents of the validation split: bits_per_byte"):
-        decoder_parity.check_rows(loaded, opened, *given)
+        decoder_parity.check_documents(loaded, opened, *given)
     other = replace(loaded, model=make_decoder(max_positions=128))
     with pytest.raises(ExportError, match="documents of the validation split: logits differ"):
-        decoder_parity.check_rows(other, opened, split, table, examples)
+        decoder_parity.check_documents(other, opened, split, table, examples)
 
 
 def test_large_logits_may_differ_by_their_rounding() -> None:
@@ -268,7 +268,7 @@ def test_every_architecture_writes_exactly(architecture: str, tmp_path: Path) ->
     decoder.write_decoder(model, tmp_path / "model.onnx")
     opened = OnnxDecoder.open(tmp_path / "model.onnx")
     run: Any = SimpleNamespace(model=model, max_tokens=96)
-    found = decoder_parity.check_shapes(run, opened)
+    found = decoder_parity.check_decoder_shapes(run, opened)
     assert all(shape["max_difference"] < 1e-5 for shape in found)
     prompts = [[0, 5, 9, 30], [0, 7], [3, 1, 4, 1, 5, 9, 2, 6]]
     greedy = decoder_parity.check_greedy(run, opened, prompts)

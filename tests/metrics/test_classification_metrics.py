@@ -12,9 +12,9 @@ from sklearn import metrics as sklearn_metrics
 from warmstart.metrics import classification_metrics as labels
 from warmstart.metrics.classification_metrics import (
     METRICS,
+    classification_difference,
     classification_scores,
     metrics_for,
-    paired_difference,
 )
 from warmstart.metrics.intervals import MAX_UNITS, Floats, Ints
 from warmstart.metrics.scores import Scores
@@ -329,7 +329,7 @@ def test_a_difference_is_of_the_scores_and_its_interval_pairs_the_rows() -> None
             classification_scores(p, targets, ["a", "b"], intervals=True).metrics[metric]
             for p in (first, second)
         ]
-        value, low, high = paired_difference(first, second, targets, metric)
+        value, low, high = classification_difference(first, second, targets, metric)
         assert both[0].value is not None
         assert both[1].value is not None
         assert value == pytest.approx(both[0].value - both[1].value)
@@ -339,5 +339,5 @@ def test_a_difference_is_of_the_scores_and_its_interval_pairs_the_rows() -> None
         assert both[0].high is not None
         assert low <= value <= high
         assert high - low < 0.6 * (both[0].high - both[0].low)
-    assert paired_difference(first, first, targets, "accuracy") == (0, 0, 0)
-    assert paired_difference(first, second, 0 * targets, "roc_auc") == (None, None, None)
+    assert classification_difference(first, first, targets, "accuracy") == (0, 0, 0)
+    assert classification_difference(first, second, 0 * targets, "roc_auc") == (None, None, None)

@@ -8,8 +8,8 @@ from warmstart.metrics.intervals import Floats
 from warmstart.metrics.label_set_metrics import (
     METRICS,
     Bools,
+    label_set_difference,
     label_set_scores,
-    paired_difference,
     precision_parts,
 )
 
@@ -85,7 +85,7 @@ def test_a_paired_difference_has_the_sign_of_the_better_one() -> None:
     given = shares >= 0.5
     worse = given.copy()
     worse[::10] = ~worse[::10]
-    difference, low, high = paired_difference(
+    difference, low, high = label_set_difference(
         (shares, given), (shares, worse), targets, "subset_accuracy"
     )
     assert difference is not None
@@ -93,5 +93,5 @@ def test_a_paired_difference_has_the_sign_of_the_better_one() -> None:
     assert high is not None
     assert low <= difference <= high
     assert difference > 0
-    same = paired_difference((shares, given), (shares, worse), targets, "mean_average_precision")
+    same = label_set_difference((shares, given), (shares, worse), targets, "mean_average_precision")
     assert same == (0, 0, 0)

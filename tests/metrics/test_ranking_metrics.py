@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from warmstart.metrics.ranking_metrics import METRICS, paired_difference, per_query, ranking_scores
+from warmstart.metrics.ranking_metrics import METRICS, per_query, ranking_difference, ranking_scores
 
 
 def by_hand(grades_in_order: list[float]) -> dict[str, float]:
@@ -91,7 +91,7 @@ def test_queries_without_a_relevant_document_are_counted_and_left_out() -> None:
 def test_without_any_relevant_document_nothing_is_defined() -> None:
     scores = ranking_scores(np.array([2.0, 1]), np.zeros(2), np.zeros(2, dtype=int))
     assert {score.value for score in scores.metrics.values()} == {None}
-    assert paired_difference(np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2, int), "map") == (
+    assert ranking_difference(np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2, int), "map") == (
         None,
         None,
         None,
@@ -101,9 +101,9 @@ def test_without_any_relevant_document_nothing_is_defined() -> None:
 def test_a_paired_difference_is_over_the_same_queries() -> None:
     queries, grades = np.repeat(np.arange(50), 2), np.tile([1.0, 0], 50)
     good, bad = np.tile([1.0, 0], 50), np.tile([0.0, 1], 50)
-    assert paired_difference(good, bad, grades, queries, "recall_at_1") == (1.0, 1.0, 1.0)
+    assert ranking_difference(good, bad, grades, queries, "recall_at_1") == (1.0, 1.0, 1.0)
     half = np.where(queries % 2 == 0, good, bad)
-    difference, low, high = paired_difference(good, half, grades, queries, "recall_at_1")
+    difference, low, high = ranking_difference(good, half, grades, queries, "recall_at_1")
     assert difference == 0.5
     assert low is not None
     assert high is not None

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from warmstart import config_file
 from warmstart.config import DataConfig, LoraConfig, ModelConfig, RunConfig, TrainConfig
 from warmstart.data.checking.check import Finding, Findings, SplitFindings
-from warmstart.data.checking.lengths import describe
+from warmstart.data.checking.lengths import describe_lengths
 from warmstart.data.table import SourceFile
 from warmstart.metrics.classification_metrics import classification_scores
 from warmstart.metrics.scores import Scores
@@ -129,7 +129,7 @@ def data_json(labels: tuple[str, ...]) -> dict[str, Any]:
         split: np.minimum(5 + random.gamma(3.0, 2.6, rows), 70).astype(np.int64)
         for split, rows in splits.items()
     }
-    described = describe(lengths, max_tokens=48)
+    described = describe_lengths(lengths, max_tokens=48)
     shares = np.linspace(1, 2.3, len(labels)) / np.linspace(1, 2.3, len(labels)).sum()
     findings = Findings(
         splits=tuple(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.patches import Patch, Rectangle
 
-from warmstart.data.checking.lengths import describe
+from warmstart.data.checking.lengths import describe_lengths
 from warmstart.report import figures
 from warmstart.report.canvas import MAX_POINTS
 from warmstart.report.svg import Colour, can_draw, drawing, to_png, to_svg
@@ -85,7 +85,7 @@ def test_labels_that_no_font_can_write_are_numbered() -> None:
 
 
 def test_the_truncated_part_of_a_histogram_stands_out() -> None:
-    found = describe({"train": np.array([4, 5, 9, 9, 30])}, max_tokens=8)["train"]
+    found = describe_lengths({"train": np.array([4, 5, 9, 9, 30])}, max_tokens=8)["train"]
     axes = figures.lengths(found).axes[0]
     names = axes.get_legend_handles_labels()[1]
     assert names == ["longest input: 8 tokens", "not truncated", "truncated"]
@@ -94,7 +94,7 @@ def test_the_truncated_part_of_a_histogram_stands_out() -> None:
 
 
 def test_a_far_limit_does_not_squeeze_the_histogram() -> None:
-    found = describe({"train": np.array([4, 5, 9])}, max_tokens=512)["train"]
+    found = describe_lengths({"train": np.array([4, 5, 9])}, max_tokens=512)["train"]
     axes = figures.lengths(found).axes[0]
     assert axes.get_xlim()[1] < 20
     assert any("512" in name for name in axes.get_legend_handles_labels()[1])

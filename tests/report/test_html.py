@@ -9,8 +9,9 @@ import pytest
 
 from tests.report.example_run import example_run, write_json
 from warmstart.metrics.scores import Score
+from warmstart.report import html
 from warmstart.report.html import leader, write_report
-from warmstart.runs.run_record import Evaluation
+from warmstart.runs.run_record import EvaluationRecord
 
 VOID = {"meta", "br", "link", "img", "hr"}
 TRAINS = "layers 0-11: none of 85,054,464 parameters; head: all 1,538 parameters"
@@ -52,13 +53,17 @@ class Page(HTMLParser):
         self.text += data
 
 
-def page_of(run: Path) -> Page:
-    return Page(write_report(run).read_text(encoding="utf-8"))
+def page_of(run: Path, *, images: bool = False) -> Page:
+    """The page of a run; the PNG files beside it, which take longest, only where they are asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not images:
+            patch.setattr(html, "to_png", lambda _figure, path: path.touch())
+        return Page(write_report(run).read_text(encoding="utf-8"))
 
 
 def test_a_finished_run_has_every_figure_and_asks_nothing_of_a_server(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run")
-    page = page_of(run)
+    page = page_of(run, images=True)
     names = {
         "scores",
         "loss",
@@ -194,7 +199,7 @@ def test_the_best_of_a_row_may_be_a_baseline(
         for name, value in {"model": model, "majority": majority, "tfidf": tfidf}.items()
     }
     scores = found.pop("model")
-    assert leader(Evaluation("test", 9, "rows", None, scores, {}, found), "accuracy") == best
+    assert leader(EvaluationRecord("test", 9, "rows", None, scores, {}, found), "accuracy") == best
 
 
 def test_a_leading_baseline_is_bold(tmp_path: Path) -> None:

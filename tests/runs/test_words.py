@@ -10,7 +10,7 @@ from tests.report.example_run import example_run
 from warmstart.config import DataConfig
 from warmstart.metrics.scores import Score
 from warmstart.runs import words
-from warmstart.runs.run_record import Evaluation, RunRecord, read_record
+from warmstart.runs.run_record import EvaluationRecord, RunRecord, read_record
 from warmstart.tasks.text_ranking import TextRanking
 
 
@@ -27,17 +27,17 @@ def score(value: float | None, spread: float | None = 0.05, *, higher: bool = Tr
 
 def verdict(record: RunRecord, model: Score, metric: str = "accuracy", **baselines: Score) -> str:
     beside = {name: {metric: found} for name, found in baselines.items()}
-    evaluation = Evaluation("test", 1043, "rows", None, {metric: model}, {}, beside)
+    evaluation = EvaluationRecord("test", 1043, "rows", None, {metric: model}, {}, beside)
     return words.verdict(replace(record, evaluations={"test": evaluation}))
 
 
 def test_a_score_counts_what_its_task_scores(record: RunRecord) -> None:
     """A ranking has more rows than queries, and its scores are means over queries."""
-    found = Evaluation("test", 1043, "queries", None, {"map": score(0.5)}, {}, {})
+    found = EvaluationRecord("test", 1043, "queries", None, {"map": score(0.5)}, {}, {})
     data = DataConfig(train="a.csv", text_pair="document")
     task = TextRanking(data, "query", "binary-cross-entropy")
     said = words.verdict(replace(record, task=task, evaluations={"test": found}))
-    assert said.startswith("On 1,500 test queries the model reaches an MAP of 0.50")
+    assert said.startswith("On 1,500 test queries the model reaches a MAP of 0.50")
 
 
 def test_a_clear_lead(record: RunRecord) -> None:

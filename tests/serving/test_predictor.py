@@ -248,12 +248,12 @@ def test_every_format_holds_the_same_answers(run: Run, tmp_path: Path, suffix: s
                 assert float(row[f"probability:{label}"]) == share
 
 
-def test_an_output_file_is_refused_before_any_work(tmp_path: Path) -> None:
+def test_an_output_file_is_refused_before_any_work(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="answers.xlsx") as caught:
-        refuse_output(tmp_path / "answers.xlsx", tmp_path / "run")
+        refuse_output(tmp_path / "answers.xlsx", run.path)
     assert ".csv, .parquet, .jsonl" in caught.value.expected
     assert caught.value.do == f"--output {tmp_path / 'answers.csv'}"
     (tmp_path / "answers.csv").touch()
     with pytest.raises(ConfigError, match="already exists") as caught:
-        refuse_output(tmp_path / "answers.csv", tmp_path / "run")
+        refuse_output(tmp_path / "answers.csv", run.path)
     assert str(tmp_path / "answers-2.csv") in caught.value.do

@@ -4,12 +4,14 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Barrier
-from time import sleep
+from time import sleep, thread_time
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,8 +28,12 @@ from warmstart.api import Run
 from warmstart.config import TrainConfig
 from warmstart.devices.device import build_accelerator
 from warmstart.export import session
+from warmstart.models.packed.forward import Forward
 from warmstart.preparation.prepare import prepare
 from warmstart.serving import torch_runner
+from warmstart.serving.engine import EngineName
+from warmstart.serving.predictor import predict_texts
+from warmstart.serving.torch_runner import TorchRunner
 from warmstart.training.train_run import train_run
 
 THREADS, TEXTS, ROUNDS = 8, 64, 20
@@ -234,3 +240,27 @@ def test_two_engines_of_one_run_predict_at_the_same_time(
         return all(one.predict(part, names[which], run) == serial[which] for _ in range(ROUNDS))
 
     assert all(in_threads(work))
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_a_single_text_costs_little_more_than_its_forward_pass(
+    trained: Callable[[str], Trained], engine: EngineName
+) -> None:
+    """Less than 1 ms of processor time for all the rest: tokenising, batches, predictions."""
+    opened = trained("text-classification").run.open(engine)
+    logits = np.array([[0.5, -0.5]], dtype=np.float32)
+    runner: Any = opened.runner
+    if isinstance(runner, TorchRunner):
+        given = torch.from_numpy(logits)
+        runner = replace(runner, forward=Forward(lambda *_: given, "no forward pass at all"))
+    else:
+        model = replace(runner.model, session=SimpleNamespace(run=lambda *_: [logits]))
+        runner = replace(runner, model=model)
+    without_forward = replace(opened, runner=runner)
+    seconds = []
+    for _ in range(100):
+        start = thread_time()
+        (found,) = predict_texts(without_forward, ["the old cat saw my house"])
+        assert found.to_json()["label"] in ("bad", "good")
+        seconds.append(thread_time() - start)
+    assert min(seconds) < 1e-3

@@ -130,7 +130,7 @@ def test_a_setting_of_another_task_is_refused(task: str, setting: str, tmp_path:
     assert_refused(refused(nested(given)), task, setting, where="")
 
     path = tmp_path / "config.yaml"
-    path.write_text(config_yaml.write(nested(given)), "utf-8")
+    path.write_text(config_yaml.write_yaml(nested(given)), "utf-8")
     last = setting.rpartition(".")[2]
     lines = path.read_text("utf-8").splitlines()
     number = next(n for n, line in enumerate(lines, 1) if line.strip().startswith(f"{last}:"))
@@ -172,7 +172,7 @@ def test_config_yaml_holds_what_the_task_reads_and_loads_again(
     path = tmp_path / "config.yaml"
     path.write_text(config_file.dump(config), "utf-8")
     assert config_file.load(path) == config
-    written = leaves(config_yaml.read(path.read_text("utf-8"), "config.yaml").content)
+    written = leaves(config_yaml.read_yaml(path.read_text("utf-8"), "config.yaml").content)
     assert given.items() <= written.items()
     assert not written.keys() & (TASK_SETTINGS - TASKS[task].reads)
 
@@ -180,7 +180,7 @@ def test_config_yaml_holds_what_the_task_reads_and_loads_again(
 @pytest.mark.parametrize("task", TASKS)
 def test_config_yaml_leaves_out_what_has_no_effect(task: str) -> None:
     written = leaves(
-        config_yaml.read(config_file.dump(config_file.load(nested(minimal(task)))), "").content
+        config_yaml.read_yaml(config_file.dump(config_file.load(nested(minimal(task)))), "").content
     )
     for setting, (other, value) in NEEDS.items():
         fulfilled = setting in TASKS[task].reads and (
@@ -202,7 +202,7 @@ def test_a_setting_without_effect_is_refused(task: str, setting: str, tmp_path: 
     path = tmp_path / "config.yaml"
     given = {**minimal(task), **WITH[setting], setting: VALUES[setting]}
     del given[other]
-    path.write_text(config_yaml.write(nested(given)), "utf-8")
+    path.write_text(config_yaml.write_yaml(nested(given)), "utf-8")
     error = refused(path)
     assert f": {setting} is set, and {other} is not " in error.found
     assert error.expected.startswith(f"{setting} together with {other}: ")

@@ -12,12 +12,14 @@ from torch.nn import functional
 
 from tests.tiny import tiny_tokenizer
 from warmstart.config import RunConfig
-from warmstart.data.checking.check import find
+from warmstart.data.checking.check import collect_findings
 from warmstart.data.examples.batches import Batch
 from warmstart.data.examples.targets import NO_GROUP, RowBatchTargets, count_lists, of_kind
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
+from warmstart.tasks.capabilities import Stratifies
 from warmstart.tasks.list_losses import listwise, pairwise
+from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.text_ranking import TextRanking
 
 
@@ -80,19 +82,20 @@ def test_there_may_be_any_number_of_grades() -> None:
     table = table_of(grades)
     task = TextRanking.learn(config("listwise"), table)
     data = task.data
-    found = find(
+    found = collect_findings(
         {"train": table},
         data,
         {"train": np.full(3000, 9)},
         max_tokens=64,
         dropped={"train": {}},
-        labels={"train": task.shown_labels(table)},
-        classes=task.stratifies,
+        labels={"train": task.shown_labels(task.labels(table))},
+        classes=isinstance(task, Stratifies),
         together="q",
     )
     assert found.splits[0].label_counts == {}, "3,000 grades are no labels to be counted"
-    right = task.answers(np.arange(3000.0)[:, None], table.rows, np.zeros(3000, dtype=np.bool_))
-    assert task.score(right, table).metrics["ndcg_at_10"].value == pytest.approx(1)
+    none = np.zeros(3000, dtype=np.bool_)
+    right = NumberPredictions("score", np.arange(3000.0), table.rows, none)
+    assert task.score(right, task.labels(table)).metrics["ndcg_at_10"].value == pytest.approx(1)
 
 
 @pytest.mark.parametrize("bad", ["yes", "-1", "nan", "1e999", ""])

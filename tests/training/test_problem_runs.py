@@ -175,7 +175,7 @@ def test_the_report_of_numbers(numbers: Run) -> None:
         "Predicted and true numbers",
         "Largest errors",
         ">error</th>",
-        "TF-IDF + ridge regression",
+        "TF-IDF with ridge regression",
         "losses are in squared error",
         "true number",
     ):

@@ -14,9 +14,10 @@ from tests.runs_in_memory import settings, write_reviews, writing_settings
 from warmstart import cli
 from warmstart.api import Run
 from warmstart.errors import Interrupted, RunError
+from warmstart.evaluation import final_scoring
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
-from warmstart.training import keep, train_run
+from warmstart.training import keep, kept_model_scores, train_run
 from warmstart.training.stop import SIGNALS, stop_on_signals, stops_at_once
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -83,23 +84,24 @@ def contents(run: Run) -> dict[str, Any]:
     }
 
 
-STAGES = [
-    "keep_average",
-    "evaluate_finally",
-    "_with_settled",
-    "baseline_scores",
-    "write_evaluation",
-]
+STAGES = {
+    "keep_average": train_run,
+    "evaluate_finally": final_scoring,
+    "with_chosen_threshold": kept_model_scores,
+    "fit_baselines": kept_model_scores,
+    "write_evaluation": final_scoring,
+}
+"""The module that calls each function."""
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", list(STAGES))
 def test_scoring_stops_at_once_and_is_completed_by_a_resume(
     stage: str, config: dict[str, Any], whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "run"
-    number = SIGNALS[STAGES.index(stage) % 2]
+    number = SIGNALS[list(STAGES).index(stage) % 2]
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as caught:  # noqa: PT012
-        stop_in(patch, train_run, stage, number)
+        stop_in(patch, STAGES[stage], stage, number)
         warmstart.train(config, output=path, progress=False)
     assert caught.value.found == (f"stopped after training; the trained model is saved in {path}")
     assert caught.value.do == f"warmstart train {path} --resume"
@@ -114,7 +116,7 @@ def test_samples_stop_at_once_and_are_completed_by_a_resume(
 ) -> None:
     config, path = writing_settings(tmp_path, epochs=1), tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(Interrupted):  # noqa: PT012
-        stop_in(patch, train_run, "write_final_samples")
+        stop_in(patch, kept_model_scores, "write_final_samples")
         warmstart.train(config, output=path, progress=False)
     assert not (path / "samples.json").exists()
     warmstart.resume(path, progress=False)
@@ -165,7 +167,7 @@ def test_the_command_ends_with_130_and_the_advice_works(
     monkeypatch.chdir(tmp_path)
     shutil.copy(whole.path / "config.yaml", "config.yaml")
     with monkeypatch.context() as patch:
-        stop_in(patch, train_run, "baseline_scores")
+        stop_in(patch, kept_model_scores, "fit_baselines")
         assert cli.main(["train", "config.yaml", "--output", "run"]) == 130
     said = capsys.readouterr()
     assert not said.out

@@ -202,4 +202,4 @@ def test_rows_without_text_are_left_out_and_counted(tmp_path: Path) -> None:
     prepared = prepare(config_file.load(settings))
     assert len(prepared.tables["train"]) + len(prepared.tables["validation"]) == 3
     assert prepared.dropped["train"] == {"empty_text": 2}
-    assert any("2 training rows left out: no text" in m.text for m in prepared.findings.messages)
+    assert any("2 training rows dropped: no text" in m.text for m in prepared.findings.messages)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from warmstart.models.tuning.trainable import TrainedPart
 
 
-def render(description: "Description") -> RenderableType:
+def rendered_description(description: "Description") -> RenderableType:
     """Configuration, parameters with shapes, totals and memory of a model.
 
     The parameters of the embeddings, the first layer and the output head are listed. The other

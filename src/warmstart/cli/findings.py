@@ -24,7 +24,7 @@ LABEL_WIDTH = 24
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
-def render(findings: Findings) -> RenderableType:
+def rendered_findings(findings: Findings) -> RenderableType:
     """The output of ``warmstart check``, which is also printed before training.
 
     Args:

@@ -31,7 +31,7 @@ def check(
 ) -> None:
     """Read and check the data as training would, and report problems."""
     from warmstart import api, config_file, errors
-    from warmstart.cli.findings import render
+    from warmstart.cli.findings import rendered_findings
     from warmstart.cli.train import config_path
 
     config = config_path(source)
@@ -46,7 +46,7 @@ def check(
             train=[source], text=text, text_pair=text_pair, label=label, overrides=sets or ()
         )
     findings = api.check(settings).findings
-    show(render(findings))
+    show(rendered_findings(findings))
     warnings = [message for message in findings.messages if message.level == "warning"]
     count = f"{len(warnings)} warning{'s' * (len(warnings) != 1)}"
     text_result = count if warnings else "no warnings"
@@ -70,13 +70,13 @@ def info(
 ) -> None:
     """Print a model's configuration, parameters, memory and trained parts."""
     from warmstart import api
-    from warmstart.cli.describe import render
+    from warmstart.cli.describe import rendered_description
 
     description = api.info(name, labels, sets or ())
     if not as_json:
         from rich.console import Console
 
-        Console().print(render(description), highlight=False)
+        Console().print(rendered_description(description), highlight=False)
         return
     result(description.to_json(), "", as_json=True)
 

@@ -162,7 +162,7 @@ def config_path(config: str) -> str:
 
 def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
     from warmstart import api, config_file
-    from warmstart.cli.findings import render
+    from warmstart.cli.findings import rendered_findings
     from warmstart.runs.directory import RunDirectory
 
     if options.print_config:
@@ -175,7 +175,7 @@ def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
 
     with api.prepared_for(settings) as prepared:
         refuse_replaced_inputs(prepared, RunDirectory(path))
-        show(render(prepared.findings))
+        show(rendered_findings(prepared.findings))
         if options.dry_run:
             content = {"run": None, "status": "checked", "output": str(path)}
             result(content, f"ready to train; output would be {path}", as_json=options.as_json)

@@ -195,7 +195,7 @@ class Origin:
 def in_yaml(value: Any) -> str:
     """A value as YAML in one line; a value that YAML cannot express is shown with ``repr``."""
     if isinstance(value, bool | int | float) or (isinstance(value, str) and value.isprintable()):
-        return config_yaml.write({"_": value}).removeprefix("_: ").rstrip("\n")
+        return config_yaml.write_yaml({"_": value}).removeprefix("_: ").rstrip("\n")
     return json.dumps(value, ensure_ascii=False, default=repr)
 
 

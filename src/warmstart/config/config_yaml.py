@@ -63,7 +63,7 @@ class Document:
     """An error for each key that was given twice; ``content`` has its first value."""
 
 
-def read(text: str, source: str) -> Document:
+def read_yaml(text: str, source: str) -> Document:
     """Parse a YAML document.
 
     Args:
@@ -153,7 +153,7 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 1
 
 
-def write(content: Mapping[str, Any]) -> str:
+def write_yaml(content: Mapping[str, Any]) -> str:
     """Write ``content`` as YAML that ``read`` parses to equal values; lists are in one line.
 
     Args:

@@ -27,7 +27,7 @@ SEPARATOR = "|"
 _YES, _NO = ("1", "1.0", "true", "True"), ("0", "0.0", "false", "False")
 
 
-def unlabelled(table: Table, data: DataConfig) -> Bools:
+def without_label_list(table: Table, data: DataConfig) -> Bools:
     """Which rows have a missing label list (which differs from an empty list), bool [N].
 
     Args:

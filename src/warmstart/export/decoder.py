@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from warmstart import errors
-from warmstart.export.onnx_file import ONE_FILE_BYTES, exported, save
+from warmstart.export.onnx_file import ONE_FILE_BYTES, exported, save_onnx
 
 Past = Sequence[tuple[Tensor, Tensor]]
 """The cache: keys and values of each layer, float32 [B, heads, P, width]."""
@@ -98,7 +98,7 @@ def write_decoder(model: PreTrainedModel, path: Path, one_file_bytes: int = ONE_
     )
     # The exporter cannot name an axis that is the sum of two others.
     program.model.graph.inputs[1].shape = ir.Shape(["batch", "past + tokens"])
-    save(program, model, path, one_file_bytes)
+    save_onnx(program, model, path, one_file_bytes)
 
 
 def cache_names(layers: int) -> list[str]:

@@ -76,7 +76,7 @@ def torch_step(model: PreTrainedModel) -> Step:
 
 
 @torch.no_grad()
-def check_shapes(run: LoadedRun, decoder: OnnxDecoder) -> list[dict[str, Any]]:
+def check_decoder_shapes(run: LoadedRun, decoder: OnnxDecoder) -> list[dict[str, Any]]:
     """Compare logits of random rows, in one call and in several calls with the cache.
 
     Every second row is padded on the left.
@@ -144,7 +144,7 @@ def scored_documents(run: LoadedRun) -> tuple[str, Table, Examples]:
 
 
 @torch.no_grad()
-def check_rows(
+def check_documents(
     run: LoadedRun, decoder: OnnxDecoder, split: str, table: Table, examples: Examples
 ) -> dict[str, Any]:
     """Compare, on real documents, the logits of every predicted token and the main metric.
@@ -273,7 +273,7 @@ def greedy(step: Step, prompts: Sequence[Sequence[int]], steps: int) -> tuple[In
     return np.concatenate(generated, axis=1), np.stack(gaps, axis=1)
 
 
-def measured(
+def measured_decoders(
     engines: Mapping[str, Step], prompts: Sequence[Sequence[int]], steps: int
 ) -> dict[str, dict[str, float]]:
     """Measure the generation speed of several engines, alternately.

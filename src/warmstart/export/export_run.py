@@ -182,9 +182,9 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
     path = folder / FILES["onnx"]
     write_decoder(run.model, path)
     decoder = OnnxDecoder.open(path)
-    shapes = decoder_parity.check_shapes(run, decoder)
+    shapes = decoder_parity.check_decoder_shapes(run, decoder)
     split, table, examples = decoder_parity.scored_documents(run)
-    compared = decoder_parity.check_rows(run, decoder, split, table, examples)
+    compared = decoder_parity.check_documents(run, decoder, split, table, examples)
     prompts = decoder_parity.prompts_from(examples)
     greedy = decoder_parity.check_greedy(run, decoder, prompts)
     ones = np.ones((2, 3), dtype=np.int64)
@@ -205,7 +205,7 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
             "measured": "at export, on this machine, greedy generation with the cache",
             "texts_together": len(prompts),
             "steps": greedy["steps"],
-            "engines": decoder_parity.measured(engines, prompts, greedy["steps"]),
+            "engines": decoder_parity.measured_decoders(engines, prompts, greedy["steps"]),
         },
     }
 

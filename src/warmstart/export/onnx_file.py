@@ -74,7 +74,7 @@ def write_onnx(
     if not every_token:
         take_first_tokens_early(program.model)
     program.model.metadata_props[PADDING_KEY] = str(pad_token_id)
-    save(program, model, path, one_file_bytes)
+    save_onnx(program, model, path, one_file_bytes)
 
 
 def exported(
@@ -123,7 +123,7 @@ def exported(
     return program
 
 
-def save(program: Any, model: nn.Module, path: Path, one_file_bytes: int) -> None:
+def save_onnx(program: Any, model: nn.Module, path: Path, one_file_bytes: int) -> None:
     """Write the result of ``exported`` to a file.
 
     Args:

@@ -113,7 +113,7 @@ def classification_scores(
     return Scores(scores, _details(probabilities, targets, predicted, names))
 
 
-def paired_difference(
+def classification_difference(
     first: Floats, second: Floats, targets: Ints, metric: str, predicted: Predicted = None
 ) -> tuple[float | None, float | None, float | None]:
     """The score of ``first`` minus the score of ``second`` on the same rows, with a 95 % interval.
@@ -132,7 +132,7 @@ def paired_difference(
         Difference, lower and upper end of the interval; ``None`` if undefined.
 
     >>> sure, wrong = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.9, 0.1], [0.8, 0.2]])
-    >>> paired_difference(sure, wrong, np.array([0, 1]), "accuracy")
+    >>> classification_difference(sure, wrong, np.array([0, 1]), "accuracy")
     (0.5, 0.0, 1.0)
     """
     one, other = predicted or (first.argmax(axis=1), second.argmax(axis=1))

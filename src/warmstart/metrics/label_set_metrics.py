@@ -84,7 +84,7 @@ def label_set_scores(
     return Scores(scores, details)
 
 
-def paired_difference(
+def label_set_difference(
     first: tuple[Floats, Bools], second: tuple[Floats, Bools], targets: Bools, metric: str
 ) -> tuple[float | None, float | None, float | None]:
     """The score of ``first`` minus the score of ``second`` on the same rows, with a 95 % interval.

@@ -81,7 +81,7 @@ def ranking_scores(scores: Floats, grades: Floats, queries: Ints) -> Scores:
     return Scores(result, details)
 
 
-def paired_difference(
+def ranking_difference(
     first: Floats, second: Floats, grades: Floats, queries: Ints, metric: str
 ) -> tuple[float | None, float | None, float | None]:
     """The metric of ``first`` minus that of ``second`` on the same queries, with a 95 % interval.

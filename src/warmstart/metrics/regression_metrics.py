@@ -63,7 +63,7 @@ def regression_scores(predicted: Floats, true: Floats) -> Scores:
     return Scores(scores, {})
 
 
-def paired_difference(
+def regression_difference(
     first: Floats, second: Floats, true: Floats, metric: str
 ) -> tuple[float | None, float | None, float | None]:
     """The metric of ``first`` minus that of ``second`` on the same rows, with a 95 % interval.

@@ -8,20 +8,21 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off within the block, then restore the mode that the model had before.
+    """Switch dropout off within the block, then restore the mode that each module had before.
 
-    The mode is a flag on every module, so no other thread may use a model that is in training mode
-    meanwhile. A model that is in evaluation mode already is left alone: any number of threads may
-    use it.
+    The mode is a flag on every module, so no other thread may use the model meanwhile, unless all
+    its modules are in evaluation mode already: then nothing is changed and any number of threads
+    may use it. The modules may differ: adapters that were just added to a loaded model are in
+    training mode while the rest is not.
 
     Args:
-        model: Any module; its submodules have the same mode.
+        model: any module.
     """
-    if not model.training:
-        yield
-        return
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:
-        model.train()
+        for module in training:
+            module.training = True

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
-from warmstart.data.checking.check import Findings, find
+from warmstart.data.checking.check import Findings, collect_findings
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
@@ -185,7 +185,7 @@ def _findings(
     if isinstance(task, ShowsLabels):
         labels = {name: task.shown_labels(split.labels) for name, split in splits.items()}
         remarks = {name: task.remarks(split.labels) for name, split in splits.items()}
-    return find(
+    return collect_findings(
         {name: split.table for name, split in splits.items()},
         config.data,
         lengths={name: split.document_lengths for name, split in examples.items()},

@@ -20,7 +20,7 @@ from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory, write_atomically
-from warmstart.runs.run_record import Evaluation, RunRecord
+from warmstart.runs.run_record import EvaluationRecord, RunRecord
 from warmstart.runs.titles import Titles
 
 FOLDER = Path(__file__).parent
@@ -133,7 +133,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         "number": words.number,
         "decimals": words.decimals,
         "interval": words.interval,
-        "percent": words.percent,
+        "percent": words.percent_text,
         "duration": words.duration,
         "metric_title": titles.metric,
         "baseline_head": titles.baseline_head,
@@ -159,7 +159,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         loss_unit=_unit(content.record),
         numbered=not all(map(can_draw, content.record.labels)),
         command=_command(content.record.path),
-        environment=words.environment(content.record.environment),
+        environment=words.environment_in_words(content.record.environment),
     )
 
 
@@ -171,7 +171,7 @@ def _source(train: str | list[str]) -> str:
     return f"{name} and {len(others)} more" if others else name
 
 
-def leader(evaluation: Evaluation, metric: str) -> str | None:
+def leader(evaluation: EvaluationRecord, metric: str) -> str | None:
     """Who is best by a metric: ``model``, a baseline, or ``None`` where nobody leads."""
     systems = {"model": evaluation.scores, **evaluation.baselines}
     found = {name: scores[metric] for name, scores in systems.items() if metric in scores}

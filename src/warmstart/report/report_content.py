@@ -14,7 +14,7 @@ import numpy as np
 
 from warmstart.data.checking.lengths import Lengths
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.run_record import Check, Evaluation, RunRecord, Sample, read_record
+from warmstart.runs.run_record import Check, EvaluationRecord, RunRecord, Sample, read_record
 from warmstart.runs.words import verdict
 from warmstart.tasks.capabilities import PlotsNumbers, ShowsMistakes
 from warmstart.tasks.mistakes import Mistakes
@@ -58,7 +58,7 @@ class ReportContent:
 
     record: RunRecord
     verdict: str
-    evaluation: Evaluation | None
+    evaluation: EvaluationRecord | None
     overfits_after: Check | None
     mistakes: Mistakes | None
     confusions: tuple[Confusion, ...]

@@ -19,7 +19,7 @@ from warmstart import config_file
 from warmstart.data.table import SourceFile
 from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.run_record import Evaluation, RunRecord, read_record
+from warmstart.runs.run_record import EvaluationRecord, RunRecord, read_record
 from warmstart.runs.titles import Titles
 from warmstart.tasks.capabilities import ReadsWords, WritesConll
 
@@ -87,11 +87,11 @@ def metadata(record: RunRecord) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value}
 
 
-def _result(record: RunRecord, evaluation: Evaluation) -> dict[str, Any]:
+def _result(record: RunRecord, evaluation: EvaluationRecord) -> dict[str, Any]:
     """One entry of ``model-index``: the scores of one split that are defined."""
     titles = Titles.of(record.task)
     files = record.files.get(evaluation.split, ())
-    name = ", ".join(map(file_name, files)) or evaluation.split
+    name = ", ".join(map(source_name, files)) or evaluation.split
     return {
         "task": {"type": record.task.pipeline_tag, "name": record.config.task.replace("-", " ")},
         "dataset": {"type": "file", "name": name, "split": evaluation.split},
@@ -107,7 +107,7 @@ def _result(record: RunRecord, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def file_name(file: SourceFile) -> str:
+def source_name(file: SourceFile) -> str:
     """A file's name without the folders it lay in, which are nobody else's business.
 
     >>> file_name(SourceFile("/home/ada/cola/train.tsv", "", "utf-8", 8551))
@@ -120,7 +120,7 @@ def file_name(file: SourceFile) -> str:
 
 def _without_folders(text: str, record: RunRecord) -> str:
     for file, _ in record.sources:
-        text = text.replace(file.path, file_name(file))
+        text = text.replace(file.path, source_name(file))
     return text
 
 
@@ -162,7 +162,7 @@ def _body(record: RunRecord) -> str:
         "metric_title": titles.metric,
         "baseline_head": titles.baseline_head,
         "sentence_case": words.sentence_case,
-        "file_name": file_name,
+        "file_name": source_name,
         "setting": words.setting,
     }
     name = record.config.model.name
@@ -182,6 +182,6 @@ def _body(record: RunRecord) -> str:
         else ("your_file.csv", "predictions.parquet"),
         usage=record.task.usage(),
         training=config_file.settings_read(record.config)["train"],
-        environment=words.environment(record.environment),
+        environment=words.environment_in_words(record.environment),
         is_on_hub=_hub_name(name) is not None,
     )

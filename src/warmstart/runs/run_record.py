@@ -66,7 +66,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class EvaluationRecord:
     """The scores of one split, with the task's details and the baselines beside them."""
 
     split: str
@@ -127,10 +127,10 @@ class RunRecord:
     notices: tuple[str, ...]
     finish: Mapping[str, Any]
     interrupted: bool
-    evaluations: Mapping[str, Evaluation]
+    evaluations: Mapping[str, EvaluationRecord]
 
     @property
-    def evaluation(self) -> Evaluation | None:
+    def evaluation(self) -> EvaluationRecord | None:
         """The evaluation the run is judged by: the test split's where there is one."""
         return next(iter(self.evaluations.values()), None)
 
@@ -217,13 +217,13 @@ def _check(event: Event) -> Check:
     )
 
 
-def _evaluations(run: RunDirectory) -> dict[str, Evaluation]:
+def _evaluations(run: RunDirectory) -> dict[str, EvaluationRecord]:
     found = {}
     for path in run.entry("evaluation").glob("*/scores.json"):
         split = path.parent.name
         content = run.read_json(f"evaluation/{split}/scores.json")
         baselines = content.get("baselines", {})
-        found[split] = Evaluation(
+        found[split] = EvaluationRecord(
             split=split,
             n=content["n"],
             scored_unit=content.get("scored_unit", "rows"),

@@ -54,11 +54,15 @@ class Titles:
         ('a Matthews correlation', 'an accuracy')
         >>> titles.metric_in_sentence("ndcg_at_10")
         'an nDCG@10'
+        >>> Titles({"map": "MAP"}, {}).metric_in_sentence("map")
+        'a MAP'
         """
         title = self.metric(name)
-        spelt = title[1:2].isupper()  # pronounced letter by letter
-        if not spelt and not title.startswith(_PERSONS):
+        short = not title[1:2].islower()  # nDCG, MAP, F1
+        if not short and not title.startswith(_PERSONS):
             title = title[0].lower() + title[1:]
+        # MRR is pronounced letter by letter ("em"), MAP as a word.
+        spelt = short and title[1:2] not in "AEIO"
         return f"{'an' if title[0] in ('nMF' if spelt else 'aeio') else 'a'} {title}"
 
     def baseline(self, name: str) -> str:

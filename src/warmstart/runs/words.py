@@ -57,7 +57,7 @@ def interval(score: Score, places: int = 3) -> str:
     return f"[{decimals(score.low, places)}, {decimals(score.high, places)}]"
 
 
-def percent(share: float) -> str:
+def percent_text(share: float) -> str:
     """A share as a percentage with one decimal.
 
     >>> percent(0.9966)
@@ -111,7 +111,7 @@ def _setting_inside(value: Any) -> str:
     return str(value)
 
 
-def environment(facts: Mapping[str, Any]) -> dict[str, str]:
+def environment_in_words(facts: Mapping[str, Any]) -> dict[str, str]:
     """Versions and machine, by name, each as text.
 
     Args:
@@ -119,11 +119,11 @@ def environment(facts: Mapping[str, Any]) -> dict[str, str]:
     """
     texts = {name: setting(value) for name, value in facts.items()}
     if "trains" in facts:
-        texts["trains"] = trained_parts(facts["trains"])
+        texts["trains"] = trained_parts_in_words(facts["trains"])
     return texts
 
 
-def trained_parts(parts: Sequence[Mapping[str, Any]]) -> str:
+def trained_parts_in_words(parts: Sequence[Mapping[str, Any]]) -> str:
     """How many parameters of each part of a model are trained, and from which epoch.
 
     Args:

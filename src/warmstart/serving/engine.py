@@ -68,15 +68,12 @@ class Engine:
         return self.runner.predictions(task, examples)
 
 
-def engine_name(directory: RunDirectory, asked: EngineName | None) -> EngineName:
-    """The engine to use: the one that was asked for, otherwise ``onnx`` if the run was exported.
+def engine_name(directory: RunDirectory) -> EngineName:
+    """The engine to use if none is named: ``onnx`` if the run was exported, otherwise ``torch``.
 
     Args:
         directory: of the run.
-        asked: by the user; None for the default.
     """
-    if asked is not None:
-        return asked
     return "onnx" if (directory.entry("export") / FILES["onnx"]).is_file() else "torch"
 
 

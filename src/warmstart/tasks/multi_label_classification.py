@@ -38,12 +38,12 @@ from warmstart.data.label_lists import (
     label_matrix,
     names_of,
     rarest_label,
-    unlabelled,
+    without_label_list,
     without_separator,
 )
 from warmstart.data.labels import clean_rows
 from warmstart.data.table import Table
-from warmstart.metrics.label_set_metrics import METRICS, label_set_scores, paired_difference
+from warmstart.metrics.label_set_metrics import METRICS, label_set_difference, label_set_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
 from warmstart.models.checkpoints.configuration import Head
@@ -154,7 +154,7 @@ class MultiLabelClassification:
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
         """Rows with a text, and with labels (or none) where they are needed; rows left out."""
-        return clean_rows(table, data, labelled=labelled, unlabelled=unlabelled)
+        return clean_rows(table, data, labelled=labelled, unlabelled=without_label_list)
 
     @staticmethod
     def strata(data: DataConfig, table: Table) -> Ints:
@@ -317,7 +317,7 @@ class MultiLabelClassification:
     ) -> tuple[float | None, float | None, float | None]:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
         one, other = ((each.probabilities, each.predicted) for each in (first, second))
-        return paired_difference(one, other, labels.matrix, metric)
+        return label_set_difference(one, other, labels.matrix, metric)
 
     def with_threshold(
         self, predictions: LabelSetPredictions, labels: LabelSets, metric: str

@@ -32,9 +32,9 @@ from warmstart.data.labels import class_index, clean_rows, label_names, label_te
 from warmstart.data.split import codes, refuse_single_rows
 from warmstart.data.table import Table
 from warmstart.metrics.classification_metrics import (
+    classification_difference,
     classification_scores,
     metrics_for,
-    paired_difference,
 )
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
@@ -272,7 +272,7 @@ class TextClassification:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
         predicted = first.predicted, second.predicted
         shares = first.probabilities, second.probabilities
-        return paired_difference(*shares, labels, metric, predicted)
+        return classification_difference(*shares, labels, metric, predicted)
 
     def with_threshold(
         self, predictions: ClassPredictions, labels: Ints, metric: str

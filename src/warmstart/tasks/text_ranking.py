@@ -48,7 +48,7 @@ from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats, Ints
 from warmstart.data.labels import clean_rows
 from warmstart.data.table import Table
-from warmstart.metrics.ranking_metrics import METRICS, paired_difference, ranking_scores
+from warmstart.metrics.ranking_metrics import METRICS, ranking_difference, ranking_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
@@ -314,7 +314,9 @@ class TextRanking:
         self, first: NumberPredictions, second: NumberPredictions, labels: Relevance, metric: str
     ) -> tuple[float | None, float | None, float | None]:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over queries."""
-        return paired_difference(first.values, second.values, labels.grades, labels.queries, metric)
+        return ranking_difference(
+            first.values, second.values, labels.grades, labels.queries, metric
+        )
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The queries whose first relevant document has the lowest rank."""

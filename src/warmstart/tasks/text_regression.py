@@ -32,7 +32,7 @@ from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats
 from warmstart.data.labels import clean_rows, label_numbers
 from warmstart.data.table import Table
-from warmstart.metrics.regression_metrics import METRICS, paired_difference, regression_scores
+from warmstart.metrics.regression_metrics import METRICS, regression_difference, regression_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
@@ -209,7 +209,7 @@ class TextRegression:
         self, first: NumberPredictions, second: NumberPredictions, labels: Floats, metric: str
     ) -> tuple[float | None, float | None, float | None]:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
-        return paired_difference(first.values, second.values, labels, metric)
+        return regression_difference(first.values, second.values, labels, metric)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The rows whose predicted number is farthest from the true one."""

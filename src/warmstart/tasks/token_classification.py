@@ -255,6 +255,8 @@ class TokenClassification:
         limits = [
             "It knows only the types of its training rows, and predicts flat spans: no span inside "
             "another.",
+            "The pipeline of Transformers separates words where its tokenizer does. BERT's also "
+            "splits them at underscores; warmstart predict keeps such a word whole.",
             "With a byte-level tokenizer (GPT-2, RoBERTa, ModernBERT), the pipeline of "
             "Transformers ends words only at spaces, so punctuation belongs to the word before it; "
             "warmstart predict separates them.",

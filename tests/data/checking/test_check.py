@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmstart.config import DataConfig
-from warmstart.data.checking.check import Findings, find
+from warmstart.data.checking.check import Findings, collect_findings
 from warmstart.data.checking.duplicates import find_repeats
-from warmstart.data.checking.lengths import describe
+from warmstart.data.checking.lengths import describe_lengths
 from warmstart.data.labels import label_texts
 from warmstart.data.table import SourceFile, Table
 
@@ -50,7 +50,7 @@ def found(
     tokens = {split: np.full(len(rows), 5) for split, rows in splits.items()}
     if lengths:
         tokens["train"] = np.array(lengths)
-    return find(tables, DATA, tokens, max_tokens, dropped={})
+    return collect_findings(tables, DATA, tokens, max_tokens, dropped={})
 
 
 def texts(findings: Findings, level: str) -> list[str]:
@@ -74,7 +74,7 @@ def test_labels_are_counted_in_one_order_with_zero_where_a_split_has_none() -> N
 
 def test_rows_left_out_are_counted_once_for_a_setting_that_serves_two_splits() -> None:
     train = table("train", many(20, "a"), dropped=3)
-    findings = find(
+    findings = collect_findings(
         {"train": train, "validation": train.filter(np.arange(20) < 5)},
         DATA,
         {"train": np.full(20, 4), "validation": np.full(5, 4)},
@@ -91,7 +91,9 @@ def test_rows_left_out_are_counted_once_for_a_setting_that_serves_two_splits() -
 
 def test_unlabelled_rows_are_checked_without_their_labels() -> None:
     rows = table("test", [("same", ""), ("same", "x"), ("other", "X")])
-    findings = find({"test": rows}, DATA, {"test": np.full(3, 4)}, 100, dropped={}, labels={})
+    findings = collect_findings(
+        {"test": rows}, DATA, {"test": np.full(3, 4)}, 100, dropped={}, labels={}
+    )
     assert findings.splits[0].label_counts == {}
     assert (findings.repeats[0].rows, findings.repeats[0].conflicting) == (1, 0)
 
@@ -208,7 +210,7 @@ def test_that_nothing_is_truncated_is_said_once() -> None:
 def test_histograms_share_bins_hold_every_row_and_part_at_the_limit(
     train: list[int], test: list[int], max_tokens: int
 ) -> None:
-    described = describe({"train": np.array(train), "test": np.array(test)}, max_tokens)
+    described = describe_lengths({"train": np.array(train), "test": np.array(test)}, max_tokens)
     edges = described["train"].edges
     assert described["test"].edges == edges
     assert edges[0] == 0
@@ -224,7 +226,7 @@ def test_histograms_share_bins_hold_every_row_and_part_at_the_limit(
 
 
 def test_one_very_long_text_does_not_flatten_the_histogram() -> None:
-    lengths = describe({"train": np.array([*range(10, 400), 100_000])}, 128)["train"]
+    lengths = describe_lengths({"train": np.array([*range(10, 400), 100_000])}, 128)["train"]
     assert lengths.edges[-1] < 500
     assert lengths.counts[-1] >= 1
 
@@ -303,7 +305,7 @@ def read_cola(split: str, path: Path) -> Table:
 
 def test_cola_repeats_itself(cola: dict[str, Table]) -> None:
     lengths = {split: np.full(len(rows), 8) for split, rows in cola.items()}
-    findings = find(cola, DATA, lengths, 512, dropped={})
+    findings = collect_findings(cola, DATA, lengths, 512, dropped={})
     everything = {split: rows.columns["text"].to_pylist() for split, rows in cola.items()}
     train = set(everything["train"])
     rows = {(repeat.split, repeat.stands_in): repeat.rows for repeat in findings.repeats}

@@ -128,7 +128,7 @@ def test_a_body_that_lacks_weights_is_no_token_classifier(bert: Path, tmp_path: 
     name = "bert.encoder.layer.1.output.dense.weight"
     kept = {key: value for key, value in weights.items() if key != name}
     save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="lack 1 that its config.json asks for"):
+    with pytest.raises(ModelError, match="lack 1 tensor that its config.json requires"):
         token_classifier(tagger_of(tmp_path), TAGS, seed=1)
 
 

@@ -323,4 +323,4 @@ def test_rows_that_take_too_much_memory(tmp_path: Path, monkeypatch: pytest.Monk
     for free, fits in ((5 * needed, True), (4 * needed, False)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, free))
         assert (module._too_large(there) is None) == fits
-    assert str(module._too_large(there)).startswith("the training rows take")
+    assert str(module._too_large(there)).startswith("the training rows need")

@@ -15,7 +15,12 @@ from rich.console import Console
 
 from warmstart.runs.events import Event
 from warmstart.training.monitoring import progress
-from warmstart.training.monitoring.progress import Bar, PlainLines, describe, progress_listener
+from warmstart.training.monitoring.progress import (
+    Bar,
+    PlainLines,
+    describe_event,
+    progress_listener,
+)
 
 CONTROL = re.compile(r"\x1b\[[?0-9]*[A-Za-z]|\r")
 """What moves the cursor and hides it."""
@@ -134,7 +139,7 @@ def test_evaluations_and_notices_stand_above_the_bar() -> None:
 
 
 def test_an_evaluation_fits_eighty_columns() -> None:
-    line = describe(evaluation(epoch=1.333333))
+    line = describe_event(evaluation(epoch=1.333333))
     assert line is not None
     assert line.startswith("epoch 1.33  ")
     assert len(line) <= 80

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from warmstart.config import DataConfig
 from warmstart.data.checking.duplicates import Repeats, find_repeats
-from warmstart.data.checking.lengths import Lengths, describe
+from warmstart.data.checking.lengths import Lengths, describe_lengths
 from warmstart.data.examples.tokens import Cut
 from warmstart.data.label_lists import as_texts
 from warmstart.data.labels import in_order, label_texts
@@ -108,7 +108,7 @@ class Findings:
         return cls(tuple(splits), tuple(repeats), tuple(messages))
 
 
-def find(
+def collect_findings(
     tables: Mapping[str, Table],
     data: DataConfig,
     lengths: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]],
@@ -132,11 +132,11 @@ def find(
         max_tokens: maximum number of tokens per row; longer rows are truncated.
         dropped: split -> dropped rows by reason, as counted by ``labels.clean_rows``.
         cut: split -> what truncation removes from the two texts of pairs.
-        labels: split -> the label of each row: a text, a number, or a list of texts; {} if the rows
-            have no labels. By default the texts in the column ``data.label``.
+        labels: split -> the label of each row; {} without labels; by default ``data.label``'s text.
         classes: whether each row has exactly one label; only then is class imbalance checked.
         together: the column whose equal values are kept in the same split.
-        remarks, notes: split -> messages of the task on its rows, and on what was changed.
+        remarks: split -> messages of the task on its rows.
+        notes: split -> messages of the task on what was changed in its rows.
         chunked: whether long rows become chunks; None follows ``data.long_documents``.
 
     Raises:
@@ -144,7 +144,7 @@ def find(
     """
     if labels is None:
         labels = {split: label_texts(table, data.label) for split, table in tables.items()}
-    distributions, ragged = describe(lengths, max_tokens), _ragged_rows(tables)
+    distributions, ragged = describe_lengths(lengths, max_tokens), _ragged_rows(tables)
     counts = _label_counts(labels, classes=classes)
     splits = [
         SplitFindings(
@@ -158,11 +158,10 @@ def find(
         for split, table in tables.items()
     ]
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
-    messages = _about_files(tables) + _about_split(data, together)
+    messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
     for split_findings in splits:
         messages += _about_rows(split_findings, remarks or {}, classes=classes, several=several)
-    messages += _about_notes(notes or {})
     chunked = data.long_documents == "chunk" if chunked is None else chunked
     messages += _about_lengths(splits, chunked=chunked)
     messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]

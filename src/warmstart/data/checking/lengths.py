@@ -61,7 +61,7 @@ class Lengths:
         return cls(**{**content, **lists})
 
 
-def describe(lengths: Mapping[str, Ints], max_tokens: int) -> dict[str, Lengths]:
+def describe_lengths(lengths: Mapping[str, Ints], max_tokens: int) -> dict[str, Lengths]:
     """Length distribution of every split, with the same bins.
 
     Args:

@@ -46,7 +46,8 @@ class WordLabels:
         counts: input spans that were kept, snapped and refused, and why; empty for tags.
         repaired: spans whose tags were invalid in their scheme.
         unseen: number of spans of each type that training has not seen.
-        evidence: how the scheme of these tags was recognised; empty where it was given.
+        evidence: which scheme these rows are in by themselves, and why; empty for spans, and where
+            the scheme was given.
     """
 
     bounds: Ints
@@ -173,8 +174,19 @@ def word_labels(
         for kind, count in zip(characters.names, totals, strict=True)
         if count and kind not in known
     }
+    evidence = ""
+    if data.tag_scheme == "auto" and TAGS in table.columns.column_names and not counts:
+        files = ", ".join(file.path for file in table.files)
+        evidence = recognise_scheme(tag_sequences(table.columns.column(TAGS)), files).evidence
     return WordLabels(
-        found.bounds, classes, characters, layout.documents, counts, found.repaired, unseen
+        found.bounds,
+        classes,
+        characters,
+        layout.documents,
+        counts,
+        found.repaired,
+        unseen,
+        evidence,
     )
 
 

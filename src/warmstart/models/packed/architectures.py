@@ -46,32 +46,38 @@ ARCHITECTURES: dict[tuple[str, Head], PackedArchitecture] = {
     ("bert", "sequence-classification"): PackedArchitecture(
         _BERT, heads.pooled_classifier, _BERT.row_vectors
     ),
-    ("bert", "token-classification"): PackedArchitecture(_BERT, heads.token_classifier),
+    ("bert", "token-classification"): PackedArchitecture(_BERT, heads.plain_token_classifier),
     ("bert", "masked-lm"): PackedArchitecture(_BERT, heads.bert_transform),
     ("electra", "sequence-classification"): PackedArchitecture(
         _BERT, heads.dense_classifier, _BERT.row_vectors
     ),
-    ("electra", "token-classification"): PackedArchitecture(_BERT, heads.token_classifier),
+    ("electra", "token-classification"): PackedArchitecture(_BERT, heads.plain_token_classifier),
     ("electra", "masked-lm"): PackedArchitecture(_BERT, heads.electra_transform),
     ("roberta", "sequence-classification"): PackedArchitecture(
         _ROBERTA, heads.dense_classifier, _ROBERTA.row_vectors
     ),
-    ("roberta", "token-classification"): PackedArchitecture(_ROBERTA, heads.token_classifier),
+    ("roberta", "token-classification"): PackedArchitecture(_ROBERTA, heads.plain_token_classifier),
     ("roberta", "masked-lm"): PackedArchitecture(_ROBERTA, heads.roberta_transform),
     ("xlm-roberta", "sequence-classification"): PackedArchitecture(
         _ROBERTA, heads.dense_classifier, _ROBERTA.row_vectors
     ),
-    ("xlm-roberta", "token-classification"): PackedArchitecture(_ROBERTA, heads.token_classifier),
+    ("xlm-roberta", "token-classification"): PackedArchitecture(
+        _ROBERTA, heads.plain_token_classifier
+    ),
     ("xlm-roberta", "masked-lm"): PackedArchitecture(_ROBERTA, heads.roberta_transform),
     ("camembert", "sequence-classification"): PackedArchitecture(
         _ROBERTA, heads.dense_classifier, _ROBERTA.row_vectors
     ),
-    ("camembert", "token-classification"): PackedArchitecture(_ROBERTA, heads.token_classifier),
+    ("camembert", "token-classification"): PackedArchitecture(
+        _ROBERTA, heads.plain_token_classifier
+    ),
     ("camembert", "masked-lm"): PackedArchitecture(_ROBERTA, heads.roberta_transform),
     ("distilbert", "sequence-classification"): PackedArchitecture(
         _DISTILBERT, heads.distilbert_classifier, _DISTILBERT.row_vectors
     ),
-    ("distilbert", "token-classification"): PackedArchitecture(_DISTILBERT, heads.token_classifier),
+    ("distilbert", "token-classification"): PackedArchitecture(
+        _DISTILBERT, heads.plain_token_classifier
+    ),
     ("distilbert", "masked-lm"): PackedArchitecture(_DISTILBERT, heads.distilbert_transform),
     ("modernbert", "sequence-classification"): PackedArchitecture(
         _MODERNBERT, heads.modernbert_classifier, _MODERNBERT.row_vectors

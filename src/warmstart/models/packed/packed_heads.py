@@ -44,7 +44,7 @@ def modernbert_classifier(model: Model, rows: Tensor) -> Tensor:
     return logits
 
 
-def token_classifier(model: Model, states: Tensor) -> Tensor:
+def plain_token_classifier(model: Model, states: Tensor) -> Tensor:
     """The token classifier of every family but ModernBERT: dropout, a linear layer; [A, C]."""
     logits: Tensor = model.classifier(model.dropout(states))
     return logits

@@ -78,7 +78,7 @@ class PlainLines:
                 self.speed.add(event)
                 self._step(event)
             case _:
-                if line := describe(event):
+                if line := describe_event(event):
                     self.write(line)
 
     def _step(self, event: Event) -> None:
@@ -120,7 +120,7 @@ class Bar:
                 self.numbers.plain = self.speed.text(event)
             case "finish" | "interrupted":
                 self.close()
-        if line := describe(event):
+        if line := describe_event(event):
             self.console.print(line, highlight=False, markup=False)
 
     def _open(self, event: Event) -> None:
@@ -144,7 +144,7 @@ class Bar:
             self.live = None
 
 
-def describe(event: Event) -> str | None:
+def describe_event(event: Event) -> str | None:
     """An event in one line; None for events that are not shown."""
     match event["event"]:
         case "evaluation":
