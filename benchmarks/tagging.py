@@ -151,10 +151,9 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[dict[str, float],
     model = AutoModelForTokenClassification.from_pretrained(
         prepared.checkpoint.folder, num_labels=len(names)
     )
-    encoded = {
-        split: features(prepared, split, tokenizer, prepared.max_tokens)
-        for split in prepared.tables
-    }
+    encoded, read = {}, {}
+    for split in prepared.tables:
+        encoded[split], read[split] = features(prepared, split, tokenizer, prepared.max_tokens)
     steps = peers.total_steps(len(prepared.tables["train"]), config)
     arguments = TrainingArguments(
         **{
@@ -177,7 +176,9 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[dict[str, float],
         eval_dataset=encoded["validation"],
         processing_class=tokenizer,
         data_collator=DataCollatorForTokenClassification(tokenizer),
-        compute_metrics=lambda found: {F1: entity_f1(prepared, "validation", found)},
+        compute_metrics=lambda found: {
+            F1: entity_f1(prepared, "validation", found, read["validation"])
+        },
         callbacks=[clock],
     )
     trainer.remove_callback(PrinterCallback)  # stdout is for the result
@@ -185,7 +186,10 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[dict[str, float],
     trainer.compute_metrics = None  # it knows the validation rows
     test: Any = trainer.predict(encoded["test"])
     assert trainer.state.best_metric is not None
-    scores = {"validation": trainer.state.best_metric, "test": entity_f1(prepared, "test", test)}
+    scores = {
+        "validation": trainer.state.best_metric,
+        "test": entity_f1(prepared, "test", test, read["test"]),
+    }
     return scores, clock.seconds
 
 
@@ -202,7 +206,9 @@ def warmup_steps(config: TrainConfig, steps: int) -> int:
     return min(int(share * steps), steps - 1)
 
 
-def features(prepared: Any, split: str, tokenizer: Any, max_tokens: int) -> list[dict[str, Any]]:
+def features(
+    prepared: Any, split: str, tokenizer: Any, max_tokens: int
+) -> tuple[list[dict[str, Any]], np.ndarray[Any, np.dtype[np.int64]]]:
     """Rows as Transformers' documentation makes them: labels at first pieces only.
 
     Args:
@@ -210,28 +216,37 @@ def features(prepared: Any, split: str, tokenizer: Any, max_tokens: int) -> list
         split: name of the rows.
         tokenizer: of the checkpoint.
         max_tokens: longest row.
+
+    Returns:
+        The rows, and which words of the split have a label, in order, int64 [R]: some words have no
+        token at all, others are beyond the limit.
     """
     table, labels = prepared.splits[split].table, prepared.splits[split].labels
     words = table.columns.column("words").to_pylist()
     encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=max_tokens)
-    rows = []
+    rows, read = [], []
     for row in range(len(words)):
         own = labels.classes[labels.bounds[row] : labels.bounds[row + 1]].tolist()
         before, tags = None, []
         for word in encoded.word_ids(row):
-            tags.append(IGNORED if word is None or word == before else own[word])
+            first = word is not None and word != before
+            tags.append(own[word] if first else IGNORED)
+            read += [labels.bounds[row] + word] * first
             before = word
         rows.append({**{name: values[row] for name, values in encoded.items()}, "labels": tags})
-    return rows
+    return rows, np.array(read, dtype=np.int64)
 
 
-def entity_f1(prepared: Any, split: str, found: Any) -> float:
+def entity_f1(
+    prepared: Any, split: str, found: Any, read: np.ndarray[Any, np.dtype[np.int64]]
+) -> float:
     """Entity F1 of a ``Trainer``'s output, by the same function that scores warmstart.
 
     Args:
         prepared: the run as warmstart prepared it.
         split: name of the rows.
         found: ``predictions`` [N, L, C] and ``label_ids`` [N, L].
+        read: the words that have a label, in order, int64 [R]; the others are predicted ``O``.
     """
     from warmstart.data.tags.word_table import layout_of
     from warmstart.tasks.predictions.tag_predictions import TagPredictions
@@ -239,10 +254,9 @@ def entity_f1(prepared: Any, split: str, found: Any) -> float:
     task, labels = prepared.task, prepared.splits[split].labels
     layout = layout_of(prepared.splits[split].table, prepared.config.data)
     at_words = found.label_ids != IGNORED
-    predicted = found.predictions.argmax(-1)[at_words].astype(np.int64)
     words = np.arange(len(layout.words.starts))
-    if len(predicted) != len(words):
-        raise ValueError(f"{len(words) - len(predicted)} words of {split} were cut off")
+    predicted = np.full(len(words), task.label_names.index("O"))
+    predicted[read] = found.predictions.argmax(-1)[at_words]
     shares = np.ones(len(words))
     tags = TagPredictions(task.label_names, "BIO", layout, words, predicted, shares)
     return float(task.score(tags, labels).metrics[F1].value or 0)

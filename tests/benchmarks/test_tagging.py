@@ -20,7 +20,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def output(prepared: Any, *, right: bool) -> Any:
     """What a ``Trainer`` returns for the validation rows: padded labels, and logits for them."""
-    rows = tagging.features(prepared, "validation", prepared.checkpoint.tokenizer, 128)
+    rows, _ = tagging.features(prepared, "validation", prepared.checkpoint.tokenizer, 128)
     width = max(len(row["labels"]) for row in rows)
     labels = np.full((len(rows), width), tagging.IGNORED)
     for place, row in enumerate(rows):
@@ -37,15 +37,20 @@ def test_the_peer_has_the_labels_of_the_same_words(prepared: Any) -> None:
 
 
 def test_right_tags_have_an_f1_of_one(prepared: Any) -> None:
-    assert tagging.entity_f1(prepared, "validation", output(prepared, right=True)) == 1
-    assert tagging.entity_f1(prepared, "validation", output(prepared, right=False)) == 0
+    words = np.arange(len(prepared.splits["validation"].labels.classes))
+    right, wrong = output(prepared, right=True), output(prepared, right=False)
+    assert tagging.entity_f1(prepared, "validation", right, words) == 1
+    assert tagging.entity_f1(prepared, "validation", wrong, words) == 0
 
 
-def test_words_that_were_cut_off_are_an_error(prepared: Any) -> None:
-    found = output(prepared, right=True)
-    cut = SimpleNamespace(predictions=found.predictions[:-1], label_ids=found.label_ids[:-1])
-    with pytest.raises(ValueError, match="words of validation were cut off"):
-        tagging.entity_f1(prepared, "validation", cut)
+def test_words_without_a_token_are_predicted_outside(prepared: Any) -> None:
+    """Rows cut to four tokens, CLS and SEP among them: the words beyond have no prediction."""
+    _, read = tagging.features(prepared, "validation", prepared.checkpoint.tokenizer, 4)
+    classes = prepared.splits["validation"].labels.classes
+    assert 0 < len(read) < len(classes)
+    one_hot = np.eye(len(prepared.task.label_names))[classes[read]][None]
+    found = SimpleNamespace(predictions=one_hot, label_ids=classes[read][None])
+    assert 0 < tagging.entity_f1(prepared, "validation", found, read) < 1
 
 
 def test_verdicts_compare_with_one_standard_error_and_twice_the_speed() -> None:
