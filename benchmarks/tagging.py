@@ -229,9 +229,11 @@ def features(
         own = labels.classes[labels.bounds[row] : labels.bounds[row + 1]].tolist()
         before, tags = None, []
         for word in encoded.word_ids(row):
-            first = word is not None and word != before
-            tags.append(own[word] if first else IGNORED)
-            read += [labels.bounds[row] + word] * first
+            if word is None or word == before:
+                tags.append(IGNORED)
+            else:
+                tags.append(own[word])
+                read.append(labels.bounds[row] + word)
             before = word
         rows.append({**{name: values[row] for name, values in encoded.items()}, "labels": tags})
     return rows, np.array(read, dtype=np.int64)
