@@ -187,7 +187,7 @@ def test_the_report_of_numbers(numbers: Run) -> None:
     assert (numbers.path / "figures/scatter.png").stat().st_size > 1000
     card = (numbers.path / "README.md").read_text()
     assert "type: pearsonr" in card
-    assert "is the number" in card
+    assert "is the predicted number" in card
     assert "one of its labels" not in card
 
 
