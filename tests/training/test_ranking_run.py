@@ -90,7 +90,7 @@ def test_it_learns_to_rank(run: Run) -> None:
 
 def test_a_split_is_of_queries(run: Run) -> None:
     content = json.loads((run.path / "data.json").read_text())
-    (message,) = [m["text"] for m in content["findings"]["messages"] if "query values" in m["text"]]
+    (message,) = [m["text"] for m in content["findings"]["messages"] if "split has" in m["text"]]
     assert "the validation split has 20% of the values of query, with all their rows" in message
     rows = pyarrow.parquet.read_table(run.path / "evaluation/validation/predictions.parquet")
     counts = rows["text"].value_counts().to_pylist()
