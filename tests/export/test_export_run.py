@@ -244,7 +244,7 @@ def test_what_is_not_exported_says_what_is(
     config = config_file.load({"task": task, "data": {"train": "a.csv"}})
     run = SimpleNamespace(task=TASKS[task].from_facts(config, {}))
     monkeypatch.setattr(export_module, "load_run", lambda directory: run)
-    with pytest.raises(ExportError, match=f"a run of the task {task}") as caught:
+    with pytest.raises(ExportError, match=f"task.* {task}") as caught:
         exported.export(int8=int8)
     assert expected in caught.value.expected
 
