@@ -47,6 +47,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER")
     parser.add_argument("--model", default="bundled/minilm-l6", metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--device", choices=["cpu", "auto"], default="cpu")
     parser.add_argument(
         "--quick",
@@ -60,7 +61,7 @@ def run(options: Namespace) -> Outcome:
     runs: list[Row] = []
     with TemporaryDirectory() as folder:
         data = shortened(options.data, Path(folder)) if options.quick else options.data
-        epochs = 1 if options.quick else 3
+        epochs = 1 if options.quick else options.epochs
         for seed in options.seeds[:1] if options.quick else options.seeds:
             for engine in ENGINES:
                 print(f"tagging: {engine}, seed {seed} …", file=sys.stderr, flush=True)

@@ -195,7 +195,7 @@ def test_the_report_of_labels(topics: Run) -> None:
     page = (topics.path / "report.html").read_text()
     for said in (
         "Mean average precision",
-        "answered from",
+        "threshold",
         "Most confident mistakes",
         "true labels",
         "share of each label",

@@ -154,12 +154,12 @@ def _line(event: yaml.Event) -> int:
 
 
 def write_yaml(content: Mapping[str, Any]) -> str:
-    """Write ``content`` as YAML that ``read`` parses to equal values; lists are in one line.
+    """Write ``content`` as YAML that ``read_yaml`` parses to equal values; lists are in one line.
 
     Args:
         content: mappings of strings, numbers, booleans, None, lists of these, and mappings.
 
-    >>> print(write({"task": "x", "train": {"rate": 2e-5, "columns": ["a", "no", "1"]}}), end="")
+    >>> print(write_yaml({"task": "x", "train": {"rate": 2e-5, "columns": ["a", "no", "1"]}}), end="")
     task: x
     train:
       rate: 2.0e-05

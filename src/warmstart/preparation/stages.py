@@ -1,8 +1,8 @@
 """The stages of preparation: read, split, learn, encode. Each can be called alone.
 
 A run goes through all four. Experiments start many runs over one file; they keep a ``Workspace``,
-which remembers what the stages returned, by content, so that a file is read once and each row is
-tokenised once for all runs of a process.
+which remembers what the stages returned, by content: a file is read once for all runs of a process,
+and a split is tokenised once for all runs with the same rows and settings of the data.
 """
 
 import hashlib

@@ -108,9 +108,9 @@ def _result(record: RunRecord, evaluation: EvaluationRecord) -> dict[str, Any]:
 
 
 def source_name(file: SourceFile) -> str:
-    """A file's name without the folders it lay in, which are nobody else's business.
+    """A file's name without its folders, which may be private.
 
-    >>> file_name(SourceFile("/home/ada/cola/train.tsv", "", "utf-8", 8551))
+    >>> source_name(SourceFile("/home/ada/cola/train.tsv", "", "utf-8", 8551))
     'train.tsv'
     """
     if "://" in file.path or file.path.startswith(("hub:", "bundled/")):

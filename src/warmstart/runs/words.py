@@ -60,7 +60,7 @@ def interval(score: Score, places: int = 3) -> str:
 def percent_text(share: float) -> str:
     """A share as a percentage with one decimal.
 
-    >>> percent(0.9966)
+    >>> percent_text(0.9966)
     '99.7 %'
     """
     return f"{100 * share:.1f} %"
@@ -131,7 +131,7 @@ def trained_parts_in_words(parts: Sequence[Mapping[str, Any]]) -> str:
 
     >>> body = {"name": "layers 0-5", "parameters": 9000, "trained": 0, "from_epoch": None}
     >>> head = {"name": "head", "parameters": 770, "trained": 770, "from_epoch": 2}
-    >>> trained_parts([body, head])
+    >>> trained_parts_in_words([body, head])
     'layers 0-5: none of 9,000 parameters; head: all 770 parameters, from epoch 2'
     """
     sentences = []

@@ -68,7 +68,7 @@ def describe_lengths(lengths: Mapping[str, Ints], max_tokens: int) -> dict[str, 
         lengths: split -> tokens of each row without truncation, int64 [N]; at least one row.
         max_tokens: maximum number of tokens per row; longer rows are truncated.
 
-    >>> short = describe({"train": np.array([4, 5, 9])}, max_tokens=8)["train"]
+    >>> short = describe_lengths({"train": np.array([4, 5, 9])}, max_tokens=8)["train"]
     >>> short.truncated_rows, short.lost_tokens, short.longest
     (1, 1, 9)
     """
