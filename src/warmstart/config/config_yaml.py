@@ -159,7 +159,8 @@ def write_yaml(content: Mapping[str, Any]) -> str:
     Args:
         content: mappings of strings, numbers, booleans, None, lists of these, and mappings.
 
-    >>> print(write_yaml({"task": "x", "train": {"rate": 2e-5, "columns": ["a", "no", "1"]}}), end="")
+    >>> content = {"task": "x", "train": {"rate": 2e-5, "columns": ["a", "no", "1"]}}
+    >>> print(write_yaml(content), end="")
     task: x
     train:
       rate: 2.0e-05
