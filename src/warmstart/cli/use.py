@@ -36,7 +36,7 @@ def evaluate(
     result(content, text, as_json=as_json)
 
 
-FORMATS = ".csv, .parquet, .jsonl; for tags also .conll"
+_FORMATS = ".csv, .parquet, .jsonl; for tags also .conll"
 
 
 def predict(
@@ -55,7 +55,7 @@ def predict(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="F", help=f"File for the predictions: {FORMATS}."),
+        typer.Option("--output", "-o", metavar="F", help=f"File for the predictions: {_FORMATS}."),
     ] = None,
     engine: Annotated[
         Engine | None,
