@@ -38,6 +38,7 @@ from warmstart.tasks.capabilities import (
     HasBaselines,
     ShowsLabels,
     Stratifies,
+    facts_of,
 )
 from warmstart.tasks.predictions.class_predictions import ClassPrediction
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPrediction
@@ -100,7 +101,7 @@ def test_name_and_metrics(case: Case) -> None:
 
 def test_facts_survive_json(case: Case) -> None:
     task, config = case.prepared.task, case.prepared.config
-    again = type(task).from_facts(config, json.loads(json.dumps(task.facts)))
+    again = type(task).from_facts(config, json.loads(json.dumps(facts_of(task))))
     assert again == task
 
 
@@ -220,7 +221,7 @@ def test_a_chosen_threshold_is_kept_and_applied(case: Case) -> None:
     name = prepared.task.metrics[0].name
     chosen, sentence = prepared.task.with_threshold(found, labels, name)
     assert sentence
-    facts = json.loads(json.dumps(chosen.facts))
+    facts = json.loads(json.dumps(facts_of(chosen)))
     assert type(chosen).from_facts(prepared.config, facts) == chosen
     assert isinstance(chosen, ChoosesThreshold)
     again = chosen.repeated(found)

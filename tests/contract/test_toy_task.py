@@ -18,7 +18,6 @@ from tests.contract.battery import CHECKS
 from tests.contract.cases import CASES, HELD, TEXT, labelled, small
 from tests.contract.driven_run import Case, DrivenRun
 from tests.runs_in_memory import settings, write_reviews
-from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
@@ -145,24 +144,10 @@ class TextParity:
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
+    metrics: ClassVar[tuple[Metric, ...]] = (RIGHT,)
     export_kind: ClassVar[ExportKind] = "rows"
     label_names: ClassVar[tuple[str, ...]] = LABELS
     baseline_titles: ClassVar[Mapping[str, str]] = {"always_even": "a constant prediction of even"}
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The share of rows with the right prediction."""
-        return (RIGHT,)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Nothing is learned before training."""
-        return {}
-
-    @classmethod
-    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """No contradictions between settings."""
-        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:

@@ -158,7 +158,7 @@ def test_no_rows_means_no_values() -> None:
 def test_a_single_row_can_be_scored() -> None:
     scores = scored(np.array([[0.25, 0.75]]), np.array([1]), intervals=True)
     accuracy = scores.metrics["accuracy"]
-    assert (accuracy.value, accuracy.low, accuracy.high) == (1.0, 1.0, 1.0)
+    assert (accuracy.value, accuracy.low, accuracy.high) == (1.0, None, None)
     assert scores.metrics["matthews_correlation"].value is None
 
 

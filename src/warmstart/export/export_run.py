@@ -31,7 +31,7 @@ from warmstart.runs.directory import (
 from warmstart.runs.events import events_of, read_events
 from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
 from warmstart.tasks import TASKS
-from warmstart.tasks.capabilities import ExportKind, Exports
+from warmstart.tasks.capabilities import ExportKind, Exports, with_settings
 from warmstart.tasks.task_settings import INT8, ONNX
 
 VERSIONS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
@@ -95,7 +95,7 @@ def _for_kept_rows(run: LoadedRun) -> LoadedRun:
     """The run with settings for ``predictions.parquet``, which has one column with all labels."""
     data = run.config.data.model_copy(update={"label_columns": None})
     config = run.config.model_copy(update={"data": data})
-    return replace(run, config=config, task=type(run.task).from_facts(config, run.task.facts))
+    return replace(run, config=config, task=with_settings(run.task, config))
 
 
 def _verified(

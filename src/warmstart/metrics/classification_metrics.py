@@ -13,19 +13,23 @@ N: rows. C: classes. K: calibration bins. R: rows of sums. U: units (see ``inter
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from warmstart.metrics.intervals import (
+    Difference,
     Floats,
     Ints,
     assign_units,
-    percentile_interval,
+    defined,
+    difference_of_sums,
     resampled_sums,
+    score,
     sums_per_unit,
 )
-from warmstart.metrics.scores import Metric, Score, Scores
+from warmstart.metrics.scores import Metric, Scores
 
 METRICS = (
     Metric("matthews_correlation", True, "Matthews correlation"),
@@ -95,7 +99,7 @@ def classification_scores(
         predicted = probabilities.argmax(axis=1)
     sums = _unit_sums(probabilities, targets, predicted)
     values = _metrics(sums.sum(axis=0, keepdims=True), classes)
-    resampled = _metrics(resampled_sums(sums), classes) if intervals and rows else {}
+    resampled = _metrics(resampled_sums(sums), classes) if intervals and rows > 1 else {}
     if resampled:
         # Sampling noise makes every calibration gap larger. The value itself has this bias, and
         # each resample has it twice. Without this shift, the whole interval could be above the
@@ -103,23 +107,17 @@ def classification_scores(
         name = "expected_calibration_error"
         shift = values[name] - resampled[name].mean()
         resampled[name] = np.maximum(resampled[name] + shift, 0)
-    scores = {}
-    for metric in metrics_for(classes):
-        value = _defined(values[metric.name][0])
-        low, high = None, None
-        if value is not None and resampled:
-            low, high = percentile_interval(resampled[metric.name])
-        scores[metric.name] = Score(value, low, high, rows, metric.higher_is_better)
+    scores = {
+        metric.name: score(metric, values[metric.name], resampled.get(metric.name), rows)
+        for metric in metrics_for(classes)
+    }
     return Scores(scores, _details(probabilities, targets, predicted, names))
 
 
 def classification_difference(
     first: Floats, second: Floats, targets: Ints, metric: str, predicted: Predicted = None
-) -> tuple[float | None, float | None, float | None]:
+) -> Difference:
     """The score of ``first`` minus the score of ``second`` on the same rows, with a 95 % interval.
-
-    Every resample uses the same rows for both classifiers. Rows that are difficult for both
-    therefore do not make the interval wider.
 
     Args:
         first: probabilities of one classifier, float64 [N, C].
@@ -136,12 +134,12 @@ def classification_difference(
     (0.5, 0.0, 1.0)
     """
     one, other = predicted or (first.argmax(axis=1), second.argmax(axis=1))
-    # Both classifiers' sums in one matrix [U, 2 F], so that both are resampled with equal weights.
-    sums = np.hstack([_unit_sums(first, targets, one), _unit_sums(second, targets, other)])
-    totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])
-    values = [_metrics(half, first.shape[1])[metric] for half in np.hsplit(totals, 2)]
-    difference = values[0] - values[1]
-    return _defined(difference[0]), *percentile_interval(difference[1:])
+    return difference_of_sums(
+        _unit_sums(first, targets, one),
+        _unit_sums(second, targets, other),
+        partial(_metrics, classes=first.shape[1]),
+        metric,
+    )
 
 
 def matthews_correlation(true: Floats, predicted: Floats, hits: Floats) -> Floats:
@@ -298,9 +296,9 @@ def _per_class(confusion: Ints, names: Sequence[str]) -> list[dict[str, Any]]:
     return [
         {
             "label": str(name),
-            "precision": _defined(precision[index]),
-            "recall": _defined(recall[index]),
-            "f1": _defined(f1[index]),
+            "precision": defined(precision[index]),
+            "recall": defined(recall[index]),
+            "f1": defined(f1[index]),
             "support": int(true[index]),
         }
         for index, name in enumerate(names)
@@ -324,8 +322,8 @@ def _calibration(
             "low": index / CALIBRATION_BINS,
             "high": (index + 1) / CALIBRATION_BINS,
             "n": int(counts[index]),
-            "confidence": _defined(confidences[index]),
-            "accuracy": _defined(accuracies[index]),
+            "confidence": defined(confidences[index]),
+            "accuracy": defined(accuracies[index]),
         }
         for index in range(CALIBRATION_BINS)
     ]
@@ -344,9 +342,4 @@ def _matthews_per_batch(predicted: Ints, targets: Ints, classes: int) -> list[fl
         sums_per_unit(batches, predicted, classes),
         sums_per_unit(batches, targets, classes, hit),
     )
-    return [_defined(value) for value in correlations]
-
-
-def _defined(value: float | np.floating[Any]) -> float | None:
-    """The value as a Python number, or ``None`` for NaN."""
-    return None if np.isnan(value) else float(value)
+    return [defined(value) for value in correlations]

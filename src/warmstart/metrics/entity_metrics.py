@@ -31,19 +31,24 @@ seqeval 1.2.2.
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from warmstart.data.tags.spans import Ints, Spans
 from warmstart.metrics.intervals import (
+    Difference,
     Floats,
     assign_units,
+    defined,
+    difference_of_sums,
     percentile_interval,
     resampled_sums,
-    sums_per_unit,
+    scores_of_sums,
+    unit_sums,
 )
-from warmstart.metrics.scores import Metric, Score, Scores
+from warmstart.metrics.scores import Metric, Scores
 
 METRICS = (
     Metric("entity_f1", True, "Entity F1"),
@@ -130,17 +135,9 @@ def entity_scores(
     outcomes = match_spans(targets, predictions)
     correct = predictions.select(outcomes.predictions == CORRECT)
     sums = _unit_sums((targets, predictions, correct), names, units, words)
-    values = _metrics(sums.sum(axis=0, keepdims=True), len(names))
-    samples = resampled_sums(sums) if len(sums) else np.empty((0, sums.shape[1]))
-    resampled = _metrics(samples, len(names))
-    found = {}
-    for metric in METRICS:
-        value, low, high = _defined(values[metric.name][0]), None, None
-        if value is not None:
-            low, high = percentile_interval(resampled[metric.name])
-        found[metric.name] = Score(value, low, high, rows, metric.higher_is_better)
+    found = scores_of_sums(METRICS, sums, partial(_metrics, kinds=len(names)), rows)
     details = {
-        "per_type": _per_type(sums, samples, names),
+        "per_type": _per_type(sums, names),
         "errors": error_counts(outcomes),
         "confusions": _confusions(targets, predictions, outcomes),
         "resampled": "rows" if documents is None else "documents",
@@ -159,7 +156,7 @@ def entity_difference(
     *,
     documents: Ints | None = None,
     words: tuple[RowWords, RowWords] | None = None,
-) -> tuple[float | None, float | None, float | None]:
+) -> Difference:
     """How much higher ``first`` scores than ``second`` on the same rows, with its 95 % interval.
 
     Args:
@@ -176,16 +173,11 @@ def entity_difference(
     """
     names = tuple(sorted({name for spans in (first, second, targets) for name in _used(spans)}))
     units = _units(rows, documents)
-    halves = []
+    sums = []
     for side, counts in zip((first, second), words or (None, None), strict=True):
         correct = side.select(match_spans(targets, side).predictions == CORRECT)
-        halves.append(_unit_sums((targets, side, correct), names, units, counts))
-    sums = np.hstack(halves)
-    if not len(sums):
-        return None, None, None
-    totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])
-    one, other = (_metrics(half, len(names))[metric] for half in np.hsplit(totals, 2))
-    return _defined((one - other)[0]), *percentile_interval((one - other)[1:])
+        sums.append(_unit_sums((targets, side, correct), names, units, counts))
+    return difference_of_sums(sums[0], sums[1], partial(_metrics, kinds=len(names)), metric)
 
 
 def match_spans(targets: Spans, predictions: Spans) -> SpanOutcomes:
@@ -300,10 +292,8 @@ def _unit_sums(
             units[spans.rows] * len(names) + columns, minlength=height * len(names)
         )
         parts.append(counts.reshape(height, len(names)).astype(np.float64))
-    for counts in (words.total, words.correct) if words else (np.zeros(len(units), np.int64),) * 2:
-        column = np.zeros(len(units), np.int64)
-        parts.append(sums_per_unit(units, column, 1, counts.astype(np.float64)))
-    return np.hstack(parts)
+    word_counts = (words.total, words.correct) if words else (np.zeros(len(units), np.int64),) * 2
+    return np.hstack([*parts, unit_sums(word_counts, units)])
 
 
 def _metrics(sums: Floats, kinds: int) -> dict[str, Floats]:
@@ -333,21 +323,22 @@ def _shares(sums: Floats, kinds: int) -> tuple[Floats, Floats, Floats]:
         return correct / given, correct / target, 2 * correct / (target + given)
 
 
-def _per_type(sums: Floats, resamples: Floats, names: Sequence[str]) -> list[dict[str, Any]]:
+def _per_type(sums: Floats, names: Sequence[str]) -> list[dict[str, Any]]:
     """Precision, recall, F1 with its interval, support and predictions of each type."""
     kinds = len(names)
     totals = sums.sum(axis=0, keepdims=True)
     precision, recall, f1 = (share[0] for share in _shares(totals, kinds))
-    resampled = _shares(resamples, kinds)[2]
+    samples = resampled_sums(sums) if len(sums) else np.empty((0, sums.shape[1]))
+    resampled = _shares(samples, kinds)[2]
     found = []
     for index, name in enumerate(names):
         low, high = percentile_interval(resampled[:, index])
         found.append(
             {
                 "type": name,
-                "precision": _defined(precision[index]),
-                "recall": _defined(recall[index]),
-                "f1": _defined(f1[index]),
+                "precision": defined(precision[index]),
+                "recall": defined(recall[index]),
+                "f1": defined(f1[index]),
                 "f1_low": low,
                 "f1_high": high,
                 "support": int(totals[0, index]),
@@ -368,7 +359,3 @@ def _confusions(targets: Spans, predictions: Spans, outcomes: SpanOutcomes) -> l
         {"target": target, "predicted": predicted, "count": count}
         for (target, predicted), count in sorted(pairs.items(), key=lambda x: (-x[1], x[0]))
     ]
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

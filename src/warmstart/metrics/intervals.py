@@ -16,9 +16,13 @@ Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13 (perce
 Wolter 2007, Introduction to Variance Estimation, ch. 2 (random groups).
 """
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from warmstart.metrics.scores import Metric, Score
 
 RESAMPLES = 1_000
 MAX_UNITS = 10_000
@@ -29,6 +33,11 @@ _BLOCK = 25
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Difference = tuple[float | None, float | None, float | None]
+"""A difference of two scores, and the lower and upper end of its interval; ``None`` if
+undefined."""
+Statistics = Callable[[Floats], Mapping[str, Floats]]
+"""Computes metrics, float64 [R] each and NaN where undefined, from rows of sums, [R, F]."""
 
 
 def assign_units(rows: int) -> Ints:
@@ -65,6 +74,22 @@ def sums_per_unit(units: Ints, columns: Ints, width: int, values: Floats | None 
     return sums.reshape(height, width).astype(np.float64, copy=False)
 
 
+def unit_sums(values: Iterable[ArrayLike], units: Ints) -> Floats:
+    """Sum several values of each row over the rows of each unit, float64 [U, F].
+
+    Args:
+        values: F values for each row, [N] each; anything that converts to float64.
+        units: unit of each row, int64 [N].
+
+    >>> unit_sums([[1, 2, 3], [True, False, True]], units=np.array([0, 0, 1]))
+    array([[3., 1.],
+           [3., 1.]])
+    """
+    column = np.zeros(len(units), dtype=np.int64)
+    arrays = (np.asarray(one, dtype=np.float64) for one in values)
+    return np.hstack([sums_per_unit(units, column, 1, one) for one in arrays])
+
+
 def resampled_sums(sums: Floats) -> Floats:
     """The column sums of ``RESAMPLES`` resamples of the units, float64 [R, F].
 
@@ -99,3 +124,65 @@ def percentile_interval(resampled: Floats) -> tuple[float | None, float | None]:
         return None, None
     low, high = np.percentile(defined, [2.5, 97.5])
     return float(low), float(high)
+
+
+def defined(value: float | np.floating[Any]) -> float | None:
+    """The value as a Python number, or ``None`` for NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def score(metric: Metric, value: Floats, resampled: Floats | None, n: int) -> Score:
+    """One metric with its interval.
+
+    Args:
+        metric: name and direction.
+        value: the metric on the whole split, float64 [1]; NaN if undefined.
+        resampled: the metric in each resample, float64 [R]; ``None`` for no interval.
+        n: what the metric is computed from: number of rows, queries or documents.
+    """
+    number, low, high = defined(value[0]), None, None
+    if number is not None and resampled is not None:
+        low, high = percentile_interval(resampled)
+    return Score(number, low, high, n, metric.higher_is_better)
+
+
+def scores_of_sums(
+    metrics: Sequence[Metric], sums: Floats, statistics: Statistics, n: int
+) -> dict[str, Score]:
+    """Metrics with 95 % intervals, from the sums of each unit; a single unit has no interval.
+
+    Args:
+        metrics: what to report, in this order.
+        sums: the sums of each unit, float64 [U, F].
+        statistics: computes the metrics from rows of sums.
+        n: what the metrics are computed from: number of rows, queries or documents.
+    """
+    values = statistics(sums.sum(axis=0, keepdims=True))
+    resampled = statistics(resampled_sums(sums)) if len(sums) > 1 else {}
+    return {
+        metric.name: score(metric, values[metric.name], resampled.get(metric.name), n)
+        for metric in metrics
+    }
+
+
+def difference_of_sums(
+    first: Floats, second: Floats, statistics: Statistics, metric: str
+) -> Difference:
+    """Score of ``first`` minus score of ``second`` on the same rows, with a 95 % interval.
+
+    Every resample uses the same rows for both models. Rows that are difficult for both therefore do
+    not make the interval wider.
+
+    Args:
+        first: the sums of each unit for one model, float64 [U, F].
+        second: the sums of the same units for the other model, float64 [U, F].
+        statistics: computes the metrics from rows of sums.
+        metric: name of the metric.
+    """
+    if not len(first):
+        return None, None, None
+    sums = np.hstack([first, second])  # [U, 2 F], so that both have the same resamples
+    totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])  # [1 + R, 2 F]
+    one, other = (statistics(half)[metric] for half in np.hsplit(totals, 2))
+    differences = one - other
+    return defined(differences[0]), *percentile_interval(differences[1:])

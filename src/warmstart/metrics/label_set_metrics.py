@@ -14,18 +14,21 @@ N: rows. C: labels. R: rows of sums. U: units (see ``intervals``).
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from warmstart.metrics.intervals import (
+    Difference,
     Floats,
     assign_units,
-    percentile_interval,
-    resampled_sums,
-    sums_per_unit,
+    defined,
+    difference_of_sums,
+    scores_of_sums,
+    unit_sums,
 )
-from warmstart.metrics.scores import Metric, Score, Scores
+from warmstart.metrics.scores import Metric, Scores
 
 METRICS = (
     Metric("macro_f1", True, "Macro F1"),
@@ -68,14 +71,7 @@ def label_set_scores(
     """
     classes = len(names)
     sums = _unit_sums(probabilities, targets, predicted)
-    values = _metrics(sums.sum(axis=0, keepdims=True), classes)
-    resampled = _metrics(resampled_sums(sums), classes)
-    scores = {}
-    for metric in METRICS:
-        value, low, high = _defined(values[metric.name][0]), None, None
-        if value is not None:
-            low, high = percentile_interval(resampled[metric.name])
-        scores[metric.name] = Score(value, low, high, len(targets), metric.higher_is_better)
+    scores = scores_of_sums(METRICS, sums, partial(_metrics, classes=classes), len(targets))
     details = {
         "labels": list(names),
         "per_class": _per_label(targets, predicted, names, thresholds),
@@ -86,7 +82,7 @@ def label_set_scores(
 
 def label_set_difference(
     first: tuple[Floats, Bools], second: tuple[Floats, Bools], targets: Bools, metric: str
-) -> tuple[float | None, float | None, float | None]:
+) -> Difference:
     """The score of ``first`` minus the score of ``second`` on the same rows, with a 95 % interval.
 
     Args:
@@ -98,12 +94,8 @@ def label_set_difference(
     Returns:
         Difference, lower and upper end of the interval; ``None`` if undefined.
     """
-    sums = np.hstack(
-        [_unit_sums(shares, targets, predicted) for shares, predicted in (first, second)]
-    )
-    totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])
-    one, other = (_metrics(half, targets.shape[1])[metric] for half in np.hsplit(totals, 2))
-    return _defined((one - other)[0]), *percentile_interval((one - other)[1:])
+    one, other = (_unit_sums(shares, targets, predicted) for shares, predicted in (first, second))
+    return difference_of_sums(one, other, partial(_metrics, classes=targets.shape[1]), metric)
 
 
 def _unit_sums(probabilities: Floats, targets: Bools, predicted: Bools) -> Floats:
@@ -113,13 +105,11 @@ def _unit_sums(probabilities: Floats, targets: Bools, predicted: Bools) -> Float
     predicted, and the rows for which it is predicted correctly; the parts of each label's average
     precision; the number of rows, the rows with all labels correct, and the log-loss.
     """
-    units = assign_units(len(targets))
-    column = np.zeros(len(targets), dtype=np.int64)
     hits = targets & predicted
     parts = [precision_parts(*one) for one in zip(probabilities.T, targets.T, strict=True)]
     values = [*targets.T, *predicted.T, *hits.T, *parts, np.ones(len(targets))]
     values += [(targets == predicted).all(axis=1), _row_log_loss(probabilities, targets)]
-    return np.hstack([sums_per_unit(units, column, 1, np.asarray(v, np.float64)) for v in values])
+    return unit_sums(values, assign_units(len(targets)))
 
 
 def precision_parts(scores: Floats, inside: Bools) -> Floats:
@@ -199,15 +189,11 @@ def _per_label(
     return [
         {
             "label": name,
-            "precision": _defined(precision[index]),
-            "recall": _defined(recall[index]),
-            "f1": _defined(f1[index]),
+            "precision": defined(precision[index]),
+            "recall": defined(recall[index]),
+            "f1": defined(f1[index]),
             "support": int(true[index]),
             "threshold": float(thresholds[index]),
         }
         for index, name in enumerate(names)
     ]
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

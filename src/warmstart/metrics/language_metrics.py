@@ -23,15 +23,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from warmstart.metrics.intervals import (
-    Floats,
-    Ints,
-    assign_units,
-    percentile_interval,
-    resampled_sums,
-    sums_per_unit,
-)
-from warmstart.metrics.scores import Metric, Score, Scores
+from warmstart.metrics.intervals import Floats, Ints, assign_units, scores_of_sums, unit_sums
+from warmstart.metrics.scores import Metric, Scores
 
 LOSS = Metric("loss", higher_is_better=False, title="Loss (nats/token)")
 PERPLEXITY = Metric("perplexity", higher_is_better=False, title="Perplexity")
@@ -88,21 +81,14 @@ def ratios(metrics: Sequence[Metric], sums: Sums) -> Scores:
         sums: the sums that these metrics need.
     """
     n = len(sums["tokens"])
-    names, units = list(sums), assign_units(n)
-    columns = np.zeros(n, dtype=np.int64)
-    parts = np.hstack(
-        [sums_per_unit(units, columns, 1, sums[name].astype(np.float64)) for name in names]
-    )
-    total = dict(zip(names, parts.sum(axis=0, keepdims=True).T, strict=True))
-    resampled = dict(zip(names, resampled_sums(parts).T, strict=True))
-    scores = {}
-    for metric in metrics:
-        value = float(_value(metric, total)[0])
-        low, high = percentile_interval(_value(metric, resampled)) if n > 1 else (None, None)
-        defined = None if math.isnan(value) else value
-        scores[metric.name] = Score(defined, low, high, n, metric.higher_is_better)
-    counts = {name: int(sums[name].sum()) for name in names if name != "nats"}
-    return Scores(scores, {"documents": n, **counts})
+
+    def statistics(totals: Floats) -> dict[str, Floats]:
+        named = dict(zip(sums, totals.T, strict=True))
+        return {metric.name: _value(metric, named) for metric in metrics}
+
+    per_unit = unit_sums(sums.values(), assign_units(n))
+    counts = {name: int(sums[name].sum()) for name in sums if name != "nats"}
+    return Scores(scores_of_sums(metrics, per_unit, statistics, n), {"documents": n, **counts})
 
 
 def _value(metric: Metric, sums: Mapping[str, Floats]) -> Floats:

@@ -15,19 +15,21 @@ al. 2005, ICML, section 4; Manning, Raghavan & Schütze 2008, Introduction to In
 section 8.4 (average precision, reciprocal rank, recall).
 """
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from warmstart.metrics.intervals import (
+    Difference,
     Floats,
     Ints,
     assign_units,
-    percentile_interval,
-    resampled_sums,
-    sums_per_unit,
+    difference_of_sums,
+    scores_of_sums,
+    unit_sums,
 )
-from warmstart.metrics.scores import Metric, Score, Scores
+from warmstart.metrics.scores import Metric, Scores
 
 CUTOFF = 10
 """Number of top-ranked documents that nDCG and MRR use."""
@@ -66,13 +68,9 @@ def ranking_scores(scores: Floats, grades: Floats, queries: Ints) -> Scores:
     of_query = per_query(scores, grades, queries)
     scored = ~np.isnan(of_query["map"])  # queries with a relevant document, bool [Q]
     n = int(scored.sum())
-    result = {}
-    values = np.stack([of_query[metric.name][scored] for metric in METRICS], axis=1)
-    resampled = _resampled_means(values) if n > 1 else None
-    for index, metric in enumerate(METRICS):
-        low, high = (None, None) if resampled is None else percentile_interval(resampled[:, index])
-        value = float(values[:, index].mean()) if n else None
-        result[metric.name] = Score(value, low, high, n, metric.higher_is_better)
+    sums = _unit_sums([of_query[metric.name][scored] for metric in METRICS], n)
+    names = [metric.name for metric in METRICS]
+    result = scores_of_sums(METRICS, sums, partial(_means, names=names), n)
     details = {
         "queries": len(scored),
         "queries_without_relevant": len(scored) - n,
@@ -83,7 +81,7 @@ def ranking_scores(scores: Floats, grades: Floats, queries: Ints) -> Scores:
 
 def ranking_difference(
     first: Floats, second: Floats, grades: Floats, queries: Ints, metric: str
-) -> tuple[float | None, float | None, float | None]:
+) -> Difference:
     """The metric of ``first`` minus that of ``second`` on the same queries, with a 95 % interval.
 
     Args:
@@ -96,12 +94,10 @@ def ranking_difference(
     Returns:
         Difference, lower and upper end of the interval; ``None`` if undefined.
     """
-    one, other = (per_query(scores, grades, queries)[metric] for scores in (first, second))
-    differences = (one - other)[~np.isnan(one)]
-    if not len(differences):
-        return None, None, None
-    resampled = _resampled_means(differences[:, None])[:, 0]
-    return float(differences.mean()), *percentile_interval(resampled)
+    values = (per_query(scores, grades, queries)[metric] for scores in (first, second))
+    # Both have the same queries: a value is NaN where a query has no relevant document.
+    one, other = (_unit_sums([found], len(found)) for found in (v[~np.isnan(v)] for v in values))
+    return difference_of_sums(one, other, partial(_means, names=[metric]), metric)
 
 
 def per_query(scores: Floats, grades: Floats, queries: Ints) -> dict[str, Floats]:
@@ -171,10 +167,12 @@ def _ranked(scores: Floats, queries: Ints) -> tuple[Ints, Ints]:
     return rows, rank
 
 
-def _resampled_means(values: Floats) -> Any:
-    """Mean of each column (metric) over resampled queries, [Q, M] -> float64 [R, M]."""
-    units = assign_units(len(values))
-    columns = np.zeros(len(values), dtype=np.int64)
-    parts = [sums_per_unit(units, columns, 1, column) for column in values.T]
-    sums = resampled_sums(np.hstack([*parts, sums_per_unit(units, columns, 1)]))
-    return sums[:, :-1] / sums[:, -1:]
+def _unit_sums(values: Sequence[Floats], queries: int) -> Floats:
+    """The sums that ``_means`` needs, for each unit: M metrics, number of queries; [U, M + 1]."""
+    return unit_sums([*values, np.ones(queries)], assign_units(queries))
+
+
+def _means(sums: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    """The mean of each metric over queries, float64 [R] each; NaN without queries."""
+    with np.errstate(invalid="ignore"):
+        return dict(zip(names, (sums[:, :-1] / sums[:, -1:]).T, strict=True))

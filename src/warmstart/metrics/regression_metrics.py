@@ -17,13 +17,14 @@ those of scikit-learn and SciPy.
 import numpy as np
 
 from warmstart.metrics.intervals import (
+    Difference,
     Floats,
     assign_units,
-    percentile_interval,
-    resampled_sums,
-    sums_per_unit,
+    difference_of_sums,
+    scores_of_sums,
+    unit_sums,
 )
-from warmstart.metrics.scores import Metric, Score, Scores
+from warmstart.metrics.scores import Metric, Scores
 
 METRICS = (
     Metric("pearson_correlation", True, "Pearson correlation"),
@@ -52,20 +53,10 @@ def regression_scores(predicted: Floats, true: Floats) -> Scores:
     >>> round(scores.metrics["mean_absolute_error"].value, 6)
     0.333333
     """
-    sums = _unit_sums(predicted, true)
-    values, resampled = _metrics(sums.sum(axis=0, keepdims=True)), _metrics(resampled_sums(sums))
-    scores = {}
-    for metric in METRICS:
-        value, low, high = _defined(values[metric.name][0]), None, None
-        if value is not None:
-            low, high = percentile_interval(resampled[metric.name])
-        scores[metric.name] = Score(value, low, high, len(true), metric.higher_is_better)
-    return Scores(scores, {})
+    return Scores(scores_of_sums(METRICS, _unit_sums(predicted, true), _metrics, len(true)), {})
 
 
-def regression_difference(
-    first: Floats, second: Floats, true: Floats, metric: str
-) -> tuple[float | None, float | None, float | None]:
+def regression_difference(first: Floats, second: Floats, true: Floats, metric: str) -> Difference:
     """The metric of ``first`` minus that of ``second`` on the same rows, with a 95 % interval.
 
     Args:
@@ -77,10 +68,7 @@ def regression_difference(
     Returns:
         Difference, lower and upper end of the interval; ``None`` if undefined.
     """
-    sums = np.hstack([_unit_sums(first, true), _unit_sums(second, true)])
-    totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])
-    one, other = (_metrics(half)[metric] for half in np.hsplit(totals, 2))
-    return _defined((one - other)[0]), *percentile_interval((one - other)[1:])
+    return difference_of_sums(_unit_sums(first, true), _unit_sums(second, true), _metrics, metric)
 
 
 def ranks(values: Floats) -> Floats:
@@ -103,12 +91,10 @@ def _unit_sums(predicted: Floats, true: Floats) -> Floats:
     Columns: number of rows; five moments of the values; five moments of the ranks; squared error;
     absolute error.
     """
-    units = assign_units(len(true))
-    columns = np.zeros(len(true), dtype=np.int64)
     error = predicted - true
     values = [np.ones_like(error), *_moments(predicted, true)]
     values += [*_moments(ranks(predicted), ranks(true)), error**2, np.abs(error)]
-    return np.hstack([sums_per_unit(units, columns, 1, one) for one in values])
+    return unit_sums(values, assign_units(len(true)))
 
 
 def _moments(x: Floats, y: Floats) -> list[Floats]:
@@ -135,7 +121,3 @@ def _correlation(n: Floats, moments: Floats) -> Floats:
     varies = (x_variance > _ROUNDING * n * xx) & (y_variance > _ROUNDING * n * yy)
     scale = np.sqrt(np.where(varies, x_variance * y_variance, np.nan))
     return np.asarray(np.clip((n * xy - x * y) / scale, -1, 1))
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -7,6 +7,7 @@ from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import task_type
+from warmstart.tasks.capabilities import facts_of
 from warmstart.tasks.task import AnyTask
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class RunTokenizer:
 
 def task_json(task: AnyTask) -> dict[str, Any]:
     """The content of ``task.json``."""
-    return {"task": task.name, "facts": task.facts}
+    return {"task": task.name, "facts": facts_of(task)}
 
 
 def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:

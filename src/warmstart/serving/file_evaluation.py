@@ -11,6 +11,7 @@ from warmstart.runs.directory import RunDirectory
 from warmstart.serving.engine import Engine
 from warmstart.serving.predictor import file_config, usable_rows
 from warmstart.serving.torch_runner import TorchRunner
+from warmstart.tasks.capabilities import with_settings
 from warmstart.tasks.task import Split
 
 
@@ -37,7 +38,7 @@ def evaluate_file(
     runner = engine.runner
     assert isinstance(runner, TorchRunner)
     config = file_config(engine.config, overrides)
-    task = type(engine.task).from_facts(config, engine.task.facts)
+    task = with_settings(engine.task, config)
     table = usable_rows(task, config.data, source, labelled=True)
     split = Split(table, task.labels(table))
     examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)

@@ -27,7 +27,7 @@ from warmstart.runs.directory import RunDirectory, refuse_unwritable, write_atom
 from warmstart.runs.loaded_run import load_task
 from warmstart.serving.engine import Engine
 from warmstart.tasks import TASKS
-from warmstart.tasks.capabilities import Generates, WritesConll
+from warmstart.tasks.capabilities import Generates, WritesConll, with_settings
 from warmstart.tasks.task import AnyTask, Prediction, Predictions
 
 _PAIR = "data.text_pair"
@@ -144,7 +144,7 @@ def predict_file(
     """
     refuse_without_predictions(engine.task)
     config = file_config(engine.config, overrides)
-    task = type(engine.task).from_facts(config, engine.task.facts)
+    task = with_settings(engine.task, config)
     table = usable_rows(task, config.data, source, labelled=False)
     predictions = engine.predictions(task, table)
     rows = prediction_table(predictions, table, config.data, labels=None)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVa
 
 import pyarrow as pa
 
+from warmstart import errors
 from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
+from warmstart.metrics.intervals import Difference
 from warmstart.metrics.scores import Metric, Score
 from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.task import AnyTask, Split
@@ -45,6 +47,41 @@ class Baseline:
 
     predictions: Mapping[str, Any]
     note: str | None = None
+
+
+@runtime_checkable
+class ChecksSettings(Protocol):
+    """Some settings contradict each other in a way that only this task knows."""
+
+    @classmethod
+    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
+        """The contradictions; empty where there are none."""
+        ...
+
+
+@runtime_checkable
+class KeepsFacts(Protocol):
+    """Something is learned from the training split before training, and kept in ``task.json``."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was learned, JSON-ready; ``from_facts`` rebuilds the task from it."""
+        ...
+
+
+def facts_of(task: AnyTask) -> dict[str, Any]:
+    """What a task learned from the training split before training; empty where it is nothing."""
+    return task.facts if isinstance(task, KeepsFacts) else {}
+
+
+def with_settings(task: AnyTask, config: RunConfig) -> AnyTask:
+    """The same task, with the same facts, for other settings.
+
+    Args:
+        task: any task.
+        config: of the same kind of task, for example with other columns.
+    """
+    return type(task).from_facts(config, facts_of(task))
 
 
 @runtime_checkable
@@ -84,7 +121,7 @@ class Compares(Protocol[LabelsIn, PredictionsIn]):
 
     def difference(
         self, first: PredictionsIn, second: PredictionsIn, labels: LabelsIn, metric: str
-    ) -> tuple[float | None, float | None, float | None]:
+    ) -> Difference:
         """Score of ``first`` minus score of ``second`` on the same rows.
 
         Args:

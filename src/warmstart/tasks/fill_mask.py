@@ -77,23 +77,9 @@ class FillMask:
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "documents"
+    metrics: ClassVar[tuple[Metric, ...]] = MASKED_METRICS
     scores_start: ClassVar[Literal[True]] = True
     final_metrics: ClassVar[tuple[Metric, ...]] = (PSEUDO_PERPLEXITY,)
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that ``score`` reports, the main metric first."""
-        return MASKED_METRICS
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Nothing: all that is learned is in the weights."""
-        return {}
-
-    @classmethod
-    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """No contradictions between settings."""
-        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:

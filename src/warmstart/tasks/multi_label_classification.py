@@ -43,6 +43,7 @@ from warmstart.data.label_lists import (
 )
 from warmstart.data.labels import clean_rows
 from warmstart.data.table import Table
+from warmstart.metrics.intervals import Difference
 from warmstart.metrics.label_set_metrics import METRICS, label_set_difference, label_set_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
@@ -125,16 +126,12 @@ class MultiLabelClassification:
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "shares": "the share of each label",
         "tfidf": "TF-IDF with logistic regression",
     }
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that ``score`` reports, the main metric first."""
-        return METRICS
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -145,11 +142,6 @@ class MultiLabelClassification:
         if self.thresholds:
             facts["thresholds"] = list(self.thresholds)
         return facts
-
-    @classmethod
-    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """No contradictions between settings."""
-        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
@@ -314,7 +306,7 @@ class MultiLabelClassification:
         second: LabelSetPredictions,
         labels: LabelSets,
         metric: str,
-    ) -> tuple[float | None, float | None, float | None]:
+    ) -> Difference:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
         one, other = ((each.probabilities, each.predicted) for each in (first, second))
         return label_set_difference(one, other, labels.matrix, metric)

@@ -9,6 +9,7 @@ from warmstart.config import RunConfig
 from warmstart.config.config_faults import SETTINGS, Origin, shown
 from warmstart.config.config_yaml import Place
 from warmstart.tasks import TASKS
+from warmstart.tasks.capabilities import ChecksSettings
 from warmstart.tasks.task_settings import is_read, needed_value
 
 Origins = dict[Place, Origin]
@@ -52,7 +53,10 @@ def faults_of_task(
         faults.append(errors.config.located(fault, origins[written].where))
     if config is None:
         return faults
-    loss, contradictions = config.train.loss, task.check(config)
+    loss = config.train.loss
+    contradictions: list[errors.ConfigError] = []
+    if issubclass(task, ChecksSettings):
+        contradictions += task.check(config)
     if loss is not None and loss not in task.losses and "train.loss" in task.reads:
         contradictions = [errors.config.other_loss(loss, name, task.losses), *contradictions]
     where = origins[()].where

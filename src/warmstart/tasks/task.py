@@ -37,7 +37,6 @@ from typing import (
 import numpy as np
 import pyarrow as pa
 
-from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.targets import BatchTargets, Targets
@@ -187,16 +186,6 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
         """The metrics that ``score`` reports, the main metric first."""
         ...
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What was learned from the training split, JSON-ready, as kept in ``task.json``."""
-        ...
-
-    @classmethod
-    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """Contradictions between settings that only this task knows; empty where there are none."""
-        ...
-
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
         """The rows that can be used, and the number of rows left out for each reason.
@@ -223,7 +212,13 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
 
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
-        """The task as it was when ``facts`` were written."""
+        """The task as it was when ``facts`` were written.
+
+        Args:
+            config: names the columns.
+            facts: what the task learned from the training split (``KeepsFacts``); empty where it
+                learns nothing.
+        """
         ...
 
     def labels(self, table: Table) -> LabelsT:

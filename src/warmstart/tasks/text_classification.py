@@ -36,6 +36,7 @@ from warmstart.metrics.classification_metrics import (
     classification_scores,
     metrics_for,
 )
+from warmstart.metrics.intervals import Difference
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 from warmstart.models.checkpoints.configuration import Head
@@ -115,11 +116,6 @@ class TextClassification:
         if self.threshold is not None:
             facts["threshold"] = self.threshold
         return facts
-
-    @classmethod
-    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """No contradictions between settings."""
-        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
@@ -268,7 +264,7 @@ class TextClassification:
 
     def difference(
         self, first: ClassPredictions, second: ClassPredictions, labels: Ints, metric: str
-    ) -> tuple[float | None, float | None, float | None]:
+    ) -> Difference:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
         predicted = first.predicted, second.predicted
         shares = first.probabilities, second.probabilities

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.chunking import Layout, encode_documents, overlap_of
@@ -64,23 +63,9 @@ class TextGeneration:
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "documents"
+    metrics: ClassVar[tuple[Metric, ...]] = LANGUAGE_METRICS
     export_kind: ClassVar[ExportKind] = "decoder"
     scores_start: ClassVar[Literal[True]] = True
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that ``score`` reports, the main metric first."""
-        return LANGUAGE_METRICS
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Nothing: all that is learned is in the weights."""
-        return {}
-
-    @classmethod
-    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """No contradictions between settings."""
-        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:

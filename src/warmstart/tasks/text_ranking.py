@@ -48,6 +48,7 @@ from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats, Ints
 from warmstart.data.labels import clean_rows
 from warmstart.data.table import Table
+from warmstart.metrics.intervals import Difference
 from warmstart.metrics.ranking_metrics import METRICS, ranking_difference, ranking_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
@@ -120,21 +121,12 @@ class TextRanking:
     )
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "queries"
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "chance": "a random order",
         "bm25": "BM25",
     }
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that ``score`` reports, the main metric first."""
-        return METRICS
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Nothing: all that is learned is in the weights."""
-        return {}
 
     @classmethod
     def check(cls, config: RunConfig) -> list[errors.ConfigError]:
@@ -312,7 +304,7 @@ class TextRanking:
 
     def difference(
         self, first: NumberPredictions, second: NumberPredictions, labels: Relevance, metric: str
-    ) -> tuple[float | None, float | None, float | None]:
+    ) -> Difference:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over queries."""
         return ranking_difference(
             first.values, second.values, labels.grades, labels.queries, metric

@@ -32,6 +32,7 @@ from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats
 from warmstart.data.labels import clean_rows, label_numbers
 from warmstart.data.table import Table
+from warmstart.metrics.intervals import Difference
 from warmstart.metrics.regression_metrics import METRICS, regression_difference, regression_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
@@ -72,26 +73,12 @@ class TextRegression:
     losses: ClassVar[tuple[LossName, ...]] = ("squared-error",)
     loss_unit: ClassVar[str] = "squared error"
     scored_unit: ClassVar[str] = "rows"
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "mean": "the mean of the training rows",
         "ridge": "TF-IDF with ridge regression",
     }
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that ``score`` reports, the main metric first."""
-        return METRICS
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Nothing: all that is learned is in the weights."""
-        return {}
-
-    @classmethod
-    def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """No contradictions between settings."""
-        return []
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
@@ -207,7 +194,7 @@ class TextRegression:
 
     def difference(
         self, first: NumberPredictions, second: NumberPredictions, labels: Floats, metric: str
-    ) -> tuple[float | None, float | None, float | None]:
+    ) -> Difference:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
         return regression_difference(first.values, second.values, labels, metric)
 

@@ -53,6 +53,7 @@ from warmstart.metrics.entity_metrics import (
     entity_difference,
     entity_scores,
 )
+from warmstart.metrics.intervals import Difference
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
@@ -101,16 +102,12 @@ class TokenClassification:
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "words"
     reads_words: ClassVar[Literal[True]] = True
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "frequent_tag": "each word's most frequent tag",
     }
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that ``score`` reports, the main metric first."""
-        return METRICS
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -234,7 +231,7 @@ class TokenClassification:
         second: TagPredictions,
         labels: WordLabels,
         metric: str,
-    ) -> tuple[float | None, float | None, float | None]:
+    ) -> Difference:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
         return entity_difference(
             first.character_spans(),
