@@ -183,6 +183,8 @@ def test_config_yaml_leaves_out_what_has_no_effect(task: str) -> None:
         config_yaml.read_yaml(config_file.dump(config_file.load(nested(minimal(task)))), "").content
     )
     for setting, (other, value) in NEEDS.items():
+        if setting == "data.overlap_tokens":  # its default is null, which is not written
+            continue
         fulfilled = setting in TASKS[task].reads and (
             other not in TASKS[task].reads or (value == "COLUMN" and task == "text-ranking")
         )

@@ -91,10 +91,10 @@ class DataConfig(_Part):
     long_documents: Literal["truncate", "chunk"] = "truncate"
     """For text generation and fill-mask: ``truncate`` keeps the beginning of a document that is
     longer than ``model.max_tokens``; ``chunk`` cuts it into several rows that overlap."""
-    overlap_tokens: Annotated[int, Field(ge=0)] = 32
+    overlap_tokens: Annotated[int, Field(ge=0)] | None = None
     """Number of tokens that a chunk (``long_documents: chunk``) or a window of a long text
-    (token classification) repeats from the end of the previous one, as context; at most half of
-    ``model.max_tokens``."""
+    (token classification) repeats from the end of the previous one, as context; at most half of a
+    row. By default 32, or half of a row that is shorter than 64."""
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """For fill-mask: share of each row's tokens to mask; at least one token is masked."""
     whole_words: bool = False

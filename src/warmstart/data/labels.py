@@ -168,7 +168,7 @@ def label_names(texts: pa.ChunkedArray) -> tuple[str, ...]:
     """
     names: list[str] = pc.unique(texts).to_pylist()
     if len(names) < 2:
-        raise errors.data.one_label(names[0], len(texts))
+        raise errors.labels.one_label(names[0], len(texts))
     return in_order(names)
 
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from warmstart.errors.base import DataError
+from warmstart.errors.base import ConfigError, DataError
 from warmstart.errors.files import _listed
 
 # --- reading rows
@@ -295,16 +295,6 @@ def label_spellings(places: Mapping[str, str]) -> DataError:
     )
 
 
-def one_label(label: str, rows: int) -> DataError:
-    """All training rows have the same label."""
-    return DataError(
-        f"all {rows:,} training rows have the label {label!r}",
-        "at least two different labels",
-        "add rows with another label to data.train, or name another column with "
-        "--set data.label=COLUMN",
-    )
-
-
 def unseen_label(
     label: str,
     known: Sequence[str],
@@ -390,11 +380,20 @@ def _in_all(rows: int) -> str:
     return f" (the first of {rows:,} rows)" if rows > 1 else ""
 
 
-def overlap_too_long(overlap: int, max_tokens: int, limit: int, enough: int) -> DataError:
-    """Chunks would repeat more tokens than they add."""
-    fits = f"--set data.overlap_tokens={limit}; or " if limit else ""
-    return DataError(
+def overlap_out_of_range(
+    overlap: int, least: int, largest: int, max_tokens: int, enough: int
+) -> ConfigError:
+    """Chunks or windows of a long text would repeat too few tokens, or more than they add.
+
+    ``enough`` is the smallest ``model.max_tokens`` for which the overlap is not too large.
+    """
+    fits = "remove data.overlap_tokens for the default; or " if least <= largest else ""
+    return ConfigError(
         f"data.overlap_tokens is {overlap:,}, and a row has at most {max_tokens:,} tokens",
-        f"at most half of model.max_tokens, here {limit:,}: a larger one reads tokens many times",
-        f"{fits}--set model.max_tokens={enough}",
+        f"from {least} to {largest:,} tokens (half of the text in a row)"
+        if least <= largest
+        else "longer rows",
+        f"{fits}--set model.max_tokens={enough}"
+        if overlap > largest
+        else f"--set data.overlap_tokens={least}",
     )

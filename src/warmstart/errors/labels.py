@@ -69,6 +69,16 @@ def not_a_number(column: str, value: str, where: str) -> DataError:
     )
 
 
+def one_label(label: str, rows: int) -> DataError:
+    """All training rows have the same label."""
+    return DataError(
+        f"all {rows:,} training rows have the label {label!r}",
+        "at least two different labels",
+        "add rows with another label to data.train, or name another column with "
+        "--set data.label=COLUMN",
+    )
+
+
 def one_number(column: str, value: float, rows: int) -> DataError:
     """All training rows have the same number, for regression."""
     return DataError(

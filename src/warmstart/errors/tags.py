@@ -209,15 +209,6 @@ def no_room_for_words(max_pieces: int) -> ConfigError:
     )
 
 
-def overlap_too_large(overlap: int, max_pieces: int) -> ConfigError:
-    """Windows that overlap by more than half."""
-    return ConfigError(
-        f"data.overlap_tokens is {overlap}, and a window holds {max_pieces} tokens of the text",
-        f"a number from 0 to {max_pieces // 2}, half of a window, so that few words are read twice",
-        f"--set data.overlap_tokens={max_pieces // 4}",
-    )
-
-
 def unknown_scheme(scheme: str, known: Sequence[str]) -> ConfigError:
     """A tag scheme that does not exist."""
     return ConfigError(

@@ -23,8 +23,9 @@ import numpy as np
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.chunking import Layout, encode_documents, overlap_of
+from warmstart.data.examples.chunking import Layout, encode_documents
 from warmstart.data.examples.masking import Masking
+from warmstart.data.examples.overlap import overlap_of
 from warmstart.data.examples.targets import of_kind
 from warmstart.data.examples.token_targets import HiddenTokens, TokenBatchTargets
 from warmstart.data.examples.tokenise import encode_table
@@ -111,7 +112,9 @@ class FillMask:
         if labels is None:
             return self._with_masks(table, tokenizer, max_tokens)
         data, special = self.data, frozenset(tokenizer.all_special_ids)
-        overlap = overlap_of(data, max_tokens, framing=2)
+        overlap = None
+        if data.long_documents == "chunk":
+            overlap = overlap_of(data.overlap_tokens, max_tokens, framing=2)
         layout = Layout(
             tokenizer.cls_token_id,
             tokenizer.sep_token_id,

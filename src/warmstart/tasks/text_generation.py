@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
-from warmstart.data.examples.chunking import Layout, encode_documents, overlap_of
+from warmstart.data.examples.chunking import Layout, encode_documents
+from warmstart.data.examples.overlap import overlap_of
 from warmstart.data.examples.targets import of_kind
 from warmstart.data.examples.token_targets import NextTokens, TokenBatchTargets
 from warmstart.data.examples.tokens import Ints
@@ -91,7 +92,9 @@ class TextGeneration:
     ) -> Examples:
         """Tokenise documents, and their prompts where there are any."""
         begin, end = begin_and_end(tokenizer)
-        overlap = overlap_of(self.data, max_tokens, framing=0)
+        overlap = None
+        if self.data.long_documents == "chunk":
+            overlap = overlap_of(self.data.overlap_tokens, max_tokens, framing=0, least=1)
         texts = table.chunks(self.data.text_columns, DOCUMENTS_AT_ONCE)
         layout = Layout(begin, end, max_tokens, overlap)
         found = encode_documents(tokenizer, texts, table.rows, layout)

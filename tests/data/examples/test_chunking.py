@@ -10,10 +10,9 @@ import pytest
 from tests.runs_in_memory import filling_settings, writing_settings
 from tests.tiny.decoders import byte_tokenizer
 from warmstart import config_file
-from warmstart.config import DataConfig
-from warmstart.data.examples.chunking import Documents, Layout, encode_documents, overlap_of
+from warmstart.data.examples.chunking import Documents, Layout, encode_documents
 from warmstart.data.examples.token_targets import lengths_of_documents
-from warmstart.errors import DataError
+from warmstart.errors import ConfigError
 from warmstart.preparation.prepare import prepare
 
 TEXTS = ["a cat", "漢字 and 🙂🙂 and the rest", "the boy went to school every day", "x"]
@@ -119,33 +118,6 @@ def test_the_tokenizer_is_left_as_it_was() -> None:
     assert tokenizer.backend_tokenizer.to_str() == before
 
 
-@pytest.mark.parametrize(
-    ("max_tokens", "framing", "limit"), [(64, 0, 32), (64, 2, 32), (7, 0, 3), (4, 2, 1), (3, 0, 1)]
-)
-def test_a_chunk_adds_as_much_as_it_repeats(max_tokens: int, framing: int, limit: int) -> None:
-    def chunked(overlap: int, **data: Any) -> int | None:
-        data = {"train": "a", "long_documents": "chunk", "overlap_tokens": overlap, **data}
-        return overlap_of(DataConfig(**data), max_tokens, framing)
-
-    assert chunked(limit) == limit
-    with pytest.raises(DataError, match=f"data.overlap_tokens is {limit + 1}, ") as caught:
-        chunked(limit + 1)
-    assert f"at most half of model.max_tokens, here {limit}" in caught.value.expected
-    assert f"--set data.overlap_tokens={limit}; or --set model.max_tokens=" in caught.value.do
-    enough = int(caught.value.do.rpartition("=")[2])
-    data = DataConfig(train="a", long_documents="chunk", overlap_tokens=limit + 1)
-    assert overlap_of(data, enough, framing) == limit + 1
-    assert chunked(10**6, long_documents="truncate") is None
-
-
-def test_where_no_overlap_fits_the_advice_is_a_longer_row() -> None:
-    data = DataConfig(train="a", long_documents="chunk", overlap_tokens=1)
-    with pytest.raises(DataError) as caught:
-        overlap_of(data, 3, framing=2)
-    assert caught.value.do == "--set model.max_tokens=4"
-    assert overlap_of(data, 4, framing=2) == 1
-
-
 @pytest.mark.parametrize("made", [writing_settings, filling_settings])
 def test_rows_are_at_most_about_twice_as_many_as_without_overlap(
     made: Callable[[Path], dict[str, Any]], tmp_path: Path
@@ -160,6 +132,11 @@ def test_rows_are_at_most_about_twice_as_many_as_without_overlap(
         loaded = config_file.load(config, [*chunks, f"data.overlap_tokens={overlap}"])
         return len(prepare(loaded).examples["train"])
 
-    assert rows(12) <= 2.5 * rows(1)
-    with pytest.raises(DataError, match="data.overlap_tokens is 13"):
+    assert rows(11) <= 2.5 * rows(1)
+    with pytest.raises(ConfigError, match="data.overlap_tokens is 13"):
         rows(13)
+    if made is writing_settings:
+        with pytest.raises(ConfigError, match="data.overlap_tokens is 0"):
+            rows(0)
+    else:
+        assert rows(0)

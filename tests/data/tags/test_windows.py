@@ -4,12 +4,10 @@ import time
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warmstart.data.tags.windows import Windows, cut_windows
-from warmstart.errors import ConfigError
 
 
 def cut(pieces: list[list[int]], max_pieces: int, overlap: int) -> Windows:
@@ -41,19 +39,6 @@ def test_a_word_that_is_too_long_is_cut_and_counted() -> None:
     assert found.cut.tolist() == [1]
     assert found.first.tolist() == [0, 1, 2]
     assert found.stops.tolist() == [1, 2, 4]
-
-
-def test_settings_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ConfigError) as caught:
-        cut([[1]], 8, 5)
-    assert "is 5, and a window holds 8" in caught.value.found
-    assert "from 0 to 4" in caught.value.expected
-    assert caught.value.do == "--set data.overlap_tokens=2"
-    with pytest.raises(ConfigError) as caught:
-        cut([[1]], 0, 0)
-    assert caught.value.do == "--set model.max_tokens=128"
-    with pytest.raises(ConfigError):
-        cut([[1]], 8, -1)
 
 
 @st.composite

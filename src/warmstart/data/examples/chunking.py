@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from warmstart import errors
-from warmstart.config import DataConfig
 from warmstart.data.examples.tokenise import plain_copy
 from warmstart.data.examples.tokens import Bools, Ints, Tokens
 from warmstart.data.mapped import FlatArray
@@ -65,28 +63,6 @@ class Documents(NamedTuple):
     """UTF-8 bytes of the text that each row's predicted tokens spell, int64 [N]."""
     begins_word: Bools | None
     """Whether each token begins a word, bool [T]; None unless the layout asks for it."""
-
-
-def overlap_of(data: DataConfig, max_tokens: int, framing: int) -> int | None:
-    """Number of tokens that a chunk repeats from the previous one; None to truncate documents.
-
-    Args:
-        data: ``long_documents`` and ``overlap_tokens``.
-        max_tokens: longest row.
-        framing: tokens of a row that do not belong to the document: 2 for an encoder (CLS and SEP),
-            0 for a decoder.
-
-    Raises:
-        DataError: more than half of a row would be repeated. In the extreme case, where all tokens
-            but one are repeated, every token of a document would start a row of its own.
-    """
-    if data.long_documents == "truncate":
-        return None
-    limit = min(max_tokens // 2, max_tokens - framing - 1)
-    if data.overlap_tokens > limit:
-        enough = max(2 * data.overlap_tokens, data.overlap_tokens + framing + 1)
-        raise errors.data.overlap_too_long(data.overlap_tokens, max_tokens, limit, enough)
-    return data.overlap_tokens
 
 
 def encode_documents(

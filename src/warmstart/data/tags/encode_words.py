@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from warmstart import errors
+from warmstart.data.examples.overlap import overlap_of
 from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.examples.tokenise import CHUNK_ROWS, RowTokeniser, Tokenizer
 from warmstart.data.examples.tokens import NO_PIECE, Ints, Tokens, WordTokens
@@ -69,7 +71,7 @@ def encode_words(
     values: Ints,
     tokenizer: Tokenizer,
     max_tokens: int,
-    overlap_tokens: int,
+    overlap_tokens: int | None,
 ) -> EncodedWords:
     """Tokenise the words of a table.
 
@@ -79,7 +81,7 @@ def encode_words(
         values: the target of each word, or ``NO_LABEL``, int64 [W].
         tokenizer: the checkpoint's tokenizer.
         max_tokens: longest window, special tokens included.
-        overlap_tokens: largest number of tokens that a window repeats.
+        overlap_tokens: largest number of tokens that a window repeats; None for the default.
 
     Raises:
         ConfigError: a window has no room for a word, or the overlap is more than half of it.
@@ -98,7 +100,11 @@ def encode_words(
     pieces = _pieces(found)
     first, body = found.tokens.offsets[0], found.bodies[0]
     before, after = int(body[0] - first), int(found.tokens.offsets[1] - body[1])
-    windows = cut_windows(pieces, layout.bounds, max_tokens - before - after, overlap_tokens)
+    room = max_tokens - before - after
+    if room < 1:
+        raise errors.tags.no_room_for_words(room)
+    overlap = overlap_of(overlap_tokens, max_tokens, framing=before + after)
+    windows = cut_windows(pieces, layout.bounds, room, overlap)
     tokens, places = _windows_of_tokens(found, windows, pieces, (before, after))
     predicted = windows.last - windows.first
     chosen = np.arange(len(layout.words.starts))  # first to last of all windows cover every word

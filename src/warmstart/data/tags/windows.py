@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from warmstart import errors
 from warmstart.data.tags.spans import Ints
 
 
@@ -61,21 +60,14 @@ def cut_windows(pieces: Ints, bounds: Ints, max_pieces: int, overlap_pieces: int
         pieces: number of pieces of each word, int64 [W]; 0 (an empty word) counts as 1, because
             the model then reads its unknown token.
         bounds: sentence i has the words from ``bounds[i]`` to ``bounds[i + 1]``, int64 [N + 1].
-        max_pieces: largest number of pieces in a window, without special tokens.
-        overlap_pieces: largest number of pieces that a window repeats from the one before it.
-
-    Raises:
-        ConfigError: no piece fits into a window, or the overlap is more than half of a window,
-            which would read the same words many times.
+        max_pieces: largest number of pieces in a window without special tokens, at least 1.
+        overlap_pieces: largest number of pieces that a window repeats from the one before it, at
+            most half of ``max_pieces``.
 
     >>> found = cut_windows(np.ones(10, np.int64), np.array([0, 10]), 6, 2)
     >>> found.starts.tolist(), found.stops.tolist(), found.first.tolist(), found.last.tolist()
     ([0, 4], [6, 10], [0, 5], [5, 10])
     """
-    if max_pieces < 1:
-        raise errors.tags.no_room_for_words(max_pieces)
-    if not 0 <= overlap_pieces <= max_pieces // 2:
-        raise errors.tags.overlap_too_large(overlap_pieces, max_pieces)
     kept = np.clip(pieces, 1, max_pieces).astype(np.int64)
     # ends[w]: pieces of all words before w, so words a to b have ends[b] - ends[a] pieces.
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
