@@ -96,10 +96,14 @@ def can_draw(text: str) -> bool:
 
 
 def to_png(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG on the light theme's background, for any file suffix."""
+    """Write the figure as PNG on the light theme's background, for any file suffix.
+
+    The layout that is computed here is kept, because computing it takes as long as drawing.
+    """
     FigureCanvasAgg(figure).print_figure(
         path, format="png", dpi=PNG_DOTS_PER_INCH, facecolor=Colour.PAPER
     )
+    figure.set_layout_engine("none")
 
 
 def to_svg(figure: Figure, name: str, description: str) -> str:
