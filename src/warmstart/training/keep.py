@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from warmstart import errors
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
 from warmstart.models.tuning.adapters import merged
@@ -86,8 +87,19 @@ def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
     """Load the newest checkpoint, remove later events from the log, and log a resume event.
 
     Raises:
-        RunError: there is no checkpoint, or it cannot be read.
+        RunError: there is no checkpoint, it cannot be read, or the processes found different ones
+            (on a file system that they do not share, or that is slow to show new files).
     """
+    progress = job.processes.agreed(lambda: _restored_alone(job, optimizer))
+    steps = job.processes.gather(progress.step)
+    for rank, step in enumerate(steps):
+        if step != steps[0]:
+            found = f"the newest checkpoint (of step {step - 1}; rank 0 has step {steps[0] - 1})"
+            raise errors.run.processes_differ(rank, [found])
+    return progress
+
+
+def _restored_alone(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
     progress, scaler_state = checkpoint.restore(job.run, job.model, optimizer)
     if job.accelerator.scaler is not None:
         job.accelerator.scaler.load_state_dict(scaler_state)
@@ -108,17 +120,23 @@ def patience_ended(job: Job, progress: Progress) -> bool:
 
 
 def save_checkpoint(job: Job, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write a checkpoint of the loop's current state, and log it; rank 0 only.
+    """Write a checkpoint of the loop's current state, and log it.
+
+    Rank 0 writes, and the others wait: when the processes stop, the checkpoint is complete.
 
     Raises:
         RunError: the disk is full, or writing is not permitted; older checkpoints are intact.
     """
-    if not job.processes.first:
-        return
-    scaler = job.accelerator.scaler
-    state = scaler.state_dict() if scaler is not None else {}
-    checkpoint.save(job.run, job.model, optimizer, state, progress, job.config.keep_checkpoints)
-    job.log.write({"event": "checkpoint", "step": progress.step - 1})
+
+    def write() -> None:
+        if not job.processes.first:
+            return
+        scaler = job.accelerator.scaler
+        state = scaler.state_dict() if scaler is not None else {}
+        checkpoint.save(job.run, job.model, optimizer, state, progress, job.config.keep_checkpoints)
+        job.log.write({"event": "checkpoint", "step": progress.step - 1})
+
+    job.processes.agreed(write)
 
 
 def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool) -> None:
