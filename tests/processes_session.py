@@ -26,8 +26,10 @@ from warmstart.evaluation import evaluate
 from warmstart.models.packed.forward import Forward
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
+from warmstart.training import checkpoint, keep
 from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
+from warmstart.training.optimizer import build_optimizer
 
 Settings = dict[str, Any]
 
@@ -98,6 +100,25 @@ def diverge(folder: Path, settings: Settings, processes: Processes, name: str) -
     return "never diverged"
 
 
+def resume_apart(folder: Path, settings: Settings, processes: Processes, name: str) -> str:
+    """The second process sees an older checkpoint than the first."""
+    job = job_for(prepare(config_file.load(settings)), RunDirectory(folder / "whole"))
+    original = checkpoint.restore
+
+    def older(*given: Any) -> Any:
+        progress, scaler = original(*given)
+        return replace(progress, step=progress.step - 1 + int(processes.first)), scaler
+
+    checkpoint.restore = older
+    try:
+        keep.restored(job, build_optimizer(job.model, job.config))
+    except errors.RunError as error:
+        return error.found
+    finally:
+        checkpoint.restore = original
+    return "no difference was seen"
+
+
 def fail_alone(processes: Processes) -> str:
     """The second process alone finds that something is missing."""
 
@@ -132,6 +153,7 @@ def main(folder: Path) -> None:
         "whole": train,
         "stopped": stop_and_resume,
         "diverged": diverge,
+        "apart": resume_apart,
         "fill-mask": train,
         **dict.fromkeys(ARCHITECTURES, train),
     }

@@ -121,7 +121,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
         "whole": changed({**plain, "model": {**plain["model"], "dropout": 0.1}}, epochs=2),
         "diverged": plain,
     }
-    content["stopped"] = content["whole"]
+    content["stopped"] = content["apart"] = content["whole"]
     content["fill-mask"] = changed({**plain, "task": "fill-mask"}, epochs=2)
     for architecture in ARCHITECTURES:
         model = str(tiny_checkpoint(folder / architecture, architecture))
@@ -197,6 +197,17 @@ def test_a_loss_that_is_no_number_in_one_ends_all(
     _, found = scenes
     assert "the loss of step 3 is not a finite number" in found["diverged"][0]
     assert found["diverged"][1] == found["diverged"][0]
+
+
+def test_processes_that_see_different_checkpoints_do_not_train(
+    scenes: tuple[Path, dict[str, list[Any]]],
+) -> None:
+    _, found = scenes
+    assert (
+        found["apart"]
+        == ["rank 1 differs from rank 0 in: the newest checkpoint (of step 6; rank 0 has step 7)"]
+        * 2
+    )
 
 
 def test_the_first_learns_what_went_wrong_in_another(
