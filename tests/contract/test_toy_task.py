@@ -35,7 +35,7 @@ from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.row_order import in_row_order
 from warmstart.tasks.row_baselines import texts_of
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import FREEZING, INT8, ONNX, UNFREEZING
+from warmstart.tasks.task_settings import NEW_HEAD
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,7 +140,7 @@ class TextParity:
     name: ClassVar[str] = "text-parity"
     pipeline_tag: ClassVar[str] = "text-classification"
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = FREEZING | UNFREEZING | ONNX | INT8
+    reads: ClassVar[frozenset[str]] = NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
