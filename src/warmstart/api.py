@@ -77,9 +77,7 @@ def train(
     """
     settings = config_file.load(config, overrides)
     refuse_other_verb(settings, pretraining=False)
-    path = Path(output) if output is not None else default_output(config, settings)
-    RunDirectory(path).refuse_unusable(overwrite=overwrite)
-    return train_prepared(check(settings), path, overwrite=overwrite, progress=progress)
+    return _train(config, settings, output, overwrite=overwrite, progress=progress)
 
 
 def pretrain(
@@ -92,21 +90,22 @@ def pretrain(
 ) -> Run:
     """Learn a tokenizer from the training rows, draw a new model's weights, and train it.
 
-    All but the start is as in ``train``; an interrupted run goes on by ``resume``.
-
-    Args:
-        config: what to train on what; its part ``pretrain`` says what model to make.
-        overrides: settings that replace the config's, e.g. ``["pretrain.size=tiny"]``.
-        output: the run directory; by default a new folder under ``runs/``.
-        overwrite: replace an earlier run in ``output``.
-        progress: show live progress on stderr.
-
-    Raises:
-        Interrupted: asked to stop (Ctrl-C); everything is saved, see ``resume``.
-        WarmstartError: anything a person can fix.
+    The arguments and errors are those of ``train``; the config's part ``pretrain`` says what model
+    to make. An interrupted run goes on by ``resume``.
     """
     settings = config_file.load(config, overrides)
     refuse_other_verb(settings, pretraining=True)
+    return _train(config, settings, output, overwrite=overwrite, progress=progress)
+
+
+def _train(
+    config: ConfigSource,
+    settings: RunConfig,
+    output: str | Path | None,
+    *,
+    overwrite: bool,
+    progress: bool,
+) -> Run:
     path = Path(output) if output is not None else default_output(config, settings)
     RunDirectory(path).refuse_unusable(overwrite=overwrite)
     with prepared_for(settings) as prepared:

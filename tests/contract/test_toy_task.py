@@ -32,10 +32,10 @@ from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import Mistakes, mistake, percent, worst_rows
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
-from warmstart.tasks.predictions.row_order import in_row_order
+from warmstart.tasks.predictions.row_order import joined_rows
 from warmstart.tasks.row_baselines import texts_of
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import FREEZING, INT8, ONNX, UNFREEZING
+from warmstart.tasks.task_settings import NEW_HEAD
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,11 +93,7 @@ class ParityPredictions:
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order."""
-        return cls(
-            in_row_order([part.probabilities for part in parts], positions),
-            in_row_order([part.rows for part in parts], positions),
-            in_row_order([part.truncated for part in parts], positions),
-        )
+        return joined_rows(parts, positions)
 
     def changed(self, other: Self) -> int:
         """Number of rows for which ``other`` predicts the opposite."""
@@ -140,7 +136,7 @@ class TextParity:
     name: ClassVar[str] = "text-parity"
     pipeline_tag: ClassVar[str] = "text-classification"
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = FREEZING | UNFREEZING | ONNX | INT8
+    reads: ClassVar[frozenset[str]] = NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"

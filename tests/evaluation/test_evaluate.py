@@ -101,10 +101,13 @@ def test_an_evaluation_is_scored_on_its_own_rows(job: Job) -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_dropout_is_off_and_the_mode_is_put_back(job: Job, training: bool) -> None:
     job.model.train(training)
-    first, *loss = predict(job.task, job.model, job.forward, job.train, job.accelerator)
-    again, *same = predict(job.task, job.model, job.forward, job.train, job.accelerator)
-    assert (again.probabilities == first.probabilities).all()
-    assert same == loss
+    labels = job.validation_split.labels
+    first, again = (
+        evaluate(job.task, job.model, job.forward, job.validation, labels, job.accelerator)
+        for _ in range(2)
+    )
+    assert (again.predictions.probabilities == first.predictions.probabilities).all()
+    assert again.loss == first.loss
     assert job.model.training is training
     assert all(parameter.grad is None for parameter in job.model.parameters())
 

@@ -69,7 +69,7 @@ def test_the_last_models_are_those_of_a_run_on_the_whole_table(
     )
     whole = job_of(plain, tmp_path / "whole")
     fit(whole, resume=False, stop_requested=never)
-    checkpoints = [whole.run.checkpoints / folder.name for folder in folders]
+    checkpoints = [whole.run.entry("checkpoint") / folder.name for folder in folders]
     for found, expected in zip(folders, checkpoints, strict=True):
         weights = load_file(expected / "model.safetensors")
         assert same(load_file(found / "model.safetensors"), weights)
@@ -156,7 +156,7 @@ def test_a_resumed_run_keeps_the_same_mean(
         )
     # Killed later than its newest checkpoint: what came after is there already.
     later = job_for(prepared, RunDirectory(tmp_path / "run"))
-    (later.run.average / "step-00000099").mkdir(parents=True, exist_ok=True)
+    (later.run.entry("average") / "step-00000099").mkdir(parents=True, exist_ok=True)
     fit(later, resume=True, stop_requested=never)
     folders = [remembered(job.run) for job in (unbroken, later)]
     assert [f.name for f in folders[0]] == [f.name for f in folders[1]]

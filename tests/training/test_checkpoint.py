@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     assert "free some space, then resume with --resume" in caught.value.do
     after = last_weights(job.run)
     assert all(torch.equal(before[key], after[key]) for key in before)
-    assert not (job.run.checkpoints / ".partial").exists()
+    assert not (job.run.entry("checkpoint") / ".partial").exists()
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:

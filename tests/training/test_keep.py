@@ -35,7 +35,7 @@ def test_answers_that_are_no_numbers_are_an_error_and_not_kept(tmp_path: Path) -
         fit(always(job, float("nan")), resume=False, stop_requested=never)
     assert "train.precision=float32" in caught.value.do
     assert not job.run.model.exists()
-    assert not job.run.checkpoints.exists()
+    assert not job.run.entry("checkpoint").exists()
 
 
 def test_the_first_model_is_kept_and_then_only_a_better_one(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path)
     assert "the loss of step 15 is not a finite number" in caught.value.found
     assert "checkpoint after step 11" in caught.value.found
     assert "train.learning_rate" in caught.value.do
-    assert [path.name for path in job.run.checkpoints.iterdir()] == ["step-00000011"]
+    assert [path.name for path in job.run.entry("checkpoint").iterdir()] == ["step-00000011"]
 
 
 def test_a_gradient_that_is_no_number_is_not_kept(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_gradient_that_is_no_number_is_not_kept(tmp_path: Path) -> None:
     weight.register_hook(lambda g: g * float("nan") if next(calls) == 4 else g)
     with pytest.raises(RunError, match="the loss of step 4"):
         fit(job, resume=False, stop_requested=never)
-    assert max(path.name for path in job.run.checkpoints.iterdir()) == "step-00000003"
+    assert max(path.name for path in job.run.entry("checkpoint").iterdir()) == "step-00000003"
 
 
 def test_early_stopping_and_best_model(tmp_path: Path) -> None:

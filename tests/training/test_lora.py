@@ -100,9 +100,9 @@ def test_model_opens_bare_and_adapter_opens_in_peft(
         assert not any(report.values())
         torch.testing.assert_close(bare(**ids).logits, expected, atol=1e-5, rtol=0)
         base = AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoint")
-        adapted = PeftModel.from_pretrained(base, job.run.adapter).eval()
+        adapted = PeftModel.from_pretrained(base, job.run.entry("adapter")).eval()
         torch.testing.assert_close(adapted(**ids).logits, expected, atol=1e-5, rtol=0)
-    held = load_file(job.run.adapter / "adapter_model.safetensors")
+    held = load_file(job.run.entry("adapter") / "adapter_model.safetensors")
     assert sum(t.numel() for t in held.values()) == sum(after[n].numel() for n in moved)
 
 
@@ -150,7 +150,7 @@ def test_a_decoder_is_adapted_and_its_words_stay(tmp_path: Path) -> None:
         torch.testing.assert_close(bare(ids).logits, expected, atol=1e-5, rtol=0)
         base = AutoModelForCausalLM.from_pretrained(tmp_path / "decoder")
         assert not torch.allclose(base(ids).logits, expected, atol=1e-4)
-        adapted = PeftModel.from_pretrained(base, job.run.adapter).eval()
+        adapted = PeftModel.from_pretrained(base, job.run.entry("adapter")).eval()
         torch.testing.assert_close(adapted(ids).logits, expected, atol=1e-5, rtol=0)
 
 
@@ -169,7 +169,7 @@ def test_a_run_stays_usable_and_says_what_it_kept(tmp_path: Path) -> None:
     train_run(prepared, tmp_path / "run")
     run = RunDirectory.open(tmp_path / "run")
     assert api.load(run.path).predict(["the cat was great"])[0]["label"] in ("good", "bad")
-    config = json.loads((run.adapter / "adapter_config.json").read_text())
+    config = json.loads((run.entry("adapter") / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(tmp_path / "checkpoint")
     assert (
         run.read_json("environment.json")["vocabulary"] == "all: its word embedding is not trained"

@@ -86,7 +86,7 @@ def contents(run: Run) -> dict[str, Any]:
 
 STAGES = {
     "keep_average": train_run,
-    "evaluate_finally": final_scoring,
+    "with_final_scores": final_scoring,
     "with_chosen_threshold": kept_model_scores,
     "fit_baselines": kept_model_scores,
     "write_evaluation": final_scoring,

@@ -65,7 +65,7 @@ def test_what_has_not_begun_to_train_stays_and_has_no_moments(tmp_path: Path, ep
     fit(job, resume=False, stop_requested=never)
     still = {name for name, p in job.model.named_parameters() if before[name].equal(p)}
     assert still == {name for name in before if frozen_in(name, epochs - 1)}
-    (newest,) = job.run.checkpoints.iterdir()
+    (newest,) = job.run.entry("checkpoint").iterdir()
     moments = {name.rpartition("/")[0] for name in load_file(newest / "optimizer.safetensors")}
     assert moments == set(before) - still
 

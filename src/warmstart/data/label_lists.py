@@ -18,7 +18,14 @@ import pyarrow.compute as pc
 from warmstart import errors
 from warmstart.config import DataConfig
 from warmstart.data.examples.tokens import Bools, Ints
-from warmstart.data.labels import MANY_LABELS, WHOLE_FLOAT, blank, in_order, refuse_two_spellings
+from warmstart.data.labels import (
+    MANY_LABELS,
+    WHOLE_FLOAT,
+    blank,
+    in_order,
+    label_index,
+    refuse_two_spellings,
+)
 from warmstart.data.table import Table
 
 SEPARATOR = "|"
@@ -79,21 +86,8 @@ def label_matrix(lists: pa.ListArray, names: Sequence[str], table: Table) -> Boo
         DataError: no training row has this label.
     """
     rows, labels = pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
-    index = pc.index_in(labels, value_set=pa.array(names, pa.string()))
-    if index.null_count:
-        unseen = pc.filter(labels, pc.is_null(index))
-        first = int(pc.index(pc.is_null(index), True).as_py())
-        label = labels[first].as_py()
-        raise errors.data.unseen_label(
-            label,
-            names,
-            where=table.where(int(rows[first])),
-            rows=int(pc.sum(pc.equal(unseen, label)).as_py()),
-            other_labels=len(pc.unique(unseen)) - 1,
-            setting=table.setting,
-        )
     matrix = np.zeros((len(lists), len(names)), dtype=np.bool_)
-    matrix[rows, index.to_numpy()] = True
+    matrix[rows, label_index(labels, names, table, rows)] = True
     return matrix
 
 

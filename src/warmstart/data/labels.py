@@ -195,21 +195,38 @@ def class_index(texts: pa.ChunkedArray, names: Sequence[str], table: Table) -> I
     Raises:
         DataError: no training row has this label.
     """
-    index = pc.index_in(texts, value_set=pa.array(names, pa.string()))
+    return label_index(texts, names, table, range(len(texts)))
+
+
+def label_index(
+    labels: pa.Array | pa.ChunkedArray, names: Sequence[str], table: Table, rows: Sequence[int]
+) -> Ints:
+    """Index of each label in ``names``, int64 [M].
+
+    Args:
+        labels: M strings without nulls.
+        names: the labels of the training rows.
+        table: the rows, for the file and line in messages.
+        rows: position in the table of each label, M.
+
+    Raises:
+        DataError: no training row has this label.
+    """
+    index = pc.index_in(labels, value_set=pa.array(names, pa.string()))
     if index.null_count:
-        unseen = pc.filter(texts, pc.is_null(index))
+        unseen = pc.filter(labels, pc.is_null(index))
         first = int(pc.index(pc.is_null(index), True).as_py())
-        label = texts[first].as_py()
+        label = labels[first].as_py()
         raise errors.data.unseen_label(
             label,
             names,
-            where=table.where(first),
+            where=table.where(int(rows[first])),
             rows=int(pc.sum(pc.equal(unseen, label)).as_py()),
             other_labels=len(pc.unique(unseen)) - 1,
             setting=table.setting,
         )
-    classes: Ints = index.to_numpy().astype(np.int64)
-    return classes
+    found: Ints = index.to_numpy().astype(np.int64)
+    return found
 
 
 def blank(values: pa.ChunkedArray) -> Bools:

@@ -1,7 +1,7 @@
 """Running a model over a split, without gradients: predictions in row order, and the exact loss.
 
-``run_batches`` serves evaluation during training, the final scores, and serving alike. ``predict``
-adds the mode of a model that is being trained; a model that is served is in evaluation mode always.
+``predict`` serves evaluation during training, the final scores, and serving alike. ``evaluate``
+switches a model that is being trained to evaluation mode; a model that is served is in it always.
 
 Rows are batched by length, so that there is little padding, and put back in order afterwards; the
 loss is summed in nats and divided once, so it does not depend on the batch sizes. Logits become
@@ -30,7 +30,7 @@ from warmstart.metrics.scores import Scores
 from warmstart.models.evaluation_mode import evaluation_mode
 from warmstart.models.packed.forward import Forward
 from warmstart.tasks.capabilities import ScoresFinally
-from warmstart.tasks.task import Predictions, Task
+from warmstart.tasks.task import AnyTask, Predictions, Task
 
 MAX_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 """Padded size of one batch: small enough for a CPU's cache, large enough to fill a GPU."""
@@ -60,30 +60,6 @@ def predict(
     processes: Processes = ALONE,
     stop: Callable[[], None] | None = None,
 ) -> tuple[PredictionsT, float, int]:
-    """``run_batches`` with a model that may be in training mode, which is restored afterwards.
-
-    Args:
-        task: turns logits into predictions and losses.
-        model: on its device.
-        forward: how to run it.
-        examples: tokenised rows, labelled or not; at least one.
-        place: device and precision, e.g. an ``Accelerator``.
-        processes: those that share the work; all of them call this, and all get everything.
-        stop: called before each batch; raises where the work is to end.
-    """
-    with evaluation_mode(model):
-        return run_batches(task, model, forward, examples, place, processes, stop)
-
-
-def run_batches(
-    task: Task[LabelsT, LogitsT, PredictionsT],
-    model: nn.Module,
-    forward: Forward,
-    examples: Examples,
-    place: DeviceAndPrecision,
-    processes: Processes = ALONE,
-    stop: Callable[[], None] | None = None,
-) -> tuple[PredictionsT, float, int]:
     """Run the model over every example.
 
     It changes neither the model nor anything global, so any number of threads may call it with one
@@ -94,9 +70,9 @@ def run_batches(
         model: on its device, in evaluation mode.
         forward: how to run it.
         examples: tokenised rows, labelled or not; at least one.
-        place: device and precision.
-        processes: as in ``predict``.
-        stop: as in ``predict``.
+        place: device and precision, e.g. an ``Accelerator``.
+        processes: those that share the work; all of them call this, and all get everything.
+        stop: called before each batch; raises where the work is to end.
 
     Returns:
         Predictions in row order, the summed loss, and the number of labels summed.
@@ -156,7 +132,7 @@ def evaluate(
 
     Args:
         task: what is learned.
-        model: on its device.
+        model: on its device; its mode is restored afterwards.
         forward: how to run it.
         examples: the tokenised rows.
         labels: of the same rows, from ``task.labels``.
@@ -164,36 +140,34 @@ def evaluate(
         processes: those that share the work, as in ``predict``.
         stop: as in ``predict``.
     """
-    predictions, loss_sum, count = predict(task, model, forward, examples, place, processes, stop)
-    return Evaluation(predictions, task.score(predictions, labels), loss_sum / max(count, 1))
+    with evaluation_mode(model):
+        predictions, loss, count = predict(task, model, forward, examples, place, processes, stop)
+    return Evaluation(predictions, task.score(predictions, labels), loss / max(count, 1))
 
 
-def evaluate_finally(
-    task: Task[LabelsT, LogitsT, PredictionsT],
+def with_final_scores(
+    task: AnyTask,
+    evaluation: Evaluation[PredictionsT],
     model: Any,
     forward: Forward,
     examples: Examples,
-    labels: LabelsT,
     place: DeviceAndPrecision,
     processes: Processes = ALONE,
-    stop: Callable[[], None] | None = None,
 ) -> Evaluation[PredictionsT]:
-    """``evaluate``, with the metrics that are too expensive to compute during training.
+    """The evaluation with the metrics that are too expensive to compute during training.
 
     Args:
         task: what is learned.
-        model: on its device.
+        evaluation: of the same rows, from ``evaluate``.
+        model: on its device; its mode is restored afterwards.
         forward: how to run it.
         examples: the tokenised rows.
-        labels: of the same rows.
         place: device and precision.
         processes: those that share the work, as in ``predict``.
-        stop: as in ``predict``.
     """
+    if not isinstance(task, ScoresFinally):
+        return evaluation
     with evaluation_mode(model):
-        found = evaluate(task, model, forward, examples, labels, place, processes, stop)
-        if not isinstance(task, ScoresFinally):
-            return found
         further = task.final_scores(forward, model, examples, place, processes)
-    metrics = {**found.scores.metrics, **further}
-    return replace(found, scores=replace(found.scores, metrics=metrics))
+    metrics = {**evaluation.scores.metrics, **further}
+    return replace(evaluation, scores=replace(evaluation.scores, metrics=metrics))

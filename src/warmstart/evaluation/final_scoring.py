@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from warmstart.devices.processes import Processes
 from warmstart.evaluation.baseline_scores import baseline_scores
-from warmstart.evaluation.evaluate import Evaluation, evaluate_finally
+from warmstart.evaluation.evaluate import Evaluation, evaluate, with_final_scores
 from warmstart.evaluation.store import scores_json, write_evaluation
 from warmstart.metrics.scores import Scores
 from warmstart.models.packed.forward import forward_for
@@ -54,23 +54,19 @@ class Scoring:
             model: on its device.
             splits: names of splits of the run; others are skipped.
         """
-        prepared = self.prepared
-        autocast = self.accelerator.autocast
-        forward = forward_for(model, task.head, prepared.examples["train"], autocast)
-        return {
-            name: evaluate_finally(
-                task,
-                model,
-                forward,
-                prepared.examples[name],
-                prepared.splits[name].labels,
-                self.accelerator,
-                self.processes,
-                self.stop,
-            )
-            for name in splits
-            if name in prepared.splits
-        }
+        prepared, place, processes = self.prepared, self.accelerator, self.processes
+        forward = forward_for(model, task.head, prepared.examples["train"], place.autocast)
+        found = {}
+        for name in splits:
+            if name in prepared.splits:
+                examples, labels = prepared.examples[name], prepared.splits[name].labels
+                scored = evaluate(
+                    task, model, forward, examples, labels, place, processes, self.stop
+                )
+                found[name] = with_final_scores(
+                    task, scored, model, forward, examples, place, processes
+                )
+        return found
 
 
 def with_chosen_threshold(

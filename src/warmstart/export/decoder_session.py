@@ -45,14 +45,7 @@ class OnnxDecoder:
 
     @classmethod
     def open(cls, path: Path) -> "OnnxDecoder":
-        """Open a file on the CPU.
-
-        Args:
-            path: a file written by ``warmstart export``.
-
-        Raises:
-            ExportError: ONNX Runtime is not installed.
-        """
+        """Open a file on the CPU, as ``open_session`` does."""
         session = open_session(path)
         past = session.get_inputs()[_FIRST_OF_PAST:]  # each [B, heads, P, width]
         return cls(

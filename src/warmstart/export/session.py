@@ -101,14 +101,7 @@ class OnnxModel:
 
     @classmethod
     def open(cls, path: Path) -> "OnnxModel":
-        """Open a file on the CPU.
-
-        Args:
-            path: a file written by ``warmstart export``.
-
-        Raises:
-            ExportError: ONNX Runtime is not installed.
-        """
+        """Open a file on the CPU, as ``open_session`` does."""
         session = open_session(path)
         return cls(
             session,

@@ -6,7 +6,7 @@ the value ``None`` and not a substitute such as 0.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -40,13 +40,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """``{"value", "low", "high", "n", "higher_is_better"}``."""
-        return {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "n": self.n,
-            "higher_is_better": self.higher_is_better,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

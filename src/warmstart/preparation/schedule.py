@@ -12,12 +12,22 @@ the last step, because a step with rate 0 would be wasted.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from warmstart import errors
 from warmstart.config import TrainConfig
 
 Schedule = Callable[[int], float]
+
+FALLS: Mapping[str, Callable[[float], float]] = {
+    "linear": lambda left: left,
+    "cosine": lambda left: (1 - math.cos(math.pi * left)) / 2,
+    "constant": lambda _left: 1.0,
+}
+"""By ``train.schedule``: the share of the peak rate where a share ``left`` of the steps after the
+warm-up remains; ``left`` falls from 1 to just above 0.
+
+Source of the cosine: Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5, without restarts."""
 
 DEFAULT_WARMUP_SHARE = 0.1
 """Share of all steps used for the warm-up if the config sets neither share nor steps."""
@@ -37,69 +47,30 @@ def schedule_for(config: TrainConfig, total_steps: int) -> Schedule:
     if warmup_steps is None:
         share = DEFAULT_WARMUP_SHARE if config.warmup_share is None else config.warmup_share
         warmup_steps = min(int(share * total_steps), total_steps - 1)
-    shapes = {
-        "linear": warmup_then_linear,
-        "cosine": warmup_then_cosine,
-        "constant": warmup_then_constant,
-    }
-    return shapes[config.schedule](warmup_steps, total_steps)
+    return warmup_then(FALLS[config.schedule], warmup_steps, total_steps)
 
 
-def warmup_then_linear(warmup_steps: int, total_steps: int) -> Schedule:
-    """Rise to 1 over ``warmup_steps`` steps, then fall linearly to just above 0 at the last step.
+def warmup_then(fall: Callable[[float], float], warmup_steps: int, total_steps: int) -> Schedule:
+    """Rise linearly to 1 over ``warmup_steps`` steps, then fall until the last step.
 
     Args:
+        fall: the shape of the fall, one of ``FALLS``.
         warmup_steps: steps before the peak; 0 starts at the peak.
         total_steps: steps of the whole run, more than ``warmup_steps``.
 
     Raises:
         ConfigError: the warm-up is not shorter than the run.
 
-    >>> share_at = warmup_then_linear(warmup_steps=1, total_steps=5)
+    >>> share_at = warmup_then(FALLS["linear"], warmup_steps=1, total_steps=5)
     >>> [share_at(step) for step in range(5)]
     [0.5, 1.0, 0.75, 0.5, 0.25]
-    """
-    return _after_warmup(warmup_steps, total_steps, lambda left: left)
-
-
-def warmup_then_cosine(warmup_steps: int, total_steps: int) -> Schedule:
-    """Rise to 1, then fall along half a cosine wave to just above 0.
-
-    Args:
-        warmup_steps: steps before the peak; 0 starts at the peak.
-        total_steps: steps of the whole run, more than ``warmup_steps``.
-
-    Raises:
-        ConfigError: the warm-up is not shorter than the run.
-
-    Source: Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5, without restarts.
-
-    >>> share_at = warmup_then_cosine(warmup_steps=0, total_steps=4)
+    >>> share_at = warmup_then(FALLS["cosine"], warmup_steps=0, total_steps=4)
     >>> [round(share_at(step), 3) for step in range(4)]
     [1.0, 0.854, 0.5, 0.146]
-    """
-    return _after_warmup(warmup_steps, total_steps, lambda left: (1 - math.cos(math.pi * left)) / 2)
-
-
-def warmup_then_constant(warmup_steps: int, total_steps: int) -> Schedule:
-    """Rise to 1 and stay there.
-
-    Args:
-        warmup_steps: steps before the peak; 0 starts at the peak.
-        total_steps: steps of the whole run, more than ``warmup_steps``.
-
-    Raises:
-        ConfigError: the warm-up is not shorter than the run.
-
-    >>> share_at = warmup_then_constant(warmup_steps=1, total_steps=3)
+    >>> share_at = warmup_then(FALLS["constant"], warmup_steps=1, total_steps=3)
     >>> [share_at(step) for step in range(3)]
     [0.5, 1.0, 1.0]
     """
-    return _after_warmup(warmup_steps, total_steps, lambda _left: 1.0)
-
-
-def _after_warmup(warmup_steps: int, total_steps: int, fall: Callable[[float], float]) -> Schedule:
-    """A linear rise, then ``fall`` of the share of steps that remain, which falls from 1."""
     if not 0 <= warmup_steps < total_steps:
         raise errors.config.warmup_too_long(warmup_steps, total_steps)
 

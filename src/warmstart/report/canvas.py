@@ -17,6 +17,11 @@ MAX_POINTS = 1200
 """Largest number of points of a curve; a longer curve is averaged over intervals of equal length.
 """
 
+MARKED: dict[str, Any] = {"lw": 1.8, "ms": 5}
+"""Style of a line with a mark at each value."""
+DASHED: dict[str, Any] = {"lw": 1, "ls": (0, (3, 3))}
+"""Style of a line to compare with: a limit, an average, equality."""
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 

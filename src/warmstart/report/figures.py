@@ -20,7 +20,9 @@ from matplotlib.ticker import MaxNLocator
 from warmstart.data.checking.lengths import Lengths
 from warmstart.metrics.scores import Score
 from warmstart.report.canvas import (
+    DASHED,
     HEIGHT,
+    MARKED,
     WIDTH,
     Floats,
     canvas,
@@ -110,17 +112,12 @@ def loss(
             [check.loss for check in checks],
             "o-",
             color=Colour.SECOND,
-            lw=1.8,
-            ms=5,
             label="validation",
+            **MARKED,
         )
     if overfits_after is not None:
         axes.axvline(
-            overfits_after.epoch,
-            color=Colour.INK,
-            lw=1,
-            ls=(0, (3, 3)),
-            label="overfitting from here",
+            overfits_after.epoch, color=Colour.INK, label="overfitting from here", **DASHED
         )
     loss_axis(axes, values, floats([check.loss for check in checks]))
     axes.set_xlabel("epoch")
@@ -148,11 +145,10 @@ def metric(checks: Sequence[Check], name: str, title: str) -> Figure:
         yerr=floats([[_gap(s.value, s.low), _gap(s.high, s.value)] for s in values]).T,
         fmt="o-",
         color=Colour.SECOND,
-        lw=1.8,
-        ms=5,
         ecolor=to_rgba(Colour.SECOND, 0.25),
         elinewidth=6,
         label="validation, 95 % interval",
+        **MARKED,
     )
     best = [check for check in checks if check.best][-1:]
     for check in best:
@@ -203,13 +199,8 @@ def matthews_per_batch(
             label="undefined: one class only",
         )
     if whole is not None:
-        axes.axhline(
-            whole,
-            color=Colour.INK,
-            lw=1,
-            ls=(0, (3, 3)),
-            label=f"all rows together: {decimals(whole)}",
-        )
+        label = f"all rows together: {decimals(whole)}"
+        axes.axhline(whole, color=Colour.INK, label=label, **DASHED)
     axes.axhline(0, color=Colour.MUTED, lw=0.8)
     axes.set_ylim(min(-0.06, float(np.nanmin(heights, initial=0)) * 1.1), 1.02)
     axes.set_xlim(0.2, len(heights) + 0.8)
@@ -265,18 +256,9 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     filled = [part for part in bins if part["n"]]
     confidence = [part["confidence"] for part in filled]
-    upper.plot(
-        [0, 1], [0, 1], color=Colour.MUTED, lw=1, ls=(0, (3, 3)), label="perfectly calibrated"
-    )
-    upper.plot(
-        confidence,
-        [part["accuracy"] for part in filled],
-        "o-",
-        color=Colour.MODEL,
-        lw=1.8,
-        ms=5,
-        label="model",
-    )
+    upper.plot([0, 1], [0, 1], color=Colour.MUTED, label="perfectly calibrated", **DASHED)
+    accuracy = [part["accuracy"] for part in filled]
+    upper.plot(confidence, accuracy, "o-", color=Colour.MODEL, label="model", **MARKED)
     upper.set_ylabel("accuracy")
     upper.set_ylim(-0.02, 1.04)
     for part in filled:
@@ -306,7 +288,7 @@ def scatter(true: Floats, predicted: Floats) -> Figure:
     """
     figure, axes = canvas()
     ends = [float(np.min(true)), float(np.max(true))]
-    axes.plot(ends, ends, color=Colour.MUTED, lw=1, ls=(0, (3, 3)), label="predicted = true")
+    axes.plot(ends, ends, color=Colour.MUTED, label="predicted = true", **DASHED)
     points = floats([true, predicted])
     axes.plot(*points, "o", color=Colour.MODEL, ms=3.5, alpha=0.4, mew=0, label="one row")
     axes.set_xlabel("true number")
@@ -340,7 +322,7 @@ def lengths(rows: Lengths) -> Figure:
             )
     limit = f"longest input: {rows.max_tokens:,} tokens"
     if rows.max_tokens <= 1.5 * edges[-1]:
-        axes.axvline(rows.max_tokens + 1, color=Colour.INK, lw=1, ls=(0, (3, 3)), label=limit)
+        axes.axvline(rows.max_tokens + 1, color=Colour.INK, label=limit, **DASHED)
     else:
         axes.plot([], [], " ", label=f"({limit}, outside the figure)")
     axes.set_xlim(left=max(0.0, edges[0]))

@@ -261,24 +261,9 @@ class RunDirectory:
         return self.entry("model")
 
     @property
-    def adapter(self) -> Path:
-        """The folder of the best model's adapters, if they are saved separately."""
-        return self.entry("adapter")
-
-    @property
-    def average(self) -> Path:
-        """The folder of the models to average, which exists only while the run is training."""
-        return self.entry("average")
-
-    @property
     def start(self) -> Path:
         """The initial checkpoint of a pretraining run."""
         return self.entry("start")
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of checkpoints."""
-        return self.entry("checkpoint")
 
     def evaluation(self, split: str) -> Path:
         """The folder of one split's predictions and scores."""

@@ -66,7 +66,7 @@ def save_adapter_folder(run: RunDirectory, model: PreTrainedModel, config: Any) 
     Raises:
         RunError: the disk is full or the folder is not writable; an older ``adapter/`` is intact.
     """
-    _replace_folder(run.adapter, lambda folder: save_adapter(model, config, folder))
+    _replace_folder(run.entry("adapter"), lambda folder: save_adapter(model, config, folder))
 
 
 def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from warmstart.data.examples.batches import Examples
-from warmstart.evaluation.evaluate import evaluate_finally
+from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
 from warmstart.runs.directory import RunDirectory
 from warmstart.serving.engine import Engine
@@ -43,9 +43,9 @@ def evaluate_file(
     split = Split(table, task.labels(table))
     examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)
     _warn_of_truncated_rows(examples, engine.max_tokens)
-    found = evaluate_finally(
-        task, runner.model, runner.forward, examples, split.labels, runner.place
-    )
+    model, forward, place = runner.model, runner.forward, runner.place
+    found = evaluate(task, model, forward, examples, split.labels, place)
+    found = with_final_scores(task, found, model, forward, examples, place)
     name = folder_name(table, overrides)
     write_evaluation(directory, name, task, found, split, config.data, baselines={})
     return found.scores.metrics_json()

@@ -17,7 +17,7 @@ from warmstart.data.examples.targets import BatchTargets, NoBatchTargets
 from warmstart.data.examples.token_targets import TokenBatchTargets, WordBatchTargets
 from warmstart.devices.device import choose_place
 from warmstart.devices.place import Place
-from warmstart.evaluation.evaluate import run_batches
+from warmstart.evaluation.evaluate import predict
 from warmstart.models.checkpoints.configuration import READS, Head
 from warmstart.models.exclusive_use import needs_exclusive_use
 from warmstart.models.packed.forward import Forward, forward_verified_on, padded_forward
@@ -51,7 +51,7 @@ class TorchRunner:
     def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
         """Predictions for tokenised rows, in their order."""
         found: Predictions
-        found, _, _ = run_batches(task, self.model, self.forward, examples, self.place)
+        found, _, _ = predict(task, self.model, self.forward, examples, self.place)
         return found
 
 

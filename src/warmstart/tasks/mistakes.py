@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 TEXT_CHARACTERS = 600
 """Longer texts are cut in the report; ``predictions.parquet`` has them whole."""
 
+CHECK_LABELS = "Often the label is wrong and not the model: check it first."
+"""End of the note about rows that a model got wrong."""
+
 PROBABILITY = "probability:"
 """Columns of ``predictions.parquet`` with the probability of a label begin with this."""
 

@@ -51,6 +51,7 @@ from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.focal_loss import focal_factor
 from warmstart.tasks.mistakes import (
+    CHECK_LABELS,
     PROBABILITY,
     Mistakes,
     joined_labels,
@@ -64,15 +65,12 @@ from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
     CLASSES,
-    FREEZING,
-    INT8,
     LABEL_LISTS,
     LABELS,
     LOSS,
-    ONNX,
+    NEW_HEAD,
     PAIRS,
     RARE_LABELS,
-    UNFREEZING,
 )
 
 if TYPE_CHECKING:
@@ -120,8 +118,8 @@ class MultiLabelClassification:
     name: ClassVar[str] = "multi-label-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = frozenset().union(
-        LABELS, CLASSES, LABEL_LISTS, PAIRS, LOSS, RARE_LABELS, FREEZING, UNFREEZING, ONNX, INT8
+    reads: ClassVar[frozenset[str]] = (
+        LABELS | CLASSES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -249,7 +247,6 @@ class MultiLabelClassification:
     def usage(self) -> Usage:
         """The text-classification pipeline, with all labels."""
         return Usage(
-            command='warmstart predict {run} --text "…"',
             python='classify = pipeline("text-classification", model="model", top_k=None)\n'
             'classify("Your text here.", truncation=True)',
             note="Each `score` is the probability that the label applies. warmstart also applies "
@@ -342,7 +339,7 @@ class MultiLabelClassification:
             heading="Most confident mistakes",
             note=f"{len(rows)} of {count:,} rows with wrong labels, the most confident first; the "
             "probability is that of the wrong outcome, for the label of which the model was most "
-            "certain. Often the label is wrong and not the model: check it first.",
+            f"certain. {CHECK_LABELS}",
             columns=("text", "true labels", "predicted labels", "probability"),
             rows=tuple(
                 mistake(

@@ -144,14 +144,14 @@ class PredictedRows(Protocol):
 class Usage(NamedTuple):
     """How a trained model of this task is used: for the model card, the report and the terminal."""
 
-    command: str
-    """A warmstart command, with ``{run}`` for the run directory."""
     python: str
     """Lines of Python that use ``model/`` with Transformers alone."""
     note: str
     """What warmstart's own prediction adds to these lines, as one sentence."""
     limits: tuple[str, ...]
     """What a reader of the model card must know, each a sentence."""
+    command: str = 'warmstart predict {run} --text "…"'
+    """A warmstart command, with ``{run}`` for the run directory."""
 
 
 LabelsT = TypeVar("LabelsT")

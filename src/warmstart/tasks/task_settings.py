@@ -56,6 +56,8 @@ ONNX = frozenset({"export.onnx"})
 """The model can be exported."""
 INT8 = frozenset({"export.int8", "export.max_drop"})
 """The exported model can be quantised."""
+NEW_HEAD = FREEZING | UNFREEZING | ONNX | INT8
+"""A new head is trained on an encoder, and both can be exported."""
 WORDS_AND_TAGS = frozenset(
     {"data.words", "data.tags", "data.spans", "data.tag_scheme", "data.missing"}
 )
@@ -71,11 +73,8 @@ TASK_SETTINGS = (
     | MASKS
     | LOSS
     | RARE_LABELS
-    | FREEZING
-    | UNFREEZING
+    | NEW_HEAD
     | GENERATION
-    | ONNX
-    | INT8
     | WORDS_AND_TAGS
 )
 """Settings that only some tasks read."""

@@ -42,21 +42,18 @@ from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.focal_loss import focal_factor
-from warmstart.tasks.mistakes import Mistakes, mistake, percent, share_columns, worst_rows
+from warmstart.tasks.mistakes import (
+    CHECK_LABELS,
+    Mistakes,
+    mistake,
+    percent,
+    share_columns,
+    worst_rows,
+)
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import (
-    CLASSES,
-    FREEZING,
-    INT8,
-    LABELS,
-    LOSS,
-    ONNX,
-    PAIRS,
-    RARE_LABELS,
-    UNFREEZING,
-)
+from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NEW_HEAD, PAIRS, RARE_LABELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,9 +87,7 @@ class TextClassification:
     name: ClassVar[str] = "text-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | PAIRS | LOSS | RARE_LABELS | FREEZING | UNFREEZING | ONNX | INT8
-    )
+    reads: ClassVar[frozenset[str]] = LABELS | CLASSES | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
@@ -225,7 +220,6 @@ class TextClassification:
     def usage(self) -> Usage:
         """The text-classification pipeline."""
         return Usage(
-            command='warmstart predict {run} --text "…"',
             python='classify = pipeline("text-classification", model="model")\n'
             'classify("Your text here.", truncation=True)',
             note="warmstart also reports the probability of every label and which texts were cut",
@@ -304,8 +298,8 @@ class TextClassification:
         rows, count = worst_rows(predictions, most, highest)
         return Mistakes(
             heading="Most confident mistakes",
-            note=f"{len(rows)} of {count:,} wrong predictions, the most confident first. Often the "
-            "label is wrong and not the model: check it first.",
+            note=f"{len(rows)} of {count:,} wrong predictions, the most confident first. "
+            f"{CHECK_LABELS}",
             columns=("text", "true label", "predicted label", "probability"),
             rows=tuple(
                 mistake(row, row["label"], row["prediction"], percent(row["amount"]))

@@ -58,7 +58,7 @@ from warmstart.tasks.mistakes import Mistakes, Segment, mistake, shortened
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import FREEZING, INT8, LABELS, LOSS, ONNX, PAIRS, UNFREEZING
+from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,7 +112,7 @@ class TextRanking:
     name: ClassVar[str] = "text-ranking"
     pipeline_tag: ClassVar[str] = "text-ranking"
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | FREEZING | UNFREEZING | ONNX | INT8
+    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = (
         "binary-cross-entropy",
         "cross-entropy",

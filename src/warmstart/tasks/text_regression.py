@@ -37,11 +37,11 @@ from warmstart.metrics.regression_metrics import METRICS, regression_difference,
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.capabilities import Baseline, ExportKind
-from warmstart.tasks.mistakes import Mistakes, mistake, worst_rows
+from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import FREEZING, INT8, LABELS, LOSS, ONNX, PAIRS, UNFREEZING
+from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +69,7 @@ class TextRegression:
     name: ClassVar[str] = "text-regression"
     pipeline_tag: ClassVar[str] = "text-classification"
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | FREEZING | UNFREEZING | ONNX | INT8
+    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("squared-error",)
     loss_unit: ClassVar[str] = "squared error"
     scored_unit: ClassVar[str] = "rows"
@@ -144,7 +144,6 @@ class TextRegression:
     def usage(self) -> Usage:
         """The text-classification pipeline, without a sigmoid."""
         return Usage(
-            command='warmstart predict {run} --text "…"',
             python='predict = pipeline("text-classification", model="model")\n'
             'predict("Your text here.", truncation=True)',
             note="The `score` is the predicted number. warmstart also reports which texts were cut",
@@ -207,8 +206,7 @@ class TextRegression:
         rows, count = worst_rows(predictions, most, distance)
         return Mistakes(
             heading="Largest errors",
-            note=f"{len(rows)} of {count:,} rows, the largest error first. Often the label is "
-            "wrong and not the model: check it first.",
+            note=f"{len(rows)} of {count:,} rows, the largest error first. {CHECK_LABELS}",
             columns=("text", "true number", "predicted number", "error"),
             rows=tuple(
                 mistake(row, f"{row['label']:.4g}", f"{row['value']:.4g}", f"{row['amount']:.3g}")

@@ -60,7 +60,7 @@ def remember(
         sort_key = [score.value is not None, _higher_is_better(score), -loss]
         (folder / SCORE).write_text(json.dumps(sort_key), encoding="utf-8")
 
-    write_folder(job.run.average / f"step-{step:08d}", fill)
+    write_folder(job.run.entry("average") / f"step-{step:08d}", fill)
     folders = remembered(job.run)
     if setting.of == "best":
         folders.sort(key=lambda folder: json.loads((folder / SCORE).read_text(encoding="utf-8")))
@@ -80,7 +80,8 @@ def remembered(run: RunDirectory) -> list[Path]:
     Args:
         run: the run directory.
     """
-    return sorted(run.average.glob("step-*")) if run.average.is_dir() else []
+    folder = run.entry("average")
+    return sorted(folder.glob("step-*")) if folder.is_dir() else []
 
 
 def forget(run: RunDirectory, after: int = -1) -> None:
@@ -94,7 +95,7 @@ def forget(run: RunDirectory, after: int = -1) -> None:
         if _step(folder) > after:
             shutil.rmtree(folder)
     if after < 0:
-        shutil.rmtree(run.average, ignore_errors=True)
+        shutil.rmtree(run.entry("average"), ignore_errors=True)
 
 
 def _step(folder: Path) -> int:
@@ -180,7 +181,7 @@ def keep_average(job: Job, progress: Progress) -> None:
 
 def _mean_model(job: Job, folders: list[Path]) -> PreTrainedModel:
     """The mean of saved models, on the job's device; rank 0 writes it and all ranks load it."""
-    mean = job.run.average / "mean"
+    mean = job.run.entry("average") / "mean"
 
     def fill(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -111,14 +111,15 @@ def save(
         state = {"progress": asdict(progress), "scaler": scaler}
         (folder / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
 
-    write_folder(run.checkpoints / f"step-{progress.step - 1:08d}", fill)
+    write_folder(run.entry("checkpoint") / f"step-{progress.step - 1:08d}", fill)
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
 
 
 def checkpoints(run: RunDirectory) -> list[Path]:
     """The complete checkpoints, oldest first."""
-    return sorted(run.checkpoints.glob("step-*")) if run.checkpoints.is_dir() else []
+    folder = run.entry("checkpoint")
+    return sorted(folder.glob("step-*")) if folder.is_dir() else []
 
 
 def newest_step(run: RunDirectory) -> int | None:

@@ -115,10 +115,8 @@ class RowTokeniser:
             spans: dict[int, list[slice]] = {}
             for row in np.flatnonzero(full_lengths[here] > max_tokens).tolist():
                 sides = encodings[row].sequence_ids
-                if pairs and truncation == "second_only":
-                    removed = _removed_of_second(sides, max_tokens, where, here.start + row)
-                else:
-                    removed = _removed_of_longest(sides, max_tokens, where, here.start + row)
+                how: Truncation = truncation if pairs else "longest_first"
+                removed = _removed(sides, max_tokens, how, where, here.start + row)
                 spans[row] = _spans(sides, removed)
                 cut += np.stack([removed > 0, removed], axis=1)
             tokens = int(lengths[here].sum())
@@ -223,55 +221,41 @@ def plain_copy(backend: "tokenizers.Tokenizer") -> "tokenizers.Tokenizer":
     return copy
 
 
-def _removed_of_longest(
-    sides: Sides, max_tokens: int, where: Callable[[int], str], position: int
+def _removed(
+    sides: Sides,
+    max_tokens: int,
+    truncation: Truncation,
+    where: Callable[[int], str],
+    position: int,
 ) -> Ints:
-    """Number of tokens to remove from each text of a row, the longer text first, int64 [2].
+    """Number of tokens to remove from each text of a row, int64 [2].
 
     Args:
         sides: of each token of the row; more than ``max_tokens``.
         max_tokens: longest row in tokens.
+        truncation: whether the longer text is cut first or only the second one.
         where: turns the position of a row into its place in a file.
         position: position of the row.
 
-    >>> _removed_of_longest([None, 0, 0, 0, 0, None, 1, None], 6, str, 0).tolist()
+    >>> sides = [None, 0, 0, 0, 0, None, 1, None]
+    >>> _removed(sides, 6, "longest_first", str, 0).tolist()
     [2, 0]
     """
-    first, second, room = _measured(sides, max_tokens, where, position)
+    first, second = sides.count(0), sides.count(1)
+    special = len(sides) - first - second
+    room = max_tokens - special
+    if room <= 0:
+        raise errors.labels.no_room_for_text(where(position), special, max_tokens)
+    if truncation == "second_only":
+        if first >= room:
+            raise errors.labels.no_room_for_second(where(position), first, max_tokens)
+        return np.array([0, first + second - room])
     shorter = min(first, second)
     # The shorter text stays whole if it takes at most half of the room; else both get one half.
     kept = shorter if 2 * shorter <= room else room // 2
     if first > second:
         return np.array([first - (room - kept), second - kept])
     return np.array([first - kept, second - (room - kept)])
-
-
-def _removed_of_second(
-    sides: Sides, max_tokens: int, where: Callable[[int], str], position: int
-) -> Ints:
-    """Number of tokens to remove from each text, of which only the second may be cut, int64 [2].
-
-    Args:
-        sides: of each token of the row; more than ``max_tokens``.
-        max_tokens: longest row in tokens.
-        where: turns the position of a row into its place in a file.
-        position: position of the row.
-    """
-    first, second, room = _measured(sides, max_tokens, where, position)
-    if first >= room:
-        raise errors.labels.no_room_for_second(where(position), first, max_tokens)
-    return np.array([0, first + second - room])
-
-
-def _measured(
-    sides: Sides, max_tokens: int, where: Callable[[int], str], position: int
-) -> tuple[int, int, int]:
-    """Tokens of the first text, tokens of the second, and how many of both there is room for."""
-    first, second = sides.count(0), sides.count(1)
-    special = len(sides) - first - second
-    if special >= max_tokens:
-        raise errors.labels.no_room_for_text(where(position), special, max_tokens)
-    return first, second, max_tokens - special
 
 
 def _spans(sides: Sides, removed: Ints) -> list[slice]:

@@ -111,28 +111,20 @@ Lexicon = dict[str, tuple[Word, ...]]
 """Kind -> its words, in a fixed order."""
 
 
-def _lexicon(**kinds: str) -> Lexicon:
-    return {kind: tuple(Word(word) for word in words.split(", ")) for kind, words in kinds.items()}
-
-
 TIMES = "yesterday, last week, last night, this morning, on Monday"
 """Time expressions are treated as function words: both vocabularies use them."""
 
-_GIRLS, _TEST_GIRLS = (
-    "Mary, Anna, Susan, Linda, Laura, Alice, Sarah, Helen",
-    "Emma, Julia, Karen, Nancy, Rachel, Diana",
-)
-_BOYS, _TEST_BOYS = (
-    "John, Peter, David, Thomas, Robert, Paul, Henry, Frank",
-    "George, Michael, Daniel, Steven, Walter, Edward",
-)
+
+def _lexicon(girl: str, boy: str, **kinds: str) -> Lexicon:
+    """The words of each kind; ``time`` and ``name`` are added."""
+    kinds = {"time": TIMES, "girl": girl, "boy": boy, "name": f"{girl}, {boy}", **kinds}
+    return {kind: tuple(Word(word) for word in words.split(", ")) for kind, words in kinds.items()}
+
 
 DEVELOPMENT = _lexicon(
-    time=TIMES,
     # people
-    girl=_GIRLS,
-    boy=_BOYS,
-    name=f"{_GIRLS}, {_BOYS}",
+    girl="Mary, Anna, Susan, Linda, Laura, Alice, Sarah, Helen",
+    boy="John, Peter, David, Thomas, Robert, Paul, Henry, Frank",
     woman="mother, sister, aunt, queen, grandmother, princess, girl",
     man="father, brother, uncle, king, grandfather, prince, boy",
     person="teacher, doctor, farmer, student, lawyer, singer, painter, driver, baker, visitor, "
@@ -173,10 +165,8 @@ DEVELOPMENT = _lexicon(
 )
 
 TEST = _lexicon(
-    time=TIMES,
-    girl=_TEST_GIRLS,
-    boy=_TEST_BOYS,
-    name=f"{_TEST_GIRLS}, {_TEST_BOYS}",
+    girl="Emma, Julia, Karen, Nancy, Rachel, Diana",
+    boy="George, Michael, Daniel, Steven, Walter, Edward",
     woman="daughter, niece, duchess, widow, stepmother",
     man="son, nephew, duke, widower, stepfather",
     person="nurse, engineer, sailor, journalist, tailor, pilot, librarian, mechanic, scientist, "

@@ -55,11 +55,6 @@ class Parameter:
     name: str
     shape: tuple[int, ...]
 
-    @property
-    def count(self) -> int:
-        """Number of elements."""
-        return prod(self.shape)
-
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -71,7 +66,7 @@ class Group:
     @property
     def count(self) -> int:
         """Number of elements of all parameters."""
-        return sum(parameter.count for parameter in self.parameters)
+        return sum(prod(parameter.shape) for parameter in self.parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,26 +140,23 @@ def model_config(
     from transformers import BertConfig, GPT2Config
 
     shape = shape_of(config)
+    size: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": config.context,
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+    }
     if config.architecture == "gpt2":
         return GPT2Config(
-            vocab_size=len(tokenizer),
-            n_positions=config.context,
-            n_embd=shape.hidden,
-            n_layer=shape.layers,
-            n_head=shape.heads,
+            **size,
             # The same function as GPT-2's "gelu_new", but as one PyTorch kernel instead of eight.
             activation_function="gelu_pytorch_tanh",
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )
     return BertConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=config.context,
-        hidden_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=4 * shape.hidden,
-        pad_token_id=tokenizer.pad_token_id,
+        **size, intermediate_size=4 * shape.hidden, pad_token_id=tokenizer.pad_token_id
     )
 
 

@@ -6,6 +6,7 @@ runs padded (``forward``).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -34,64 +35,63 @@ class PackedArchitecture:
     row_vectors: Callable[[Model, Tensor, Packing], Tensor] | None = None
 
 
+class _Encoder(NamedTuple):
+    """An encoder's body with its three heads."""
+
+    body: BertBody | DistilBertBody | ModernBertBody
+    classifier: Callable[[Model, Tensor], Tensor]
+    transform: Callable[[Model, Tensor], Tensor]
+    token_classifier: Callable[[Model, Tensor], Tensor] = heads.plain_token_classifier
+
+    def by_head(self) -> dict[Head, PackedArchitecture]:
+        body = self.body
+        return {
+            "sequence-classification": PackedArchitecture(body, self.classifier, body.row_vectors),
+            "token-classification": PackedArchitecture(body, self.token_classifier),
+            "masked-lm": PackedArchitecture(body, self.transform),
+        }
+
+
 _BERT = BertBody()
-_ROBERTA = BertBody(positions_skip_padding=True)
-_DISTILBERT = DistilBertBody()
-_MODERNBERT = ModernBertBody()
-_GPT2 = Gpt2Body()
-_GPT_NEOX = RotaryBody(words="embed_in", norm="final_layer_norm", dropout="emb_dropout")
+_ROBERTA = _Encoder(
+    BertBody(positions_skip_padding=True), heads.dense_classifier, heads.roberta_transform
+)
+_ENCODERS = {
+    "bert": _Encoder(_BERT, heads.pooled_classifier, heads.bert_transform),
+    "electra": _Encoder(_BERT, heads.dense_classifier, heads.electra_transform),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "distilbert": _Encoder(
+        DistilBertBody(), heads.distilbert_classifier, heads.distilbert_transform
+    ),
+    "modernbert": _Encoder(
+        ModernBertBody(),
+        heads.modernbert_classifier,
+        heads.modernbert_transform,
+        heads.modernbert_token_classifier,
+    ),
+}
 _LLAMA = RotaryBody(words="embed_tokens", norm="norm")
+_DECODERS: dict[str, Body] = {
+    "gpt2": Gpt2Body(),
+    "gpt_neox": RotaryBody(words="embed_in", norm="final_layer_norm", dropout="emb_dropout"),
+    "llama": _LLAMA,
+    "mistral": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+}
 
 ARCHITECTURES: dict[tuple[str, Head], PackedArchitecture] = {
-    ("bert", "sequence-classification"): PackedArchitecture(
-        _BERT, heads.pooled_classifier, _BERT.row_vectors
-    ),
-    ("bert", "token-classification"): PackedArchitecture(_BERT, heads.plain_token_classifier),
-    ("bert", "masked-lm"): PackedArchitecture(_BERT, heads.bert_transform),
-    ("electra", "sequence-classification"): PackedArchitecture(
-        _BERT, heads.dense_classifier, _BERT.row_vectors
-    ),
-    ("electra", "token-classification"): PackedArchitecture(_BERT, heads.plain_token_classifier),
-    ("electra", "masked-lm"): PackedArchitecture(_BERT, heads.electra_transform),
-    ("roberta", "sequence-classification"): PackedArchitecture(
-        _ROBERTA, heads.dense_classifier, _ROBERTA.row_vectors
-    ),
-    ("roberta", "token-classification"): PackedArchitecture(_ROBERTA, heads.plain_token_classifier),
-    ("roberta", "masked-lm"): PackedArchitecture(_ROBERTA, heads.roberta_transform),
-    ("xlm-roberta", "sequence-classification"): PackedArchitecture(
-        _ROBERTA, heads.dense_classifier, _ROBERTA.row_vectors
-    ),
-    ("xlm-roberta", "token-classification"): PackedArchitecture(
-        _ROBERTA, heads.plain_token_classifier
-    ),
-    ("xlm-roberta", "masked-lm"): PackedArchitecture(_ROBERTA, heads.roberta_transform),
-    ("camembert", "sequence-classification"): PackedArchitecture(
-        _ROBERTA, heads.dense_classifier, _ROBERTA.row_vectors
-    ),
-    ("camembert", "token-classification"): PackedArchitecture(
-        _ROBERTA, heads.plain_token_classifier
-    ),
-    ("camembert", "masked-lm"): PackedArchitecture(_ROBERTA, heads.roberta_transform),
-    ("distilbert", "sequence-classification"): PackedArchitecture(
-        _DISTILBERT, heads.distilbert_classifier, _DISTILBERT.row_vectors
-    ),
-    ("distilbert", "token-classification"): PackedArchitecture(
-        _DISTILBERT, heads.plain_token_classifier
-    ),
-    ("distilbert", "masked-lm"): PackedArchitecture(_DISTILBERT, heads.distilbert_transform),
-    ("modernbert", "sequence-classification"): PackedArchitecture(
-        _MODERNBERT, heads.modernbert_classifier, _MODERNBERT.row_vectors
-    ),
-    ("modernbert", "token-classification"): PackedArchitecture(
-        _MODERNBERT, heads.modernbert_token_classifier
-    ),
-    ("modernbert", "masked-lm"): PackedArchitecture(_MODERNBERT, heads.modernbert_transform),
-    ("gpt2", "causal-lm"): PackedArchitecture(_GPT2, heads.no_transform),
-    ("gpt_neox", "causal-lm"): PackedArchitecture(_GPT_NEOX, heads.no_transform),
-    ("llama", "causal-lm"): PackedArchitecture(_LLAMA, heads.no_transform),
-    ("mistral", "causal-lm"): PackedArchitecture(_LLAMA, heads.no_transform),
-    ("qwen2", "causal-lm"): PackedArchitecture(_LLAMA, heads.no_transform),
-    ("qwen3", "causal-lm"): PackedArchitecture(_LLAMA, heads.no_transform),
+    **{
+        (name, head): row
+        for name, encoder in _ENCODERS.items()
+        for head, row in encoder.by_head().items()
+    },
+    **{
+        (name, "causal-lm"): PackedArchitecture(body, heads.no_transform)
+        for name, body in _DECODERS.items()
+    },
 }
 """By ``model_type`` of config.json and head. A model type has the same body with every head."""
 

@@ -85,13 +85,8 @@ class BertBody:
         layer: Any = self.layers(model)[-1]
         first = hidden[:, packing.first]  # [1, B, H]
         attention = layer.attention.self
-        mixed = _attend_from_first_tokens(
-            attention,
-            attention.attention_head_size,
-            (attention.query(first), attention.key(hidden), attention.value(hidden)),
-            packing,
-            attention.dropout.p,
-        )
+        states = attention.query(first), attention.key(hidden), attention.value(hidden)
+        mixed = _attend_from_first_tokens(attention, states, packing)
         attended = layer.attention.output(mixed, first)
         out: Tensor = layer.output(layer.intermediate(attended), attended)
         return out.transpose(0, 1)  # [1, B, H] to [B, 1, H]: one sequence of one token per row
@@ -138,13 +133,8 @@ class DistilBertBody:
         layer: Any = self.layers(model)[-1]
         first = hidden[:, packing.first]  # [1, B, H]
         attention = layer.attention
-        mixed = _attend_from_first_tokens(
-            attention,
-            attention.attention_head_size,
-            (attention.q_lin(first), attention.k_lin(hidden), attention.v_lin(hidden)),
-            packing,
-            attention.dropout.p,
-        )
+        states = attention.q_lin(first), attention.k_lin(hidden), attention.v_lin(hidden)
+        mixed = _attend_from_first_tokens(attention, states, packing)
         attended = layer.sa_layer_norm(attention.out_lin(mixed) + first)
         out: Tensor = layer.output_layer_norm(layer.ffn(attended) + attended)
         return out.transpose(0, 1)  # [1, B, H] to [B, 1, H]
@@ -255,21 +245,16 @@ def _run(layers: nn.ModuleList, hidden: Tensor, packing: Packing, start: int, st
 
 
 def _attend_from_first_tokens(
-    attention: Any,
-    width: int,
-    states: tuple[Tensor, Tensor, Tensor],
-    packing: Packing,
-    dropout: float,
+    attention: Any, states: tuple[Tensor, Tensor, Tensor], packing: Packing
 ) -> Tensor:
     """Queries [1, B, H] of first tokens attend to keys and values [1, T, H]: [1, B, H].
 
     Args:
         attention: The layer's attention module.
-        width: Of one head, d.
         states: Queries, keys and values.
         packing: Layout of the batch.
-        dropout: Probability of dropping an attention probability in training.
     """
+    width = attention.attention_head_size
     # [1, B, H] or [1, T, H] to [1, h, B, d] or [1, h, T, d]
     query, key, value = (x.view(*x.shape[:2], -1, width).transpose(1, 2) for x in states)
     out, _ = packed_attention(
@@ -279,7 +264,7 @@ def _attend_from_first_tokens(
         value,
         None,
         scaling=attention.scaling,
-        dropout=dropout if attention.training else 0.0,
+        dropout=attention.dropout.p if attention.training else 0.0,
         packing=packing,
     )
     return out.flatten(2)  # [1, B, h, d] to [1, B, H]

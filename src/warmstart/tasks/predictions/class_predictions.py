@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
-from warmstart.tasks.predictions.row_order import in_row_order
+from warmstart.tasks.predictions.row_order import joined_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,7 @@ class ClassPredictions:
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order; see ``Predictions.joined``."""
-        return cls(
-            parts[0].label_names,
-            in_row_order([part.probabilities for part in parts], positions),
-            in_row_order([part.rows for part in parts], positions),
-            in_row_order([part.truncated for part in parts], positions),
-            parts[0].threshold,
-        )
+        return joined_rows(parts, positions)
 
     @property
     def predicted(self) -> Ints:

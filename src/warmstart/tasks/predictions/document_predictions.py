@@ -4,7 +4,7 @@ Letters: N rows, D documents.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow as pa
 from warmstart.data.examples.targets import NO_LABEL
 from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.data.examples.tokens import Bools, Floats, Ints
-from warmstart.tasks.predictions.row_order import in_row_order
+from warmstart.tasks.predictions.row_order import in_row_order, joined_rows
 
 DOCUMENTS_AT_ONCE = 64
 """Documents tokenised in one call; they may be long."""
@@ -60,14 +60,11 @@ class DocumentPredictions:
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order; see ``Predictions.joined``."""
-        return cls(
-            in_row_order([part.rows for part in parts], positions),
-            {
-                name: in_row_order([part.sums[name] for part in parts], positions)
-                for name in parts[0].sums
-            },
-            in_row_order([part.truncated for part in parts], positions),
-        )
+        sums = {
+            name: in_row_order([part.sums[name] for part in parts], positions)
+            for name in parts[0].sums
+        }
+        return replace(joined_rows(parts, positions), sums=sums)
 
     def by_document(self, rows: Ints) -> Self:
         """One entry for each document, its chunks added up.

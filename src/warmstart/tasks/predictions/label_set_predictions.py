@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.label_lists import as_lists
-from warmstart.tasks.predictions.row_order import in_row_order
+from warmstart.tasks.predictions.row_order import joined_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,7 @@ class LabelSetPredictions:
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order; see ``Predictions.joined``."""
-        return cls(
-            parts[0].label_names,
-            parts[0].thresholds,
-            in_row_order([part.probabilities for part in parts], positions),
-            in_row_order([part.rows for part in parts], positions),
-            in_row_order([part.truncated for part in parts], positions),
-        )
+        return joined_rows(parts, positions)
 
     @property
     def predicted(self) -> Bools:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from warmstart.data.examples.masking import Draw
 from warmstart.data.examples.targets import of_kind, plain_ids
 from warmstart.data.examples.tokens import Bools, Ints, Tokens
-from warmstart.tasks.predictions.row_order import in_row_order
+from warmstart.tasks.predictions.row_order import joined_rows
 
 if TYPE_CHECKING:
     import torch
@@ -123,11 +123,8 @@ class MaskPredictions:
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order; see ``Predictions.joined``."""
         masks = [text for part in parts for text in part.masks]
-        return cls(
-            tuple(masks[index] for index in np.argsort(positions)),
-            in_row_order([part.rows for part in parts], positions),
-            in_row_order([part.truncated for part in parts], positions),
-        )
+        in_order = tuple(masks[index] for index in np.argsort(positions))
+        return replace(joined_rows(parts, positions), masks=in_order)
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
         """``tokens`` and ``probabilities``: for each mask a list; and ``truncated``."""

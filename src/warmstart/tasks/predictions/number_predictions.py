@@ -10,7 +10,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
-from warmstart.tasks.predictions.row_order import in_row_order
+from warmstart.tasks.predictions.row_order import joined_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,7 @@ class NumberPredictions:
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order; see ``Predictions.joined``."""
-        return cls(
-            parts[0].name,
-            in_row_order([part.values for part in parts], positions),
-            in_row_order([part.rows for part in parts], positions),
-            in_row_order([part.truncated for part in parts], positions),
-        )
+        return joined_rows(parts, positions)
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
         """The number under its name, and ``truncated``."""
