@@ -1,8 +1,8 @@
 """Read configs from YAML files, recipes, ``--set`` and flags, and write them as YAML.
 
-Every source becomes nested mappings that remember where each key was written. These are checked
-once, against the types and limits of the settings and against the settings that the task reads, so
-that one message holds all faults, each with its place.
+Every source becomes nested mappings that record where each key was written. These are checked once,
+against the types and limits of the settings and against the settings that the task reads, so that
+one message lists all faults, each with its place.
 
 A bare name (``cola``: no suffix, no separator) is a recipe, even if there is a file of that name;
 anything else is a path, and a file without a suffix is written ``./cola``. A file named in a config

@@ -43,7 +43,7 @@ def test_the_model_of_the_replaced_run_is_no_start(
     (tmp_path / "link").symlink_to(run.path)
     config = {**settings(tmp_path), "model": {"name": str(tmp_path / name)}}
     error = refused(config, run)
-    assert error.found.startswith(f"model.name: {tmp_path / name} lies in {run.path}")
+    assert error.found.startswith(f"model.name: {tmp_path / name} is in {run.path}")
     assert error.do == f"choose another folder: --output {run.path}-2"
     with pytest.raises(RunError, match="--overwrite would empty"):
         warmstart.train(config, output=run.path, overwrite=True, progress=False)

@@ -217,7 +217,7 @@ def test_a_frozen_part_stays_and_the_rest_learns(tmp_path: Path) -> None:
         still = any(part in name for part in ("embeddings", "layer.0.", "decoder.weight"))
         assert torch.equal(value, after[name]) == still, name
     notices = [e["text"] for e in events_of(read_events(job.log.path), "notice")]
-    assert any("each epoch masks other tokens" in text for text in notices)
+    assert any("each epoch masks different tokens" in text for text in notices)
 
 
 def test_a_frozen_backbone_is_refused(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_an_overlap_of_more_than_half_a_window_is_refused(tmp_path: Path) -> Non
     config = tagging_settings(tmp_path)
     config["model"]["max_tokens"] = 14
     config["data"]["overlap_tokens"] = 7
-    with pytest.raises(errors.ConfigError, match="overlap_tokens is 7, and a window holds 12") as e:
+    with pytest.raises(errors.ConfigError, match="overlap_tokens is 7, and a window has 12") as e:
         prepared(config)
     assert "from 0 to 6" in e.value.expected
     assert e.value.do == "--set data.overlap_tokens=3"

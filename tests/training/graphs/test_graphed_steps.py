@@ -305,7 +305,7 @@ def test_heads_that_flash_attention_does_not_take(
     job = captured(prepared_for(tmp_path), tmp_path / "run")
     monkeypatch.undo()
     monkeypatch.setattr(packed_runner, "flash_serves", lambda *_arguments: False)
-    assert "flash attention does not take the model's heads" in execution(job)
+    assert "flash attention does not support the model's heads" in execution(job)
 
 
 def test_what_is_written_down(tmp_path: Path) -> None:

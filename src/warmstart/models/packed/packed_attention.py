@@ -62,7 +62,7 @@ def packed_attention(
         query: [1, h, T, d]; or [1, h, B, d], for the first token of each row only.
         key: [1, h, T, d], or fewer heads, each shared by a group of query heads.
         value: As ``key``.
-        attention_mask: Of a call without ``packing``; otherwise None.
+        attention_mask: For calls without ``packing``; otherwise None.
         scaling: Factor of the scores.
         dropout: Probability of dropping an attention probability.
         sliding_window: Tokens at this distance or further do not attend to each other.
@@ -204,8 +204,8 @@ class RectangleAttention(Function):
         count = len(packing.rectangles)
         queries, keys, values, *rest = ctx.saved_tensors
         probabilities, kept = rest[:count], rest[count:] or [None] * count
-        # The gathered gradient holds that of some token in padding, too: without zeros there, it
-        # would be added to the gradients of keys and values.
+        # Padding slots also gathered the gradient of some real token: without zeros there, it would
+        # be added to the gradients of keys and values.
         grad = grads[0].index_select(0, slots.gather).index_fill_(0, slots.padding, 0)
         found = [torch.empty_like(states) for states in (queries, keys, values)]
         parts = _by_rectangle(packing, slots, queries, keys, values, grad, *found)
