@@ -208,7 +208,7 @@ class TextParity:
             command='warmstart predict {run} --text "…"',
             python='parity = pipeline("text-classification", model="model")\n'
             'parity("Your text here.", truncation=True)',
-            note="warmstart also reports which texts were cut",
+            note="warmstart also reports which texts were truncated",
             limits=("A model of text does not count: expect the score of the baseline.",),
         )
 

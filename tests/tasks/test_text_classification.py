@@ -222,7 +222,7 @@ def test_the_threshold_that_is_chosen_is_the_best() -> None:
     labels = task.labels(table_of(pa.array(["no", "no", "no", "yes", "yes"])))
     chosen, sentence = task.with_threshold(found, labels, "log_loss")
     assert chosen.threshold == pytest.approx(0.25)
-    assert sentence.startswith("'yes' is predicted from a probability of 0.250 on")
+    assert sentence.startswith("'yes' is predicted if its probability is at least 0.250")
     # A threshold does not change the log-loss, so the main metric chooses.
     assert "matthews correlation" in sentence
     assert [one.label for one in chosen.repeated(found)] == ["no", "no", "no", "yes", "yes"]
