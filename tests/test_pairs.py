@@ -98,7 +98,7 @@ def test_a_group_may_be_one_of_the_texts(run: Run) -> None:
 
 def test_a_file_of_pairs_is_scored_as_the_test_split_was(run: Run) -> None:
     file = str(run.path.parent / "test.tsv")
-    with pytest.warns(UserWarning, match="cut to 20 tokens"):
+    with pytest.warns(UserWarning, match="truncated to 20 tokens"):
         assert run.evaluate(file) == run.scores["test"]
     assert run.predict_file(file)["text_pair"].to_pylist() == [
         row["text_pair"] for row in kept(run, "test")

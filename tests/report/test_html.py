@@ -111,7 +111,7 @@ def test_text_labels_and_names_are_escaped(tmp_path: Path) -> None:
 
 def test_a_run_that_never_began(tmp_path: Path) -> None:
     page = page_of(example_run(tmp_path / "run", epochs=0, scored=False))
-    assert "Training has not begun, so there is nothing to judge yet." in page.text
+    assert "Training has not started, so there is no result yet." in page.text
     assert "No step has been made yet." in page.text
     assert page.text.count("No split has been scored yet.") == 2
     assert "No predictions have been made yet." in page.text
@@ -141,7 +141,7 @@ def test_a_run_killed_in_mid_line_and_before_its_first_evaluation(tmp_path: Path
     lines = (run / "events.jsonl").read_text().splitlines(keepends=True)
     (run / "events.jsonl").write_text("".join(lines[:20]) + lines[20][:30])
     page = page_of(run)
-    assert "Training had come to 19 of 60 steps; no split has been scored yet." in page.text
+    assert "Training had reached 19 of 60 steps; no split has been scored yet." in page.text
     assert "has not been evaluated during training yet" in page.text
 
 
@@ -172,7 +172,7 @@ def test_scores_without_details_baselines_or_predictions(tmp_path: Path) -> None
         (run / "evaluation" / split / "predictions.parquet").unlink()
         write_json(path, {key: content[key] for key in ("split", "n", "loss", "scores")})
     page = page_of(run)
-    assert "No baseline was scored beside it." in page.text
+    assert "No baseline was scored." in page.text
     assert "This task reports no confusion matrix and no calibration." in page.text
     assert "the predictions of this split are not kept here." in page.text
 

@@ -50,7 +50,7 @@ def test_the_card_fits_the_task(run: Path) -> None:
     assert 'aggregation_strategy="first"' in card
     assert "warmstart predict . --data your_file.conll --output predictions.conll" in card
     assert "Labels, in the order of the model's outputs: O, B-PER, I-PER, B-THING, I-THING." in card
-    assert "texts are cut there" not in card
+    assert "texts are truncated" not in card
     assert "punctuation belongs to the word before it" in card
     assert "BIO: " in card  # how the scheme was recognised
 

@@ -119,7 +119,7 @@ def test_a_file_may_be_written_otherwise_than_the_training_file(run: Run, tmp_pa
 def test_evaluating_the_test_file_again_gives_its_scores(run: Run) -> None:
     with (
         pytest.warns(UserWarning, match="of 35 rows, left out: 1 missing label"),
-        pytest.warns(UserWarning, match="cut to [0-9]+ tokens: "),
+        pytest.warns(UserWarning, match="truncated to [0-9]+ tokens: "),
     ):
         again = run.evaluate(str(run.path.parent / "test.csv"))
     assert again == run.scores["test"]

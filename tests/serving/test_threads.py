@@ -183,7 +183,7 @@ def test_threads_that_come_together_open_one_model(
     assert all(engine is found[0] for engine in found)
 
 
-@pytest.mark.filterwarnings("ignore:of .* rows, cut to")
+@pytest.mark.filterwarnings("ignore:of .* rows, truncated to")
 @pytest.mark.parametrize("task", ["text-ranking", "fill-mask"])
 def test_a_file_can_be_evaluated_while_others_predict(
     trained: Callable[[str], Trained], task: str

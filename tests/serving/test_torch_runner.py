@@ -182,7 +182,7 @@ def state_of(model: PreTrainedModel) -> list[Any]:
     return [modules, model.config.to_dict(), [id(weight) for weight in model.parameters()]]
 
 
-@pytest.mark.filterwarnings("ignore:of .* rows, cut to")
+@pytest.mark.filterwarnings("ignore:of .* rows, truncated to")
 def test_predicting_and_evaluating_change_nothing_in_the_model(
     trained: Run, forbid_changes: Callable[[], None]
 ) -> None:

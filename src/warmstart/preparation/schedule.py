@@ -82,7 +82,7 @@ def warmup_then_cosine(warmup_steps: int, total_steps: int) -> Schedule:
 
 
 def warmup_then_constant(warmup_steps: int, total_steps: int) -> Schedule:
-    """Rise to 1 and stay there.
+    """Rise to 1, then stay constant.
 
     Args:
         warmup_steps: steps before the peak; 0 starts at the peak.
@@ -99,7 +99,7 @@ def warmup_then_constant(warmup_steps: int, total_steps: int) -> Schedule:
 
 
 def _after_warmup(warmup_steps: int, total_steps: int, fall: Callable[[float], float]) -> Schedule:
-    """A linear rise, then ``fall`` of the share of steps that remain, which falls from 1."""
+    """A linear rise, then ``fall`` as a function of the share of remaining steps, from 1 to 0."""
     if not 0 <= warmup_steps < total_steps:
         raise errors.config.warmup_too_long(warmup_steps, total_steps)
 
