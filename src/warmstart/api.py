@@ -215,7 +215,7 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
     Raises:
         ConfigError: the config is not usable.
         ModelError: there is no such checkpoint, or it lacks parts that the settings name.
-        RunError: the run has no saved model yet.
+        RunError: the run has no kept model yet.
     """
     from warmstart.config import ModelConfig
     from warmstart.models.checkpoints.description import describe, describe_training

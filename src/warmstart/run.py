@@ -89,7 +89,7 @@ class Run:
         Raises:
             DataError: a text is empty or has no mask, or second texts are missing or not expected.
             ExportError: this ONNX model does not exist, or was changed.
-            RunError: the run has no saved model yet.
+            RunError: the run has no kept model yet.
         """
         from warmstart.serving.predictor import predict_texts
 
@@ -113,7 +113,7 @@ class Run:
         Raises:
             DataError: the file cannot be read or lacks the text column.
             ExportError: this ONNX model does not exist, or was changed.
-            RunError: the run has no saved model yet.
+            RunError: the run has no kept model yet.
         """
         from warmstart.serving.predictor import file_config, predict_file
 
@@ -137,7 +137,7 @@ class Run:
 
         Raises:
             DataError: the file cannot be read, or contains a label that was not seen in training.
-            RunError: the run has no saved model yet.
+            RunError: the run has no kept model yet.
         """
         from warmstart.serving.file_evaluation import evaluate_file
         from warmstart.serving.predictor import file_config

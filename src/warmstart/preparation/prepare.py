@@ -54,7 +54,7 @@ class Prepared:
         task: the task, with the facts learned from the training split.
         checkpoint: a checked checkpoint; its weights are not loaded.
         max_tokens: longest input in tokens.
-        best_metric: metric of the task that selects the saved model.
+        best_metric: metric of the task that selects the kept model.
         splits: clean rows and labels of each split: train, validation and, if given, test.
         dropped: for each split, the number of rows left out for each reason.
         examples: the same rows, tokenised.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A run and its saved model.
+    """A run and its kept model.
 
     Args:
         directory: the run directory.

@@ -86,7 +86,7 @@ def open_engine(directory: RunDirectory, name: EngineName) -> Engine:
 
     Raises:
         ExportError: the ONNX model does not exist, was changed, or cannot run on this machine.
-        RunError: the run has no saved model yet, or its directory is damaged.
+        RunError: the run has no kept model yet, or its directory is damaged.
     """
     if name == "torch":
         from warmstart.serving.torch_runner import open_torch  # loads torch, which onnx never does

@@ -56,13 +56,13 @@ class TorchRunner:
 
 
 def open_torch(directory: RunDirectory) -> Engine:
-    """Open the saved model of a run.
+    """Open the kept model of a run.
 
     Args:
         directory: the run directory.
 
     Raises:
-        RunError: the run has no saved model yet, or its directory is damaged.
+        RunError: the run has no kept model yet, or its directory is damaged.
     """
     run = load_run(directory)
     runner = runner_for(run, choose_place(run.config.train))

@@ -1,4 +1,4 @@
-"""Generated texts for prompts, from a run's saved model or from any decoder.
+"""Generated texts for prompts, from a run's kept model or from any decoder.
 
 Settings and prompts are checked before weights are loaded. The model runs in float32: one token
 that rounding changed would change all tokens after it. A run's verified ONNX file can be used
@@ -142,7 +142,7 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
 
     Raises:
         ExportError: the ONNX model does not exist, was changed, or cannot run on this machine.
-        RunError: the run has another task, has no saved model yet, or is damaged.
+        RunError: the run has another task, has no kept model yet, or is damaged.
         ModelError: there is no such checkpoint, or it is not a decoder.
     """
     directory = RunDirectory(Path(name))
