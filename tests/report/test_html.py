@@ -174,7 +174,7 @@ def test_scores_without_details_baselines_or_predictions(tmp_path: Path) -> None
     page = page_of(run)
     assert "No baseline was scored." in page.text
     assert "This task reports no confusion matrix and no calibration." in page.text
-    assert "the predictions of this split are not kept here." in page.text
+    assert "the predictions of this split were not kept." in page.text
 
 
 def test_a_model_without_mistakes(tmp_path: Path) -> None:

@@ -274,8 +274,7 @@ def not_text(column: str, kind: str, *, setting: str) -> DataError:
 def not_labels(column: str, distinct: int, rows: int, *, where: str) -> DataError:
     """Almost every row has a different label: it contains ids, texts or measurements."""
     return DataError(
-        f"{where}: the column {column!r} has {distinct:,} different values "
-        f"in {rows:,} rows",
+        f"{where}: the column {column!r} has {distinct:,} different values in {rows:,} rows",
         "labels that each occur in many rows",
         "name the column with the labels: --set data.label=COLUMN",
     )

@@ -196,7 +196,9 @@ def _loss_note(content: ReportContent) -> str:
         return ""
     start = content.overfits_after
     if start is None:
-        return "At the end, validation loss was still falling or unstable: no overfitting is marked."
+        return (
+            "At the end, validation loss was still falling or unstable: no overfitting is marked."
+        )
     return (
         f"Validation loss only rises after epoch {words.number(start.epoch)}: after that the "
         "model improves on its training rows only."

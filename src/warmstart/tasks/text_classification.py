@@ -285,8 +285,8 @@ class TextClassification:
             metric = self.metrics[0].name
         threshold = best_threshold(predictions.probabilities[:, 1], labels, metric)
         sentence = (
-            f"{self.label_names[1]!r} is predicted if its probability is at least {threshold:.3f}: this "
-            f"gives the best {metric.replace('_', ' ')} on the validation rows"
+            f"{self.label_names[1]!r} is predicted if its probability is at least {threshold:.3f}, "
+            f"which gives the best {metric.replace('_', ' ')} on the validation rows"
         )
         return replace(self, threshold=threshold), sentence
 

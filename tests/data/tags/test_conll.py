@@ -164,7 +164,7 @@ def test_files_without_sentences_or_tags() -> None:
         assert "written completely" in error.do
     error = refused("Rome\nis\n")
     assert error.found == "a.conll:1 has 1 column: Rome"
-    assert "tag of each word" in error.do
+    assert "tag after each word" in error.do
 
 
 def test_columns_that_are_not_there() -> None:

@@ -46,7 +46,7 @@ def test_a_word_that_is_too_long_is_cut_and_counted() -> None:
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         cut([[1]], 8, 5)
-    assert "is 5, and a window holds 8" in caught.value.found
+    assert "is 5, and a window has 8" in caught.value.found
     assert "from 0 to 4" in caught.value.expected
     assert caught.value.do == "--set data.overlap_tokens=2"
     with pytest.raises(ConfigError) as caught:
