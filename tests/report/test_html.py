@@ -1,4 +1,4 @@
-"""The page: self-contained, well-formed, escaped, and there even for a run that did not finish."""
+"""The page: self-contained, well-formed, escaped, and complete even for an unfinished run."""
 
 import json
 import re
@@ -19,7 +19,7 @@ HOSTILE = "</td><script>alert(1)</script>"
 
 
 class Page(HTMLParser):
-    """Collects what a test asks about and holds every element to be closed in order."""
+    """Collects the content for the tests and checks that every element is closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -54,14 +54,14 @@ class Page(HTMLParser):
 
 
 def page_of(run: Path, *, images: bool = False) -> Page:
-    """The page of a run; the PNG files beside it, which take longest, only where they are asked."""
+    """The page of a run; the PNG files, which take longest, are only written on request."""
     with pytest.MonkeyPatch.context() as patch:
         if not images:
             patch.setattr(html, "to_png", lambda _figure, path: path.touch())
         return Page(write_report(run).read_text(encoding="utf-8"))
 
 
-def test_a_finished_run_has_every_figure_and_asks_nothing_of_a_server(tmp_path: Path) -> None:
+def test_a_finished_run_has_every_figure_and_needs_no_server(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run")
     page = page_of(run, images=True)
     names = {
@@ -83,7 +83,7 @@ def test_a_finished_run_has_every_figure_and_asks_nothing_of_a_server(tmp_path: 
     assert list(run.rglob("*.partial")) == []
 
 
-def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
+def test_the_page_shows_the_content_of_the_files(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run")
     content = json.loads((run / "evaluation" / "test" / "scores.json").read_text())
     page = page_of(run)

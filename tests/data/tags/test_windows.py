@@ -1,4 +1,4 @@
-"""Windows: every word predicted once, where it has the most context, and nothing lost unsaid."""
+"""Windows: every word is predicted once, where it has most context, and losses are reported."""
 
 import time
 from itertools import pairwise
@@ -43,7 +43,7 @@ def test_a_word_that_is_too_long_is_cut_and_counted() -> None:
     assert found.stops.tolist() == [1, 2, 4]
 
 
-def test_settings_that_cannot_be_are_refused() -> None:
+def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         cut([[1]], 8, 5)
     assert "is 5, and a window has 8" in caught.value.found

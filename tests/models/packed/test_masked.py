@@ -1,4 +1,4 @@
-"""Packed execution of encoders that fill masks: the loss and gradients of Transformers, padded."""
+"""Packed execution of masked language models: the loss and gradients of padded Transformers."""
 
 import json
 from dataclasses import replace
@@ -111,7 +111,7 @@ def test_pieces_of_a_batch_add_up(tmp_path: Path) -> None:
     assert sum(parts) == pytest.approx(run(model, batch).loss(ids_of(batch)).item(), rel=1e-5)
 
 
-def test_a_head_that_gives_other_answers_is_found_out(
+def test_a_head_with_different_outputs_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, examples = model_and_rows(tmp_path, "bert")
@@ -125,7 +125,7 @@ def test_a_head_that_gives_other_answers_is_found_out(
     torch.testing.assert_close(forward.run(model, batch).losses(ids_of(batch))[0], expected)
 
 
-def test_a_head_that_is_not_there_is_drawn_from_the_seed_and_told(tmp_path: Path) -> None:
+def test_a_missing_head_is_initialised_with_the_seed_and_reported(tmp_path: Path) -> None:
     tiny_checkpoint(tmp_path / "whole")
     body = AutoModel.from_pretrained(tmp_path / "whole")
     tiny_checkpoint(tmp_path / "body")
