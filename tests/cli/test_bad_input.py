@@ -301,7 +301,7 @@ USE = [
          do=("--output",)),
     *(Case(f"{command}: {setting}, which training fixed", f"{command} done --data rows.csv",
            f"--set {setting}", found=(f"--set {setting.partition('=')[0]}=",),
-           expected=("how the file is written", "data.format"), do=("leave", "train another run"),
+           expected=("the format of the file", "data.format"), do=("leave", "train another run"),
            removing=True)
       for command in ("evaluate", "predict")
       for setting in ("model.max_tokens=4", "train.epochs=2", "data.long_documents=chunk",

@@ -54,7 +54,7 @@ def test_words_alone_can_be_predicted_but_not_learned(run: Run, tmp_path: Path) 
     assert columns_of(output)["document"] == [None, None]
     with pytest.raises(errors.DataError, match="has 1 column: the") as raised:
         run.evaluate(str(data))
-    assert "write the tag of each word behind it" in raised.value.do
+    assert "write the tag after each word" in raised.value.do
 
 
 def test_other_tasks_write_no_conll(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +63,7 @@ def test_other_tasks_write_no_conll(tmp_path: Path, capsys: pytest.CaptureFixtur
         refuse_output(tmp_path / "tags.conll", tmp_path / "run")
     command = ["predict", str(tmp_path / "run"), "--data", str(tmp_path / "reviews.csv")]
     assert cli.main([*command, "--output", str(tmp_path / "tags.conll")]) == 1
-    assert "only for: token-classification" in " ".join(capsys.readouterr().err.split())
+    assert "only for a task with words and tags: token-classification" in " ".join(capsys.readouterr().err.split())
     assert cli.main([*command, "--output", str(tmp_path / "tags.csv")]) == 0
 
 

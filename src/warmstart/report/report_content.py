@@ -49,7 +49,7 @@ class ReportContent:
     Args:
         record: the content of the run directory's files.
         verdict: the result of the run in one or two sentences.
-        evaluation: the evaluation that judges the run.
+        evaluation: the evaluation by which the run is judged.
         overfits_after: the evaluation during training after which validation loss only rises.
         mistakes: the worst rows of ``evaluation``'s split; None without predictions.
         confusions: the largest confusions, for tasks with many labels.

@@ -25,7 +25,7 @@ from warmstart.tasks.capabilities import Generates, label_names_of
 from warmstart.tasks.task import AnyTask
 
 SPLIT_ORDER = ("test", "validation")
-"""Splits in the order of how reliable their scores are: rows that chose nothing come first."""
+"""Splits, the one with the most reliable scores first: nothing is chosen on the test split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class RunRecord:
 
     @property
     def evaluation(self) -> EvaluationRecord | None:
-        """The evaluation that judges the run: that of the test split, if there is one."""
+        """The evaluation by which the run is judged: that of the test split, if there is one."""
         return next(iter(self.evaluations.values()), None)
 
     @property

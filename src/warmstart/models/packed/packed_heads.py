@@ -5,7 +5,7 @@ Which tokens a head reads is in ``READS`` (``checkpoints.configuration``):
 - ``first`` (sequence classification): the vector of each row, [B, 1, H], to logits [B, C];
 - ``asked`` (token classification): the hidden states of some tokens, [A, H], to logits [A, C];
 - ``every`` (language models): hidden states [N, H] to [N, H], up to the output layer, which
-  ``token_logits`` runs in chunks. Fill-mask asks for 15 % of the tokens, and the output layer, with
+  ``token_logits`` runs in chunks. Fill-mask needs 15 % of the tokens, and the output layer, with
   one row per token of the vocabulary, costs as much as all layers of a small encoder together.
 
 Letters: B rows, A tokens in ``batch.asked``, N tokens with a target, H hidden width, C classes.
