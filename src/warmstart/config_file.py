@@ -347,7 +347,7 @@ def recipe_text(name: str) -> str:
 
 
 def settings_table() -> list[Setting]:
-    """Every setting with its type in words, default and meaning, in the order of their definition.
+    """Every setting with its type, default and meaning, in the order of their definition.
 
     >>> settings_table()[2].name, settings_table()[2].type
     ('model.revision', 'text or null')

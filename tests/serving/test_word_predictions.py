@@ -63,7 +63,9 @@ def test_other_tasks_write_no_conll(tmp_path: Path, capsys: pytest.CaptureFixtur
         refuse_output(tmp_path / "tags.conll", tmp_path / "run")
     command = ["predict", str(tmp_path / "run"), "--data", str(tmp_path / "reviews.csv")]
     assert cli.main([*command, "--output", str(tmp_path / "tags.conll")]) == 1
-    assert "only for a task with words and tags: token-classification" in " ".join(capsys.readouterr().err.split())
+    assert "only for a task with words and tags: token-classification" in " ".join(
+        capsys.readouterr().err.split()
+    )
     assert cli.main([*command, "--output", str(tmp_path / "tags.csv")]) == 0
 
 

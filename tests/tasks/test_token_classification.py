@@ -55,7 +55,7 @@ def test_long_rows_become_windows_and_each_word_is_predicted_once(tmp_path: Path
     assert np.bincount(test.rows).tolist() == [5, 1, 3]
     said = sentences_of(found)
     assert "test: 2 rows are longer than the model's limit and became 8 windows" in said
-    assert "test: words with more tokens than a window holds: 1;" in said
+    assert "test: words with more tokens than fit into a window: 1;" in said
     assert "test: words for which the tokenizer has no token (invisible characters): 1;" in said
     assert "never read" not in said
     # The row with a word that was cut is marked in its prediction.

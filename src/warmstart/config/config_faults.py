@@ -258,7 +258,7 @@ def unknown(name: str, value: Any, origin: Origin) -> errors.ConfigError:
 
 
 def suggestion(setting: Setting, value: Any) -> Any:
-    """A value that ``setting`` accepts, as close as possible to ``value``; else its default."""
+    """A value that ``setting`` accepts, as close as possible to ``value``; or its default."""
     guesses: list[Any] = []
     if isinstance(value, str):
         literals = re.findall('"(.+?)"', setting.type)

@@ -194,7 +194,7 @@ class _Reader:
             text = text.removeprefix(_BYTE_ORDER_MARK)
         pieces = _LINE_END.split(text) if "\r" in text else text.split("\n")
         if not pieces[-1]:
-            pieces.pop()  # behind the last line end
+            pieces.pop()  # after the last line end
         if self.layout is None:
             self._decide(pieces)
         layout = self.layout

@@ -52,8 +52,8 @@ class EncodedWords:
             )
         if self.cut:
             notes.append(
-                f"words with more tokens than a window holds: {self.cut:,}; the model reads only "
-                "their first tokens"
+                f"words with more tokens than fit into a window: {self.cut:,}; the model uses "
+                "only their first tokens"
             )
         if self.replaced:
             notes.append(

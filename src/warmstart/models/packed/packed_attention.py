@@ -102,9 +102,9 @@ def flash_serves(width: int, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether PyTorch's flash attention supports such heads; otherwise attention uses rectangles.
 
     Args:
-        width: Of a head, d.
-        dtype: Of queries, keys and values.
-        device: Of queries, keys and values.
+        width: Width of a head, d.
+        dtype: Type of queries, keys and values.
+        device: Device of queries, keys and values.
 
     Source: the checks of ``mha_varlen_fwd`` in PyTorch 2.13,
     ``aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp``. AMD's GPUs have other
