@@ -38,7 +38,7 @@ class Engine:
 
     @property
     def installed(self) -> bool:
-        """Whether the packages it needs are installed."""
+        """Whether the packages that it needs are installed."""
         return self.needs is None or find_spec(self.needs) is not None
 
 

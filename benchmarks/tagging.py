@@ -1,11 +1,11 @@
-"""Names in tweets: warmstart against a plain Transformers ``Trainer``, by entity F1 and speed.
+"""Names in tweets: warmstart and a plain Transformers ``Trainer``, compared by entity F1 and speed.
 
-Workload ``btc-minilm``: the Broad Twitter Corpus as recipe ``btc-offline`` reads it. Both engines
-have the same rows, tags, checkpoint, epochs, batch size, rate, decay, schedule and warm-up, and
-keep the model with the best entity F1 on the validation rows. The peer is set up as Transformers'
-documentation shows for token classification: the first piece of each word has the label, the others
--100, and the collator pads each batch to its longest row. Runs are interleaved: both engines at one
-seed, then both at the next, each in a process of its own.
+Workload ``btc-minilm``: the Broad Twitter Corpus with the settings of recipe ``btc-offline``. Both
+engines have the same rows, tags, checkpoint, epochs, batch size, rate, decay, schedule and warm-up,
+and keep the model with the best entity F1 on the validation rows. The peer is set up as in
+Transformers' documentation of token classification: the first piece of each word has the label, the
+others -100, and the collator pads each batch to its longest row. Runs alternate: both engines with
+one seed, then both with the next, each in its own process.
 
 Entity F1 is seqeval's (``warmstart.metrics.entity_metrics``) for both engines. Samples per second
 are rows of the training split times epochs, divided by the seconds of the training steps;
@@ -36,14 +36,14 @@ DESCRIPTION = "entity F1 and speed on tweets, next to Transformers' Trainer"
 WORKLOAD = "btc-minilm"
 F1 = "entity_f1"
 IGNORED = -100
-"""Label of tokens that the loss leaves out, as Transformers and PyTorch define it."""
+"""Label of tokens that do not enter the loss, as defined by Transformers and PyTorch."""
 DATA = Path("../shared/data/btc")
 SPEED_TARGET = 2.0
 QUICK_SENTENCES = 200
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Where the corpus is, seeds, and a short trial."""
+    """Add the options for the corpus, seeds, and a short trial."""
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER")
     parser.add_argument("--model", default="bundled/minilm-l6", metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
@@ -57,7 +57,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> Outcome:
-    """Every engine at every seed, interleaved."""
+    """Run every engine with every seed, alternately."""
     runs: list[Row] = []
     with TemporaryDirectory() as folder:
         data = shortened(options.data, Path(folder)) if options.quick else options.data
@@ -78,8 +78,8 @@ def shortened(data: Path, folder: Path) -> Path:
     """Copies of the corpus's files with their first sentences.
 
     Args:
-        data: holds the files.
-        folder: empty.
+        data: folder with the files.
+        folder: an empty folder.
     """
     for file in data.glob("*.conll"):
         sentences = file.read_text(encoding="utf-8").split("\n\n")[:QUICK_SENTENCES]
@@ -88,12 +88,12 @@ def shortened(data: Path, folder: Path) -> Path:
 
 
 def measure(engine: str, settings: Sequence[str], seed: int, epochs: int) -> Row:
-    """Train once and score the best model; in its own process.
+    """Train once and score the best model; runs in its own process.
 
     Args:
         engine: a key of ``ENGINES``.
-        settings: of both engines: data, model and device.
-        seed: of head, order and dropout.
+        settings: settings of both engines: data, model and device.
+        seed: seed of the head, the order of rows, and dropout.
         epochs: passes over the training rows.
     """
     from warmstart import config_file
@@ -132,7 +132,7 @@ def warmstart(prepared: Any, folder: Path) -> tuple[dict[str, float], float]:
 
 
 def transformers_trainer(prepared: Any, folder: Path) -> tuple[dict[str, float], float]:
-    """The same by a plain ``Trainer`` with ``load_best_model_at_end``."""
+    """The same with a plain ``Trainer`` with ``load_best_model_at_end``."""
     from transformers import (
         AutoModelForTokenClassification,
         AutoTokenizer,
@@ -184,7 +184,7 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[dict[str, float],
     )
     trainer.remove_callback(PrinterCallback)  # stdout is for the result
     trainer.train()
-    trainer.compute_metrics = None  # it knows the validation rows
+    trainer.compute_metrics = None  # it only works for the validation rows
     test: Any = trainer.predict(encoded["test"])
     assert trainer.state.best_metric is not None
     scores = {
@@ -195,11 +195,11 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[dict[str, float],
 
 
 def warmup_steps(config: TrainConfig, steps: int) -> int:
-    """Warm-up steps as warmstart computes them.
+    """Number of warm-up steps, computed as in warmstart.
 
     Args:
-        config: of the training.
-        steps: of the whole training.
+        config: the training settings.
+        steps: number of steps of the whole training.
     """
     if config.warmup_steps is not None:
         return config.warmup_steps
@@ -210,17 +210,17 @@ def warmup_steps(config: TrainConfig, steps: int) -> int:
 def features(
     prepared: Any, split: str, tokenizer: Any, max_tokens: int
 ) -> tuple[list[dict[str, Any]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Rows as Transformers' documentation makes them: labels at first pieces only.
+    """Rows as in Transformers' documentation: labels only at first pieces.
 
     Args:
-        prepared: the run as warmstart prepared it.
-        split: name of the rows.
-        tokenizer: of the checkpoint.
+        prepared: the run that warmstart prepared.
+        split: name of the split.
+        tokenizer: the checkpoint's tokenizer.
         max_tokens: longest row.
 
     Returns:
-        The rows, and which words of the split have a label, in order, int64 [R]: some words have no
-        token at all, others are beyond the limit.
+        The rows, and the words of the split that have a label, in order, int64 [R]: some words have
+        no token at all, others are beyond the limit.
     """
     table, labels = prepared.splits[split].table, prepared.splits[split].labels
     words = table.columns.column("words").to_pylist()
@@ -243,11 +243,11 @@ def features(
 def entity_f1(
     prepared: Any, split: str, found: Any, read: np.ndarray[Any, np.dtype[np.int64]]
 ) -> float:
-    """Entity F1 of a ``Trainer``'s output, by the same function that scores warmstart.
+    """Entity F1 of a ``Trainer``'s output, with the same function that scores warmstart.
 
     Args:
-        prepared: the run as warmstart prepared it.
-        split: name of the rows.
+        prepared: the run that warmstart prepared.
+        split: name of the split.
         found: ``predictions`` [N, L, C] and ``label_ids`` [N, L].
         read: the words that have a label, in order, int64 [R]; the others are predicted ``O``.
     """
@@ -286,11 +286,11 @@ ENGINES = {"warmstart": warmstart, "transformers-trainer": transformers_trainer}
 
 
 def summary(engine: str, runs: Sequence[Row]) -> Row:
-    """One engine's row: means over seeds, and the standard error of the mean F1.
+    """The row of one engine: means over seeds, and the standard error of the mean F1.
 
     Args:
-        engine: its name.
-        runs: of every engine.
+        engine: name of the engine.
+        runs: the runs of all engines.
     """
     own = [one for one in runs if one["engine"] == engine]
     row: Row = {"workload": WORKLOAD, "engine": engine, "seeds": [one["seed"] for one in own]}
@@ -306,7 +306,7 @@ def summary(engine: str, runs: Sequence[Row]) -> Row:
 
 
 def verdicts(ours: Row, peer: Row) -> list[Verdict]:
-    """Whether F1 is at least the peer's less its standard error, and the speed twice the peer's.
+    """Whether F1 is at least the peer's minus its standard error, and the speed twice the peer's.
 
     Args:
         ours: warmstart's row.

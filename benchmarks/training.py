@@ -90,7 +90,7 @@ def run(options: Namespace) -> Outcome:
 
 
 def selected(options: Namespace) -> list[Workload]:
-    """The selected workloads, with fewer steps if an option asks for it."""
+    """The selected workloads, with fewer steps if an option requests it."""
     names = options.workload or ([QUICK_WORKLOAD] if options.quick else list(WORKLOADS))
     chosen = [WORKLOADS[name] for name in names]
     if options.steps:

@@ -2,8 +2,8 @@
 
 A window is a sequence of steps with given batches, or a whole run. It records the time of the first
 step, the number of rows and real tokens *that the model received* in each step, the end of each
-step, and the peak memory. ``measurement`` raises an error if an engine did other work than it was
-given, so that a ratio of two engines compares the same work.
+step, and the peak memory. ``measurement`` raises an error if an engine did different work than
+it was given, so that a ratio of two engines compares the same work.
 
 Rates refer to an average row. If the time of a step depends on its tokens, samples per second are
 the window's tokens per second divided by the mean length of all training rows. If all rows are
@@ -107,7 +107,7 @@ class Window:
         """Rates, start-up time, memory, and the recorded work.
 
         Raises:
-            ValueError: the engine did other work than it was given.
+            ValueError: the engine did different work than it was given.
         """
         if self.first_step_at is None:
             raise ValueError("the engine made no step")
@@ -141,6 +141,6 @@ class Window:
         wanted_tokens = sum(self.lengths[i] for positions in expected for i in positions)
         if (rows, tokens) != (wanted_rows, wanted_tokens):
             raise ValueError(
-                f"other work than was given: {rows} rows with {tokens} tokens, "
+                f"different work than was given: {rows} rows with {tokens} tokens, "
                 f"not {wanted_rows} with {wanted_tokens}"
             )

@@ -1,1 +1,1 @@
-"""The tests mirror ``src/warmstart``; a package, so that one may import another's tiny models."""
+"""The tests mirror ``src/warmstart``; a package, so that tests can import each other's helpers."""

@@ -1,8 +1,8 @@
-"""What every test gets: no network, and the real data sets where this machine has them.
+"""For every test: no network, and the real data sets if this machine has them.
 
-Without a network means: the Hub's libraries are told so before anything imports them, and Python
-is watched for look-ups and connections that leave the machine. An attempt is refused *and* fails
-the test that made it, since a library may swallow the refusal.
+The Hub's libraries are told to work offline before anything imports them, and name look-ups and
+connections that leave the machine are detected. An attempt is refused *and* fails the test that
+made it, because a library may ignore the refusal.
 """
 
 import os
@@ -15,18 +15,18 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
-# The models are tiny and test files run side by side: a second thread would only get in the way.
+# The models are tiny and test files run in parallel: more threads would only be slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(
     os.environ.get("WARMSTART_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
 )
-"""Real data sets, too large for the repository: beside it, or where the variable says."""
+"""Real data sets, too large for the repository: next to it, or in the folder of the variable."""
 
 LOCAL_HOSTS = frozenset({"", "0.0.0.0", "127.0.0.1", "::", "::1", "localhost"})
 
 _attempts: list[str] = []
-"""Addresses beyond this machine that were asked for since the current test began."""
+"""Addresses outside of this machine that were requested since the current test began."""
 
 
 class LeftTheMachine(OSError):
@@ -34,7 +34,7 @@ class LeftTheMachine(OSError):
 
 
 def _watch_network(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse what leaves the machine. Audit events: Python's library reference, *Audit events*."""
+    """Refuse calls that leave the machine. Source: Python's library reference, *Audit events*."""
     match event, arguments:
         case "socket.connect" | "socket.sendto", (_, (str() as host, *_)):
             pass
@@ -52,7 +52,7 @@ sys.addaudithook(_watch_network)
 
 @pytest.fixture(autouse=True)
 def _offline() -> Iterator[None]:
-    """Fail the test if anything it ran tried to leave the machine."""
+    """Fail the test if anything in it tried to leave the machine."""
     _attempts.clear()
     yield
     assert not _attempts, f"reached for other machines: {', '.join(_attempts)}"
@@ -62,8 +62,8 @@ def _offline() -> Iterator[None]:
 def shared_data() -> Callable[[str], Path]:
     """A function from a name such as ``cola/in_domain_train.tsv`` to its path.
 
-    Where the file is absent the test is skipped, or fails if WARMSTART_REQUIRE_SHARED=1 says that
-    this machine must have it.
+    If the file does not exist, the test is skipped, or it fails if WARMSTART_REQUIRE_SHARED=1 says
+    that this machine must have it.
     """
 
     def find(name: str) -> Path:

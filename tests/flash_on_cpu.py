@@ -1,9 +1,9 @@
-"""PyTorch's flash attention operators on a CPU, by their definition: what a GPU's kernels compute.
+"""PyTorch's flash attention operators on a CPU, by their definition: the result of GPU kernels.
 
-The operators themselves stay as they are: their argument order, their types, their autograd
-formula. Only the kernel beneath is ours, so that code which calls them is tested as it runs on a
-GPU, bar half precision. Dropout is drawn from a seed that the forward pass hands to the backward
-pass, as the kernels do.
+The operators themselves are not changed: their argument order, their types, their autograd formula.
+Only the kernel is replaced, so that code that calls them is tested as it runs on a GPU, except for
+half precision. Dropout is sampled from a seed that the forward pass passes to the backward pass, as
+in the kernels.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def _weights(
     scale: float,
     window: tuple[int, int],
 ) -> Tensor:
-    """Softmax of a product of all tokens with all, hidden where rows or windows differ."""
+    """Softmax of the product of all tokens, masked between rows and outside of windows."""
     places, rows = [], []
     for states, bound, most in zip((query, key), bounds, longest, strict=True):
         assert bound.dtype == torch.int32
@@ -46,7 +46,7 @@ def _weights(
 
 
 def _kept(weights: Tensor, dropout_p: float, seed: Tensor) -> Tensor:
-    """What dropout leaves of each weight, scaled; 1 without dropout."""
+    """The dropout factor of each weight, scaled; 1 without dropout."""
     if not dropout_p:
         return torch.ones_like(weights)
     draw = torch.Generator().manual_seed(int(seed))

@@ -1,7 +1,7 @@
-"""Whole commands beside a hub on this machine; prints what each exited with and asked the hub for.
+"""Whole commands with a hub on this machine; prints exit codes and requests of each command.
 
-Run by ``test_hub_end_to_end.py`` in a process of its own: ``HF_ENDPOINT`` is read as
-``huggingface_hub`` is imported, so the hub is started first.
+Run by ``test_hub_end_to_end.py`` in a separate process: ``huggingface_hub`` reads ``HF_ENDPOINT``
+when it is imported, so the hub must be started first.
 """
 
 import json
@@ -14,7 +14,7 @@ from tests.tiny.hub import serve_hub
 
 
 def main(folder: Path) -> None:
-    """Train, evaluate and predict with a checkpoint of the hub, of a folder and of a package."""
+    """Train, evaluate and predict with a checkpoint from the hub, a folder and a package."""
     said: dict[str, Any] = {}
     with serve_hub(folder / "repos") as hub:
         os.environ.clear()
@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
             "bundled": "bundled/minilm-l6",
         }
         for kind, name in checkpoints.items():
-            # Drawing takes longer than the rest. That it asks nobody is seen once.
+            # Drawing takes longer than the rest. That it sends no requests is tested once.
             Run.report = write_report if kind == "folder" else lambda run: run.path
             for command, arguments in commands(folder, name, folder / kind).items():
                 before = len(hub.requests)

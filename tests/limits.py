@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def file_size(limit_bytes: int) -> Iterator[None]:
-    """Within the block, a write beyond ``limit_bytes`` fails as on a full disk."""
+    """Inside the block, a write beyond ``limit_bytes`` fails as on a full disk."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit[1]))

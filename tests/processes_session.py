@@ -1,4 +1,4 @@
-"""What several processes do together, one scene after the other; the first prints what each found.
+"""Scenes with several processes, one after the other; rank 0 prints the results of each.
 
 Run by ``training/test_processes.py``, once in each of the processes that it starts.
 """
@@ -35,7 +35,7 @@ Settings = dict[str, Any]
 
 
 def job_in(folder: Path, settings: Settings, processes: Processes, name: str) -> Job:
-    """A job of all processes in a run directory that the first of them makes."""
+    """A job of all processes in a run directory that rank 0 creates."""
     if processes.first:
         RunDirectory.create(folder / name)
     processes.agreed(lambda: None)
@@ -43,9 +43,9 @@ def job_in(folder: Path, settings: Settings, processes: Processes, name: str) ->
 
 
 def train(folder: Path, settings: Settings, processes: Processes, name: str) -> int:
-    """From the first step to the last; how many there were."""
+    """All steps; returns their number."""
     job = job_in(folder, settings, processes, name)
-    if not processes.first:  # it takes over the first one's weights
+    if not processes.first:  # it gets the weights of rank 0
         nn.init.normal_(job.model.get_input_embeddings().weight)
     return fit(job, resume=False, stop_requested=never).step
 
@@ -66,7 +66,7 @@ def run_out_of_memory(folder: Path, settings: Settings, processes: Processes, na
 
 
 def stop_and_resume(folder: Path, settings: Settings, processes: Processes, name: str) -> str:
-    """The second process is asked to stop in the middle of an epoch; then all go on."""
+    """The second process is asked to stop in the middle of an epoch; then all resume."""
     asked = count(1)
     job = job_in(folder, settings, processes, name)
     try:
@@ -84,7 +84,7 @@ def stop_and_resume(folder: Path, settings: Settings, processes: Processes, name
 
 
 def diverge(folder: Path, settings: Settings, processes: Processes, name: str) -> str:
-    """The second process's logits are no numbers from its fourth batch on."""
+    """The second process's logits are not finite from its fourth batch."""
     job = job_in(folder, settings, processes, name)
     original, batches = job.forward, count()
 
@@ -120,7 +120,7 @@ def resume_apart(folder: Path, settings: Settings, processes: Processes, name: s
 
 
 def fail_alone(processes: Processes) -> str:
-    """The second process alone finds that something is missing."""
+    """Only the second process finds that something is missing."""
 
     def work() -> None:
         if not processes.first:
@@ -134,16 +134,16 @@ def fail_alone(processes: Processes) -> str:
 
 
 def mistyped(rank: int) -> dict[str, Any]:
-    """A command with a faulty setting; how it ended in this process, and what it printed."""
+    """A command with a wrong setting; its exit code in this process, and its output."""
     out, err = io.StringIO(), io.StringIO()
-    os.environ["MASTER_PORT"] = os.environ["SECOND_PORT"]  # they part, and meet again
+    os.environ["MASTER_PORT"] = os.environ["SECOND_PORT"]  # they leave the group and join again
     with redirect_stdout(out), redirect_stderr(err):
         code = cli.main(["train", "demo", "--set", "x=1"])
     return {"rank": rank, "code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 
 def main(folder: Path) -> None:
-    """Play every scene, with the settings that the test left in the folder."""
+    """Run every scene, with the settings that the test wrote into the folder."""
     settings: dict[str, Settings] = json.loads((folder / "settings.json").read_text())
     evaluate.MAX_TOKENS_PER_BATCH["cpu"] = 40  # so that there are batches to share
     processes = join()

@@ -1,4 +1,4 @@
-"""Small real runs for tests: a tiny checkpoint, a learnable corpus, a job ready for the loop."""
+"""Small real runs for tests: a tiny checkpoint, a corpus that can be learned, a prepared job."""
 
 import json
 import random
@@ -20,7 +20,7 @@ OTHER = "the cat saw my house and her story was very old when we read it".split(
 
 
 def write_reviews(path: Path, rows: int = 120, seed: int = 0) -> Path:
-    """A CSV of made-up reviews whose label is one telling word; lengths from 3 to 14 words."""
+    """A CSV of made-up reviews in which one word decides the label; lengths from 3 to 14 words."""
     pick = random.Random(seed)
     lines = ["text,label"]
     for number in range(rows):
@@ -49,7 +49,7 @@ def settings(folder: Path, *, dropout: float | None = None, **train: Any) -> dic
 
 
 def write_rankings(path: Path, queries: int = 30, seed: int = 0) -> Path:
-    """Queries with 2 to 5 documents each, some of them graded 1 or 2 by one telling word."""
+    """Queries with 2 to 5 documents each; one word decides the grade, 0, 1 or 2."""
     pick = random.Random(seed)
     lines = ["query,document,relevance"]
     for query in range(queries):
@@ -64,7 +64,7 @@ def write_rankings(path: Path, queries: int = 30, seed: int = 0) -> Path:
 
 
 def ranking_settings(folder: Path, **train: Any) -> dict[str, Any]:
-    """The settings of a small run that learns to rank, of which two grades are relevant alike."""
+    """The settings of a small ranking run, in which two of the grades mean relevant."""
     config = settings(folder, **train)
     data = write_rankings(folder / "rankings.csv")
     if train.get("loss") not in LIST_LOSSES:
@@ -75,7 +75,7 @@ def ranking_settings(folder: Path, **train: Any) -> dict[str, Any]:
 
 
 def write_numbers(path: Path, rows: int = 120, seed: int = 0) -> Path:
-    """Reviews with a number from -1 to 1: the share of telling words that is good, spread out."""
+    """Reviews with a number from -1 to 1, computed from the share of positive words."""
     pick = random.Random(seed)
     lines = ["text,score"]
     for number in range(rows):
@@ -89,7 +89,7 @@ def write_numbers(path: Path, rows: int = 120, seed: int = 0) -> Path:
 
 
 def number_settings(folder: Path, **train: Any) -> dict[str, Any]:
-    """The settings of a small run that learns numbers."""
+    """The settings of a small regression run."""
     data = write_numbers(folder / "numbers.csv")
     config = settings(folder, **train)
     data_config = {"train": str(data), "validation": 0.2, "label": "score"}
@@ -100,7 +100,7 @@ TOPICS = {"animals": ("cat",), "places": ("house",), "stories": ("story", "read"
 
 
 def write_topics(path: Path, rows: int = 120, seed: int = 0) -> Path:
-    """Texts with the topics whose words stand in them, two thirds of them with none or one."""
+    """Texts whose topics are those of their words; two thirds have no topic or one."""
     pick = random.Random(seed)
     plain = [word for word in OTHER if not any(word in words for words in TOPICS.values())]
     lines = ["text,topics"]
@@ -115,7 +115,7 @@ def write_topics(path: Path, rows: int = 120, seed: int = 0) -> Path:
 
 
 def topic_settings(folder: Path, **train: Any) -> dict[str, Any]:
-    """The settings of a small run that learns any number of labels."""
+    """The settings of a small multi-label run."""
     data = write_topics(folder / "topics.csv")
     config = settings(folder, **train)
     data_config = {"train": str(data), "validation": 0.2, "label": "topics"}
@@ -136,14 +136,14 @@ def write_tags(path: Path, rows: int = 60, seed: int = 0) -> Path:
 
 
 def tagging_settings(folder: Path, **train: Any) -> dict[str, Any]:
-    """The settings of a small run that learns a tag for each word."""
+    """The settings of a small token-classification run."""
     data = write_tags(folder / "tags.jsonl")
     data_config = {"train": str(data), "validation": 0.2}
     return {**settings(folder, **train), "task": "token-classification", "data": data_config}
 
 
 def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:
-    """The settings of a small run that learns to write, on a tiny GPT-2; both in ``folder``."""
+    """The settings of a small text-generation run, on a tiny GPT-2; both in ``folder``."""
     model = folder / "decoder"
     if not model.exists():
         tiny_gpt2(model)
@@ -176,17 +176,17 @@ def job_of(prepared: Prepared, path: Path) -> Job:
 
     Args:
         prepared: the run.
-        path: its folder to be.
+        path: path of its folder, which does not exist yet.
     """
     return job_for(prepared, RunDirectory.create(path))
 
 
 def whole_run(prepared: Prepared, path: Path) -> tuple[Prepared, Job]:
-    """A run that is never stopped, for tests that compare resumed ones with it.
+    """A run that is never stopped, for tests that compare resumed runs with it.
 
     Args:
         prepared: the run.
-        path: its folder to be.
+        path: path of its folder, which does not exist yet.
     """
     job = job_of(prepared, path)
     fit(job, resume=False, stop_requested=never)

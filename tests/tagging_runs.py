@@ -18,7 +18,7 @@ Span = tuple[int, int, str]
 
 
 def sentences(rows: int = 60, seed: int = 0) -> list[Sentence]:
-    """Sentences with no, one or two entities that a tiny model can learn."""
+    """Sentences with zero, one or two entities that a tiny model can learn."""
     pick = random.Random(seed)
     made = []
     for _ in range(rows):
@@ -54,7 +54,7 @@ def texts(rows: int = 60, seed: int = 0) -> list[tuple[str, list[Span]]]:
 
 
 def write_conll(path: Path, rows: int = 60, seed: int = 0, *, every: int | None = None) -> Path:
-    """A CoNLL file; ``every``: a document begins with every so-many-th sentence."""
+    """A CoNLL file; ``every``: number of sentences of each document."""
     lines = []
     for number, (words, tags) in enumerate(sentences(rows, seed)):
         if every is not None and number % every == 0:
@@ -66,7 +66,7 @@ def write_conll(path: Path, rows: int = 60, seed: int = 0, *, every: int | None 
 
 
 def tagging_settings(folder: Path, **train: Any) -> dict[str, Any]:
-    """The settings of a small run that learns to tag words; model and data are in ``folder``."""
+    """The settings of a small token-classification run; model and data are in ``folder``."""
     if not (folder / "checkpoint").exists():
         tiny_checkpoint(folder / "checkpoint")
     data = folder / "train.conll"
@@ -115,7 +115,7 @@ EXPORTS: dict[str, Callable[[Sequence[tuple[str, list[Span]]]], str]] = {
     "doccano": _doccano,
     "spaCy": _spacy,
 }
-"""How each annotation tool exports texts with spans."""
+"""Texts with spans in the export format of each annotation tool."""
 
 
 def write_brat(folder: Path, rows: Sequence[tuple[str, list[Span]]]) -> Path:

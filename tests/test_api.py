@@ -1,4 +1,4 @@
-"""The verbs as functions: one run from settings to answers, and what each refuses."""
+"""The commands as functions: one run from settings to predictions, and their errors."""
 
 import json
 import math
@@ -48,10 +48,10 @@ def events(run: Run) -> list[Event]:
 
 
 OF_OTHER_RUNS = {"adapter", "average", "export", "samples.json", "start", "tensorboard"}
-"""What some settings or commands leave beside what every run has."""
+"""Files that some settings or commands write, in addition to those of every run."""
 
 
-def test_a_run_directory_holds_what_it_says_and_nothing_else(run: Run) -> None:
+def test_a_run_directory_has_the_documented_files_and_no_others(run: Run) -> None:
     names = {path.name for path in run.path.iterdir()}
     assert names - {".lock"} == set(ENTRIES) - OF_OTHER_RUNS
     for split in ("validation", "test"):
@@ -59,7 +59,7 @@ def test_a_run_directory_holds_what_it_says_and_nothing_else(run: Run) -> None:
         assert files == {"predictions.parquet", "scores.json"}
 
 
-def test_scores_carry_n_and_an_interval_and_stand_beside_baselines(run: Run) -> None:
+def test_scores_have_n_an_interval_and_baselines(run: Run) -> None:
     assert run.scores.keys() == {"validation", "test"}
     for split, rows in {"validation": 25, "test": 30}.items():
         assert next(iter(run.scores[split])) == "matthews_correlation"
@@ -88,7 +88,7 @@ def test_the_kept_model_is_the_one_that_was_scored(run: Run) -> None:
         assert score["value"] == pytest.approx(during[name]["value"], abs=1e-5)
 
 
-def test_it_answers(run: Run) -> None:
+def test_it_predicts(run: Run) -> None:
     good, bad = run.predict(["the wonderful cat saw my house", "a terrible story"])
     assert good["probabilities"] != bad["probabilities"]
     assert math.isclose(sum(good["probabilities"].values()), 1)
@@ -105,7 +105,7 @@ def test_a_run_is_opened_by_its_path(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("without_report")
-def test_a_model_that_cannot_run_packed_says_so(
+def test_a_model_that_cannot_run_packed_is_reported(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -122,7 +122,7 @@ def test_a_model_that_cannot_run_packed_says_so(
 def test_training_from_a_runs_config_repeats_the_run(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From another folder too: the paths in it are whole."""
+    """Also from another folder: its paths are absolute."""
     monkeypatch.chdir(tmp_path)
     again = warmstart.train(run.path / "config.yaml", output=tmp_path / "again", progress=False)
     assert again.config == run.config

@@ -1,4 +1,4 @@
-"""Each suite runs on a tiny model and corpus, and its JSON has what is promised."""
+"""Each suite runs on a tiny model and corpus, and its JSON has the documented keys."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.tiny import tiny_checkpoint
 from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.preparation.prepare import Prepared, prepare
 
-# What a peer warns of is the peer's own affair.
+# Warnings of a peer are not errors of ours.
 peers_may_warn = pytest.mark.filterwarnings("ignore")
 
 
@@ -40,7 +40,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process for each measurement costs seconds, nearly all of them imports."""
+    """A process for each measurement would take seconds, nearly all of them for imports."""
 
     def call(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
@@ -58,7 +58,7 @@ def prepared(corpus: Path) -> Prepared:
 def bench(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., dict[str, Any]]:
-    """Run a suite as the command line would; the JSON object that it printed."""
+    """Run a suite with command-line options; returns the JSON object that it printed."""
 
     def run(suite: str, *options: str) -> dict[str, Any]:
         where = (
@@ -112,7 +112,7 @@ def test_quality_compares_means_over_seeds(
             assert one["rows"]["train"] + one["rows"]["validation"] == 120
             assert one["rows"]["test"] == 30
 
-    # Everything asked for is in the work file now: nothing is run, and the result is the same.
+    # Everything requested is now in the work file: nothing is run, and the result is the same.
     with (tmp_path / "work.jsonl").open("a", encoding="utf-8") as work:
         work.write('{"engine": "warms')
     with monkeypatch.context() as patched:
@@ -121,7 +121,7 @@ def test_quality_compares_means_over_seeds(
         for other in (("--seeds", "3"), ("--seeds", "1", "--engines", "warmstart-grouped")):
             with pytest.raises(TypeError):
                 bench("quality", *options, *other)
-        # A run of the time before engines said how they make batches is not taken for one of now.
+        # A run from before results recorded how batches are made does not count as a current one.
         work = tmp_path / "work.jsonl"
         work.write_text(work.read_text("utf-8").replace('"grouped": false, ', ""), "utf-8")
         with pytest.raises(TypeError):

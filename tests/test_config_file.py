@@ -1,4 +1,4 @@
-"""Configs from files, mappings, ``--set`` and flags: what they mean, and all that can be wrong."""
+"""Configs from files, mappings, ``--set`` and flags: their meaning, and all their errors."""
 
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ def test_one_fault_is_said_in_words_with_its_line(
     assert error.found.startswith(f"{path}:{number}: {found}")
     assert expected in error.expected
     assert advice in error.do
-    # One fault, three lines: nothing of pydantic's own wording.
+    # One error, three lines: no message of pydantic.
     assert len(str(error).splitlines()) == 3
 
 
@@ -257,7 +257,7 @@ def test_faults_of_an_override(override: str, found: str, advice: str) -> None:
     assert advice in error.do
 
 
-def test_the_last_override_of_a_setting_counts_and_mends_the_file(tmp_path: Path) -> None:
+def test_the_last_override_of_a_setting_is_used_and_replaces_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, "data: {train: a.csv}\ntrain: {epochs: 0}\n")
     assert config_file.load(path, ["train.epochs=1", "train.epochs=2"]).train.epochs == 2
     assert refused(path).found == f"{path}:2: train.epochs is 0"

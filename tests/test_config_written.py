@@ -1,4 +1,4 @@
-"""Configs written back: paths that hold from anywhere, and YAML that loads to the same settings."""
+"""Configs written to YAML: absolute paths, and YAML that loads to the same settings."""
 
 from collections.abc import Iterator
 from pathlib import Path

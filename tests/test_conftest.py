@@ -1,4 +1,4 @@
-"""The guards of conftest.py guard."""
+"""Tests of the network guard in conftest.py."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ def test_leaving_the_machine_is_refused_and_noted(leave: Callable[[], object]) -
     with pytest.raises(OSError, match="tests reach no other machine"):
         leave()
     assert len(conftest._attempts) == 1
-    conftest._attempts.clear()  # this once it was meant
+    conftest._attempts.clear()  # this attempt was intended
 
 
 def test_the_loopback_stays_open() -> None:

@@ -1,4 +1,4 @@
-"""What the documents say is so: names, commands, configs and links in them are checked here."""
+"""The documents are correct: names, commands, configs and links in them are checked here."""
 
 import ast
 import re
@@ -30,13 +30,13 @@ every_guide = pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """The fenced blocks of one language."""
+    """The fenced code blocks of one language."""
     found = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
     return [str(block) for block in found]
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Every line of the shell blocks, split into words, comments left out."""
+    """Every line of the shell blocks, split into words, without comments."""
     lines = "".join(blocks(page, "sh")).splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 

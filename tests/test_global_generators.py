@@ -1,4 +1,4 @@
-"""No verb moves the global generators of PyTorch, numpy and Python: they are the notebook's."""
+"""No function changes the global generators of PyTorch, numpy and Python: they are the user's."""
 
 import pickle
 import random
@@ -23,7 +23,7 @@ Settings = Callable[..., dict[str, Any]]
 
 @contextmanager
 def unmoved() -> Iterator[None]:
-    """Fail if the block draws from a global generator or seeds one."""
+    """Fail if the block uses a global generator or seeds one."""
     before = torch.get_rng_state(), pickle.dumps(np.random.get_state()), random.getstate()
     yield
     assert torch.equal(before[0], torch.get_rng_state())

@@ -1,7 +1,7 @@
-"""Whole commands and the network: a checkpoint is downloaded once, and what is local asks nobody.
+"""Whole commands and the network: a checkpoint is downloaded once, and local files need none.
 
-Promise 7 of the design: with a folder or the bundled model no network call is made, metrics
-included. The hub is one on this machine, named as the mirror; ``hub_commands.py`` runs beside it.
+Guarantee 7 of the design: with a folder or the bundled model no network call is made, even for
+metrics. The hub runs on this machine and is set as the mirror, for ``hub_commands.py``.
 """
 
 import json
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def session(folder: Path) -> Session:
-    """What the commands said while the hub was there."""
+    """The output of the commands while the hub was running."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.hub_commands", str(folder)],
         cwd=Path(__file__).parents[1],
@@ -74,7 +74,7 @@ def test_a_run_needs_no_hub_once_it_is_trained(session: Session) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "bundled"])
-def test_what_is_local_asks_nobody_for_anything(session: Session, kind: str) -> None:
+def test_local_checkpoints_need_no_network(session: Session, kind: str) -> None:
     asked = {name: said["requests"] for name, said in session.items() if name.startswith(kind)}
     assert len(asked) == 4
     assert not any(asked.values()), asked
@@ -82,7 +82,7 @@ def test_what_is_local_asks_nobody_for_anything(session: Session, kind: str) -> 
 
 @pytest.mark.usefixtures("session")
 def test_from_the_cache_alone_when_the_hub_is_gone(folder: Path) -> None:
-    """In another process, so that nothing is remembered but what is on the disk."""
+    """In another process, so that nothing is remembered except on disk."""
     words = commands(folder, "org/tiny", folder / "offline")["train"]
     ran = subprocess.run(
         [

@@ -1,4 +1,4 @@
-"""A saved ``model/`` opens in Transformers alone, and answers there as it does here."""
+"""A saved ``model/`` can be opened with Transformers alone, with the same predictions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ Trained = Callable[[str], Run]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A function from an architecture to a run of it, trained when first asked for."""
+    """A function from an architecture to a run of it, trained at its first use."""
     runs: dict[str, Run] = {}
 
     def run_of(architecture: str) -> Run:
@@ -59,7 +59,7 @@ def assert_same(run: Run, theirs: list[dict[str, float]], texts: list[str]) -> N
 
 
 def by_pipeline(run: Run, texts: list[str], **options: Any) -> list[dict[str, float]]:
-    """Every label's probability from ``transformers.pipeline`` and the folder alone."""
+    """Every label's probability from ``transformers.pipeline`` and the folder only."""
     classify: Any = pipeline("text-classification", model=str(run.path / "model"), device="cpu")
     return [
         {answer["label"]: answer["score"] for answer in answers}

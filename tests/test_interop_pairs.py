@@ -1,4 +1,4 @@
-"""Models of pairs, opened by the programs that people serve them with, give the same numbers."""
+"""Models for pairs, opened with other programs for inference, give the same numbers."""
 
 import ast
 from collections.abc import Callable
@@ -32,7 +32,7 @@ Trained = Callable[[str], Run]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A function from a loss (or "classifier") to a run, trained when first asked for."""
+    """A function from a loss (or "classifier") to a run, trained at its first use."""
     runs: dict[str, Run] = {}
 
     def run_of(kind: str) -> Run:

@@ -1,4 +1,4 @@
-"""Pairs of texts from file to answers: every place that reads one text reads the second too."""
+"""Pairs of texts from file to prediction: all code that reads the first text reads the second."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ from warmstart.training.train_run import train_run
 
 
 def write_pairs(path: Path, rows: int, seed: int) -> Path:
-    """A question and a review; label 1 where the question's wish is the review's verdict."""
+    """A question and a review; label 1 if the review is what the question asks for."""
     draw = np.random.default_rng(seed)
     lines = ["question\treview\tfits"]
     for number in range(rows):
@@ -86,7 +86,7 @@ def test_both_texts_are_read(run: Run) -> None:
 
 
 def test_a_group_may_be_one_of_the_texts(run: Run) -> None:
-    """All answers to a question stay on one side."""
+    """All answers to a question are in the same split."""
     held_out = {row["text"] for row in kept(run, "validation")}
     rows = set(rows_of(json.loads((run.path / "data.json").read_text()), "train"))
     lines = (run.path.parent / "pairs.tsv").read_text().splitlines()[1:]
@@ -98,7 +98,7 @@ def test_a_group_may_be_one_of_the_texts(run: Run) -> None:
 
 def test_a_file_of_pairs_is_scored_as_the_test_split_was(run: Run) -> None:
     file = str(run.path.parent / "test.tsv")
-    with pytest.warns(UserWarning, match="cut to 20 tokens"):
+    with pytest.warns(UserWarning, match="truncated to 20 tokens"):
         assert run.evaluate(file) == run.scores["test"]
     assert run.predict_file(file)["text_pair"].to_pylist() == [
         row["text_pair"] for row in kept(run, "test")
@@ -114,7 +114,7 @@ def test_the_report_shows_both_texts(run: Run) -> None:
 
 
 def test_the_baseline_reads_both_texts(tmp_path: Path) -> None:
-    """Only the second text tells the label, so TF-IDF on the first alone would be at chance."""
+    """Only the second text decides the label: with the first alone, TF-IDF is at chance level."""
     rows = [f"the film\ta {'dog' if n % 3 else 'cat'} {n}\t{min(n % 3, 1)}" for n in range(60)]
     file = tmp_path / "told.tsv"
     file.write_text("\n".join(["q\ta\tlabel", *rows]) + "\n")

@@ -1,4 +1,4 @@
-"""The public names are these, each leads somewhere, and none is a module in disguise."""
+"""The public names are these, each can be imported, and none is a module by mistake."""
 
 import inspect
 from importlib.metadata import version
@@ -24,7 +24,7 @@ def test_every_name_is_a_documented_function_or_class(name: str) -> None:
 
 
 def test_no_name_is_a_module_too() -> None:
-    """Importing ``warmstart.report`` would replace a public function of that name, silently."""
+    """Importing ``warmstart.report`` would silently replace a public function with this name."""
     modules = {path.stem for path in Path(inspect.getfile(warmstart)).parent.iterdir()}
     assert modules >= {"config", "data"}
     assert not modules & set(warmstart.__all__)

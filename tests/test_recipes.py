@@ -1,4 +1,4 @@
-"""Every shipped config loads, says what it should reproduce, and keeps the published settings."""
+"""Every recipe loads, names the score that it should reproduce, and has the published settings."""
 
 import math
 from pathlib import Path

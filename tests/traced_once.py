@@ -1,6 +1,6 @@
-"""PyTorch traces a model for export in seconds; tests of what stands around that trace it once.
+"""Tracing a model for export takes seconds; tests of other parts of the export trace it once.
 
-What is kept is a real trace of the same weights, and every caller gets a copy of its own.
+The kept trace is a real trace of the same weights, and every caller gets its own copy.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _traced: dict[str, Any] = {}
 
 
 def use(patch: pytest.MonkeyPatch) -> None:
-    """From now on a model with the same weights and inputs is not traced again.
+    """After this, a model with the same weights and inputs is not traced again.
 
     Args:
         patch: undoes it.
@@ -31,7 +31,7 @@ def use(patch: pytest.MonkeyPatch) -> None:
 def _exported(
     model: nn.Module, name: str, inputs: Mapping[str, Any], *others: Any, **named: Any
 ) -> Any:
-    """As ``onnx_file.exported``: a new program each time, which the caller may change."""
+    """Like ``onnx_file.exported``: a new program each time, which the caller may change."""
     key = _key(model, [name, *inputs])
     if key not in _traced:
         program = _TRACE(model, name, inputs, *others, **named)

@@ -1,13 +1,13 @@
-"""Fine-tune pretrained transformers on your own file, and take the result all the way.
+"""Fine-tune pretrained transformers on your own file, from the checked data to an exported model.
 
     import warmstart
     run = warmstart.train("config.yaml")
     run.evaluate("more.tsv")
     run.predict(["The book was read by the girl."])
 
-What needs a finished run is a method of it. The names below are resolved when first used (PEP 562),
-so that ``import warmstart`` loads neither torch nor transformers and the command line answers at
-once.
+Everything that needs a finished run is a method of it. The names below are resolved at their first
+use (PEP 562), so that ``import warmstart`` loads neither torch nor transformers and the command
+line starts quickly.
 """
 
 from importlib import import_module
@@ -40,7 +40,7 @@ _HOME = {
     "RunConfig": "warmstart.config.settings",
     "WarmstartError": "warmstart.errors",
 }
-"""Where a public name lives, if not in ``warmstart.api``."""
+"""The module that defines a public name, if it is not ``warmstart.api``."""
 
 
 def __getattr__(name: str) -> Any:

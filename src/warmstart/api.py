@@ -1,12 +1,13 @@
-"""The verbs as functions: what the commands do, for scripts and notebooks.
+"""The commands as functions, for scripts and notebooks.
 
     import warmstart
     run = warmstart.train({"data": {"train": "reviews.csv", "text": "review", "label": "stars"}})
     run.scores["validation"]["macro_f1"]
     run.predict(["Could not put it down."])
 
-Every function takes and gives plain things (paths, mappings, strings) and raises ``WarmstartError``
-for whatever a person can fix. Nothing is printed but the progress of a training, on stderr.
+Every function takes and returns plain values (paths, mappings, strings). It raises
+``WarmstartError`` for an error that the user can fix. Only the progress of a training is printed,
+on stderr.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,27 +29,29 @@ if TYPE_CHECKING:
     from warmstart.serving.writer import WriterName
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
-"""A config, the path of one, the name of a recipe, or the settings as a mapping."""
+"""A config, the path of a config, the name of a recipe, or the settings as a mapping."""
 
 
 def load(path: str | Path) -> Run:
     """Open a run directory.
 
     Raises:
-        RunError: the folder is missing or no run directory.
+        RunError: the folder does not exist or is not a run directory.
     """
     return Run(RunDirectory.open(Path(path)).path)
 
 
 def check(config: ConfigSource, overrides: Sequence[str] = ()) -> "Prepared":
-    """Read and check everything a run needs, short of loading weights; ``.findings`` says what.
+    """Read and check everything a run needs, without loading weights.
+
+    The findings in the data are in ``.findings`` of the result.
 
     Args:
-        config: what would be trained.
+        config: what to train, and on which data.
         overrides: settings that replace the config's, e.g. ``["train.epochs=2"]``.
 
     Raises:
-        WarmstartError: whatever would make the run fail.
+        WarmstartError: an error that would make the run fail.
     """
     with prepared_for(config_file.load(config, overrides)) as prepared:
         return prepared
@@ -62,18 +65,18 @@ def train(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Run:
-    """Fine-tune, keep the best model, score it beside baselines, write report and model card.
+    """Fine-tune, keep the best model, score it and the baselines, write report and model card.
 
     Args:
-        config: what to train on what.
+        config: what to train, and on which data.
         overrides: settings that replace the config's, e.g. ``["train.epochs=2"]``.
         output: the run directory; by default a new folder under ``runs/``.
         overwrite: replace an earlier run in ``output``.
         progress: show live progress on stderr.
 
     Raises:
-        Interrupted: asked to stop (Ctrl-C); everything is saved, see ``resume``.
-        WarmstartError: anything a person can fix.
+        Interrupted: a stop was requested (Ctrl-C); everything is saved, see ``resume``.
+        WarmstartError: an error that the user can fix.
     """
     settings = config_file.load(config, overrides)
     refuse_other_verb(settings, pretraining=False)
@@ -88,10 +91,10 @@ def pretrain(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Run:
-    """Learn a tokenizer from the training rows, draw a new model's weights, and train it.
+    """Learn a tokenizer from the training rows, initialise a new model randomly, and train it.
 
-    The arguments and errors are those of ``train``; the config's part ``pretrain`` says what model
-    to make. An interrupted run goes on by ``resume``.
+    The arguments and errors are those of ``train``; the config's group ``pretrain`` describes the
+    new model. ``resume`` continues an interrupted run.
     """
     settings = config_file.load(config, overrides)
     refuse_other_verb(settings, pretraining=True)
@@ -113,14 +116,14 @@ def _train(
 
 
 def resume(path: str | Path, *, progress: bool = True) -> Run:
-    """Go on with an interrupted run, to the same result as if it had never stopped.
+    """Continue an interrupted run, with the same result as if it had never stopped.
 
     Args:
         path: its run directory.
         progress: show live progress on stderr.
 
     Raises:
-        RunError: nothing to resume, already finished, or the data or versions changed.
+        RunError: there is nothing to resume, the run is finished, or data or versions changed.
     """
     directory = RunDirectory.open(Path(path))
     if is_finished(directory):
@@ -132,20 +135,20 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         pass
     from warmstart.preparation.prepare import given_rows, prepare
 
-    # `check` would make a new initial checkpoint for a run that pretrains; this run has one.
+    # `check` would create a new initial checkpoint for a pretraining run; this run already has one.
     prepared = prepare(directory.read_config(), rows=given_rows(directory))
     return train_prepared(prepared, directory.path, resuming=True, progress=progress)
 
 
 @contextmanager
 def prepared_for(settings: RunConfig) -> "Iterator[Prepared]":
-    """What ``check`` gives; of a run that pretrains, its new checkpoint lasts as long as the block.
+    """The result of ``check``; the new checkpoint of a pretraining run exists only in the block.
 
     Args:
-        settings: with or without a part ``pretrain``.
+        settings: with or without a group ``pretrain``.
 
     Raises:
-        WarmstartError: whatever would make the run fail.
+        WarmstartError: an error that would make the run fail.
     """
     from warmstart.preparation.prepare import prepare
 
@@ -170,7 +173,7 @@ def train_prepared(
         prepared: read and checked.
         path: the run directory.
         overwrite: replace an earlier run in ``path``.
-        resuming: go on from the newest checkpoint of ``path``.
+        resuming: continue from the newest checkpoint of ``path``.
         progress: show live progress on stderr.
     """
     from warmstart.export.session import refuse_missing
@@ -186,7 +189,7 @@ def train_prepared(
 
 
 def _completed(run: Run, export: ExportConfig) -> Run:
-    """Write the report of a scored run, and its ONNX model where the settings ask for it."""
+    """Write the report of a scored run, and its ONNX model if the settings request it."""
     from warmstart.training.stop import stop_on_signals, stops_at_once
 
     def stopped() -> errors.Interrupted:
@@ -200,18 +203,18 @@ def _completed(run: Run, export: ExportConfig) -> Run:
 
 
 def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "Description":
-    """Describe a model: configuration, parameters, memory; of a run or config also what trains.
+    """Describe a model: configuration, parameters, memory; for a run or config also what trains.
 
     Args:
         name: a run directory, hub id, folder, or a bundled model, such as ``bundled/minilm-l6``; or
             a config or recipe, whose model is described as it would be trained.
-        labels: classes of the head of a checkpoint that is no run.
-        overrides: of a config, settings that replace its own.
+        labels: number of classes of the head, for a checkpoint that is not a run.
+        overrides: for a config, settings that replace its own.
 
     Raises:
         ConfigError: the config is not usable.
-        ModelError: there is no such checkpoint, or it has not the parts that settings name.
-        RunError: the run kept no model yet.
+        ModelError: there is no such checkpoint, or it lacks parts that the settings name.
+        RunError: the run has no kept model yet.
     """
     from warmstart.config import ModelConfig
     from warmstart.models.checkpoints.description import describe, describe_training
@@ -237,7 +240,7 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
     _, task = load_task(directory)
     description = describe(find(ModelConfig(name=str(directory.model)), task.head), labels=labels)
     trains = directory.read_json("environment.json").get("trains", [])
-    # A head for numbers or scores names its outputs in config.json, but these are no labels.
+    # A head for numbers or scores has output names in config.json, but these are not labels.
     return replace(description, labels=label_names_of(task), trains=parts_from_json(trains))
 
 
@@ -249,14 +252,14 @@ def generate(
     on_text: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> list[dict[str, Any]]:
-    """Go on with each prompt, by a run's model or any decoder; see ``Run.generate``.
+    """Continue each prompt with a run's model or any decoder; see ``Run.generate``.
 
     Args:
         name: a run directory, hub id or folder.
-        prompts: as there, and so is the rest.
-        engine: ``torch``, or ``onnx`` of a run that was exported.
-        on_text: given the text as it is made.
-        settings: in place of the run's own, or of the defaults.
+        prompts: as for ``Run.generate``, like the other arguments.
+        engine: ``torch``, or ``onnx`` if the run was exported.
+        on_text: called with the text while it is generated.
+        settings: replace the run's own settings, or the defaults.
     """
     from warmstart.serving.writer import open_writer
 
@@ -272,14 +275,14 @@ def is_finished(directory: RunDirectory) -> bool:
 
 
 def refuse_other_verb(settings: RunConfig, *, pretraining: bool) -> None:
-    """Say that ``train`` makes no new model, or that ``pretrain`` starts from no checkpoint.
+    """Refuse ``train`` for a config that pretrains, and ``pretrain`` for one that fine-tunes.
 
     Args:
-        settings: with a part ``pretrain`` or without.
-        pretraining: which of the two was asked for.
+        settings: with or without a group ``pretrain``.
+        pretraining: whether the command is ``pretrain``.
 
     Raises:
-        ConfigError: the settings are for the other one.
+        ConfigError: the settings are for the other command.
     """
     if pretraining and settings.pretrain is None:
         raise errors.config.nothing_to_pretrain()

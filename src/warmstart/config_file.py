@@ -1,8 +1,8 @@
 """Read configs from YAML files, recipes, ``--set`` and flags, and write them as YAML.
 
-Every source becomes nested mappings that remember where each key was written. These are checked
-once, against the types and limits of the settings and against the settings that the task reads, so
-that one message holds all faults, each with its place.
+Every source becomes nested mappings that record where each key was written. These are checked once,
+against the types and limits of the settings and against the settings that the task reads, so that
+one message lists all faults, each with its place.
 
 A bare name (``cola``: no suffix, no separator) is a recipe, even if there is a file of that name;
 anything else is a path, and a file without a suffix is written ``./cola``. A file named in a config
@@ -347,7 +347,7 @@ def recipe_text(name: str) -> str:
 
 
 def settings_table() -> list[Setting]:
-    """Every setting with its type in words, default and meaning, in the order of their definition.
+    """Every setting with its type, default and meaning, in the order of their definition.
 
     >>> settings_table()[2].name, settings_table()[2].type
     ('model.revision', 'text or null')

@@ -1,6 +1,6 @@
-"""``Run``: a training run on disk, asked for its scores and put to use.
+"""``Run``: a training run on disk, with methods to read its scores and to use its model.
 
-What the commands after training do, for scripts and notebooks; ``warmstart.api`` holds the verbs.
+For scripts and notebooks: what the commands after training do; the others are in ``warmstart.api``.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class Run:
 
     @property
     def baselines(self) -> dict[str, dict[str, Metrics]]:
-        """Scores of the models that cost nothing: ``{baseline: {split: {metric: …}}}``."""
+        """Scores of the baselines: ``{baseline: {split: {metric: …}}}``."""
         found: dict[str, dict[str, Metrics]] = {}
         for split, content in self._evaluations().items():
             for baseline, metrics in content["baselines"].items():
@@ -76,7 +76,7 @@ class Run:
     ) -> list[dict[str, Any]]:
         """Predictions for texts, in order.
 
-        What a prediction holds depends on the task; ``warmstart predict --json`` prints the same:
+        The content of a prediction depends on the task; ``predict --json`` prints the same:
         ``{"row", "label", "probabilities", "truncated"}`` for a classifier, ``"labels"`` for
         several labels per row, ``"value"`` for a regression, ``"score"`` for a ranking, ``"masks"``
         for texts with masks.
@@ -84,12 +84,12 @@ class Run:
         Args:
             texts: none of them empty.
             text_pairs: the second text of each, for a run that was trained on pairs.
-            engine: ``torch``, ``onnx`` or ``int8``; by default ``onnx`` once ``export`` wrote it.
+            engine: ``torch``, ``onnx`` or ``int8``; by default ``onnx`` if ``export`` wrote it.
 
         Raises:
-            DataError: a text is empty or has no mask, or second texts are missing or not wanted.
-            ExportError: that ONNX model is not there, or was changed.
-            RunError: the run kept no model yet.
+            DataError: a text is empty or has no mask, or second texts are missing or not expected.
+            ExportError: this ONNX model does not exist, or was changed.
+            RunError: the run has no kept model yet.
         """
         from warmstart.serving.predictor import predict_texts
 
@@ -106,18 +106,18 @@ class Run:
         """Predictions for every row of a file: row, file, line, text(s), prediction, probabilities.
 
         Args:
-            data: the file(s), written like the training file.
-            overrides: how they differ from it, e.g. ``["data.format=csv", "data.text=body"]``.
+            data: the file(s), in the format of the training file.
+            overrides: what is different in them, e.g. ``["data.format=csv", "data.text=body"]``.
             engine: as for ``predict``.
 
         Raises:
             DataError: the file cannot be read or lacks the text column.
-            ExportError: that ONNX model is not there, or was changed.
-            RunError: the run kept no model yet.
+            ExportError: this ONNX model does not exist, or was changed.
+            RunError: the run has no kept model yet.
         """
         from warmstart.serving.predictor import file_config, predict_file
 
-        file_config(self.config, overrides)  # refused before the model is opened
+        file_config(self.config, overrides)  # refuse wrong settings before opening the model
         return predict_file(self._engine(engine), data, overrides).table
 
     def open(self, engine: "EngineName | None" = None) -> "Engine":
@@ -132,30 +132,30 @@ class Run:
         """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.
 
         Args:
-            data: the file(s), written like the training file.
-            overrides: how they differ from it, e.g. ``["data.format=csv", "data.label=y"]``.
+            data: the file(s), in the format of the training file.
+            overrides: what is different in them, e.g. ``["data.format=csv", "data.label=y"]``.
 
         Raises:
-            DataError: the file cannot be read, or holds a label never seen in training.
-            RunError: the run kept no model yet.
+            DataError: the file cannot be read, or contains a label that was not seen in training.
+            RunError: the run has no kept model yet.
         """
         from warmstart.serving.file_evaluation import evaluate_file
         from warmstart.serving.predictor import file_config
 
-        file_config(self.config, overrides)  # refused before the model is opened
+        file_config(self.config, overrides)  # refuse wrong settings before opening the model
         engine = self._engine("torch")
         return evaluate_file(engine, RunDirectory.open(self.path), data, overrides)
 
     def export(self, *, int8: bool = False, max_drop: float = 0.01) -> dict[str, Any]:
-        """Write ``export/model.onnx``, verified against PyTorch; the content of ``parity.json``.
+        """Write ``export/model.onnx``, verified against PyTorch; return what ``parity.json`` has.
 
         Args:
-            int8: also write ``model.int8.onnx``, with weights of 8 bits; of a classifier.
-            max_drop: how much of the task's main metric that may cost.
+            int8: also write ``model.int8.onnx``, with 8-bit weights; only for classifiers.
+            max_drop: how much of the task's main metric int8 may lose.
 
         Raises:
             ExportError: packages are missing, the run is not finished, PyTorch cannot export its
-                model, or the ONNX model does not answer as it does; an earlier export is kept.
+                model, or the ONNX model's outputs differ from PyTorch's; an earlier export is kept.
             RunError: the run directory cannot be written.
         """
         from warmstart.export.export_run import export_run
@@ -173,17 +173,17 @@ class Run:
         on_text: Callable[[str], None] | None = None,
         **settings: Any,
     ) -> list[dict[str, Any]]:
-        """Go on with each prompt: ``{"prompt", "text", "finish"}``, in order.
+        """Continue each prompt: ``{"prompt", "text", "finish"}``, in order.
 
         Args:
-            prompts: texts to go on with; an empty one begins from nothing.
-            engine: ``torch``, or ``onnx`` once ``export`` wrote it.
-            on_text: given the text as it is made, for one prompt and one continuation.
-            settings: of the config's ``generate``, in place of the run's: ``temperature=0.7``.
+            prompts: texts to continue; an empty prompt starts a new text.
+            engine: ``torch``, or ``onnx`` if ``export`` has written it.
+            on_text: called with the text during generation, for one prompt and one continuation.
+            settings: settings of the group ``generate`` in place of the run's: ``temperature=0.7``.
 
         Raises:
-            WarmstartError: a setting or a prompt is unusable, the run learned another task, or its
-                ONNX model is not there or was changed.
+            WarmstartError: a setting or a prompt is not valid, the run has another task, or the
+                model does not exist or was changed.
         """
         from warmstart.serving.writer import open_writer
 
@@ -192,17 +192,17 @@ class Run:
         return [made.to_json() for made in writer.write(prompts, settings, on_text)]
 
     def novelty(self, texts: Sequence[str]) -> dict[str, Any]:
-        """How much of these texts stands in the training rows: see ``evaluation/novelty.py``.
+        """How much of these texts occurs in the training rows: see ``evaluation/novelty.py``.
 
         Raises:
-            DataError: the training file is no longer there, or cannot be read.
+            DataError: the training file no longer exists, or cannot be read.
         """
         from warmstart.serving.writer import training_novelty
 
         return training_novelty(RunDirectory.open(self.path), texts).to_json()
 
     def report(self) -> Path:
-        """Write ``report.html`` and the model card anew from the run's files; the report's path."""
+        """Write ``report.html`` and the model card again from the run's files; return the path."""
         from warmstart.report.html import write_report
         from warmstart.runs.model_card import write_card
 

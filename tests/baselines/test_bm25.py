@@ -1,4 +1,4 @@
-"""BM25 against its formula, and chance."""
+"""BM25 compared with its formula, and random order."""
 
 import math
 
@@ -41,7 +41,7 @@ def test_scores_are_the_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("unknown", "unknown words alone"),
     ]
     found = bm25(pa.chunked_array([TRAINING]), seed=0).predict(pairs(rows))
-    # A word that the query repeats counts as often.
+    # A word that occurs twice in the query counts twice.
     expected = [by_hand(*row) * (2 if row[0] == "house house" else 1) for row in rows]
     np.testing.assert_allclose(found[:, 0], expected)
 

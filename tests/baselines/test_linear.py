@@ -1,4 +1,4 @@
-"""The baselines: what they say, that they are deterministic, and what they do at their limits."""
+"""The baselines: their predictions, that they are deterministic, and their limits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ class Result(NamedTuple):
 
 
 def say(subject: str, seed: int, rows: int) -> list[str]:
-    """Sentences of which only the subject tells the class."""
+    """Sentences in which only the subject depends on the class."""
     generator = np.random.default_rng(seed)
     verbs, places = ["ran", "slept", "sang", "waited"], ["home", "there", "outside", "again"]
     return [
@@ -45,7 +45,7 @@ def say(subject: str, seed: int, rows: int) -> list[str]:
 
 
 def column(texts: list[str] | pa.ChunkedArray) -> pa.ChunkedArray:
-    """The texts as ``texts_of`` gives them."""
+    """The texts in the form of ``texts_of``."""
     return texts_of(table_of(texts), DATA)
 
 
@@ -70,7 +70,7 @@ def fit(
     classes: int = 2,
     seed: int = 0,
 ) -> dict[str, Result]:
-    """What each baseline of a classifier predicts for the rows that are asked for."""
+    """The predictions of each baseline of a classifier for the requested rows."""
     found = {}
     for name, baseline in {"majority": majority, "tfidf": tfidf}.items():
         fitted = baseline(column(texts), np.array(targets), classes, seed)
@@ -101,7 +101,7 @@ def test_tfidf_reads_pairs_of_words_one_letter_words_and_punctuation() -> None:
 
 
 def test_tfidf_reads_characters_where_there_are_no_spaces() -> None:
-    """Every sentence is another "word", so words would know nothing of the rows asked for."""
+    """Every sentence is a different "word", so words give no information about other rows."""
     starts, ends = ["今天", "昨天", "明天", "早上"], ["他说", "我想", "她问", "人们"]
     good = [f"{end}{start}这本书很好看" for start in starts for end in ends]
     bad = [f"{end}{start}这本书不好看" for start in starts for end in ends]
@@ -182,7 +182,7 @@ def test_a_class_the_training_rows_lack_gets_no_probability_and_its_column_stays
     ("limit", "value", "rows"),
     [("MAX_ROWS", 50, 50), ("MAX_ROW_CLASSES", 100, 50), ("MAX_CHARACTERS", 1000, 50)],
 )
-def test_beyond_a_limit_tfidf_learns_from_a_seeded_sample_and_says_so(
+def test_above_a_limit_tfidf_learns_from_a_seeded_sample_and_notes_it(
     monkeypatch: pytest.MonkeyPatch, limit: str, value: int, rows: int
 ) -> None:
     texts = [text.ljust(20)[:20] for text in say("cat", 0, 100) + say("dog", 1, 100)]
@@ -204,7 +204,7 @@ def test_a_sample_keeps_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fit(texts, targets, ["rare"])["tfidf"].probabilities[0, 1] > 0.2
 
 
-def test_a_fit_that_does_not_converge_says_so_in_its_note_and_warns_nobody(
+def test_a_fit_that_does_not_converge_has_a_note_and_no_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(baselines, "MAX_ITERATIONS", 1)

@@ -1,4 +1,4 @@
-"""A workload small enough to be measured in a test: made-up sentences, a checkpoint in memory."""
+"""A workload small enough for a test: made-up sentences, a checkpoint with random weights."""
 
 import random
 import warnings
@@ -19,14 +19,14 @@ from tests.tiny import tiny_checkpoint
 
 @pytest.fixture(autouse=True)
 def _peers_may_warn() -> Iterator[None]:
-    """What a peer warns of is the peer's own affair."""
+    """Warnings of a peer are not errors of ours."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def sentences(_: Path | None = None, *, pairs: bool = False) -> Rows:
-    """200 rows of 3 to 16 words; the label is one telling word."""
+    """200 rows of 3 to 16 words; one word decides the label."""
     pick = random.Random(0)
     labels = [int(pick.random() < 0.6) for _ in range(200)]
     texts = [
@@ -38,7 +38,7 @@ def sentences(_: Path | None = None, *, pairs: bool = False) -> Rows:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workload:
-    """Every engine but SetFit, which is no package of ours, on a model of one layer."""
+    """Every engine except SetFit, which is not a dependency, on a model with one layer."""
     return Workload(
         "tiny",
         sentences,
@@ -62,7 +62,7 @@ def material(tiny: Workload, tmp_path_factory: pytest.TempPathFactory) -> Materi
 
 @pytest.fixture
 def suite(tiny: Workload, monkeypatch: pytest.MonkeyPatch) -> dict[str, Workload]:
-    """The suite knows the tiny workload alone, and measures in this process: no imports."""
+    """The suite has only the tiny workload, and measures in this process: no imports."""
 
     def call(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)

@@ -1,4 +1,4 @@
-"""Every engine does the work it is given, with the settings it is given."""
+"""Every engine does the work that it is given, with the given settings."""
 
 import time
 from dataclasses import replace
@@ -30,7 +30,7 @@ def test_a_window_is_measured(name: str, material: Material) -> None:
     assert (row["engine"], row["steps"], row["rows"]) == (name, steps.timed, 8 * steps.timed)
     assert row["startup_seconds"] > 0
     assert row["peak_mib"] > 50
-    # What is given and what is seen were compared by the window; here, that it was something.
+    # The window compared the given work with the recorded work; here: that there was any.
     assert 3 * row["rows"] < row["tokens"] < 48 * row["rows"]
     assert row["least_flops"] > 0
     assert row["least_bytes"] == steps.timed * 28 * material.trained_parameters
@@ -73,7 +73,7 @@ def _config(**settings: object) -> TrainConfig:
 
 
 def test_the_trainer_has_the_same_settings(material: Material, tmp_path: Path) -> None:
-    # None of them Transformers' own default.
+    # None of them is Transformers' own default.
     unusual = {"seed": 7, "weight_decay": 0.2, "learning_rate": 3e-4, "adam_epsilon": 1e-7}
     unusual |= {"adam_beta1": 0.8, "adam_beta2": 0.9, "max_gradient_norm": 0.5, "epochs": 5}
     config = _config(**unusual, batch_size=8)
@@ -139,7 +139,7 @@ def test_warmstart_makes_a_whole_run_too(material: Material) -> None:
     row = measure("warmstart", replace(material, workload=workload), seed=1, started_at=time.time())
     assert row["rows"] == 5 * 180
     assert row["samples_per_second"] * row["seconds"] == pytest.approx(900)
-    assert row["validation_mcc"] > 0.2  # one telling word: what random answers would not reach
+    assert row["validation_mcc"] > 0.2  # more than random predictions: one word decides
 
 
 def test_warmstart_freezes_too(material: Material) -> None:
@@ -185,7 +185,7 @@ def predicting(tiny: Workload, tmp_path_factory: pytest.TempPathFactory) -> Mate
 @pytest.mark.parametrize("name", PREDICTING)
 def test_a_prediction_is_measured(name: str, predicting: Material) -> None:
     row = measure(name, predicting, seed=1, started_at=0.0)
-    # The corpus has 200 rows and begins anew.
+    # The corpus has 200 rows and starts again.
     assert (row["rows"], row["tokens"]) == (230, sum(predicting.lengths))
     assert row["least_bytes"] == 0
     if name != "sentence-transformers":

@@ -1,4 +1,4 @@
-"""The suite `generation`: engines write the same, and what is written down of it."""
+"""The suite `generation`: engines generate the same tokens, and what is recorded about them."""
 
 import json
 import time
@@ -37,7 +37,7 @@ def test_greedy_texts_are_the_same(engine: str, decoder: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_drawn_texts_follow_the_seed(engine: str, decoder: Path) -> None:
+def test_sampled_texts_depend_on_the_seed(engine: str, decoder: Path) -> None:
     one, same, other = (
         measure(engine, decoder, PROMPTS, 6, 1.0, seed, 0.0)["tokens"] for seed in (1, 1, 2)
     )

@@ -73,7 +73,7 @@ def test_documents_are_those_that_warmstart_reads(writing: Material) -> None:
 
 
 def shape_and_flops(layers: int, length: int) -> tuple[DecoderShape, int]:
-    """A small GPT-2, and what PyTorch counts of it for a row of which it reads ``length``."""
+    """A small GPT-2, and the FLOPs that PyTorch counts for a row of ``length`` tokens."""
     config = GPT2Config(
         vocab_size=50, n_embd=8, n_layer=layers, n_head=2, n_inner=24, n_positions=16
     )
@@ -87,7 +87,7 @@ def shape_and_flops(layers: int, length: int) -> tuple[DecoderShape, int]:
 def test_one_token_leaves_nothing_to_save() -> None:
     shape, counted = shape_and_flops(layers=2, length=1)
     assert shape == DecoderShape(layers=2, hidden=8, intermediate=24, vocabulary=50)
-    # A row of two: the second is predicted, and read by nobody.
+    # A row of two tokens: only the second is predicted, and no token attends to it.
     assert shape.forward_flops([2, 2, 2]) == 3 * counted
 
 
@@ -123,6 +123,6 @@ def test_the_biographies_are_read_whole(shared_data: object) -> None:
 
 
 def test_the_padded_loop_learns_the_filling_too(writing: Material) -> None:
-    # The rows are those of the window, two at a time, as the tutorials' memory allows.
+    # The rows are those of the window, two at a time, as in the tutorials.
     narrow = replace(writing, workload=replace(writing.workload, batch_size=3))
     assert measure("tutorial-loop-768", narrow, seed=1, started_at=0.0)["rows"] == 3

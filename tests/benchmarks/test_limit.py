@@ -1,4 +1,4 @@
-"""The limit counts what cannot be avoided, and nothing more: by hand, and against PyTorch."""
+"""The limit counts only the necessary work: checked by hand, and with PyTorch's counter."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def bert(layers: int) -> BertForSequenceClassification:
 
 
 def counted_flops(layers: int, lengths: list[int]) -> int:
-    """Of Transformers' forward pass, one row at a time, so that nothing is padded."""
+    """FLOPs of Transformers' forward pass, one row at a time, so that nothing is padded."""
     model = bert(layers)
     total = 0
     for length in lengths:

@@ -1,4 +1,4 @@
-"""The READMEs show what the stored results say, and nothing else."""
+"""The READMEs show exactly the stored results."""
 
 import json
 from pathlib import Path

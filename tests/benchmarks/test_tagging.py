@@ -19,7 +19,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def output(prepared: Any, *, right: bool) -> Any:
-    """What a ``Trainer`` returns for the validation rows: padded labels, and logits for them."""
+    """The output of a ``Trainer`` for the validation rows: padded labels, and logits for them."""
     rows, _ = tagging.features(prepared, "validation", prepared.checkpoint.tokenizer, 128)
     width = max(len(row["labels"]) for row in rows)
     labels = np.full((len(rows), width), tagging.IGNORED)
@@ -44,7 +44,7 @@ def test_right_tags_have_an_f1_of_one(prepared: Any) -> None:
 
 
 def test_words_without_a_token_are_predicted_outside(prepared: Any) -> None:
-    """Rows cut to four tokens, CLS and SEP among them: the words beyond have no prediction."""
+    """Rows truncated to four tokens, including CLS and SEP: later words have no prediction."""
     _, read = tagging.features(prepared, "validation", prepared.checkpoint.tokenizer, 4)
     classes = prepared.splits["validation"].labels.classes
     assert 0 < len(read) < len(classes)

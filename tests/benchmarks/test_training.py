@@ -1,4 +1,4 @@
-"""The suite: engines in turns, medians, ratios within a turn, verdicts, and what it writes."""
+"""The suite: alternating engines, medians, ratios within a turn, verdicts, and the result file."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Bench = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def bench(suite: dict[str, Workload], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
-    """Run the suite as the command line would; the JSON object that it printed."""
+    """Run the suite with command-line options; returns the JSON object that it printed."""
 
     def run(*options: str) -> dict[str, Any]:
         capsys.readouterr()
@@ -82,12 +82,12 @@ def test_a_missed_target_and_a_ratio_without_target() -> None:
     missed, told = training.judge(workload, rows)
     assert (missed.claim, missed.holds) == ("w: samples/s of warmstart / a >= 3", False)
     assert (told.claim, told.holds) == ("w: samples/s of warmstart / b", None)
-    # A peer that could not be measured has reached nothing.
+    # A peer that could not be measured has not reached a target.
     (unknown,) = training.judge(workload, [{"engine": "a", "failed": "no", "runs": []}])
     assert unknown.holds is None
 
 
-def test_the_answers_of_predictions_are_compared() -> None:
+def test_the_probabilities_of_predictions_are_compared() -> None:
     workload = Workload("w", lambda data: None, "m", ("warmstart", "a"), 8, kind="predict")  # type: ignore[arg-type,return-value]
     rows = [
         {"engine": name, "warmstart_speedup": 1.0, "runs": [{"mean_probability": chance}]}
@@ -110,7 +110,7 @@ def test_a_ratio_is_of_the_same_turn() -> None:
     def runs(*speeds: float) -> list[Row]:
         return [{"seed": seed, "samples_per_second": s} for seed, s in enumerate(speeds, start=1)]
 
-    # The machine was half as fast in each turn as in the one before, for both.
+    # In each turn the machine was half as fast as in the previous one, for both engines.
     assert training.ratio(runs(20, 10, 5), runs(10, 5, 2.5)) == 2.0
     assert training.ratio(runs(20, 10, 30), runs(10)) == 2.0
     assert training.ratio([], runs(10)) is None

@@ -1,4 +1,4 @@
-"""The window times the steps it should, and refuses an engine that did other work."""
+"""The window times the right steps, and refuses an engine that did different work."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ LENGTHS = [4, 6, 10, 20]
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the wall clock will say, in order; the processor's clock runs half as fast."""
+    """The values of the wall clock, in order; the processor's clock runs half as fast."""
     times: list[float] = []
 
     def ticks(share: float) -> Iterator[float]:
@@ -80,7 +80,7 @@ def test_a_whole_run_counts_from_its_start_and_never_stops_itself(clock: list[fl
 def test_other_work_than_was_given_is_refused(last: tuple[int, int]) -> None:
     batches = [[0], [2, 3]]
     assert made(Window(LENGTHS, 0.0, batches, 1), (1, 4), (2, 30))["tokens"] == 30
-    with pytest.raises(ValueError, match=r"other work than was given: \d rows with \d+ tokens"):
+    with pytest.raises(ValueError, match=r"different work than was given: \d rows with \d+ tokens"):
         made(Window(LENGTHS, 0.0, batches, 1), (1, 4), last)
 
 
@@ -90,7 +90,7 @@ def test_an_engine_without_steps_is_refused() -> None:
 
 
 class Model(nn.Module):
-    """Called as Transformers calls its models, or as sentence-transformers does."""
+    """Called like Transformers' models, or like those of sentence-transformers."""
 
     def forward(self, features: Any = None, attention_mask: Any = None) -> None:
         """Do nothing."""
@@ -102,7 +102,7 @@ def test_it_sees_what_the_model_is_given() -> None:
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
     model(attention_mask=mask)
     window.tick()
-    model.eval()(attention_mask=mask)  # an evaluation in between
+    model.eval()(attention_mask=mask)  # an evaluation between the steps
     model.train()({"attention_mask": mask[:1, :1]})
     window.tick()
     assert window.measurement()["tokens"] == 1

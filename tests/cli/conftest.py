@@ -1,4 +1,4 @@
-"""The command line in process: what it returned, what stood on stdout, what on stderr."""
+"""Run the command line in this process: exit code, stdout and stderr."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from warmstart.runs.directory import RunDirectory
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -30,11 +30,11 @@ class Ran:
 Warmstart = Callable[..., Ran]
 
 TERMINAL = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-"""Variables of a terminal that rich heeds and that a test sets by itself."""
+"""Terminal variables that rich reads and that a test sets itself."""
 
 
 def ran(*words: str) -> Ran:
-    """Type the words after ``warmstart``, outside any test's own capture."""
+    """Run a command with the words after ``warmstart``, outside of any test's own capture."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = cli.main(list(words))
@@ -42,12 +42,12 @@ def ran(*words: str) -> Ran:
 
 
 def own_process(*words: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    """``python -m warmstart`` with these words, as a process of its own.
+    """Run ``python -m warmstart`` with these words in a separate process.
 
     Args:
-        words: of the command.
-        cwd: the folder it is typed in.
-        environment: variables beside those of the tests.
+        words: words of the command.
+        cwd: the working directory.
+        environment: variables in addition to those of the tests.
     """
     return subprocess.Popen(
         [sys.executable, "-m", "warmstart", *words],
@@ -79,7 +79,7 @@ def warmstart(capsys: pytest.CaptureFixture[str]) -> Warmstart:
 
 @pytest.fixture
 def quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty report, where a test does not read it: drawing it takes longer than a training."""
+    """An empty report for tests that do not read it: drawing it takes longer than a training."""
 
     def report(run: Run) -> Path:
         return RunDirectory(run.path).write_text("report.html", "")
@@ -89,13 +89,13 @@ def quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that trains in a moment."""
+    """A checkpoint that can be trained in a moment."""
     return tiny_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run of one epoch, what its training printed, and the folder it was typed in."""
+    """A finished run of one epoch, the output of its training, and its working directory."""
 
     path: Path
     ran: Ran
@@ -104,7 +104,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Trained once, by flags, with ``--json``; tests may add evaluations to it and nothing else."""
+    """Trained once, with flags and ``--json``; tests may only add evaluations to it."""
     folder = tmp_path_factory.mktemp("trained")
     write_reviews(folder / "reviews.csv", rows=80)
     write_reviews(folder / "test.csv", rows=20, seed=5)

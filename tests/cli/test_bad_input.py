@@ -1,8 +1,8 @@
-"""Everything a person can get wrong, typed at the command line: one table, one battery.
+"""Every error that a user can cause on the command line: one table, the same tests for all.
 
-Each case says what is wrong and what its message must say: what was found, what was expected, what
-to try. Where the advice is something to type, the test types it, and the command must then work.
-Whatever the fault: nothing on stdout, no traceback, no file written or changed, no weights loaded.
+Each case describes the error and what its message must contain: what was found, what was expected,
+and what to try. If the advice is a command, the test runs it, and it must then work. For every
+error: nothing on stdout, no traceback, no file written or changed, no weights loaded.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.cli.conftest import Trained, Warmstart
 ROWS = "text,label\n" + "".join(
     f"the cat {n} was wonderful,good\nthe dog {n} was awful,bad\n" for n in range(10)
 )
-"""A file as it should be: a header and lines 2 to 21."""
+"""A correct file: a header and lines 2 to 21."""
 
 DATA = "train --model tiny --output run"
 TRAIN = f"{DATA} --train rows.csv"
@@ -36,13 +36,13 @@ class Case:
     """One mistake.
 
     Args:
-        name: what is wrong.
-        words: the command, without its mistake where that is in the words.
+        name: the error.
+        words: the command, without the error if the error is in the words.
         fault: the words that are wrong.
-        files: what the mistake needs in the folder, by name.
-        make: or a function that makes it.
-        found, expected, do: what the message's three parts must hold.
-        mends: words from the advice; in place of ``fault`` they make the command work.
+        files: files that the error needs in the folder, by name.
+        make: or a function that creates them.
+        found, expected, do: texts that the message's three parts must contain.
+        mends: words from the advice; used instead of ``fault``, they make the command work.
         removing: the advice is to remove the words of ``fault``; then the command works.
         code: the exit code.
     """
@@ -61,12 +61,12 @@ class Case:
 
 
 def bad_file(name: str, content: str | bytes, file: str = "bad.csv", **parts: Any) -> Case:
-    """A training file with a fault in it."""
+    """A training file with an error in it."""
     return Case(name, f"{DATA} --train {file}", files={file: content}, **parts)
 
 
 def bad_setting(fault: str, mends: str, expected: str) -> Case:
-    """A value that ``--set`` cannot give."""
+    """A value that ``--set`` does not accept."""
     fault_words, mending = f"--set {fault}", f"--set {mends}" if mends else ""
     return Case(
         fault, TRAIN, fault_words, found=(fault_words,), expected=(expected,), mends=mending
@@ -96,7 +96,7 @@ def copied(folder: Path) -> Path:
 
 
 def begun(folder: Path, _: ExitStack) -> None:
-    """A run directory as it is before the first evaluation."""
+    """A run directory before the first evaluation."""
     (folder / "run").mkdir()
     (folder / "run" / "task.json").write_text("{}")
     (folder / "run" / "config.yaml").write_text("data: {train: rows.csv}\n")
@@ -301,7 +301,7 @@ USE = [
          do=("--output",)),
     *(Case(f"{command}: {setting}, which training fixed", f"{command} done --data rows.csv",
            f"--set {setting}", found=(f"--set {setting.partition('=')[0]}=",),
-           expected=("how the file is written", "data.format"), do=("leave", "train another run"),
+           expected=("the format of the file", "data.format"), do=("leave", "train another run"),
            removing=True)
       for command in ("evaluate", "predict")
       for setting in ("model.max_tokens=4", "train.epochs=2", "data.long_documents=chunk",
@@ -353,7 +353,7 @@ PRETRAIN = "pretrain new.yaml --output run"
 
 
 def bad_model(name: str, fault: str, **parts: Any) -> Case:
-    """A new model that cannot be made."""
+    """A new model that cannot be created."""
     return Case(name, PRETRAIN, fault, files=NEW_FILES, **parts)
 
 
@@ -543,7 +543,7 @@ CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE, *NEW_MODELS, *RANKING, *P
 
 @pytest.fixture
 def folder(tmp_path: Path, tiny: Path, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the commands are typed: rows.csv, the model ``tiny``, the finished run ``done``."""
+    """The working directory: rows.csv, the model ``tiny``, the finished run ``done``."""
     (tmp_path / "rows.csv").write_text(ROWS, encoding="utf-8")
     (tmp_path / "tiny").symlink_to(tiny)
     (tmp_path / "done").symlink_to(trained.path)
@@ -553,7 +553,7 @@ def folder(tmp_path: Path, tiny: Path, trained: Trained, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def made(request: pytest.FixtureRequest, folder: Path) -> Iterator[Case]:
-    """The case with its mistake in the folder."""
+    """The case, with its error in the folder."""
     case: Case = request.param
     for name, content in case.files.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -565,13 +565,13 @@ def made(request: pytest.FixtureRequest, folder: Path) -> Iterator[Case]:
 
 
 def contents(folder: Path, run: Path) -> dict[str, bytes | None]:
-    """Every file and folder, with what is in it."""
+    """Every file and folder, with its content."""
     places = [*folder.rglob("*"), *run.rglob("*")]
     return {str(place): place.read_bytes() if place.is_file() else None for place in places}
 
 
 def forbid_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on loading a model's weights is a bug, with exit code 70."""
+    """After this, loading a model's weights is a bug, with exit code 70."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("weights were loaded")
@@ -581,7 +581,7 @@ def forbid_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("made", CASES, ids=lambda case: case.name, indirect=True)
-def test_the_message_says_what_is_wrong_and_what_to_do(
+def test_the_message_names_the_error_and_the_fix(
     made: Case,
     folder: Path,
     trained: Trained,
@@ -613,7 +613,7 @@ def test_the_message_says_what_is_wrong_and_what_to_do(
         dry = ["--dry-run"] if made.words.startswith(("train", "pretrain")) else []
         mended = warmstart(*shlex.split(f"{made.words} {made.mends}"), *dry)
         assert mended.code == 0, mended.err
-        if made.words.startswith("evaluate"):  # the scores of a file are kept with the run
+        if made.words.startswith("evaluate"):  # the scores of a file are saved in the run directory
             added = next(trained.path.glob("evaluation/file-rows-*"))
             shutil.rmtree(added)
         assert contents(folder, trained.path) == before

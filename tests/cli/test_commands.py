@@ -1,4 +1,4 @@
-"""The commands as they should go: what they print, where, and what they leave behind."""
+"""The commands when all is correct: what they print, where, and which files they write."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def test_train_by_flags_ends_with_one_object(trained: Trained) -> None:
         has_scores(splits["test"], n=20)
 
 
-def test_a_run_directory_holds_what_the_design_says(trained: Trained) -> None:
+def test_a_run_directory_has_the_files_of_the_design(trained: Trained) -> None:
     for name in (
         *("config.yaml", "data.json", "task.json", "environment.json", "events.jsonl"),
         *("model/config.json", "model/model.safetensors", "model/tokenizer.json"),

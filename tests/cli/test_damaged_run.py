@@ -1,4 +1,4 @@
-"""A run directory of which something was lost or broken: a message that names it, never a bug."""
+"""A run directory with missing or damaged files: a message that names them, never a traceback."""
 
 import shutil
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def test_what_is_broken_is_named(
     assert "Traceback" not in ran.err
 
 
-def test_a_run_that_lost_what_the_model_does_not_need_still_answers(
+def test_a_run_without_unneeded_files_still_predicts(
     trained: Trained, warmstart: Warmstart, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(trained.path, tmp_path / "moved"))

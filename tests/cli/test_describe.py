@@ -1,4 +1,4 @@
-"""A description on a terminal."""
+"""A model description in the terminal."""
 
 from io import StringIO
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``warmstart export`` and ``predict --engine``, as typed."""
+"""The commands ``warmstart export`` and ``predict --engine``."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def test_what_is_printed_is_what_is_kept(run: Path, warmstart: Warmstart) -> Non
     assert plain.out.splitlines() == [str(run / "export" / "model.onnx")]
 
 
-def test_an_engine_that_is_not_there_says_how_to_make_it(run: Path, warmstart: Warmstart) -> None:
+def test_a_missing_engine_has_advice_to_create_it(run: Path, warmstart: Warmstart) -> None:
     ran = warmstart("predict", str(run), "--text", "x", "--engine", "onnx")
     assert (ran.code, ran.out) == (1, "")
     assert f"try:      warmstart export {run}; or --engine torch" in ran.err
@@ -65,7 +65,7 @@ def test_a_missing_package_is_named_with_what_to_type(
     assert "pip install 'warmstart[onnx]'" in ran.err
 
 
-def test_of_a_model_that_writes_steps_and_tokens_are_told() -> None:
+def test_for_a_decoder_steps_and_tokens_are_printed() -> None:
     rates = {"tokens_per_second": 9.5, "tokens_per_second_together": 1234.5}
     content = {
         "shapes": [

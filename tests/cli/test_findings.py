@@ -1,4 +1,4 @@
-"""The findings on a terminal: they fit, they say everything, and they need no colour."""
+"""The findings in the terminal: they fit, they are complete, and they do not depend on colour."""
 
 import io
 import subprocess
@@ -40,7 +40,7 @@ def split(
 
 
 def shown(findings: Findings, width: int = 80) -> str:
-    """What a terminal without colour shows."""
+    """The output of a terminal without colour."""
     console = Console(width=width, file=io.StringIO(), color_system=None, force_terminal=True)
     console.print(rendered_findings(findings))
     assert isinstance(console.file, io.StringIO)

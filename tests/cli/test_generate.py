@@ -1,4 +1,4 @@
-"""``warmstart generate``: what it prints where, and everything that can be wrong with it."""
+"""``warmstart generate``: its output on stdout and stderr, and all its errors."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from warmstart.models.generation import generate
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that writes 8 tokens where nothing else is said."""
+    """A run that generates 8 tokens by default."""
     folder = tmp_path_factory.mktemp("runs")
     settings = {**writing_settings(folder, epochs=1), "generate": {"max_new_tokens": 8}}
     return package.train(settings, output=folder / "run", progress=False).path
@@ -52,7 +52,9 @@ def test_json_is_one_object_with_every_continuation(run: Path, warmstart: Warmst
     assert warmstart(*words, "--seed", "7").out != ran.out
 
 
-def test_it_is_what_the_model_writes_under_these_settings(run: Path, warmstart: Warmstart) -> None:
+def test_it_is_the_text_that_the_model_generates_with_these_settings(
+    run: Path, warmstart: Warmstart
+) -> None:
     options = {
         "max_new_tokens": 9, "temperature": 0.8, "top_k": 30, "top_p": 0.9,
         "repetition_penalty": 1.3, "count": 2, "stop": ["e"], "seed": 5,
@@ -111,7 +113,7 @@ def test_a_text_appears_as_it_is_made(
     assert "".join(pieces) == f"a cat{made[0]['text']}\n"
 
 
-def test_at_a_terminal_a_prompt_is_asked_for(run: Path) -> None:
+def test_at_a_terminal_a_prompt_is_requested(run: Path) -> None:
     terminal, behind = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "warmstart", "generate", str(run), "--json"],
@@ -158,7 +160,7 @@ def test_novelty_is_of_the_rows_the_run_was_trained_on(run: Path, warmstart: War
 
 @dataclass(frozen=True)
 class Case:
-    """A command's words behind RUN, and what the message about them must hold."""
+    """Words of a command after RUN, and texts that its error message must contain."""
 
     words: str
     found: str
@@ -227,7 +229,7 @@ def test_what_is_wrong_is_said_before_weights_are_loaded(
 
 
 def _parts(err: str) -> tuple[str, str, str]:
-    """What was found, what was expected, what to try; of several faults all of each."""
+    """Found, expected and try; for several faults, all of each."""
     lines = [line.strip() for line in err.splitlines()]
     expected = " ".join(line for line in lines if line.startswith("expected:"))
     do = " ".join(line for line in lines if line.startswith("try:"))
@@ -280,7 +282,7 @@ def test_a_decoder_without_an_end_is_refused(warmstart: Warmstart, tmp_path: Pat
     assert "model.special_tokens" in do
 
 
-def test_a_run_that_kept_no_model_yet_says_so(
+def test_a_run_without_a_kept_model_is_refused(
     run: Path, warmstart: Warmstart, tmp_path: Path
 ) -> None:
     for name in ("config.yaml", "task.json"):

@@ -1,4 +1,4 @@
-"""Where the command line meets the terminal: signals, pipes, colours, widths, encodings, bugs."""
+"""The command line and the terminal: signals, pipes, colours, widths, encodings, bugs."""
 
 import io
 import json
@@ -82,7 +82,7 @@ def test_a_narrow_terminal_cuts_no_score(
     columns: int, trained: Trained, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.chdir(trained.folder)  # the title holds the path as it is typed
+    monkeypatch.chdir(trained.folder)  # the title contains the path as it is typed
     ran = warmstart("evaluate", "run", "--data", "test.csv")
     assert ran.code == 0
     table = ran.err.partition("n = 20")[2]

@@ -1,4 +1,4 @@
-"""What looks odd and is no mistake, or is allowed by name: it works, and what it means is said."""
+"""Unusual input that is accepted: it works, and a message explains how it was read."""
 
 import shlex
 from pathlib import Path
@@ -42,7 +42,7 @@ CASES: dict[str, tuple[str, str | bytes, str, str]] = {
     "brackets in a name": ("[a] :smile:.csv", ROWS, "--test '[a] :smile:.csv' "
         "--set data.allow_same_file=true", "(first: [a] :smile:.csv:4 = [a] :smile:.csv:4)"),
 }  # fmt: skip
-"""By what is odd: the file's name, its content, more words, and what is said."""
+"""By kind: the file's name, its content, more words of the command, and the expected message."""
 
 
 @pytest.mark.parametrize(("file", "content", "words", "said"), CASES.values(), ids=CASES)
@@ -68,7 +68,7 @@ def test_it_works_and_is_said(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_predicting_says_which_rows_it_left_out(
+def test_predicting_reports_which_rows_it_left_out(
     warmstart: Warmstart, trained: Trained, tmp_path: Path
 ) -> None:
     file = tmp_path / "new.csv"

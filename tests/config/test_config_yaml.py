@@ -1,4 +1,4 @@
-"""YAML read by the rules of YAML 1.2, with lines, and nothing in it that is not a plain value."""
+"""YAML is read by the rules of YAML 1.2, with line numbers, and contains only plain values."""
 
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-"""What the settings accept and refuse when a config is made in Python, and the texts about them."""
+"""The accepted and refused values of a config made in Python, and the texts about settings."""
 
 import re
 

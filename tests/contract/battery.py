@@ -1,8 +1,8 @@
 """What every task must do on the command line, from ``check`` to the reloaded model.
 
-Each function of ``CHECKS`` is one test of one ``DrivenRun``. They know a task only through
-``TASKS`` and the texts of its ``Case``; the same functions test the tasks of the package and a task
-that a test makes up.
+Each function of ``CHECKS`` is one test of one ``DrivenRun``. They use a task only through ``TASKS``
+and the texts of its ``Case``; the same functions test the tasks of the package and a task that is
+defined in a test.
 """
 
 import ast
@@ -33,7 +33,7 @@ AUTO_CLASSES = {
 """Transformers' class for each head."""
 
 PYTHON_TEXTS = ("[{'", "TrainedPart(", "mappingproxy", "Score(", "dtype=", "object at 0x", "None")
-"""What Python prints of its objects; a user must never see it."""
+"""How Python prints its objects; a user must never see this."""
 
 EVERY_ROW = ("row", "file", "line", "text", "truncated")
 """Columns of every ``predictions.parquet``."""
@@ -54,13 +54,13 @@ def documented(command: str) -> set[str]:
 
 
 def shown_text(page: str) -> str:
-    """What a browser shows of an HTML page, without figures."""
+    """The text that a browser shows for an HTML page, without figures."""
     page = re.sub(r"(?s)<style>.*?</style>|<svg.*?</svg>", " ", page)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
 def refuse_strangers(text: str, driven: DrivenRun) -> None:
-    """Assert that a text has nothing of another task, and no Python object in it."""
+    """Assert that a text contains nothing of another task, and no Python object."""
     assert not [mark for mark in driven.foreign if mark in text]
     assert not [found for found in PYTHON_TEXTS if re.search(rf"(?<!\w){re.escape(found)}", text)]
 
@@ -300,7 +300,7 @@ def card(driven: DrivenRun) -> None:
         assert label in body
     everything = body + shown_text((driven.run / "report.html").read_text("utf-8"))
     assert all(mark in everything for mark in driven.case.marks)
-    # The snippet is Python, where None is right.
+    # In the snippet, the Python value None is correct.
     refuse_strangers(body.replace(usage.python, ""), driven)
 
 

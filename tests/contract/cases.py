@@ -1,4 +1,4 @@
-"""The tasks of the battery: what a user has, and what must be printed for it.
+"""The tasks of the contract tests: the user's files, and what must be printed for them.
 
 ``CASES`` has an entry for every task of ``TASKS``. Data and models are tiny, so that a run takes
 about a second.
@@ -57,7 +57,7 @@ def labelled(write: Callable[..., Path], rows: int = HELD) -> Callable[[Path], P
 
 
 def _rankings(path: Path, queries: int, seed: int = 0) -> Path:
-    """Queries with two grades, as a loss per document needs them."""
+    """Queries with two grades, for losses that use each document separately."""
     write_rankings(path, queries, seed)
     path.write_text(path.read_text("utf-8").replace(",2\n", ",1\n"), "utf-8")
     return path
@@ -117,7 +117,7 @@ def _number(value: Any, found: Mapping[str, Any]) -> bool:
 
 
 def _tokens(value: Any, found: Mapping[str, Any]) -> bool:
-    """Other texts are filled, so only the form is compared."""
+    """The filled-in texts can differ, so only the form is compared."""
     return len(value) == len(found["masks"][0]) and all(one["token_str"] for one in value)
 
 
@@ -231,4 +231,4 @@ CASES: dict[str, Case] = {
         same=_tokens,
     ),
 }
-"""The battery's case for every task."""
+"""The case of every task."""

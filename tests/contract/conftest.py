@@ -1,4 +1,4 @@
-"""For the battery: rewritten assertions in its helpers, and a terminal of 80 columns."""
+"""For the contract tests: rewritten assertions in the helpers, and a terminal of 80 columns."""
 
 import pytest
 

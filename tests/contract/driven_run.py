@@ -1,7 +1,7 @@
-"""One task taken through the command line: each command runs once, when it is first needed.
+"""Run one task with the command line: each command runs once, when it is first needed.
 
-``DrivenRun`` makes the files of a ``Case`` in a folder and types the commands there, as a user
-would: relative paths, a YAML config, and advice copied from what an earlier command printed.
+``DrivenRun`` creates the files of a ``Case`` in a folder and runs the commands there, like a user:
+relative paths, a YAML config, and advice copied from the output of an earlier command.
 """
 
 import json
@@ -27,25 +27,25 @@ from warmstart.tasks import TASKS
 from warmstart.tasks.task import AnyTask
 
 INTERRUPTED_AT = 9
-"""The call of ``task.loss`` during which Ctrl-C is pressed: after the first epoch's evaluation."""
+"""The call of ``task.loss`` during which Ctrl-C is simulated: after the first evaluation."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What the battery has to know of a task, and the task's own texts that must be found.
+    """What the tests need to know about a task, and texts that only this task prints.
 
     Args:
-        settings: makes data and a tiny checkpoint in a folder; the settings of a small run.
-        labelled: makes a labelled file in the format of the training file; its path.
-        rows: rows of that file.
+        settings: creates data and a tiny checkpoint in a folder; returns settings of a small run.
+        labelled: creates a labelled file in the format of the training file; returns its path.
+        rows: number of rows of that file.
         predict: options of ``warmstart predict`` (or ``generate``) for one input.
-        prediction: keys of one prediction in JSON, besides ``row`` and ``truncated``.
+        prediction: keys of one prediction in JSON, in addition to ``row`` and ``truncated``.
         columns: columns that the task adds to ``predictions.parquet``.
-        shown: what ``predict`` prints for one input, a regular expression for the whole text.
-        labels: label names, in the order of the logits; empty where there are none.
+        shown: the output of ``predict`` for one input, a regular expression for the whole text.
+        labels: label names, in the order of the logits; empty if there are none.
         baselines: names of the baselines.
         marks: texts in the card or the report of this task that no other task has.
-        same: whether the value of the card's snippet is that of warmstart's own prediction.
+        same: whether the value of the card's snippet equals warmstart's own prediction.
     """
 
     settings: Callable[[Path], dict[str, Any]]
@@ -63,12 +63,12 @@ class Case:
 
 @dataclass(frozen=True)
 class DrivenRun:
-    """A case, and what each command printed.
+    """A case, and the output of each command.
 
     Args:
-        case: of the task.
+        case: case of the task.
         task: its name.
-        folder: where the commands are typed.
+        folder: the working directory of the commands.
         foreign: texts that belong to other tasks.
     """
 
@@ -79,14 +79,14 @@ class DrivenRun:
     _ran: dict[tuple[str, ...], Ran] = field(default_factory=dict)
 
     def type(self, *words: str) -> Ran:
-        """Type the words after ``warmstart`` in the folder; the same words run only once."""
+        """Run the words after ``warmstart`` in the folder; the same words run only once."""
         if words not in self._ran:
             with chdir(self.folder):
                 self._ran[words] = ran(*words)
         return self._ran[words]
 
     def type_advice(self, command: str) -> Ran:
-        """Type a command that was printed: ``warmstart train run --resume``."""
+        """Run a printed command: ``warmstart train run --resume``."""
         name, *words = shlex.split(command)
         assert name == "warmstart"
         return self.type(*words)
@@ -112,7 +112,7 @@ class DrivenRun:
 
     @cached_property
     def learned(self) -> AnyTask:
-        """The task with what it learned."""
+        """The task with its facts."""
         return load_task(RunDirectory(self.run))[1]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Every task of ``TASKS`` through the command line, from ``check`` to the reloaded model."""
+"""Every task of ``TASKS`` with the command line, from ``check`` to the reloaded model."""
 
 from collections.abc import Callable
 

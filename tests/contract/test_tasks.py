@@ -1,7 +1,7 @@
-"""One battery that every task passes; a new task adds one line to ``CASES``.
+"""Tests that every task must pass; a new task adds one line to ``CASES``.
 
-Modelled on scikit-learn's ``check_estimator``: what the loop, the evaluation and the exports rely
-on is checked here for every entry of ``TASKS``, so that they need no exception for any of them.
+Modelled on scikit-learn's ``check_estimator``: everything that the loop, the evaluation and the
+exports need from a task is checked here for every entry of ``TASKS``.
 """
 
 import json
@@ -60,7 +60,7 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
 }
-"""For each task, and each kind of loss, the settings of a small run; its data are made."""
+"""For each task, and each kind of loss, the settings of a small run with made-up data."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def predicted(case: Case, examples: Examples) -> tuple[Any, float, int]:
-    """Predictions, summed loss and number of labels, by the padded model."""
+    """Predictions, summed loss and number of labels of the padded model."""
     task = case.prepared.task
     accelerator = build_accelerator(case.prepared.config.train)
     return predict(task, case.model, padded_forward(case.model, task.head), examples, accelerator)
@@ -124,7 +124,7 @@ def test_unlabelled_examples_have_the_same_tokens(case: Case) -> None:
 
 
 def test_labels_are_parsed_once_and_belong_to_their_rows(case: Case) -> None:
-    """``encode`` and ``score`` take the same labels, which come from the table alone."""
+    """``encode`` and ``score`` get the same labels, which depend only on the table."""
     prepared = case.prepared
     split = prepared.splits["validation"]
     again = prepared.task.labels(split.table)
@@ -149,7 +149,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def test_loss_is_a_sum_over_counted_labels(case: Case) -> None:
-    """Promise 1: however a batch is cut or padded, losses and gradients add up to the same."""
+    """Guarantee 1: however a batch is cut or padded, losses and gradients have the same sum."""
     task, model = case.prepared.task, case.model
     run = padded_forward(model, task.head).run
     batch = collate(case.prepared.examples["train"], np.arange(12))
@@ -212,7 +212,7 @@ def test_predictions_of_batches_join_in_row_order(case: Case) -> None:
 
 
 def test_a_chosen_threshold_is_kept_and_applied(case: Case) -> None:
-    """It survives JSON, and changes predictions but not their probabilities."""
+    """It can be written as JSON, and changes predictions but not their probabilities."""
     prepared = case.prepared
     if not isinstance(prepared.task, ChoosesThreshold):
         pytest.skip("nothing is chosen after training")
@@ -259,7 +259,7 @@ def test_predictions_do_not_depend_on_company(case: Case) -> None:
 
 
 def _numbers(prediction: Any) -> dict[str, float]:
-    """The numbers of a prediction, those of every label apart."""
+    """The numbers of a prediction, except those of every label."""
     found = prediction.to_json()
     return {
         name: value
@@ -353,5 +353,5 @@ def test_new_weights_come_from_the_seed(case: Case) -> None:
     assert torch.equal(before, torch.get_rng_state())
     other = task.model(checkpoint, seed=4).state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
-    if task.head == "sequence-classification":  # else there are none: the head is pretrained too
+    if task.head == "sequence-classification":  # other heads are pretrained too
         assert any(not torch.equal(one[name], other[name]) for name in one)

@@ -1,7 +1,7 @@
-"""A task that only this file knows, taken through the battery of the tasks of the package.
+"""A task that is defined only in this file, with the same tests as the tasks of the package.
 
 ``TextParity`` is a complete task with every optional part that a classifier can have. CONTRIBUTING
-tells readers to copy it: keep it short, and free of what a first task does not need.
+tells readers to copy it: keep it short, and without anything that a first task does not need.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ RIGHT = Metric("right_parity", higher_is_better=True, title="Parity accuracy")
 
 @dataclass(frozen=True, slots=True)
 class ParityPrediction:
-    """Whether one text has an even number of words, as the model predicts it."""
+    """Whether one text has an even number of words, as predicted by the model."""
 
     row: int
     even: bool
@@ -75,7 +75,7 @@ class ParityPredictions:
     """The predictions for N rows.
 
     Args:
-        probabilities: that the number of words is even, float64 [N].
+        probabilities: probability that the number of words is even, float64 [N].
         rows: row ids, int64 [N].
         truncated: whether the model read only the beginning of each row, bool [N].
     """
@@ -86,7 +86,7 @@ class ParityPredictions:
 
     @property
     def even(self) -> Bools:
-        """What is predicted for each row, bool [N]."""
+        """The prediction for each row, bool [N]."""
         found: Bools = self.probabilities >= 0.5
         return found
 
@@ -152,7 +152,7 @@ class TextParity:
 
     @classmethod
     def learn(cls, config: RunConfig, train: Table) -> Self:
-        """Nothing has to be known before training."""
+        """The task; nothing is learned before training."""
         return cls(config.data)
 
     @classmethod
@@ -161,7 +161,7 @@ class TextParity:
         return cls(config.data)
 
     def labels(self, table: Table) -> Ints:
-        """1 where the number of words is even, else 0, int64 [N]."""
+        """1 if the number of words is even, otherwise 0, int64 [N]."""
         words = pc.list_value_length(pc.utf8_split_whitespace(texts_of(table, self.data)))
         even: Ints = (words.to_numpy() % 2 == 0).astype(np.int64)
         return even
@@ -192,7 +192,7 @@ class TextParity:
         return ParityPredictions(shares, batch.rows, batch.truncated)
 
     def score(self, predictions: ParityPredictions, labels: Ints) -> Scores:
-        """The share of rows with the right prediction, with an interval over rows."""
+        """The share of rows with a correct prediction, with an interval over rows."""
         right = (predictions.even == labels).astype(np.float64)
         low, high = percentile_interval(resampled_sums(right[:, None])[:, 0] / len(right))
         score = Score(float(right.mean()), low, high, len(right), higher_is_better=True)
@@ -204,7 +204,7 @@ class TextParity:
             command='warmstart predict {run} --text "…"',
             python='parity = pipeline("text-classification", model="model")\n'
             'parity("Your text here.", truncation=True)',
-            note="warmstart also reports which texts were cut",
+            note="warmstart also reports which texts were truncated",
             limits=("A model of text does not count: expect the score of the baseline.",),
         )
 
@@ -235,7 +235,7 @@ class TextParity:
         return pa.array(LABELS, pa.string()).take(pa.array(labels))
 
     def remarks(self, labels: Ints) -> list[str]:
-        """Nothing besides the counts of the labels."""
+        """Nothing: the counts of the labels are reported for every task."""
         return []
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:

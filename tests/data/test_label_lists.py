@@ -1,4 +1,4 @@
-"""Any number of labels to a row, however they are written."""
+"""Any number of labels per row, in every format."""
 
 from typing import Any
 
@@ -107,7 +107,7 @@ def test_labels_that_training_has_not_are_refused_with_their_line() -> None:
     assert "one of the 2 labels of the training rows: 'a', 'b'" in caught.value.expected
 
 
-def test_one_label_in_two_spellings_is_asked_about() -> None:
+def test_one_label_in_two_spellings_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         label_lists(table_of(label=["Spam|a", "b|spam"]), data())
     assert "'Spam' (l.csv:2), 'spam' (l.csv:3)" in caught.value.found
@@ -118,7 +118,7 @@ def test_values_of_their_own_are_no_labels() -> None:
         label_lists(table_of(label=[f"id{n}" for n in range(1200)]), data())
 
 
-def test_a_separator_that_stands_nowhere_is_noticed() -> None:
+def test_a_separator_that_occurs_nowhere_is_reported() -> None:
     assert without_separator(table_of(label=["a,b", "b"]), data())
     assert not without_separator(table_of(label=["a,b", "b"]), data(label_separator=","))
 
@@ -129,7 +129,7 @@ def test_lists_and_texts_of_a_matrix() -> None:
 
 
 def test_a_share_has_some_of_every_label() -> None:
-    """Two rows of the rarest label go one to each side, whatever the seed."""
+    """Of two rows with the rarest label, each side gets one, for any seed."""
     values = ["a"] * 40 + ["a|b"] * 20 + [""] * 20 + ["a|rare", "b|rare"]
     table = table_of(label=values)
     strata = rarest_label(label_lists(table, data()))

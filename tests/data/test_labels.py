@@ -18,7 +18,7 @@ FILE = SourceFile("a.csv", "0", "utf-8", 0)
 
 
 def table(columns: Mapping[str, Sequence[object] | pa.Array], setting: str = "data.train") -> Table:
-    """Rows whose first stands on line 2 of ``a.csv``."""
+    """Rows of which the first is on line 2 of ``a.csv``."""
     content = pa.table(dict(columns))
     n = content.num_rows
     rows = np.arange(n)

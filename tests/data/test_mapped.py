@@ -1,4 +1,4 @@
-"""Tables and arrays on disk: the same content as in memory, and nothing left behind."""
+"""Tables and arrays on disk: the same content as in memory, and no file remains."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ SCHEMA = pa.schema([("text", pa.string()), ("number", pa.int64())])
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The temporary folder, and everything above a kilobyte goes there."""
+    """The temporary folder; everything above a kilobyte is written there."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(mapped, "MAPPED_BYTES", 1 << 10)
     return tmp_path
@@ -70,7 +70,7 @@ def test_a_flat_array_is_its_pieces_end_to_end(pieces: list[list[int]], limit: i
         found = array.finished()
     assert found.dtype == np.int8
     assert found.tolist() == [number for piece in pieces for number in piece]
-    found += 1  # as writable as an array in memory
+    found += 1  # writable like an array in memory
 
 
 @given(kept=st.lists(st.booleans(), max_size=300), limit=st.sampled_from([0, 1 << 20]))
@@ -109,7 +109,7 @@ def large_table() -> None:
 
 
 @pytest.mark.parametrize("make", [large_array, large_table])
-def test_a_full_disk_is_told(folder: Path, make: Callable[[], None]) -> None:
+def test_a_full_disk_is_reported(folder: Path, make: Callable[[], None]) -> None:
     with file_size(20_000), pytest.raises(DataError) as caught:
         make()
     assert caught.value.found.startswith(f"cannot write temporary copies of the rows to {folder}: ")
@@ -118,7 +118,9 @@ def test_a_full_disk_is_told(folder: Path, make: Callable[[], None]) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_no_temporary_folder_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_temporary_folder_is_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "gone"))
     with pytest.raises(DataError, match="cannot write temporary copies of the rows to .*gone: "):
         mapped_table(batches(5000), SCHEMA)

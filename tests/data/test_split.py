@@ -1,4 +1,4 @@
-"""Splitting: who is held out, that it repeats, and what cannot be split."""
+"""Splitting: which rows are held out, that it is reproducible, and what cannot be split."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from warmstart.tasks.text_classification import TextClassification
 
 
 def table(columns: Mapping[str, Sequence[object]], sha256: str = "0") -> Table:
-    """Rows whose first stands on line 2 of ``a.csv``."""
+    """Rows of which the first is on line 2 of ``a.csv``."""
     content = pa.table({name: pa.array(values) for name, values in columns.items()})
     n = content.num_rows
     file = SourceFile("a.csv", sha256, "utf-8", n)
@@ -97,7 +97,7 @@ def test_every_row_is_held_out_about_equally_often() -> None:
     labelled=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_no_group_stands_on_both_sides(groups: list[int], labelled: bool, seed: int) -> None:
+def test_no_group_is_on_both_sides(groups: list[int], labelled: bool, seed: int) -> None:
     assume(len(set(groups)) > 1)
     rows = table({"g": groups, "y": ["x"] * len(groups)})
     strata = by_label(rows, "g") if labelled else None

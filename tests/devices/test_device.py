@@ -1,4 +1,4 @@
-"""Which precision each device gets, and that runs of one process do not hold each other to it."""
+"""The precision of each device, and that runs in one process do not affect each other's."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ ALL = {"float32", "bfloat16", "float16"}
 
 
 def have(monkeypatch: pytest.MonkeyPatch, machine: str) -> str:
-    """Pretend to be that machine; its device type."""
+    """Simulate this machine; returns its device type."""
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: machine == "cpu with AMX")
     if machine not in CUDA:
         return machine.partition(" ")[0]
@@ -63,7 +63,7 @@ def test_what_every_machine_can_compute(precision: str) -> None:
 
 
 def test_a_second_run_in_one_process_has_its_own_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accelerate alone raises here: its state is the process's, and fixed by the first run."""
+    """Accelerate alone raises here: its state is per process and is set by the first run."""
     have(monkeypatch, "cpu with AMX")
     for precision in ("float32", "bfloat16", "float32"):
         config = TrainConfig.model_validate({"precision": precision, "device": "cpu"})
@@ -77,7 +77,7 @@ def test_a_second_run_in_one_process_has_its_own_precision(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
 def test_on_a_cpu_freed_memory_is_kept(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """To predict with as to train: whoever computes on a CPU comes this way."""
+    """The same for prediction and training: all code that computes on a CPU uses this."""
     asked: list[bool] = []
     monkeypatch.setattr(device, "keep_freed_memory", lambda: asked.append(True))
     accelerator = SimpleNamespace(device=torch.device(kind))
@@ -87,7 +87,7 @@ def test_on_a_cpu_freed_memory_is_kept(monkeypatch: pytest.MonkeyPatch, kind: st
 
 
 def test_processes_that_have_not_joined_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script of the person's own under ``torchrun``: each process would train by itself."""
+    """A user's own script under ``torchrun``: each process would train by itself."""
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("RANK", "2")
     with pytest.raises(ConfigError, match="4 processes were started") as caught:

@@ -1,4 +1,4 @@
-"""Device and precision of predictions, without anything global."""
+"""Device and precision of predictions, without any global state."""
 
 import pytest
 import torch

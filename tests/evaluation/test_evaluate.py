@@ -1,4 +1,4 @@
-"""Evaluation: every row once and in order, the exact mean loss, and a model left as it was."""
+"""Evaluation: every row once and in order, the exact mean loss, and the model is not changed."""
 
 import math
 from dataclasses import replace
@@ -21,7 +21,7 @@ from warmstart.training.job import Job
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """A model with random weights and rows to read; nothing is trained."""
+    """A model with random weights and some rows; nothing is trained."""
     folder: Path = tmp_path_factory.mktemp("evaluate")
     return job_of(prepared_run(folder), folder / "run")
 
@@ -35,7 +35,7 @@ def one_by_one(job: Job) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("budget", [1, 64, 100_000])
-def test_batching_changes_neither_answers_nor_their_order_nor_the_loss(
+def test_batching_changes_neither_predictions_nor_their_order_nor_the_loss(
     job: Job, monkeypatch: pytest.MonkeyPatch, budget: int
 ) -> None:
     monkeypatch.setattr(module, "MAX_TOKENS_PER_BATCH", {"cpu": budget})
@@ -51,14 +51,14 @@ def test_batching_changes_neither_answers_nor_their_order_nor_the_loss(
     assert count == len(job.train)
 
 
-def test_shared_out_among_processes_the_answers_are_the_same_to_the_bit(
+def test_several_processes_give_bit_identical_predictions(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_TOKENS_PER_BATCH", {"cpu": 64})
     shares = []
 
     class Told(Exception):
-        """This process has told the others; what they told it comes later."""
+        """This process has sent its results; those of the others come later."""
 
     def tell(_self: Processes, share: object) -> None:
         shares.append(share)

@@ -1,4 +1,4 @@
-"""What a model copied: against counting by hand, and against a slow search through everything."""
+"""Copied text: compared with counting by hand, and with a slow exhaustive search."""
 
 import json
 import random
@@ -17,7 +17,7 @@ TEXT = st.lists(st.sampled_from("abc"), max_size=14).map(" ".join)
 
 
 def by_search(samples: list[str], rows: list[str]) -> tuple[int, float | None]:
-    """The longest passage in words and the share of 8-grams seen, by trying them all."""
+    """The longest passage in words and the share of 8-grams that occur, by exhaustive search."""
     known = {
         tuple(row.split()[i:j])
         for row in rows
@@ -116,7 +116,7 @@ def test_case_and_punctuation_matter() -> None:
 
 
 def test_training_rows_stream_past_once() -> None:
-    """A generator that holds one row at a time; none is kept."""
+    """A generator with one row in memory at a time; none is kept."""
     alive: list[int] = []
 
     class Row(str):

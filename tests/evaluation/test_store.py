@@ -1,4 +1,4 @@
-"""An evaluation on disk: every row with where it came from, and the scores that belong to it."""
+"""An evaluation on disk: every row with its origin, and its scores."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def found() -> Evaluation:
     return Evaluation(PREDICTIONS, scores, loss=1.25)
 
 
-def test_every_prediction_stands_beside_its_row(tmp_path: Path, found: Evaluation) -> None:
+def test_every_prediction_is_stored_with_its_row(tmp_path: Path, found: Evaluation) -> None:
     run = RunDirectory.create(tmp_path)
     write_evaluation(run, "test", TASK, found, SPLIT, DATA, BASELINES)
     rows = pyarrow.parquet.read_table(run.evaluation("test") / "predictions.parquet")

@@ -1,4 +1,4 @@
-"""Finished runs, exported, of which tests change copies."""
+"""Finished and exported runs; tests change copies of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from warmstart.training.train_run import train_run
 
 @pytest.fixture(scope="session", autouse=True)
 def _traced_once() -> Iterator[None]:
-    """Most tests here are about what is done with the trace."""
+    """Most tests here are about what happens after the trace."""
     with pytest.MonkeyPatch.context() as patch:
         traced_once.use(patch)
         yield
@@ -24,7 +24,7 @@ def _traced_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Trained on reviews, with a test split of which some rows are cut."""
+    """Trained on reviews, with a test split in which some rows are truncated."""
     folder: Path = tmp_path_factory.mktemp("exported")
     config = settings(folder, epochs=1)
     config["model"]["max_tokens"] = 12
@@ -37,7 +37,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def writes(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that learned to write, exported; it reads 128 tokens."""
+    """An exported text-generation run with a limit of 128 tokens."""
     folder: Path = tmp_path_factory.mktemp("writes")
     tiny_gpt2(folder / "decoder", max_positions=128)
     config = writing_settings(folder, epochs=1)

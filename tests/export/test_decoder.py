@@ -1,4 +1,4 @@
-"""A model that writes, as ONNX: what is compared, and that both engines write the same."""
+"""A decoder as ONNX: the comparisons, and that both engines generate the same text."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def copied(run: Run, tmp_path: Path) -> Run:
     return api.load(shutil.copytree(run.path, tmp_path / "run"))
 
 
-def test_parity_says_what_was_written_and_compared(writes: Run) -> None:
+def test_parity_records_what_was_written_and_compared(writes: Run) -> None:
     content = json.loads((writes.path / "export/parity.json").read_text())
     layers = [f"{layer}.{part}" for layer in (0, 1) for part in ("key", "value")]
     given = ["input_ids", "attention_mask", "position_ids"]
@@ -176,7 +176,7 @@ Step = Callable[..., Any]
 
 
 def another(opened: OnnxDecoder, step: Step) -> Any:
-    """The decoder, but for what it makes of a call."""
+    """The decoder, with a changed result of each call."""
     return SimpleNamespace(step=step, vocabulary=opened.vocabulary)
 
 
@@ -204,7 +204,7 @@ def test_what_was_read_before_is_compared(loaded: LoadedRun, opened: OnnxDecoder
         decoder_parity.check_decoder_shapes(loaded, another(opened, forgets))
 
 
-def test_another_token_is_refused_but_not_of_a_tie(
+def test_another_token_is_refused_except_in_a_tie(
     loaded: LoadedRun, opened: OnnxDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, examples = decoder_parity.scored_documents(loaded)
@@ -262,7 +262,7 @@ def test_a_model_without_keys_and_values_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [name for name in DECODERS if name != "gpt2"])
-def test_every_architecture_writes_exactly(architecture: str, tmp_path: Path) -> None:
+def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Path) -> None:
     model = make_decoder(architecture, max_positions=96)
     model.set_attn_implementation("sdpa")
     decoder.write_decoder(model, tmp_path / "model.onnx")

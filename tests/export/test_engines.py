@@ -1,4 +1,4 @@
-"""Answers by ONNX Runtime: PyTorch's, from the file that was verified, without loading torch."""
+"""Predictions with ONNX Runtime: the same as PyTorch's, from the verified file, without torch."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def close(found: Run, engine: str, within: float) -> None:
     assert [answer["truncated"] for answer in answers] == [False, False, True, False]
 
 
-def test_every_engine_gives_the_same_answers(exported: Run) -> None:
+def test_every_engine_gives_the_same_predictions(exported: Run) -> None:
     close(exported, "onnx", 1e-5)
     close(exported, "int8", 0.05)
     assert exported.predict(TEXTS) == exported.predict(TEXTS, engine="onnx")
@@ -44,7 +44,7 @@ def test_a_file_is_answered_like_its_texts(exported: Run, tmp_path: Path) -> Non
     assert by_onnx.schema == exported.predict_file(file, engine="torch").schema
 
 
-def test_without_an_export_pytorch_answers(exported: Run, tmp_path: Path) -> None:
+def test_without_an_export_pytorch_predicts(exported: Run, tmp_path: Path) -> None:
     run = api.load(shutil.copytree(exported.path, tmp_path / "run"))
     shutil.rmtree(run.path / "export")
     assert run.predict(TEXTS) == exported.predict(TEXTS, engine="torch")

@@ -1,4 +1,4 @@
-"""``export/`` of a run: verified before it is kept, replaced whole or not at all."""
+"""``export/`` of a run: verified before it is kept, replaced completely or not at all."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def held(run: Run) -> dict[str, str]:
     }
 
 
-def test_parity_says_what_was_written_and_compared(exported: Run) -> None:
+def test_parity_records_what_was_written_and_compared(exported: Run) -> None:
     content = json.loads((exported.path / "export/parity.json").read_text())
     files = held(exported)
     assert [name for name in files if name.startswith(("export", "."))] == [
@@ -107,7 +107,7 @@ def test_an_export_replaces_the_one_before(exported: Run, tmp_path: Path) -> Non
 
 
 def another_bias(model: ir.Model) -> int:
-    """In place of the pass over the graph: one number of the head is a hundredth larger."""
+    """Instead of optimising the graph: one weight of the head is larger by one hundredth."""
     bias = model.graph.initializers["classifier.bias"]
     assert bias.const_value is not None
     bias.const_value = ir.tensor(bias.const_value.numpy() + np.float32([0.01, 0]))
@@ -136,7 +136,7 @@ def not_finished(run: Run) -> None:
         (not_finished, "is not finished", "--resume"),
     ],
 )
-def test_a_run_that_cannot_be_exported_says_why(
+def test_a_run_that_cannot_be_exported_has_a_reason(
     exported: Run, tmp_path: Path, spoil: Callable[[Run], None], found: str, do: str
 ) -> None:
     run = copied(exported, tmp_path)
@@ -234,7 +234,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
         ("text-generation", True, "one token that rounding changed"),
     ],
 )
-def test_what_is_not_exported_says_what_is(
+def test_a_task_without_export_names_those_with_it(
     exported: Run,
     monkeypatch: pytest.MonkeyPatch,
     task: str,

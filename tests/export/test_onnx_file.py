@@ -1,4 +1,4 @@
-"""The graph that is written: every architecture, any shape, nothing but ONNX in it."""
+"""The exported graph: every architecture, any shape, and only ONNX operators."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ from warmstart.models.packed.forward import padded_forward
 from warmstart.tasks.text_classification import TextClassification
 
 FUSED_NORMS = {"bert": 4, "electra": 4, "distilbert": 4, "roberta": 5, "modernbert": 1}
-"""ModernBERT's norms stand before their layers: they are not added to anything."""
+"""ModernBERT's norms are before its layers: they are not added to anything."""
 TEXTS = ("the cat", "a wonderful old story when we read it", "bad", "her house was very red xyz")
 
 
@@ -35,7 +35,7 @@ def classifier(folder: Path, architecture: str, **parts: Any) -> tuple[Checkpoin
 
 
 def examples_of(checkpoint: Checkpoint, pairs: bool) -> Examples:
-    """Rows of four lengths, single or paired each with the next."""
+    """Rows of four lengths, single or each in a pair with the next."""
     columns = {"x": pa.array(TEXTS), "y": pa.array((*TEXTS[1:], TEXTS[0]))}
     table = Table(
         columns=pa.table(columns),
@@ -55,7 +55,7 @@ def inputs_of(architecture: str) -> list[str]:
 
 
 QUICK = ("bert", "modernbert")
-"""Their exports take seconds each; the others are exported by ``make test-slow``."""
+"""Their exports take seconds each; ``make test-slow`` exports the others."""
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A written BERT of three layers, and the model."""
+    """An exported BERT with three layers, and the model."""
     folder = tmp_path_factory.mktemp("bert")
     _, model = classifier(folder / "model", "bert", layers=3)
     write_onnx(model, inputs_of("bert"), 7, folder / "model.onnx")
@@ -116,7 +116,7 @@ def test_inputs_and_output_are_named_and_free_in_both_axes(bert: tuple[Path, Any
 def test_only_the_first_tokens_of_the_last_layer_are_computed(
     bert: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of six products of matrices in the last layer three; without the pass none."""
+    """Three of the six matrix products in the last layer; without the optimisation none."""
     path, model = bert
     assert _one_token_products(path) == 3
     monkeypatch.setattr(first_tokens, "take_first_tokens_early", lambda graph: 0)
@@ -129,7 +129,7 @@ def test_only_the_first_tokens_of_the_last_layer_are_computed(
 
 
 def _one_token_products(path: Path) -> int:
-    """Products whose result is noted as [batch, 1, …]."""
+    """Matrix products whose result has the recorded shape [batch, 1, …]."""
     graph = onnx.load(path).graph
     shapes = {
         value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]
@@ -153,7 +153,7 @@ def test_weights_over_the_limit_stand_in_a_second_file(
 
 
 class Unwritable(nn.Module):
-    """Computes what ONNX has no operator for."""
+    """Computes something for which ONNX has no operator."""
 
     config = SimpleNamespace(vocab_size=9)
 

@@ -1,4 +1,4 @@
-"""Which processors add products of bytes without overflow."""
+"""Which processors add byte products without overflow."""
 
 from pathlib import Path
 

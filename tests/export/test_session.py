@@ -1,4 +1,4 @@
-"""Batches of like length, and the packages that are needed."""
+"""Batches of similar length, and the packages that are needed."""
 
 import sys
 
@@ -43,7 +43,7 @@ def test_what_is_not_installed_is_named_with_the_extra(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("variable", "expected"), [("3", 3), ("", 2), ("0", 2), ("many", 2)])
-def test_threads_are_those_asked_for_else_one_a_core(
+def test_threads_are_those_requested_or_one_per_core(
     variable: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", variable)

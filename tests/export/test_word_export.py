@@ -1,4 +1,4 @@
-"""A model that tags words as ONNX: the same logits, tags, spans and score as PyTorch's."""
+"""A token classifier as ONNX: the same logits, tags, spans and score as in PyTorch."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +94,7 @@ def test_other_spans_are_refused(exported: Run) -> None:
 
 
 def test_logits_are_in_the_order_of_the_words(exported: Run) -> None:
-    """Rows are batched by length, and windows of one row stand in different batches."""
+    """Rows are batched by length, so windows of one row are in different batches."""
     run = load_run(RunDirectory(exported.path))
     rows = parity.scored_rows(run)
     assert len(rows.examples) > len(rows.table)  # windows
@@ -105,7 +105,7 @@ def test_logits_are_in_the_order_of_the_words(exported: Run) -> None:
 
 
 def test_plain_tags_and_spans_of_texts_are_restored(tmp_path: Path) -> None:
-    """``evaluation/`` keeps spans only; the tags of words and their offsets are made from them."""
+    """``evaluation/`` has only spans; tags and offsets of words are computed from them."""
     config = tagging_settings(tmp_path)
     path = Path(config["data"]["train"])
     path.write_text(path.read_text().replace("B-", "").replace("I-", ""))

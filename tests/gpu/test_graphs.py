@@ -2,8 +2,8 @@
 
     pytest tests/gpu
 
-Half precision rounds at 1e-3 to 1e-2, and some sums have an order of the device's own: what is
-compared is held to that, not to the last bit.
+Half precision rounds at 1e-3 to 1e-2, and the order of some sums depends on the device: results are
+compared with this tolerance, not bit by bit.
 """
 
 from dataclasses import replace
@@ -102,8 +102,8 @@ def test_resumed_in_the_middle(tmp_path: Path) -> None:
     np.testing.assert_allclose(losses_of(resumed), losses_of(whole), rtol=0.05, atol=0.02)
 
 
-def test_a_capture_that_the_device_refuses_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
-    """The task asks the host for a number in the middle of a step, which no capture allows."""
+def test_a_refused_capture_leaves_a_run_that_continues(tmp_path: Path) -> None:
+    """The task reads a number from the device in the middle of a step; no capture allows this."""
     prepared = prepared_run(tmp_path, device="auto", precision="bfloat16", cuda_graphs=True)
     job = job_of(prepared, tmp_path / "run")
     fit(replace(job, task=Asking(job.task)), resume=False, stop_requested=never)

@@ -1,4 +1,4 @@
-"""A classifier's scores: against scikit-learn, by hand, and where they are not defined."""
+"""A classifier's scores: compared with scikit-learn, by hand, and undefined scores."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def values(scores: Scores) -> dict[str, float | None]:
 
 
 def calibration_error_by_hand(probabilities: Floats, targets: Ints) -> float:
-    """Expected calibration error, bin by bin, as Guo et al. 2017 write it."""
+    """Expected calibration error, bin by bin, as defined by Guo et al. 2017."""
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
     error = 0.0
     for index in range(15):
@@ -103,7 +103,7 @@ def test_values_agree_with_scikit_learn(
 
 
 def test_a_case_worked_by_hand() -> None:
-    """Two right of three "yes", one right of two "no": tp 2, fn 1, tn 1, fp 1."""
+    """Two of three "yes" are correct, one of two "no": tp 2, fn 1, tn 1, fp 1."""
     yes = np.array([0.9, 0.8, 0.4, 0.6, 0.1])
     scores = scored(np.column_stack([1 - yes, yes]), np.array([1, 1, 1, 0, 0]))
     found = values(scores)
@@ -207,7 +207,7 @@ def test_every_interval_holds_its_value_and_is_the_same_every_time(classes: int)
 
 
 def test_intervals_agree_with_resampling_rows_and_scoring_them_anew() -> None:
-    """The definition of the bootstrap against sums, up to the noise of 1,000 resamples each."""
+    """The bootstrap's definition compared with sums, up to the noise of 1,000 resamples each."""
     probabilities, targets = simulated(250, 3, seed=7)
     found = scored(probabilities, targets, intervals=True).metrics
     generator = np.random.default_rng(8)
@@ -221,7 +221,7 @@ def test_intervals_agree_with_resampling_rows_and_scoring_them_anew() -> None:
 
 
 def test_the_calibration_interval_of_a_calibrated_model_is_around_its_value() -> None:
-    """Resampling alone would put it above: noise adds to noise."""
+    """Resampling alone would give an interval above the value, because it adds noise."""
     generator = np.random.default_rng(9)
     yes = generator.uniform(size=400)
     probabilities = np.column_stack([1 - yes, yes])
@@ -234,7 +234,7 @@ def test_the_calibration_interval_of_a_calibrated_model_is_around_its_value() ->
 
 
 def test_intervals_hold_the_true_value_95_times_in_100() -> None:
-    """The two logits differ by a normal draw, mean ±1 and variance 2, so the truth is known."""
+    """The two logits differ by a normal variable, mean ±1 and variance 2, so the truth is known."""
     truth = {"accuracy": 0.76025, "matthews_correlation": 0.5205, "roc_auc": 0.84134}
     covered = dict.fromkeys(truth, 0)
     for seed in range(150):
@@ -317,7 +317,7 @@ def test_confusion_has_the_true_class_in_rows_and_the_first_of_equals_is_predict
 
 
 def test_a_difference_is_of_the_scores_and_its_interval_pairs_the_rows() -> None:
-    """Two classifiers that err together: the paired interval is far narrower than either's own."""
+    """Two classifiers with the same errors: the paired interval is much narrower than theirs."""
     generator = np.random.default_rng(1)
     targets = generator.integers(0, 2, 400)
     right = np.where(generator.random(400) < 0.8, targets, 1 - targets)

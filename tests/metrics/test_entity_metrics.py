@@ -1,4 +1,4 @@
-"""Entity scores: published examples, an independent implementation, and errors that add up."""
+"""Entity scores: published examples, an independent implementation, and sums of error counts."""
 
 from collections import Counter
 from collections.abc import Sequence

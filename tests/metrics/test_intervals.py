@@ -1,4 +1,4 @@
-"""The bootstrap: its weights, its coverage, and that units stand in for rows."""
+"""The bootstrap: its weights, its coverage, and units in place of rows."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_a_resample_draws_as_many_units_as_there_are() -> None:
     assert totals.shape == (RESAMPLES, 7)
     np.testing.assert_array_equal(totals.sum(axis=1), 7.0)
     np.testing.assert_array_equal(totals, totals.round())
-    # A unit is drawn binomially, 7 times with chance 1/7: mean 1, variance 6/7.
+    # The count of a unit is binomial, 7 draws with probability 1/7: mean 1, variance 6/7.
     assert totals.mean() == 1.0
     assert totals.var() == pytest.approx(6 / 7, rel=0.05)
     assert len(np.unique(totals, axis=0)) > 0.4 * RESAMPLES

@@ -1,4 +1,4 @@
-"""Several labels to a row, scored as scikit-learn scores them, with intervals from sums."""
+"""Several labels per row, compared with scikit-learn's scores, with intervals from sums."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_metrics_are_scikit_learns() -> None:
 
 
 def test_sums_of_parts_follow_the_average_precision_of_a_resample() -> None:
-    """To first order: over resamples the two go up and down together, by as much."""
+    """To first order: over resamples both change in the same direction, by the same amount."""
     shares, targets = made_up(500)
     scores, inside = shares[:, 0], targets[:, 0]
     parts = precision_parts(scores, inside)

@@ -1,4 +1,4 @@
-"""Ranking metrics against their definitions, query by query."""
+"""Ranking metrics compared with their definitions, query by query."""
 
 import math
 
@@ -47,7 +47,7 @@ def test_every_metric_is_its_definition(seed: int) -> None:
 
 
 def test_enormous_grades_are_compared_within_their_query() -> None:
-    """Each step of a grade doubles the gain, so next to 1999 a grade of 2000 weighs 2 to 1."""
+    """Each grade doubles the gain, so a grade of 2000 has twice the weight of 1999."""
     grades = np.array([2000.0, 1999.0, 0.0, 1.0, 0.0])
     scores, queries = np.array([0.1, 0.2, 0.3, 0.9, 0.1]), np.array([0, 0, 0, 1, 1])
     ideal = 1 + 0.5 / math.log2(3)
@@ -68,7 +68,7 @@ def test_the_order_of_the_file_does_not_matter() -> None:
 
 
 def test_the_same_score_for_all_is_worth_what_chance_is() -> None:
-    """Relevant documents stand first in the file, which a constant score must not profit from."""
+    """Relevant documents are first in the file; a constant score must not profit from this."""
     queries = np.repeat(np.arange(2000), 4)
     grades = np.tile([1.0, 0, 0, 0], 2000)
     found = ranking_scores(np.zeros(8000), grades, queries).metrics["recall_at_1"]
@@ -84,7 +84,7 @@ def test_queries_without_a_relevant_document_are_counted_and_left_out() -> None:
     assert scores.details == {"queries": 2, "queries_without_relevant": 1, "documents": 4}
     assert scores.metrics["map"].value == 1.0
     assert {score.n for score in scores.metrics.values()} == {1}
-    # One query is no sample: there is a value, and no interval.
+    # One query is not a sample: there is a value, and no interval.
     assert scores.metrics["map"].low is None
 
 

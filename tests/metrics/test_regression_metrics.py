@@ -1,4 +1,4 @@
-"""Predicted numbers scored as SciPy and scikit-learn score them, with intervals from sums."""
+"""Predicted numbers, compared with scores of SciPy and scikit-learn, with intervals from sums."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_ranks_are_scipys() -> None:
 
 
 def test_intervals_are_those_of_an_ordinary_bootstrap() -> None:
-    """Spearman's within a little: its resamples take the ranks of the whole split."""
+    """Spearman's approximately: its resamples use the ranks of the whole split."""
     predicted, true = made_up(200)
     found = regression_scores(predicted, true).metrics
     random = np.random.default_rng(5)
@@ -93,7 +93,7 @@ def test_a_paired_difference_is_narrower_than_either_interval() -> None:
 
 @pytest.mark.parametrize("level", [0.1, 1 / 3, 7.7])
 def test_resamples_in_which_all_predictions_are_equal_do_not_count(level: float) -> None:
-    """A third of them miss the one row that differs; what rounding leaves there is no variance."""
+    """A third of them do not contain the one different row; rounding errors are not variance."""
     predicted, true = np.full(60, level), np.random.default_rng(0).normal(0, 1, 60)
     predicted[7], true[7] = level + 3, 9
     score = regression_scores(predicted, true).metrics["pearson_correlation"]

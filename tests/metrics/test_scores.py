@@ -1,4 +1,4 @@
-"""Comparing scores, and taking them through JSON."""
+"""Compare scores, and convert them to JSON and back."""
 
 import json
 

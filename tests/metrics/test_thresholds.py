@@ -1,4 +1,4 @@
-"""The best threshold against trying them all with scikit-learn's metrics."""
+"""The best threshold compared with an exhaustive search with scikit-learn's metrics."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""One process that talks to a hub on this machine, and prints what happened as one JSON object.
+"""A process that uses a hub on this machine, and prints the results as one JSON object.
 
-Run by ``test_hub.py``. ``HF_ENDPOINT`` is read as ``huggingface_hub`` is imported, so the hub is
+Run by ``test_hub.py``. ``huggingface_hub`` reads ``HF_ENDPOINT`` when it is imported, so the hub is
 started first, and everything that imports it comes after.
 """
 
@@ -19,7 +19,7 @@ SAID: dict[str, Any] = {}
 
 
 def main(folder: Path) -> None:
-    """Go through every scenario, with the hub and then without it."""
+    """Run every scenario, with the hub and then without it."""
     with ExitStack() as running:
         gated, failing = ["org/gated"], ["org/failing"]
         hub = running.enter_context(serve_hub(folder / "repos", gated=gated, failing=failing))
@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
 
 
 def with_hub(hub: Hub, folder: Path) -> None:
-    """Downloads, and what the hub refuses."""
+    """Downloads, and requests that the hub refuses."""
     from warmstart.config import ModelConfig
     from warmstart.models.checkpoints.load import find, sequence_classifier
 
@@ -65,7 +65,7 @@ def with_hub(hub: Hub, folder: Path) -> None:
 
 
 def without_hub() -> None:
-    """What the cache can do alone."""
+    """What works with the cache alone."""
     from warmstart.config import ModelConfig
     from warmstart.models.checkpoints.load import find, sequence_classifier
 

@@ -1,4 +1,4 @@
-"""The way into PyTorch's flash attention: what it is called with, and when it is not called."""
+"""Calls of PyTorch's flash attention: their arguments, and when it is not called."""
 
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def test_the_operator_takes_what_it_is_given() -> None:
-    """A changed signature must be noticed where there is no GPU to refuse the call."""
+    """A changed signature must be noticed even without a GPU that refuses the call."""
     schema = torch.ops.aten._flash_attention_forward.default._schema
     positional = [argument.name for argument in schema.arguments if not argument.kwarg_only]
     assert positional == [
@@ -28,10 +28,10 @@ def test_the_operator_takes_what_it_is_given() -> None:
     assert schema.returns[0].name == "output"
 
 
-# No layer with a window is run for first tokens alone.
+# No layer with a window runs for first tokens only.
 @pytest.mark.parametrize(("window", "first"), [(None, False), (3, False), (None, True)])
 def test_it_attends_as_rectangles_do(window: int | None, first: bool) -> None:
-    """Through the operator's own autograd formula, with a kernel for CPUs below it."""
+    """With the operator's own autograd formula, and a CPU kernel for the operator."""
     offsets, heads = np.array([0, 5, 6, 16]), 4
     draw = torch.Generator().manual_seed(0)
     count = 3 if first else 16

@@ -1,4 +1,4 @@
-"""Going on with texts: the same tokens in a batch as alone, the same draws from the same seed."""
+"""Continue texts: the same tokens in a batch as alone, the same samples from the same seed."""
 
 import math
 from collections import Counter
@@ -24,14 +24,14 @@ POSITIONS = 64
 def written(
     model: Any, prompts: Sequence[str], *, max_positions: int | None = POSITIONS, **settings: Any
 ) -> list[Generation]:
-    """``generate`` with the tiny tokenizer, without drawing unless a temperature is given."""
+    """``generate`` with the tiny tokenizer, greedy unless a temperature is given."""
     settings = {"temperature": 0, "max_new_tokens": 12, **settings}
     chosen = GenerateConfig(**settings)
     return generate(model, TOKENIZER, prompts, chosen, bos=0, eos=0, max_positions=max_positions)
 
 
 def sharp(model_type: str = "gpt2", **settings: Any) -> Any:
-    """A decoder whose scores lie far apart, so that rounding cannot change which is the largest."""
+    """A decoder with very different scores, so that rounding cannot change the largest one."""
     model = make_decoder(model_type, **settings)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -122,10 +122,10 @@ def test_several_of_one_prompt_differ_and_come_in_order() -> None:
         ({"top_k": 0, "top_p": 0.8}, [0.5, 0.25, 0.15]),
     ],
 )
-def test_tokens_are_drawn_as_often_as_they_are_likely(
+def test_tokens_are_sampled_with_their_probabilities(
     settings: dict[str, Any], keeps: list[float]
 ) -> None:
-    """Next tokens of known probability; 1,000 draws stay within 4 standard errors."""
+    """Next tokens with known probabilities; 1,000 samples are within 4 standard errors."""
     model = make_decoder()
     shares = [0.5, 0.25, 0.15, 0.1]
     with torch.no_grad():
@@ -160,7 +160,7 @@ def test_a_stop_text_ends_the_text_before_it() -> None:
 
 
 def constant(*tokens: int) -> Any:
-    """A GPT-2 that says these tokens by position, whatever it reads (a table of positions)."""
+    """A GPT-2 that generates these tokens by position, for any input (a table of positions)."""
     model = make_decoder(max_positions=POSITIONS)
     hidden = model.config.hidden_size
     with torch.no_grad():
@@ -196,7 +196,7 @@ def test_the_first_of_several_stop_texts_ends_the_text() -> None:
 
 
 def test_padding_does_not_make_the_end_less_likely() -> None:
-    """The end token is not in these texts, whatever stands to their left."""
+    """The end token is not in these texts, although it may be in the padding."""
     model = constant(0)
     with torch.no_grad():
         model.lm_head.weight[5, 0] = 6.0  # next best
@@ -208,7 +208,7 @@ def test_padding_does_not_make_the_end_less_likely() -> None:
 
 
 def test_a_space_that_begins_the_text_is_kept() -> None:
-    """Where a tokenizer writes no space before the first word of a text."""
+    """For a tokenizer that adds no space before the first word of a text."""
     vocabulary = {"</s>": 0, "▁a": 1, "▁b": 2, "<unk>": 3}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -225,7 +225,7 @@ def test_a_space_that_begins_the_text_is_kept() -> None:
 
 
 def test_rows_that_end_apart_do_not_mix() -> None:
-    """One row ends early by a stop text, and what fills it up behind is no end of its own."""
+    """One row ends early with a stop text; the tokens that fill it up are not an end token."""
     five, six = (TOKENIZER.convert_tokens_to_ids(letter) for letter in "xy")
     model = constant(five, five, five, five, six, six, six, six, six, 0)
     shown = [(one.text, one.finish) for one in written(model, ["", "abc"], stop=["xy"])]
@@ -248,7 +248,7 @@ def test_no_text_outgrows_what_the_model_reads(model_type: str) -> None:
     assert "shorten the prompt" in caught.value.do
 
 
-def test_what_cannot_be_a_prompt_is_refused() -> None:
+def test_an_unusable_prompt_is_refused() -> None:
     model = make_decoder()
     with pytest.raises(errors.DataError, match="prompts is 'one text'") as caught:
         written(model, "one text")
@@ -261,7 +261,7 @@ def test_what_cannot_be_a_prompt_is_refused() -> None:
     assert written(model, []) == []
 
 
-def test_without_a_begin_token_a_prompt_stands_alone() -> None:
+def test_without_a_begin_token_a_prompt_is_used_alone() -> None:
     model = sharp()
     settings = GenerateConfig(temperature=0, max_new_tokens=1)
     (one,) = generate(model, TOKENIZER, ["ab"], settings, bos=None, eos=0, max_positions=None)
@@ -311,7 +311,7 @@ def test_a_checkpoints_own_settings_do_not_weigh_in() -> None:
     assert model.generation_config is own
 
 
-def test_dropout_is_off_while_writing_and_training_goes_on() -> None:
+def test_dropout_is_off_during_generation_and_training_continues() -> None:
     model = sharp(dropout=0.5).train()
     assert written(model, PROMPTS) == written(model, PROMPTS) == written(sharp(), PROMPTS)
     assert model.training
@@ -319,8 +319,8 @@ def test_dropout_is_off_while_writing_and_training_goes_on() -> None:
 
 @pytest.mark.parametrize("stop", [[], ["x y"], ["猫"]])
 def test_a_stream_is_the_text_piece_by_piece(stop: list[str]) -> None:
-    """With noise that makes most bytes half characters, and with stop texts that begin and do not
-    come."""
+    """With noise in which most bytes are parts of characters, and with stop texts that only begin
+    to occur."""
     model = make_decoder()
     pieces: list[str] = []
     settings = GenerateConfig(max_new_tokens=40, stop=stop)

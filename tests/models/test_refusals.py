@@ -1,4 +1,4 @@
-"""Checkpoints that cannot serve: each is refused with what was found and what to do about it."""
+"""Unusable checkpoints: each error message has what was found and what to do."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from warmstart.models.checkpoints.load import find, load_run_model, sequence_cla
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint in order."""
+    """A correct checkpoint."""
     return tiny_checkpoint(tmp_path_factory.mktemp("whole"))
 
 
@@ -30,7 +30,7 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    """Rewrite the weights after ``change`` has been at them."""
+    """Rewrite the weights after applying ``change``."""
     weights = load_file(folder / "model.safetensors")
     change(weights)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -86,7 +86,7 @@ def inside_a_run(folder: Path) -> None:
 
 
 class Case(NamedTuple):
-    """A fault, and words that each part of its message must hold."""
+    """An error, and texts that each part of its message must contain."""
 
     fault: Callable[[Path], object]
     found: str
@@ -265,7 +265,7 @@ def test_a_file_leads_to_its_folder(whole: Path) -> None:
 
 
 def test_a_hub_id_without_the_network() -> None:
-    """The tests run with ``HF_HUB_OFFLINE``, which asks for the same as ``local_files_only``."""
+    """The tests run with ``HF_HUB_OFFLINE``, which has the same effect as ``local_files_only``."""
     with pytest.raises(ModelError) as raised:
         find(ModelConfig(name="nobody/nothing-of-the-kind"))
     assert "HF_HUB_OFFLINE" in raised.value.found

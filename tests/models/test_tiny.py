@@ -1,4 +1,4 @@
-"""The tiny checkpoints themselves, on which everybody's tests stand."""
+"""The tiny checkpoints that other tests use."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The made-up decoders are what the tests take them for."""
+"""The tiny decoders have the properties that the tests assume."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_weights_come_from_the_seed_alone(model_type: str) -> None:
 
 
 @pytest.mark.parametrize("model_type", DECODERS)
-def test_dropout_is_as_asked(model_type: str) -> None:
+def test_dropout_is_as_requested(model_type: str) -> None:
     ids = torch.arange(12)[None]
     for dropout in (0.0, 0.5):
         model = make_decoder(model_type, dropout=dropout).train()

@@ -1,4 +1,4 @@
-"""Pretraining is an ordinary run: checked, interrupted, resumed and repeated as any other."""
+"""Pretraining is an ordinary run: checked, interrupted, resumed and repeated like any other."""
 
 import signal
 import tempfile
@@ -109,7 +109,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(loop, "make_step", make_step)
 
 
-def test_a_resume_goes_on_with_the_start_that_is_there(
+def test_a_resume_uses_the_existing_start(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = pretrained(config, tmp_path / "whole")

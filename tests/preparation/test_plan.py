@@ -35,7 +35,7 @@ def test_evaluations_are_spread_and_end_each_epoch(per_epoch: int) -> None:
     assert {9, 19} <= set(due)
 
 
-def test_checkpoints_follow_evaluations_unless_told() -> None:
+def test_checkpoints_follow_evaluations_by_default() -> None:
     plan = plan_of(320, epochs=2)
     assert [s for s in range(20) if plan.checkpoints_after(s)] == [9, 19]
     plan = plan_of(320, epochs=2, checkpoint_every_steps=7)

@@ -1,4 +1,4 @@
-"""Preparing a run: the splits are disjoint and traceable, and faults are found before weights."""
+"""Prepare a run: the splits are disjoint and traceable, and errors are found before weights."""
 
 import dataclasses
 import json
@@ -109,7 +109,7 @@ def rows_of(content: dict[str, Any], split: str) -> list[int]:
 
 
 def test_data_json_tells_every_row_its_split(tmp_path: Path, checkpoint: str) -> None:
-    """Rows that were dropped are in none; all others are in exactly one."""
+    """Dropped rows are in no split; all others are in exactly one."""
     lines = write_reviews(tmp_path / "r.csv", rows=60).read_text().splitlines()
     lines[5] = "too,many,fields"  # row 4
     lines[10] = ",good"  # row 9, without a text
@@ -160,7 +160,7 @@ def test_examples_are_the_tables_rows(tmp_path: Path, checkpoint: str) -> None:
         assert found.splits[name].labels.tolist() == [names.index(label) for label in labels]
 
 
-def test_best_metric_is_the_tasks_main_one_or_the_one_asked_for(
+def test_best_metric_is_the_main_metric_or_the_requested_one(
     tmp_path: Path, checkpoint: str
 ) -> None:
     data = {"train": str(write_reviews(tmp_path / "reviews.csv", rows=40))}

@@ -1,4 +1,4 @@
-"""No run replaces what it reads: the checkpoint, and the files of every split."""
+"""No run replaces its inputs: the checkpoint, and the files of every split."""
 
 import shutil
 import zipfile
@@ -18,7 +18,7 @@ from warmstart.runs.directory import RunDirectory
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
-    """A directory as a finished run leaves it; its model is the tiny checkpoint."""
+    """A directory like that of a finished run; its model is the tiny checkpoint."""
     config = settings(tmp_path)
     directory = RunDirectory.create(tmp_path / "run")
     directory.write_text("config.yaml", config_file.dump(config_file.load(config)))
@@ -43,7 +43,7 @@ def test_the_model_of_the_replaced_run_is_no_start(
     (tmp_path / "link").symlink_to(run.path)
     config = {**settings(tmp_path), "model": {"name": str(tmp_path / name)}}
     error = refused(config, run)
-    assert error.found.startswith(f"model.name: {tmp_path / name} lies in {run.path}")
+    assert error.found.startswith(f"model.name: {tmp_path / name} is in {run.path}")
     assert error.do == f"choose another folder: --output {run.path}-2"
     with pytest.raises(RunError, match="--overwrite would empty"):
         warmstart.train(config, output=run.path, overwrite=True, progress=False)
@@ -69,7 +69,7 @@ def test_a_data_folder_inside_the_replaced_run_is_found(run: RunDirectory, tmp_p
 
 
 def test_what_stays_may_be_read(run: RunDirectory, tmp_path: Path) -> None:
-    """A file of the user's own in the folder is not removed; another run's model is elsewhere."""
+    """A user's own file in the folder is not removed; another run's model is elsewhere."""
     other = shutil.copytree(run.path, tmp_path / "other")
     write_reviews(run.path / "mine.csv", rows=40)
     config = {**settings(tmp_path), "model": {"name": str(other)}}

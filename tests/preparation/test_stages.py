@@ -1,4 +1,4 @@
-"""The stages of preparation: what is shared by several runs, and splits given as row ids."""
+"""The stages of preparation: results shared by several runs, and splits given as row ids."""
 
 from collections import Counter
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_two_runs_over_one_file_read_it_once_and_tokenise_it_once(
         assert second.splits[name].table.rows.tolist() == split.table.rows.tolist()
         assert second.examples[name] is first.examples[name]
     assert second.config.train.seed == 2
-    # Without a workspace each run reads for itself, and finds the same.
+    # Without a workspace each run reads the files itself, with the same result.
     third = prepare(config_of(tmp_path, seed=1))
     assert calls == {name: 2 * count for name, count in once.items()}
     assert (
@@ -121,7 +121,7 @@ def settings_with_other_model(folder: Path, made: dict[str, Any]) -> dict[str, A
 
 
 def test_every_setting_of_the_data_that_decides_what_is_read_is_part_of_the_key() -> None:
-    """A new setting belongs to ``READING``, or to those that come into play afterwards."""
+    """A new setting belongs to ``READING``, or to the settings that are used later."""
     afterwards = {
         *("train", "validation", "test"),  # the sources themselves are in the key
         *("truncation", "long_documents", "overlap_tokens", "mask_share", "whole_words"),
@@ -234,8 +234,8 @@ def test_a_run_whose_splits_were_not_given_has_no_rows_to_repeat(tmp_path: Path)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_key_of_a_reading_names_the_task(task: str, tmp_path: Path) -> None:
-    """Two tasks clean one file differently, so they do not share what was read."""
+def test_the_key_of_a_read_file_contains_the_task(task: str, tmp_path: Path) -> None:
+    """Two tasks clean one file differently, so they do not share the result of reading."""
     data = tmp_path / "rows.jsonl"
     data.write_text('{"text": "a b", "label": "x", "b": "c", "words": ["a"], "tags": ["O"]}\n' * 3)
     more = {"text_pair": "b"} if task == "text-ranking" else {}

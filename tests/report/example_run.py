@@ -1,4 +1,4 @@
-"""Made-up run directories for tests of the report and the card, and for looking at them.
+"""Made-up run directories for tests of the report and the card, and to look at them.
 
 ``python -m tests.report.example_run FOLDER`` writes one run like the CoLA recipe's and its report.
 """
@@ -48,11 +48,11 @@ def example_run(
     Args:
         path: a new folder.
         labels: label names, C of them.
-        rows: of each scored split.
-        epochs: passes trained; 0 stops before the first step.
-        skill: how far the true label's logit stands above the others.
-        model: the pretrained checkpoint's name.
-        scored: whether the run got as far as scoring; otherwise it was interrupted.
+        rows: number of rows of each scored split.
+        epochs: number of trained epochs; 0 stops before the first step.
+        skill: how much larger the logit of the true label is.
+        model: name of the pretrained checkpoint.
+        scored: whether the run was scored; otherwise it was interrupted.
     """
     path.mkdir(parents=True)
     config = RunConfig(
@@ -122,7 +122,7 @@ ENVIRONMENT = {
 
 
 def data_json(labels: tuple[str, ...]) -> dict[str, Any]:
-    """Files, splits and findings such as reading CoLA gives."""
+    """Files, splits and findings as for CoLA."""
     random = np.random.default_rng(0)
     splits = {"train": 7696, "validation": 855, "test": 516}
     lengths = {
@@ -166,7 +166,7 @@ def data_json(labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def training_events(labels: tuple[str, ...], epochs: int, skill: float) -> list[dict[str, Any]]:
-    """A loss that falls, a validation loss that turns after the second epoch."""
+    """A training loss that falls, and a validation loss that rises after the second epoch."""
     random = np.random.default_rng(1)
     steps = max(epochs, 1) * STEPS_PER_EPOCH
     events: list[dict[str, Any]] = [
@@ -243,7 +243,7 @@ def write_evaluation(
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON as a run does."""
+    """Write JSON in the same way as a run."""
     path.write_text(json.dumps(content, ensure_ascii=False))
 
 

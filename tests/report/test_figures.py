@@ -1,4 +1,4 @@
-"""The figures say what the numbers say, and their SVG fits into a page with others."""
+"""The figures show the correct numbers, and their SVG can be used in a page with others."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from warmstart.report.svg import Colour, can_draw, drawing, to_png, to_svg
 from warmstart.runs.run_record import Check, Step
 
 LINEAR_A = "\U00010600\U00010601"
-"""Letters that no usual font has."""
+"""Letters that common fonts do not have."""
 
 
 def texts(svg: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The page: self-contained, well-formed, escaped, and there even for a run that did not finish."""
+"""The page: self-contained, well-formed, escaped, and complete even for an unfinished run."""
 
 import json
 import re
@@ -19,7 +19,7 @@ HOSTILE = "</td><script>alert(1)</script>"
 
 
 class Page(HTMLParser):
-    """Collects what a test asks about and holds every element to be closed in order."""
+    """Collects the content for the tests and checks that every element is closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -54,14 +54,14 @@ class Page(HTMLParser):
 
 
 def page_of(run: Path, *, images: bool = False) -> Page:
-    """The page of a run; the PNG files beside it, which take longest, only where they are asked."""
+    """The page of a run; the PNG files, which take longest, are only written on request."""
     with pytest.MonkeyPatch.context() as patch:
         if not images:
             patch.setattr(html, "to_png", lambda _figure, path: path.touch())
         return Page(write_report(run).read_text(encoding="utf-8"))
 
 
-def test_a_finished_run_has_every_figure_and_asks_nothing_of_a_server(tmp_path: Path) -> None:
+def test_a_finished_run_has_every_figure_and_needs_no_server(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run")
     page = page_of(run, images=True)
     names = {
@@ -83,7 +83,7 @@ def test_a_finished_run_has_every_figure_and_asks_nothing_of_a_server(tmp_path: 
     assert list(run.rglob("*.partial")) == []
 
 
-def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
+def test_the_page_shows_the_content_of_the_files(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run")
     content = json.loads((run / "evaluation" / "test" / "scores.json").read_text())
     page = page_of(run)
@@ -111,7 +111,7 @@ def test_text_labels_and_names_are_escaped(tmp_path: Path) -> None:
 
 def test_a_run_that_never_began(tmp_path: Path) -> None:
     page = page_of(example_run(tmp_path / "run", epochs=0, scored=False))
-    assert "Training has not begun, so there is nothing to judge yet." in page.text
+    assert "Training has not started, so there is no result yet." in page.text
     assert "No step has been made yet." in page.text
     assert page.text.count("No split has been scored yet.") == 2
     assert "No predictions have been made yet." in page.text
@@ -141,7 +141,7 @@ def test_a_run_killed_in_mid_line_and_before_its_first_evaluation(tmp_path: Path
     lines = (run / "events.jsonl").read_text().splitlines(keepends=True)
     (run / "events.jsonl").write_text("".join(lines[:20]) + lines[20][:30])
     page = page_of(run)
-    assert "Training had come to 19 of 60 steps; no split has been scored yet." in page.text
+    assert "Training had reached 19 of 60 steps; no split has been scored yet." in page.text
     assert "has not been evaluated during training yet" in page.text
 
 
@@ -172,9 +172,9 @@ def test_scores_without_details_baselines_or_predictions(tmp_path: Path) -> None
         (run / "evaluation" / split / "predictions.parquet").unlink()
         write_json(path, {key: content[key] for key in ("split", "n", "loss", "scores")})
     page = page_of(run)
-    assert "No baseline was scored beside it." in page.text
+    assert "No baseline was scored." in page.text
     assert "This task reports no confusion matrix and no calibration." in page.text
-    assert "the predictions of this split are not kept here." in page.text
+    assert "the predictions of this split were not kept." in page.text
 
 
 def test_a_model_without_mistakes(tmp_path: Path) -> None:

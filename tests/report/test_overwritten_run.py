@@ -1,4 +1,4 @@
-"""A run that replaces another one shows nothing of it."""
+"""A run that replaces another one shows nothing of the old one."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_a_classifier_shows_no_samples_of_the_decoder_that_it_replaces(tmp_path:
     classifier = config_file.load(settings(tmp_path, epochs=1))
     train_run(prepare(classifier), path, overwrite=True)
     assert not (path / "samples.json").exists()
-    # An older version of warmstart left the file where it was.
+    # An older version of warmstart did not move the file.
     (path / "samples.json").write_text(samples, encoding="utf-8")
     run.report()
     page = (path / "report.html").read_text(encoding="utf-8")

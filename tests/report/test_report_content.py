@@ -1,4 +1,4 @@
-"""What of a run is worth showing: mistakes, confusions, the start of overfitting."""
+"""The content of the report: mistakes, confusions, the start of overfitting."""
 
 from pathlib import Path
 
@@ -66,8 +66,8 @@ def test_the_surest_mistakes_come_first_and_all_are_counted(tmp_path: Path) -> N
     assert found.rows[0].where.startswith("cola_public/raw/out_of_domain_dev.tsv:")
 
 
-def test_mistakes_of_a_large_split_are_found_wherever_they_stand(tmp_path: Path) -> None:
-    """The file is read in pieces of some ten thousand rows."""
+def test_mistakes_of_a_large_split_are_found_anywhere(tmp_path: Path) -> None:
+    """The file is read in pieces of about ten thousand rows."""
     path = example_run(tmp_path / "run") / "evaluation" / "test" / "predictions.parquet"
     table = pq.read_table(path)
     few = CLASSIFIER.mistakes(path, 3)

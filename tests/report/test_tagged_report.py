@@ -1,4 +1,4 @@
-"""Report, model card and description of a run that tags words."""
+"""Report, model card and description of a token-classification run."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_report_marks_spans_and_counts_errors(run: Path) -> None:
     page = (run / "report.html").read_text("utf-8")
     assert re.search(r'<span class="entity (wrong|missed|invented)">', page)
-    # Each kind that occurs in a text is explained, and has its own style that needs no colour.
+    # Each kind that occurs in a text is explained, and has a style that does not need colour.
     kinds = set(re.findall(r'class="entity (\w+)"', page))
     for kind in kinds:
         assert f'<span class="entity {kind}">{kind}</span>' in page
@@ -50,7 +50,7 @@ def test_the_card_fits_the_task(run: Path) -> None:
     assert 'aggregation_strategy="first"' in card
     assert "warmstart predict . --data your_file.conll --output predictions.conll" in card
     assert "Labels, in the order of the model's outputs: O, B-PER, I-PER, B-THING, I-THING." in card
-    assert "texts are cut there" not in card
+    assert "texts are truncated" not in card
     assert "punctuation belongs to the word before it" in card
     assert "BIO: " in card  # how the scheme was recognised
 
@@ -81,7 +81,7 @@ def test_info_shows_the_tags(run: Path, capsys: pytest.CaptureFixture[str]) -> N
         ),
     ],
 )
-def test_every_piece_of_a_text_says_what_is_wrong(
+def test_every_piece_of_a_text_has_its_error(
     annotated: list[tuple[int, int, str]],
     predicted: list[tuple[int, int, str]],
     expected: list[tuple[str, str, str]],

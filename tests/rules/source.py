@@ -1,4 +1,4 @@
-"""The source as the rules read it: files, syntax trees, and where a finding stands."""
+"""The source code for the rules: files, syntax trees, and the place of a finding."""
 
 import ast
 from functools import cache

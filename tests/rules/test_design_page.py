@@ -1,4 +1,4 @@
-"""docs/design.md §3 draws the tree that is there, and the import order is the one that is held."""
+"""docs/design.md §3 shows the actual tree, and the actual import order."""
 
 import re
 import tomllib
@@ -25,13 +25,13 @@ def _there() -> set[str]:
     return modules | folders
 
 
-def test_everything_there_is_drawn() -> None:
+def test_the_page_lists_every_module() -> None:
     assert len(_there()) > 5
     undrawn = sorted(_there() - _drawn())
     assert not undrawn
 
 
-def test_nothing_drawn_as_a_file_is_a_folder_or_the_reverse() -> None:
+def test_files_are_files_and_folders_are_folders() -> None:
     stems = {name.rstrip("/").removesuffix(".py") for name in _drawn()}
     there = {name for name in _there() if name.rstrip("/").removesuffix(".py") in stems}
     assert len(there) > 5

@@ -1,4 +1,4 @@
-"""Every text of ``errors/`` is raised somewhere: one that is not is a promise nobody keeps."""
+"""Every message of ``errors/`` is raised somewhere."""
 
 import ast
 from functools import cache
@@ -12,7 +12,7 @@ FAULTS = sorted(
     for path in modules()
     if path.parent == PACKAGE / "errors" and path.stem not in {"__init__", "base"}
 )
-"""The files of texts: config, data, …"""
+"""The modules with messages: config, data, …"""
 
 
 def _texts(fault: str) -> set[str]:
@@ -24,7 +24,7 @@ def _texts(fault: str) -> set[str]:
 
 @cache
 def _called() -> list[list[str]]:
-    """What is called anywhere in the package, as the parts of its name."""
+    """Everything that is called in the package, as the parts of its name."""
     return [ast.unparse(call.func).split(".") for _, call in nodes(ast.Call)]
 
 

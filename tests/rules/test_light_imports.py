@@ -1,4 +1,4 @@
-"""`--help` and a faulty setting are answered without loading torch (design §3, §4)."""
+"""`--help` and errors in settings do not load torch (design §3, §4)."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 
 def test_the_heavy_modules_are_ones_that_can_be_loaded() -> None:
-    """A misspelt name in ``HEAVY`` would never be found loaded."""
+    """A misspelt name in ``HEAVY`` would never be found among the loaded modules."""
     from importlib.util import find_spec
 
     assert all(find_spec(name) for name in HEAVY)

@@ -1,4 +1,4 @@
-"""Design §3: a name means one thing, so that a search for it finds one place."""
+"""Design §3: a name has one meaning, so that a search for it finds one place."""
 
 import ast
 from collections import defaultdict
@@ -8,13 +8,13 @@ from tests.rules.source import PACKAGE, ROOT, Function, modules
 from warmstart.cli.app import app
 
 QUALIFIED = {"errors"}
-"""Folders whose names are always written with their file: ``errors.config.not_text``. One of these
-files has the name of what its errors are about, which may be a module elsewhere."""
+"""Folders whose names are always written with their file: ``errors.config.not_text``. Such a file
+is named after the subject of its errors, which may also be a module elsewhere."""
 
 COMMANDS = {"api.py", "cli"}
-"""What is typed, in Python and in the terminal. A command has the name of the function that does
-the work: ``warmstart predict``, ``api.generate``, ``evaluation.evaluate.predict``. Their modules
-are named by the command too."""
+"""Names that users type, in Python and in the terminal. A command has the name of the function that
+does the work: ``warmstart predict``, ``api.generate``, ``evaluation.evaluate.predict``. Their
+modules are named after the command too."""
 
 TYPED = {command.callback.__name__ for command in app.registered_commands if command.callback}
 """Functions that the command line calls."""
@@ -63,7 +63,7 @@ def test_no_two_public_functions_or_classes_have_one_name() -> None:
 
 
 def test_names_of_commands_are_not_used_for_anything_else() -> None:
-    """A command's name may only be that of a function which does this in one other place."""
+    """Only a function that does the work may have the name of a command, and only in one place."""
     commands = {name for place, name, node in _definitions() if _is_command(place, node)}
     assert {"train", "predict", "evaluate", "generate"} <= commands
     elsewhere = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Design §3 and §6: short files, short functions, few ways to inherit, everything explained."""
+"""Design §3 and §6: short files, short functions, few base classes, everything documented."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 
 BASES = {"BaseModel", "Exception", "Function", "Generic", "NamedTuple", "Protocol", "nn.Module"}
-"""What a class may inherit from; ``NamedTuple`` declares a record, as ``@dataclass`` does."""
+"""The allowed base classes; ``NamedTuple`` declares a record, as ``@dataclass`` does."""
 
 Definition = Function | ast.ClassDef
 
@@ -69,7 +69,7 @@ def test_every_public_thing_is_explained() -> None:
 
 
 def test_documented_arguments_are_those_of_the_signature() -> None:
-    """Ruff compares names; this holds their order too, and covers the fields of a class."""
+    """Ruff compares names; this also checks their order, and the fields of a class."""
     checked, wrong = 0, []
     definitions: list[tuple[str, Definition]] = [*functions(), *nodes(ast.ClassDef)]
     for place, node in definitions:
@@ -96,13 +96,13 @@ def _public(tree: ast.Module | ast.ClassDef, place: str) -> list[tuple[str, Defi
 
 
 def _documented_arguments(docstring: str) -> list[str]:
-    """Names under ``Args:``, in order: what stands four columns in, up to its colon."""
+    """Names under ``Args:``, in order: the text before the colon, indented by four columns."""
     section = re.search(r"^Args:\n((?:(?: {4}.*)?(?:\n|$))+)", docstring, re.MULTILINE)
     return re.findall(r"^ {4}\*{0,2}(\w+)[^:\n]*:", section[1], re.MULTILINE) if section else []
 
 
 def _arguments(node: Definition) -> Sequence[str]:
-    """What a call takes, in order: of a class, its ``__init__``'s arguments or its fields."""
+    """The arguments of a call, in order; for a class, those of ``__init__`` or its fields."""
     if isinstance(node, ast.ClassDef):
         for inner in node.body:
             if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":

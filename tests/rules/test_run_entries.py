@@ -1,4 +1,4 @@
-"""Paths in a run directory come from ``RunDirectory``, so ``--overwrite`` knows them all."""
+"""Paths in a run directory come from ``RunDirectory``, so ``--overwrite`` removes all of them."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ import re
 from tests.rules.source import nodes
 
 RUN = re.compile(r"(^|[._])(path|run|directory|run_path)$")
-"""How code names a run directory's path: ``run.path``, ``directory.path``, ``run_path``."""
+"""How code refers to a run directory's path: ``run.path``, ``directory.path``, ``run_path``."""
 
 
 def test_only_the_run_directory_knows_where_its_files_are() -> None:

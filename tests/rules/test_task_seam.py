@@ -1,4 +1,4 @@
-"""Design §3: nothing outside ``tasks/`` asks which task it is.
+"""Design §3: nothing outside ``tasks/`` depends on the name of a task.
 
 A task itself defines what differs between tasks, through ``tasks.task.Task`` and the protocols in
 ``tasks.capabilities``. So outside ``tasks/`` a task's name, head or pipeline tag may not be
@@ -21,11 +21,11 @@ OF_A_TASK = ("name", "head", "pipeline_tag")
 
 
 def asked(tree: ast.Module, texts: frozenset[str]) -> Iterator[int]:
-    """Lines where a task's own texts or attributes are compared, matched, or used as keys.
+    """Lines in which a task's own texts or attributes are compared, matched, or used as keys.
 
     Args:
         tree: a module.
-        texts: names, heads and pipeline tags that may not be asked for here.
+        texts: names, heads and pipeline tags that may not be compared here.
     """
     for node in ast.walk(tree):
         operands: list[ast.expr | None] = []

@@ -1,4 +1,4 @@
-"""What is published speaks of the product alone: no path of one person's machine is in it."""
+"""Published files are about the product only: they contain no path of a developer's machine."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The run directory: what is written is whole, what is not ours stays, and one process has it."""
+"""The run directory: files are complete, other files are kept, and only one process uses it."""
 
 import errno
 import subprocess
@@ -13,7 +13,7 @@ from warmstart.runs.directory import ENTRIES, RunDirectory, write_atomically
 
 
 def started(path: Path) -> RunDirectory:
-    """A directory in which a run was begun."""
+    """A directory in which a run was started."""
     run = RunDirectory.create(path)
     run.write_text("config.yaml", "task: text-classification\n")
     run.write_json("task.json", {})
@@ -25,11 +25,11 @@ def names(folder: Path) -> list[str]:
 
 
 class Crash(Exception):
-    """Something other than the operating system's errors."""
+    """An error that is not one of the operating system."""
 
 
 def half_then(error: Exception | KeyboardInterrupt) -> Callable[[Path], None]:
-    """A writer that gets half-way."""
+    """A writer that fails in the middle."""
 
     def write(temporary: Path) -> None:
         temporary.write_text("half")
@@ -137,7 +137,7 @@ def test_no_run_writes_what_overwrite_would_leave_behind(tmp_path: Path) -> None
 
 
 def test_overwrite_never_empties_a_folder_that_is_no_run(tmp_path: Path) -> None:
-    """Someone's project may well have a README.md and a model/ of its own."""
+    """A user's own project may also have a README.md and a model/."""
     (tmp_path / "README.md").write_text("mine")
     (tmp_path / "model").mkdir()
     with pytest.raises(RunError, match="README.md, model, but no run") as caught:

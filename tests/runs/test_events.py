@@ -1,4 +1,4 @@
-"""The event log: nothing is lost to a crash, a full disk or a number that JSON lacks."""
+"""The event log: nothing is lost by a crash, a full disk or a number that JSON lacks."""
 
 import json
 import math
@@ -42,7 +42,7 @@ def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
 
 
 def test_a_last_line_that_was_cut_is_left_out(tmp_path: Path) -> None:
-    """A crash can cut anywhere, between the bytes of one character too."""
+    """A crash can truncate the file anywhere, even within a character."""
     path = tmp_path / "events.jsonl"
     log = EventLog(path)
     log.write(step(0))

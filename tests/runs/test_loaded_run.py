@@ -1,4 +1,4 @@
-"""Opening a finished run: what answers is what was kept, and what is amiss is named."""
+"""Open a finished run: the kept model predicts, and errors name what is wrong."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> RunDirectory:
-    """A copy to damage."""
+    """A copy for damaging."""
     return RunDirectory(Path(shutil.copytree(finished, tmp_path / "run")))
 
 
@@ -43,7 +43,7 @@ def test_what_is_opened_is_what_was_kept(finished: Path) -> None:
 
 
 def test_it_is_opened_without_the_checkpoint_it_started_from(copy: RunDirectory) -> None:
-    """A run directory can be moved to another machine on its own."""
+    """A run directory can be moved to another machine alone."""
     text = (copy.path / "config.yaml").read_text()
     moved = text.replace(str(Path(load_task(copy)[0].model.name).parent), "/nowhere")
     (copy.path / "config.yaml").write_text(moved)

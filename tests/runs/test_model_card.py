@@ -1,4 +1,4 @@
-"""The model card: metadata the Hub accepts, and nothing that only this machine knows."""
+"""The model card: metadata that the Hub accepts, and no private paths."""
 
 import json
 from pathlib import Path

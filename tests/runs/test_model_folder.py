@@ -1,4 +1,4 @@
-"""The ``model/`` folder: complete at every moment, and no secret of the machine that wrote it."""
+"""The ``model/`` folder: complete at all times, and without private paths."""
 
 import errno
 import json
@@ -26,7 +26,7 @@ def job(tmp_path: Path) -> Job:
 
 
 def save(job: Job, max_tokens: int = 128) -> dict[str, bytes]:
-    """Save the job's model; the folder's files."""
+    """Save the job's model; returns the folder's files."""
     save_model_folder(job.run, job.model, job.tokenizer, max_tokens)
     return files(job)
 
@@ -37,7 +37,7 @@ def files(job: Job) -> dict[str, bytes]:
 
 @contextmanager
 def full_disk(limit: int) -> Iterator[None]:
-    """No file can grow beyond so many bytes."""
+    """No file can be larger than this number of bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))

@@ -55,7 +55,7 @@ def test_a_clear_lead(record: RunRecord) -> None:
         (score(0.50), score(0.45), "intervals overlap"),
         (score(0.50), score(0.50), "not better than the majority class"),
         (score(0.40), score(0.70), "not better than the majority class"),
-        (score(0.50, None), score(0.40), "the lead may be chance"),
+        (score(0.50, None), score(0.40), "this may be due to chance"),
         (score(0.50), score(None), "cannot be compared"),
         (score(None), score(0.40), "undefined"),
         (score(0.30, higher=False), score(0.60, higher=False), "clearly ahead"),

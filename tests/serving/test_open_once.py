@@ -1,4 +1,4 @@
-"""What is opened once, what again, and what a copy has."""
+"""Values opened once, opened again after ``forget``, and in a copy."""
 
 import copy
 import pickle

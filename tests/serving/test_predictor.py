@@ -1,4 +1,4 @@
-"""Answers from a run: the same on every way in and out, one for each row that was asked about."""
+"""Predictions of a run: the same with every input and output format, one for each input row."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ LONG = "the old cat saw my house and her story was boring when we read it again 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose labels the file writes as floats, with rows to drop and texts to cut."""
+    """A run whose labels are floats in the file, with rows to drop and texts to truncate."""
     folder: Path = tmp_path_factory.mktemp("predictor")
     config = settings(folder, epochs=1)
     lines = write_reviews(folder / "reviews.csv", rows=80).read_text().splitlines()
@@ -119,14 +119,14 @@ def test_a_file_may_be_written_otherwise_than_the_training_file(run: Run, tmp_pa
 def test_evaluating_the_test_file_again_gives_its_scores(run: Run) -> None:
     with (
         pytest.warns(UserWarning, match="of 35 rows, left out: 1 missing label"),
-        pytest.warns(UserWarning, match="cut to [0-9]+ tokens: "),
+        pytest.warns(UserWarning, match="truncated to [0-9]+ tokens: "),
     ):
         again = run.evaluate(str(run.path.parent / "test.csv"))
     assert again == run.scores["test"]
     assert kept(run, "file-test-*") == kept(run, "test")
 
 
-def test_files_of_one_name_are_evaluated_beside_each_other(run: Run, tmp_path: Path) -> None:
+def test_files_with_the_same_name_have_separate_evaluations(run: Run, tmp_path: Path) -> None:
     for folder, label in (("a", "1"), ("b", "0")):
         (tmp_path / folder).mkdir()
         file = tmp_path / folder / "same.csv"
@@ -195,7 +195,7 @@ def test_an_unseen_label_is_refused_with_its_line(run: Run, tmp_path: Path) -> N
     ],
 )
 def test_what_is_no_text_is_refused_and_never_left_out(run: Run, texts: Any, found: str) -> None:
-    """Under ``data.missing: drop`` too: the caller counts on one answer for each text."""
+    """Also with ``data.missing: drop``: the caller expects one prediction for each text."""
     with pytest.raises(DataError) as caught:
         run.predict(texts)
     assert found in caught.value.found
@@ -203,11 +203,11 @@ def test_what_is_no_text_is_refused_and_never_left_out(run: Run, texts: Any, fou
     assert "run.predict(['one text', 'another'])" in caught.value.do
 
 
-def test_no_texts_have_no_answers(run: Run) -> None:
+def test_no_texts_give_no_predictions(run: Run) -> None:
     assert run.predict([]) == []
 
 
-def test_a_model_trained_in_a_precision_this_machine_lacks_still_answers(
+def test_a_model_trained_in_an_unsupported_precision_still_predicts(
     run: Run, tmp_path: Path
 ) -> None:
     config = run.path / "config.yaml"
@@ -224,7 +224,7 @@ def test_a_model_trained_in_a_precision_this_machine_lacks_still_answers(
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_every_format_holds_the_same_answers(run: Run, tmp_path: Path, suffix: str) -> None:
+def test_every_format_has_the_same_predictions(run: Run, tmp_path: Path, suffix: str) -> None:
     source = tmp_path / "new.csv"
     source.write_text('text\n"good, ""very"" good"\n好的故事\n"two\nlines"\n')
     found, path = predict_file(run.open(), str(source)), tmp_path / "out" / f"answers{suffix}"

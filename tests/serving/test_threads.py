@@ -1,4 +1,4 @@
-"""One run in many threads: the predictions of one thread, to the bit, and one opening."""
+"""One run in many threads: bit-identical to one thread, and the model is opened once."""
 
 import random
 import sys
@@ -64,7 +64,7 @@ class Trained:
 
 
 def made_up_texts(seed: int, mask: str | None) -> list[str]:
-    """From 2 words to more than the model reads, the mask early enough to be read."""
+    """From 2 words to more than the limit, with the mask near the beginning."""
     pick = random.Random(seed)
     texts = [pick.choices(WORDS, k=pick.randint(2, 30)) for _ in range(TEXTS)]
     if mask is not None:
@@ -99,7 +99,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained
 
 @pytest.fixture(autouse=True)
 def _threads_change_often() -> Iterator[None]:
-    """Python lets the next thread run after 0.2 ms and not only after 5 ms."""
+    """Python switches threads after 0.2 ms instead of 5 ms."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(2e-4)
     yield
@@ -124,7 +124,7 @@ CASES = [*((task, "torch") for task in SETTINGS), *((task, "onnx") for task in E
 @pytest.mark.parametrize(
     ("task", "engine", "rounds"),
     [
-        # All rounds of one task, few of the others; the slow tests have all of all.
+        # All rounds for one task, few for the others; the slow tests run all rounds for all tasks.
         *((*case, ROUNDS if case[0] == "text-classification" else 4) for case in CASES),
         *(
             pytest.param(*case, ROUNDS, marks=pytest.mark.slow)
@@ -138,7 +138,7 @@ def test_threads_predict_what_one_thread_predicts(
 ) -> None:
     """In each round a thread predicts all texts: some alone, some of them in one call."""
     one = trained(task)
-    # Texts one by one first: a call with one text must choose nothing that another call has chosen.
+    # Texts one by one first: a call with one text must not determine anything for later calls.
     alone = [slice(place, place + 1) for place in range(8)]
     parts = [*alone, slice(8, 24), slice(24, TEXTS)]
     serial = [one.predict(part, engine) for part in parts]
@@ -183,12 +183,12 @@ def test_threads_that_come_together_open_one_model(
     assert all(engine is found[0] for engine in found)
 
 
-@pytest.mark.filterwarnings("ignore:of .* rows, cut to")
+@pytest.mark.filterwarnings("ignore:of .* rows, truncated to")
 @pytest.mark.parametrize("task", ["text-ranking", "fill-mask"])
 def test_a_file_can_be_evaluated_while_others_predict(
     trained: Callable[[str], Trained], task: str
 ) -> None:
-    """Fill-mask computes pseudo-perplexity as well, which only final scores have."""
+    """Fill-mask also computes pseudo-perplexity, which is only in final scores."""
     one = trained(task)
     run, part = api.load(one.run.path), slice(0, 8)
     data = str(run.config.data.train)
@@ -246,7 +246,7 @@ def test_two_engines_of_one_run_predict_at_the_same_time(
 def test_a_single_text_costs_little_more_than_its_forward_pass(
     trained: Callable[[str], Trained], engine: EngineName
 ) -> None:
-    """Less than 1 ms of processor time for all the rest: tokenising, batches, predictions."""
+    """Less than 1 ms of processor time for everything else: tokenising, batches, predictions."""
     opened = trained("text-classification").run.open(engine)
     logits = np.array([[0.5, -0.5]], dtype=np.float32)
     runner: Any = opened.runner

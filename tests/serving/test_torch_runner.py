@@ -1,4 +1,4 @@
-"""Opening chooses and verifies the forward once; predicting changes nothing in the model."""
+"""Opening chooses and verifies the forward once; predicting does not change the model."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +60,7 @@ def loaded(
     text_pair: str | None = None,
     max_tokens: int = 128,
 ) -> LoadedRun:
-    """As ``load_run`` gives it, of a checkpoint that nobody trained."""
+    """Like the result of ``load_run``, for a checkpoint that was not trained."""
     tiny_gpt2(folder) if head == "causal-lm" else tiny_checkpoint(folder, architecture)
     checkpoint = find(ModelConfig(name=str(folder), dropout=0.5), head)
     config: Any = SimpleNamespace(data=SimpleNamespace(text_pair=text_pair))
@@ -119,7 +119,7 @@ def test_made_up_pairs_have_type_ids_if_the_model_reads_them(
 def test_the_long_row_crosses_the_window_of_local_attention(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Packed attention that ignores ModernBERT's window is right for short rows only."""
+    """Packed attention that ignores ModernBERT's window is correct only for short rows."""
     whole = packed_attention._probabilities
 
     def without_window(*given: Any) -> Any:
@@ -137,7 +137,7 @@ def test_a_trial_that_fails_in_any_way_leaves_a_model_without_dropout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(rows: Batch, model: PreTrainedModel, *_: Any) -> NoReturn:
-        # As a trial that ends halfway: a new module is in training mode.
+        # Like a trial that fails in the middle: a new module is in training mode.
         setattr(model, "dropout", nn.Dropout(0.5))  # noqa: B010
         raise KeyError("unheard of")
 
@@ -161,7 +161,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def forbid_changes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """A function after whose call no module may change its mode, device or attention."""
+    """A function after which no module may change its mode, device or attention."""
 
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise AssertionError("a model in use was changed")
@@ -182,7 +182,7 @@ def state_of(model: PreTrainedModel) -> list[Any]:
     return [modules, model.config.to_dict(), [id(weight) for weight in model.parameters()]]
 
 
-@pytest.mark.filterwarnings("ignore:of .* rows, cut to")
+@pytest.mark.filterwarnings("ignore:of .* rows, truncated to")
 def test_predicting_and_evaluating_change_nothing_in_the_model(
     trained: Run, forbid_changes: Callable[[], None]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Predictions of tags for files of words, texts and spans: offsets, CoNLL, Parquet, CSV, JSON."""
+"""Predicted tags for files of words, texts and spans: offsets, CoNLL, Parquet, CSV, JSON."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def test_a_conll_file_keeps_words_and_document_borders(run: Run, tmp_path: Path)
     assert after["words"] == before["words"]
     assert after["document"] == before["document"] == [n // 4 for n in range(12)]
     assert output.read_text().startswith("-DOCSTART-")
-    # The same spans as in JSON: each tag of the file stands for a part of one.
+    # The same spans as in JSON: each tag of the file is a part of one.
     predictions = list(predict_file(run.open(), str(data)).predictions)
     begins = [sum(tag.startswith("B-") for tag in tags) for tags in after["tags"]]
     assert begins == [len(one.spans) for one in predictions]
@@ -54,7 +54,7 @@ def test_words_alone_can_be_predicted_but_not_learned(run: Run, tmp_path: Path) 
     assert columns_of(output)["document"] == [None, None]
     with pytest.raises(errors.DataError, match="has 1 column: the") as raised:
         run.evaluate(str(data))
-    assert "write the tag of each word behind it" in raised.value.do
+    assert "write the tag after each word" in raised.value.do
 
 
 def test_other_tasks_write_no_conll(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +63,9 @@ def test_other_tasks_write_no_conll(tmp_path: Path, capsys: pytest.CaptureFixtur
         refuse_output(tmp_path / "tags.conll", tmp_path / "run")
     command = ["predict", str(tmp_path / "run"), "--data", str(tmp_path / "reviews.csv")]
     assert cli.main([*command, "--output", str(tmp_path / "tags.conll")]) == 1
-    assert "only for: token-classification" in " ".join(capsys.readouterr().err.split())
+    assert "only for a task with words and tags: token-classification" in " ".join(
+        capsys.readouterr().err.split()
+    )
     assert cli.main([*command, "--output", str(tmp_path / "tags.csv")]) == 0
 
 
@@ -91,7 +93,7 @@ def test_every_format_has_the_same_spans(run: Run, tmp_path: Path) -> None:
         cells = list(csv.DictReader(file))
     assert [json.loads(cell["prediction"]) for cell in cells] == spans
     assert sum(map(len, spans)) > 4
-    # Offsets count characters of the joined words, which stand next to them.
+    # Offsets count characters of the joined words, which are in the same row.
     for row in rows:
         assert row["text"] == " ".join(row["words"])
         assert len(row["tags"]) == len(row["words"])

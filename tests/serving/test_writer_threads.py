@@ -1,4 +1,4 @@
-"""One decoder in many threads: the texts of one thread, and one opening."""
+"""One decoder in many threads: the same texts as in one thread, and one opening."""
 
 import json
 import random
@@ -35,7 +35,7 @@ CALLS: list[tuple[list[str], dict[str, Any]]] = [
 
 @pytest.fixture(scope="module")
 def writes(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that learned to write, exported; its checkpoint prefers to suppress most tokens."""
+    """An exported text-generation run; its checkpoint's own settings suppress most tokens."""
     folder: Path = tmp_path_factory.mktemp("writes")
     tiny_gpt2(folder / "decoder", max_positions=128)
     config = writing_settings(folder, epochs=1)
@@ -49,7 +49,7 @@ def writes(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(autouse=True)
 def _threads_change_often() -> Iterator[None]:
-    """Python lets the next thread run after 0.2 ms and not only after 5 ms."""
+    """Python switches threads after 0.2 ms instead of 5 ms."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(2e-4)
     yield

@@ -1,4 +1,4 @@
-"""Adapting an encoder: the run, what is kept of it, and what a classifier then starts from."""
+"""Adapt an encoder: the run, its kept model, and a classifier that starts from it."""
 
 import json
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield warmstart.train(made, output=folder / "run", progress=False)
 
 
-def test_it_learns_and_says_what_it_was_before(adapted: Run) -> None:
+def test_it_learns_and_reports_the_scores_before_training(adapted: Run) -> None:
     scores, before = adapted.scores["validation"], adapted.baselines["untouched"]["validation"]
     assert list(scores) == ["loss", "accuracy", "pseudo_perplexity"]
     for name in scores:
@@ -65,7 +65,7 @@ def test_it_learns_and_says_what_it_was_before(adapted: Run) -> None:
     assert environment["vocabulary"] == "all: any token may be predicted"
 
 
-def test_what_it_leaves_behind_is_told(adapted: Run) -> None:
+def test_dropped_parts_are_reported(adapted: Run) -> None:
     notices = [e["text"] for e in events_of(read_events(adapted.path / "events.jsonl"), "notice")]
     assert len(notices) == 1
     assert "has a pooler, which fill-mask does not train" in notices[0]
@@ -107,7 +107,7 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path: Path, whole_words: bool)
     parts = job_of(prepared, tmp_path / "parts")
     with pytest.raises(Interrupted):
         fit(parts, resume=False, stop_requested=stopping_after(5))
-    # A new process would build its model anew; other weights show that all of them are restored.
+    # A new process would build its model again; other weights show that all of them are restored.
     again = replace(job_of(prepared, tmp_path / "again"), run=parts.run, log=parts.log)
     for parameter in again.model.parameters():
         torch.nn.init.normal_(parameter)
@@ -125,7 +125,7 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path: Path, whole_words: bool)
 def test_two_epochs_ask_for_other_tokens_and_a_step_made_again_for_the_same(
     tmp_path: Path,
 ) -> None:
-    """Row by row, because the rows of an epoch come in another order too."""
+    """Row by row, because the order of rows also differs between epochs."""
     job = job_of(prepared_of(tmp_path, batch_size=96, epochs=2), tmp_path / "run")
     seen: list[dict[int, list[int]]] = []
     run = job.forward.run
@@ -144,7 +144,7 @@ def test_two_epochs_ask_for_other_tokens_and_a_step_made_again_for_the_same(
         replace(job, forward=replace(job.forward, run=recorded)), resume=False, stop_requested=never
     )
     counts = [e["labels"] for e in events_of(read_events(job.log.path), "step")]
-    # The first step failed whole and was made again in two pieces; so was the second, in two.
+    # The first step failed and was repeated in two pieces; the second was run in two at once.
     assert seen[1] | seen[2] == seen[0]
     assert sum(map(len, seen[0].values())) == counts[0]
     other = seen[3] | seen[4]
@@ -217,7 +217,7 @@ def test_a_frozen_part_stays_and_the_rest_learns(tmp_path: Path) -> None:
         still = any(part in name for part in ("embeddings", "layer.0.", "decoder.weight"))
         assert torch.equal(value, after[name]) == still, name
     notices = [e["text"] for e in events_of(read_events(job.log.path), "notice")]
-    assert any("each epoch masks other tokens" in text for text in notices)
+    assert any("each epoch masks different tokens" in text for text in notices)
 
 
 def test_a_frozen_backbone_is_refused(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_frozen_backbone_is_refused(tmp_path: Path) -> None:
         prepared_of(tmp_path, freeze="backbone")
 
 
-def test_a_decoder_is_refused_and_told_its_task(tmp_path: Path) -> None:
+def test_a_decoder_is_refused_and_its_task_is_named(tmp_path: Path) -> None:
     made = filling_settings(tmp_path)
     made["model"]["name"] = str(tiny_gpt2(tmp_path / "decoder"))
     with pytest.raises(ModelError) as caught:

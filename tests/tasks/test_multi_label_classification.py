@@ -1,4 +1,4 @@
-"""Several labels itself: names, weights, losses, thresholds; the rest is in tests/contract."""
+"""Multi-label classification: names, weights, losses, thresholds; the rest is in tests/contract."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,9 +36,9 @@ def task(**train: Any) -> MultiLabelClassification:
 
 @pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 0.999, 1.0, 2.0, 5.0])
 def test_the_focal_loss_has_a_gradient_for_rows_that_are_learned(gamma: float) -> None:
-    """From p = 1/2 to p = 1 in float32; beside it the same gradient in float64 by its formula."""
+    """From p = 1/2 to p = 1 in float32; compared with its formula in float64."""
     margins = torch.tensor([[0.0, 5.0], [15.0, 20.0], [90.0, 200.0]], requires_grad=True)
-    signs = torch.tensor(TRUTH) * 2 - 1  # every label of every row is predicted right
+    signs = torch.tensor(TRUTH) * 2 - 1  # every label of every row is predicted correctly
     total, _ = task(loss="focal", focal_gamma=gamma).loss(margins * signs, batch_of_sets())
     total.backward()
     assert margins.grad is not None
@@ -72,7 +72,7 @@ def test_there_must_be_something_to_tell_apart(values: list[str], found: str) ->
     assert "--label COLUMN" in caught.value.do
 
 
-def test_a_label_that_every_row_has_may_stand_beside_others() -> None:
+def test_a_label_that_every_row_has_is_allowed_with_others() -> None:
     assert MultiLabelClassification.learn(config(), table_of(label=["a|b", "a"])).label_names == (
         "a",
         "b",

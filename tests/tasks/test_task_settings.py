@@ -1,4 +1,4 @@
-"""Settings that a task does not read are refused, wherever they were given."""
+"""Settings that a task does not read are refused, in every kind of config."""
 
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ WITH: dict[str, dict[str, Any]] = {
     "data.truncation": {"data.text_pair": "answer"},
     "train.focal_gamma": {"train.loss": "focal"},
 }
-"""What a setting must be given together with."""
+"""Settings that another setting requires."""
 
 ALL = [(task, setting) for task in TASKS for setting in sorted(TASK_SETTINGS)]
 READ = [(task, setting) for task, setting in ALL if setting in TASKS[task].reads]
@@ -70,13 +70,13 @@ UNREAD = [pair for pair in ALL if pair not in READ]
 
 
 def minimal(task: str) -> dict[str, Any]:
-    """Settings that the task cannot do without, by dotted name."""
+    """Settings that the task requires, by dotted name."""
     needed = {"data.text_pair": "document"} if task == "text-ranking" else {}
     return {"task": task, "data.train": "a.csv", **needed}
 
 
 def nested(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings by dotted name as the groups of a config."""
+    """Settings by dotted name, as the groups of a config."""
     content: dict[str, Any] = {}
     for name, value in settings.items():
         *groups, last = name.split(".")
@@ -107,7 +107,7 @@ def test_every_setting_is_one_that_some_task_reads() -> None:
     read = {name: task.reads for name, task in TASKS.items()}
     assert all(reads <= TASK_SETTINGS for reads in read.values()), read
     assert frozenset().union(*read.values()) == TASK_SETTINGS
-    # Else it would belong to those that every task reads, which are not listed.
+    # Otherwise it would belong to the settings that every task reads, which are not listed.
     assert not frozenset.intersection(*read.values())
     for name, value in VALUES.items():
         assert SETTINGS[name].accepts(value)
@@ -124,7 +124,7 @@ def assert_refused(error: errors.ConfigError, task: str, setting: str, where: st
 
 @pytest.mark.parametrize(("task", "setting"), UNREAD)
 def test_a_setting_of_another_task_is_refused(task: str, setting: str, tmp_path: Path) -> None:
-    # Whatever the value; these alone contradict no other setting.
+    # For any value; these settings alone contradict no other setting.
     value = {"generate.beams": 1, "export.int8": False}.get(setting, VALUES[setting])
     given = {**minimal(task), setting: value}
     assert_refused(refused(nested(given)), task, setting, where="")
@@ -139,7 +139,7 @@ def test_a_setting_of_another_task_is_refused(task: str, setting: str, tmp_path:
     override = f"{setting}={in_yaml(value)}"
     error = refused(nested(minimal(task)), [override])
     assert_refused(error, task, setting, where=f"--set {override}: ")
-    # Both ways out that the message names.
+    # Both solutions that the message names.
     assert config_file.load(nested(minimal(task))).task == task
     reader = error.do.rpartition(" ")[2]
     assert config_file.load(nested(with_setting(reader, setting))).task == reader
@@ -210,7 +210,7 @@ def test_a_setting_without_effect_is_refused(task: str, setting: str, tmp_path: 
     assert error.expected.startswith(f"{setting} together with {other}: ")
     first, _, second = error.do.partition("; or ")
     assert second == f"leave {setting} out"
-    # The advice, typed as it is printed.
+    # The advice, used as it is printed.
     advised = config_file.load(path, [first.removeprefix("--set ")])
     shown = leaves(advised.model_dump())[other]
     assert shown == value
@@ -229,7 +229,7 @@ def test_what_has_no_effect_are_these() -> None:
 
 
 def test_windows_overlap_without_chunks() -> None:
-    """Token classification always cuts long texts into windows, so there is no choice to make."""
+    """Token classification always cuts long texts into windows, so this cannot be set."""
     given = {**minimal("token-classification"), "data.overlap_tokens": 7}
     assert config_file.load(nested(given)).data.overlap_tokens == 7
 

@@ -72,7 +72,7 @@ def test_a_label_never_seen_in_training_is_named_with_its_line() -> None:
 
 
 def test_without_labels_the_label_column_is_not_read() -> None:
-    """A file to predict may lack it, or hold what it likes."""
+    """A file for prediction may lack the label column, or contain anything in it."""
     task = TextClassification(DATA, ("no", "yes"))
     table = table_of(pa.array(["whatever", None]), ["a cat", "the old dog sat"])
     tokenizer = tiny_tokenizer()
@@ -92,7 +92,7 @@ def test_without_labels_the_label_column_is_not_read() -> None:
 
 
 def batch_of(labels: list[int], lengths: list[int] | None = None) -> Batch:
-    """A batch of rows 10, 11, …; ``lengths`` are what each had before it was cut to 3 tokens."""
+    """A batch of rows 10, 11, …; ``lengths`` are their lengths before truncation to 3 tokens."""
     count = len(labels)
     values = torch.tensor(labels)
     return Batch(
@@ -154,7 +154,7 @@ def uneven(**train: object) -> RunConfig:
 
 
 def test_rare_labels_weigh_as_much_as_common_ones() -> None:
-    """As scikit-learn's ``balanced``, and as PyTorch's weighted cross-entropy, summed."""
+    """Like scikit-learn's ``balanced``, and like PyTorch's weighted cross-entropy, summed."""
     table = table_of(pa.array(["a"] * 6 + ["b"] * 2))
     task = TextClassification.learn(uneven(class_weights="balanced"), table)
     assert task.class_weights == (8 / 12, 8 / 4)
@@ -182,7 +182,7 @@ def test_the_focal_loss_is_its_formula() -> None:
 
 @pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 0.999, 1.0, 2.0, 5.0])
 def test_the_focal_loss_has_a_gradient_for_rows_that_are_learned(gamma: float) -> None:
-    """From p = 1/2 to p = 1 in float32; beside it the same gradient in float64 by its formula."""
+    """From p = 1/2 to p = 1 in float32; compared with its formula in float64."""
     task = TextClassification.from_facts(
         uneven(loss="focal", focal_gamma=gamma), {"label_names": ["a", "b"]}
     )
@@ -204,7 +204,7 @@ def test_a_threshold_decides_between_two_labels() -> None:
     batch = batch_of([0, 0, 0])
     found = task.predictions(torch.from_numpy(shares).log(), batch)
     np.testing.assert_allclose(found.probabilities, shares)
-    found = replace(found, probabilities=shares)  # the second is the threshold to the bit
+    found = replace(found, probabilities=shares)  # the second equals the threshold exactly
     assert [prediction.label for prediction in found] == ["no", "yes", "yes"]
     assert found.columns(batch.rows)["prediction"].to_pylist() == ["no", "yes", "yes"]
     labels = task.labels(table_of(pa.array(["no", "yes", "yes"])))
@@ -222,7 +222,7 @@ def test_the_threshold_that_is_chosen_is_the_best() -> None:
     labels = task.labels(table_of(pa.array(["no", "no", "no", "yes", "yes"])))
     chosen, sentence = task.with_threshold(found, labels, "log_loss")
     assert chosen.threshold == pytest.approx(0.25)
-    assert sentence.startswith("'yes' is predicted from a probability of 0.250 on")
-    # A threshold does not change the log-loss, so the main metric chooses.
+    assert sentence.startswith("'yes' is predicted if its probability is at least 0.250")
+    # A threshold does not change the log-loss, so the main metric is used.
     assert "matthews correlation" in sentence
     assert [one.label for one in chosen.repeated(found)] == ["no", "no", "no", "yes", "yes"]

@@ -1,4 +1,4 @@
-"""Ranking itself: its grades, its losses, its predictions; the rest is in tests/contract."""
+"""Text ranking: its grades, its losses, its predictions; the rest is in tests/contract."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_grades_are_numbers_however_they_are_written(grades: list[Any]) -> None:
 
 
 def test_there_may_be_any_number_of_grades() -> None:
-    """Far more than there may be labels, and larger than 2^grade may be."""
+    """Many more grades than labels are allowed, and grades for which 2^grade is too large."""
     grades = [number / 2 for number in range(3000)]
     table = table_of(grades)
     task = TextRanking.learn(config("listwise"), table)
@@ -169,7 +169,7 @@ def listwise_by_hand(scores: Tensor, grades: list[float]) -> Tensor:
     ("loss", "by_hand"), [(pairwise, pairwise_by_hand), (listwise, listwise_by_hand)]
 )
 def test_losses_of_lists_are_their_definitions(loss: Any, by_hand: Any) -> None:
-    """Queries whose documents are all alike teach nothing, however many there are."""
+    """A query whose documents all have the same grade adds nothing, for any number of documents."""
     grades = [2.0, 0, 1, 0, 0, 1, 1, 3, 0]
     lists = np.array([0, 0, 0, NO_GROUP, NO_GROUP, NO_GROUP, NO_GROUP, 5, 5])
     scores = (torch.randn(9) * 3).requires_grad_()

@@ -1,4 +1,4 @@
-"""Regression itself: its numbers, its loss, its remarks; the rest is in tests/contract."""
+"""Text regression: its numbers, its loss, its remarks; the rest is in tests/contract."""
 
 from typing import Any
 

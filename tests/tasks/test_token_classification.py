@@ -50,15 +50,15 @@ def test_long_rows_become_windows_and_each_word_is_predicted_once(tmp_path: Path
     targets = test.targets
     assert isinstance(targets, WordTags)
     assert targets.words.tolist() == list(range(48))  # every word, once, in order
-    # 12 tokens a window, 4 of them of the window before: 12 + 8 + 8 + 8 + 4 = 40, so 5 windows.
-    # The third row has words of 1, 12 (cut from 26) and 1 tokens: no two fit into one window.
+    # 12 tokens per window, 4 of them repeated: 12 + 8 + 8 + 8 + 4 = 40, so there are 5 windows.
+    # The third row has words of 1, 12 (cut from 26) and 1 tokens: no two of them fit into a window.
     assert np.bincount(test.rows).tolist() == [5, 1, 3]
     said = sentences_of(found)
     assert "test: 2 rows are longer than the model's limit and became 8 windows" in said
-    assert "test: words with more tokens than a window holds: 1;" in said
+    assert "test: words with more tokens than fit into a window: 1;" in said
     assert "test: words for which the tokenizer has no token (invisible characters): 1;" in said
     assert "never read" not in said
-    # The row with a word that was not read whole says so in its prediction.
+    # The row with a word that was cut is marked in its prediction.
     batch = collate(test, np.arange(len(test)))
     assert batch.truncated.tolist() == [False] * 7 + [True, False]
 
@@ -100,7 +100,7 @@ def test_windows_change_predictions_only_by_context(tmp_path: Path) -> None:
     assert parts.words.tolist() == whole.words.tolist()
     assert len(parts) == len(whole)
     assert float((parts.labels == whole.labels).mean()) > 0.9
-    # A row that fits into one window has the very same predictions.
+    # A row that fits into one window has exactly the same predictions.
     assert parts[1].to_json()["spans"] == [
         {**span, "confidence": pytest.approx(span["confidence"], abs=1e-5)}
         for span in whole[1].to_json()["spans"]
@@ -133,7 +133,7 @@ def run_spans(run: api.Run, texts: Sequence[str]) -> list[list[tuple[int, int, s
 def test_the_pipeline_of_transformers_finds_the_same_entities(
     tmp_path: Path, architecture: str
 ) -> None:
-    """Also with a byte-level tokenizer that has ``add_prefix_space`` off, as published ones do."""
+    """Also with a byte-level tokenizer without ``add_prefix_space``, like published ones."""
     words = (*WORDS, "John", "Mary", ".", ",", "!")
     checkpoint = tiny_checkpoint(tmp_path / "checkpoint", architecture, vocabulary=words)
     path = checkpoint / "tokenizer.json"
@@ -147,7 +147,7 @@ def test_the_pipeline_of_transformers_finds_the_same_entities(
     found = run_spans(run, TEXTS)
     assert pipeline_spans(tmp_path / "run" / "model", TEXTS) == found
     assert [len(row) for row in found[:2]] >= [3, 1] or sum(map(len, found)) > 4
-    # Punctuation that touches a word is a word of its own for BERT's tokenizer.
+    # For BERT's tokenizer, adjacent punctuation is a word of its own.
     if architecture == "bert":
         close = ["John, Mary saw my red table!", "(John)"]
         assert pipeline_spans(tmp_path / "run" / "model", close) == run_spans(run, close)
@@ -161,7 +161,7 @@ def test_only_byte_level_tokenizers_are_saved_differently(tmp_path: Path) -> Non
     parts = [{"type": "Digits", "individual_digits": True}, content["pre_tokenizer"]]
     sequence = {"type": "Sequence", "pretokenizers": parts}
     path.write_text(json.dumps({**content, "pre_tokenizer": sequence}))
-    # Here the option would put a space before each digit.
+    # Here the option would add a space before each digit.
     assert not fit_tokenizer_to_words(folder)
     content["pre_tokenizer"]["add_prefix_space"] = False
     path.write_text(json.dumps(content))
@@ -184,7 +184,7 @@ def lists(path: Path, rows: int = 60) -> Path:
 
 def source_of(name: str, folder: Path) -> tuple[str | list[str], dict[str, Any]]:
     """A corpus in one of the formats, and the settings of ``data`` that it needs."""
-    # Characters before the text that are two units in UTF-16, so that a mistaken unit shows.
+    # Two characters before the text are two units each in UTF-16, so that a wrong unit is detected.
     marked = [("\U0001f600 " + text, _moved(spans, 2)) for text, spans in texts(60)]
     if name == "brat":
         return str(write_brat(folder / "brat", marked)), {}
@@ -266,7 +266,7 @@ def counted(found: Prepared, split: str) -> dict[str, int]:
 
 
 def test_kept_snapped_and_refused_add_up_to_the_input(tmp_path: Path) -> None:
-    """Also the spans that the reader of the file refuses, which no table has."""
+    """Also spans that are refused when the file is read, which are not in the table."""
     regions = [
         {"start": 0, "end": 4, "text": "John", "labels": ["PER"]},  # kept
         {"start": 9, "end": 11, "text": "re", "labels": ["THING"]},  # snapped to "red"

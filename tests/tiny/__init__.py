@@ -1,9 +1,9 @@
-"""Checkpoints small enough to make in a moment: random weights, a working tokenizer, no network.
+"""Checkpoints that can be created in a moment: random weights, a working tokenizer, no network.
 
-``tiny_checkpoint`` writes what a hub checkpoint holds (``config.json``, ``tokenizer.json``,
-``model.safetensors`` with a pretraining head), for each encoder family the tests care about. Its
-tokenizer knows a few hundred everyday words whole and every ASCII character on its own, so that any
-English text tokenises without an unknown token.
+``tiny_checkpoint`` writes the files of a hub checkpoint (``config.json``, ``tokenizer.json``,
+``model.safetensors`` with a pretraining head), for each encoder family that is tested. Its
+tokenizer has tokens for a few hundred common words and for every ASCII character, so that any
+English text can be tokenised without an unknown token.
 
 PyTorch and Transformers are imported inside the functions: ``tests.tiny.hub`` must be importable
 before ``huggingface_hub``, which reads its settings as it is imported.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = ("bert", "roberta", "distilbert", "electra", "modernbert")
 
 TYPED = ("bert", "electra")
-"""Those whose tokenizer tells the two texts of a pair apart by type ids."""
+"""Architectures whose tokenizer distinguishes the two texts of a pair by type ids."""
 
 _TEXT = """
 a about after again all an and any are as at be because been before best better big bought boy
@@ -40,7 +40,7 @@ bad terrible wonderful boring excellent awful nice poor rich red green blue cold
 """
 
 WORDS = tuple(_TEXT.split())
-"""Words the tiny tokenizers know whole; every other word is read by the letter."""
+"""Words with a token of their own in the tiny tokenizers; other words are split into letters."""
 
 _CHARACTERS = tuple(map(chr, range(33, 127)))
 _POSITIONS = 128
@@ -59,11 +59,11 @@ def tiny_checkpoint(
     """Write a random checkpoint with a working fast tokenizer into ``folder``.
 
     Args:
-        folder: made if need be; files of the same names are replaced.
+        folder: created if necessary; files of the same names are replaced.
         architecture: one of ``ARCHITECTURES``.
         hidden: width, a multiple of 4.
         layers: transformer layers.
-        vocabulary: lower-case words with a token of their own, beside the single characters.
+        vocabulary: lower-case words with a token of their own, in addition to single characters.
         seed: the same seed gives the same bytes.
         max_positions: longest input in tokens, special tokens included.
 
@@ -100,7 +100,7 @@ def tiny_tokenizer(
     vocabulary: Sequence[str] = WORDS,
     max_positions: int = _POSITIONS,
 ) -> "PreTrainedTokenizerFast":
-    """The tokenizer alone: byte-level BPE for RoBERTa and ModernBERT, WordPiece for the others.
+    """Only the tokenizer: byte-level BPE for RoBERTa and ModernBERT, WordPiece for the others.
 
     Args:
         architecture: one of ``ARCHITECTURES``.
@@ -110,7 +110,7 @@ def tiny_tokenizer(
     from transformers import PreTrainedTokenizerFast
 
     names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-    if architecture == "roberta":  # in the order in which roberta-base numbers them
+    if architecture == "roberta":  # in the order of their ids in roberta-base
         names = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
         backend = _byte_level_bpe(vocabulary, ("<s>", "<pad>", "</s>", "<unk>", "<mask>"))
     elif architecture == "modernbert":
@@ -171,7 +171,7 @@ def _config(
     layers: int,
     max_positions: int,
 ) -> "PreTrainedConfig":
-    """The family's configuration at the given size; four attention heads."""
+    """The family's configuration with the given size; four attention heads."""
     from transformers import (
         BertConfig,
         DistilBertConfig,
@@ -221,11 +221,11 @@ def _config(
 
 
 def tiny_sentences(count: int, seed: int = 0) -> list[str]:
-    """Different-length sentences of known words, the same for the same seed.
+    """Sentences of known words with different lengths, the same for the same seed.
 
     Args:
-        count: how many.
-        seed: which ones.
+        count: number of sentences.
+        seed: seed of the sentences.
     """
     draw = random.Random(seed)
     return [

@@ -1,8 +1,8 @@
-"""Decoders small enough to make in a moment: random weights, a byte-level tokenizer, no network.
+"""Decoders that can be created in a moment: random weights, a byte-level tokenizer, no network.
 
-They are what a checkpoint of the GPT-2 kind is: one special token, ``<|endoftext|>``, that begins
-and ends a text, and no pad token. GPT-2 has learned positions, the others rotary ones; Llama and
-Qwen2 share a key head among query heads.
+They are like a GPT-2 checkpoint: one special token, ``<|endoftext|>``, that begins and ends a text,
+and no pad token. GPT-2 has learned positions, the others rotary ones; in Llama and Qwen2 several
+query heads share a key head.
 
 PyTorch and Transformers are imported inside the functions, as in ``tests.tiny``.
 """
@@ -31,9 +31,9 @@ def tiny_gpt2(folder: Path, *, texts: Sequence[str] = (" ".join(WORDS),), **sett
     """Write a random GPT-2 with a byte-level tokenizer into ``folder``.
 
     Args:
-        folder: made if need be; files of the same names are replaced.
-        texts: what the tokenizer is trained on.
-        settings: as ``make_decoder`` takes them.
+        folder: created if necessary; files of the same names are replaced.
+        texts: texts on which the tokenizer is trained.
+        settings: arguments of ``make_decoder``.
 
     Returns:
         ``folder``, ready for ``AutoModelForCausalLM.from_pretrained``.
@@ -75,7 +75,7 @@ def make_decoder(
         hidden: width H, a multiple of 8; four attention heads.
         layers: transformer layers.
         max_positions: longest input in tokens.
-        dropout: share of activations dropped in training; Llama and Qwen2 drop attention alone.
+        dropout: share of activations dropped in training; Llama and Qwen2 drop only attention.
         seed: the same seed gives the same weights.
     """
     import torch
@@ -99,8 +99,8 @@ def byte_tokenizer(
     """Byte-level BPE trained on ``texts``; it begins and ends with ``END`` and has no pad token.
 
     Args:
-        texts: what its merges are learned from.
-        vocabulary: tokens at most: ``END``, the 256 bytes, and merges.
+        texts: texts from which its merges are learned.
+        vocabulary: largest number of tokens: ``END``, the 256 bytes, and merges.
         max_positions: ``model_max_length``.
     """
     from transformers import PreTrainedTokenizerFast
@@ -123,7 +123,7 @@ def byte_tokenizer(
 def _config(
     model_type: str, vocabulary: int, hidden: int, layers: int, max_positions: int, dropout: float
 ) -> "PreTrainedConfig":
-    """The family's configuration at the given size; ``END`` begins and ends."""
+    """The family's configuration with the given size; ``END`` is at the beginning and the end."""
     from transformers import GPT2Config, GPTNeoXConfig, LlamaConfig, Qwen2Config
 
     shared: dict[str, Any] = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 0}

@@ -1,14 +1,14 @@
-"""A model hub on this machine, for tests of downloading: what ``huggingface_hub`` asks for.
+"""A model hub on this machine, for tests of downloading: the requests of ``huggingface_hub``.
 
-``HF_ENDPOINT`` is read when ``huggingface_hub`` is first imported, so a test that downloads from
-here runs its code in a process of its own, with ``Hub.environment``.
+``huggingface_hub`` reads ``HF_ENDPOINT`` when it is first imported, so a test that downloads from
+here runs its code in a separate process, with ``Hub.environment``.
 
     GET       /api/{models|datasets}/ORG/NAME[/revision/REV]     commit and file names
     GET       /api/{models|datasets}/ORG/NAME/tree/REV[/FOLDER]  sizes and hashes
     POST      /api/{models|datasets}/ORG/NAME/paths-info/REV     the same, for some paths
     HEAD GET  /[datasets/]ORG/NAME/resolve/REV/FILE              the file
 
-Source: https://huggingface.co/docs/hub/api, and what ``huggingface_hub`` 2.4 reads of the answers
+Source: https://huggingface.co/docs/hub/api, and the headers that ``huggingface_hub`` 2.4 reads
 (``X-Repo-Commit``, ``X-Linked-Etag``, ``X-Linked-Size``, ``X-Error-Code``).
 """
 
@@ -30,8 +30,8 @@ class Hub:
     """A running hub.
 
     Args:
-        url: for ``HF_ENDPOINT``.
-        requests: ``"HEAD /ORG/NAME/resolve/main/config.json"``, in order of arrival.
+        url: value for ``HF_ENDPOINT``.
+        requests: requests such as ``"HEAD /ORG/NAME/resolve/main/config.json"``, in order.
     """
 
     url: str
@@ -51,24 +51,25 @@ def serve_hub(
     """Serve ``folder_of_repos`` until the block ends.
 
     Args:
-        folder_of_repos: holds ``ORG/NAME/`` for each model, ``datasets/ORG/NAME/`` for data sets.
-        gated: ``ORG/NAME`` whose files need a permission that nobody has.
-        failing: ``ORG/NAME`` for which the server answers 503.
+        folder_of_repos: folder with ``ORG/NAME/`` for each model, ``datasets/ORG/NAME/`` for data
+            sets.
+        gated: ``ORG/NAME`` of a model with files that nobody may download.
+        failing: ``ORG/NAME`` for which the server returns 503.
     """
     requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        """Answers from the folder.
+        """Responses from the folder.
 
-        In HTTP/1.0, the default: every connection ends with its answer, so that none outlives the
-        hub.
+        With HTTP/1.0, the default, every connection ends with its response, so that none lasts
+        longer than the hub.
         """
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Stay silent; ``requests`` is the log."""
+            """Log nothing; ``requests`` is the log."""
 
         def do_HEAD(self) -> None:
-            """Headers alone."""
+            """Only headers."""
             self._reply()
 
         def do_GET(self) -> None:
@@ -111,7 +112,7 @@ Answer = tuple[int, dict[str, str], bytes]
 def _answer(
     repos: Path, target: str, form: bytes, *, gated: Collection[str], failing: Collection[str]
 ) -> Answer:
-    """What the hub says to a request for ``target`` (path and query, unquoted)."""
+    """The hub's response to a request for ``target`` (path and query, unquoted)."""
     path = urlsplit(target).path
     api = path.startswith("/api/")
     parts = path.removeprefix("/api").strip("/").split("/")
@@ -148,7 +149,7 @@ def _asked(form: bytes) -> Collection[str]:
 
 
 def _file(file: Path, commit: str) -> Answer:
-    """The content of a file, or that there is none."""
+    """The content of a file, or the error that it does not exist."""
     if not file.is_file():
         status, headers, body = _error(404, "EntryNotFound")
         return status, {**headers, "X-Repo-Commit": commit}, body
@@ -159,19 +160,19 @@ def _file(file: Path, commit: str) -> Answer:
 
 
 def _entry(folder: Path, file: Path) -> dict[str, Any]:
-    """A file as the ``tree`` call lists it."""
+    """A file in the format of the ``tree`` call."""
     body = file.read_bytes()
     oid = hashlib.sha1(body, usedforsecurity=False).hexdigest()
     return {"type": "file", "path": _relative(folder, file), "size": len(body), "oid": oid}
 
 
 def _error(status: int, code: str) -> Answer:
-    """A refusal as the hub words it."""
+    """An error in the format of the hub."""
     return status, {"X-Error-Code": code, "X-Error-Message": code}, b""
 
 
 def _json(content: object) -> Answer:
-    """A JSON answer."""
+    """A JSON response."""
     return 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
 
@@ -181,12 +182,12 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _relative(folder: Path, file: Path) -> str:
-    """The file's name as the hub writes it."""
+    """The file's name in the hub's notation."""
     return file.relative_to(folder).as_posix()
 
 
 def _commit(folder: Path) -> str:
-    """40 hexadecimal digits that change when a file does."""
+    """40 hexadecimal digits that depend on the content of all files."""
     digest = hashlib.sha1(usedforsecurity=False)
     for file in _files(folder):
         digest.update(f"{_relative(folder, file)} {file.stat().st_mtime_ns}\n".encode())

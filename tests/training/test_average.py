@@ -1,4 +1,4 @@
-"""Averages of several evaluations: which, their mean, when it is kept, and exact resume."""
+"""Averages of several evaluations: which ones, their mean, when it is kept, and exact resume."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +114,7 @@ def test_the_best_are_the_best(tmp_path: Path) -> None:
     assert [int(folder.name[5:]) for folder in remembered(job.run)] == expected
 
 
-def test_a_whole_run_says_both_scores_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_whole_run_reports_both_scores_and_leaves_no_files(tmp_path: Path) -> None:
     prepared = prepared_run(tmp_path, average={"of": "last", "count": 2}, **SETTINGS)
     finished = train_run(prepared, tmp_path / "run")
     assert not (tmp_path / "run" / "average").exists()
@@ -135,7 +135,7 @@ def test_a_whole_run_says_both_scores_and_leaves_nothing_behind(tmp_path: Path) 
 def whole(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Prepared, Job]:
-    """The run that is stopped below, never stopped."""
+    """The same run as below, without interruption."""
     folder = tmp_path_factory.mktemp("whole")
     average = {"of": request.param, "count": 3}
     train = {**SETTINGS, "average": average, "checkpoint_every_steps": 5}
@@ -154,7 +154,7 @@ def test_a_resumed_run_keeps_the_same_mean(
             resume=False,
             stop_requested=lambda: next(calls) + 1 >= stop_after,
         )
-    # Killed later than its newest checkpoint: what came after is there already.
+    # Killed after its newest checkpoint: later files exist already.
     later = job_for(prepared, RunDirectory(tmp_path / "run"))
     (later.run.entry("average") / "step-00000099").mkdir(parents=True, exist_ok=True)
     fit(later, resume=True, stop_requested=never)
@@ -195,7 +195,7 @@ def test_training_that_ends_early_averages_what_there_is(tmp_path: Path) -> None
     )
 
 
-# What cannot be
+# Errors
 
 
 def test_one_is_no_average(tmp_path: Path) -> None:

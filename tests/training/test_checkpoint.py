@@ -1,4 +1,4 @@
-"""Exact resume: stopped anywhere, by any means, a run ends with the same bits."""
+"""Exact resume: stopped anywhere, in any way, a run ends with bit-identical weights."""
 
 import json
 import signal
@@ -40,7 +40,7 @@ def assert_same_bits(one: RunDirectory, other: RunDirectory) -> None:
 
 
 def step_records(run: RunDirectory) -> list[dict[str, float]]:
-    """Step events without the times, which may differ."""
+    """Step events without times, which may differ."""
     events = events_of(read_events(run.path / "events.jsonl"), "step")
     return [{k: v for k, v in e.items() if k not in ("time", "seconds")} for e in events]
 
@@ -50,7 +50,7 @@ Whole = tuple[Prepared, Job]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """The run that is stopped below, never stopped."""
+    """The same run as below, without interruption."""
     folder = tmp_path_factory.mktemp("whole")
     prepared = prepared_run(folder, batch_size=8, gradient_accumulation=1)
     return whole_run(prepared, folder / "run")
@@ -67,7 +67,7 @@ def test_stopped_and_resumed_is_bit_identical(
         fit(broken, resume=False, stop_requested=lambda: next(calls) + 1 >= stop_after)
     assert len(step_records(broken.run)) == stop_after
 
-    # A new process would build its model anew; other weights show that all of them are restored.
+    # A new process would build its model again; other weights show that all of them are restored.
     again = job_of(prepared, tmp_path / "again")
     for parameter in again.model.parameters():
         torch.nn.init.normal_(parameter)

@@ -1,4 +1,4 @@
-"""What is kept: the first evaluated model, better ones after it, and never one that answers NaN."""
+"""Kept models: the first evaluated one, better ones after it, and never one that outputs NaN."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from warmstart.training.loop import fit
 
 
 def always(job: Job, factor: float) -> Job:
-    """The job whose model, outside training, has its logits multiplied."""
+    """The job with a model whose logits are multiplied outside of training."""
 
     def run(model: nn.Module, batch: Batch) -> Tensor:
         logits = job.forward.run(model, batch)
@@ -28,7 +28,7 @@ def always(job: Job, factor: float) -> Job:
     return replace(job, forward=Forward(run, ""))
 
 
-def test_answers_that_are_no_numbers_are_an_error_and_not_kept(tmp_path: Path) -> None:
+def test_outputs_that_are_not_finite_are_an_error_and_not_kept(tmp_path: Path) -> None:
     """Half precision can overflow on a long validation row although every training loss is fine."""
     job = job_of(prepared_run(tmp_path, epochs=1), tmp_path / "run")
     with pytest.raises(RunError, match="the loss of step 11 is not a finite number") as caught:

@@ -1,4 +1,4 @@
-"""The loop against plain PyTorch, and what it does when things go wrong."""
+"""The loop compared with plain PyTorch, and its behaviour after errors."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -100,14 +100,14 @@ def test_accumulated_batches_are_the_big_batch(tmp_path: Path, accumulation: int
     )
     many = job_of(parts, tmp_path / "many")
     fit(many, resume=False, stop_requested=never)
-    # 96 rows: the last step of an epoch has 16 in an uneven window, where a mean of means would
-    # err.
+    # 96 rows: the last step of an epoch has 16 rows in an uneven window, for which a mean of
+    # means would be wrong.
     np.testing.assert_allclose(losses_of(one), losses_of(many), atol=1e-5)
     assert_close(weights_of(one.model), weights_of(many.model), 2e-5)
 
 
 def short_of_memory(forward: Forward, rows: int) -> Forward:
-    """A forward pass that runs out of memory above so many rows."""
+    """A forward pass that runs out of memory above this number of rows."""
 
     def run(model: nn.Module, batch: Batch) -> Tensor:
         if model.training and len(batch) > rows:
@@ -150,7 +150,7 @@ def test_other_errors_are_not_taken_for_memory(tmp_path: Path) -> None:
 
 
 def nan_at(job: Job, step: int) -> Job:
-    """The job with logits that are no numbers from one step on."""
+    """The job with logits that are not finite from one step on."""
     steps = iter(range(10**6))
 
     def run(model: nn.Module, batch: Batch) -> Tensor:
@@ -173,7 +173,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path)
 def test_a_gradient_that_is_no_number_is_not_kept(tmp_path: Path) -> None:
     prepared = prepared_run(tmp_path, batch_size=8, checkpoint_every_steps=1, keep_checkpoints=99)
     job = job_of(prepared, tmp_path / "run")
-    # The loss of the step itself is good; only what it would do to the weights is not.
+    # The loss of the step itself is finite; only the updated weights are not.
     weight = job.model.classifier.weight
     calls = iter(range(10**6))
     weight.register_hook(lambda g: g * float("nan") if next(calls) == 4 else g)

@@ -1,4 +1,4 @@
-"""Adapters: the steps of a plain peft loop, merged or alone, and what cannot be."""
+"""Adapters: the same steps as a plain peft loop, merged or saved alone, and errors."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def trained_names(model: torch.nn.Module) -> set[str]:
 
 
 DEPRECATED = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
-"""peft still asks for it as it wraps a model."""
+"""A warning of peft when it wraps a model."""
 
 
 @DEPRECATED
@@ -111,7 +111,7 @@ def test_model_opens_bare_and_adapter_opens_in_peft(
 def test_adapters_run_packed_as_they_run_padded(
     tmp_path: Path, architecture: str, layers: int
 ) -> None:
-    """Trained ones, that is: as they begin they add nothing, and any mistake is none."""
+    """Trained adapters: new ones add nothing, so an error would not be visible."""
     tiny_checkpoint(tmp_path / "checkpoint", architecture, layers=layers)
     job = job_of(prepared_run(tmp_path, lora={**LORA, "modules": "all"}), tmp_path / "run")
     assert job.forward.packed is not None
@@ -164,7 +164,7 @@ def test_an_encoder_that_fills_masks_is_adapted(tmp_path: Path) -> None:
     assert all(np.isfinite(losses_of(job)))
 
 
-def test_a_run_stays_usable_and_says_what_it_kept(tmp_path: Path) -> None:
+def test_a_run_stays_usable_and_reports_what_it_kept(tmp_path: Path) -> None:
     prepared = prepared_run(tmp_path, lora={**LORA, "save": "adapter"}, epochs=1)
     train_run(prepared, tmp_path / "run")
     run = RunDirectory.open(tmp_path / "run")
@@ -181,7 +181,7 @@ Whole = tuple[Prepared, Job]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """The run that is stopped below, never stopped."""
+    """The same run as below, without interruption."""
     folder = tmp_path_factory.mktemp("whole")
     train = {"lora": {**LORA, "dropout": 0.2}, "learning_rate": 1e-2, "checkpoint_every_steps": 2}
     prepared = prepared_run(folder, dropout=0.1, **train)
@@ -208,7 +208,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert not [name for name in kept[0] if not kept[0][name].equal(kept[1][name])]
 
 
-# What cannot be
+# Errors
 
 
 def refused(tmp_path: Path, lora: dict[str, Any], **train: Any) -> WarmstartError:
@@ -223,7 +223,7 @@ def test_modules_that_are_not_there(tmp_path: Path) -> None:
     assert error.found == "train.lora.modules: the model's layers have no linear module querry"
     assert error.expected == "one or more of: dense, key, query, value; or all"
     assert error.do == "--set 'train.lora.modules=[query]'"
-    error = refused(tmp_path, {"modules": ["classifier"]})  # it trains in full
+    error = refused(tmp_path, {"modules": ["classifier"]})  # it is trained in full
     assert "no linear module classifier" in error.found
 
 
@@ -252,7 +252,7 @@ def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert error.do == "pip install 'warmstart[lora]'"
 
 
-def test_an_adapter_alone_of_a_model_that_fills_masks(tmp_path: Path) -> None:
+def test_an_adapter_alone_for_fill_mask(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         prepare(config_file.load(filling_settings(tmp_path, lora={"save": "adapter"})))
     assert caught.value.do == "--set train.lora.save=merged"

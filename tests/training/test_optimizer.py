@@ -1,4 +1,4 @@
-"""AdamW's groups for every architecture, its rates, and clipping against PyTorch's own."""
+"""AdamW's groups for every architecture, its rates, and clipping compared with PyTorch's own."""
 
 import copy
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_every_group_keeps_its_own_peak() -> None:
 
 
 def gradients(seed: int) -> nn.Module:
-    """A small model with gradients drawn from ``seed``, and a parameter that has none."""
+    """A small model with gradients sampled with ``seed``, and a parameter without one."""
     model = nn.ModuleDict({"used": nn.Linear(7, 5), "unused": nn.Linear(2, 2)})
     generator = torch.Generator().manual_seed(seed)
     for parameter in model["used"].parameters():

@@ -1,4 +1,4 @@
-"""Runs that learn numbers, and any number of labels: what they leave, and who else can read it."""
+"""Regression and multi-label runs: their files, and how other programs read them."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ def kept(run: Run) -> list[dict[str, Any]]:
 
 
 def by_pipeline(run: Run, texts: list[str]) -> list[dict[str, float]]:
-    """Every label's number from ``transformers.pipeline`` and the folder alone."""
+    """Every label's number from ``transformers.pipeline`` and the folder only."""
     classify: Any = pipeline("text-classification", model=str(run.path / "model"), device="cpu")
     return [
         {answer["label"]: answer["score"] for answer in answers}
@@ -228,7 +228,9 @@ def test_stopped_and_resumed_is_bit_identical(
 
 
 @pytest.mark.parametrize("kind", ["numbers", "topics"])
-def test_the_exported_model_answers_alike(kind: str, request: pytest.FixtureRequest) -> None:
+def test_the_exported_model_gives_the_same_predictions(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     run = request.getfixturevalue(kind)
     before = run.predict(TEXTS, engine="torch")
     content = run.export(int8=True, max_drop=1)

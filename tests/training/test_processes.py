@@ -1,4 +1,4 @@
-"""Two processes over gloo make the run that one makes; they stop, fail and go on together."""
+"""Two processes with gloo make the same run as one; they stop, fail and resume together."""
 
 import json
 import os
@@ -28,12 +28,12 @@ from warmstart.training.loop import fit
 from warmstart.training.train_run import train_run
 
 TOLERANCE = 1e-5
-"""Between one process and two: the order in which float32 numbers are added."""
+"""Tolerance between one process and two: the order in which float32 numbers are added."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How one process ended."""
+    """The result of one process."""
 
     code: int
     out: str
@@ -41,7 +41,7 @@ class Ended:
 
 
 def start(*words: str, cwd: Path, count: int = 2) -> list[subprocess.Popen[str]]:
-    """``python WORDS`` in several processes that know of each other, as a launcher starts them."""
+    """Run ``python WORDS`` in several processes of one group, like a launcher."""
     with socket.socket() as one, socket.socket() as two:
         for free in (one, two):
             free.bind(("127.0.0.1", 0))
@@ -50,7 +50,7 @@ def start(*words: str, cwd: Path, count: int = 2) -> list[subprocess.Popen[str]]
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "SECOND_PORT": str(second),  # for processes that part and meet again
+        "SECOND_PORT": str(second),  # for processes that leave and join again
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
         "OMP_NUM_THREADS": "1",
@@ -70,7 +70,7 @@ def start(*words: str, cwd: Path, count: int = 2) -> list[subprocess.Popen[str]]
 
 
 def ended(started: list[subprocess.Popen[str]]) -> list[Ended]:
-    """Wait for all of them; one that hangs fails the test and is killed."""
+    """Wait for all of them; if one hangs, the test fails and the process is killed."""
     try:
         said = [process.communicate(timeout=120) for process in started]
     finally:
@@ -89,7 +89,7 @@ def without_times(run: Path) -> list[dict[str, Any]]:
 
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
-    """Everything of the newest checkpoint."""
+    """The content of the newest checkpoint."""
     newest = checkpoint.checkpoints(RunDirectory(run))[-1]
     return {
         f"{kind}/{name}": tensor
@@ -99,7 +99,7 @@ def tensors(run: Path) -> dict[str, torch.Tensor]:
 
 
 def assert_one_run(one: Path, two: Path) -> None:
-    """Two run directories of the same training, but for the rounding of sums."""
+    """Two run directories of the same training, equal except for the rounding of sums."""
     for kind in ("step", "evaluation"):
         np.testing.assert_allclose(losses(two, kind), losses(one, kind), atol=TOLERANCE, rtol=0)
     first, second = tensors(one), tensors(two)
@@ -110,7 +110,7 @@ def assert_one_run(one: Path, two: Path) -> None:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
-    """The folder of ``processes_session``, and what each process found in each scene."""
+    """The folder of ``processes_session``, and the results of each process in each scene."""
     folder = tmp_path_factory.mktemp("processes")
     write_reviews(folder / "reviews.csv", rows=40)
     plain = settings(folder, dropout=0.0, epochs=1, max_gradient_norm=0.5)
@@ -125,7 +125,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
     content["fill-mask"] = changed({**plain, "task": "fill-mask"}, epochs=2)
     for architecture in ARCHITECTURES:
         model = str(tiny_checkpoint(folder / architecture, architecture))
-        # The second batch has one row, and so one of the two processes none.
+        # The second batch has one row, so one of the two processes has none.
         uneven = changed(plain, batch_size=rows - 1, epochs=2)
         content[architecture] = {**uneven, "model": {"name": model, "dropout": 0.0}}
     (folder / "settings.json").write_text(json.dumps(content))
@@ -174,7 +174,7 @@ def test_when_one_runs_out_of_memory_all_make_the_step_again(
     ] * 2
 
 
-def test_one_is_asked_to_stop_and_all_go_on_bit_by_bit(
+def test_one_is_asked_to_stop_and_all_resume_bit_identically(
     scenes: tuple[Path, dict[str, list[Any]]],
 ) -> None:
     folder, found = scenes
@@ -219,7 +219,7 @@ def test_the_first_learns_what_went_wrong_in_another(
 
 @dataclass(frozen=True)
 class Launched:
-    """A command under ``torchrun``: how it ended, and the folder it was typed in."""
+    """A command under ``torchrun``: its result, and its working directory."""
 
     ended: Ended
     folder: Path
@@ -285,13 +285,13 @@ def test_one_command_under_torchrun_is_one_run(launched: Launched) -> None:
 
 
 @pytest.mark.slow
-def test_the_first_process_alone_writes_and_speaks(launched: Launched) -> None:
+def test_only_the_first_process_writes_and_prints(launched: Launched) -> None:
     one, two = launched.folder / "one", launched.folder / "two"
     events, others = (read_events(run / "events.jsonl") for run in (one, two))
     assert [event["event"] for event in events] == [event["event"] for event in others]
     told = launched.ended.err.splitlines()
     assert sum(line.startswith("epoch 2  loss") for line in told) == 1
-    # The line holds the path of the model; a narrow terminal wraps it.
+    # The line contains the path of the model; a narrow terminal wraps it.
     assert " ".join(launched.ended.err.split()).count("output in two") == 1
     assert json.loads((two / "environment.json").read_text())["processes"] == 2
     left = {path.name for path in two.iterdir()}
@@ -318,7 +318,7 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_stops_all_and_the_same_number_goes_on(launched: Launched) -> None:
+def test_a_signal_to_one_stops_all_and_the_same_number_resumes(launched: Launched) -> None:
     folder = launched.folder
     stopping = STOPPING.format(what="signal.raise_signal(signal.SIGTERM)")
     words = ("train", str(folder / "config.yaml"), "--output", "three")
@@ -349,7 +349,7 @@ def test_when_one_is_killed_the_other_ends_too(tmp_path: Path, dies: int) -> Non
         assert (other.out, other.err) == ("", "")
 
 
-def test_a_fault_is_told_once_and_ends_all(scenes: tuple[Path, dict[str, list[Any]]]) -> None:
+def test_an_error_is_reported_once_and_ends_all(scenes: tuple[Path, dict[str, list[Any]]]) -> None:
     folder, found = scenes
     (first,) = found["mistyped"]
     (other,) = json.loads((folder / "mistyped.json").read_text())
@@ -367,7 +367,7 @@ def test_a_command_that_trains_nothing_needs_one(tmp_path: Path) -> None:
     assert (other.out, other.err) == ("", "")
 
 
-def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
+def test_another_number_of_processes_cannot_resume(tmp_path: Path) -> None:
     prepared = prepare(config_file.load(settings(tmp_path, epochs=1)))
     train_run(prepared, tmp_path / "run")
     facts = RunDirectory(tmp_path / "run").read_json("environment.json")

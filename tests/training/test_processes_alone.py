@@ -1,4 +1,4 @@
-"""What several processes need, tested in one: exchanges, launchers, refusals."""
+"""Code for several processes, tested in one: exchanges, launchers, refusals."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run that learns to rank: its steps against plain Transformers, and what it leaves on disk."""
+"""A ranking run: its steps compared with plain Transformers, and its files."""
 
 import json
 import re
@@ -37,7 +37,7 @@ STEPS = 50
     ("loss", "by_hand"), [("pairwise", pairwise_by_hand), ("listwise", listwise_by_hand)]
 )
 def test_steps_are_those_of_a_plain_loop(tmp_path: Path, loss: str, by_hand: Any) -> None:
-    """Padded by Transformers, query after query, one mean over the queries that can be compared."""
+    """Padded by Transformers, query by query; the mean over the queries with different grades."""
     config = ranking_settings(tmp_path, dropout=0.0, loss=loss, epochs=9)
     prepared = prepare(config_file.load(config))
     job = job_of(prepared, tmp_path / "run")
@@ -90,7 +90,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_it_learns_to_rank(run: Run) -> None:
-    """The telling words decide, which BM25 cannot know."""
+    """Certain words decide the grade, which BM25 cannot know."""
     score = run.scores["validation"]["ndcg_at_10"]
     assert score["value"] > run.baselines["bm25"]["validation"]["ndcg_at_10"]["value"]
     assert set(run.baselines) == {"chance", "bm25"}
@@ -178,7 +178,7 @@ def test_the_worst_queries_are_shown(run: Run) -> None:
 
 
 def test_a_query_is_as_bad_as_its_first_relevant_document_is_low(tmp_path: Path) -> None:
-    """Two of three queries have a relevant document, neither on top; the third has none."""
+    """Two of three queries have a relevant document, neither ranked first; the third has none."""
     table = pyarrow.table(
         {
             "row": [0, 1, 2, 3, 4, 5],

@@ -1,4 +1,4 @@
-"""Rates by depth: a plain Transformers loop with the same groups makes the same steps."""
+"""Learning rates by depth: the same steps as a plain Transformers loop with the same groups."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +68,7 @@ def plain_losses(
 
 
 def groups_by_name(model: nn.Module, rate_of: dict[str, float]) -> list[dict[str, Any]]:
-    """A group for each parameter, its rate by the first text that its name holds."""
+    """A group for each parameter; its rate is that of the first text that its name contains."""
     return [
         {
             "params": [parameter],
@@ -134,7 +134,7 @@ def test_a_decoder_learns_more_slowly_below(architecture: str) -> None:
     assert norm == 1e-2
 
 
-def test_a_run_that_writes_takes_them_too(tmp_path: Path) -> None:
+def test_text_generation_supports_them_too(tmp_path: Path) -> None:
     job = job_of(
         prepare(config_file.load(writing_settings(tmp_path, layer_decay=0.5))), tmp_path / "run"
     )

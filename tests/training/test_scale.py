@@ -1,4 +1,4 @@
-"""Nothing keeps a Python object a row: memory by rows, measured at two sizes and compared."""
+"""No Python object is kept per row: memory by rows, measured at two sizes and compared."""
 
 import gc
 import sys
@@ -25,20 +25,20 @@ FEW, MANY = 5_000, 20_000
 
 
 class PerRow(NamedTuple):
-    """What each further row costs."""
+    """The memory of each additional row."""
 
     objects: float
-    """Blocks of Python's allocator that stay; an object takes one at least."""
+    """Blocks of Python's allocator that remain; an object takes at least one."""
     kept_bytes: float
-    """Arrays and objects that stay."""
+    """Arrays and objects that remain."""
     peak_bytes: float
-    """At the worst moment."""
+    """Peak memory."""
     arrow_bytes: float
-    """Of Arrow's own allocator, that stay."""
+    """Memory of Arrow's own allocator that remains."""
 
 
 def per_row(make: Callable[[int], Any]) -> PerRow:
-    """How the memory of ``make(rows)`` grows from ``FEW`` to ``MANY`` rows, by one row."""
+    """The growth of the memory of ``make(rows)`` from ``FEW`` to ``MANY`` rows, per row."""
 
     def measured(rows: int) -> PerRow:
         gc.collect()
@@ -96,8 +96,8 @@ def test_data_json_names_rows_without_an_object_for_each(folder: Path) -> None:
     assert found.kept_bytes < 8
 
 
-def test_answers_are_a_few_numbers_a_row(folder: Path) -> None:
-    """Two probabilities, the row id and whether it was cut: 25 bytes of each validation row."""
+def test_predictions_are_a_few_numbers_per_row(folder: Path) -> None:
+    """Two probabilities, the row id and whether it was truncated: 25 bytes per validation row."""
     ready = {rows: prepared(folder, rows) for rows in (100, FEW, MANY)}
     model = ready[FEW].task.model(ready[FEW].checkpoint, seed=0)
     accelerator = build_accelerator(ready[FEW].config.train)

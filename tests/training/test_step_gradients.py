@@ -1,4 +1,4 @@
-"""One step's gradient: made again after memory ran out, and with each process's own dropout."""
+"""One step's gradient: repeated after memory ran out, and with each process's own dropout."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +36,7 @@ def make_job(tmp_path_factory: pytest.TempPathFactory) -> MakeJob:
 
 
 def gradient(job: Job, micro_batches: int, step: int = 3) -> tuple[list[Tensor], int]:
-    """The gradient of two batches, of 2 and of 8 rows; and the pieces that it was computed in."""
+    """The gradient of two batches, of 2 and of 8 rows; and the number of pieces."""
     optimizer = build_optimizer(job.model, job.config)
     recorder = StepRecorder(job.log, check_gradients=False)
     plan = Plan.of(job.train, job.config)
@@ -50,7 +50,7 @@ def gradient(job: Job, micro_batches: int, step: int = 3) -> tuple[list[Tensor],
 
 
 def short_of_memory(job: Job, rows: int) -> Job:
-    """A forward pass that computes (and draws its dropout), and then has no room for its rows."""
+    """A forward pass that computes (and samples dropout), and then runs out of memory."""
 
     def run(model: nn.Module, batch: Batch) -> Tensor:
         logits: Tensor = job.forward.run(model, batch)
@@ -69,7 +69,7 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
 def test_a_step_made_again_has_the_gradient_of_one_that_did_not_fail(
     dropout: float, make_job: MakeJob
 ) -> None:
-    """Nothing of the failed attempt is left: not its first batch's gradient, not its dropout."""
+    """Nothing of the failed attempt remains: neither its first batch's gradient nor its dropout."""
     job = make_job(dropout)
     expected, _ = gradient(job, micro_batches=2)
     found, pieces = gradient(short_of_memory(job, rows=4), micro_batches=1)
@@ -82,6 +82,6 @@ def test_dropout_depends_on_the_step_and_the_process(make_job: MakeJob) -> None:
     first, again = gradient(job, 1)[0], gradient(job, 1)[0]
     assert same(first, again)
     assert not same(first, gradient(job, 1, step=4)[0])
-    # The second of two processes, without the first: what it computes itself.
+    # The second of two processes, without the first: its own part.
     second = replace(job, processes=Processes(index=1, count=1))
     assert not same(first, gradient(second, 1)[0])

@@ -1,4 +1,4 @@
-"""Signals: the first is noted, the second does what it always did, and none is touched for good."""
+"""Signals: the first one is caught, the second has its usual effect, and handlers are restored."""
 
 import signal
 import threading
@@ -37,7 +37,7 @@ def test_a_second_signal_interrupts() -> None:
 
 
 def test_a_second_signal_of_the_other_kind_is_not_swallowed() -> None:
-    """An impatient person presses Ctrl-C after the machine has asked politely."""
+    """A user presses Ctrl-C after SIGTERM has arrived."""
     with pytest.raises(KeyboardInterrupt), stop_on_signals():  # noqa: PT012
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
@@ -58,7 +58,7 @@ def test_handlers_are_put_back() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_outside_the_main_thread_nothing_is_installed_and_nothing_asked() -> None:
+def test_outside_the_main_thread_no_handler_is_installed() -> None:
     """A notebook server or a job queue trains in a thread, where Python allows no handlers."""
     said: list[object] = []
 

@@ -1,4 +1,4 @@
-"""Ctrl-C once training is over: it stops at once, says how to resume, and a resume completes it."""
+"""Ctrl-C after training: it stops immediately, shows how to resume, and a resume completes it."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from warmstart.training.stop import SIGNALS, stop_on_signals, stops_at_once
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 TIMES = {"time", "seconds", "train_seconds"}
-"""Fields of events that no two runs share."""
+"""Fields of events that differ between runs."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def _quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A run with everything that may follow training."""
+    """A run with everything that can follow training."""
     folder = tmp_path_factory.mktemp("stopped")
     found = settings(
         folder, epochs=2, batch_size=16, choose_threshold=True, early_stopping=1,
@@ -50,7 +50,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def whole(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run, never stopped."""
+    """The same run without interruption."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Run, "report", lambda run: run.path)
         path = tmp_path_factory.mktemp("whole") / "run"
@@ -58,7 +58,7 @@ def whole(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 def stop_in(patch: pytest.MonkeyPatch, owner: Any, name: str, number: int = signal.SIGINT) -> None:
-    """Ctrl-C as this function is called; the function then does its work all the same."""
+    """Ctrl-C when this function is called; the function then does its work anyway."""
     original = getattr(owner, name)
 
     def stopped(*arguments: Any, **named: Any) -> Any:
@@ -69,7 +69,7 @@ def stop_in(patch: pytest.MonkeyPatch, owner: Any, name: str, number: int = sign
 
 
 def contents(run: Run) -> dict[str, Any]:
-    """What a run left behind, without times; evaluations, samples and the task's facts."""
+    """The files of a run, without times; evaluations, samples and the task's facts."""
     names = ["evaluation/validation/scores.json", "evaluation/test/scores.json", "task.json"]
     names = [name for name in names if (run.path / name).exists()]
     events = [
@@ -153,7 +153,7 @@ def test_report_and_export_stop_at_once_and_are_completed_by_a_resume(
 def test_a_stop_in_the_last_step_is_not_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The signal comes when no step is left, so the loop itself has nothing to stop."""
+    """The signal comes after the last step, so the loop itself has nothing to stop."""
     config = settings(tmp_path, epochs=1)
     stop_in(monkeypatch, keep, "evaluate_and_keep_best")
     with pytest.raises(Interrupted, match="stopped after training"):
@@ -189,6 +189,6 @@ def test_within_the_block_both_signals_end_the_work_and_handlers_are_put_back() 
         assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_what_was_asked_before_ends_the_block_before_it_begins() -> None:
+def test_an_earlier_stop_request_ends_the_block_before_it_begins() -> None:
     with pytest.raises(ZeroDivisionError), stops_at_once(lambda: True, ZeroDivisionError):
         pytest.fail("the block was entered")

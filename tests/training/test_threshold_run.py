@@ -1,4 +1,4 @@
-"""A threshold chosen on validation is kept with the run and used by every later command."""
+"""A threshold chosen on validation rows is saved with the run and used by every later command."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from warmstart.training.train_run import train_run
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Few rows are bad and training is short, so no probability of it reaches one half."""
+    """Few rows are bad and training is short, so its probability never reaches one half."""
     folder = tmp_path_factory.mktemp("threshold")
     config = settings(folder, epochs=1, choose_threshold=True)
     lines = ["text,label"]
@@ -66,7 +66,7 @@ def test_every_later_command_uses_it(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_baseline_has_a_threshold_of_its_own(tmp_path: Path) -> None:
-    """A telling word makes the rare label likelier, but never more likely than the other one."""
+    """One word makes the rare label more likely, but never more likely than the other label."""
     lines = ["text,label"]
     for number in range(1000):
         word = "odd" if number % 10 < 3 else "plain"

@@ -1,4 +1,4 @@
-"""Gradual unfreezing: the steps of a plain loop that does so, exact resume, and who may."""
+"""Gradual unfreezing: the same steps as a plain loop, exact resume, and which models allow it."""
 
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ from warmstart.training.loop import fit
 from warmstart.training.train_run import train_run
 
 GRADUAL: dict[str, Any] = {"unfreeze_layers_per_epoch": 1, "batch_size": 24, "weight_decay": 0.3}
-"""Four steps an epoch; of two layers, the embeddings train in the fourth epoch."""
+"""Four steps per epoch; with two layers, the embeddings are trained from the fourth epoch."""
 
 PARTS = ("layer.1.", "layer.0.", "embeddings")
-"""From the top, what joins in epochs 1, 2 and 3."""
+"""From the top, the parts that are added in epochs 1, 2 and 3."""
 
 
 def frozen_in(name: str, epoch: int) -> bool:
@@ -75,7 +75,7 @@ Whole = tuple[Prepared, Job]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """The run that is stopped below, never stopped."""
+    """The same run as below, without interruption."""
     folder = tmp_path_factory.mktemp("whole")
     prepared = prepared_run(
         folder, dropout=0.2, epochs=5, checkpoint_every_steps=3, layer_decay=0.9, **GRADUAL
@@ -148,7 +148,7 @@ def test_with_frozen_parts_it_contradicts(tmp_path: Path) -> None:
     assert "train.freeze and train.unfreeze_layers_per_epoch are both set" in str(caught.value)
 
 
-def test_nothing_changes_where_nothing_is_asked(tmp_path: Path) -> None:
+def test_nothing_changes_without_the_setting(tmp_path: Path) -> None:
     job = job_of(prepared_run(tmp_path), tmp_path / "run")
     fit(job, resume=False, stop_requested=never)
     assert all(p.requires_grad for p in job.model.parameters())

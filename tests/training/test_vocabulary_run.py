@@ -1,4 +1,4 @@
-"""A run on the compacted vocabulary ends with the weights of the run on the whole one."""
+"""A run with the compact vocabulary ends with the same weights as one with the whole table."""
 
 import math
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[[Prepared, Path], Job]:
 
 
 def last_weights(job: Job, *, resume: bool = False) -> dict[str, Tensor]:
-    """Train; the weights after the last step as ``model/`` would hold them."""
+    """Train; the weights after the last step in the form of ``model/``."""
     progress = fit(job, resume=resume, stop_requested=never)
     best = load_file(job.run.model / "model.safetensors")
     evaluate_and_keep_best(job, replace(progress, best=None, best_step=None), 1.0)
@@ -85,7 +85,7 @@ def test_without_clipping_every_weight_is_the_same_bit_for_bit(
     assert max(norms(plain)) < 100
     assert expected.keys() == found.keys()
     assert not [key for key in expected if not torch.equal(expected[key], found[key])]
-    # Something was trained and decayed, and rows without use are decayed only.
+    # Some rows are trained and decayed; unused rows are only decayed.
     table = next(v for k, v in found.items() if k.startswith("last") and v.shape == before.shape)
     unused = (compacted.vocabulary.embedding.lookup < 0).numpy()
     kept = (table / before).numpy()[unused & (before != 0).all(dim=1).numpy()]
@@ -128,7 +128,7 @@ def test_rows_without_use_decay_from_when_the_embeddings_train(
 def test_with_clipping_they_are_the_same_within_rounding(
     tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str
 ) -> None:
-    # 60 is no multiple of a vector's width, so the norm's summands really fall in other places.
+    # 60 is not a multiple of the vector width, so the norm's sums are really ordered differently.
     tiny_checkpoint(tmp_path / "checkpoint", architecture, hidden=60)
     prepared = prepared_run(tmp_path, max_gradient_norm=0.01, **{**SETTINGS, "epochs": 2})
     plain, compacted = whole(prepared, tmp_path / "a"), job_of(prepared, tmp_path / "b")
@@ -168,7 +168,7 @@ def test_the_kept_model_opens_in_plain_transformers_with_every_row(tmp_path: Pat
     assert not any(report.values())
     assert model.get_input_embeddings().num_embeddings == prepared.checkpoint.config.vocab_size
     assert "rows" in run.read_json("environment.json")["vocabulary"]
-    # It reads words that no row of the data holds.
+    # It uses words that are in no row of the data.
     ids = prepared.checkpoint.tokenizer("twelve xylophones", return_tensors="pt")
     assert torch.isfinite(model(**ids).logits).all()
 
@@ -176,7 +176,7 @@ def test_the_kept_model_opens_in_plain_transformers_with_every_row(tmp_path: Pat
 def test_with_float16_the_table_stays_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its loss scaler leaves steps out, and nobody could say afterwards which."""
+    """Its loss scaler skips steps, and it is not recorded which ones."""
     monkeypatch.setattr("warmstart.training.job.precision_of", lambda _: "float16")
     job = job_of(prepared_run(tmp_path), tmp_path / "run")
     assert job.vocabulary is None
@@ -191,7 +191,7 @@ def test_the_past_cannot_be_saved_from_a_table_that_went_on(tmp_path: Path) -> N
 
 
 def test_decay_made_up_for_later_is_what_the_kernel_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways: by multiplying, and by the kernel itself, as on devices other than a CPU."""
+    """Both implementations: multiplication, and the kernel, as on devices other than a CPU."""
     monkeypatch.setattr("warmstart.training.optimizer.CPU_BLOCK", 64)
     config = TrainConfig(learning_rate=3e-3, weight_decay=0.3)
     rows = torch.randn(37, 9)

@@ -1,4 +1,4 @@
-"""A model that learns to write, through the one loop: exact, resumed exactly, saved whole."""
+"""Text generation with the training loop: exact, resumed exactly, saved completely."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def losses_of(run: RunDirectory) -> list[float]:
 
 
 def plain_losses(job: Job, model: Any, steps: int) -> list[float]:
-    """A tutorial's loop over the same documents: padded by hand, the labels hide the padding."""
+    """A tutorial's loop over the same documents: padded by hand, padding masked in the labels."""
     plan, config = Plan(job.train.lengths, job.config), job.config
     share_at = schedule_for(config, plan.total_steps)
     spared = [p for p in model.parameters() if p.ndim < 2]

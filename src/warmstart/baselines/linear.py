@@ -1,8 +1,8 @@
 """Baselines of a classifier or regression: the majority class, and a linear model on TF-IDF.
 
-A score says little alone, so a classifier's stands beside these two. A baseline is a function that
-fits on the training split and returns a predictor of class probabilities; the task then scores
-these as it scores the model's. Which baselines a task has is said in the task's own file.
+A score alone says little, so a classifier is compared with these two. A baseline is a function that
+fits on the training split and returns a predictor of class probabilities; the task scores them as
+it scores those of the model. The task's own file lists its baselines.
 
 ``tfidf`` is a strong but cheap and untuned baseline: words and bigrams (for text without spaces,
 such as Chinese, Japanese or Thai, characters and pairs of characters), sublinear term frequency,

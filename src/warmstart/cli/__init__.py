@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     from warmstart.devices.processes import leave
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # As on stderr: a character that the encoding lacks is escaped and raises no error.
+        # As on stderr: a character that the encoding lacks is escaped and does not raise an error.
         sys.stdout.reconfigure(errors="backslashreplace")
     code = _command(arguments)
     if code == 0:

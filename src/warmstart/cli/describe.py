@@ -18,7 +18,7 @@ def rendered_description(description: "Description") -> RenderableType:
     """Configuration, parameters with shapes, totals and memory of a model.
 
     The parameters of the embeddings, the first layer and the output head are listed. The other
-    layers have the same shapes as the first and are only included in the totals.
+    layers have the same shapes as the first one and are only included in the totals.
 
     Args:
         description: from ``warmstart.models.checkpoints.description``.

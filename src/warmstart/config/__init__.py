@@ -1,4 +1,4 @@
-"""Settings: defaults and limits, YAML files and recipes, and error messages for both.
+"""Settings: defaults and limits, YAML files and recipes, and the error messages about them.
 
 The groups of settings are re-exported here. ``config_file`` reads and writes them.
 """

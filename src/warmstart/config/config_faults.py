@@ -1,4 +1,4 @@
-"""Describe in words which values each setting accepts, and report the errors of a config.
+"""Describe which values each setting accepts, and report the errors of a config.
 
 ``SETTINGS`` is built from the fields of ``RunConfig``: their types, limits, defaults and
 docstrings. pydantic finds the errors. Its own messages (one per member of a union, with Python type
@@ -24,7 +24,7 @@ from warmstart.config import RunConfig, config_yaml
 from warmstart.config.config_yaml import Place
 
 REQUIRED: Any = PydanticUndefined
-"""Stands for the default of a setting that has none."""
+"""The default of a setting that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Setting:
     name: str
     """Full name with dots: ``train.epochs``."""
     type: str
-    """The accepted values in words: ``a whole number ≥ 1``."""
+    """The accepted values as text: ``a whole number ≥ 1``."""
     default: Any
     """``REQUIRED`` if there is none."""
     doc: str
@@ -258,7 +258,7 @@ def unknown(name: str, value: Any, origin: Origin) -> errors.ConfigError:
 
 
 def suggestion(setting: Setting, value: Any) -> Any:
-    """A value that ``setting`` accepts, as close as possible to ``value``; else its default."""
+    """A value that ``setting`` accepts, as close as possible to ``value``; or its default."""
     guesses: list[Any] = []
     if isinstance(value, str):
         literals = re.findall('"(.+?)"', setting.type)

@@ -73,7 +73,7 @@ class ModelConfig(_Part):
 class PretrainConfig(_Part):
     """The model that ``warmstart pretrain`` creates: a new tokenizer and random weights.
 
-    The new checkpoint then takes the place of ``model.name``. The sizes are in
+    The new checkpoint is then used instead of ``model.name``. The sizes are in
     ``models.checkpoints.model_sizes``.
     """
 

@@ -322,7 +322,7 @@ class TrainConfig(_Part):
 class RunConfig(_Part):
     """Every setting of one run.
 
-    Which tasks there are, and which settings each of them reads, is known to ``tasks``;
+    The tasks, and the settings that each of them reads, are defined in ``tasks``;
     ``config_file`` checks a config against its task.
     """
 
@@ -339,6 +339,6 @@ class RunConfig(_Part):
     generate: GenerateConfig = GenerateConfig()
     """How a decoder generates text."""
     export: ExportConfig = ExportConfig()
-    """What is made of the model after training."""
+    """Files to create after training."""
     pretrain: PretrainConfig | None = None
     """The new model that ``warmstart pretrain`` trains, instead of ``model.name``."""

@@ -1,1 +1,1 @@
-"""From a person's file to batches: read, split, check, tokenise, group."""
+"""From the user's files to batches: read, split, check, tokenise, group."""

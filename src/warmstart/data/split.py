@@ -145,7 +145,7 @@ def _most_frequent_labels(labels: Ints | None, groups: Ints) -> Ints:
 
 
 def refuse_single_rows(labels: Ints, table: Table, column: str) -> None:
-    """Raise where a label has one row, which cannot be on both sides."""
+    """Raise an error if a label has only one row, which cannot be on both sides."""
     single = np.flatnonzero(np.bincount(labels) == 1)
     if len(single):
         row = int(np.flatnonzero(np.isin(labels, single))[0])

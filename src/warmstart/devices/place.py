@@ -1,7 +1,7 @@
-"""Where and in which precision a model runs: what a forward pass needs, and nothing global.
+"""The device and the precision of a forward pass, without any global state.
 
 Accelerate keeps one state per process, and a new ``Accelerator`` resets it for every other one. So
-serving does not use Accelerate: a ``Place`` is two constants, and any number may exist.
+serving does not use Accelerate: a ``Place`` is two constants, and any number of them may exist.
 
 Source: torch documentation, "Automatic Mixed Precision".
 """
@@ -14,7 +14,7 @@ import torch
 
 
 class DeviceAndPrecision(Protocol):
-    """What a forward pass asks for; an ``Accelerator`` and a ``Place`` both fit."""
+    """What a forward pass needs; an ``Accelerator`` and a ``Place`` both have it."""
 
     @property
     def device(self) -> torch.device:
@@ -28,19 +28,19 @@ class DeviceAndPrecision(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A device and a precision; make it with ``device.choose_place``.
+    """A device and a precision; created by ``device.choose_place``.
 
     Args:
-        device: of the model and of its batches, with its index if it is a GPU: the current GPU of
-            PyTorch is a setting of each thread.
-        dtype: of matrix products. Weights stay float32.
+        device: device of the model and of its batches, with its index if it is a GPU, because the
+            current GPU of PyTorch is a setting of each thread.
+        dtype: type of matrix products. Weights stay float32.
     """
 
     device: torch.device
     dtype: torch.dtype
 
     def autocast(self) -> AbstractContextManager[object]:
-        """A new context for one forward pass; without effect in float32."""
+        """A new context for one forward pass; it has no effect in float32."""
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)

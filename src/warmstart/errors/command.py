@@ -89,10 +89,10 @@ def output_format(path: Path, known: Collection[str]) -> ConfigError:
 
 
 def no_conll(path: Path, task: str, writers: Collection[str]) -> ConfigError:
-    """A CoNLL file of a task without words."""
+    """A CoNLL file was requested for a task without words."""
     return ConfigError(
         found=f"--output {path}, for a run of the task {task}",
-        expected=f"a file for words and tags only for: {', '.join(writers)}",
+        expected=f"a CoNLL file only for a task with words and tags: {', '.join(writers)}",
         do=f"--output {path.with_suffix('.csv')}, or .parquet or .jsonl",
     )
 

@@ -301,7 +301,7 @@ def unknown_task(name: str, known: Collection[str], do: str) -> ConfigError:
 
 
 def other_task_reads(setting: str, task: str, readers: Sequence[str]) -> ConfigError:
-    """A setting that was given and that the task does not read."""
+    """A setting was given that the task does not read."""
     return ConfigError(
         found=f"{setting} is set, and {task} does not read it",
         expected=f"a setting that {task} reads; {setting} is read by {', '.join(readers)}",
@@ -313,13 +313,13 @@ def fixed_by_training(setting: str, allowed: Sequence[str]) -> ConfigError:
     """A setting for a new file that cannot change after training."""
     return ConfigError(
         found=f"--set {setting}=…, for a file that is evaluated or predicted",
-        expected=f"a setting that says how the file is written: {', '.join(allowed)}",
+        expected=f"a setting that describes the format of the file: {', '.join(allowed)}",
         do=f"leave {setting} out; to change it, train another run",
     )
 
 
 def without_effect(setting: str, other: str, value: object) -> ConfigError:
-    """A setting that has an effect only where another one has a value."""
+    """A setting that has an effect only if another setting has a certain value."""
     shown = {True: "true"}.get(value, value) if isinstance(value, bool) else value
     return ConfigError(
         found=f"{setting} is set, and {other} is not {'set' if shown == 'COLUMN' else shown}",
@@ -359,7 +359,7 @@ def beams_with_sampling(beams: int, temperature: float) -> ConfigError:
     """Beam search together with sampling."""
     return ConfigError(
         found=f"generate.beams is {beams} and generate.temperature is {temperature:g}",
-        expected="one of the two: beam search looks for the most likely text and does not sample",
+        expected="one of the two: beam search finds the most likely text and does not sample",
         do="for beam search generate.temperature: 0 (--temperature 0); or, to sample, "
         "generate.beams: 1 (--beams 1)",
     )

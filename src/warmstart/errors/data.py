@@ -272,12 +272,11 @@ def not_text(column: str, kind: str, *, setting: str) -> DataError:
 
 
 def not_labels(column: str, distinct: int, rows: int, *, where: str) -> DataError:
-    """Almost every row has a different label: the column holds ids, texts or measurements."""
+    """Almost every row has a different label: it contains ids, texts or measurements."""
     return DataError(
-        f"from {where} on: the column {column!r} has {distinct:,} different values "
-        f"in {rows:,} rows",
-        "labels that many rows share",
-        "name the column that holds the labels with --set data.label=COLUMN",
+        f"{where}: the column {column!r} has {distinct:,} different values in {rows:,} rows",
+        "labels that each occur in many rows",
+        "name the column with the labels: --set data.label=COLUMN",
     )
 
 

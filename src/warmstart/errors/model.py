@@ -261,7 +261,7 @@ def wrong_shapes(
     first, found, asked = wrong[0]
     tensors = "1 tensor has" if len(wrong) == 1 else f"{len(wrong)} tensors have"
     return ModelError(
-        found=f"{name}: {tensors} another shape than config.json requires, e.g."
+        found=f"{name}: {tensors} a shape that differs from config.json, e.g."
         f" {first} is {list(found)} but should be {list(asked)}",
         expected="weights and config.json of the same checkpoint",
         do="download both from the same page, or choose another model.name",

@@ -30,7 +30,7 @@ def not_empty(path: Path, is_run: bool) -> RunError:
 
 
 def overwrites_no_run(path: Path, held: Sequence[str]) -> RunError:
-    """``--overwrite`` was given for a folder that is no run directory."""
+    """``--overwrite`` was given for a folder that is not a run directory."""
     names = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
     return RunError(
         found=f"{path} contains {names}, but no run",
@@ -42,8 +42,8 @@ def overwrites_no_run(path: Path, held: Sequence[str]) -> RunError:
 def replaces_its_input(path: Path, setting: str, value: str) -> RunError:
     """``--overwrite`` would remove the checkpoint or a data file of the new run."""
     return RunError(
-        found=f"{setting}: {value} lies in {path}, which --overwrite would empty",
-        expected="an output folder that holds nothing the new run reads",
+        found=f"{setting}: {value} is in {path}, which --overwrite would empty",
+        expected="an output folder without any file that the new run reads",
         do=f"choose another folder: --output {path}-2",
     )
 
@@ -73,7 +73,7 @@ def no_model(path: Path) -> RunError:
 def generates_instead(task: str, command: str) -> RunError:
     """``predict`` on a run whose model generates text."""
     return RunError(
-        found=f"the run learned {task}: it predicts nothing for a row",
+        found=f"the task of the run is {task}, which makes no prediction for a row",
         expected="a run of another task, such as text-classification",
         do=f"{command.format(run='RUN')}; or warmstart evaluate RUN --data FILE, to score it",
     )
@@ -188,7 +188,7 @@ def unreadable(path: Path, error: Exception) -> RunError:
 
 
 def diverged(path: Path, step: int, kept_step: int | None) -> RunError:
-    """The training loss is not finite any more."""
+    """The training loss is no longer finite."""
     kept = (
         "no checkpoint was written yet"
         if kept_step is None
@@ -221,7 +221,7 @@ def interrupted(path: Path, step: int, processes: int = 1) -> Interrupted:
 
 
 def interrupted_after_training(path: Path, processes: int = 1) -> Interrupted:
-    """The person stopped the run while the trained model was scored or the report was written."""
+    """The user stopped the run while the trained model was scored or the report was written."""
     return Interrupted(
         found=f"stopped after training; the trained model is saved in {path}",
         expected="to be resumed: scores, report and export are then completed, nothing is trained"

@@ -1,4 +1,4 @@
-"""Texts of the errors about word tags, CoNLL files and exports with character spans."""
+"""Error messages about word tags, CoNLL files and exports with character spans."""
 
 from collections.abc import Sequence
 
@@ -28,10 +28,10 @@ def mixed_schemes(where: str, prefixes: Sequence[str]) -> DataError:
 
 
 def no_sentences(path: str) -> DataError:
-    """A CoNLL file without a word."""
+    """A CoNLL file without any word."""
     return DataError(
         f"{path} has no sentence",
-        "one word a line with its tag, and a blank line after each sentence",
+        "one word per line with its tag, and a blank line after each sentence",
         "check that the file was written completely",
     )
 
@@ -39,7 +39,7 @@ def no_sentences(path: str) -> DataError:
 def column_count(
     path: str, line: int, text: str, columns: int, expected: int, first: int
 ) -> DataError:
-    """A line of a CoNLL file with more or fewer columns than the first."""
+    """A line of a CoNLL file with more or fewer columns than the first line."""
     return DataError(
         f"{path}:{line} has {_columns(columns)}: {_short(text)}",
         f"{_columns(expected)}, as in line {first}, or a blank line between two sentences",
@@ -49,7 +49,7 @@ def column_count(
 
 
 def name_count(path: str, line: int, text: str, columns: int, names: Sequence[str]) -> DataError:
-    """Another number of names than of columns."""
+    """The number of names differs from the number of columns."""
     return DataError(
         f"{path}:{line} has {_columns(columns)}, and {len(names)} names are given "
         f"({', '.join(names)}): {_short(text)}",
@@ -63,22 +63,22 @@ def empty_tag(path: str, line: int) -> DataError:
     return DataError(
         f"{path}:{line} has an empty tag",
         "a word and a tag in every line that is not blank",
-        "correct the line, or leave it wholly blank if a sentence ends there",
+        "correct the line, or leave it completely blank if a sentence ends there",
     )
 
 
 def one_column(path: str, line: int, text: str) -> DataError:
-    """A CoNLL file without tags, where tags are needed."""
+    """A CoNLL file without tags, although tags are needed."""
     return DataError(
         f"{path}:{line} has 1 column: {_short(text)}",
         "a word and its tag, separated by a tab or spaces",
-        "write the tag of each word behind it; words without tags can be predicted but not learned "
-        "from",
+        "write the tag after each word; words without tags can be used for prediction, but not for "
+        "training",
     )
 
 
 def same_column(path: str, number: int, words_setting: str, tags_setting: str) -> DataError:
-    """Words and tags from one column."""
+    """Words and tags are read from the same column."""
     return DataError(
         f"{path}: {words_setting} and {tags_setting} both name the column {number}",
         "one column with the words and another with the tags",
@@ -89,7 +89,7 @@ def same_column(path: str, number: int, words_setting: str, tags_setting: str) -
 def no_such_column(
     path: str, name: str, names: Sequence[str], fields: Sequence[str], setting: str
 ) -> DataError:
-    """A column asked for by a name that a CoNLL file does not have."""
+    """A requested column name that a CoNLL file does not have."""
     shown = f"columns {', '.join(names)}" if names else "columns without names"
     return DataError(
         f"{path} has no column {name!r}, but {len(fields)} {shown}; its first line with a word is: "
@@ -101,7 +101,7 @@ def no_such_column(
 
 
 def no_such_number(path: str, number: int, columns: int, setting: str) -> DataError:
-    """A column asked for by a number that a CoNLL file does not have."""
+    """A requested column number that a CoNLL file does not have."""
     return DataError(
         f"{path} has {_columns(columns)}, and {setting} is {number}",
         f"a number from 1 to {columns}, or from -1 (the last) to {-columns}",
@@ -110,7 +110,7 @@ def no_such_number(path: str, number: int, columns: int, setting: str) -> DataEr
 
 
 def unwritable_word(sentence: int, word: str) -> DataError:
-    """A word that a CoNLL file cannot hold."""
+    """A word that a CoNLL file cannot contain."""
     return DataError(
         f"sentence {sentence:,} has the word {word!r}",
         "for a CoNLL file, words without tabs and line ends that do not mark a document border "
@@ -123,7 +123,7 @@ def unwritable_word(sentence: int, word: str) -> DataError:
 
 
 def no_brat_text(path: str, text: str) -> DataError:
-    """An ``.ann`` file of brat without its text."""
+    """A brat ``.ann`` file without its text file."""
     return DataError(
         f"{path} has no text: there is no {text}",
         "for each .ann file, a .txt file with the same name in the same folder",
@@ -135,13 +135,13 @@ def no_json(path: str, line: int, reason: str, text: str) -> DataError:
     """A file that is neither one JSON value nor JSON lines."""
     return DataError(
         f"{path}:{line} is not JSON ({reason}): {_short(text)}",
-        "one JSON array in the whole file, or one JSON value a line",
+        "one JSON array in the whole file, or one JSON value per line",
         "export the file again, as JSON or JSONL",
     )
 
 
 def no_records(path: str) -> DataError:
-    """A file without a text, or only with rejected ones."""
+    """A file without a text, or only with rejected texts."""
     return DataError(
         f"{path} has no text with spans",
         "at least one text that was annotated and not rejected",
@@ -150,18 +150,18 @@ def no_records(path: str) -> DataError:
 
 
 def unknown_record(path: str, line: int, value: object) -> DataError:
-    """A record of no known format."""
+    """A record whose format is not known."""
     shown = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
     return DataError(
-        f"{path}:{line} is no text with spans: {_short(shown)}",
+        f"{path}:{line} is not a text with spans: {_short(shown)}",
         "an export of Label Studio (JSON, JSON-MIN), doccano or spaCy, or objects such as "
         '{"text": "Anna left.", "spans": [{"start": 0, "end": 4, "type": "PER"}]}',
-        "give every text a list of spans, [] where it has none",
+        "give every text a list of spans, or [] if it has none",
     )
 
 
 def no_text(path: str, line: int, key: str, keys: Sequence[str]) -> DataError:
-    """A record without a text under the key asked for."""
+    """A record without a text under the requested key."""
     listed = f"; it has texts under: {', '.join(map(repr, keys))}" if keys else ""
     return DataError(
         f"{path}:{line} has no text under the key {key!r}{listed}",
@@ -171,16 +171,16 @@ def no_text(path: str, line: int, key: str, keys: Sequence[str]) -> DataError:
 
 
 def half_character(path: str, line: int) -> DataError:
-    """A text with half of a surrogate pair, which no encoding can write."""
+    """A text with half of a surrogate pair, which no encoding can represent."""
     return DataError(
         f"{path}:{line} has a text with half of a UTF-16 surrogate pair",
         "texts of whole Unicode characters",
-        "remove the \\ud… escape that stands alone there, or export the file again",
+        "remove the \\ud… escape that has no second half, or export the file again",
     )
 
 
 def bad_span(path: str, line: int, value: object) -> DataError:
-    """An entry of a list of spans that is no span."""
+    """An entry of a list of spans that is not a span."""
     return DataError(
         f"{path}:{line} has a span that cannot be read: {_short(repr(value))}",
         'two whole numbers and a type: [0, 4, "PER"] or {"start": 0, "end": 4, "type": "PER"}',
@@ -189,9 +189,9 @@ def bad_span(path: str, line: int, value: object) -> DataError:
 
 
 def bad_brat_line(path: str, line: int, text: str) -> DataError:
-    """A text-bound annotation of brat that cannot be read."""
+    """A text-bound annotation in a brat file that cannot be parsed."""
     return DataError(
-        f"{path}:{line} is no text-bound annotation: {_short(text)}",
+        f"{path}:{line} is not a text-bound annotation: {_short(text)}",
         "an id, a tab, the type with two offsets, a tab, and the text: T1 ⇥ PER 0 4 ⇥ Anna",
         "correct the line, or remove it",
     )
@@ -201,7 +201,7 @@ def bad_brat_line(path: str, line: int, text: str) -> DataError:
 
 
 def no_room_for_words(max_pieces: int) -> ConfigError:
-    """``model.max_tokens`` leaves no room beside the special tokens."""
+    """``model.max_tokens`` leaves no room next to the special tokens."""
     return ConfigError(
         f"model.max_tokens leaves room for {max_pieces} tokens next to the special tokens",
         "room for at least one token of the text",
@@ -221,7 +221,7 @@ def unknown_scheme(scheme: str, known: Sequence[str]) -> ConfigError:
 def no_words(text: str, columns: Sequence[str], path: str) -> DataError:
     """A file with neither words nor texts."""
     return DataError(
-        f"{path} has no column {text!r} and none of words; it has: {', '.join(columns)}",
+        f"{path} has no column {text!r} and no column of words; it has: {', '.join(columns)}",
         "a column with lists of words (data.words), or one with texts (data.text)",
         "--set data.words=COLUMN or --set data.text=COLUMN; for an export of an annotation tool: "
         "--set data.format=spans",
@@ -243,7 +243,7 @@ def not_a_list(where: str, column: str, text: str, setting: str) -> DataError:
 
 
 def unequal_lengths(where: str, words: int, tags: int) -> DataError:
-    """A row with another number of tags than of words."""
+    """A row in which the number of tags differs from the number of words."""
     return DataError(
         f"{where} has {words} words and {tags} tags",
         "one tag for each word",
@@ -252,7 +252,7 @@ def unequal_lengths(where: str, words: int, tags: int) -> DataError:
 
 
 def no_entities(rows: int) -> DataError:
-    """Training rows without a single entity."""
+    """Training rows without any entity."""
     return DataError(
         f"all words of the {rows:,} training rows have the same tag",
         "rows with at least two different tags",

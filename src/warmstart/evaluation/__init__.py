@@ -1,1 +1,1 @@
-"""A trained model's scores on a table, and the baselines that stand beside them."""
+"""A trained model's scores on a table, and the scores of the baselines."""

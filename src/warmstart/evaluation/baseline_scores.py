@@ -1,4 +1,4 @@
-"""Scores of the baselines, on the same rows and by the same function as the model's."""
+"""Scores of the baselines, on the same rows and with the same function as for the model."""
 
 from collections.abc import Mapping
 
@@ -15,17 +15,17 @@ def baseline_scores(
     splits: Mapping[str, Split],
     metric: str | None = None,
 ) -> tuple[dict[str, dict[str, Scores]], list[str]]:
-    """Fit the task's baselines on the training split and score them on every other.
+    """Fit the task's baselines on the training split and score them on every other split.
 
     With ``train.choose_threshold`` each baseline gets a threshold of its own from the validation
-    rows, as the model does: one threshold for all would favour the model.
+    rows, like the model: one threshold for all would favour the model.
 
     Args:
         task: what is learned.
         config: names the columns and the seed.
         train: the training split.
         splits: the splits to score, by name.
-        metric: what a threshold maximises; the main metric by default.
+        metric: the metric that a threshold maximises; the main metric by default.
 
     Returns:
         ``{baseline: {split: scores}}``, and notes for the reader of these scores (for example that

@@ -1,14 +1,14 @@
-"""Running a model over a split, without gradients: predictions in row order, and the exact loss.
+"""Run a model over a split, without gradients: predictions in row order, and the exact loss.
 
-``predict`` serves evaluation during training, the final scores, and serving alike. ``evaluate``
-switches a model that is being trained to evaluation mode; a model that is served is in it always.
+``predict`` is used during training, for the final scores, and for serving. ``evaluate`` switches a
+model that is being trained to evaluation mode; serving keeps a model in this mode.
 
-Rows are batched by length, so that there is little padding, and put back in order afterwards; the
-loss is summed in nats and divided once, so it does not depend on the batch sizes. Logits become
-predictions batch by batch and are not kept.
+Rows are batched by length, so that there is little padding, and restored to row order afterwards;
+the loss is summed in nats and divided once, so it does not depend on the batch sizes. Logits are
+converted to predictions batch by batch and are not kept.
 
 With several processes each takes every n-th batch, and all exchange their results, so that every
-process has what a single one would have computed.
+process has the result of a single process.
 """
 
 import math
@@ -45,7 +45,7 @@ class Evaluation(Generic[PredictionsT]):
     """Predictions and scores of a model on one labelled split."""
 
     predictions: PredictionsT
-    """In row order."""
+    """Predictions in row order."""
     scores: Scores
     loss: float
     """Mean over the labels, in the task's unit (nats)."""
@@ -62,17 +62,17 @@ def predict(
 ) -> tuple[PredictionsT, float, int]:
     """Run the model over every example.
 
-    It changes neither the model nor anything global, so any number of threads may call it with one
+    The call changes neither the model nor any global state, so any number of threads may use one
     model.
 
     Args:
-        task: turns logits into predictions and losses.
+        task: converts logits to predictions and losses.
         model: on its device, in evaluation mode.
-        forward: how to run it.
+        forward: how the model is run.
         examples: tokenised rows, labelled or not; at least one.
         place: device and precision, e.g. an ``Accelerator``.
-        processes: those that share the work; all of them call this, and all get everything.
-        stop: called before each batch; raises where the work is to end.
+        processes: the processes that share the work; all of them call this and get all results.
+        stop: called before each batch; raises an error if the work must end.
 
     Returns:
         Predictions in row order, the summed loss, and the number of labels summed.
@@ -82,7 +82,7 @@ def predict(
     found, positions = zip(*(batch for _, _, part in parts for batch in part), strict=True)
     return (
         type(found[0]).joined(found, np.concatenate(positions)),
-        # Correctly rounded, so that it does not matter which process summed which part.
+        # `fsum` rounds correctly, so the sum does not depend on which process computed which part.
         math.fsum(chain.from_iterable(part for part, _, _ in parts)),
         sum(part for _, part, _ in parts),
     )
@@ -133,11 +133,11 @@ def evaluate(
     Args:
         task: what is learned.
         model: on its device; its mode is restored afterwards.
-        forward: how to run it.
+        forward: how the model is run.
         examples: the tokenised rows.
-        labels: of the same rows, from ``task.labels``.
+        labels: labels of the same rows, from ``task.labels``.
         place: device and precision.
-        processes: those that share the work, as in ``predict``.
+        processes: the processes that share the work, as in ``predict``.
         stop: as in ``predict``.
     """
     with evaluation_mode(model):
@@ -158,12 +158,12 @@ def with_final_scores(
 
     Args:
         task: what is learned.
-        evaluation: of the same rows, from ``evaluate``.
+        evaluation: evaluation of the same rows, from ``evaluate``.
         model: on its device; its mode is restored afterwards.
-        forward: how to run it.
+        forward: how the model is run.
         examples: the tokenised rows.
         place: device and precision.
-        processes: those that share the work, as in ``predict``.
+        processes: the processes that share the work, as in ``predict``.
     """
     if not isinstance(task, ScoresFinally):
         return evaluation

@@ -1,4 +1,4 @@
-"""The final scores of a run: the kept model on every held-out split, with baselines beside it.
+"""The final scores of a run: the kept model and the baselines on every held-out split.
 
 The steps are separate functions, so that an experiment can leave out the test split or the
 baselines, or compute them later.
@@ -28,14 +28,14 @@ HELD_OUT = ("validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """What final scoring needs besides the prepared run.
+    """What final scoring needs, in addition to the task and the model.
 
     Args:
         prepared: rows, labels and examples.
         accelerator: device and precision.
-        processes: those that share the work.
+        processes: the processes that share the work.
         notice: called with each sentence that the user should read.
-        stop: called between batches; raises where the run is to stop.
+        stop: called between batches; raises an error if the run must stop.
     """
 
     prepared: Prepared
@@ -50,7 +50,7 @@ class Scoring:
         """Score a model on splits.
 
         Args:
-            task: what was learned.
+            task: the task of the run.
             model: on its device.
             splits: names of splits of the run; others are skipped.
         """
@@ -75,13 +75,13 @@ def with_chosen_threshold(
     """Choose the threshold on the validation rows and score every split with it.
 
     Args:
-        scoring: of the run.
-        task: what was learned.
-        found: evaluations with the task as it is.
+        scoring: the scoring of the run.
+        task: the task of the run.
+        found: evaluations without a chosen threshold.
 
     Returns:
-        The task with its threshold, and the evaluations; both as they are where the settings ask
-        for no threshold.
+        The task with its threshold, and the evaluations; both unchanged if the settings request no
+        threshold.
     """
     prepared = scoring.prepared
     if not prepared.config.train.choose_threshold or not isinstance(task, ChoosesThreshold):
@@ -106,8 +106,8 @@ def start_scores(
     """Scores of the model before training: ``{"untouched": {split: scores}}``.
 
     Args:
-        scoring: of the run.
-        task: what was learned; without ``ComparesWithStart`` there is nothing to score.
+        scoring: the scoring of the run.
+        task: the task of the run; without ``ComparesWithStart`` there is nothing to score.
         splits: names of the splits to score.
     """
     if not isinstance(task, ComparesWithStart):
@@ -129,14 +129,14 @@ def write_scores(
     """Write the evaluations of a run, and the task with its threshold.
 
     Args:
-        scoring: of the run.
-        directory: of the run.
-        task: what was learned.
-        found: by split.
+        scoring: the scoring of the run.
+        directory: the run directory.
+        task: the task of the run.
+        found: evaluations by split.
         baselines: ``{baseline: {split: scores}}``.
 
     Returns:
-        By split, the content of ``scores.json``.
+        The content of ``scores.json`` by split.
     """
     prepared = scoring.prepared
     directory.write_json("task.json", task_json(task))
@@ -155,11 +155,11 @@ def write_scores(
 def fit_baselines(
     scoring: Scoring, task: AnyTask, splits: tuple[str, ...]
 ) -> dict[str, dict[str, Scores]]:
-    """Fit the task's baselines and score them; notes about them become notices.
+    """Fit the task's baselines and score them; their notes are written as notices.
 
     Args:
-        scoring: of the run.
-        task: what was learned.
+        scoring: the scoring of the run.
+        task: the task of the run.
         splits: names of the splits to score.
     """
     prepared = scoring.prepared

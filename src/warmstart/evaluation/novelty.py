@@ -26,7 +26,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 WORDS = 8
-"""Size of the n-grams and of the shortest sentence to report: 8 equal words are no coincidence."""
+"""Size of the n-grams and of the shortest sentence to report: 8 equal words are hardly a
+coincidence."""
 
 _SPACELESS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao; Burmese; Khmer
@@ -39,7 +40,7 @@ _SENTENCE_END = re.compile(r"""[.!?…]["'”’»)\]]*$|[。！？]$""")
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """Comparison of samples with training rows. A share of nothing is None.
+    """Comparison of samples with training rows. A share is None if its denominator is 0.
 
     Args:
         samples: number of samples.
@@ -164,7 +165,7 @@ def _sentences(sample: str, text: Spans) -> Iterator[tuple[int, int]]:
 class _Automaton:
     """The suffix automaton of several texts.
 
-    A state stands for all passages that end at the same positions; state 0 is the empty passage.
+    A state represents all passages that end at the same positions; state 0 is the empty passage.
     ``length`` is the length of a state's longest passage. ``link`` (the suffix link) leads to the
     state of the longest suffix that also ends at other positions.
     """

@@ -1,8 +1,8 @@
 """An evaluation on disk: ``evaluation/SPLIT/predictions.parquet`` and ``scores.json``.
 
-``predictions.parquet`` has every row of the split: where it came from, its text, its label, and
-what the model predicts with the probability of every label, so that any question about the model's
-predictions can be answered from this file.
+``predictions.parquet`` has every row of the split: its origin, its text, its label, and the
+prediction with the probability of every label, so that any question about the model's predictions
+can be answered from this file.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ def write_evaluation(
     Args:
         run: the run directory.
         name: name of the split, or of the file that was evaluated.
-        task: what was learned.
+        task: the task of the run.
         evaluation: predictions and scores.
-        split: its rows and labels.
+        split: the rows of the split and their labels.
         data: names the columns.
         baselines: scores of the baselines on the same rows.
     """
@@ -59,7 +59,7 @@ def write_evaluation(
 
 
 LONGEST_STEM = 80
-"""Characters of a file's name that are used, so that no file system refuses the folder's name."""
+"""Maximum number of characters of a file's name in the folder's name, for any file system."""
 
 
 def folder_name(table: Table, overrides: Sequence[str] = ()) -> str:
@@ -69,11 +69,11 @@ def folder_name(table: Table, overrides: Sequence[str] = ()) -> str:
     so two evaluations share a folder only if they have the same input.
 
     Args:
-        table: the rows, with the files they came from.
+        table: the rows, with their files.
         overrides: settings that differ from the run's, as typed.
     """
     first, *others = table.files
-    # ``archive.zip!folder/test.csv.gz`` is called ``test``.
+    # The stem of ``archive.zip!folder/test.csv.gz`` is ``test``.
     stem = Path(first.path.partition("#")[0].replace("!", "/")).name.partition(".")[0]
     more = f"-and-{len(others)}-more" if others else ""
     content = first.sha256
@@ -94,9 +94,9 @@ def scores_json(
 
     Args:
         name: name of the split.
-        task: what was learned.
-        evaluation: its scores and loss.
-        rows: rows of the split.
+        task: the task of the run.
+        evaluation: scores and loss.
+        rows: number of rows of the split.
         baselines: scores of the baselines on the same rows.
     """
     return {
@@ -120,10 +120,10 @@ def prediction_table(
     """Predictions with their rows: row, file, line, texts, group, label, the task's columns.
 
     Args:
-        predictions: for the rows of ``table``, in its order.
+        predictions: predictions for the rows of ``table``, in its order.
         table: the rows.
         data: names the columns.
-        labels: of each row, where they are known, N.
+        labels: label of each row, if they are known, N.
     """
     paths = pa.array([file.path for file in table.files])
     columns: dict[str, Any] = {

@@ -65,9 +65,9 @@ class Rows:
     Args:
         split: ``test`` or ``validation``.
         table: the N rows.
-        labels: of these rows.
+        labels: labels of these rows.
         examples: the rows tokenised with the run's tokenizer.
-        logits: PyTorch's logits, float32 [N, C]; of words, [W, C].
+        logits: PyTorch's logits, float32 [N, C]; for words, [W, C].
     """
 
     split: str
@@ -99,7 +99,7 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
 
     Args:
         run: the run.
-        most: largest number of rows; from more rows a sample is taken.
+        most: largest number of rows; if there are more rows, a sample is used.
         labelled: whether to include the labels.
 
     Returns:

@@ -4,8 +4,8 @@ The same code runs the model during verification and when serving, so what is se
 checked. Rows are batched by length. Rows of equal length need no padding; rows of different length
 share a batch only if their padding costs less than a separate call.
 
-A file has logits for each row, [B, C], or for each token, [B, L, C]; of these only the first token
-of each word is kept.
+The model outputs logits for each row, [B, C], or for each token, [B, L, C]; of the latter only
+those of the first token of each word are used.
 
 Shapes: N rows, T tokens, W words, B rows of a batch, L its longest row, C classes.
 

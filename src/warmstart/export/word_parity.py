@@ -1,4 +1,4 @@
-"""What the checks of an export need for models of words: order, selection, and equal spans.
+"""Parts of the export checks that models of words need: order, selection, and equal spans.
 
 Letters: N rows, W words, C classes.
 """
@@ -35,7 +35,7 @@ def in_example_order(
 
 
 def taken(examples: Examples, positions: Ints) -> Examples:
-    """Some rows; the targets of words stay, because they say which tokens are read.
+    """Some rows; the targets of words are kept, because they determine which tokens are read.
 
     Args:
         examples: N rows.
@@ -50,9 +50,9 @@ def same_spans(what: str, expected: TagPredictions, found: TagPredictions) -> di
     """The numbers of words and spans, ``{"words", "spans"}``, if all spans are the same.
 
     Args:
-        what: names the rows, for a message.
+        what: a name of the rows, for a message.
         expected: PyTorch's predictions.
-        found: ONNX Runtime's, for the same rows.
+        found: ONNX Runtime's predictions for the same rows.
 
     Raises:
         ExportError: the spans of a row differ.

@@ -2,7 +2,7 @@
 
 All seven metrics are functions of sums over rows. The same function, ``_metrics``, therefore
 computes the value on the split (from one row of sums) and on 1,000 bootstrap resamples (from 1,000
-rows of sums). ``intervals`` explains why the cost is bounded, also for millions of rows.
+rows of sums). ``intervals`` explains why the cost is bounded, even for millions of rows.
 
 The predicted class is the most likely class (the first one in a tie), unless a threshold decides.
 Log-loss is in nats per row; all other metrics are shares or correlations. A metric that is not

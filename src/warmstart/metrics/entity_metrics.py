@@ -1,16 +1,16 @@
 """Scores of predicted entities: precision, recall and F1 over whole entities.
 
 A predicted entity is correct if a target entity has the same row, borders and type. Micro scores
-add up all types; macro F1 is the mean of F1 over the types that occur among targets or predictions.
-On the same tags these are conlleval's numbers and those of seqeval's default mode, because tags
-become spans by conlleval's rule (``data.tags.schemes``). They only differ where a share is of
-nothing: it is ``None`` here and 0 there.
+count all types together; macro F1 is the mean of F1 over the types that occur among targets or
+predictions. For the same tags these are the numbers of conlleval and of seqeval's default mode,
+because tags are converted to spans with conlleval's rule (``data.tags.schemes``). They differ only
+if a ratio has the denominator 0: it is ``None`` here and 0 there.
 
 Every metric is a function of sums over rows, so its value and its 1,000 bootstrap resamples come
-from one function. Resampled are rows or, where they are known, documents: sentences of one document
+from one function. Rows are resampled or, if they are known, documents: sentences of one document
 are not independent.
 
-Errors are of four kinds, and each target and each prediction that is not correct has one of them:
+There are four kinds of errors, and each target or prediction that is not correct has one of them:
 
 - wrong type: the same borders, another type (one target and one prediction);
 - wrong border: the same type, overlapping borders (one target and one prediction);
@@ -18,9 +18,9 @@ Errors are of four kinds, and each target and each prediction that is not correc
 - invented: any other prediction.
 
 So targets = correct + wrong type + wrong border + missed, and predictions = correct + wrong type +
-wrong border + invented. A prediction with both another type and other borders counts as invented,
-and its target as missed. Overlapping spans are paired in order of the size of their overlap, the
-largest first, and then from left to right.
+wrong border + invented. A prediction with a different type and different borders counts as
+invented, and its target as missed. Overlapping spans are paired in order of the size of their
+overlap, the largest first, and then from left to right.
 
 Letters: N rows, U units (rows or documents), K types, R resamples, S and P spans.
 
@@ -73,7 +73,7 @@ class SpanOutcomes:
     Args:
         targets: outcome of each target, int64 [S].
         predictions: outcome of each prediction, int64 [P].
-        partner: for each prediction, the position of its target, -1 without one, int64 [P].
+        partner: for each prediction, the position of its target, or -1 if it has none, int64 [P].
     """
 
     targets: Ints
@@ -83,11 +83,11 @@ class SpanOutcomes:
 
 @dataclass(frozen=True, slots=True)
 class RowWords:
-    """Words of each row, for word accuracy.
+    """Number of words of each row, for word accuracy.
 
     Args:
         total: number of words, int64 [N].
-        correct: how many of them have the right tag, int64 [N].
+        correct: number of words with the correct tag, int64 [N].
     """
 
     total: Ints
@@ -105,18 +105,18 @@ def entity_scores(
 ) -> Scores:
     """Every metric with its 95 % interval.
 
-    ``details`` holds ``per_type`` (precision, recall, F1 with interval, support and number of
+    ``details`` contains ``per_type`` (precision, recall, F1 with interval, support and number of
     predictions of each type), ``errors`` (the counts of the four kinds and of correct entities),
     ``confusions`` (pairs of types in wrong-type errors, the most frequent first), ``resampled``
-    (``rows`` or ``documents``), ``units`` (how many of them) and ``repaired``.
+    (``rows`` or ``documents``), ``units`` (their number) and ``repaired``.
 
     Args:
         targets: the entities of N rows; borders in words or characters.
-        predictions: of the same rows, with borders of the same kind.
+        predictions: predicted entities of the same rows, with borders of the same kind.
         rows: number of rows, N.
-        documents: document of each row, int64 [N]; resamples documents in place of rows.
+        documents: document of each row, int64 [N]; if given, documents are resampled, not rows.
         words: words of each row; without them word accuracy is ``None``.
-        repaired: number of predicted entities whose tags were invalid, passed on to ``details``.
+        repaired: number of predicted entities whose tags were invalid, copied to ``details``.
 
     Returns:
         The metrics, micro F1 first.
@@ -157,19 +157,19 @@ def entity_difference(
     documents: Ints | None = None,
     words: tuple[RowWords, RowWords] | None = None,
 ) -> Difference:
-    """How much higher ``first`` scores than ``second`` on the same rows, with its 95 % interval.
+    """Score of ``first`` minus score of ``second`` on the same rows, with a 95 % interval.
 
     Args:
         first: predictions of one model for N rows.
-        second: predictions of the other.
+        second: predictions of the other model.
         targets: the entities of the rows.
         rows: number of rows, N.
-        metric: its name.
-        documents: document of each row, int64 [N]; resamples documents in place of rows.
-        words: words of each row, under the first and the second model.
+        metric: name of the metric.
+        documents: document of each row, int64 [N]; if given, documents are resampled, not rows.
+        words: words of each row, for the first and the second model.
 
     Returns:
-        Difference, low and high; ``None`` where undefined.
+        Difference, lower and upper end of the interval; ``None`` if undefined.
     """
     names = tuple(sorted({name for spans in (first, second, targets) for name in _used(spans)}))
     units = _units(rows, documents)
@@ -208,7 +208,7 @@ def error_counts(outcomes: SpanOutcomes) -> dict[str, int]:
     """Counts of correct entities and of the four kinds of errors.
 
     Args:
-        outcomes: of all spans.
+        outcomes: outcomes of all spans.
     """
 
     def count(side: Ints, outcome: int) -> int:
@@ -233,7 +233,7 @@ def _keys(spans: Spans) -> dict[int, _Key]:
 def _equal_pairs(
     left: dict[int, _Key], right: dict[int, _Key], *, with_type: bool
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of spans with equal row and borders (and type), taken out of both sides."""
+    """Pairs of spans with equal row and borders (and type); they are removed from both sides."""
     size = 4 if with_type else 3
     waiting: dict[tuple[int | str, ...], deque[int]] = defaultdict(deque)
     for position, key in left.items():
@@ -246,7 +246,7 @@ def _equal_pairs(
 
 
 def _overlapping_pairs(left: dict[int, _Key], right: dict[int, _Key]) -> Iterator[tuple[int, int]]:
-    """Pairs of spans of one row and type that overlap, taken out of both sides."""
+    """Pairs of overlapping spans of one row and type; they are removed from both sides."""
     groups: dict[tuple[int, str], list[tuple[int, int, int]]] = defaultdict(list)
     for position, (row, start, end, kind) in left.items():
         groups[row, kind].append((start, end, position))
@@ -267,10 +267,10 @@ def _used(spans: Spans) -> list[str]:
 
 
 def _units(rows: int, documents: Ints | None) -> Ints:
-    """The unit that each row is resampled with, int64 [N]."""
+    """The unit with which each row is resampled, int64 [N]."""
     if documents is None:
         return assign_units(rows)
-    # Renumbered from 0, because documents without rows are no units.
+    # Renumbered from 0, because documents without rows are not units.
     distinct, document = np.unique(documents, return_inverse=True)
     return assign_units(len(distinct))[document]
 
@@ -278,7 +278,7 @@ def _units(rows: int, documents: Ints | None) -> Ints:
 def _unit_sums(
     sides: tuple[Spans, Spans, Spans], names: Sequence[str], units: Ints, words: RowWords | None
 ) -> Floats:
-    """What ``_metrics`` needs, summed over the rows of each unit, float64 [U, 3 K + 2].
+    """The sums that ``_metrics`` needs, for each unit, float64 [U, 3 K + 2].
 
     In this order: targets, predictions and correct predictions of each type; words, correct words.
     """
@@ -297,7 +297,7 @@ def _unit_sums(
 
 
 def _metrics(sums: Floats, kinds: int) -> dict[str, Floats]:
-    """Every metric from each row of sums, float64 [R] each; NaN where undefined.
+    """Every metric from each row of sums, float64 [R] each; NaN if undefined.
 
     Args:
         sums: totals of the columns of ``_unit_sums``, float64 [R, 3 K + 2].
@@ -317,7 +317,7 @@ def _metrics(sums: Floats, kinds: int) -> dict[str, Floats]:
 
 
 def _shares(sums: Floats, kinds: int) -> tuple[Floats, Floats, Floats]:
-    """Precision, recall and F1 of each type, float64 [R, K] each; NaN where undefined."""
+    """Precision, recall and F1 of each type, float64 [R, K] each; NaN if undefined."""
     target, given, correct = np.split(sums[:, : 3 * kinds], 3, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return correct / given, correct / target, 2 * correct / (target + given)

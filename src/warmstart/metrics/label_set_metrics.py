@@ -58,7 +58,7 @@ def label_set_scores(
         targets: which labels each row has, bool [N, C].
         predicted: which labels are predicted for each row, bool [N, C].
         names: the C label names.
-        thresholds: the probability from which on each label is predicted, C numbers.
+        thresholds: the smallest probability with which each label is predicted, C numbers.
 
     Returns:
         The metrics, macro F1 first.

@@ -140,7 +140,7 @@ def per_query(scores: Floats, grades: Floats, queries: Ints) -> dict[str, Floats
 
 
 def _gains(grades: Floats, queries: Ints, count: int) -> Floats:
-    """2^grade - 1 of each document, float64 [N]; of a query with enormous grades, a share of it.
+    """2^grade - 1 of each document, float64 [N]; divided by a common factor if grades are enormous.
 
     float64 ends at 2^1024. nDCG is a ratio within a query, so a common factor does not matter.
     """

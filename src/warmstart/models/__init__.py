@@ -1,1 +1,1 @@
-"""Pretrained checkpoints: finding, loading, describing and running them."""
+"""Pretrained checkpoints: find, load, describe and run them."""

@@ -1,4 +1,4 @@
-"""Evaluation mode for the time of one block, also when the block raises."""
+"""Evaluation mode within a block, also if the block raises an error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off within the block, then restore the mode that each module had before.
+    """Switch dropout off within the block, then restore the previous mode of each module.
 
-    The mode is a flag on every module, so no other thread may use the model meanwhile, unless all
-    its modules are in evaluation mode already: then nothing is changed and any number of threads
-    may use it. The modules may differ: adapters that were just added to a loaded model are in
+    The mode is a flag on every module, so no other thread may use the model in the meantime, unless
+    all its modules are already in evaluation mode: then nothing is changed and any number of
+    threads may use it. The modes can differ: adapters that were just added to a loaded model are in
     training mode while the rest is not.
 
     Args:

@@ -1,9 +1,9 @@
-"""Which models only one thread at a time may run.
+"""Which models must be used by only one thread at a time.
 
-A forward pass in evaluation mode changes nothing in nearly every model of Transformers. The
-exceptions are rotary positions whose frequencies depend on the length of the input: each forward
-pass recomputes them in the module (``modeling_rope_utils.dynamic_rope_update``). And on a GPU the
-activations of several forward passes might not fit into memory at once.
+In nearly every model of Transformers, a forward pass in evaluation mode does not change the model.
+The exceptions are rotary positions whose frequencies depend on the length of the input: each
+forward pass recomputes them in the module (``modeling_rope_utils.dynamic_rope_update``). Also, on a
+GPU the activations of several forward passes might not fit into memory at the same time.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ RECOMPUTED = frozenset({"dynamic", "longrope"})
 
 
 def needs_exclusive_use(model: "PreTrainedModel") -> bool:
-    """Whether threads must run a model one after the other.
+    """Whether threads must use a model one after the other.
 
     Args:
         model: on its device, in evaluation mode.

@@ -26,7 +26,7 @@ class PromptRow:
 def new_text(tokenizer: PreTrainedTokenizerBase, row: PromptRow, tokens: Sequence[int]) -> str:
     """The text that generated tokens add to the prompt.
 
-    Decoding the new tokens alone would not do: some tokenizers drop a space at the beginning.
+    Decoding only the new tokens is not correct: some tokenizers drop a space at the beginning.
     """
     texts = [
         tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -71,7 +71,7 @@ class StopTexts:
 class TextStream:
     """Streamer for Transformers: passes complete characters to ``on_text`` as they are generated.
 
-    Text that may be the beginning of a stop text is held back.
+    Text that may be the beginning of a stop text is kept back until it is decided.
     """
 
     def __init__(

@@ -10,8 +10,8 @@ on other random numbers of the program:
 - **Sampling** adds Gumbel noise to the filtered scores and selects the largest; this is the same as
   sampling from their softmax. Each row has its own generator, seeded with (seed, prompt, number of
   earlier rows with the same prompt). torch's global generators are not used.
-- **Settings** are only those given. ``generation_config.json`` of the checkpoint is ignored: it
-  could change any setting that is not passed explicitly.
+- **Settings** are only those that are given. The checkpoint's ``generation_config.json`` is
+  ignored, because it could change any setting that is not passed explicitly.
 
 Letters: B rows, L padded length, V vocabulary. Lengths are in tokens.
 
@@ -134,12 +134,12 @@ def generate(
 
 
 def prepare_to_generate(model: PreTrainedModel) -> None:
-    """Put a model into the state that ``generate`` needs, for good.
+    """Put a model permanently into the state that ``generate`` needs.
 
     After this, ``generate`` changes nothing in the model, and threads may share it.
 
     Args:
-        model: a decoder that is used for nothing else; changed in place.
+        model: a decoder that is only used for generation; changed in place.
     """
     model.train(mode=False)
     model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
@@ -147,7 +147,7 @@ def prepare_to_generate(model: PreTrainedModel) -> None:
 
 @contextmanager
 def _without_own_settings(model: PreTrainedModel) -> Iterator[None]:
-    """Within the block, what the checkpoint's ``generation_config.json`` prefers is set aside."""
+    """Within the block, the checkpoint's ``generation_config.json`` has no effect."""
     own, plain = model.generation_config, GenerationConfig()  # type: ignore[no-untyped-call]
     if own == plain:
         yield

@@ -1,6 +1,6 @@
-"""The new checkpoint that a pretraining run starts from.
+"""The new checkpoint for a pretraining run.
 
-The tokenizer is learned from the training rows, the weights are initialised from the seed.
+The tokenizer is learned from the training rows; the weights are initialised with the seed.
 ``prepare`` creates both in a temporary folder, so that a check writes nothing; ``train_run`` moves
 them to ``start/`` in the run directory, where a resumed run finds them like any checkpoint.
 Everything else is an ordinary run.
@@ -27,7 +27,7 @@ def refuse_faulty(config: RunConfig) -> None:
     """Refuse settings with which no model can be created, before any file is read.
 
     Args:
-        config: of a pretraining run.
+        config: settings of a pretraining run.
 
     Raises:
         ConfigError: the architecture does not fit the task, its heads do not divide its width, or
@@ -40,22 +40,22 @@ def refuse_faulty(config: RunConfig) -> None:
         raise errors.config.architecture_for_task(architecture, config.task, fitting)
     shape_of(config.pretrain)
     name = config.model.name
-    # The config.yaml of a pretraining run names its own start.
+    # The config.yaml of a pretraining run names its own start/ as the checkpoint.
     if name != ModelConfig().name and Path(name).name != RunDirectory(Path()).start.name:
         raise errors.config.model_and_pretrain(name)
 
 
 def new_start(config: RunConfig, train: Table, folder: Path) -> ModelConfig:
-    """Create the checkpoint that ``config.pretrain`` describes; returns the settings that name it.
+    """Create the checkpoint that ``config.pretrain`` describes; return the settings that name it.
 
     Args:
-        config: with the group ``pretrain``.
+        config: settings with the group ``pretrain``.
         train: clean rows, from which the tokenizer is learned.
-        folder: to be created.
+        folder: the folder to create.
 
     Raises:
-        ConfigError: the rows do not give that many tokens.
-        RunError: no room in ``folder``, or no right to write there.
+        ConfigError: the rows are too few for this number of tokens.
+        RunError: ``folder`` cannot be written, or the disk is full.
     """
     assert config.pretrain is not None
     tokenizer = tokenizer_for(_Texts(train, config), config.pretrain)
@@ -64,15 +64,15 @@ def new_start(config: RunConfig, train: Table, folder: Path) -> ModelConfig:
 
 
 def keep_start(checkpoint: Checkpoint, config: RunConfig, directory: RunDirectory) -> RunConfig:
-    """Copy a new checkpoint into the run directory; returns the config that starts from it.
+    """Copy a new checkpoint into the run directory; return the config that starts from it.
 
     Args:
-        checkpoint: from ``new_start``.
-        config: of the run.
-        directory: of the run.
+        checkpoint: a checkpoint made by ``new_start``.
+        config: settings of the run.
+        directory: the run directory.
 
     Raises:
-        RunError: no room, or no right to write.
+        RunError: the disk is full, or writing is not permitted.
     """
     partial = unfinished(directory.start)
     try:

@@ -31,7 +31,7 @@ class Plan:
     Args:
         lengths: number of tokens of each training row, int64 [N].
         config: the settings.
-        groups: as ``Targets.groups``, int64 [N]; None where rows are learned alone.
+        groups: as ``Targets.groups``, int64 [N]; None if rows are learned alone.
     """
 
     lengths: Ints

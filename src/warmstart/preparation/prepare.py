@@ -1,9 +1,9 @@
 """Everything that is read, checked and decided before weights are loaded.
 
-The order is that in which mistakes are cheap to find: files, their columns and rows, labels,
-splits, settings against the task, then the checkpoint's configuration and tokenizer, then
-tokenising and the findings. All errors are raised here, before anything is written. The checkpoint
-of a run that pretrains is created here, in a temporary folder.
+Mistakes that are cheap to find are checked first: files, their columns and rows, labels, splits,
+settings against the task, then the checkpoint's configuration and tokenizer, then tokenising and
+the findings. All errors are raised here, before anything is written. The checkpoint of a
+pretraining run is created here, in a temporary folder.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ from warmstart.tasks.capabilities import ShowsLabels
 from warmstart.tasks.task import AnyTask, Split
 
 _PIECE = 1 << 16
-"""Ranges that are Python objects at one time."""
+"""Number of ranges that exist as Python objects at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class Prepared:
 
     Args:
         config: the settings.
-        task: with what it learned from the training split.
-        checkpoint: found and checked; its weights are not loaded.
-        max_tokens: longest input.
-        best_metric: metric of the task that chooses the kept model.
-        splits: clean rows and labels of each split: train, validation and, where given, test.
+        task: the task, with the facts learned from the training split.
+        checkpoint: a checked checkpoint; its weights are not loaded.
+        max_tokens: longest input in tokens.
+        best_metric: metric of the task that selects the kept model.
+        splits: clean rows and labels of each split: train, validation and, if given, test.
         dropped: for each split, the number of rows left out for each reason.
         examples: the same rows, tokenised.
-        findings: what stands out in the data.
+        findings: counts and messages about the data.
         rows_given: whether the splits were given as row ids.
     """
 
@@ -108,14 +108,14 @@ def prepare(
     """Read, split, learn, check and tokenise, without loading any weights.
 
     Args:
-        config: what to train on what.
-        start: where to create the checkpoint that ``config.pretrain`` describes; None starts from
-            the checkpoint that ``model.name`` names.
-        rows: row ids of ``data.train`` for each split, in place of ``data.validation``'s share.
+        config: what to train, and on which data.
+        start: where to create the checkpoint that ``config.pretrain`` describes; None to start
+            from the checkpoint in ``model.name``.
+        rows: row ids of ``data.train`` for each split, instead of a share for validation.
         workspace: shared with other runs over the same files.
 
     Raises:
-        WarmstartError: anything that would make the run fail later, or not mean what it seems to.
+        WarmstartError: anything that would make the run fail later, or give a misleading result.
     """
     if start is not None:
         refuse_faulty(config)
@@ -136,7 +136,7 @@ def prepare(
 
     model = config.model if start is None else new_start(config, tables["train"], start)
     checkpoint = find_checkpoint(model, task.head)
-    if start is not None:  # the temporary folder's name means nothing to the user
+    if start is not None:  # the name of the temporary folder would confuse the user
         checkpoint = replace(checkpoint, name="the new model")
     refuse_unfit_parts(config.train, task.name, checkpoint)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
@@ -157,11 +157,11 @@ def prepare(
 
 
 def refuse_unfit_plan(config: TrainConfig, plan: Plan) -> None:
-    """Refuse a warm-up longer than the run, and an average of more evaluations than there are.
+    """Refuse a warm-up longer than the run, and an average over more evaluations than the run has.
 
     Args:
         config: the settings.
-        plan: of the run.
+        plan: plan of the run.
 
     Raises:
         ConfigError: the settings do not fit the number of steps.
@@ -207,12 +207,12 @@ def _findings(
 
 
 def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:
-    """Check the settings that choose which weights train against the model.
+    """Check the settings that select the trained weights against the model.
 
     Args:
         config: the settings.
-        task: its name.
-        checkpoint: found for this task.
+        task: name of the task.
+        checkpoint: the checkpoint, found for this task.
 
     Raises:
         WarmstartError: the model has no such parts, or the task does not allow it.
@@ -226,13 +226,13 @@ def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -
 
 
 def row_ids(table: Table) -> str:
-    """``"all"`` where the split is its whole source, else the ids as ``ranges`` writes them."""
+    """``"all"`` if the split is its whole source, otherwise the ids in the form of ``ranges``."""
     read_rows = sum(file.rows for file in table.files)
     return "all" if len(table) == read_rows else ranges(table.rows)
 
 
 def ranges(rows: Ints) -> str:
-    """Row ids as one text; consecutive ids as the first and the last of them.
+    """Row ids as one text, in which consecutive ids are written as the first and the last of them.
 
     A list of millions of ids would become millions of Python objects when the file is read.
 
@@ -267,7 +267,7 @@ def given_rows(directory: RunDirectory) -> dict[str, Ints] | None:
     """The row ids of a run whose splits were given, to prepare it again; None for other runs.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
     """
     content = directory.read_json("data.json")
     if not content.get("rows_given"):

@@ -1,8 +1,8 @@
 """A run must not replace its own input: ``model.name=R`` with ``--output R --overwrite``.
 
 ``--overwrite`` removes the earlier run before the new one is written. If the checkpoint or a data
-file lies in the earlier run, a later step finds nothing there, or finds the new run's files: the
-scores "before training" would be those of the model after training.
+file is in the earlier run, a later step does not find it, or finds the new run's file: the scores
+"before training" would be those of the model after training.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from warmstart.runs.directory import RunDirectory
 
 
 def refuse_replaced_inputs(prepared: Prepared, directory: RunDirectory) -> None:
-    """Raise if the directory to be replaced holds something that this run reads.
+    """Raise if the directory to be replaced contains an input of this run.
 
     Args:
-        prepared: what was read, from where.
+        prepared: the prepared run, with the paths of its inputs.
         directory: the run directory that ``--overwrite`` would empty.
 
     Raises:
-        RunError: the checkpoint or a data file lies in it.
+        RunError: the checkpoint or a data file is in it.
     """
     for setting, shown, path in _inputs(prepared):
         if directory.would_lose(path):
@@ -33,8 +33,8 @@ def _inputs(prepared: Prepared) -> Iterator[tuple[str, str, Path]]:
     yield "model.name", prepared.checkpoint.name, prepared.checkpoint.folder
     for table in prepared.tables.values():
         for file in table.files:
-            # A member of an archive is ``archive.zip!member``. What is not a local file (a URL, a
-            # hub data set) is a path at which nothing exists.
+            # A member of an archive is ``archive.zip!member``. If the input is not a local file
+            # (a URL, a hub data set), nothing exists at this path.
             for name in (file.path, file.path.partition("!")[0]):
                 if Path(name).expanduser().exists():
                     yield table.setting, file.path, Path(name).expanduser()

@@ -1,8 +1,8 @@
 """The stages of preparation: read, split, learn, encode. Each can be called alone.
 
-A run goes through all four. Experiments start many runs over one file; they keep a ``Workspace``,
-which remembers what the stages returned, by content: a file is read once for all runs of a process,
-and a split is tokenised once for all runs with the same rows and settings of the data.
+A run goes through all four. Experiments start many runs over one file. They share a ``Workspace``,
+which keeps the results of the stages by content: a file is read once for all runs of a process, and
+a split is tokenised once for all runs with the same rows and data settings.
 """
 
 import hashlib
@@ -42,19 +42,19 @@ READING = (
     "ragged",
     "missing",
 )
-"""Settings of ``data`` that decide what is read from a file and which rows are usable."""
+"""Settings of ``data`` that affect what is read from a file and which rows are usable."""
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Results of the stages, by what they depend on; shared by the runs of one process."""
+    """Results of the stages, keyed by what they depend on; shared by the runs of one process."""
 
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     def once(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """The value kept under ``key``; computed and kept where there is none.
+        """The value kept under ``key``; it is computed if there is none.
 
         Args:
             key: everything that the value depends on.
@@ -68,7 +68,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was read: the usable rows of each setting.
+    """The usable rows of each setting that names files.
 
     Args:
         tables: by split (``train``, ``validation``, ``test``), for the splits that name files.
@@ -83,11 +83,11 @@ def read_sources(config: RunConfig, workspace: Workspace | None = None) -> Sourc
     """Read the files that the config names and leave out unusable rows.
 
     Args:
-        config: names the files and says how they are written.
+        config: names the files and describes their format.
         workspace: shared with other runs.
 
     Raises:
-        DataError: a file cannot be read, rows are incomplete, or one file serves two splits.
+        DataError: a file cannot be read, rows are incomplete, or one file is used for two splits.
     """
     data, task = config.data, task_type(config)
     named = {"train": data.train, "validation": data.validation, "test": data.test}
@@ -114,9 +114,9 @@ def split_tables(
     """The table of each split, in the order train, validation, test.
 
     Args:
-        config: says which share of the training rows is held out, where no file is named.
-        sources: from ``read_sources``.
-        rows: row ids of ``data.train`` for each split, in place of a share; a split that is not
+        config: contains the share of the training rows to hold out, if no file is named.
+        sources: result of ``read_sources``.
+        rows: row ids of ``data.train`` for each split, instead of a share; a split that is not
             named here keeps its own file.
 
     Raises:
@@ -141,24 +141,24 @@ def split_tables(
 
 
 def group_column(config: RunConfig) -> str | None:
-    """The column whose rows stay together in a split; None where rows are independent.
+    """The column whose rows stay together in a split; None if rows are independent.
 
     Args:
-        config: of the run.
+        config: settings of the run.
     """
     task = task_type(config)
     return task.group(config.data) if issubclass(task, KeepsGroups) else config.data.group
 
 
 def learn(config: RunConfig, tables: Mapping[str, Table]) -> tuple[AnyTask, dict[str, Split]]:
-    """The task with what it learned from the training split, and the labels of every split.
+    """The task with the facts from the training split, and the labels of every split.
 
     Args:
-        config: of the run.
-        tables: of each split.
+        config: settings of the run.
+        tables: table of each split.
 
     Raises:
-        DataError: labels cannot be learned, or were never seen in training.
+        DataError: labels cannot be learned, or do not occur in training.
     """
     task = task_type(config).learn(config, tables["train"])
     return task, {name: Split(table, task.labels(table)) for name, table in tables.items()}
@@ -176,12 +176,12 @@ def encode(
     Args:
         task: what is learned.
         splits: rows and labels.
-        checkpoint: has the tokenizer.
-        max_tokens: longest row that the model reads.
+        checkpoint: contains the tokenizer.
+        max_tokens: longest input in tokens.
         workspace: shared with other runs.
     """
     tokenizer = checkpoint.tokenizer
-    # The vocabulary alone does not tell tokenizers apart: normalisation matters too.
+    # The vocabulary is not enough to identify a tokenizer: normalisation matters too.
     backend = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     examples = {}
     for name, split in splits.items():

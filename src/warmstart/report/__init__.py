@@ -1,1 +1,1 @@
-"""The report of a run: what is worth showing (gather), drawn (figures, svg) and laid out (html)."""
+"""The report of a run: its content (``gather``), its figures (figures, svg), its page (html)."""

@@ -1,7 +1,8 @@
-"""The report: one self-contained HTML page about one run, with its figures beside it as PNG.
+"""The report: one self-contained HTML page about one run; its figures are also saved as PNG.
 
-The page asks nothing of any server: style and figures are inside it, fonts are the reader's own,
-there is no script. It follows the reader's light or dark theme, fits a phone and prints.
+The page loads nothing from a server: style and figures are inside it, fonts are those of the
+reader's system, and there is no script. It follows the reader's light or dark theme, fits a phone
+and can be printed.
 """
 
 import shlex
@@ -36,7 +37,7 @@ def write_report(run_path: Path) -> Path:
         The path of the page.
 
     Raises:
-        RunError: this is no run directory, one of its files is damaged, or it cannot be written.
+        RunError: this is not a run directory, one of its files is damaged, or it cannot be written.
     """
     run, content = RunDirectory(run_path), gather(run_path)
     pictures = {}
@@ -49,7 +50,7 @@ def write_report(run_path: Path) -> Path:
 
 
 def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
-    """The figures that this run has data for, each with what it shows in words.
+    """The figures for which this run has data, each with a description of its content.
 
     Call it inside ``svg.drawing()``.
     """
@@ -91,7 +92,7 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
     if "confusion_matrix" in details and len(labels) <= figures.MAX_CLASSES:
         drawn["confusion"] = (
             figures.confusion(details["confusion_matrix"], labels),
-            "Counts of true against predicted labels; the table beside it has the same per label.",
+            "Counts of true against predicted labels; the table next to it has the same per label.",
         )
     if any(part["n"] for part in details.get("calibration", ())):
         drawn["calibration"] = (
@@ -118,7 +119,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
     """The page as text.
 
     Args:
-        content: what the report shows.
+        content: the content of the report.
         pictures: ``<svg>`` elements by figure name.
     """
     environment = Environment(
@@ -172,7 +173,7 @@ def _source(train: str | list[str]) -> str:
 
 
 def leader(evaluation: EvaluationRecord, metric: str) -> str | None:
-    """Who is best by a metric: ``model``, a baseline, or ``None`` where nobody leads."""
+    """The best system by a metric: ``model``, a baseline, or ``None`` if no single one is best."""
     systems = {"model": evaluation.scores, **evaluation.baselines}
     found = {name: scores[metric] for name, scores in systems.items() if metric in scores}
     ahead = [
@@ -190,15 +191,17 @@ def _unit(record: RunRecord) -> str:
 
 
 def _loss_note(content: ReportContent) -> str:
-    """What the loss curves say about overfitting, in words."""
+    """What the loss curves show about overfitting, as a sentence."""
     if not content.record.checks:
         return ""
     start = content.overfits_after
     if start is None:
-        return "Validation loss was still falling, or wavering, at the end: no overfitting to mark."
+        return (
+            "At the end, validation loss was still falling or unstable: no overfitting is marked."
+        )
     return (
-        f"Validation loss only rises after epoch {words.number(start.epoch)}: from there on the "
-        "model fits its training rows better and others worse."
+        f"Validation loss only rises after epoch {words.number(start.epoch)}: after that the "
+        "model improves on its training rows only."
     )
 
 

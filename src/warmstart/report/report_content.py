@@ -1,7 +1,7 @@
-"""Everything the report shows, read from a run directory, in the order of the page.
+"""The content of the report, read from a run directory, in the order of the page.
 
-The page (``template.html.j2``) only lays out; what is shown, in which order and from which rows is
-decided here, in plain values that a test can read. A section whose files do not exist yet is
+The page (``template.html.j2``) only lays it out; what is shown, in which order and from which rows,
+is decided here, in plain values that a test can read. A section whose files do not exist yet is
 ``None`` or empty, and the page says so in one line.
 """
 
@@ -20,11 +20,11 @@ from warmstart.tasks.capabilities import PlotsNumbers, ShowsMistakes
 from warmstart.tasks.mistakes import Mistakes
 
 MISTAKES = 20
-"""Worst rows shown."""
+"""Number of worst rows to show."""
 SAMPLES = 12
-"""Samples shown of those that the model generated during training."""
+"""Maximum number of shown samples that were generated during training."""
 CONFUSIONS = 20
-"""Largest confusions listed where there are too many classes for a matrix."""
+"""Number of largest confusions to list if there are too many classes for a matrix."""
 POINTS = 2_000
 """Rows in the plot of true and predicted numbers; more rows are sampled evenly."""
 
@@ -33,27 +33,27 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often one label was taken for another."""
+    """How often one label was predicted instead of another."""
 
     label: str
     prediction: str
     n: int
     share: float
-    """Of the rows whose true label it is."""
+    """Share of the rows with this true label."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportContent:
-    """What the report shows.
+    """The content of the report.
 
     Args:
-        record: what the run directory's files say.
-        verdict: what came of the run, in a sentence or two.
-        evaluation: the evaluation the run is judged by.
-        overfits_after: the training evaluation from which validation loss only rises.
+        record: the content of the run directory's files.
+        verdict: the result of the run in one or two sentences.
+        evaluation: the evaluation by which the run is judged.
+        overfits_after: the evaluation during training after which validation loss only rises.
         mistakes: the worst rows of ``evaluation``'s split; None without predictions.
-        confusions: the largest, for tasks with many labels.
-        points: true and predicted numbers of that split, where numbers are learned.
+        confusions: the largest confusions, for tasks with many labels.
+        points: true and predicted numbers of that split, if numbers are learned.
     """
 
     record: RunRecord
@@ -66,7 +66,7 @@ class ReportContent:
 
     @property
     def training_metric(self) -> str | None:
-        """The validation metric that chose the kept model, where there were evaluations."""
+        """The validation metric that selected the kept model, if there were evaluations."""
         if not self.record.checks:
             return None
         return self.record.config.train.best_metric or next(
@@ -75,7 +75,7 @@ class ReportContent:
 
     @property
     def shown_samples(self) -> tuple[Sample, ...]:
-        """What the model wrote on the way: at most ``SAMPLES`` of it, evenly spread."""
+        """Texts generated during training: at most ``SAMPLES`` of them, evenly spaced."""
         found = self.record.samples
         if len(found) <= SAMPLES:
             return found
@@ -84,19 +84,19 @@ class ReportContent:
 
     @property
     def lengths(self) -> Lengths | None:
-        """How long the training rows are."""
+        """Lengths of the training rows."""
         findings = self.record.findings
         return findings.splits[0].lengths if findings and findings.splits else None
 
 
 def gather(run_path: Path) -> ReportContent:
-    """Read what the report shows.
+    """Read the content of the report.
 
     Args:
         run_path: the run directory, of a finished or an unfinished run.
 
     Raises:
-        RunError: this is no run directory, or one of its files is damaged.
+        RunError: this is not a run directory, or one of its files is damaged.
     """
     record = read_record(run_path)
     evaluation = record.evaluation
@@ -137,8 +137,8 @@ def largest_confusions(details: Mapping[str, Any]) -> tuple[Confusion, ...]:
     """The off-diagonal cells of the confusion matrix with the most rows, most first.
 
     Args:
-        details: a classifier's, with ``labels`` [C] and ``confusion_matrix`` [C, C] (rows by true
-            label); anything else gives none.
+        details: details of a classifier, with ``labels`` [C] and ``confusion_matrix`` [C, C] (rows
+            by true label); other details give an empty result.
 
     >>> found = largest_confusions({"labels": ["a", "b"], "confusion_matrix": [[3, 1], [0, 4]]})
     >>> [(c.label, c.prediction, c.n, c.share) for c in found]

@@ -1,1 +1,1 @@
-"""The run directory: what one training run leaves on disk, and reading it back."""
+"""The run directory: the files of one training run, written and read."""

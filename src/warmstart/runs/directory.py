@@ -10,7 +10,7 @@
     adapter/           with ``train.lora.save: adapter``: the adapters in the format of peft
     checkpoint/        the state that is needed to resume
     evaluation/SPLIT/  predictions.parquet, scores.json
-    samples.json       of a run that learns to generate: texts of the best model
+    samples.json       for a run of text generation: texts of the best model
     report.html, figures/, README.md (model card)
 
 Every path in it comes from ``RunDirectory.entry``, which accepts only the names in ``ENTRIES``; so
@@ -59,12 +59,12 @@ ENTRIES = (
 
 
 def unfinished(target: Path) -> Path:
-    """Where a file or folder is made before it is renamed to ``target``."""
+    """The path at which a file or folder is made before it is renamed to ``target``."""
     return target.with_name(f".{target.name}.partial")
 
 
 def replaced(target: Path) -> Path:
-    """Where an older folder waits until the new one is in its place."""
+    """The path of an older folder until the new one is in its place."""
     return target.with_name(f".{target.name}.old")
 
 
@@ -118,7 +118,7 @@ def write_folder(target: Path, fill: Callable[[Path], object]) -> None:
 
 
 def _remove(place: Path) -> None:
-    """Remove a file, a link or a folder; nothing where there is none."""
+    """Remove a file, a link or a folder, if it exists."""
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:
@@ -126,7 +126,7 @@ def _remove(place: Path) -> None:
 
 
 def _forms(path: Path) -> tuple[Path, Path]:
-    """The absolute path as it is written, and with every symbolic link followed."""
+    """The absolute path as it is written, and with every symbolic link resolved."""
     return Path(os.path.normpath(path.absolute())), path.resolve()
 
 
@@ -228,7 +228,7 @@ class RunDirectory:
         """Whether everything that is written after the scores of a finished run exists.
 
         Args:
-            exported: whether the settings ask for an ONNX model.
+            exported: whether the settings request an ONNX model.
         """
         names = ["README.md", "report.html", *["export"] * exported]
         return all(self.entry(name).exists() for name in names)
@@ -302,11 +302,11 @@ class RunDirectory:
     def read_config(self) -> RunConfig:
         """The settings of the run.
 
-        ``config.yaml`` has absolute paths. A run that pretrains starts from a checkpoint of its
-        own, ``start/``, which moves with the run directory: its path is that of this directory.
+        ``config.yaml`` has absolute paths. A pretraining run starts from a checkpoint of its own,
+        ``start/``, which moves with the run directory, so its path is taken from this directory.
 
         Raises:
-            ConfigError: ``config.yaml`` is missing, or holds a setting that this version does not
+            ConfigError: ``config.yaml`` is missing, or has a setting that this version does not
                 know.
         """
         config = config_file.load(self.entry("config.yaml"))

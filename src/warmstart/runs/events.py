@@ -38,7 +38,7 @@ class EventLog:
     Args:
         path: the file.
         listeners: functions that are called with each event, in this order.
-        silent: do neither; with several processes, only rank 0 writes the log.
+        silent: do neither of the two; with several processes, only rank 0 writes the log.
     """
 
     path: Path
@@ -78,7 +78,7 @@ class EventLog:
             return
         events = read_events(self.path)
         saved = [e["event"] == "checkpoint" and e["step"] == step for e in events]
-        # Notices have no step: those after the checkpoint will be given again.
+        # Notices have no step: those after the checkpoint will be written again.
         again = len(saved) - saved[::-1].index(True) if True in saved else len(saved)
         kept = [
             event

@@ -1,4 +1,4 @@
-"""Opening a finished run: its settings, its task, its best model, ready to answer."""
+"""Open a finished run: its settings, its task and its best model."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A run and the model it kept.
+    """A run and its kept model.
 
     Args:
         directory: the run directory.
         config: its settings.
-        task: with what it learned.
+        task: the task, with its facts.
         model: the best weights, on the CPU, in evaluation mode.
-        tokenizer: the checkpoint's.
-        max_tokens: longest input.
+        tokenizer: the checkpoint's tokenizer.
+        max_tokens: longest input in tokens.
     """
 
     directory: RunDirectory
@@ -38,11 +38,11 @@ class LoadedRun:
 
 @dataclass(frozen=True, slots=True)
 class RunTokenizer:
-    """A run's tokenizer without Transformers, which takes a second to load.
+    """A run's tokenizer without Transformers, whose import takes a second.
 
     Args:
-        backend_tokenizer: the Rust library's, as ``tokenizer.json`` says it.
-        model_input_names: what the model reads.
+        backend_tokenizer: the tokenizer of the Rust library, from ``tokenizer.json``.
+        model_input_names: names of the model's inputs.
     """
 
     backend_tokenizer: "Tokenizer"
@@ -50,11 +50,11 @@ class RunTokenizer:
 
     @classmethod
     def open(cls, directory: RunDirectory, model_input_names: list[str]) -> "RunTokenizer":
-        """Read it from ``model/``.
+        """Read the tokenizer from ``model/``.
 
         Args:
-            directory: of the run.
-            model_input_names: what the model reads.
+            directory: the run directory.
+            model_input_names: names of the model's inputs.
 
         Raises:
             RunError: it is missing or damaged.
@@ -77,7 +77,7 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
     """The settings and the task of a run, without its model.
 
     Raises:
-        RunError: the folder is no run directory, or damaged.
+        RunError: the folder is not a run directory, or is damaged.
     """
     config = directory.read_config()
     content = directory.read_json("task.json")
@@ -91,7 +91,7 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     """Open the best model of a run.
 
     Raises:
-        RunError: no model was kept yet, or the folder is damaged.
+        RunError: no model was saved yet, or the folder is damaged.
     """
     from warmstart.models.checkpoints.load import load_run_model, open_tokenizer
 

@@ -1,11 +1,11 @@
-"""The model card: ``README.md`` in the run directory, as the Hugging Face Hub reads it.
+"""The model card: ``README.md`` in the run directory, in the format of the Hugging Face Hub.
 
-The card says what the run's files say and no more: language and licence are the person's to state,
-so they are left out and asked for, and a base model is named only if it is one of the Hub's. Scores
-stand with n and interval, beside the baselines, as everywhere.
+The card contains only what the run's files contain: language and licence must be stated by the
+user, so they are left out and requested, and a base model is named only if it is on the Hub. Scores
+have n and an interval, and are next to the baselines, as everywhere.
 
-Source: Hugging Face Hub documentation, "Model Cards" (metadata, ``model-index``); the sections are
-after Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv:1810.03993.
+Source: Hugging Face Hub documentation, "Model Cards" (metadata, ``model-index``); the sections
+follow Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv:1810.03993.
 """
 
 import re
@@ -24,7 +24,7 @@ from warmstart.runs.titles import Titles
 from warmstart.tasks.capabilities import ReadsWords, WritesConll
 
 BUNDLED = {"bundled/minilm-l6": "sentence-transformers/all-MiniLM-L6-v2"}
-"""Hub names of the models that come as packages."""
+"""Hub names of the models that are distributed as Python packages."""
 
 HUB_METRICS = {
     "macro_f1": "f1",
@@ -41,7 +41,7 @@ HUB_METRICS = {
     "entity_macro_f1": "f1",
     "word_accuracy": "accuracy",
 }
-"""The Hub's names for metrics that it calls otherwise."""
+"""The Hub's names for metrics that have a different name there."""
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~])")
@@ -57,7 +57,7 @@ def write_card(run_path: Path) -> Path:
         The path of ``README.md``.
 
     Raises:
-        RunError: this is no run directory, one of its files is damaged, or it cannot be written.
+        RunError: this is not a run directory, one of its files is damaged, or it cannot be written.
     """
     record = read_record(run_path)
     header = yaml.safe_dump(metadata(record), allow_unicode=True, sort_keys=False, width=1000)
@@ -65,10 +65,10 @@ def write_card(run_path: Path) -> Path:
 
 
 def metadata(record: RunRecord) -> dict[str, Any]:
-    """The card's metadata in the Hub's own keys; what is unknown is left out.
+    """The card's metadata with the Hub's own keys; unknown values are left out.
 
     Args:
-        record: what the run directory's files say.
+        record: the content of the run directory's files.
     """
     base = _hub_name(record.config.model.name)
     evaluation = record.evaluation
@@ -136,7 +136,7 @@ def _hub_metric(name: str) -> str:
 
 
 def markdown(text: object) -> str:
-    r"""The text as Markdown that shows just that text, on one line.
+    r"""The text with Markdown characters escaped, on one line.
 
     >>> print(markdown("a|b *c*"))
     a\|b \*c\*

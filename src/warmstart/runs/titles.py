@@ -1,7 +1,7 @@
-"""What the metrics and baselines of a task are called in the report and in the model card.
+"""The names of a task's metrics and baselines in the report and in the model card.
 
-A task names its own: ``Metric.title`` and ``HasBaselines.baseline_titles``. A name that the task
-does not know, such as one in a run of an older version, is shown with spaces in place of
+A task defines them: ``Metric.title`` and ``HasBaselines.baseline_titles``. A name that the task
+does not know, such as one in a run of an older version, is shown with spaces instead of
 underscores.
 """
 
@@ -22,7 +22,7 @@ class Titles:
 
     Args:
         metrics: title of each metric by its name.
-        baselines: what each baseline is called in a sentence, by its name.
+        baselines: name of each baseline for use in a sentence, by its key.
     """
 
     metrics: Mapping[str, str]

@@ -1,7 +1,7 @@
-"""Numbers, settings and sentences as they are shown, the same in the report and in the model card.
+"""Format numbers, settings and sentences in the same way in the report and in the model card.
 
-Scores keep three decimals so that columns line up; everything else keeps three significant digits.
-A value that is undefined or not finite is a dash, never a stand-in number.
+Scores have three decimals so that columns line up; other numbers have three significant digits.
+A value that is undefined or not finite is shown as a dash, never as another number.
 """
 
 import math
@@ -36,7 +36,7 @@ def number(value: float | None) -> str:
 
 
 def decimals(value: float | None, places: int = 3) -> str:
-    """A number with a fixed count of decimals, so that a column of them lines up.
+    """A number with a fixed number of decimals, so that columns line up.
 
     >>> decimals(-0.0417), decimals(0), decimals(float("nan"))
     ('−0.042', '0.000', '–')
@@ -47,7 +47,7 @@ def decimals(value: float | None, places: int = 3) -> str:
 
 
 def interval(score: Score, places: int = 3) -> str:
-    """The 95 % interval in brackets, empty where there is none.
+    """The 95 % interval in brackets, or an empty text if there is none.
 
     >>> interval(Score(0.43, 0.35, 0.512, n=516, higher_is_better=True), places=2)
     '[0.35, 0.51]'
@@ -67,7 +67,7 @@ def percent_text(share: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time in the units a person would use.
+    """A time in convenient units.
 
     >>> [duration(x) for x in (0.254, 7.25, 75, 3725)]
     ['0.25 s', '7.2 s', '1 min 15 s', '1 h 02 min']
@@ -85,7 +85,7 @@ def duration(seconds: float | None) -> str:
 
 
 def setting(value: Any) -> str:
-    """A setting's value as YAML would have it.
+    """A setting's value in the notation of YAML.
 
     >>> setting({"rank": 8, "bias": None, "modules": ["query", "value"], "on": True})
     '{rank: 8, bias: null, modules: [query, value], on: true}'
@@ -98,7 +98,7 @@ def setting(value: Any) -> str:
 
 
 def _setting_inside(value: Any) -> str:
-    """A setting's value inside another one, where a list needs its brackets."""
+    """A setting's value inside another one, in which a list needs its brackets."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
@@ -127,7 +127,7 @@ def trained_parts_in_words(parts: Sequence[Mapping[str, Any]]) -> str:
     """How many parameters of each part of a model are trained, and from which epoch.
 
     Args:
-        parts: as ``TrainedPart.to_json`` writes them.
+        parts: parts in the form of ``TrainedPart.to_json``.
 
     >>> body = {"name": "layers 0-5", "parameters": 9000, "trained": 0, "from_epoch": None}
     >>> head = {"name": "head", "parameters": 770, "trained": 770, "from_epoch": 2}
@@ -144,7 +144,7 @@ def trained_parts_in_words(parts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def sentence_case(text: str) -> str:
-    """The text with its first letter raised and nothing else changed.
+    """The text with its first letter in upper case, otherwise unchanged.
 
     >>> sentence_case("the TF-IDF baseline")
     'The TF-IDF baseline'
@@ -153,7 +153,7 @@ def sentence_case(text: str) -> str:
 
 
 def verdict(record: RunRecord) -> str:
-    """What came of the run, in a sentence or two that claim no more than the intervals allow."""
+    """The result of the run in one or two sentences that claim no more than the intervals allow."""
     evaluation = record.evaluation
     if evaluation is None:
         return _without_scores(record)
@@ -171,28 +171,28 @@ def verdict(record: RunRecord) -> str:
         if metric in scores
     }
     if not rivals:
-        return f"{reached}. No baseline was scored beside it."
+        return f"{reached}. No baseline was scored."
     others = [f"{name} reaches {_value(rival)}" for name, rival in _best_first(rivals)]
     return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}"
 
 
 def status(record: RunRecord) -> str:
-    """How far the run came, in a few words."""
+    """The state of the run, as a short text."""
     if record.finish:
         return f"{record.finish['status']} in {duration(record.finish['seconds'])}"
     if record.interrupted:
         return "interrupted"
-    return "unfinished" if record.steps else "not begun"
+    return "unfinished" if record.steps else "not started"
 
 
 def _without_scores(record: RunRecord) -> str:
     if not record.steps:
-        return "Training has not begun, so there is nothing to judge yet."
+        return "Training has not started, so there is no result yet."
     planned = record.start.get("steps")
     done = f"{len(record.steps):,}{f' of {planned:,}' if planned else ''} steps"
     if record.finish:
         return f"Training ended after {done}; no split has been scored."
-    state = "was interrupted after" if record.interrupted else "had come to"
+    state = "was interrupted after" if record.interrupted else "had reached"
     return f"Training {state} {done}; no split has been scored yet."
 
 
@@ -211,9 +211,9 @@ def _comparison(score: Score, rivals: Mapping[str, Score]) -> str:
     if rival.value is None:
         return f"The score of {name} is undefined, so the two cannot be compared."
     if not score.better_than(rival):
-        return f"The model is not better than {name}, which costs next to nothing."
+        return f"The model is not better than {name}, which is much cheaper."
     if score.low is None or score.high is None or rival.low is None or rival.high is None:
-        return f"The model is ahead of {name}, but without intervals the lead may be chance."
+        return f"The model is ahead of {name}, but without intervals this may be due to chance."
     if max(score.low, rival.low) <= min(score.high, rival.high):
         return (
             f"The model is ahead of {name}, but their 95 % intervals overlap: "
@@ -223,7 +223,7 @@ def _comparison(score: Score, rivals: Mapping[str, Score]) -> str:
 
 
 def _value(score: Score) -> str:
-    """Value and interval at two decimals, an exact 0 or 1 as such."""
+    """Value and interval with two decimals; an exact 0 or 1 without decimals."""
     if score.value is None:
         return "an undefined value"
     value = str(int(score.value)) if score.value in (0, 1) else decimals(score.value, 2)

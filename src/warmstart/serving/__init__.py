@@ -1,1 +1,1 @@
-"""Answering with a trained model."""
+"""Predictions and generated texts from a trained model."""

@@ -1,12 +1,12 @@
-"""The inference engine: a table of texts in, predictions out; PyTorch or ONNX Runtime inside.
+"""The inference engine: from a table of texts to predictions, with PyTorch or ONNX Runtime.
 
-Opening does everything that happens once: load, choose device and precision, choose packed or
-padded execution. Afterwards nothing changes, so any number of threads may use one engine, and one
-text costs little more than its forward pass.
+Everything that happens once is done when the engine is opened: load, choose device and precision,
+choose packed or padded execution. Afterwards nothing changes, so any number of threads may use one
+engine, and predicting one text takes little more time than its forward pass.
 
 ``onnx`` needs neither torch nor Transformers and is the default for a run that was exported: its
 predictions were compared with PyTorch's. ``int8`` is smaller and faster, but its predictions differ
-a little, so it is used only if it is asked for.
+slightly, so it is used only on request.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ EngineName = Literal["torch", "onnx", "int8"]
 
 
 class Runner(Protocol):
-    """An open model; safe from threads."""
+    """An open model; safe to use from several threads."""
 
     def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
         """Predictions for tokenised rows, in their order.
 
         Args:
-            task: turns logits into predictions.
+            task: converts logits to predictions.
             examples: at least one row.
         """
         ...
@@ -42,9 +42,9 @@ class Engine:
 
     Args:
         config: settings of the run.
-        task: what was learned.
-        tokenizer: of the run; no call changes it.
-        max_tokens: longest row that the model reads, special tokens included.
+        task: the run's task.
+        tokenizer: the run's tokenizer; no call changes it.
+        max_tokens: the model's maximum input length, special tokens included.
         runner: the open model.
     """
 
@@ -58,7 +58,7 @@ class Engine:
         """Predictions for the rows of a table, in their order.
 
         Args:
-            task: the engine's own, or the same for a file whose columns have other names.
+            task: the engine's task, or the same for a file whose columns have other names.
             table: clean rows, at least one.
 
         Raises:
@@ -72,7 +72,7 @@ def engine_name(directory: RunDirectory) -> EngineName:
     """The engine to use if none is named: ``onnx`` if the run was exported, otherwise ``torch``.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
     """
     return "onnx" if (directory.entry("export") / FILES["onnx"]).is_file() else "torch"
 
@@ -81,8 +81,8 @@ def open_engine(directory: RunDirectory, name: EngineName) -> Engine:
     """Open a run's model.
 
     Args:
-        directory: of the run.
-        name: of the engine.
+        directory: the run directory.
+        name: name of the engine.
 
     Raises:
         ExportError: the ONNX model does not exist, was changed, or cannot run on this machine.

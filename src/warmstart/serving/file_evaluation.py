@@ -1,4 +1,4 @@
-"""Score a trained model on a labelled file; the engine is PyTorch's, whose scores a run keeps."""
+"""Score a trained model on a labelled file, with PyTorch, like the scores that a run saves."""
 
 import warnings
 from collections.abc import Sequence
@@ -23,16 +23,17 @@ def evaluate_file(
 ) -> dict[str, dict[str, Any]]:
     """Score a model on labelled file(s) and write the result to ``evaluation/``.
 
-    Warns of rows that were left out or truncated.
+    Warns about rows that were left out or truncated.
 
     Args:
-        engine: ``torch``, of the run; other threads may use it meanwhile.
-        directory: of the run.
+        engine: the run's ``torch`` engine; other threads may use it at the same time.
+        directory: the run directory.
         source: the file(s).
-        overrides: settings in which they differ from the training file, ``data.format=csv`` each.
+        overrides: settings in which they differ from the training file, each like
+            ``data.format=csv``.
 
     Raises:
-        ConfigError: an override has nothing to do with reading a file.
+        ConfigError: an override is not a setting for reading files.
         DataError: a file cannot be read, or has a label that was not in the training rows.
     """
     runner = engine.runner
@@ -55,4 +56,4 @@ def _warn_of_truncated_rows(examples: Examples, max_tokens: int) -> None:
     cut = int(examples.truncated.sum())
     if cut:
         rows = len(examples)
-        warnings.warn(f"of {rows:,} rows, cut to {max_tokens} tokens: {cut:,}", stacklevel=4)
+        warnings.warn(f"of {rows:,} rows, truncated to {max_tokens} tokens: {cut:,}", stacklevel=4)

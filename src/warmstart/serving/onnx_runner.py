@@ -1,4 +1,4 @@
-"""ONNX Runtime as a runner of the engine, on the file that ``warmstart export`` verified.
+"""ONNX Runtime as a runner of the engine, for the file that ``warmstart export`` verified.
 
 Loads neither torch nor Transformers. ONNX Runtime allows any number of threads to call ``run`` of
 one session (its documentation, "Thread management").
@@ -35,10 +35,10 @@ class OnnxRunner:
 
 
 def open_onnx(directory: RunDirectory, name: EngineName) -> Engine:
-    """Open a run's exported model, after checking that it is the file that was verified.
+    """Open a run's exported model, after checking that it is still the verified file.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
         name: ``onnx`` or ``int8``.
 
     Raises:
@@ -59,10 +59,10 @@ def open_onnx(directory: RunDirectory, name: EngineName) -> Engine:
 
 
 def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict[str, Any]]:
-    """A run's exported model, after checking that it is the file that was verified.
+    """A run's exported model, after checking that it is still the verified file.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
         name: ``onnx`` or ``int8``.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Texts or files in, predictions out, by the engine that runs the model (``engine``).
+"""Predictions for texts or files, with the engine that runs the model (``engine``).
 
-Tokenising and ``task.predictions`` are the same as in evaluation, so that what is served cannot
-differ from what was scored.
+Tokenising and ``task.predictions`` are the same as in evaluation, so that predictions cannot differ
+from what was scored.
 """
 
 import json
@@ -54,7 +54,7 @@ FILE_SETTINGS = frozenset(
         "data.dir",
     }
 )
-"""Settings that say how a file is written; only these can differ from the training file's."""
+"""Settings that describe the format of a file; only these can differ from the training file's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class FilePredictions:
 
     Args:
         predictions: one for each row.
-        table: the same, next to row id, file, line and text.
-        task: of the run.
+        table: the predictions, with row id, file, line and text.
+        task: the run's task.
     """
 
     predictions: Predictions
@@ -82,9 +82,9 @@ def predict_texts(
     """Predictions for texts, or for pairs of texts, one for each and in order.
 
     Raises:
-        DataError: a text is empty, or no text; texts or pairs come as a single string; there are
-            second texts and the run was trained without, or the reverse.
-        RunError: the run's task predicts nothing for a row.
+        DataError: a text is empty or not a string; a single string is given instead of a list;
+            second texts are given and the run was trained on single texts, or the reverse.
+        RunError: the run's task makes no prediction for a row.
     """
     refuse_without_predictions(engine.task)
     given = {"data.text": texts} if text_pairs is None else {"data.text": texts, _PAIR: text_pairs}
@@ -107,24 +107,24 @@ def predict_texts(
     )
     if not len(table):
         return []
-    # One prediction for each text: an unusable text is an error here, never left out.
+    # One prediction for each text: an unusable text is an error here and is never left out.
     data = engine.config.data.model_copy(update={"missing": "error"})
     table, _ = engine.task.clean(data, table, labelled=False)
     return list(engine.predictions(engine.task, table))
 
 
 def refuse_without_predictions(task: AnyTask) -> None:
-    """Refuse to predict rows with a model that generates text instead.
+    """Raise if the task generates text instead of predicting rows.
 
     Raises:
-        RunError: it does.
+        RunError: the task generates text.
     """
     if isinstance(task, Generates):
         raise errors.run.generates_instead(task.name, task.usage().command)
 
 
 def refuse_unusable(texts: Sequence[str], name: str) -> None:
-    """Raise where what should be a list of texts is not; ``name`` is what a message calls them."""
+    """Raise if ``texts`` is not a list of usable texts; ``name`` is their name in messages."""
     if isinstance(texts, str):
         raise errors.data.unusable_text(f"{name}s", texts)
     for number, text in enumerate(texts, start=1):
@@ -135,12 +135,12 @@ def refuse_unusable(texts: Sequence[str], name: str) -> None:
 def predict_file(
     engine: Engine, source: str | Sequence[str], overrides: Sequence[str] = ()
 ) -> FilePredictions:
-    """Predictions for every row of the file(s), next to row id, file, line and text.
+    """Predictions for every row of the file(s), with row id, file, line and text.
 
-    Warns of rows that were left out or cut.
+    Warns about rows that were left out or truncated.
 
     Raises:
-        RunError: the run's task predicts nothing for a row.
+        RunError: the run's task makes no prediction for a row.
     """
     refuse_without_predictions(engine.task)
     config = file_config(engine.config, overrides)
@@ -154,11 +154,11 @@ def predict_file(
 def usable_rows(
     task: AnyTask, data: DataConfig, source: str | Sequence[str], *, labelled: bool
 ) -> Table:
-    """The rows of the file(s) that can be used; what is left out under ``drop`` is warned of.
+    """The usable rows of the file(s); warns about rows that are left out under ``drop``.
 
     Args:
-        task: cleans them.
-        data: how the files are written.
+        task: its ``clean`` selects the rows.
+        data: the format of the files.
         source: the file(s).
         labelled: whether a row needs a label.
     """
@@ -172,20 +172,20 @@ def usable_rows(
 
 
 def file_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
-    """The settings for a file named now: it is read like the training file, except for overrides.
+    """The settings for a new file: the same format as the training file, except for overrides.
 
     Args:
-        config: of the run.
-        overrides: settings that differ, ``data.format=csv`` each.
+        config: settings of the run.
+        overrides: settings that differ, each like ``data.format=csv``.
 
     Raises:
-        ConfigError: an override has nothing to do with reading a file.
+        ConfigError: an override is not a setting for reading files.
     """
     for text in overrides:
         name = text.partition("=")[0].strip()
         if name in SETTINGS and name not in FILE_SETTINGS:
             raise errors.config.fixed_by_training(name, sorted(FILE_SETTINGS))
-    # The file is looked up from the working directory, not in the folder of the training files.
+    # The file is looked up in the working directory, not in the folder of the training files.
     return config_file.load(config, ["data.dir=null", *overrides])
 
 
@@ -195,14 +195,14 @@ def sources(source: str | Sequence[str]) -> list[str]:
 
 
 def refuse_output(path: Path, run: Path) -> None:
-    """Refuse before any work that predictions cannot be written to ``path``.
+    """Raise an error before any work if predictions cannot be written to ``path``.
 
     Args:
         path: the file to write.
-        run: the run directory that predicts.
+        run: the run directory of the model.
 
     Raises:
-        ConfigError: its suffix is unknown or not for this task, or the file exists already.
+        ConfigError: its suffix is unknown or not for this task, or the file already exists.
         RunError: its folder cannot be written, or the run directory is damaged.
     """
     if path.suffix not in WRITERS:
@@ -218,12 +218,12 @@ def refuse_output(path: Path, run: Path) -> None:
 
 
 def write_predictions(found: FilePredictions, path: Path) -> None:
-    """Write predictions as CSV, JSON lines, Parquet or CoNLL, by the suffix of ``path``."""
+    """Write predictions as CSV, JSON lines, Parquet or CoNLL, depending on ``path``'s suffix."""
     write_atomically(path, lambda temporary: WRITERS[path.suffix](found, temporary))
 
 
 def _write_csv(found: FilePredictions, path: Path) -> None:
-    """As CSV, whose cells hold no lists: a list becomes one text."""
+    """As CSV, whose cells cannot contain lists: a list is joined to one text."""
     table = found.table
     for place, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
@@ -250,7 +250,7 @@ def _write_parquet(found: FilePredictions, path: Path) -> None:
 
 
 def _write_conll(found: FilePredictions, path: Path) -> None:
-    """As a word and its predicted tag on each line, where the task has words."""
+    """As a CoNLL file with a word and its predicted tag on each line, for tasks with words."""
     assert isinstance(found.task, WritesConll)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(found.task.conll(found.predictions))
@@ -262,4 +262,4 @@ WRITERS: dict[str, Callable[[FilePredictions, Path], None]] = {
     ".jsonl": _write_jsonl,
     ".conll": _write_conll,
 }
-"""How a file of predictions is written, by its suffix."""
+"""The function that writes a file of predictions, by its suffix."""

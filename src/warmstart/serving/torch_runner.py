@@ -1,7 +1,7 @@
 """PyTorch as a runner of the engine, packed if the architecture allows it.
 
 Opening loads the model, switches it to evaluation mode, moves it to its device, and chooses packed
-or padded execution on two made-up rows. Only then do other threads get to see it, and nothing in it
+or padded execution with two made-up rows. Only then can other threads use it, and nothing in it
 changes afterwards: no call switches the mode, moves the model, or replaces a module.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TRIED_LENGTHS = (5, 256)
-"""Tokens of the two made-up rows. The second crosses the window of ModernBERT's local layers (128
+"""Lengths of the two made-up rows in tokens. The second exceeds ModernBERT's local window (128
 tokens; Warner et al. 2024, arXiv:2412.13663, section 2.1.2)."""
 
 
@@ -40,7 +40,7 @@ class TorchRunner:
 
     Args:
         model: on its device; never changed.
-        forward: how to run it.
+        forward: how the model is run.
         place: device and precision.
     """
 
@@ -59,7 +59,7 @@ def open_torch(directory: RunDirectory) -> Engine:
     """Open the kept model of a run.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
 
     Raises:
         RunError: the run has no kept model yet, or its directory is damaged.
@@ -70,10 +70,10 @@ def open_torch(directory: RunDirectory) -> Engine:
 
 
 def runner_for(run: LoadedRun, place: Place) -> TorchRunner:
-    """Make a loaded model ready to predict.
+    """Prepare a loaded model for predictions.
 
     Args:
-        run: whose model no other thread uses yet.
+        run: a run whose model is not used by any other thread yet.
         place: device and precision.
     """
     model, head = run.model, run.task.head
@@ -81,7 +81,7 @@ def runner_for(run: LoadedRun, place: Place) -> TorchRunner:
     model.to(place.device)  # type: ignore[arg-type]  # Transformers' decorator hides the type
     try:
         forward = forward_verified_on(made_up_rows(run), model, head, place.autocast)
-    except Exception as error:  # a failed trial must not keep a model from being used
+    except Exception as error:  # a model must remain usable if the trial fails
         padded = padded_forward(model, head)
         forward = replace(padded, path=f"{padded.path}: {type(error).__name__} in the trial")
     # After the trial, which may have replaced modules: a new module is in training mode.
@@ -92,13 +92,13 @@ def runner_for(run: LoadedRun, place: Place) -> TorchRunner:
 
 
 def made_up_rows(run: LoadedRun) -> Batch:
-    """Two rows of different lengths to verify packed execution on, always the same for a run.
+    """Two rows of different lengths to verify packed execution, always the same for a run.
 
     The ids are random, without padding and special tokens. For pairs, each row has type ids 0 and
-    1. Every token that a head could be read at is asked for.
+    1. The head reads every token that it can read.
 
     Args:
-        run: its tokenizer and ``max_tokens`` limit the rows.
+        run: a run; its tokenizer and ``max_tokens`` limit the rows.
     """
     vocabulary = min(len(run.tokenizer), run.model.config.vocab_size)
     plain = np.setdiff1d(np.arange(vocabulary), run.tokenizer.all_special_ids)  # padding is special
@@ -118,7 +118,7 @@ def made_up_rows(run: LoadedRun) -> Batch:
 
 
 def _asking_everywhere(head: Head, ids: torch.Tensor, lengths: np.ndarray) -> BatchTargets:
-    """Targets that ask for the head's logits at all tokens, or at each row."""
+    """Targets for which the head reads all tokens, or each row."""
     tokens = len(ids)
     if READS[head] == "first":
         return NoBatchTargets()
@@ -129,7 +129,7 @@ def _asking_everywhere(head: Head, ids: torch.Tensor, lengths: np.ndarray) -> Ba
 
 
 def _in_turns(forward: Forward) -> Forward:
-    """The same forward, which only one thread at a time runs."""
+    """The same forward, used by only one thread at a time."""
     lock = Lock()
 
     def run(model: Any, batch: Batch) -> Any:

@@ -1,8 +1,8 @@
-"""Prompts in, texts out, from a run's kept model or from any decoder.
+"""Generated texts for prompts, from a run's kept model or from any decoder.
 
 Settings and prompts are checked before weights are loaded. The model runs in float32: one token
-that rounding changed would change all tokens after it. A run's verified ONNX file can replace
-PyTorch's model; the loop around it is the same, and so are the texts.
+that rounding changed would change all tokens after it. A run's verified ONNX file can be used
+instead of PyTorch's model; the loop around it is the same, and so are the texts.
 """
 
 import warnings
@@ -43,7 +43,7 @@ GENERATION_HEAD: Head = "causal-lm"
 """Head of every model that generates text."""
 
 WriterName = Literal["torch", "onnx"]
-"""What runs a decoder."""
+"""The runtime of a decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class OpenDecoder:
     """A decoder that is ready to generate.
 
     Args:
-        model: never changed.
-        turn: held by the thread that runs it; without effect if threads may run it together.
+        model: the model; never changed.
+        turn: a lock for the thread that runs it; no effect if threads may run it at the same time.
     """
 
     model: "PreTrainedModel"
@@ -66,9 +66,9 @@ class Writer:
     Any number of threads may use it.
 
     Args:
-        checkpoint: found and checked.
+        checkpoint: a checked checkpoint.
         settings: the default settings of generation.
-        train: names the device.
+        train: the training settings, which name the device.
         begin: id of the token at the beginning of every text; None if there is none.
         end: id of the token at the end of a text.
         max_positions: the model's longest input, new tokens included; None if there is no limit.
@@ -138,12 +138,12 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
 
     Args:
         name: a run directory, hub id or folder.
-        engine: what runs it.
+        engine: the runtime.
 
     Raises:
         ExportError: the ONNX model does not exist, was changed, or cannot run on this machine.
-        RunError: the run learned another task, has no kept model yet, or is damaged.
-        ModelError: there is no such checkpoint, or it is no decoder.
+        RunError: the run has another task, has no kept model yet, or is damaged.
+        ModelError: there is no such checkpoint, or it is not a decoder.
     """
     directory = RunDirectory(Path(name))
     settings, train = GenerateConfig(), TrainConfig()
@@ -161,18 +161,18 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
     found = directory.model if directory.is_run else name
     checkpoint = find(ModelConfig(name=str(found)), GENERATION_HEAD)
     begin, end = begin_and_end(checkpoint.tokenizer)
-    # A checkpoint without a begin token was trained on texts without one; a run never is.
+    # A plain checkpoint may have been trained without a begin token; a run always has one.
     own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None
-    # The limit is found out by building an empty model: once, not in every call.
+    # The limit is determined by building an empty model: once, not in every call.
     limit = checkpoint.max_positions
     return Writer(checkpoint, settings, train, begin if own else None, end, limit, onnx)
 
 
 def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
-    """Compare texts with the training rows of a run; warns of files that have changed since.
+    """Compare texts with the training rows of a run; warns about files that have changed since.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
         texts: generated texts.
 
     Raises:
@@ -182,7 +182,7 @@ def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
 
 
 def _training_texts(directory: RunDirectory) -> Iterator[str]:
-    """The texts of the training split, as the run read them."""
+    """The texts of the training split, in the same form as in training."""
     config = directory.read_config()
     table = split_tables(config, read_sources(config), given_rows(directory))["train"]
     known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}

@@ -1,7 +1,7 @@
 """The tasks of warmstart, by the value of the setting ``task``.
 
-To add one: write ``tasks/your_task.py`` with a class that satisfies ``task.Task``, add it here, and
-run ``tests/contract``.
+To add a task: write ``tasks/your_task.py`` with a class that satisfies ``task.Task``, add it here,
+and run ``tests/contract``.
 """
 
 from warmstart.config import RunConfig
@@ -23,13 +23,13 @@ TASKS: dict[str, type[AnyTask]] = {
     "text-generation": TextGeneration,
     "fill-mask": FillMask,
 }
-"""Every task; the one place that lists them."""
+"""Every task; the only list of them."""
 
 
 def task_type(config: RunConfig) -> type[AnyTask]:
     """The task that these settings name.
 
     Args:
-        config: checked by ``config_file``, so that its task is known.
+        config: a config checked by ``config_file``, so that its task is known.
     """
     return TASKS[config.task]

@@ -1,7 +1,7 @@
-"""What only some tasks can do: small protocols that the rest of the program asks for.
+"""What only some tasks can do: small protocols that the rest of the program checks for.
 
-Code that needs one of these asks ``isinstance(task, HasBaselines)``. A task has a capability by
-having its members; nothing is registered.
+Code that needs one of these checks ``isinstance(task, HasBaselines)``. A task has a capability if
+its class has the members of the protocol; nothing is registered.
 
 Letters: N rows, P plotted rows.
 """
@@ -38,11 +38,11 @@ AnyPredictionsT = TypeVar("AnyPredictionsT")
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a cheap model predicts on every split.
+    """The predictions of a cheap model on every split.
 
     Args:
-        predictions: by split, of the task's own kind.
-        note: what a reader of its scores must know, such as that it was fitted on a sample.
+        predictions: by split, in the task's own type.
+        note: a remark for readers of its scores, for example that it was fitted on a sample.
     """
 
     predictions: Mapping[str, Any]
@@ -51,26 +51,26 @@ class Baseline:
 
 @runtime_checkable
 class ChecksSettings(Protocol):
-    """Some settings contradict each other in a way that only this task knows."""
+    """The task checks for contradictions between settings that only it knows."""
 
     @classmethod
     def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """The contradictions; empty where there are none."""
+        """The contradictions; empty if there are none."""
         ...
 
 
 @runtime_checkable
 class KeepsFacts(Protocol):
-    """Something is learned from the training split before training, and kept in ``task.json``."""
+    """The task learns facts from the training split before training, stored in ``task.json``."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was learned, JSON-ready; ``from_facts`` rebuilds the task from it."""
+        """The learned facts as JSON values; ``from_facts`` rebuilds the task from them."""
         ...
 
 
 def facts_of(task: AnyTask) -> dict[str, Any]:
-    """What a task learned from the training split before training; empty where it is nothing."""
+    """The facts that a task learned from the training split before training; may be empty."""
     return task.facts if isinstance(task, KeepsFacts) else {}
 
 
@@ -79,17 +79,17 @@ def with_settings(task: AnyTask, config: RunConfig) -> AnyTask:
 
     Args:
         task: any task.
-        config: of the same kind of task, for example with other columns.
+        config: settings for the same kind of task, for example with other columns.
     """
     return type(task).from_facts(config, facts_of(task))
 
 
 @runtime_checkable
 class HasBaselines(Protocol):
-    """Cheap models stand next to the trained one."""
+    """Cheap models are compared with the trained one."""
 
     baseline_titles: ClassVar[Mapping[str, str]]
-    """What each baseline is called in a sentence, by its name: ``the majority class``."""
+    """The name of each baseline for use in a sentence: ``the majority class``."""
 
     def baselines(
         self, config: RunConfig, train: Split, splits: Mapping[str, Split]
@@ -112,7 +112,7 @@ class ComparesWithStart(Protocol):
 
 
 START_TITLES = {"untouched": "the model before training"}
-"""What that baseline is called in a sentence, by its name."""
+"""The name of that baseline for use in a sentence."""
 
 
 @runtime_checkable
@@ -127,27 +127,27 @@ class Compares(Protocol[LabelsIn, PredictionsIn]):
         Args:
             first: predictions for the rows.
             second: other predictions for them.
-            labels: of the rows.
+            labels: labels of the rows.
             metric: name of one of the task's metrics.
 
         Returns:
-            The difference and its 95 % interval, by a paired bootstrap; None where undefined.
+            The difference and its 95 % interval, from a paired bootstrap; None if undefined.
         """
         ...
 
 
 @runtime_checkable
 class CountsChanges(Protocol):
-    """Predictions that name labels, so that it can be counted where two models disagree."""
+    """Predictions contain labels, so that the disagreements of two models can be counted."""
 
     def changed(self, other: Self) -> int:
-        """Number of rows, or of words, for which ``other`` predicts another label."""
+        """Number of rows, or of words, for which ``other`` predicts a different label."""
         ...
 
 
 @runtime_checkable
 class Stratifies(Protocol):
-    """A validation share keeps the shares of something (classes, labels)."""
+    """A validation share preserves the proportions of something (classes, labels)."""
 
     @staticmethod
     def strata(data: DataConfig, table: Table) -> Ints:
@@ -161,7 +161,7 @@ class Stratifies(Protocol):
 
 @runtime_checkable
 class KeepsGroups(Protocol):
-    """Some rows belong together even where ``data.group`` is not set."""
+    """Some rows belong together even if ``data.group`` is not set."""
 
     @staticmethod
     def group(data: DataConfig) -> str:
@@ -180,7 +180,7 @@ class NamesLabels(Protocol):
 
 
 def label_names_of(task: AnyTask) -> tuple[str, ...]:
-    """The labels of a task, in the order of the logits; none where its outputs have no names."""
+    """The labels of a task, in the order of the logits; empty if its outputs have no names."""
     return task.label_names if isinstance(task, NamesLabels) else ()
 
 
@@ -189,17 +189,17 @@ class ShowsLabels(Protocol[LabelsIn]):
     """Labels can be shown next to their rows."""
 
     def shown_labels(self, labels: LabelsIn) -> pa.Array | pa.ChunkedArray:
-        """The label of each row as a person reads it, N: text, a number, or a list of texts."""
+        """The label of each row in readable form, N values: text, a number, or a list of texts."""
         ...
 
     def remarks(self, labels: LabelsIn) -> list[str]:
-        """Sentences on these rows for the findings, beside what is counted for every task."""
+        """Sentences about these rows for the findings, in addition to the counts for every task."""
         ...
 
 
 @runtime_checkable
 class StoresLabels(Protocol[LabelsIn]):
-    """``predictions.parquet`` holds labels in another form than ``shown_labels``."""
+    """``predictions.parquet`` has labels in a different form than ``shown_labels``."""
 
     def label_column(self, labels: LabelsIn) -> pa.Array | pa.ChunkedArray:
         """The column ``label`` of ``predictions.parquet``, N values."""
@@ -208,7 +208,7 @@ class StoresLabels(Protocol[LabelsIn]):
 
 @runtime_checkable
 class ReadsWords(Protocol):
-    """The model reads single words, each as it stands after a space in a text."""
+    """The model gets single words, each tokenised as after a space in a text."""
 
     reads_words: ClassVar[Literal[True]]
 
@@ -224,17 +224,17 @@ class WritesConll(Protocol[PredictionsIn]):
             predictions: for the rows of a file.
 
         Raises:
-            DataError: the format cannot hold a word.
+            DataError: the format cannot contain a word.
         """
         ...
 
 
 @runtime_checkable
 class RestoresRows(Protocol):
-    """Clean rows have columns that can be made again from ``predictions.parquet``."""
+    """Clean rows have columns that can be rebuilt from ``predictions.parquet``."""
 
     def restored(self, rows: pa.Table) -> dict[str, pa.Array]:
-        """The columns that ``clean`` adds to a table, labels among them, N values each.
+        """The columns that ``clean`` adds to a table, including labels, N values each.
 
         Args:
             rows: N rows of ``predictions.parquet``.
@@ -252,8 +252,8 @@ class ChoosesThreshold(Protocol[LabelsIn, AnyPredictionsT]):
         """The task with the best choice on these rows, and a sentence about it.
 
         Args:
-            predictions: of the kept model, on the validation rows.
-            labels: of these rows.
+            predictions: predictions of the kept model for the validation rows.
+            labels: labels of these rows.
             metric: the metric to maximise.
         """
         ...
@@ -272,36 +272,36 @@ class ShowsMistakes(Protocol):
 
         Args:
             predictions: its ``predictions.parquet``.
-            most: number of rows to show.
+            most: maximum number of rows to show.
         """
         ...
 
 
 @runtime_checkable
 class PlotsNumbers(Protocol):
-    """The report plots predicted numbers over true ones."""
+    """The report plots predicted numbers against true numbers."""
 
     def points(self, predictions: "Path", most: int) -> tuple[Any, Any]:
         """True and predicted numbers, float64 [P] each.
 
         Args:
-            predictions: a ``predictions.parquet``.
-            most: largest P; more rows are sampled evenly.
+            predictions: path of a ``predictions.parquet``.
+            most: largest P; if there are more rows, an evenly spaced sample is used.
         """
         ...
 
 
 @runtime_checkable
 class Generates(Protocol):
-    """The model writes text."""
+    """The model generates text."""
 
     def prompts(self, table: Table, count: int) -> list[str]:
-        """Prompts of the first rows, for samples of what the model writes; empty texts without."""
+        """Prompts of the first rows, for generated samples; empty texts if there are no prompts."""
         ...
 
 
 ExportKind = Literal["rows", "words", "decoder"]
-"""How a model becomes ONNX: logits per row [B, C], per token [B, L, C], or a decoder with cache."""
+"""Form of the ONNX model: logits per row [B, C], per token [B, L, C], or a decoder with cache."""
 
 
 @runtime_checkable
@@ -316,7 +316,7 @@ class ScoresFinally(Protocol):
     """Some metrics are computed only at the end of a run."""
 
     final_metrics: ClassVar[tuple[Metric, ...]]
-    """These metrics; they follow those of ``score``."""
+    """These metrics; they are listed after those of ``score``."""
 
     def final_scores(
         self,
@@ -329,9 +329,9 @@ class ScoresFinally(Protocol):
         """Further scores by metric name; all processes call this and get the same scores.
 
         Args:
-            forward: how the model runs.
+            forward: how the model is run.
             model: on its device, in evaluation mode.
-            examples: tokenised rows, one at least.
+            examples: at least one tokenised row.
             place: device and precision.
             processes: the processes that share the work.
         """

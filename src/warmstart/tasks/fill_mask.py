@@ -1,14 +1,14 @@
-"""The tokens behind masks: how an encoder is adapted to a person's own kind of text.
+"""The tokens behind masks: adapts an encoder to the user's own kind of text.
 
 Reads the column ``data.text``. A document is ``begin text end`` (``[CLS] … [SEP]``); one that is
-longer than the model reads is truncated or cut into chunks (``data.long_documents``), each with its
-own begin and end. In each row ``data.mask_share`` of the tokens are hidden, or of the words
-(``data.whole_words``): in training others in every epoch, in evaluation always the same. Learns no
-facts: what is learned is in the weights, from which a classifier can then start (``model.name``).
+longer than the model's limit is truncated or cut into chunks (``data.long_documents``), each with
+its own begin and end. In each row ``data.mask_share`` of the tokens are hidden, or of the words
+(``data.whole_words``): in training different ones in every epoch, in evaluation always the same.
+There are no facts: the result is the weights, from which a classifier can start (``model.name``).
 
 Main score: loss in nats per hidden token; accuracy next to it, and at the end pseudo-perplexity.
-Known problem: all of them depend on the tokenizer and on what was hidden; compare them only between
-models with one tokenizer and one ``data.mask_share``.
+Known problem: all of them depend on the tokenizer and on the hidden tokens; compare them only
+between models with the same tokenizer and the same ``data.mask_share``.
 Letters: B rows of a batch, T tokens, A masks, V vocabulary.
 Source: Devlin et al. 2019, arXiv:1810.04805, section 3.1; Gururangan et al. 2020, arXiv:2004.10964
 ("Don't stop pretraining"), for adapting before fine-tuning.
@@ -66,7 +66,7 @@ class FillMask:
     """The hidden tokens of a document.
 
     Args:
-        data: names the column, and says what is hidden and how long documents are read.
+        data: names the column; contains the settings for masking and for long documents.
     """
 
     data: DataConfig
@@ -84,12 +84,12 @@ class FillMask:
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text; rows without are left out and counted."""
+        """Rows with a text; the other rows are left out and counted."""
         return rows_with_text(table, data)
 
     @classmethod
     def learn(cls, config: RunConfig, train: Table) -> Self:
-        """Nothing has to be known before training."""
+        """The task; nothing is learned before training."""
         return cls(config.data)
 
     @classmethod
@@ -98,13 +98,13 @@ class FillMask:
         return cls(config.data)
 
     def labels(self, table: Table) -> Ints:
-        """The text itself is learned; the row ids say which documents there are, int64 [D]."""
+        """The row ids of the documents, int64 [D]: the text itself is what is learned."""
         return table.rows
 
     def encode(
         self, table: Table, labels: Ints | None, tokenizer: Any, max_tokens: int
     ) -> Examples:
-        """Tokenise documents to hide tokens in; or texts with masks, which are to be filled.
+        """Tokenise documents to hide tokens in; or texts with masks that are to be filled.
 
         Raises:
             DataError: a text to be filled has no mask, or chunks would overlap too much.
@@ -155,7 +155,7 @@ class FillMask:
     def predictions(
         self, logits: "TokenLogits", batch: PredictedRows
     ) -> DocumentPredictions | MaskPredictions:
-        """Cross-entropy and right tokens of each row; or the most probable tokens at the masks."""
+        """Cross-entropy and correct tokens of each row; or the most probable tokens at masks."""
         if isinstance(batch.targets, MaskBatchTargets):
             return most_probable(logits, batch)
         targets = of_kind(batch.targets, TokenBatchTargets)
@@ -177,7 +177,7 @@ class FillMask:
         place: "DeviceAndPrecision",
         processes: "Processes",
     ) -> Mapping[str, Score]:
-        """Pseudo-perplexity, which takes one pass per token."""
+        """Pseudo-perplexity, which needs one forward pass per token."""
         from warmstart.tasks.pseudo_perplexity import pseudo_perplexity
 
         score = pseudo_perplexity(model, forward, examples, place, processes)

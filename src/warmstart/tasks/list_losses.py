@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def pairwise(scores: "Tensor", grades: "Tensor", groups: Ints) -> "Tensor":
-    """RankNet: -log sigmoid(s_i - s_j) over all pairs of a list where i is more relevant than j.
+    """RankNet: -log sigmoid(s_i - s_j) over all pairs of a list in which i is more relevant than j.
 
-    Each list gives the mean over its pairs, and the result is the sum over lists.
+    The loss of a list is the mean over its pairs, and the result is the sum over lists.
 
     Args:
-        scores: [B].
+        scores: score of each row, [B].
         grades: relevance grade of each row, [B].
         groups: the list of each row, int64 [B].
     """
     from torch.nn import functional
 
     same = _same_list(groups, scores.device)
-    # [i, j] is 1 where row i is more relevant than row j of the same list; [B, B].
+    # [i, j] is 1 if row i is more relevant than row j of the same list; [B, B].
     pairs = (same & (grades[:, None] > grades[None, :])).float()
     losses = functional.softplus(scores[None, :] - scores[:, None]) * pairs
     pairs_in_list = same.float() @ pairs.sum(dim=1)  # [B]
@@ -37,10 +37,10 @@ def pairwise(scores: "Tensor", grades: "Tensor", groups: Ints) -> "Tensor":
 
 
 def listwise(scores: "Tensor", grades: "Tensor", groups: Ints) -> "Tensor":
-    """Cross-entropy between the relevance grades of a list, as shares, and its scores' softmax.
+    """Cross-entropy between the relevance grades of a list, as shares, and softmax of its scores.
 
     Args:
-        scores: [B].
+        scores: score of each row, [B].
         grades: relevance grade of each row, [B].
         groups: the list of each row, int64 [B].
     """
@@ -51,7 +51,7 @@ def listwise(scores: "Tensor", grades: "Tensor", groups: Ints) -> "Tensor":
 
 
 def _same_list(groups: Ints, device: Any) -> "Tensor":
-    """Which rows share a list, bool [B, B]; a row without a list not even with itself."""
+    """Which rows are in the same list, bool [B, B]; a row without a list, not even with itself."""
     from torch import from_numpy
 
     numbers = from_numpy(groups).to(device)

@@ -1,7 +1,7 @@
-"""Rows that a model got wrong, as the report shows them.
+"""Rows with wrong predictions, for the report.
 
-A task says which rows these are, what their columns are called and what the reader should know;
-the report only lays them out. They are read from ``predictions.parquet``, so that a report can be
+A task defines which rows these are, the titles of their columns and a note for the reader; the
+report only lays them out. They are read from ``predictions.parquet``, so that the report can be
 written again at any time, without the model.
 """
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 TEXT_CHARACTERS = 600
-"""Longer texts are cut in the report; ``predictions.parquet`` has them whole."""
+"""Longer texts are cut in the report; ``predictions.parquet`` has the full texts."""
 
 CHECK_LABELS = "Often the label is wrong and not the model: check it first."
 """End of the note about rows that a model got wrong."""
@@ -25,24 +25,24 @@ PROBABILITY = "probability:"
 
 
 class Segment(NamedTuple):
-    """A piece of a text, with what is wrong in it."""
+    """A piece of a text, with the mistake in it, if any."""
 
     text: str
     kind: str = ""
-    """Empty for plain text; else a class of the report's style: ``right``, ``missed``, …"""
+    """Empty for plain text; otherwise a class of the report's style: ``right``, ``missed``, …"""
     note: str = ""
-    """Shown with the piece, such as the type of an entity."""
+    """Shown next to the piece, such as the type of an entity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One row that the model got wrong."""
+    """One row with a wrong prediction."""
 
     text: tuple[Segment, ...]
     label: str
     prediction: str
     amount: str
-    """How wrong it is, in words: a probability, a distance, a rank."""
+    """The size of the error as text: a probability, a distance, a rank."""
     where: str
     """``file:line``."""
     truncated: bool
@@ -53,11 +53,11 @@ class Mistakes:
     """The worst rows of a split.
 
     Args:
-        heading: of the section.
-        note: a sentence or two about which rows these are.
-        columns: titles of the text, the label, the prediction and the amount.
+        heading: heading of the section.
+        note: one or two sentences that explain which rows these are.
+        columns: titles of the text, the label, the prediction and the size of the error.
         rows: worst first.
-        count: rows that are wrong in total.
+        count: total number of wrong rows.
     """
 
     heading: str
@@ -68,19 +68,19 @@ class Mistakes:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Kinds of marked pieces in the rows, sorted; empty where no text is marked."""
+        """Kinds of marked pieces in the rows, sorted; empty if no text is marked."""
         return tuple(sorted({part.kind for row in self.rows for part in row.text if part.kind}))
 
 
 def worst_rows(
     path: Path, most: int, amount: Callable[[pa.RecordBatch], pa.Array]
 ) -> tuple[list[dict[str, Any]], int]:
-    """The rows with the largest amount as dictionaries, and the number of rows that have one.
+    """The rows with the largest error as dictionaries, and the total number of wrong rows.
 
     Args:
-        path: a ``predictions.parquet``.
-        most: number of rows to return.
-        amount: how wrong each row of a record batch is; null for rows that are right.
+        path: path of a ``predictions.parquet``.
+        most: maximum number of rows to return.
+        amount: size of the error of each row of a record batch; null for correct rows.
     """
     shown: list[dict[str, Any]] = []
     count = 0
@@ -113,7 +113,7 @@ def shortened(text: str) -> str:
 
 
 def share_columns(rows: pa.RecordBatch) -> list[str]:
-    """Names of the columns that hold the probability of a label."""
+    """Names of the columns with the probability of a label."""
     return [name for name in rows.schema.names if name.startswith(PROBABILITY)]
 
 
@@ -127,5 +127,5 @@ def percent(share: float) -> str:
 
 
 def joined_labels(labels: Sequence[str]) -> str:
-    """Several labels with commas between them; ``none`` where there are none."""
+    """Several labels separated by commas; ``none`` if there are none."""
     return ", ".join(labels) or "none"

@@ -4,14 +4,14 @@ Reads the columns ``data.text``, for pairs also ``data.text_pair``, and the labe
 forms: a list in ``data.label``, a text in it with ``data.label_separator`` between labels, or one
 column of 0 and 1 for each label (``data.label_columns``). A row may have no label.
 
-Each label is a yes-or-no question of its own, with its own probability; a label is predicted from
-one half on, or from a threshold of its own chosen on the validation rows
-(``train.choose_threshold``).
+Each label is a yes-or-no question of its own, with its own probability. A label is predicted if its
+probability is at least one half, or at least a threshold that is chosen for each label on the
+validation rows (``train.choose_threshold``).
 
 Main score: macro F1, the mean over labels; also micro F1, mean average precision, subset accuracy.
-Accuracy per label would mislead: if most rows have no label, predicting none is mostly right.
-Known problem: for a label with few rows neither threshold nor F1 means much; the report shows the
-number of rows next to each.
+Accuracy per label would be misleading: if most rows have no label, predicting none is mostly right.
+Known problem: for a label with few rows neither threshold nor F1 is reliable; the report shows the
+number of rows next to each label.
 Letters: N rows, B rows of a batch, C labels.
 Source: Boutell et al. 2004, Pattern Recognition 37(9), "Learning multi-label scene classification"
 (one binary classifier per label); Lipton, Elkan & Naryanaswamy 2014, arXiv:1402.1892 (thresholds).
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
 
 
 SHOWN = 10
-"""Labels that a sentence names; of more it gives the number."""
+"""Maximum number of labels to name in a sentence; the others are only counted."""
 
 
 class LabelSets(NamedTuple):
@@ -100,12 +100,12 @@ class MultiLabelClassification:
 
     Args:
         data: names the columns.
-        label_names: in the order of the logits.
+        label_names: the labels, in the order of the logits.
         loss_name: ``binary-cross-entropy`` or ``focal``.
         focal_gamma: exponent of the focal loss.
-        label_weights: weight of a row that has the label in this label's loss, where a row without
-            it weighs 1, C; empty where all weigh 1.
-        thresholds: probability from which each label is predicted, C; empty for one half.
+        label_weights: for each label, the weight in its loss of a row that has it; rows without it
+            have weight 1; C numbers; empty if all weights are 1.
+        thresholds: smallest probability with which each label is predicted, C; empty for one half.
     """
 
     data: DataConfig
@@ -133,7 +133,7 @@ class MultiLabelClassification:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The label names, in the order of the logits; weights and thresholds, where there are."""
+        """The label names, in the order of the logits; weights and thresholds, if there are any."""
         facts: dict[str, Any] = {"label_names": list(self.label_names)}
         if self.label_weights:
             facts["label_weights"] = list(self.label_weights)
@@ -143,7 +143,7 @@ class MultiLabelClassification:
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text, and with labels (or none) where they are needed; rows left out."""
+        """Rows with a text and, if needed, with labels (or none); number of rows left out."""
         return clean_rows(table, data, labelled=labelled, unlabelled=without_label_list)
 
     @staticmethod
@@ -155,8 +155,8 @@ class MultiLabelClassification:
     def learn(cls, config: RunConfig, train: Table) -> Self:
         """Take the label names from the training split.
 
-        With ``train.class_weights: balanced`` a row with a label weighs, in the loss of that label,
-        as much more as there are more rows without it than with it.
+        With ``train.class_weights: balanced``, the weight of rows with a label in the loss of that
+        label is the number of rows without the label divided by the number of rows with it.
 
         Raises:
             DataError: all rows have the same labels, or a label has two spellings.
@@ -175,7 +175,7 @@ class MultiLabelClassification:
 
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
-        """The task with the label names it learned."""
+        """The task with the label names that it learned."""
         return cls(
             config.data,
             tuple(facts["label_names"]),
@@ -250,7 +250,7 @@ class MultiLabelClassification:
             python='classify = pipeline("text-classification", model="model", top_k=None)\n'
             'classify("Your text here.", truncation=True)',
             note="Each `score` is the probability that the label applies. warmstart also applies "
-            "the thresholds of the run and reports which texts were cut",
+            "the thresholds of the run and reports which texts were truncated",
             limits=("It knows only the labels of its training rows.",),
         )
 
@@ -314,17 +314,17 @@ class MultiLabelClassification:
         """The task with the threshold of the best F1 of each label, and a sentence about them.
 
         Args:
-            predictions: on the validation rows.
-            labels: of these rows.
-            metric: not used: every threshold changes the F1 of its own label.
+            predictions: predictions for the validation rows.
+            labels: labels of these rows.
+            metric: not used, because a threshold affects only the F1 of its own label.
         """
         pairs = zip(predictions.probabilities.T, labels.matrix.T, strict=True)
         chosen = tuple(
             best_threshold(share, truth.astype(np.int64), "f1") for share, truth in pairs
         )
         sentence = (
-            "each label is predicted from a probability of its own on, which gives its best F1 on "
-            f"the validation rows: {_listed(self.label_names, chosen)}"
+            "each label is predicted from a threshold of its own, which gives its best F1 on the "
+            f"validation rows: {_listed(self.label_names, chosen)}"
         )
         return replace(self, thresholds=chosen), sentence
 
@@ -333,13 +333,13 @@ class MultiLabelClassification:
         return replace(predictions, thresholds=self._thresholds)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
-        """The rows with wrong labels for which the model was most certain of one of them."""
+        """The rows with wrong labels for which the model was most certain about one of them."""
         rows, count = worst_rows(predictions, most, _most_certain)
         return Mistakes(
             heading="Most confident mistakes",
             note=f"{len(rows)} of {count:,} rows with wrong labels, the most confident first; the "
-            "probability is that of the wrong outcome, for the label of which the model was most "
-            f"certain. {CHECK_LABELS}",
+            "probability is that of the wrong outcome that the model predicted with most "
+            f"certainty. {CHECK_LABELS}",
             columns=("text", "true labels", "predicted labels", "probability"),
             rows=tuple(
                 mistake(
@@ -359,7 +359,7 @@ class MultiLabelClassification:
 
 
 def _most_certain(rows: pa.RecordBatch) -> pa.Array:
-    """The highest probability of a wrong outcome in each row; null where all labels are right."""
+    """The highest probability of a wrong outcome in each row; null if all labels are correct."""
     columns = share_columns(rows)
     names = [name.removeprefix(PROBABILITY) for name in columns]
     shares = zip(*(rows[name].to_pylist() for name in columns), strict=True)
@@ -374,7 +374,7 @@ def _most_certain(rows: pa.RecordBatch) -> pa.Array:
 
 
 def _listed(names: tuple[str, ...], thresholds: tuple[float, ...]) -> str:
-    """``'rude' 0.312, 'spam' 0.550``; the first of many, and the number of the others."""
+    """``'rude' 0.312, 'spam' 0.550``; for many labels, the first ones and the number of others."""
     shown = [f"{name!r} {t:.3f}" for name, t in zip(names[:SHOWN], thresholds, strict=False)]
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(shown) + more

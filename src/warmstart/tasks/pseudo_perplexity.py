@@ -1,8 +1,8 @@
 """Pseudo-perplexity: each token is hidden alone and predicted from all the others.
 
-A row of n tokens takes n passes. So only some rows are scored, sampled evenly over the split, and
-of a long row only some tokens, sampled evenly again: about ``ROWS`` x ``ROW_TOKENS`` tokens pass
-through the model, however long the documents are. Computed at the end of a run, not during it.
+A row of n tokens needs n forward passes. Therefore only some rows, evenly spaced over the split,
+are scored, and in a long row only some tokens, again evenly spaced: about ``ROWS`` x ``ROW_TOKENS``
+tokens pass through the model for documents of any length. Computed at the end of a run.
 
 Letters: N rows scored, B passes of a row (one hidden token each), L its tokens.
 
@@ -25,7 +25,7 @@ from warmstart.metrics.scores import Score
 from warmstart.models.packed.forward import Forward
 
 ROWS = 64
-"""Documents that are scored; of those cut into several rows, the first row."""
+"""Number of scored documents; if a document has several rows, its first row is scored."""
 
 ROW_TOKENS = 2048
 """Tokens that pass through the model for one row: passes times length; at least one pass."""
@@ -43,10 +43,10 @@ def pseudo_perplexity(
 
     Args:
         model: on its device, in evaluation mode.
-        forward: how to run it.
-        examples: tokenised documents with ``HiddenTokens``; one at least.
+        forward: how the model is run.
+        examples: at least one tokenised document, with ``HiddenTokens``.
         place: device and precision.
-        processes: those that share the work; all of them call this, and all get the score.
+        processes: the processes that share the work; all of them call this and get the same score.
     """
     documents = np.unique(examples.rows, return_index=True)[1]
     scored = documents[np.unique(np.linspace(0, len(documents) - 1, ROWS).astype(np.int64))]
@@ -65,10 +65,10 @@ def pseudo_perplexity(
 
 
 def one_hidden_each(examples: Examples, position: int) -> Batch:
-    """Copies of one row as a batch, each with another token hidden.
+    """Copies of one row as a batch, each with a different hidden token.
 
     Args:
-        examples: with ``HiddenTokens``.
+        examples: examples with ``HiddenTokens``.
         position: position of the row.
     """
     masking = of_kind(examples.targets, HiddenTokens).masking

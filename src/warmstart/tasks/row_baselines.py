@@ -1,4 +1,4 @@
-"""What the baselines of tasks with one prediction per row share: texts in, predictions out."""
+"""Common code for the baselines of tasks with one prediction per row: texts in, predictions out."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,10 +23,10 @@ def predicted(
     """Predict every split with every fitted baseline.
 
     Args:
-        fitted: by the name of the baseline.
-        splits: by name.
+        fitted: fitted baselines by name.
+        splits: splits by name.
         data: names the text columns.
-        predictions: from numbers [N, C] and their table to the task's predictions.
+        predictions: converts numbers [N, C] and their table to the task's predictions.
     """
     texts = {name: texts_of(split.table, data) for name, split in splits.items()}
     return {

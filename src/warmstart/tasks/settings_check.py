@@ -1,4 +1,4 @@
-"""Checking the settings that were given against the task that they name."""
+"""Check the given settings against the task that they name."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -19,16 +19,16 @@ Origins = dict[Place, Origin]
 def faults_of_task(
     content: Mapping[str, Any], config: RunConfig | None, origins: Origins
 ) -> list[errors.ConfigError]:
-    """What is wrong for the task: its name, settings that it does not read, contradictions.
+    """The errors for this task: its name, settings that it does not read, contradictions.
 
     Args:
         content: the settings that were given.
-        config: the same, checked; None where a value is unusable.
+        config: the same settings after validation; None if a value is invalid.
         origins: where each setting was written.
     """
     name = content.get("task", RunConfig.model_fields["task"].default)
     if not isinstance(name, str):
-        return []  # reported already
+        return []  # already reported
     if name not in TASKS:
         nearest = get_close_matches(name.lower(), TASKS, n=1, cutoff=0.4) or list(TASKS)
         origin = origins.get(("task",), origins[()])

@@ -23,11 +23,11 @@ Span = tuple[int, int, str]
 
 
 def span_mistakes(path: Path, most: int) -> Mistakes:
-    """The rows with the most wrong spans.
+    """The rows with the largest number of wrong spans.
 
     Args:
         path: a ``predictions.parquet`` of a token classifier.
-        most: number of rows to return.
+        most: maximum number of rows to return.
     """
     rows, count = worst_rows(path, most, _wrong_spans)
     return Mistakes(
@@ -41,7 +41,7 @@ def span_mistakes(path: Path, most: int) -> Mistakes:
 
 
 def _wrong_spans(rows: pa.RecordBatch) -> pa.Array:
-    """Spans of each row that only one side has; null for rows that are right."""
+    """Number of spans of each row that only one side has; null for correct rows."""
     amounts: list[int | None] = []
     pairs = zip(rows["label"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
     for annotated, predicted in pairs:
@@ -74,10 +74,10 @@ def _mistake(row: dict[str, Any]) -> Mistake:
 def segments(
     text: str, annotated: Sequence[Span], predicted: Sequence[Span]
 ) -> tuple[Segment, ...]:
-    """The text cut at the borders of all spans, each piece with what is wrong in it.
+    """The text cut at the borders of all spans, each piece with the mistake in it.
 
     Args:
-        text: of the row; it is cut after ``TEXT_CHARACTERS``.
+        text: text of the row; it is cut after ``TEXT_CHARACTERS``.
         annotated: spans of the label.
         predicted: spans of the prediction.
 
@@ -103,7 +103,7 @@ def segments(
             kind, note = (WRONG, "left out") if is_part else (MISSED, f"missed {true[2]}")
         elif true is not None and given is not None:
             kind, note = _of_both(true, given)
-        # A span that another span cuts into pieces has its note behind the last piece.
+        # If a span is cut into pieces by another span, its note is shown after the last piece.
         last = any(one is not None and one[1] == end for one in (true, given)) or end == shown
         parts.append(Segment(text[start:end], kind, note if last else ""))
     if len(text) > shown:

@@ -1,14 +1,14 @@
-"""What a task is: everything about training and prediction that depends on *what* is learned.
+"""What a task is: everything in training and prediction that depends on *what* is learned.
 
-The loop, the evaluation, the run directory and the commands know a task only through the protocols
+The loop, the evaluation, the run directory and the commands use a task only through the protocols
 here. A new task is one file that satisfies ``Task`` and one line in ``TASKS``; ``tests/contract``
-then runs it through the same battery as every other.
+then runs it through the same tests as every other task.
 
-``Task`` is what every task has. What only some tasks can do (baselines, mistakes for the report, an
-export, …) are small protocols in ``capabilities``; the code that needs one asks
-``isinstance(task, HasBaselines)``, never for a task's name.
+``Task`` has the members that every task has. What only some tasks can do (baselines, mistakes for
+the report, an export, …) are small protocols in ``capabilities``; code that needs one checks
+``isinstance(task, HasBaselines)`` and never the task's name.
 
-A task moves through these steps, in this order::
+The members of a task are called in this order::
 
     clean(table)                     rows that can be used                        reading
     learn(config, train)             label names, … from the training split       before weights
@@ -19,7 +19,7 @@ A task moves through these steps, in this order::
     predictions(logits, batch)       what the model predicts                      scoring, serving
     score(predictions, labels)       metrics with intervals
 
-Letters: N rows, B rows of a batch, A tokens at which the head is read, C classes.
+Letters: N rows, B rows of a batch, A tokens that the head reads, C classes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,27 +66,27 @@ class Prediction(Protocol):
 
     @property
     def truncated(self) -> bool:
-        """Whether the model read only the beginning of the row."""
+        """Whether the model got only the beginning of the row."""
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """As ``predict --json`` prints it: ``{"row", …, "truncated"}``."""
+        """As printed by ``predict --json``: ``{"row", …, "truncated"}``."""
         ...
 
     def shown(self) -> str:
-        """As a person reads it in the terminal, on one line or several."""
+        """As shown in the terminal, on one or several lines."""
         ...
 
 
 class Predictions(Protocol):
-    """What the model predicts for N rows, stored flat; ``predictions[i]`` is one ``Prediction``."""
+    """The predictions for N rows, stored flat; ``predictions[i]`` is one ``Prediction``."""
 
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order.
 
         Args:
-            parts: one batch at least.
+            parts: predictions of at least one batch.
             positions: position of each of their rows, each position once, int64 [N].
         """
         ...
@@ -97,10 +97,10 @@ class Predictions(Protocol):
         ...
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """The columns of ``predictions.parquet`` that the task adds, one value per table row.
+        """The columns that the task adds to ``predictions.parquet``, one value per table row.
 
         Args:
-            rows: row ids of the table; a row that was cut into several has one value.
+            rows: row ids of the table; a row that was cut into several pieces has one value.
         """
         ...
 
@@ -118,7 +118,7 @@ class Predictions(Protocol):
 
 
 class PredictedRows(Protocol):
-    """The rows that a prediction is about: a ``Batch``, or ``Examples`` where there is no torch."""
+    """The rows of a prediction: a ``Batch``, or ``Examples`` if torch is not used."""
 
     @property
     def rows(self) -> Ints:
@@ -127,7 +127,7 @@ class PredictedRows(Protocol):
 
     @property
     def truncated(self) -> Bools:
-        """Whether the model read only the beginning of each row, bool [N]."""
+        """Whether the model got only the beginning of each row, bool [N]."""
         ...
 
     @property
@@ -137,7 +137,7 @@ class PredictedRows(Protocol):
 
     @property
     def targets(self) -> Targets | BatchTargets:
-        """Their targets; a prediction uses the places of words, never the labels."""
+        """Their targets; a prediction uses the positions of words, never the labels."""
         ...
 
 
@@ -149,7 +149,7 @@ class Usage(NamedTuple):
     note: str
     """What warmstart's own prediction adds to these lines, as one sentence."""
     limits: tuple[str, ...]
-    """What a reader of the model card must know, each a sentence."""
+    """Sentences that a reader of the model card must know."""
     command: str = 'warmstart predict {run} --text "…"'
     """A warmstart command, with ``{run}`` for the run directory."""
 
@@ -159,7 +159,7 @@ LabelsT = TypeVar("LabelsT")
 LogitsT = TypeVar("LogitsT", contravariant=True)
 """Output of the head: ``Tensor`` [B, C] or [A, C], or ``TokenLogits``."""
 PredictionsT = TypeVar("PredictionsT", bound=Predictions)
-"""The task's kind of predictions."""
+"""The task's type of predictions."""
 
 
 class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
@@ -170,16 +170,16 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
     pipeline_tag: ClassVar[str]
     """The Hugging Face Hub's name for models of this kind."""
     head: ClassVar[Head]
-    """The head that is put on a checkpoint's body."""
+    """The head that is added to a checkpoint's body."""
     reads: ClassVar[frozenset[str]]
-    """Settings that this task reads, beside those that every task reads. A setting that was given
-    and that the task does not read is refused (``tasks.settings``)."""
+    """Settings that this task reads, in addition to those that every task reads. A given setting
+    that the task does not read is refused (``tasks.settings``)."""
     losses: ClassVar[tuple[LossName, ...]]
-    """Values that ``train.loss`` may have, the default first."""
+    """Accepted values of ``train.loss``, the default first."""
     loss_unit: ClassVar[str]
     """Unit of the loss: ``nats``."""
     scored_unit: ClassVar[str]
-    """What the score's n counts: ``rows``, ``queries``, ``documents``."""
+    """The unit that n counts in the scores: ``rows``, ``queries``, ``documents``."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -188,12 +188,12 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """The rows that can be used, and the number of rows left out for each reason.
+        """The usable rows, and the number of rows left out for each reason.
 
         Args:
-            data: names the columns and says what to do with incomplete rows.
-            table: as read.
-            labelled: whether a row without label is incomplete.
+            data: names the columns, and decides what happens to incomplete rows.
+            table: the table as read from the files.
+            labelled: whether a row without a label is incomplete.
 
         Raises:
             DataError: a column is missing, or a row is incomplete and ``data.missing`` is
@@ -203,10 +203,10 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
 
     @classmethod
     def learn(cls, config: RunConfig, train: Table) -> Self:
-        """The task with what must be known before training, from the training split alone.
+        """The task with everything that must be known before training, from the training split.
 
         Raises:
-            DataError: nothing can be learned from the split (one class only, …).
+            DataError: nothing can be learned from the split (only one class, …).
         """
         ...
 
@@ -216,7 +216,7 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
 
         Args:
             config: names the columns.
-            facts: what the task learned from the training split (``KeepsFacts``); empty where it
+            facts: what the task learned from the training split (``KeepsFacts``); empty if it
                 learns nothing.
         """
         ...
@@ -236,9 +236,9 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
 
         Args:
             table: N rows.
-            labels: of the same rows; None where they are to be predicted.
+            labels: labels of the same rows; None if they are to be predicted.
             tokenizer: the checkpoint's tokenizer.
-            max_tokens: longest row that the model reads, special tokens included.
+            max_tokens: the model's maximum input length, special tokens included.
 
         Raises:
             DataError: a column is missing.
@@ -246,7 +246,7 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
         ...
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
-        """The checkpoint's body with this task's head, new weights initialised from ``seed``."""
+        """The checkpoint's body with this task's head; new weights depend on ``seed``."""
         ...
 
     def loss(self, logits: LogitsT, batch: Batch) -> tuple["Tensor", int]:
@@ -256,7 +256,7 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
     def predictions(self, logits: LogitsT, batch: PredictedRows) -> PredictionsT:
         """The predictions for a batch's rows, in batch order.
 
-        The same function serves evaluation, the checks of an export, and prediction, so that they
+        The same function is used for evaluation, export checks and prediction, so that they
         cannot differ.
         """
         ...
@@ -271,7 +271,7 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
 
 
 AnyTask = Task[Any, Any, Any]
-"""A task whose own types do not matter, as in ``TASKS``."""
+"""A task of unspecified types, as in ``TASKS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +280,7 @@ class Split:
 
     Args:
         table: N clean rows.
-        labels: of these rows, as the task parses them.
+        labels: labels of these rows, as the task parses them.
     """
 
     table: Table

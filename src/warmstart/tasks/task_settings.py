@@ -1,8 +1,8 @@
-"""Which settings a task reads.
+"""The settings that each task reads.
 
-Most settings mean something for every task. Those listed here are read by some tasks only; a task
-names the ones that it reads in ``Task.reads``. A setting that was given and is not read is refused,
-with the names of the tasks that read it, because a setting that is silently ignored misleads.
+Most settings are used by every task. Those listed here are used only by some tasks; a task lists
+the ones that it reads in ``Task.reads``. A given setting that is not read is refused, with the
+names of the tasks that read it, because a setting that is silently ignored is misleading.
 
 The groups are for convenience: ``reads = LABELS | PAIRS``.
 """
@@ -13,13 +13,13 @@ from typing import Any
 LABELS = frozenset({"data.label", "data.missing"})
 """A label for each row."""
 CLASSES = frozenset({"data.stratify"})
-"""Labels whose shares a validation share can keep."""
+"""Labels whose proportions a validation share can preserve."""
 LABEL_LISTS = frozenset({"data.label_separator", "data.label_columns"})
 """Several labels for a row."""
 PAIRS = frozenset({"data.text_pair", "data.truncation"})
 """Rows may be pairs of texts."""
 PROMPTS = frozenset({"data.prompt"})
-"""A part of the text is given and not learned."""
+"""A part of the text is given as a prompt and not learned."""
 OVERLAP = frozenset({"data.overlap_tokens"})
 """Windows or chunks of a long text overlap."""
 DOCUMENTS = OVERLAP | {"data.long_documents"}
@@ -27,13 +27,13 @@ DOCUMENTS = OVERLAP | {"data.long_documents"}
 MASKS = frozenset({"data.mask_share", "data.whole_words"})
 """Tokens are hidden and predicted."""
 LOSS = frozenset({"train.loss"})
-"""There is a choice of losses."""
+"""The task has several losses."""
 RARE_LABELS = frozenset({"train.focal_gamma", "train.class_weights", "train.choose_threshold"})
-"""What helps with rare labels."""
+"""Settings for rare labels."""
 FREEZING = frozenset({"train.freeze"})
-"""Lower layers may stay as they are."""
+"""Lower layers can be frozen."""
 UNFREEZING = frozenset({"train.unfreeze_layers_per_epoch"})
-"""A new head may train alone first."""
+"""A new head can be trained alone first."""
 GENERATION = frozenset(
     {
         "generate.max_new_tokens",
@@ -51,7 +51,7 @@ GENERATION = frozenset(
         "model.special_tokens.pad",
     }
 )
-"""The model writes text."""
+"""The model generates text."""
 ONNX = frozenset({"export.onnx"})
 """The model can be exported."""
 INT8 = frozenset({"export.int8", "export.max_drop"})
@@ -85,7 +85,7 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "train.focal_gamma": ("train.loss", "focal"),
     "export.max_drop": ("export.int8", True),
 }
-"""Settings that are read only where another one has a value; ``COLUMN`` stands for any column."""
+"""Settings that are read only if another one has a value; ``COLUMN`` means any column."""
 
 
 def is_read(name: str, reads: frozenset[str], values: Mapping[str, Any]) -> bool:
@@ -93,18 +93,18 @@ def is_read(name: str, reads: frozenset[str], values: Mapping[str, Any]) -> bool
 
     Args:
         name: dotted name of the setting.
-        reads: settings that the task reads, of ``TASK_SETTINGS``.
+        reads: the settings of ``TASK_SETTINGS`` that the task reads.
         values: value of every setting by its dotted name.
     """
     if name in TASK_SETTINGS and name not in reads:
         return False
     needed = needed_value(name, values)
-    # A task that has no such choice reads the setting in any case.
+    # A task that does not have the other setting always reads this one.
     return needed is None or (needed[0] in TASK_SETTINGS and needed[0] not in reads)
 
 
 def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """The setting, and its value, without which ``name`` has no effect; None where it has one.
+    """The setting and the value that ``name`` requires to have an effect; None if it has an effect.
 
     Args:
         name: dotted name of a setting.

@@ -72,9 +72,9 @@ class TextClassification:
         label_names: the classes, in the order of the logits.
         loss_name: ``cross-entropy`` or ``focal``.
         focal_gamma: exponent of the focal loss.
-        class_weights: weight of a row of each class in the loss, C; empty where all are 1.
-        threshold: with two classes, the probability from which the second is predicted; None for
-            the more probable class.
+        class_weights: weight of a row of each class in the loss, C; empty if all weights are 1.
+        threshold: with two classes, the smallest probability with which the second is predicted;
+            None for the more probable class.
     """
 
     data: DataConfig
@@ -104,7 +104,7 @@ class TextClassification:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The label names, in the order of the logits; weights and threshold, where there are."""
+        """The label names, in the order of the logits; weights and threshold, if there are any."""
         facts: dict[str, Any] = {"label_names": list(self.label_names)}
         if self.class_weights:
             facts["class_weights"] = list(self.class_weights)
@@ -114,7 +114,7 @@ class TextClassification:
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text, and with a label where one is needed; number of rows left out."""
+        """Rows with a text and, if needed, with a label; number of rows left out."""
         return clean_rows(table, data, labelled=labelled)
 
     @staticmethod
@@ -137,7 +137,7 @@ class TextClassification:
         as in scikit-learn; the mean over the rows is 1.
 
         Raises:
-            ConfigError: a threshold is to be chosen, and there are more than two labels.
+            ConfigError: a threshold is requested, and there are more than two labels.
             DataError: there is only one label, or a label has two spellings.
         """
         names = label_names(label_texts(train, config.data.label))
@@ -152,7 +152,7 @@ class TextClassification:
 
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
-        """The task with the label names it learned."""
+        """The task with the label names that it learned."""
         return cls(
             config.data,
             tuple(facts["label_names"]),
@@ -196,7 +196,7 @@ class TextClassification:
             nats = nats * focal_factor(nats, self.focal_gamma)
         if self.class_weights:
             weights = as_tensor(self.class_weights, dtype=nats.dtype, device=nats.device)
-            # Rows that only fill a batch have the label -100, and a loss of 0.
+            # Rows that only fill up a batch have the label -100, and a loss of 0.
             nats = nats * weights[labels.clamp(min=0)]
         return nats.sum(), batch.count
 
@@ -222,7 +222,7 @@ class TextClassification:
         return Usage(
             python='classify = pipeline("text-classification", model="model")\n'
             'classify("Your text here.", truncation=True)',
-            note="warmstart also reports the probability of every label and which texts were cut",
+            note="warmstart also reports all probabilities, and which texts were truncated",
             limits=(
                 "The model always predicts one of its labels, even for a text to which none "
                 "applies.",
@@ -253,7 +253,7 @@ class TextClassification:
         return pa.array(self.label_names, pa.string()).take(pa.array(labels))
 
     def remarks(self, labels: Ints) -> list[str]:
-        """Nothing beside the counts of the labels."""
+        """Nothing: the counts of the labels are reported for every task."""
         return []
 
     def difference(
@@ -270,17 +270,17 @@ class TextClassification:
         """The task with the best threshold on these rows, and a sentence about it.
 
         Args:
-            predictions: of the kept model, on the validation rows.
-            labels: of these rows.
-            metric: the metric to maximise; the main metric takes its place where a threshold does
-                not change it.
+            predictions: predictions of the kept model for the validation rows.
+            labels: labels of these rows.
+            metric: the metric to maximise; the main metric is used instead if a threshold
+                does not change it.
         """
         if metric not in THRESHOLD_METRICS:
             metric = self.metrics[0].name
         threshold = best_threshold(predictions.probabilities[:, 1], labels, metric)
         sentence = (
-            f"{self.label_names[1]!r} is predicted from a probability of {threshold:.3f} on, which "
-            f"gives the best {metric.replace('_', ' ')} on the validation rows"
+            f"{self.label_names[1]!r} is predicted if its probability is at least {threshold:.3f}, "
+            f"which gives the best {metric.replace('_', ' ')} on the validation rows"
         )
         return replace(self, threshold=threshold), sentence
 

@@ -1,14 +1,14 @@
-"""The next token of a text: fine-tuning a decoder to write like the training rows.
+"""The next token of a text: fine-tunes a decoder to generate text like the training rows.
 
 Reads the column ``data.text``; with ``data.prompt`` a row has two parts, and only the text after
 the prompt is learned. A document is ``begin text end``, so the model learns to stop; one that is
-longer than the model reads is truncated or cut into chunks (``data.long_documents``). Learns no
-facts: what the model writes is in its weights.
+longer than the model's limit is truncated or cut into chunks (``data.long_documents``). There are
+no facts: everything that is learned is in the weights.
 
 Main score: bits per byte, which does not depend on how the tokenizer splits text; loss in nats per
 token and perplexity are reported next to it, with intervals over documents.
-Known problem: a low loss means that the text was expected, not that generated text is true or new;
-``warmstart generate`` with its novelty report shows the second.
+Known problem: a low loss means that the model predicted the text well, not that generated text is
+true or new; the novelty report of ``warmstart generate`` shows how much of it is new.
 Source: Radford et al. 2019, "Language models are unsupervised multitask learners".
 """
 
@@ -52,7 +52,7 @@ class TextGeneration:
     """The next token of a document.
 
     Args:
-        data: names the columns, and says how long documents are read.
+        data: names the columns; contains the settings for long documents.
     """
 
     data: DataConfig
@@ -70,12 +70,12 @@ class TextGeneration:
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text; rows without are left out and counted."""
+        """Rows with a text; the other rows are left out and counted."""
         return rows_with_text(table, data)
 
     @classmethod
     def learn(cls, config: RunConfig, train: Table) -> Self:
-        """Nothing has to be known before training."""
+        """The task; nothing is learned before training."""
         return cls(config.data)
 
     @classmethod
@@ -84,13 +84,13 @@ class TextGeneration:
         return cls(config.data)
 
     def labels(self, table: Table) -> Ints:
-        """The text itself is learned; the row ids say which documents there are, int64 [D]."""
+        """The row ids of the documents, int64 [D]: the text itself is what is learned."""
         return table.rows
 
     def encode(
         self, table: Table, labels: Ints | None, tokenizer: Any, max_tokens: int
     ) -> Examples:
-        """Tokenise documents, and their prompts where there are any."""
+        """Tokenise documents, and their prompts if they have any."""
         begin, end = begin_and_end(tokenizer)
         overlap = None
         if self.data.long_documents == "chunk":
@@ -123,7 +123,7 @@ class TextGeneration:
         return language_scores(predictions.by_document(labels).sums)
 
     def prompts(self, table: Table, count: int) -> list[str]:
-        """Prompts of the first rows; empty texts where the model learned without prompts."""
+        """Prompts of the first rows; empty texts if the model learned without prompts."""
         if self.data.prompt is None:
             return [""] * count
         return list(next(table.chunks({"data.prompt": self.data.prompt}, count)))
@@ -137,7 +137,7 @@ class TextGeneration:
             note="warmstart can also report how much of the generated text occurs in the training "
             "rows (`--novelty`)",
             limits=(
-                "It writes what its training rows made probable, whether true or not; names and "
+                "It generates what its training rows made probable, whether true or not; names and "
                 "facts are invented.",
                 "It may repeat training rows word for word: see the novelty report in "
                 "`samples.json`.",

@@ -1,22 +1,22 @@
-"""How well a document answers a query, to order the documents of each query.
+"""A score for how well a document answers a query, to order the documents of each query.
 
-Reads the columns ``data.text`` (query), ``data.text_pair`` (document) and ``data.label``: how
-relevant the document is, 0 for not at all, 1 or more. Query and document are read together (a
-*cross-encoder*), and the model gives one score for both. The rows of one query, or of one value of
-``data.group``, are ranked against one another, and stay together in a split: a random split over
-pairs would show the model other documents of the queries it is scored on.
+Reads the columns ``data.text`` (query), ``data.text_pair`` (document) and ``data.label``, the
+relevance of the document: 0 for not relevant, 1 or more for relevant. Query and document are one
+input (a *cross-encoder*), and the model outputs one score for both. The rows of one query, or of
+one value of ``data.group``, are ranked against one another, and stay together in a split: with a
+random split over pairs, the model would see in training other documents of the scored queries.
 
 ``train.loss`` is ``binary-cross-entropy`` (one logit) or ``cross-entropy`` (two), which learn from
 each row alone; or ``pairwise`` (every relevant document of a query against every less relevant one)
-or ``listwise`` (the softmax over a query's documents), which learn from the rows of a query
-together. These two are means over queries; a query whose documents all have the same grade teaches
-them nothing and is skipped in training.
+or ``listwise`` (the softmax over a query's documents), which learn from all rows of a query
+together. These two are means over queries; a query whose documents all have the same grade adds
+nothing to them and is skipped in training.
 
-Main score: nDCG@10 over the documents given for each query; MRR@10, MAP and recall next to it, as
-means over the queries that have a relevant document. The score of a row is a probability for the
-losses of single rows; for the others only its order within a query has a meaning.
-Known problem: with few queries a random split over pairs scores much too high, and an honest one by
-query has wide intervals; cross-validation over queries uses every row.
+Main score: nDCG@10 over the documents given for each query; MRR@10, MAP and recall are reported
+too, as means over the queries that have a relevant document. The score of a row is a probability
+for the losses of single rows; for the other losses only its order within a query has a meaning.
+Known problem: with few queries a random split over pairs scores much too high, and a correct split
+by query has wide intervals; cross-validation over queries uses every row.
 Letters: N rows, B rows of a batch.
 Source: Nogueira & Cho 2019, arXiv:1901.04085 (cross-encoders for ranking); Burges et al. 2005,
 ICML, "Learning to rank using gradient descent" (pairwise); Bruch et al. 2019, ICTIR, "An analysis
@@ -74,7 +74,7 @@ class Relevance(NamedTuple):
     """The labels of the rows of one split."""
 
     grades: Floats
-    """How relevant each row's document is to its query, 0 or more, float64 [N]."""
+    """Relevance of each row's document to its query, 0 or more, float64 [N]."""
     queries: Ints
     """The query of each row, numbered from 0 in order of first appearance, int64 [N]."""
 
@@ -83,7 +83,7 @@ class Relevance(NamedTuple):
         """The list of each row for the losses that compare rows, int64 [N].
 
         Queries whose documents have different grades, numbered from 0; ``NO_GROUP`` for the rows of
-        all other queries: no order of theirs is better than another.
+        all other queries, because no order of their documents is better than another.
         """
         count = int(self.queries.max()) + 1
         highest, lowest = np.zeros(count), np.full(count, np.inf)
@@ -130,17 +130,17 @@ class TextRanking:
 
     @classmethod
     def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """Documents must be named."""
+        """Check that the document column is named."""
         return [] if config.data.text_pair else [errors.config.ranking_without_documents()]
 
     @staticmethod
     def group(data: DataConfig) -> str:
-        """The column whose rows are ranked against one another: ``data.group``, else the query."""
+        """The column whose rows are ranked against one another: ``data.group`` or the query."""
         return data.group or data.text
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with both texts, and a grade where one is needed; number of rows left out."""
+        """Rows with both texts and, if needed, with a grade; number of rows left out."""
         return clean_rows(table, data, labelled=labelled)
 
     @classmethod
@@ -148,8 +148,8 @@ class TextRanking:
         """Check that the training rows have different grades.
 
         Raises:
-            DataError: all documents have the same grade, or those of each query have and the loss
-                compares them.
+            DataError: all documents have the same grade; or the loss compares the documents of a
+                query, and they have the same grade in every query.
         """
         task = cls.from_facts(config, {})
         found = task.labels(train)
@@ -169,7 +169,7 @@ class TextRanking:
         """The grade and the query of each row.
 
         Raises:
-            DataError: a grade is not a number or below zero, or the loss cannot tell it apart.
+            DataError: a grade is not a number or is below zero, or the loss does not support it.
         """
         column = self.data.label
         grades = _numbers(table, column)
@@ -244,7 +244,7 @@ class TextRanking:
             'ranker = CrossEncoder("model")\n'
             'pairs = [("Your query here.", "A document."), ("Your query here.", "Another one.")]\n'
             f"ranker.predict(pairs{', apply_softmax=True)[:, 1]' if two else ')'}",
-            note="warmstart gives the same scores and also reports which texts were cut",
+            note="warmstart gives the same scores and also reports which texts were truncated",
             limits=(
                 "Scores order the documents of one query; across queries they are not comparable.",
             ),
@@ -346,11 +346,11 @@ SHOWN_GRADES = 10
 def worst_queries(
     path: Path, most: int
 ) -> tuple[list[tuple[dict[str, Any], dict[str, Any], int]], int]:
-    """The queries whose first relevant document has the lowest rank, and how many are not first.
+    """The queries whose first relevant document has the lowest rank, and the number of errors.
 
     Args:
-        path: a ``predictions.parquet`` of a ranking.
-        most: number of queries to return.
+        path: path of a ``predictions.parquet`` of a ranking.
+        most: maximum number of queries to return.
 
     Returns:
         For each query its first relevant row, the row ranked first, and the rank of the relevant

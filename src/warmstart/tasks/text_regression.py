@@ -1,14 +1,14 @@
 """A number for a text, or for a pair of texts.
 
-Reads the columns ``data.text``, for pairs also ``data.text_pair``, and ``data.label``, which holds
+Reads the columns ``data.text``, for pairs also ``data.text_pair``, and ``data.label``, which has
 numbers. The single logit is the number itself, learned with squared error; nothing is scaled, so
 the logit that Transformers returns is the predicted number.
 
-Main score: Pearson correlation; Spearman correlation, mean squared and mean absolute error next to
-it.
-Known problem: the head starts near 0 and moves in steps of the learning rate, whatever the scale of
-the labels, so numbers in the hundreds are hardly reached in a few epochs. The findings warn about
-it: divide such labels (a year by 1000, a price in thousands).
+Main score: Pearson correlation; Spearman correlation, mean squared and mean absolute error are
+reported too.
+Known problem: the head starts near 0 and moves in steps of the learning rate, for labels of any
+scale, so numbers in the hundreds are hardly reached in a few epochs. The findings warn about this:
+divide such labels (a year by 1000, a price in thousands).
 Letters: N rows, B rows of a batch.
 Source: Cer et al. 2017, SemEval-2017 task 1, arXiv:1708.00055 (sentence similarity, scored by
 Pearson correlation).
@@ -82,7 +82,7 @@ class TextRegression:
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with a text, and with a label where one is needed; number of rows left out."""
+        """Rows with a text and, if needed, with a label; number of rows left out."""
         return clean_rows(table, data, labelled=labelled)
 
     @classmethod
@@ -90,7 +90,7 @@ class TextRegression:
         """Check that the training rows have different numbers.
 
         Raises:
-            DataError: they are all equal, or a label is not a number.
+            DataError: all numbers are equal, or a label is not a number.
         """
         task = cls.from_facts(config, {})
         numbers = task.labels(train)
@@ -146,7 +146,7 @@ class TextRegression:
         return Usage(
             python='predict = pipeline("text-classification", model="model")\n'
             'predict("Your text here.", truncation=True)',
-            note="The `score` is the predicted number. warmstart also reports which texts were cut",
+            note="The `score` is the predicted number. warmstart also reports truncated texts",
             limits=("The model always predicts a number, even for a text that allows none.",),
         )
 
@@ -174,7 +174,7 @@ class TextRegression:
         return pa.array(labels)
 
     def remarks(self, labels: Floats) -> list[str]:
-        """The range of the labels; and what to do where it is far from that of a new head."""
+        """The range of the labels, and advice if it is far from the range of a new head."""
         mean, deviation, farthest = labels.mean(), labels.std(), np.abs(labels).max()
         sentences = [
             f"labels from {labels.min():g} to {labels.max():g}, mean {mean:.4g}, "
@@ -198,7 +198,7 @@ class TextRegression:
         return regression_difference(first.values, second.values, labels, metric)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
-        """The rows whose predicted number is farthest from the true one."""
+        """The rows whose predicted number is farthest from the true number."""
 
         def distance(rows: pa.RecordBatch) -> pa.Array:
             return pc.abs(pc.subtract(rows["value"], rows["label"]))

@@ -2,16 +2,16 @@
 
 Reads words with tags (CoNLL files; lists in ``data.words`` and ``data.tags`` of JSON lines or
 Parquet), or texts with character spans (exports of Label Studio, doccano, spaCy and brat; lists of
-spans in ``data.spans``). Character spans are the truth: each is kept, snapped to the borders of
+spans in ``data.spans``). Character spans are the reference: each is kept, snapped to the borders of
 words, or refused, and the three counts are shown. Tags may be BIO, IOB1, IOBES, BILOU or without
 prefixes (``data.tag_scheme``); the model learns BIO.
 
-The head is read at the first token of each word. A text that is longer than the model reads is cut
+The head reads the first token of each word. A text that is longer than the model's limit is cut
 into windows with overlap (``data.overlap_tokens``), and each word is predicted once, in the window
-where it has most context; nothing is truncated.
+where it has most context; no word is lost.
 
-Main score: entity F1 (micro) as conlleval and seqeval compute it, with intervals over documents
-where the file has them, else over rows; precision, recall, macro F1 and word accuracy next to it.
+Main score: entity F1 (micro) as in conlleval and seqeval, with intervals over documents if the file
+has them, otherwise over rows; precision, recall, macro F1 and word accuracy are reported too.
 Invalid sequences of predicted tags are repaired by conlleval's rule and counted.
 Known problem: the same name in training and test rows makes scores too high; the findings count
 repeated texts, not repeated names.
@@ -80,7 +80,7 @@ class TokenClassification:
         data: names the columns.
         label_names: the tags that the model predicts, in the order of the logits, C.
         scheme: the tag scheme of the training rows, one of ``SCHEMES``.
-        evidence: how the scheme was recognised, one sentence; empty where it was given.
+        evidence: how the scheme was recognised, one sentence; empty if it was given.
     """
 
     data: DataConfig
@@ -118,7 +118,7 @@ class TokenClassification:
 
     @classmethod
     def check(cls, config: RunConfig) -> list[errors.ConfigError]:
-        """The name of the tag scheme."""
+        """Check the name of the tag scheme."""
         scheme = config.data.tag_scheme
         if scheme in ("auto", *SCHEMES):
             return []
@@ -126,7 +126,7 @@ class TokenClassification:
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-        """Rows with words, and with tags or spans where they are needed; number of rows left out.
+        """Rows with words and, if needed, with tags or spans; number of rows left out.
 
         The table gets the columns that ``data.tags.word_table`` describes.
         """
@@ -137,14 +137,14 @@ class TokenClassification:
         """Take the tags and their scheme from the training split.
 
         Raises:
-            DataError: all words have the same tag, or the tags are of two schemes.
+            DataError: all words have the same tag, or the tags have two schemes.
         """
         names, scheme, evidence = learned_tags(config.data, train)
         return cls(config.data, names, scheme, evidence)
 
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
-        """The task with the tags it learned."""
+        """The task with the tags that it learned."""
         names, evidence = tuple(facts["label_names"]), facts.get("evidence", "")
         return cls(config.data, names, facts["scheme"], evidence)
 
@@ -185,7 +185,7 @@ class TokenClassification:
         targets = batch.targets
         assert isinstance(targets, WordBatchTargets | WordTags)
         shares = softmax(as_numbers(logits))
-        order = np.argsort(targets.words)  # a batch holds rows in any order
+        order = np.argsort(targets.words)  # the rows of a batch are in any order
         labels = shares.argmax(axis=1)
         confidences = shares[np.arange(len(labels)), labels]
         return TagPredictions(
@@ -211,7 +211,7 @@ class TokenClassification:
         )
 
     def _words(self, predictions: TagPredictions, labels: WordLabels) -> RowWords:
-        """Words of each row, and how many of them have the right tag."""
+        """Number of words of each row, and how many of them have the correct tag."""
         right = (predictions.labels == labels.classes[predictions.words]).astype(np.float64)
         row = predictions.layout.row_of_word[predictions.words]
         rows = len(labels.bounds) - 1
@@ -259,7 +259,7 @@ class TokenClassification:
         return Usage(
             python='tag = pipeline(\n    "token-classification", model="model", '
             'aggregation_strategy="first"\n)\ntag("Your text here.")',
-            note="warmstart also reads texts that are longer than the model, and writes CoNLL "
+            note="warmstart also accepts texts longer than the model's limit, and writes CoNLL "
             "files (`--output FILE.conll`)",
             limits=tuple(limits),
         )
@@ -309,9 +309,9 @@ class TokenClassification:
         return {**columns, TAGS: pa.array(tags, pa.list_(pa.string()))}
 
     def remarks(self, labels: WordLabels) -> list[str]:
-        """Scheme, repaired and aligned spans, types that were never seen in training."""
+        """Scheme, repaired and aligned spans, and types that do not occur in training."""
         return labels.remarks()
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
-        """The rows with the most wrong spans, with every span marked in the text."""
+        """The rows with the largest number of wrong spans, with every span marked in the text."""
         return span_mistakes(predictions, most)

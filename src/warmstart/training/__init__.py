@@ -1,1 +1,1 @@
-"""How the model learns: one loop, and what it needs around it."""
+"""The training loop, and what it needs."""

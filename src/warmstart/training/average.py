@@ -56,7 +56,7 @@ def remember(
     def fill(folder: Path) -> None:
         with quiet():
             job.model.save_pretrained(folder, state_dict=weights)
-        # Compared as a list: a defined score first, then the score, then the loss.
+        # Compared in this order: a defined score first, then the score, then the loss.
         sort_key = [score.value is not None, _higher_is_better(score), -loss]
         (folder / SCORE).write_text(json.dumps(sort_key), encoding="utf-8")
 

@@ -63,7 +63,7 @@ def seed_step(seed: int, step: int, process: int) -> None:
 
     Args:
         seed: seed of the run.
-        step: the step that comes next.
+        step: number of the next step.
         process: rank of this process.
     """
     # The odd constants of SplitMix64 give neighbouring steps and ranks seeds that are far apart
@@ -73,10 +73,10 @@ def seed_step(seed: int, step: int, process: int) -> None:
 
 @contextmanager
 def generators_kept(device: torch.device) -> Iterator[None]:
-    """Put PyTorch's global generators back afterwards: ``seed_step`` is no business of the caller.
+    """Restore PyTorch's global generators afterwards: ``seed_step`` must not affect the caller.
 
     Args:
-        device: of the model. Its generator is kept if it is a GPU, and the CPU's always.
+        device: device of the model; if it is a GPU, its generator is restored as well as the CPU's.
     """
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):

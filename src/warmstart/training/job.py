@@ -30,21 +30,21 @@ from warmstart.training.graphs.capture import Capture, capture_for
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train, on what, and how.
+    """What to train, on which data, and how.
 
     Args:
         task: what is learned.
         model: with its head, on its device.
         tokenizer: saved with the weights.
-        forward: how the model reads a batch.
+        forward: how the model runs on a batch, packed or padded.
         vocabulary: the word embedding, reduced to the rows that the data use; None if it is whole.
-        rows: how much of the vocabulary that is, or why it is whole, in a few words.
+        rows: how many rows the word embedding has, or why it is whole, as a short text.
         train: tokenised training rows.
         validation: tokenised validation rows.
         validation_split: the same rows and their labels.
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
-        config: how the model learns: ``settings.train``.
+        config: how to train: ``settings.train``.
         settings: every setting.
         accelerator: device and precision.
         processes: the processes that train together, usually one.
@@ -53,7 +53,7 @@ class Job:
         trains: every part of the model, and which of its parameters train.
         frozen: the part of the model that does not train.
         adapters: peft's configuration of the adapters, if adapters train.
-        capture: captures steps for ``train.cuda_graphs``, where the device can.
+        capture: captures steps for ``train.cuda_graphs``, if the device supports it.
     """
 
     task: AnyTask
@@ -133,17 +133,17 @@ def with_features_computed(job: Job) -> Job:
     """Run the frozen part of the model over training and validation rows, once for all epochs.
 
     Args:
-        job: Its model has a frozen part.
+        job: the training job; its model has a frozen part.
 
     Returns:
         The job, with rows that start from the outputs of the frozen part. Unchanged if the model
-        runs padded, or if every epoch has other inputs.
+        runs padded, or if the inputs are different in every epoch.
     """
     assert job.frozen is not None
     packed = job.forward.packed
     masks = isinstance(job.train.targets, HiddenTokens)
     if packed is None or masks:
-        reason = "each epoch masks other tokens" if masks else job.forward.path
+        reason = "each epoch masks different tokens" if masks else job.forward.path
         job.log.notice(f"{job.frozen} is frozen, but runs again in every epoch: {reason}")
         return job
     job.log.notice(f"{job.frozen} is frozen: it runs once over all rows, without dropout")
@@ -174,7 +174,7 @@ def _vocabulary_of(
     if READS[head] == "every":
         reason = "any token may be predicted"
     if precision == "float16":
-        reason = "with float16 a step may be left out"
+        reason = "with float16 a step may be skipped"
     if reason is not None:
         return None, f"all: {reason}"
     vocabulary = compact(model, used)

@@ -1,4 +1,4 @@
-"""The last part of a run, in every process: score the kept model and write what it reached."""
+"""The last part of a run, in every process: score the kept model and write its scores."""
 
 from typing import Any
 
@@ -19,18 +19,18 @@ from warmstart.training.monitoring.samples import write_final_samples
 def score_kept_model(
     prepared: Prepared, job: Job, splits: tuple[str, ...] = HELD_OUT, *, baselines: bool = True
 ) -> dict[str, dict[str, Any]]:
-    """Score the kept model on the held-out splits, beside baselines, and write it all.
+    """Score the kept model and the baselines on the held-out splits, and write the scores.
 
     Every process calls this; rank 0 fits the baselines and writes.
 
     Args:
-        prepared: of the run.
-        job: of the run, trained.
+        prepared: the prepared run.
+        job: the training job, after training.
         splits: names of the splits to score.
         baselines: whether baselines are fitted and scored.
 
     Returns:
-        By split, the content of ``scores.json``; empty in other processes than rank 0.
+        The content of ``scores.json`` by split; empty in processes other than rank 0.
     """
     kept = job.processes.agreed(lambda: load_run(job.run))
     kept.model.to(job.accelerator.device)

@@ -1,4 +1,4 @@
-"""The training loop: all of it, in the order it happens.
+"""The whole training loop, in the order in which things happen.
 
 One *step* is one optimiser update. It uses the rows of one or several batches (its *window*: the
 batches between two updates), and its loss is the mean over all labels of the window, however the
@@ -9,8 +9,8 @@ the optimiser's moments and its own number: its rows follow from (seed, epoch), 
 ``best_metric`` on the validation split decides which weights are best: these go to ``model/``, the
 last ones to ``checkpoint/``.
 
-Not here: what is learned (``tasks``), how a model reads a batch (``packed.forward``), what is shown
-(``monitoring``). Change them there; nothing hooks into this loop.
+Not here: what is learned (``tasks``), how a model runs on a batch (``packed.forward``), what is
+shown (``monitoring``). Change them there; this loop has no hooks.
 """
 
 import time
@@ -41,15 +41,15 @@ from warmstart.training.unfreezing import begin_epoch
 
 
 def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progress:
-    """Fine-tune ``job.model`` in place, until the plan is done, patience ends, or a stop.
+    """Fine-tune ``job.model`` in place, until the plan ends, patience ends, or a stop is requested.
 
     Args:
-        job: what to train, on what, and how.
+        job: what to train, on which data, and how.
         resume: continue from the newest checkpoint.
-        stop_requested: asked after each step; True saves and stops.
+        stop_requested: called after each step; if it returns True, the loop saves and stops.
 
     Returns:
-        Where the run ended: steps made, best metric and the step that reached it.
+        The progress at the end: steps made, best metric and the step that reached it.
 
     Raises:
         ConfigError: the warm-up is longer than the run.
@@ -70,7 +70,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     # A float16 gradient may overflow in some steps; the loss scaler then skips the update.
     recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
     parts = Parts(job, plan, optimizer, stepper, recorder, graphed_steps(job, plan, optimizer))
-    windows: list[list[Ints]] = []  # for each step of the epoch, the rows of each of its batches
+    windows: list[list[Ints]] = []  # [steps of the epoch][batches of the step], row numbers [B]
     try:
         for step in range(progress.step, plan.total_steps):
             if keep.patience_ended(job, progress):
@@ -81,7 +81,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
             set_rates(optimizer, share_at(step))
             progress = make_step(parts, windows[index], progress)
 
-            # The processes agree on what follows, or some would wait for the others for ever.
+            # The processes agree on what follows; otherwise some would wait for the others forever.
             asked, due = job.processes.any(stop_requested(), recorder.due)
             stop = asked and progress.step < plan.total_steps
             evaluates, saves = plan.evaluates_after(step), stop or plan.checkpoints_after(step)
@@ -93,7 +93,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
                 progress = keep.evaluate_and_keep_best(job, progress, plan.epochs_done(step))
             if sample_is_due(job, plan, step):
                 write_sample(job, step, plan.epochs_done(step))
-            if saves:  # after the evaluation: the checkpoint holds its result
+            if saves:  # after the evaluation, whose result the checkpoint contains
                 keep.save_checkpoint(job, optimizer, progress)
             if stop:
                 raise _interrupted(job, step)
@@ -110,7 +110,7 @@ def _interrupted(job: Job, step: int) -> errors.Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a step uses. ``stepper`` wraps ``optimizer``; ``graphs`` exist only on a GPU."""
+    """The objects that a step uses. ``stepper`` wraps ``optimizer``; ``graphs`` need a GPU."""
 
     job: Job
     plan: Plan
@@ -125,8 +125,8 @@ def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progre
 
     Args:
         parts: what the step uses.
-        positions: rows of each batch of the window, int64 [B] each.
-        progress: before the step.
+        positions: row numbers of each batch of the window, int64 [B] each.
+        progress: the progress before the step.
     """
     began = time.perf_counter()
     train, step, rows = parts.job.train, progress.step, np.concatenate(positions)

@@ -1,4 +1,4 @@
-"""Save the model of a run into its ``model/`` folder, as its task needs it."""
+"""Save the model of a run into its ``model/`` folder, in the form that its task needs."""
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -14,12 +14,12 @@ def save_run_model(
     """Write or replace ``model/``.
 
     Args:
-        job: the run.
-        model: unwrapped.
-        weights: written in place of the model's own, by name.
+        job: the training job.
+        model: the model, not wrapped by accelerate.
+        weights: weights by name, saved instead of the model's own.
 
     Raises:
-        RunError: no room, or no right to write; an older ``model/`` is intact.
+        RunError: the disk is full, or writing is not permitted; an older ``model/`` is intact.
     """
     words = isinstance(job.task, ReadsWords)
     save_model_folder(job.run, model, job.tokenizer, job.max_tokens, weights, reads_words=words)

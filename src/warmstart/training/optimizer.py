@@ -15,8 +15,8 @@ from warmstart.config import TrainConfig
 from warmstart.models.tuning.parts import peak_rates
 
 CPU_BLOCK = 2**16
-"""Weights that ``decay_only`` processes together on a CPU: 256 KiB, which fit into a core's cache.
-"""
+"""Number of weights that ``decay_only`` processes together on a CPU: 256 KiB, less than a core's
+cache."""
 
 DEVICE_BLOCK = 2**24
 """The same on an accelerator, which needs large blocks: 256 MiB with gradient and moments."""

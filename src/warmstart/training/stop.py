@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do while a run is training, and while it is scored afterwards.
+"""The effect of SIGINT and SIGTERM while a run is training, and while it is scored afterwards.
 
 While a run is training (``stop_on_signals``) the loop finishes its step, saves a checkpoint, and
 prints how to resume. Afterwards (``stops_at_once``) there is nothing to save: the work ends
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Catch signals inside the ``with`` block; the yielded function tells whether one arrived."""
+    """Catch signals in the ``with`` block; the yielded function returns True after a signal."""
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested.is_set
@@ -43,7 +43,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 def stops_at_once(
     asked: Callable[[], bool], interrupted: Callable[[], Exception]
 ) -> Iterator[None]:
-    """Within the block a signal ends the work at once.
+    """Within the block a signal ends the work immediately.
 
     Args:
         asked: whether a stop was requested before; then the block is not entered.

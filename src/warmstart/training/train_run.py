@@ -1,10 +1,10 @@
 """One whole training run: from a prepared run to a scored run directory.
 
-``loop.fit`` trains; this file is what surrounds it: the directory and its lock, loading the
-weights, and the final scores of the kept model.
+``loop.fit`` trains; this file does the rest: the directory and its lock, loading the weights, and
+the final scores of the kept model.
 
-With several processes rank 0 runs ``train_run`` as if it were alone, and calls the others once all
-is checked, downloaded and written; they are in ``worker.follow``. Only rank 0 writes.
+With several processes rank 0 runs ``train_run`` as if it were alone, and starts the others when
+everything is checked, downloaded and written; they are in ``worker.follow``. Only rank 0 writes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,8 +44,8 @@ class Finished:
 
     Args:
         directory: its run directory.
-        steps: optimiser updates made.
-        seconds: spent training and evaluating.
+        steps: number of optimiser updates.
+        seconds: time spent in training and evaluation.
         evaluations: content of each split's ``scores.json``.
     """
 
@@ -66,22 +66,22 @@ def train_run(
     splits: tuple[str, ...] = HELD_OUT,
     baselines: bool = True,
 ) -> Finished:
-    """Train, keep the best model, score it on the held-out splits.
+    """Train, keep the best model, and score it on the held-out splits.
 
     Args:
-        prepared: read and checked.
+        prepared: the prepared run.
         path: the run directory to create, or to resume.
         resume: continue from the newest checkpoint of ``path``.
         overwrite: replace an earlier run in ``path``.
         listeners: called with every event: progress display, TensorBoard.
-        stop_requested: asked after each step; True saves and stops. By default SIGINT and SIGTERM
-            stop the run.
+        stop_requested: called after each step; if it returns True, the run is saved and stops. By
+            default SIGINT and SIGTERM stop the run.
         splits: splits that are scored at the end; a search leaves out ``test``.
         baselines: whether baselines are fitted and scored.
 
     Raises:
-        Interrupted: asked to stop; everything is saved.
-        WarmstartError: the directory cannot be used, the run diverged, memory or disk ran out.
+        Interrupted: a stop was requested; everything is saved.
+        WarmstartError: the directory cannot be used, the run diverged, or memory or disk ran out.
     """
     directory = RunDirectory(path)
     if not resume:
@@ -181,14 +181,14 @@ def _write(
 ) -> None:
     """Write the settings, the data, the environment and the task."""
     directory.write_text("config.yaml", config_file.dump(config))
-    # On one line: it may hold the ids of millions of rows.
+    # On one line, because it may contain the ids of millions of rows.
     directory.write_json("data.json", prepared.data_json(), indent=None)
     directory.write_json("environment.json", facts)
     directory.write_json("task.json", task_json(prepared.task))
 
 
 def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str, Any]) -> None:
-    """Compare data and environment of a resumed run with those it began with."""
+    """Refuse a resumed run whose data or environment changed since it began."""
     then = directory.read_json("environment.json")
     if then["processes"] != facts["processes"]:
         raise errors.run.other_processes(directory.path, then["processes"], facts["processes"])

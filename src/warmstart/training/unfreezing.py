@@ -51,7 +51,7 @@ def begin_epoch(job: Job, plan: Plan, epoch: int) -> list[list[Ints]]:
 
 
 def schedule_in_words(job: Job) -> str | None:
-    """A notice that tells in which epoch each part is unfrozen; None without gradual unfreezing.
+    """A notice with the epoch in which each part is unfrozen; None without gradual unfreezing.
 
     Args:
         job: the training job.
@@ -70,7 +70,7 @@ def schedule_in_words(job: Job) -> str | None:
 
 
 def _parts(low: int, high: int) -> str:
-    """Depths from ``low`` to ``high`` in words; depth 0 is the embeddings, depth 1 is layer 0.
+    """The depths from ``low`` to ``high`` as a text; depth 0 is the embeddings, depth 1 is layer 0.
 
     >>> _parts(0, 2), _parts(3, 3), _parts(0, 0)
     ('the embeddings and layers 0-1', 'layer 2', 'the embeddings')

@@ -1,4 +1,4 @@
-"""The worker loop of ranks > 0: what the other processes under torchrun do.
+"""The worker loop of ranks > 0, the other processes under torchrun.
 
 Rank 0 runs the program; the others wait here, take part in each training run that rank 0 starts,
 and write nothing.
@@ -71,7 +71,7 @@ def _take_part(order: Order, stopping: Callable[[], bool]) -> int:
 
 
 def _refuse_differences(job: Job, prepared: Prepared) -> None:
-    """Compare what this process has with what the first one wrote."""
+    """Refuse a process whose data or environment differs from what rank 0 wrote."""
     facts = environment(job)
     theirs = job.run.read_json("environment.json")
     other = [key for key in EQUAL_ON_ALL_RANKS if theirs[key] != facts[key]]
@@ -81,7 +81,7 @@ def _refuse_differences(job: Job, prepared: Prepared) -> None:
 
 
 def other_data(directory: RunDirectory, prepared: Prepared) -> list[str]:
-    """In what the data differ from what ``data.json`` says."""
+    """Names of the parts of the data that differ from ``data.json``."""
     before, data = directory.read_json("data.json"), prepared.data_json()
     hashes = [
         {name: [file["sha256"] for file in files] for name, files in content["files"].items()}

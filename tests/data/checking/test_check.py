@@ -1,4 +1,4 @@
-"""Findings: every count, every place, every sentence that a person acts on."""
+"""Findings: every count, every place, and every message."""
 
 import json
 from collections import Counter
@@ -29,7 +29,7 @@ Rows = Sequence[tuple[str, str]]
 
 
 def table(split: str, rows: Rows, dropped: int = 0) -> Table:
-    """Rows whose first stands on line 2 of ``<split>.csv``."""
+    """Rows of which the first is on line 2 of ``<split>.csv``."""
     texts, labels = [text for text, _ in rows], [label for _, label in rows]
     n = len(rows)
     return Table(
@@ -45,7 +45,7 @@ def table(split: str, rows: Rows, dropped: int = 0) -> Table:
 def found(
     splits: Mapping[str, Rows], lengths: Sequence[int] = (), max_tokens: int = 100
 ) -> Findings:
-    """The findings for these splits; ``lengths`` are those of training, others have 5 tokens."""
+    """The findings for these splits; ``lengths`` are those of training, others are 5."""
     tables = {split: table(split, rows) for split, rows in splits.items()}
     tokens = {split: np.full(len(rows), 5) for split, rows in splits.items()}
     if lengths:
@@ -172,7 +172,7 @@ def test_pairs_repeat_where_both_texts_do(pairs: list[tuple[str, str]]) -> None:
     assert sum(repeat.rows for repeat in found) == n - len(set(pairs))
 
 
-def test_texts_with_equal_hashes_are_still_told_apart() -> None:
+def test_texts_with_equal_hashes_are_still_distinguished() -> None:
     tables = {"train": table("train", [("a", "0"), ("b", "0"), ("a", "1"), ("c", "0")])}
     labels = {"train": label_texts(tables["train"], "label")}
     with patch("warmstart.data.checking.duplicates.hash", lambda text: 7, create=True):
@@ -269,7 +269,7 @@ def test_several_rare_classes_share_a_sentence() -> None:
     ) in texts(findings, "warning")
 
 
-# --- kept as JSON
+# --- saved as JSON
 
 
 def test_findings_survive_json() -> None:

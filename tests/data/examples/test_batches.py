@@ -19,7 +19,7 @@ from warmstart.data.examples.tokens import Tokens
 
 
 def examples_of(lengths: list[int]) -> Examples:
-    """Rows of these lengths; the tokens count up from 1."""
+    """Rows of these lengths; token ids are 1, 2, 3, …"""
     offsets = np.cumsum([0, *lengths], dtype=np.int64)
     count = len(lengths)
     tokens = Tokens(
@@ -73,7 +73,7 @@ def test_grouped_batches_come_in_another_order_in_every_epoch() -> None:
     assert batches(0, 0) == batches(0, 0)
     assert batches(0, 0) != batches(0, 1)
     assert batches(0, 0) != batches(1, 0)
-    # The rows of 64 are one stretch: sorted by length, and cut into the same batches every time.
+    # The rows of a block of 64 are sorted by length, and cut into the same batches every time.
     epochs = [batches(0, epoch) for epoch in range(3)]
     longest = [[int(lengths[rows].max()) for rows in epoch] for epoch in epochs]
     assert sorted(longest[0]) == sorted(longest[1]) == sorted(longest[2])
@@ -160,7 +160,7 @@ def test_shares_are_the_batch_in_order_and_even_in_tokens(
     assert all((np.diff(share) > 0).all() for share in shares)
     loads = [int(tokens[share].sum()) for share in shares]
     assert max(loads) - min(loads) <= max(lengths)
-    # At most the mean and a part of the longest row, times the processes to stay in whole numbers.
+    # At most the mean plus a part of the longest row, times the processes to compare whole numbers.
     assert max(loads) * processes <= sum(lengths) + max(lengths) * (processes - 1)
 
 

@@ -1,4 +1,4 @@
-"""Documents as rows: begin, text, end; cut without losing a token or a byte."""
+"""Documents as rows: begin, text, end; no token and no byte is lost between rows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_a_prompt_is_read_and_not_predicted(overlap: int | None) -> None:
     ids = [TOKENIZER(part, add_special_tokens=False)["input_ids"] for part in pairs[0]]
     assert documents.tokens.ids_of(0).tolist() == [END, *ids[0], *ids[1], END]
     assert documents.predict_from[0] == len(ids[0]) + 1
-    # The second prompt fills the row: nothing of it can be learned, unless it is cut.
+    # The second prompt fills the row: no token of the text can be learned, unless it is cut.
     assert (6 in documents.tokens.rows) == (overlap is not None)
     answer = TOKENIZER(pairs[1][1], add_special_tokens=False)["input_ids"]
     found = [

@@ -1,4 +1,4 @@
-"""What is hidden: how much, what by, and that nothing but its own numbers decides it."""
+"""Masked tokens: how many, what replaces them, and that only their own numbers determine them."""
 
 from dataclasses import replace
 from typing import Any
@@ -34,7 +34,7 @@ def rows(
 
 
 def hidden_tokens(examples: Examples, positions: Any, draw: Draw) -> tuple[Any, Any]:
-    """What the model reads, and the token to predict at each place or ``NO_LABEL``."""
+    """The token ids for the model, and the target at each place or ``NO_LABEL``."""
     batch = collate(examples, positions, draw)
     return batch.input_ids.numpy(), of_kind(batch.targets, TokenBatchTargets).ids.numpy()
 
@@ -63,7 +63,7 @@ def test_shares_are_those_of_the_paper() -> None:
     others = ids[asked & (ids != MASK) & (ids != before)]
     assert not np.isin(others, list(SPECIAL)).any()
     assert len(np.unique(others)) > 0.9 * (len(TOKENIZER) - len(SPECIAL))
-    # Each place of a row is chosen as often as any other.
+    # Each position of a row is selected equally often.
     lengths = np.minimum(LONG.lengths, 100)
     place = np.concatenate([np.arange(length) for length in LONG.lengths])
     often = np.bincount(np.tile(place, 60)[asked], minlength=100)[1 : int(lengths.min()) - 1]
@@ -80,7 +80,7 @@ def test_every_row_asks_for_a_token_at_least() -> None:
 
 
 @pytest.mark.parametrize("words", [False, True])
-def test_a_row_is_hidden_alike_in_any_company(words: bool) -> None:
+def test_the_masks_of_a_row_do_not_depend_on_other_rows(words: bool) -> None:
     examples = rows([" ".join(tiny_sentences(5, seed=seed)) for seed in range(9)], words=words)
     draw = Draw(2**63 - 1, 12)
     order = np.array([4, 0, 8, 2])

@@ -1,4 +1,4 @@
-"""Rows that are compared with one another stay together, whoever takes a batch apart."""
+"""Rows that are compared with one another stay together when a batch is cut."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def examples_of(lists: np.ndarray) -> Examples:
 
 
 def assert_whole(parts: list[np.ndarray], lists: np.ndarray) -> None:
-    """Every row once, and no list in two parts."""
+    """Every row once, and every list in one part."""
     assert np.sort(np.concatenate(parts)).tolist() == list(range(len(lists)))
     for one in range(lists.max() + 1):
         assert sum((lists[part] == one).any() for part in parts) == 1
@@ -49,7 +49,7 @@ def test_training_batches_keep_lists_whole(sizes: list[int], size: int, mixed: b
     plan = Plan(np.ones(len(lists), dtype=np.int64), TrainConfig(batch_size=size), lists)
     assert plan.steps_per_epoch == len(batches) == len(plan.epoch_windows(5))
     for batch in batches:
-        # Rows of a list stand together, as pieces of a batch are cut between them.
+        # Rows of a list are adjacent, because pieces of a batch are cut between lists.
         assert (np.diff(lists[batch]) != 0).sum() == len(np.unique(lists[batch])) - 1
 
 
@@ -103,6 +103,6 @@ def test_rows_in_no_list_are_scored_and_not_learned_from() -> None:
     assert np.sort(np.concatenate(scored)).tolist() == list(range(6))
     batch = collate(examples_of(lists), np.arange(6))
     assert batch.count == 2
-    # Rows of no list may be cut anywhere; they count nothing.
+    # Rows without a list may be cut anywhere; they are not counted.
     parts = split_batch(collate(examples_of(lists), np.array([0, 2, 5, 1, 4])), 5)
     assert [part.count for part in parts] == [0, 1]

@@ -1,4 +1,4 @@
-"""Every kind of targets: what it becomes in a batch, what it counts, and how a batch is cut."""
+"""Every kind of targets: its form in a batch, its count, and how a batch is cut."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def label_sets(lengths: list[int]) -> Targets:
 
 
 def graded_lists(lengths: list[int]) -> Targets:
-    """Lists of up to three rows, every fourth without differing grades."""
+    """Lists of up to three rows; in every fourth list all grades are equal."""
     rows = np.arange(len(lengths))
     groups = rows // 3
     groups[groups % 4 == 3] = NO_GROUP
@@ -111,7 +111,7 @@ BY_WORD = {WordBatchTargets: ("values", "words")}
 
 
 def parts_of(batch: Batch) -> dict[str, list[Any]]:
-    """The content of a batch by field; places of words are counted from the batch's first token."""
+    """The content of a batch by field; positions of words count from the batch's first token."""
     targets: Any = batch.targets
     names = [
         name
@@ -128,7 +128,7 @@ def parts_of(batch: Batch) -> dict[str, list[Any]]:
 
 
 def joined(batches: list[Batch]) -> dict[str, list[Any]]:
-    """The content of several batches as if they were one."""
+    """The content of several batches together."""
     found: dict[str, list[Any]] = {}
     tokens = 0
     for batch in batches:
@@ -151,7 +151,7 @@ def test_a_batch_holds_what_its_rows_hold_alone(
     alone = [collate(examples, np.array([position]), draw) for position in chosen]
     assert parts_of(batch) == joined(alone)
     assert batch.count == examples.count_of(np.array(chosen), draw)
-    # A list counts once, however many of its rows there are.
+    # A list counts once, for any number of rows.
     if not isinstance(examples.targets, ListTargets):
         assert batch.count == sum(one.count for one in alone)
 
@@ -220,7 +220,7 @@ def test_rows_of_one_document_are_added_up_without_what_they_repeat() -> None:
     repeated = np.array([1, 2, 2, 1])
     chunks = NextTokens(repeated, np.zeros(4, dtype=np.int64))
     assert Examples(tokens, chunks).document_lengths.tolist() == [6 + 4 + 2, 5]
-    # Each row of a framed document begins and ends with a special token of its own.
+    # Each row of a framed document has its own begin and end token.
     masking = Masking(0.3, MASK, np.ones(VOCABULARY, dtype=np.bool_))
     framed = HiddenTokens(repeated, np.zeros(4, dtype=np.int64), masking)
     assert Examples(tokens, framed).document_lengths.tolist() == [6 + 3 + 1, 5]
@@ -245,7 +245,7 @@ def test_what_each_kind_is_in_a_batch() -> None:
     lists = batch_of(ListTargets(np.array([1, 0, 2], dtype=np.float32), np.array([4, NO_GROUP, 4])))
     assert (lists.values.tolist(), lists.groups.tolist(), lists.count) == ([2, 1], [4, 4], 1)
     following = batch_of(NextTokens(np.array([2, 1, 1]), np.array([9, 8, 7])))
-    # Row 2 is two tokens long; of row 0 the first token after its prompt of two is predicted.
+    # Row 2 has two tokens; in row 0 the first token after its prompt of two tokens is predicted.
     assert following.ids.tolist() == [ids[8], NO_LABEL, NO_LABEL, ids[2], ids[3], NO_LABEL]
     assert (following.text_bytes.tolist(), following.count) == ([7, 9], 3)
     tags = WordTags(

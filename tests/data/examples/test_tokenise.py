@@ -1,4 +1,4 @@
-"""``RowTokeniser``: equal to Transformers, in many threads at once, and the tokenizer unchanged."""
+"""``RowTokeniser``: the same as Transformers, in many threads, and the tokenizer is not changed."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +47,7 @@ def gpt2(folder: Path, *, add_prefix_space: bool) -> PreTrainedTokenizerBase:
 
 
 def real(folder: Path) -> PreTrainedTokenizerBase:
-    """A tokenizer of the shared data, which has GPT-2's as vocabulary and merges alone."""
+    """A tokenizer of the shared data; GPT-2's has only its vocabulary and merges."""
     if (folder / "tokenizer.json").exists():
         return AutoTokenizer.from_pretrained(folder)
     return gpt2(folder, add_prefix_space=False)
@@ -68,7 +68,7 @@ def assert_equal_to_transformers(
     max_tokens: int,
     truncation: Truncation,
 ) -> None:
-    """Equal ids, type ids and lengths; or refused, where a text that must stay has no room."""
+    """Equal ids, type ids and lengths; or an error if a text that must stay whole has no room."""
     pairs = isinstance(rows[0], tuple)
     only_second = pairs and truncation == "second_only"
     columns = list(map(list, zip(*rows, strict=True))) if pairs else [rows]
@@ -103,7 +103,7 @@ def tokenised(
     max_tokens: int,
     truncation: Truncation = "longest_first",
 ) -> Tokens:
-    """In two chunks where there are two rows."""
+    """In two chunks if there are two rows."""
     chunks = [chunk for chunk in (rows[:1], rows[1:]) if chunk]
     return RowTokeniser.of(tokenizer).tokenise(
         chunks, np.arange(len(rows)), max_tokens, truncation=truncation
@@ -206,7 +206,7 @@ def test_threads_get_what_one_thread_gets(words: bool) -> None:
     together = Barrier(THREADS)
 
     def rounds(thread: int) -> bool:
-        """Every thread starts at another text."""
+        """Every thread starts with a different text."""
         together.wait()
         order = [(n + 8 * thread) % TEXTS for n in range(TEXTS)]
         return all(one(n) == serial[n] for _ in range(ROUNDS) for n in order)
@@ -233,7 +233,7 @@ def test_a_pair_without_room_for_text_is_refused(architecture: str, special: int
 def words_by_transformers(
     tokenizer: PreTrainedTokenizerBase, rows: list[list[str]]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Of each row, the ids, and for each word the place of its first piece."""
+    """The ids of each row, and the position of the first piece of each word."""
     for row in rows:
         encoding = tokenizer(row, is_split_into_words=True)
         words = encoding.word_ids()
@@ -242,7 +242,7 @@ def words_by_transformers(
 
 
 def firsts_of(found: WordTokens) -> list[list[int]]:
-    """For each word of each row, the place of its first piece in the row."""
+    """For each word of each row, the position of its first piece in the row."""
     rows = np.split(found.first_pieces, found.word_offsets[1:-1])
     starts = found.tokens.offsets[:-1]
     return [
@@ -314,7 +314,7 @@ def test_a_word_without_piece_shifts_no_other() -> None:
 
 
 def test_words_get_their_space_where_the_tokenizer_adds_none() -> None:
-    """As RoBERTa's checkpoint comes: without ``add_prefix_space``, and with a split of its own."""
+    """Like RoBERTa's checkpoint: without ``add_prefix_space``, and with its own pre-tokenizer."""
     from tokenizers import Regex, pre_tokenizers
 
     with_option = tiny_tokenizer("roberta")

@@ -1,4 +1,4 @@
-"""Tokenising into flat arrays, and counting what truncation takes away."""
+"""Tokenise into flat arrays, and count the tokens that truncation removes."""
 
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def test_single_texts_have_no_type_ids(tokenizer: PreTrainedTokenizerBase) -> No
 
 
 def test_a_model_of_one_type_is_given_none(tmp_path: Path) -> None:
-    """Transformers opens a DistilBERT with BERT's tokenizer, type ids and all."""
+    """Transformers opens a DistilBERT with BERT's tokenizer, including type ids."""
     tiny_checkpoint(tmp_path, "distilbert")
     tiny_tokenizer("bert").save_pretrained(tmp_path)
     tokenizer = find(ModelConfig(name=str(tmp_path))).tokenizer
@@ -128,7 +128,7 @@ def test_what_is_cut_is_counted_by_side(tokenizer: PreTrainedTokenizerBase) -> N
     long = " ".join(["cat"] * 20)
     pairs = [(long, "no"), ("no", long), (long, long), ("no", "no")]
     found = encode(tokenizer, [pairs[:1], pairs[1:]], max_tokens=13)
-    # 13 less three special tokens leaves 10: one word each where the other is short, five of both.
+    # 13 minus three special tokens leaves 10: one word if the other text is short, five of both.
     assert found.cut == ((2, 11 + 15), (2, 11 + 15))
     second = encode(tokenizer, [[("no", long)]], 13, truncation="second_only")
     assert second.cut == ((0, 0), (1, 11))

@@ -1,4 +1,4 @@
-"""The bundled corpus: a fair, balanced, repeatable test that counting words cannot pass."""
+"""The bundled corpus: a balanced, reproducible test that counting words cannot solve."""
 
 import csv
 import hashlib
@@ -35,7 +35,7 @@ def words_of(text: str) -> list[str]:
 
 
 def counts(sentences: list[Sentence], label: int, size: int) -> Counter[tuple[str, ...]]:
-    """How often each run of ``size`` words stands in the sentences with this label."""
+    """How often each sequence of ``size`` words occurs in the sentences with this label."""
     found: Counter[tuple[str, ...]] = Counter()
     for sentence in sentences:
         if sentence.label == label:

@@ -72,7 +72,7 @@ def test_names_that_lead_out_of_the_archive(tmp_path: Path, name: str) -> None:
     assert "trust" in error.do
 
 
-def test_a_name_that_stands_there_twice(tmp_path: Path) -> None:
+def test_a_name_that_occurs_twice(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.csv", CSV)

@@ -1,4 +1,4 @@
-"""Files of any size, by blocks: the same rows, lines and faults, in the memory of a few blocks."""
+"""Files of any size, in blocks: the same rows, lines and errors, in the memory of a few blocks."""
 
 import codecs
 import gzip
@@ -32,12 +32,12 @@ from warmstart.errors import DataError
 BLOCK = 1 << 14
 FILE_BYTES = 48 * BLOCK
 MOST_BYTES = FILE_BYTES // 2
-"""More than a few blocks, the numbers of all lines and what a decompressor needs."""
+"""More than a few blocks, all line numbers and the memory of a decompressor."""
 
 
 @pytest.fixture
 def small_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Blocks of 16 KiB, all that is larger on disk; the temporary folder."""
+    """Blocks of 16 KiB; everything larger is on disk. Returns the temporary folder."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -53,7 +53,7 @@ def small_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def block_of(size: int) -> Iterator[None]:
-    """Blocks of so many bytes, within."""
+    """Blocks of this many bytes inside the ``with`` block."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(content, "BLOCK", size)
         yield
@@ -91,7 +91,7 @@ def test_the_first_fault_is_the_same_wherever_blocks_end(
     text: str, codec: str, noise: tuple[int, bytes], size: int
 ) -> None:
     whole = text.encode(codec, errors="ignore")
-    at = max(noise[0], 4 if codec in {"utf-16", "utf-32"} else 0)  # behind the mark
+    at = max(noise[0], 4 if codec in {"utf-16", "utf-32"} else 0)  # after the mark
     whole = whole[:at] + noise[1] + whole[at:]
     try:
         whole.decode(codec)
@@ -226,7 +226,7 @@ def test_a_large_file_takes_the_memory_of_a_few_blocks(
     small_blocks: Path, tmp_path: Path, make: Callable[[Path], Path]
 ) -> None:
     path = make(tmp_path)
-    table(path)  # so that all is imported
+    table(path)  # so that all modules are imported
     before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
     pa.set_memory_pool(pool)
     tracemalloc.start()
@@ -302,7 +302,7 @@ def test_bytes_that_are_text_in_some_batches_are_none(small_blocks: Path, tmp_pa
     assert read.columns["text"].to_pylist() == values
 
 
-def test_a_full_temporary_folder_is_told(small_blocks: Path, tmp_path: Path) -> None:
+def test_a_full_temporary_folder_is_reported(small_blocks: Path, tmp_path: Path) -> None:
     path = gz_file(tmp_path)
     with file_size(3 * BLOCK), pytest.raises(DataError) as caught:
         table(path)

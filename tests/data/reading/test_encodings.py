@@ -1,4 +1,4 @@
-"""Each encoding is detected and named; everything else is refused at its first faulty byte."""
+"""Each encoding is detected and named; everything else is refused at its first invalid byte."""
 
 import codecs
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: kept, verified, and found again without it."""
+"""Downloads from a server on this machine: cached, verified, and found again without it."""
 
 import gc
 import hashlib
@@ -14,7 +14,7 @@ import pytest
 from tests.data.reading_helpers import refusal, table, written
 from warmstart.data.reading.fetch import cache_folder
 
-# pooch leaves the connection of a request that failed to the garbage collector.
+# If a request fails, pooch leaves its connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 CSV = b"text,label\na,b\n"
@@ -25,7 +25,7 @@ Served = tuple[Path, str, Callable[[], None]]
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing."""
+    """Serves a folder and logs nothing."""
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -33,7 +33,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """A folder, its URL, and a way to take the server down."""
+    """A folder, its URL, and a function that stops the server."""
     monkeypatch.setenv("WARMSTART_CACHE", str(tmp_path / "cache"))
     (tmp_path / "served").mkdir()
     server = ThreadingHTTPServer(

@@ -1,4 +1,4 @@
-"""JSON lines, Parquet and plain text: the same strings and lines as a CSV would give."""
+"""JSON lines, Parquet and plain text: the same strings and lines as from a CSV file."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_scalars_become_their_json_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("label", ["1", "true", '"x"', "null", "0.5", "9223372036854775808"])
 def test_every_way_of_parsing_json_gives_the_same(tmp_path: Path, label: str) -> None:
-    """Uniform integers and booleans go through pyarrow, all else line by line."""
+    """Uniform integers and booleans are read by pyarrow, everything else line by line."""
     line = f'{{"text": "a", "label": {label}}}\n'
     alone = table(written(tmp_path, line, "a.jsonl"))
     beside = table(written(tmp_path, line + '{"label": "x"}\n', "b.jsonl"))
@@ -82,7 +82,7 @@ def test_parquet_columns_become_strings(tmp_path: Path) -> None:
         "kind": ["x", "y"],
     }
     assert read.columns["share"].type == "string"
-    assert pa.types.is_list(read.columns["vector"].type)  # refused only if it is asked for
+    assert pa.types.is_list(read.columns["vector"].type)  # refused only if it is used
     assert read.files[0].encoding is None
     assert read.lines.tolist() == [1, 2]
 

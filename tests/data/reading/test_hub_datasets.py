@@ -37,7 +37,7 @@ class Split:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """What is on the stand-in's Hub; asking is recorded in ``asked``."""
+    """The data sets on the stand-in's Hub; requests are recorded in ``asked``."""
     columns = pa.table({"text": ["a", "b", "c"], "label": [1, 0, -1], "stars": [5, 1, 3]})
     content = {("me/reviews",): columns, ("glue", "cola"): columns, ("me/none",): columns[:0]}
     asked: list[tuple[str, ...]] = []

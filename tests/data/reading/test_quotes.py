@@ -1,4 +1,4 @@
-"""Stray quotes are refused with the line where they open; quoted texts of several lines are not."""
+"""Stray quotes are refused, with the line where they open; quoted texts may have several lines."""
 
 from pathlib import Path
 

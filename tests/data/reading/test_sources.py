@@ -1,4 +1,4 @@
-"""Finding the person's files, reading several, and saying which one is at fault."""
+"""Find the user's files, read several, and name the one with an error."""
 
 import hashlib
 import zipfile
@@ -140,8 +140,8 @@ def test_a_bundled_corpus_that_does_not_exist(source: str) -> None:
     assert "use bundled/grammar/" in error.do
 
 
-def test_a_local_copy_stands_for_a_download(tmp_path: Path) -> None:
-    """No network: the address would not answer."""
+def test_a_local_copy_replaces_a_download(tmp_path: Path) -> None:
+    """There is no network: the address would not respond."""
     written(tmp_path, CSV, "rows.csv")
     url = "https://127.0.0.1:9/data/rows.csv"
     found = table(url, dir=str(tmp_path))

@@ -1,4 +1,4 @@
-"""An independent, slow reading of tags: a port of conlleval's rules, one word at a time."""
+"""An independent, slow implementation: conlleval's rules, one word at a time."""
 
 from collections.abc import Sequence
 

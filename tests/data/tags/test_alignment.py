@@ -1,4 +1,4 @@
-"""Words of texts in any script, and character spans kept, snapped or refused: they add up."""
+"""Words of texts in any script, and character spans kept, snapped or refused: the counts add up."""
 
 import time
 import unicodedata
@@ -91,7 +91,7 @@ def test_of_spans_that_share_a_word_the_longest_is_used() -> None:
     assert [REASONS[code] for code in found.reasons] == [
         "overlaps another", "", "overlaps another", "repeated", "overlaps another"
     ]  # fmt: skip
-    # Equally long: the first in the text. Spans that only touch are no overlap.
+    # Equally long: the first in the text is used. Spans that only touch do not overlap.
     found = aligned(["a b c d"], [(2, 5, "A"), (0, 3, "A"), (4, 5, "B")])
     assert found.spans.to_lists(1) == [[(0, 2, "A"), (2, 3, "B")]]
     # Snapped to one word: "New-York" would be three, "NewYork" is one.

@@ -1,4 +1,4 @@
-"""CoNLL files: every way they are written, exact lines, and a message for every broken one."""
+"""CoNLL files: all their variants, exact lines, and an error message for every broken file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -164,7 +164,7 @@ def test_files_without_sentences_or_tags() -> None:
         assert "written completely" in error.do
     error = refused("Rome\nis\n")
     assert error.found == "a.conll:1 has 1 column: Rome"
-    assert "tag of each word" in error.do
+    assert "tag after each word" in error.do
 
 
 def test_columns_that_are_not_there() -> None:
@@ -212,7 +212,7 @@ def test_what_is_written_is_read_again(
     }  # fmt: skip
 
 
-def test_writing_refuses_what_cannot_be_read() -> None:
+def test_writing_refuses_words_that_cannot_be_read() -> None:
     for word in ("a\tb", "a\nb", "-DOCSTART-"):
         with pytest.raises(DataError) as caught:
             list(conll_lines([["Rome"], [word]], [["O"], ["O"]]))
@@ -226,7 +226,7 @@ def test_broad_twitter_corpus(shared_data: Callable[[str], Path]) -> None:
     for section in "abefgh":
         path = shared_data(f"btc/{section}.conll")
         found = read_conll([path.read_bytes()], str(path), ConllColumns())
-        assert not any("Comment" in note for note in found.notes)  # words that begin with # stay
+        assert not any("Comment" in note for note in found.notes)  # words with # are kept
         tags = tag_sequences(found.columns["tags"])
         assert recognise_scheme(tags, str(path)).scheme == "BIO"
         spans = spans_of_tags(tags)

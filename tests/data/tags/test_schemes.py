@@ -1,4 +1,4 @@
-"""Tag schemes: recognised with evidence, read as conlleval reads them, converted without loss."""
+"""Tag schemes: recognised with evidence, read with conlleval's rules, converted without loss."""
 
 import time
 
@@ -72,7 +72,7 @@ def test_the_evidence_counts() -> None:
     )
 
 
-def test_bio_and_iob1_are_told_apart_by_the_majority() -> None:
+def test_bio_and_iob1_are_distinguished_by_the_majority() -> None:
     assert recognised("B-A O", "B-A O", "I-A O") == (
         "BIO",
         "BIO: entities that begin with B-: 2, with I-: 1; repaired: 1.",
@@ -138,10 +138,10 @@ def test_invalid_tags_are_repaired_and_counted() -> None:
     valid, repaired = to_bio(tags, "BIO")
     assert repaired == 4
     assert valid.to_lists()[0] == ["O", "B-A", "B-B", "B-A", "I-A"]
-    # The end of the sentence before is no neighbour.
+    # The end of the previous sentence is not adjacent.
     tags = tag_sequences([["O", "I-A"], ["I-A"]])
     assert not spans_of_tags(tags, "IOB1").repaired.any()
-    # An entity that never ends, and an end without a beginning.
+    # An entity without an end, and an end without a beginning.
     tags = tag_sequences([["B-A", "I-A", "O", "E-A", "S-A"]])
     assert spans_of_tags(tags, "IOBES").repaired.tolist() == [True, True, False]
 
@@ -155,7 +155,7 @@ def test_any_tags_are_read_as_conlleval_reads_them(corpus: list[list[str]], sche
     tags = tag_sequences(corpus)
     found = spans_of_tags(tags, scheme)
     assert found.spans.to_lists(len(corpus)) == [chunks(sentence) for sentence in corpus]
-    # What is written again is valid and gives the same spans.
+    # The repaired tags are valid and give the same spans.
     written = tags_of_spans(found.spans, tags.bounds, scheme)
     again = spans_of_tags(written, scheme)
     assert again.spans.to_lists(len(corpus)) == found.spans.to_lists(len(corpus))

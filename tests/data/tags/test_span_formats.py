@@ -1,4 +1,4 @@
-"""Exports with character spans: recognised, in code points, and no span lost without a count."""
+"""Exports with character spans: recognised, in code points, and every lost span is counted."""
 
 import json
 from typing import Any
@@ -88,7 +88,7 @@ def test_json_lines_keep_their_line_numbers() -> None:
     lines = [{"text": "a", "label": []}, {"text": TEXT, "label": LISTS}]
     content = "\r\n\r\n".join(map(json.dumps, lines)) + "\n"
     found = read_spans(content, "a.jsonl")
-    assert found.format == "doccano"  # the first record alone does not show it
+    assert found.format == "doccano"  # the first record alone is not sufficient
     assert found.lines.tolist() == [1, 3]
     assert spans(found) == [[], SPANS]
     many = read_spans(
@@ -125,14 +125,14 @@ def test_shifted_spans_are_refused_and_counted() -> None:
     assert spans(found) == [[(15, 19, "LOC")]]
     assert found.refused == {"its text is not at its offsets": 1}
     assert "Spans refused (its text is not at its offsets): 1." in found.notes
-    # White space is written in other ways, which is no shift.
+    # White space is written in other ways; this is not a shift.
     lines = {"start": 0, "end": 5, "text": "a\\n b", "labels": ["X"]}
     assert read([label_studio("a\r\n b", lines)]).refused == {}
     literal = {"start": 0, "end": 4, "text": "a\\nb", "labels": ["X"]}
     assert read([label_studio("a\\nb", literal)]).refused == {}
 
 
-def test_what_label_studio_holds_besides_spans() -> None:
+def test_other_annotations_of_label_studio() -> None:
     task = label_studio(TEXT, REGIONS[0], {"choices": ["good"]})
     task["annotations"].insert(0, {"was_cancelled": True, "result": [{"value": REGIONS[1]}]})
     task["annotations"].append({"result": [{"value": REGIONS[2]}]})
@@ -222,8 +222,8 @@ def test_brat() -> None:
     [
         ('{"text": "a", "label": []}\n{"text": ', "a.json:2 is not JSON", "export the file again"),
         ("[]", "a.json has no text with spans", "complete"),
-        ('[{"text": "a"}]', "a.json:1 is no text with spans: text", "[] where it has none"),
-        ("[3]", "a.json:1 is no text with spans: int", "[] where it has none"),
+        ('[{"text": "a"}]', "a.json:1 is not a text with spans: text", "[] if it has none"),
+        ("[3]", "a.json:1 is not a text with spans: int", "[] if it has none"),
         ('{"body": "a", "label": [[0, 1, "X"]]}', "'body'", "--set data.text=body"),
         ('{"text": "a", "label": [[0, 1]]}', "cannot be read: [0, 1]", "correct the span"),
         ('{"text": "a", "label": [[0, "1", "X"]]}', "cannot be read", "correct the span"),
@@ -233,7 +233,7 @@ def test_brat() -> None:
         ('["\\ud83d", {"entities": []}]', "surrogate pair", "remove the \\ud… escape"),
     ],
 )
-def test_what_cannot_be_read_is_refused(content: str, found: str, advice: str) -> None:
+def test_unreadable_files_are_refused(content: str, found: str, advice: str) -> None:
     error = refused(content)
     assert found in error.found
     assert advice in error.do
@@ -246,7 +246,7 @@ def test_offsets_in_utf16_become_code_points(text: str, data: st.DataObject) -> 
     units = [len(text[:at].encode("utf-16-le")) // 2 for at in (start, end)]
     found = read({"text": text, "label": [[*units, "X"]]})
     assert spans(found) == [[(start, end, "X")]]
-    # Outside of the text stays outside, by as much.
+    # An offset outside of the text stays outside, by the same distance.
     whole = len(text.encode("utf-16-le")) // 2
     found = read({"text": text, "label": [[-1, whole + 2, "X"], [whole + 1, whole + 3, "X"]]})
     n = len(text)

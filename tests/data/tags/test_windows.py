@@ -1,4 +1,4 @@
-"""Windows: every word predicted once, where it has the most context, and nothing lost unsaid."""
+"""Windows: every word is predicted once, where it has most context, and losses are reported."""
 
 import time
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The bundled models: found without importing its package, verified, and refused when altered."""
+"""The bundled models: found without importing their package, verified, refused if changed."""
 
 import math
 import shutil
@@ -86,7 +86,7 @@ def test_other_bundled_names_are_refused() -> None:
 WRITER = "bundled/gpt2-mini"
 
 
-def test_the_model_that_writes_comes_with_warmstart_itself() -> None:
+def test_the_bundled_decoder_is_part_of_warmstart() -> None:
     folder = bundled_folder(WRITER)
     assert folder.is_relative_to(Path(warmstart.__file__).parent)
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 16e6
@@ -98,7 +98,7 @@ def test_the_model_that_writes_comes_with_warmstart_itself() -> None:
 
 
 def test_it_has_learned_english() -> None:
-    """About half of chance's 13 bits a token; in float32, from the weights in float16."""
+    """About half of the 13 bits per token of chance level; in float32, from float16 weights."""
     checkpoint = find(ModelConfig(name=WRITER), "causal-lm")
     model = language_model(checkpoint).eval()
     ids = checkpoint.tokenizer(

@@ -1,4 +1,4 @@
-"""Dropout replaced in every family's configuration, or left alone."""
+"""Dropout replaced in the configuration of every model family, or not changed."""
 
 import json
 from pathlib import Path

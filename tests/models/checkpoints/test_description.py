@@ -1,4 +1,4 @@
-"""What is said of a model, from its configuration alone."""
+"""The description of a model, from its configuration alone."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_memory_is_four_bytes_a_parameter_and_four_copies_in_training() -> None:
     assert description.training_mib == pytest.approx(109_483_778 * 16 / 2**20)
 
 
-def test_the_head_has_as_many_classes_as_asked_for() -> None:
+def test_the_head_has_the_requested_number_of_classes() -> None:
     description = describe(bert_base(), labels=5)
     assert description.labels == tuple(f"LABEL_{index}" for index in range(5))
     assert description.groups[-1].parameters[-1].shape == (5,)

@@ -1,4 +1,4 @@
-"""Checkpoints that are as they should be: found, loaded, and given a head."""
+"""Correct checkpoints: found, loaded, and given a head."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ from warmstart.models.checkpoints.load import (
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT that no test changes."""
+    """A tiny BERT that is not changed by any test."""
     return tiny_checkpoint(tmp_path_factory.mktemp("bert"))
 
 
@@ -38,7 +38,7 @@ def found(folder: Path, **settings: object) -> Checkpoint:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_family_loads_and_answers(tmp_path: Path, architecture: str) -> None:
+def test_every_family_loads_and_predicts(tmp_path: Path, architecture: str) -> None:
     checkpoint = found(tiny_checkpoint(tmp_path, architecture, max_positions=40))
     model = answering(sequence_classifier(checkpoint, ["no", "so-so", "yes"], seed=1))
     inputs = checkpoint.tokenizer(tiny_sentences(4), padding=True, return_tensors="pt")
@@ -58,7 +58,7 @@ def test_the_longest_input_is_the_longest_that_runs(tmp_path: Path, architecture
     model = answering(sequence_classifier(checkpoint, ["no", "yes"], seed=1))
     token = checkpoint.tokenizer.get_vocab()["a"]
     model(input_ids=torch.full((1, 40), token))
-    if architecture != "modernbert":  # whose rotary positions go on without an error
+    if architecture != "modernbert":  # its rotary positions have no limit
         with pytest.raises((IndexError, RuntimeError)):
             model(input_ids=torch.full((1, 41), token))
 

@@ -1,4 +1,4 @@
-"""Hub checkpoints, against a hub on this machine; ``hub_session.py`` asks it for them."""
+"""Hub checkpoints, with a hub on this machine; ``hub_session.py`` downloads them."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shard(folder: Path) -> None:
-    """Spread the weights over two files and an index."""
+    """Split the weights into two files and an index."""
     weights = load_file(folder / "model.safetensors")
     names = sorted(weights)
     shards = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
@@ -58,7 +58,7 @@ def ran(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def session(ran: subprocess.CompletedProcess[str]) -> Session:
-    """What the session said."""
+    """The output of the session."""
     assert ran.returncode == 0, ran.stderr
     content: Session = json.loads(ran.stdout)
     return content
@@ -66,14 +66,12 @@ def session(ran: subprocess.CompletedProcess[str]) -> Session:
 
 @pytest.fixture(scope="module")
 def first_weight(folder: Path) -> float:
-    """Of the published weights of org/tiny."""
+    """SHA-256 of the published weights of org/tiny."""
     weights = load_file(folder / "repos" / "org" / "tiny" / "model.safetensors")
     return float(weights["bert.embeddings.word_embeddings.weight"][5, 0])
 
 
-def test_weights_are_downloaded_only_when_they_are_asked_for(
-    session: Session, first_weight: float
-) -> None:
+def test_weights_are_downloaded_only_when_needed(session: Session, first_weight: float) -> None:
     assert any(request.endswith("/config.json") for request in session["found"])
     assert not any(request.endswith("model.safetensors") for request in session["found"])
     downloads = [r for r in session["loaded"] if r.startswith("GET") and "/resolve/" in r]
@@ -95,7 +93,7 @@ def test_shards_are_downloaded_all(session: Session) -> None:
     assert {"a.safetensors", "b.safetensors"} <= got
 
 
-def test_the_cache_serves_when_told_to_and_when_the_hub_is_gone(
+def test_the_cache_is_used_on_request_and_without_the_hub(
     session: Session, first_weight: float
 ) -> None:
     assert session["cached first weight"] == first_weight
@@ -107,7 +105,7 @@ def test_nothing_is_printed_by_the_libraries(ran: subprocess.CompletedProcess[st
     assert ran.stdout.count("\n") == 1
 
 
-def test_an_unknown_model_is_told_from_a_private_one(session: Session) -> None:
+def test_unknown_and_private_models_are_distinguished(session: Session) -> None:
     found, expected, do = session["org/tinny"]
     assert "'org/tinny'" in found
     assert "OWNER/NAME" in expected

@@ -1,4 +1,4 @@
-"""The named sizes of new models have the parameters that their page says, and bad ones are told."""
+"""The named sizes of new models have the documented parameters, and wrong sizes are refused."""
 
 import re
 
@@ -18,7 +18,7 @@ FLOAT16_BYTES = 2
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    """One of 8,192 tokens, whichever they are."""
+    """A tokenizer with 8,192 tokens; which ones does not matter."""
     tokenizer = tiny_tokenizer()
     default = PretrainConfig().vocabulary
     tokenizer.add_tokens([f"token{n}" for n in range(default - len(tokenizer))])

@@ -1,4 +1,4 @@
-"""New tokenizers and models: any text comes back, the same texts give the same bytes."""
+"""New tokenizers and models: any text can be decoded, the same texts give the same bytes."""
 
 import hashlib
 import json
@@ -168,7 +168,7 @@ for config in (GPT2, BERT):
 def test_another_process_learns_the_same_tokenizer(
     gpt2: PreTrainedTokenizerFast, bert: PreTrainedTokenizerFast
 ) -> None:
-    """Each process orders its hash tables anew."""
+    """The order of hash tables differs between processes."""
     found = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -1,4 +1,4 @@
-"""Silence, also of several threads, ends with the levels that there were before."""
+"""Silence, also with several threads, ends with the previous log levels."""
 
 import logging
 
@@ -17,7 +17,7 @@ def levels() -> tuple[int, int, bool]:
 
 
 def test_blocks_that_overlap_restore_the_levels() -> None:
-    """As two threads enter and leave: the first to enter leaves first."""
+    """Two threads enter and leave: the first to enter leaves first."""
     before = levels()
     first, second, third = quiet(), quiet(), quiet(bars=True)
     first.__enter__()

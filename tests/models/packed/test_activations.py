@@ -1,4 +1,4 @@
-"""GELU in one kernel: the function and the gradient of Transformers' own, and a way back."""
+"""GELU in one kernel: the same function and gradient as in Transformers, and how to undo it."""
 
 import torch
 from transformers.activations import NewGELUActivation

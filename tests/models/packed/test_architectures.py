@@ -1,4 +1,4 @@
-"""The table of architectures: one body per model type, and a look-up that every part uses."""
+"""The table of architectures: one body per model type, and one look-up for all code."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Packed execution of decoders: the loss and gradients of the documents one by one."""
+"""Packed execution of decoders: the same loss and gradients as one document at a time."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ VOCABULARY = 320
 
 
 def documents(lengths: tuple[int, ...] = LENGTHS, predict_from: int = 1) -> Examples:
-    """Random documents; each row is one."""
+    """Random documents; each row is one document."""
     count = len(lengths)
     tokens = Tokens(
         input_ids=np.random.default_rng(0).integers(0, VOCABULARY, sum(lengths)).astype(np.int32),
@@ -86,7 +86,7 @@ def test_documents_do_not_see_each_other_nor_what_comes_after() -> None:
     other[9 + 20] = (other[9 + 20] + 1) % VOCABULARY  # the 21st token of the second document
     after = forward.run(model, _with_ids(batch, other)).losses(ids_of(batch))[0]
     changed = (before - after).abs() > 1e-6
-    # Its own document, from that token on; targets are those of the first text.
+    # Only its own document changes, starting at that token; targets are those of the first text.
     assert not changed[: 8 + 20].any()
     assert changed[8 + 20 : 8 + 30].all()
     assert not changed[8 + 30 :].any()
@@ -120,7 +120,7 @@ def test_a_window_is_kept_to() -> None:
 
 
 def test_documents_without_targets_are_tried_too() -> None:
-    """Texts to be continued have none; their logits at every token are compared."""
+    """Texts to be continued have no targets; their logits at every token are compared."""
     examples = replace(documents(), targets=NoTargets())
     assert forward_for(make_decoder(), "causal-lm", examples).packed is not None
 

@@ -1,4 +1,4 @@
-"""Dropout from cheap random bits: the right share, the right mean, a function of the seed."""
+"""Dropout from cheap random bits: the correct share, the correct mean, a function of the seed."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_the_share_that_is_dropped(probability: float) -> None:
     keep = Noise().keep((1000, 1001), probability, CPU).float()
     # Four standard errors of a share over a million elements.
     assert abs(1 - keep.mean() - dropped_share(probability)) < 4 * 0.5 / 1000
-    # Neighbours, along either side, know nothing of each other.
+    # Neighbours, along either axis, are independent.
     centred = keep - keep.mean()
     for a, b in ((centred[1:], centred[:-1]), (centred[:, 1:], centred[:, :-1])):
         assert abs((a * b).mean() / keep.var()) < 0.005
@@ -74,7 +74,7 @@ def test_everything_can_be_dropped() -> None:
     assert FastDropout(1.0, Noise()).train()(torch.ones(8)).sum() == 0
 
 
-def test_every_dropout_of_a_model_is_exchanged_and_no_weight_renamed() -> None:
+def test_every_dropout_of_a_model_is_replaced_and_no_weight_renamed() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.2), nn.Sequential(nn.Dropout(0.3)))
     names = list(model.state_dict())
     use_fast_dropout(model, Noise())

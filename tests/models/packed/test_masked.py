@@ -1,4 +1,4 @@
-"""Packed execution of encoders that fill masks: the loss and gradients of Transformers, padded."""
+"""Packed execution of masked language models: the loss and gradients of padded Transformers."""
 
 import json
 from dataclasses import replace
@@ -111,7 +111,7 @@ def test_pieces_of_a_batch_add_up(tmp_path: Path) -> None:
     assert sum(parts) == pytest.approx(run(model, batch).loss(ids_of(batch)).item(), rel=1e-5)
 
 
-def test_a_head_that_gives_other_answers_is_found_out(
+def test_a_head_with_different_outputs_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, examples = model_and_rows(tmp_path, "bert")
@@ -125,16 +125,16 @@ def test_a_head_that_gives_other_answers_is_found_out(
     torch.testing.assert_close(forward.run(model, batch).losses(ids_of(batch))[0], expected)
 
 
-def test_a_head_that_is_not_there_is_drawn_from_the_seed_and_told(tmp_path: Path) -> None:
+def test_a_missing_head_is_initialised_with_the_seed_and_reported(tmp_path: Path) -> None:
     tiny_checkpoint(tmp_path / "whole")
     body = AutoModel.from_pretrained(tmp_path / "whole")
     tiny_checkpoint(tmp_path / "body")
     body.save_pretrained(tmp_path / "body")
     whole = find(ModelConfig(name=str(tmp_path / "whole")), "masked-lm")
     bare = find(ModelConfig(name=str(tmp_path / "body")), "masked-lm")
-    assert [text for text in new_parts(whole) if "has no head" in text] == []
+    assert [text for text in new_parts(whole) if "has no masked-language-model head" in text] == []
     said = new_parts(bare)
-    assert any("no head that fills masks: it starts new" in text for text in said)
+    assert any("no masked-language-model head: it starts new" in text for text in said)
     assert any("output layer is the word embedding" in text for text in said)
     assert any("has a pooler" in text for text in said)
     one, two, other = (mask_filler(bare, seed).state_dict() for seed in (1, 1, 2))

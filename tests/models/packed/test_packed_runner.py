@@ -1,8 +1,8 @@
-"""Packed execution gives what Transformers gives padded: loss, every gradient, fifty steps.
+"""Packed and padded execution give the same result: loss, every gradient, fifty steps.
 
-The reference is always a second copy of the model, called as Transformers' documentation shows:
-one rectangle, an attention mask. Rows differ in length, one holds a single word, one holds the pad
-token as a word, one is as long as the model allows.
+The reference is always a second copy of the model, called as in Transformers' documentation: one
+rectangle, an attention mask. Rows differ in length: one has a single word, one has the pad token as
+a word, one is as long as the model allows.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def rows_for(checkpoint: Checkpoint, count: int = 24, *, pairs: bool = False) ->
 
 def twice(folder: Path, architecture: str, *, pairs: bool = False, **config: Any) -> Pair:
     base = "roberta" if architecture in LIKE_ROBERTA else architecture
-    # Four layers: ModernBERT's first and fourth see everything, the others through a window.
+    # Four layers: ModernBERT's first and fourth have global attention, the others a window.
     tiny_checkpoint(folder, base, layers=4)
     checkpoint = find(ModelConfig(name=str(folder), dropout=0.0))
     checkpoint.config.update(config)
@@ -76,7 +76,7 @@ def twice(folder: Path, architecture: str, *, pairs: bool = False, **config: Any
 
 
 def set_weights(model: nn.Module) -> None:
-    """The same for both, larger than a fresh model's: what attention mixes up must show."""
+    """The same for both, larger than in a new model, so that errors of attention are visible."""
     draw = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -105,14 +105,14 @@ def assert_same(pair: Pair, run: Callable[[PreTrainedModel, Batch], Tensor]) -> 
 
 
 def assert_same_gradients(pair: Pair) -> None:
-    """Of every parameter, after a backward pass of each model."""
+    """Gradients of every parameter, after a backward pass of each model."""
     for (name, one), two in zip(
         pair.plain.named_parameters(), pair.packed.parameters(), strict=True
     ):
         assert (one.grad is None) == (two.grad is None), name
         if one.grad is not None and two.grad is not None:
-            # Less than the largest gradient of the parameter by five digits; what is 0 but for
-            # rounding (a key's bias) is held to the scale of a whole step.
+            # Five digits smaller than the largest gradient of the parameter; a gradient that is 0
+            # except for rounding (a key's bias) is compared with the scale of the whole step.
             scale = max(float(one.grad.abs().max()), 1e-2)
             assert (one.grad - two.grad).abs().max() < 5e-5 * scale, name
 
@@ -145,7 +145,7 @@ def test_modernbert_in_other_configurations(tmp_path: Path, config: dict[str, An
 
 
 def test_scores_too_far_apart_for_one_shift(tmp_path: Path) -> None:
-    """One row's largest score would make another's vanish: the careful softmax takes over."""
+    """One row's largest score would make another row underflow: the safe softmax is used."""
     pair = twice(tmp_path, "bert")
     for model in (pair.plain, pair.packed):
         with torch.no_grad():
@@ -158,7 +158,7 @@ def test_scores_too_far_apart_for_one_shift(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_fifty_steps_beside_a_plain_loop(tmp_path: Path, architecture: str) -> None:
+def test_fifty_steps_compared_with_a_plain_loop(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture)
     run = packed_runner(pair.packed).logits
     optimizers = [torch.optim.AdamW(m.parameters(), lr=1e-3) for m in (pair.plain, pair.packed)]
@@ -186,7 +186,7 @@ def test_a_model_set_to_packed_still_reads_rectangles(tmp_path: Path, architectu
 
 
 def test_attention_with_dropout_is_what_its_formula_says() -> None:
-    """Values and gradients against PyTorch's own operations, with the masks that were drawn."""
+    """Values and gradients compared with PyTorch's own operations, with the same masks."""
     drawn: list[Tensor] = []
 
     class Noted(Noise):
@@ -235,7 +235,7 @@ def test_a_second_runner_of_a_model_seeds_all_its_dropout(tmp_path: Path) -> Non
     def logits(runners: int) -> Tensor:
         model = sequence_classifier(checkpoint, LABELS, seed=0).train()
         run = [packed_runner(model) for _ in range(runners)][-1].logits
-        run(model, batch)  # random bits of an earlier pass must not matter
+        run(model, batch)  # random bits of an earlier pass must have no effect
         torch.manual_seed(1)
         found = run(model, batch)
         assert isinstance(found, Tensor)
@@ -262,7 +262,7 @@ def test_bfloat16_on_a_cpu(tmp_path: Path) -> None:
     assert (found - expected).norm() < 0.1 * expected.norm()
 
 
-# Choosing the way
+# Choice of the execution
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -319,7 +319,7 @@ def test_whatever_packed_execution_raises_the_model_runs_padded(
         "padded, in rectangles of similar length: "
         f"packed execution failed, {type(error).__name__}{message}"
     )
-    # As it was: mode, modules, attention. So the padded run never reaches the broken attention.
+    # Mode, modules and attention are restored: the padded run does not use the broken attention.
     assert pair.packed.training
     assert {name: type(module) for name, module in pair.packed.named_modules()} == modules
     assert pair.packed.config._attn_implementation == attention_before
@@ -353,7 +353,7 @@ def test_a_model_that_refuses_packed_attention_keeps_its_modules(
 
 
 def test_a_model_that_claims_to_be_of_another_family_runs_padded(tmp_path: Path) -> None:
-    """Its configuration lacks a field, so the question whether it can run packed raises."""
+    """Its configuration lacks a field, so checking whether it can run packed raises an error."""
     pair = twice(tmp_path, "modernbert")
     pair.packed.config.model_type = "bert"
     with pytest.raises(AttributeError):
@@ -379,7 +379,7 @@ def test_rows_of_one_length_are_two_rows_all_the_same(tmp_path: Path) -> None:
         ({"model_type": "albert"}, "no packed execution for albert models"),
     ],
 )
-def test_what_cannot_run_packed_runs_padded_and_says_why(
+def test_a_model_that_cannot_run_packed_runs_padded_with_a_reason(
     tmp_path: Path, config: dict[str, Any], reason: str
 ) -> None:
     pair = twice(tmp_path, "bert")

@@ -1,4 +1,4 @@
-"""The layout of a packed batch: every token has a slot, and rectangles are cheap ones."""
+"""The layout of a packed batch: every token has a slot, and the rectangles are the cheapest."""
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ def test_what_is_gathered_into_rectangles_comes_back_in_place(
 
 @given(lengths=LENGTHS)
 @settings(deadline=None)
-def test_a_row_of_a_rectangle_holds_one_row_of_the_batch(lengths: list[int]) -> None:
+def test_a_row_of_a_rectangle_is_one_row_of_the_batch(lengths: list[int]) -> None:
     packing = pack(offsets_of(lengths), 1, Noise(), CPU)
     place, found = 0, []
     for rectangle in packing.rectangles:

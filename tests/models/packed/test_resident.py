@@ -1,4 +1,4 @@
-"""Batches filled up to a shape: every planned batch fits one, and the filling changes nothing."""
+"""Batches filled up to a shape: every planned batch fits one, and filling up has no effect."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 
 def rows_of(lengths: list[int], *, types: bool = False) -> Examples:
-    """Rows whose every token id is its own, counted from 1."""
+    """Rows in which every token id is unique, counted from 1."""
     tokens = sum(lengths)
     rows = Tokens(
         input_ids=np.arange(1, tokens + 1, dtype=np.int32),
@@ -67,7 +67,7 @@ def test_every_batch_fits_a_shape(drawn: tuple[Ints, Ints, list[list[int]]]) -> 
         shape = smallest_shape(shapes, total, size)
         assert shape is not None
         assert shape.tokens % 8 == 0
-        # Single tokens for the missing rows, then one row of all that is left.
+        # Single tokens for the missing rows, then one row with the remaining tokens.
         left = shape.tokens - total - (shape.rows - size - 1)
         assert 1 <= left <= shape.longest
         assert longest <= shape.longest
@@ -150,7 +150,7 @@ def test_loss_and_gradients_are_those_of_the_plain_batch(
     pair = twice(tmp_path, architecture, **config)
     rows = np.arange(len(pair.examples))
     batch = collate(pair.examples, rows)
-    # More filling than any row may have tokens: the last stand-in outgrows the position table.
+    # More tokens to fill than a row can have: the last stand-in is longer than the position table.
     shape = BatchShape(batch.tokens + 300, len(rows) + 2, 300)
     resident = Resident(pair.examples, pair.pad_token_id, CPU)
     filled, packing = resident.batch(resident.numbers(rows, shape), shape)

@@ -1,4 +1,4 @@
-"""A packed model in evaluation mode is safe: many threads get what one thread gets, to the bit."""
+"""A packed model in evaluation mode is thread-safe: results are bit-identical to one thread."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +22,7 @@ THREADS, ROUNDS = 8, 4
 
 
 def model_of(folder: Path, head: Head, architecture: str) -> tuple[Any, Examples]:
-    """With dropout in its configuration, which evaluation mode must leave out."""
+    """With dropout in its configuration, which must have no effect in evaluation mode."""
     if head == "causal-lm":
         return make_decoder(architecture, dropout=0.3), decoders.documents()
     pair = (taggers if head == "token-classification" else classifiers).twice(folder, architecture)

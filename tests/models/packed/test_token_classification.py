@@ -1,4 +1,4 @@
-"""Packed token classification: the logits and gradients of Transformers at the asked tokens."""
+"""Packed token classification: the same logits and gradients as Transformers at ``asked``."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -51,7 +51,7 @@ def twice(folder: Path, architecture: str) -> Pair:
 
 
 def asking(batch: Batch) -> Batch:
-    """Every third token, the special ones of some rows among them, and the very last."""
+    """Every third token, including special tokens of some rows and the very last token."""
     return asked_at(batch, torch.tensor([*range(1, batch.tokens - 1, 3), batch.tokens - 1]))
 
 
@@ -69,7 +69,7 @@ def asked_at(batch: Batch, places: Tensor) -> Batch:
 
 
 def expected_logits(pair: Pair, batch: Batch) -> Tensor:
-    """As Transformers computes them: one rectangle, a mask, all tokens; then the asked ones."""
+    """As computed by Transformers: one rectangle, a mask, all tokens; then those in ``asked``."""
     inputs = batch.padded(pair.pad_token_id)
     logits: Tensor = pair.plain(**inputs).logits
     assert batch.asked is not None
@@ -78,7 +78,7 @@ def expected_logits(pair: Pair, batch: Batch) -> Tensor:
 
 @pytest.fixture
 def collating(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches that ask for tokens, as those of a token-classification task will."""
+    """Batches with ``asked`` tokens, like those of a token-classification task."""
     monkeypatch.setattr(forward_module, "collate", lambda *arguments: asking(collate(*arguments)))
 
 

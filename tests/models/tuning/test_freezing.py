@@ -1,4 +1,4 @@
-"""Frozen parts: what trains, what is computed once, and that it changes no number."""
+"""Frozen parts: what is trained, what is computed once, and that results do not change."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -136,7 +136,7 @@ def test_the_folder_is_held_to_a_size(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("because", ["a file is in the way", "no room", "too much"])
-def test_features_that_cannot_be_kept_are_done_without(
+def test_without_a_cache_features_are_recomputed(
     tmp_path: Path, because: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
@@ -223,7 +223,7 @@ def test_a_pooler_that_the_checkpoint_lacks_trains(tmp_path: Path) -> None:
     assert trains == {"pooler"}
 
 
-# What cannot be
+# Errors
 
 
 def test_more_layers_than_there_are(tmp_path: Path) -> None:

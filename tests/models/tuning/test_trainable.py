@@ -1,4 +1,4 @@
-"""What trains, part by part, from names and shapes alone and of a run."""
+"""The trained parts of a model, from names and shapes alone, and of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def described(folder: Path, *sets: str, **train: Any) -> dict[str, TrainedPart]:
         {"unfreeze_layers_per_epoch": 1},
     ],
 )
-def test_a_config_says_what_its_run_does(tmp_path: Path, train: dict[str, Any]) -> None:
+def test_a_config_has_the_settings_of_its_run(tmp_path: Path, train: dict[str, Any]) -> None:
     said = described(tmp_path, **train)
     job = job_of(prepared_run(tmp_path, **train), tmp_path / "run")
     assert tuple(said.values()) == job.trains

@@ -1,4 +1,4 @@
-"""The compacted word embedding: the same vectors, the same gradients, never a wrong row."""
+"""The compact word embedding: the same vectors, the same gradients, never a wrong row."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_an_id_outside_the_table_is_an_error(wrong: int) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_model_answers_as_before_and_its_weights_are_whole(
+def test_the_model_predicts_as_before_and_its_weights_are_whole(
     tmp_path: Path, architecture: str
 ) -> None:
     model = classifier(tmp_path / "checkpoint", architecture)
@@ -80,7 +80,7 @@ def test_the_model_answers_as_before_and_its_weights_are_whole(
     assert len(vocabulary.embedding.weight) == len({*ids.flatten().tolist(), pad})
     assert str(vocabulary) == f"9 of {model.config.vocab_size} rows"
     assert torch.equal(logits(model, ids), answers)
-    # A row of padding is read as the model's own padding: RoBERTa's positions are counted by it.
+    # A row of padding is the model's own padding: RoBERTa's positions depend on the padding id.
     padded = torch.tensor([[2, 50, 3, pad, pad]])
     mask = (padded != pad).long()
     whole = classifier(tmp_path / "checkpoint", architecture).eval()
@@ -109,7 +109,7 @@ def test_trained_rows_go_back_to_their_places_and_the_file_stays(tmp_path: Path)
 
 
 def test_weights_restored_from_a_checkpoint_bring_their_own_rows(tmp_path: Path) -> None:
-    """Whatever table a process has made for itself, a vector never gets another id's place."""
+    """For any table that a process creates, no id gets the vector of another id."""
     size = classifier(tmp_path / "checkpoint").config.vocab_size
     one, other = classifier(tmp_path / "checkpoint"), classifier(tmp_path / "checkpoint")
     first = compact(one, some(size, 7, 20))
@@ -127,7 +127,7 @@ class Scaled(nn.Embedding):
     """An embedding that does more than look up."""
 
 
-def test_what_keeps_its_table_says_why(tmp_path: Path) -> None:
+def test_a_whole_table_has_a_reason(tmp_path: Path) -> None:
     model = classifier(tmp_path / "checkpoint")
     size = model.config.vocab_size
     few = some(size, 7, 20)

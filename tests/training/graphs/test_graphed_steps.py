@@ -1,7 +1,7 @@
-"""Captured steps without a GPU: all but the capture, which here runs the step anew each time.
+"""Captured steps without a GPU: everything except the capture, which here runs the step again.
 
-Attention goes the way it goes on a GPU, through PyTorch's flash operator, with a kernel for CPUs
-beneath it (``tests.flash_on_cpu``).
+Attention uses PyTorch's flash operator as on a GPU, with a CPU kernel for the operator
+(``tests.flash_on_cpu``).
 """
 
 import re
@@ -36,12 +36,12 @@ from warmstart.training.optimizer import build_optimizer
 
 
 def again(work: Work) -> Work:
-    """A capture for CPUs: what replays the work is the work."""
+    """A capture for CPUs: the replay runs the work itself."""
     return work
 
 
 def warmed_up(work: Work) -> Work:
-    """As on a GPU: the work is done a few times before it is captured."""
+    """As on a GPU: the work runs a few times before it is captured."""
     for _ in range(3):
         work()
     return work
@@ -49,7 +49,7 @@ def warmed_up(work: Work) -> Work:
 
 @pytest.fixture(autouse=True)
 def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Only a packing that comes from a capture is without rectangles; all may ask for one."""
+    """Only a packing from a capture has no rectangles; every forward pass may ask for one."""
     monkeypatch.setattr(PackedRunner, "runs_without_rectangles", lambda _self, _device: True)
     with flash_kernels():
         yield
@@ -84,12 +84,12 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
 def test_fifty_steps_equal_the_ordinary_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Rows of like length together: batches differ so much that several shapes pay.
+    # Rows of similar length together: batches differ so much that several shapes are useful.
     settings = {"epochs": 5, "weight_decay": 0.1, "max_gradient_norm": 0.5, "group_by_length": True}
     graphed, made = captured(prepared_for(tmp_path, **settings), tmp_path / "a"), []
     counting = replace(graphed, capture=lambda work: lambda: (work(), made.append(1))[0])
     fit(counting, resume=False, stop_requested=never)
-    monkeypatch.undo()  # this one is given rectangles
+    monkeypatch.undo()  # this one gets rectangles
     ordinary = job_of(prepared_for(tmp_path, cuda_graphs=False, **settings), tmp_path / "b")
     fit(ordinary, resume=False, stop_requested=never)
     one, other = steps_of(ordinary), steps_of(graphed)
@@ -136,7 +136,7 @@ def test_capturing_leaves_weights_and_optimiser_as_they_were(tmp_path: Path) -> 
     assert steps is not None
     assert same(before, [parameter.detach() for parameter in job.model.parameters()])
     assert all(parameter.grad is None for parameter in job.model.parameters())
-    # The state an AdamW has that never made a step, so that the next is its first.
+    # The state of an AdamW before its first step.
     for state in optimizer.state.values():
         assert all(value.eq(0).all() for value in state.values())
     assert optimizer.param_groups[0]["lr"] == job.config.learning_rate
@@ -195,7 +195,7 @@ def test_a_batch_that_fits_no_shape_is_made_the_ordinary_way(
 
 
 class Counted:
-    """A method that counts its calls, and those that gave nothing."""
+    """A method that counts its calls, and those that returned None."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method, self.calls, self.nothing = method, 0, 0
@@ -210,7 +210,7 @@ class Counted:
         return call
 
 
-# Falling back
+# Without graphs
 
 
 def broken(_work: Work) -> Work:
@@ -218,12 +218,12 @@ def broken(_work: Work) -> Work:
 
 
 def spoilt(work: Work) -> Work:
-    """Fails when weights have moved already."""
+    """Fails when the weights have already changed."""
     work()
     return broken(work)
 
 
-def test_what_cannot_be_captured_runs_as_without(tmp_path: Path) -> None:
+def test_steps_that_cannot_be_captured_run_without_graphs(tmp_path: Path) -> None:
     prepared = prepared_for(tmp_path, dropout=None)
     plain = prepared_for(tmp_path, dropout=None, cuda_graphs=False)
     ordinary = job_of(plain, tmp_path / "ordinary")
@@ -286,7 +286,7 @@ def test_a_replay_that_kept_the_rows_it_saw_is_found_out(
         ({}, {"packed": None}, "the model does not run packed"),
     ],
 )
-def test_what_stands_in_the_way_is_said(
+def test_the_reason_against_graphs_is_reported(
     tmp_path: Path, train: dict[str, Any], changes: dict[str, Any], reason: str
 ) -> None:
     job = captured(prepared_for(tmp_path, **train), tmp_path / "run")
@@ -305,7 +305,7 @@ def test_heads_that_flash_attention_does_not_take(
     job = captured(prepared_for(tmp_path), tmp_path / "run")
     monkeypatch.undo()
     monkeypatch.setattr(packed_runner, "flash_serves", lambda *_arguments: False)
-    assert "flash attention does not take the model's heads" in execution(job)
+    assert "flash attention does not support the model's heads" in execution(job)
 
 
 def test_what_is_written_down(tmp_path: Path) -> None:

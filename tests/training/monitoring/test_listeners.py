@@ -1,4 +1,4 @@
-"""TensorBoard's files: there when asked for, readable, and a resumed run's hide what it redid."""
+"""TensorBoard's files: written if enabled, readable, and repeated steps of a resumed run hidden."""
 
 import warnings
 from pathlib import Path
@@ -35,7 +35,7 @@ def evaluation(number: int, loss: float | None) -> Event:
 
 
 def record(run: Path, *events: Event) -> None:
-    """Train with TensorBoard, as far as it can tell."""
+    """Train with TensorBoard, as if it were installed."""
     with listening(run, TENSORBOARD, progress=False) as told:
         assert not run.exists()
         run.mkdir(exist_ok=True)
@@ -45,9 +45,9 @@ def record(run: Path, *events: Event) -> None:
 
 
 def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard reads: step and value, by the curve's name."""
+    """The values that TensorBoard reads: step and value, by name of the curve."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorBoard's own
+        warnings.simplefilter("ignore")  # warnings of TensorBoard
         from tensorboard.backend.event_processing import (  # type: ignore[import-untyped]
             event_accumulator,
         )
@@ -91,13 +91,13 @@ def test_a_resumed_run_replaces_the_steps_it_makes_again(tmp_path: Path) -> None
     assert curves(run)["train/loss"] == losses
 
 
-def test_nothing_is_written_unasked(tmp_path: Path) -> None:
+def test_nothing_is_written_by_default(tmp_path: Path) -> None:
     with listening(tmp_path, TrainConfig(), progress=False) as told:
         assert told == []
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_package_the_error_says_what_to_install(
+def test_without_the_package_the_error_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listeners, "find_spec", lambda name: None if name == "tensorboard" else 1)

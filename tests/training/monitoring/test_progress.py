@@ -1,4 +1,4 @@
-"""The live display: it shows the numbers, fits a terminal, and no event can break a training."""
+"""The live display: it shows the numbers, fits a terminal, and no event can stop a training."""
 
 import io
 import math
@@ -23,13 +23,13 @@ from warmstart.training.monitoring.progress import (
 )
 
 CONTROL = re.compile(r"\x1b\[[?0-9]*[A-Za-z]|\r")
-"""What moves the cursor and hides it."""
+"""Escape sequences that move or hide the cursor."""
 
 START: Event = {"event": "start", "steps": 1072, "steps_per_epoch": 268, "epochs": 4, "rows": 8551}
 
 
 def step(number: int, **changed: Any) -> Event:
-    """A step of a run on CoLA, at a laptop's pace."""
+    """A step of a run on CoLA, at the speed of a laptop."""
     return {
         "event": "step",
         "step": number,
@@ -80,7 +80,7 @@ def opened(console: Console) -> Iterator[Bar]:
 
 
 def drawn(bar: Bar) -> list[str]:
-    """The lines the bar stands on now."""
+    """The lines of the bar at this moment."""
     assert bar.live is not None
     bar.live.refresh()
     last_frame = written(bar.console).split("\x1b[2K")[-1]
@@ -101,7 +101,7 @@ def test_the_bar_shows_every_number_in_two_lines_of_eighty_columns() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_nothing_is_cut_even_of_a_long_fast_run(width: int) -> None:
+def test_no_line_is_cut_even_in_a_long_fast_run(width: int) -> None:
     bar = Bar(terminal(width))
     bar({**START, "steps": 1_234_567, "epochs": 100})
     bar(step(999_999, epoch=81.0, loss=12.345, rows=4096, tokens=300_000, seconds=0.01))
@@ -146,7 +146,7 @@ def test_an_evaluation_fits_eighty_columns() -> None:
 
 
 def test_numbers_that_are_none_are_said_and_break_nothing() -> None:
-    """A loss that is no number is null in the events; the display must survive to its message."""
+    """A loss that is not finite is null in the events; the display must not fail first."""
     undefined = {"matthews_correlation": {"value": None, "low": None, "high": None, "n": 9}}
     lines: list[str] = []
     with opened(terminal()) as bar:
@@ -168,10 +168,10 @@ def test_the_shown_loss_is_smoothed_and_starts_right() -> None:
     assert speed.text(step(1)).startswith(f"loss {expected:.3f} ")
 
 
-def test_after_a_resume_the_time_left_is_not_told_by_the_steps_before(
+def test_after_a_resume_the_time_left_ignores_earlier_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else a thousand steps seem to have been made in the blink since the display began."""
+    """Otherwise a thousand steps would seem to be made in the moment since the display started."""
     clock = iter(range(10**6))
     with opened(terminal()) as bar:
         monkeypatch.setattr(bar.steps, "get_time", lambda: float(next(clock)))
@@ -260,7 +260,7 @@ def test_a_notebook_gets_a_bar() -> None:
 def test_a_notebook_without_widgets_gets_lines_and_no_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Rich warns there and draws nothing, so a bar would be an invisible one."""
+    """Rich warns there and draws nothing, so a bar would be invisible."""
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     monkeypatch.setattr(progress, "find_spec", lambda _name: None)
     with warnings.catch_warnings():

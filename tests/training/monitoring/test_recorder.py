@@ -1,4 +1,4 @@
-"""What the loop reports: every step once, in order, and a bad one before anything is kept."""
+"""Recorded steps: each one once, in order; a loss that is not finite prevents saving."""
 
 import math
 from pathlib import Path
@@ -21,7 +21,7 @@ def log(tmp_path: Path) -> EventLog:
 def end(
     steps: StepRecorder, number: int, loss: float, norm: float = 1.0, labels: int = 4
 ) -> Progress:
-    """Record a step as the loop does."""
+    """Record a step in the same way as the loop."""
     event = {"step": number, "labels": labels, "seconds": 0.25}
     progress = Progress(step=number + 1, loss_sum=10.0, loss_count=2, train_seconds=1.0)
     steps.add(torch.tensor(loss), torch.tensor(norm), event)

@@ -29,10 +29,10 @@ FEW_ROWS = 10
 """With fewer rows than this, a label can neither be learned nor scored reliably."""
 
 MANY_GRADES = 20
-"""Distinct grades of a ranking above which they are numbers, and not counted one by one."""
+"""With more distinct grades than this, a ranking's grades are not counted one by one."""
 
 IMBALANCE = 0.9
-"""From this share of the largest class on, always predicting it looks like a good score."""
+"""If the largest class has at least this share, always predicting it gives a high accuracy."""
 
 NAMES = {"train": "training"}
 """Split -> its name in a message, if it differs."""
@@ -42,7 +42,7 @@ REASONS = {
     "empty_text": "no text",
     "missing_label": "no label",
 }
-"""Key of a count of dropped rows -> the reason in words."""
+"""Key of a count of dropped rows -> the reason."""
 
 
 @dataclass(frozen=True, slots=True)

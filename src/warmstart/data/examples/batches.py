@@ -1,8 +1,8 @@
 """Examples (tokens and targets of a split) and batches of them, as tensors.
 
-A batch is *packed*: it holds real tokens only, its rows end to end, and the offset of each row.
-Padding, where a model needs it, is added by ``Batch.padded``. Three texts of 4, 3 and 5 tokens, of
-which the second and the third make a batch:
+A batch is *packed*: it contains only real tokens, its rows end to end, and the offset of each row.
+If a model needs padding, ``Batch.padded`` adds it. In this example there are three texts of 4, 3
+and 5 tokens; the second and the third form a batch:
 
 >>> import numpy as np
 >>> from warmstart.data.examples.targets import RowTargets
@@ -18,7 +18,7 @@ which the second and the third make a batch:
 [101, 7, 102, 101, 8, 9, 9, 102]
 >>> batch.offsets.tolist()  # [B + 1]: row 0 is tokens 0 to 3, row 1 is tokens 3 to 8
 [0, 3, 8]
->>> batch.targets.values.tolist(), batch.count  # [B], and how many of them enter the loss
+>>> batch.targets.values.tolist(), batch.count  # [B], and the number of labels in the loss
 ([0, 1], 2)
 >>> batch.padded(pad_token_id=0)["input_ids"].tolist()  # [B, L]
 [[101, 7, 102, 0, 0], [101, 8, 9, 9, 102]]
@@ -44,25 +44,25 @@ if TYPE_CHECKING:
 
 
 class Computed(NamedTuple):
-    """Output of the frozen part of a model, computed once (``models.tuning.features``)."""
+    """Outputs of the frozen part of a model, computed once (``models.tuning.features``)."""
 
     values: Any
     """float32: the hidden states of all tokens end to end, [T, H], or one vector for each row,
-    [N, H]; a numpy array, perhaps memory-mapped, and in a batch a tensor."""
+    [N, H]. In ``Examples`` a numpy array, possibly memory-mapped; in a ``Batch`` a tensor."""
     layers: int
-    """Encoder layers that were run."""
+    """Number of layers that were run."""
     by_row: bool
     """Whether there is one vector for each row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """The tokenised rows of one split and what they teach.
+    """The tokenised rows of one split and their targets.
 
     Args:
         tokens: the N rows.
         targets: their targets, in the same order.
-        computed: output of the frozen part of the model, where it was computed before.
+        computed: outputs of the frozen part of the model, if they were computed before.
         notes: what tokenising changed, for the findings, one sentence each.
     """
 
@@ -87,16 +87,16 @@ class Examples:
 
     @property
     def lengths(self) -> Ints:
-        """Tokens of each row as the model reads it, int64 [N]."""
+        """Number of tokens of each row that the model gets, int64 [N]."""
         return self.tokens.lengths
 
     @property
     def truncated(self) -> Bools:
-        """Whether the model reads only the beginning of each row, bool [N]."""
+        """Whether the model gets only the beginning of each row, bool [N]."""
         return self.tokens.truncated
 
     def count_of(self, positions: Ints, draw: Draw = FIXED) -> int:
-        """Labels of the rows at these positions that enter the loss.
+        """Number of labels that enter the loss, in the rows at these positions.
 
         Args:
             positions: positions of the rows, int64 [B].
@@ -106,7 +106,7 @@ class Examples:
 
     @property
     def document_lengths(self) -> Ints:
-        """Tokens of each table row without truncation, the pieces of a long one added up, [D]."""
+        """Number of tokens of each table row without truncation, all its pieces together, [D]."""
         return self.targets.document_lengths(self.tokens)
 
 
@@ -116,13 +116,13 @@ class Batch:
 
     Args:
         input_ids: the rows' tokens end to end, int64 [T].
-        offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``; always on the CPU, where shapes
-            are decided, int64 [B + 1].
+        offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``, int64 [B + 1]; on the CPU,
+            because shapes are computed there.
         rows: row ids, int64 [B].
-        truncated: whether each row was cut to the model's length, bool [B].
-        targets: what these rows teach.
+        truncated: whether each row was truncated to the maximum length, bool [B].
+        targets: the targets of these rows.
         token_type_ids: which text of its pair each token belongs to, int64 [T]; None means 0.
-        computed: output of the frozen part of the model: [T, H] or [B, H].
+        computed: outputs of the frozen part of the model: [T, H] or [B, H].
     """
 
     input_ids: "Tensor"
@@ -144,12 +144,12 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """Labels that enter the loss."""
+        """Number of labels that enter the loss."""
         return self.targets.count
 
     @property
     def asked(self) -> "Tensor | None":
-        """Indices of the tokens at which the head is read, int64 [A]; None for whole rows."""
+        """Indices of the tokens that the head reads, int64 [A]; None if it reads rows."""
         return self.targets.asked
 
     def to(self, device: "torch.device") -> "Batch":
@@ -165,14 +165,14 @@ class Batch:
         )
 
     def padded(self, pad_token_id: int) -> dict[str, "Tensor"]:
-        """The padded tensors that a Transformers model takes.
+        """The padded tensors for a Transformers model.
 
         Args:
             pad_token_id: fills short rows; the attention mask hides it.
 
         Returns:
-            ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L] (1 at real tokens); and,
-            where the batch has them, ``token_type_ids`` int64 [B, L] (0 where there is no token).
+            ``input_ids`` int64 [B, L], ``attention_mask`` int64 [B, L] (1 at real tokens), and, if
+            the batch has them, ``token_type_ids`` int64 [B, L] (0 in padding).
         """
         import torch
 
@@ -224,7 +224,7 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
     groups = batch.targets.groups
     bounds = np.arange(len(batch) + 1)
     if groups is not None:
-        # A cut is possible only where the group number changes.
+        # A cut is possible only between rows of different groups.
         changes = np.flatnonzero(np.diff(groups)) + 1
         bounds = np.concatenate([[0], changes, [len(batch)]])
     most = min(pieces, len(bounds) - 1)
@@ -233,7 +233,7 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
 
 
 def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
-    """The rows from ``start`` up to ``stop`` as a batch."""
+    """The rows from ``start`` to ``stop - 1`` as a batch."""
     rows, offsets = slice(start, stop), batch.offsets
     tokens = slice(offsets[start], offsets[stop])
     types, computed = batch.token_type_ids, batch.computed

@@ -60,9 +60,9 @@ class Documents(NamedTuple):
     predict_from: Ints
     """Place in each row of the first token to predict, int64 [N]."""
     text_bytes: Ints
-    """UTF-8 bytes of the text that each row's predicted tokens spell, int64 [N]."""
+    """UTF-8 bytes of the text of each row's predicted tokens, int64 [N]."""
     begins_word: Bools | None
-    """Whether each token begins a word, bool [T]; None unless the layout asks for it."""
+    """Whether each token begins a word, bool [T]; None unless ``Layout.words`` is set."""
 
 
 def encode_documents(
@@ -71,16 +71,16 @@ def encode_documents(
     rows: Ints,
     layout: Layout,
 ) -> Documents:
-    """Tokenise documents; each becomes a row, or several where it is cut into chunks.
+    """Tokenise documents; each becomes one row, or several if it is cut into chunks.
 
-    A document of which no token could be predicted, because its prompt fills the row or because it
-    holds only special tokens, has no row.
+    A document has no row if none of its tokens could be predicted, because its prompt fills the row
+    or because it consists of special tokens only.
 
     Args:
         tokenizer: the checkpoint's tokenizer, backed by the ``tokenizers`` library.
         chunks: the texts, or (prompt, text), in lists of about ``CHUNK_ROWS``.
         rows: row ids of the documents, int64 [D].
-        layout: how they become rows.
+        layout: how documents are turned into rows.
     """
     backend = plain_copy(tokenizer.backend_tokenizer)
     tokens, facts, begins = FlatArray(np.int32), FlatArray(np.int64), FlatArray(np.bool_)
@@ -137,7 +137,7 @@ def _rows(text: str, prompt: list[int], body: "Encoding", layout: Layout) -> Ite
     first, framing = (0, 2) if layout.framed else (len(prompt) + 1, 0)
     cuts = list(_cuts(len(document), first, layout.max_tokens - framing, layout.overlap))
     words = _word_begins(body.word_ids) if layout.words else []
-    # Character positions at which the predicted text of each row ends and that of the next begins.
+    # Character positions where the predicted text of a row ends and that of the next row begins.
     positions = [*(start for start, _ in body.offsets), len(text), len(text)]
     ends = [positions[cut.stop - first] for cut in cuts]
     for cut, text_start, text_end in zip(cuts, [0, *ends], ends, strict=False):
@@ -169,7 +169,7 @@ def _word_begins(words: Sequence[int | None]) -> list[bool]:
 def _cuts(length: int, first: int, size: int, overlap: int | None) -> Iterator[_Cut]:
     """Cut a document of ``length`` tokens into rows of at most ``size`` tokens.
 
-    ``first`` is the first token of the document to predict; a row without one is left out.
+    ``first`` is the first token of the document to predict; a row without one is skipped.
     """
     start, stop = 0, min(length, size)
     if first < stop:

@@ -2,7 +2,7 @@
 
 In each row a share of the tokens is selected, at least one. 80 % of them are replaced by the mask
 token, 10 % by a random token, and 10 % are unchanged; the model must predict the original tokens.
-Each epoch selects other tokens (*dynamic* masking).
+Each epoch selects different tokens (*dynamic* masking).
 
 The selection depends only on (seed, epoch, row id, chunk number, position): every random number is
 the output of SplitMix64 for its own counter. So a resume needs no saved state, a repeated step has

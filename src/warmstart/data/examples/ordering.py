@@ -1,4 +1,4 @@
-"""Which rows come together, and in which order.
+"""Which rows are in a batch together, and in which order.
 
 The order of the rows is a pure function of (seed, epoch): it comes from a counter-based random
 generator keyed with both, never from a global one. A resumed run therefore needs no random state to
@@ -31,11 +31,11 @@ def epoch_order(rows: int, seed: int, epoch: int) -> Ints:
 
 
 def batches_of_groups(groups: Ints, batch_size: int, seed: int, epoch: int) -> list[Ints]:
-    """Rows of each batch of one epoch, where the rows of a group stay together.
+    """Rows of each batch of one epoch; the rows of a group stay together.
 
-    Every batch has the same number of groups, which gives ``batch_size`` rows on average (one group
-    at least), so that all epochs have the same number of batches. Rows without a group teach
-    nothing and are left out.
+    Every batch has the same number of groups, which gives ``batch_size`` rows on average (at least
+    one group), so that all epochs have the same number of batches. Rows without a group add nothing
+    to the loss and are left out.
 
     Args:
         groups: as ``Targets.groups``, int64 [N].
@@ -55,7 +55,7 @@ def batches_of_groups(groups: Ints, batch_size: int, seed: int, epoch: int) -> l
 
 
 def groups_per_batch(groups: Ints, batch_size: int) -> int:
-    """Number of groups that give ``batch_size`` rows on average, one at least.
+    """Number of groups that give ``batch_size`` rows on average, at least one.
 
     Args:
         groups: as ``Targets.groups``, int64 [N].
@@ -68,7 +68,7 @@ def groups_per_batch(groups: Ints, batch_size: int) -> int:
 def training_batches(
     lengths: Ints, batch_size: int, seed: int, epoch: int, *, group_by_length: bool
 ) -> list[Ints]:
-    """Rows of each batch of one epoch; every row once, the last batch may be short.
+    """Rows of each batch of one epoch; each row occurs once, and the last batch may be short.
 
     Args:
         lengths: tokens of each row, int64 [N].
@@ -87,7 +87,7 @@ def training_batches(
         block = order[start : start + block_rows]
         block = block[np.argsort(-lengths[block], kind="stable")]
         batches += [block[i : i + batch_size] for i in range(0, len(block), batch_size)]
-    # The short batch holds the shortest rows of the last block; it is shuffled with the others.
+    # The short batch has the shortest rows of the last block; it is shuffled with the others.
     shuffled = epoch_order(len(batches), seed + 1, epoch)
     return [batches[i] for i in shuffled]
 
@@ -132,8 +132,8 @@ def evaluation_batches(
 
     Args:
         lengths: tokens of each row, int64 [N].
-        max_tokens: largest padded batch, rows times longest row; a longer row is a batch alone.
-        groups: as ``Targets.groups``; a group stays together whatever the budget, int64 [N].
+        max_tokens: largest padded batch, rows times longest row; a longer row gets its own batch.
+        groups: as ``Targets.groups``, int64 [N]; a group stays together even above the budget.
     """
     if groups is not None:
         yield from _batches_of_whole_groups(lengths, max_tokens, groups)

@@ -1,9 +1,9 @@
-"""What rows teach: one class for each kind of targets, and its form in a batch.
+"""The targets of rows: one class for each kind of targets, and one for its form in a batch.
 
-``Examples`` are tokens plus targets. A kind of targets knows how it becomes tensors (``collate``),
-how many labels of some rows enter the loss (``count``), and which rows must stay in one batch
-(``groups``). In a batch it knows how to move to a device and how to be cut into pieces. So the
-loop, the batches and the evaluation never ask what is learned.
+``Examples`` are tokens plus targets. A kind of targets defines how it becomes tensors
+(``collate``), how many labels of some rows enter the loss (``count``), and which rows must stay in
+one batch (``groups``). Its form in a batch can be moved to a device and cut into pieces. So the
+loop, the batches and the evaluation do not depend on what is learned.
 
 The kinds for rows are here, those for tokens and words in ``token_targets``; a task may define its
 own in its own file.
@@ -19,7 +19,7 @@ kind               learned from each row                       in a batch
 ``WordTags``       a class for the first token of each word    ``WordBatchTargets``
 =================  ==========================================  ============================
 
-Letters: N rows, B rows of a batch, T tokens, A tokens at which the head is read, C classes.
+Letters: N rows, B rows of a batch, T tokens, A tokens that the head reads, C classes.
 """
 
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ NO_LABEL = -100
 ``torch.nn.functional.cross_entropy``."""
 
 NO_GROUP = -1
-"""Group number of a row that is not compared with any other and teaches nothing."""
+"""Group number of a row that is not compared with any other and adds nothing to the loss."""
 
 
 class BatchTargets(Protocol):
@@ -47,7 +47,7 @@ class BatchTargets(Protocol):
 
     @property
     def count(self) -> int:
-        """Labels that enter the loss.
+        """Number of labels that enter the loss.
 
         Known before the model runs, so that the loss of several batches is divided once, by the sum
         of their counts.
@@ -56,7 +56,7 @@ class BatchTargets(Protocol):
 
     @property
     def asked(self) -> "Tensor | None":
-        """Indices of the tokens at which the head is read, int64 [A]; None for whole rows."""
+        """Indices of the tokens that the head reads, int64 [A]; None if it reads rows."""
         ...
 
     @property
@@ -73,8 +73,8 @@ class BatchTargets(Protocol):
 
         Args:
             rows: which rows.
-            offsets: of the whole batch: row i is tokens ``offsets[i]`` to ``offsets[i + 1]``,
-                int64 [B + 1].
+            offsets: the offsets of the whole batch: row i is tokens ``offsets[i]`` to
+                ``offsets[i + 1] - 1``, int64 [B + 1].
         """
         ...
 
@@ -84,15 +84,15 @@ class Targets(Protocol):
 
     @property
     def groups(self) -> Ints | None:
-        """A group number for each row, int64 [N]; None where rows are independent.
+        """A group number for each row, int64 [N]; None if rows are independent.
 
         Rows with the same number stay in one batch, one process and one piece; ``NO_GROUP`` marks
-        rows that teach nothing.
+        rows that add nothing to the loss.
         """
         ...
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
-        """Labels of the rows at these positions that enter the loss.
+        """Number of labels that enter the loss, in the rows at these positions.
 
         Args:
             tokens: the rows.
@@ -102,7 +102,7 @@ class Targets(Protocol):
         ...
 
     def collate(self, tokens: Tokens, positions: Ints, draw: Draw) -> tuple[Ints, BatchTargets]:
-        """The token ids that the model reads, int64 [T], and the targets of these rows.
+        """The token ids for the model, int64 [T], and the targets of these rows.
 
         Args:
             tokens: the rows.
@@ -112,9 +112,9 @@ class Targets(Protocol):
         ...
 
     def document_lengths(self, tokens: Tokens) -> Ints:
-        """Tokens of each table row without truncation, int64 [D].
+        """Number of tokens of each table row without truncation, int64 [D].
 
-        The rows of one document are added up, without the tokens that they repeat.
+        The rows of one document are added up; tokens repeated between them count once.
         """
         ...
 
@@ -123,10 +123,10 @@ Kind = TypeVar("Kind")
 
 
 def of_kind(targets: Targets | BatchTargets, kind: type[Kind]) -> Kind:
-    """The same targets, as the kind that a task's loss or scores need.
+    """Check that targets have the kind that a task's loss or scores need, and return them.
 
     Raises:
-        TypeError: they are of another kind; the batch was made for another task.
+        TypeError: they have another kind; the batch was made for another task.
     """
     if not isinstance(targets, kind):
         raise TypeError(f"expected {kind.__name__}, got {type(targets).__name__}")
@@ -134,7 +134,7 @@ def of_kind(targets: Targets | BatchTargets, kind: type[Kind]) -> Kind:
 
 
 def plain_ids(tokens: Tokens, positions: Ints) -> Ints:
-    """Token ids of some rows end to end, unchanged, int64 [T]."""
+    """Token ids of some rows end to end, without masking, int64 [T]."""
     return tokens.input_ids[tokens.places_of(positions)[0]].astype(np.int64)
 
 
@@ -162,15 +162,15 @@ class NoTargets:
     groups: Ints | None = None
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
-        """Always 0."""
+        """0: no label enters the loss."""
         return 0
 
     def collate(self, tokens: Tokens, positions: Ints, draw: Draw) -> tuple[Ints, NoBatchTargets]:
-        """The token ids as they are."""
+        """The token ids unchanged, and no targets."""
         return plain_ids(tokens, positions), NoBatchTargets()
 
     def document_lengths(self, tokens: Tokens) -> Ints:
-        """Tokens of each row without truncation."""
+        """Number of tokens of each row without truncation."""
         return tokens.full_lengths
 
 
@@ -180,8 +180,8 @@ class RowBatchTargets:
 
     Args:
         values: int64 [B], float32 [B], or float32 [B, C].
-        count: labels that enter the loss; for lists, the lists.
-        groups: the list of each row, int64 [B]; None where each row is learned alone.
+        count: number of labels that enter the loss; for lists, the number of lists.
+        groups: the list of each row, int64 [B]; None if each row is learned alone.
     """
 
     values: "Tensor"
@@ -190,7 +190,7 @@ class RowBatchTargets:
     asked: "Tensor | None" = None
 
     def to(self, device: "torch.device") -> Self:
-        """The same with ``values`` on ``device``."""
+        """The same targets with ``values`` on ``device``."""
         return replace(self, values=self.values.to(device, non_blocking=True))
 
     def piece(self, rows: slice, offsets: Ints) -> Self:
@@ -207,19 +207,19 @@ class RowTargets:
     """One target for each row.
 
     Args:
-        values: index of the class, int64 [N]; a number, float32 [N]; or for C labels whether each
-            applies, 1 or 0, float32 [N, C].
+        values: index of the class, int64 [N]; a number, float32 [N]; or, for C labels, 1 if the
+            label applies and 0 if not, float32 [N, C].
     """
 
     values: np.ndarray[Any, np.dtype[Any]]
     groups: Ints | None = None
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
-        """Rows, or rows times C labels."""
+        """The number of rows, or of rows times C labels."""
         return int(self.values[positions].size)
 
     def collate(self, tokens: Tokens, positions: Ints, draw: Draw) -> tuple[Ints, RowBatchTargets]:
-        """The token ids as they are, and one target for each row."""
+        """The token ids unchanged, and one target for each row."""
         import torch
 
         values = self.values[positions]
@@ -227,7 +227,7 @@ class RowTargets:
         return plain_ids(tokens, positions), batch
 
     def document_lengths(self, tokens: Tokens) -> Ints:
-        """Tokens of each row without truncation."""
+        """Number of tokens of each row without truncation."""
         return tokens.full_lengths
 
 
@@ -237,19 +237,19 @@ class ListTargets:
 
     Args:
         values: relevance grade, float32 [N].
-        groups: the list of each row, numbered from 0; ``NO_GROUP`` where all rows of a list have
-            the same grade, int64 [N].
+        groups: the list of each row, numbered from 0, int64 [N]; ``NO_GROUP`` if all rows of a list
+            have the same grade.
     """
 
     values: np.ndarray[Any, np.dtype[np.float32]]
     groups: Ints
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
-        """Lists whose rows have different grades."""
+        """Number of lists whose rows have different grades."""
         return count_lists(self.groups[positions])
 
     def collate(self, tokens: Tokens, positions: Ints, draw: Draw) -> tuple[Ints, RowBatchTargets]:
-        """The token ids as they are, a grade and a list number for each row."""
+        """The token ids unchanged, and a grade and a list number for each row."""
         import torch
 
         groups = self.groups[positions]
@@ -258,12 +258,12 @@ class ListTargets:
         return plain_ids(tokens, positions), batch
 
     def document_lengths(self, tokens: Tokens) -> Ints:
-        """Tokens of each row without truncation."""
+        """Number of tokens of each row without truncation."""
         return tokens.full_lengths
 
 
 def count_lists(groups: Ints) -> int:
-    """Distinct lists among some rows, ``NO_GROUP`` left out.
+    """Number of distinct lists among some rows, without ``NO_GROUP``.
 
     >>> count_lists(np.array([7, 7, NO_GROUP, 2]))
     2

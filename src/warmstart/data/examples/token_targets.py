@@ -1,6 +1,6 @@
 """Targets at tokens: the next token, hidden tokens, and the tags of words.
 
-See ``targets`` for what a kind of targets is.
+``targets`` explains what a kind of targets is.
 
 Letters: N rows, B rows of a batch, T tokens, W words of a split, A words of a batch, D documents.
 """
@@ -25,8 +25,8 @@ class TokenBatchTargets:
 
     Args:
         ids: the token to predict at each token, or ``NO_LABEL``, int64 [T].
-        text_bytes: UTF-8 bytes of the text that each row's targets spell, int64 [B].
-        count: targets that are not ``NO_LABEL``.
+        text_bytes: UTF-8 bytes of the text of each row's targets, int64 [B].
+        count: number of targets that are not ``NO_LABEL``.
     """
 
     ids: "Tensor"
@@ -36,11 +36,11 @@ class TokenBatchTargets:
 
     @property
     def asked(self) -> "Tensor | None":
-        """None: a language-model head finds its tokens from ``ids``."""
+        """None: the head of a language model selects its tokens by ``ids``."""
         return None
 
     def to(self, device: "torch.device") -> Self:
-        """The same with ``ids`` on ``device``."""
+        """The same targets with ``ids`` on ``device``."""
         return replace(self, ids=self.ids.to(device, non_blocking=True))
 
     def piece(self, rows: slice, offsets: Ints) -> Self:
@@ -52,12 +52,12 @@ class TokenBatchTargets:
 
 @dataclass(frozen=True, slots=True)
 class NextTokens:
-    """The token after each token, from ``predict_from`` on.
+    """The token after each token, starting at ``predict_from``.
 
     Args:
-        predict_from: place in each row of the first token to predict, 1 or more: after the prompt,
-            and in a chunk after the tokens repeated from the chunk before, int64 [N].
-        text_bytes: UTF-8 bytes of the text that each row's predicted tokens spell, int64 [N].
+        predict_from: position in each row of the first token to predict, 1 or more: after the
+            prompt, and in a chunk after the tokens repeated from the previous chunk, int64 [N].
+        text_bytes: UTF-8 bytes of the text of each row's predicted tokens, int64 [N].
     """
 
     predict_from: Ints
@@ -65,13 +65,13 @@ class NextTokens:
     groups: Ints | None = None
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
-        """Tokens that are predicted."""
+        """Number of tokens that are predicted."""
         return tokens.tokens_of(positions) - int(self.predict_from[positions].sum())
 
     def collate(
         self, tokens: Tokens, positions: Ints, draw: Draw
     ) -> tuple[Ints, TokenBatchTargets]:
-        """The token ids as they are, and the next token at each of them."""
+        """The token ids unchanged, and for each of them the next token as target."""
         import torch
 
         places, offsets = tokens.places_of(positions)
@@ -82,7 +82,7 @@ class NextTokens:
         return ids, TokenBatchTargets(torch.from_numpy(targets), text_bytes, count)
 
     def document_lengths(self, tokens: Tokens) -> Ints:
-        """Tokens of each document without truncation, its chunks added up, [D]."""
+        """Number of tokens of each document without truncation, all its chunks together, [D]."""
         return lengths_of_documents(tokens, self.predict_from)
 
 
@@ -91,8 +91,8 @@ def next_tokens(ids: Ints, offsets: Ints, predict_from: Ints) -> Ints:
 
     Args:
         ids: the rows' tokens end to end, int64 [T].
-        offsets: start of each row and end of the last, int64 [B + 1].
-        predict_from: place in each row of the first token to predict, 1 or more, [B].
+        offsets: start of each row, and end of the last one, int64 [B + 1].
+        predict_from: position in each row of the first token to predict, 1 or more, [B].
 
     >>> next_tokens(np.array([7, 8, 9, 5, 6]), np.array([0, 3, 5]), np.array([2, 1]))
     array([-100,    9, -100,    6, -100])
@@ -106,11 +106,11 @@ def next_tokens(ids: Ints, offsets: Ints, predict_from: Ints) -> Ints:
 
 
 def lengths_of_documents(tokens: Tokens, repeated: Ints) -> Ints:
-    """Tokens of each document without truncation, the rows of one document added up, [D].
+    """Number of tokens of each document without truncation, all its rows together, [D].
 
     Args:
         tokens: rows of one document follow each other.
-        repeated: tokens of each row that the row before already has, int64 [N].
+        repeated: number of tokens of each row that the previous row has already, int64 [N].
     """
     follows = np.append(False, tokens.rows[1:] == tokens.rows[:-1])
     new = tokens.full_lengths - np.where(follows, repeated, 0)
@@ -119,14 +119,14 @@ def lengths_of_documents(tokens: Tokens, repeated: Ints) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class HiddenTokens:
-    """Tokens hidden behind masks, others in every epoch (masked language modelling).
+    """Tokens hidden behind masks, different ones in every epoch (masked language modelling).
 
     Args:
-        predict_from: place in each row of the first token that may be hidden, int64 [N].
-        text_bytes: UTF-8 bytes of the text that the tokens from there on spell, int64 [N].
-        masking: how tokens are chosen and replaced.
-        begins_word: whether each token begins a word, bool [T]; None where single tokens are
-            hidden and not whole words.
+        predict_from: position in each row of the first token that may be hidden, int64 [N].
+        text_bytes: UTF-8 bytes of the text from this token to the end of the row, int64 [N].
+        masking: how tokens are selected and replaced.
+        begins_word: whether each token begins a word, bool [T]; None if single tokens are hidden
+            and not whole words.
     """
 
     predict_from: Ints
@@ -136,13 +136,13 @@ class HiddenTokens:
     groups: Ints | None = None
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
-        """Tokens that are hidden for this seed and epoch."""
+        """Number of tokens that are hidden for this seed and epoch."""
         return len(self.masking.choose(self.rows_to_mask(tokens, positions), draw))
 
     def collate(
         self, tokens: Tokens, positions: Ints, draw: Draw
     ) -> tuple[Ints, TokenBatchTargets]:
-        """The token ids with some hidden, and the original ids at these places."""
+        """The token ids after masking, and the original ids of the hidden tokens as targets."""
         import torch
 
         rows = self.rows_to_mask(tokens, positions)
@@ -155,12 +155,12 @@ class HiddenTokens:
         return self.masking.hide(rows, chosen, draw), batch
 
     def document_lengths(self, tokens: Tokens) -> Ints:
-        """Tokens of each document without truncation, its chunks added up, [D]."""
-        # Each chunk begins and ends with a special token of its own: one more is repeated.
+        """Number of tokens of each document without truncation, all its chunks together, [D]."""
+        # Each chunk has its own begin and end token: one token more than the overlap is repeated.
         return lengths_of_documents(tokens, self.predict_from + 1)
 
     def rows_to_mask(self, tokens: Tokens, positions: Ints) -> MaskedRows:
-        """Some rows as ``Masking`` takes them.
+        """Some rows in the form that ``Masking`` needs.
 
         Args:
             tokens: all rows.
@@ -186,10 +186,10 @@ class WordBatchTargets:
     Args:
         asked: index of that token in the batch, int64 [A].
         values: index of the class, or ``NO_LABEL``, int64 [A].
-        word_counts: words read in each row, int64 [B]; they add up to A.
+        word_counts: number of words that the head reads in each row, int64 [B]; their sum is A.
         words: number of each word in the split's list of words, int64 [A].
-        count: values that are not ``NO_LABEL``.
-        source: what the words are, as the task's predictions need it.
+        count: number of values that are not ``NO_LABEL``.
+        source: the words themselves, in the form that the task's predictions need.
     """
 
     asked: "Tensor"
@@ -201,7 +201,7 @@ class WordBatchTargets:
     groups: Ints | None = None
 
     def to(self, device: "torch.device") -> Self:
-        """The same with its tensors on ``device``."""
+        """The same targets with their tensors on ``device``."""
         asked = self.asked.to(device, non_blocking=True)
         return replace(self, asked=asked, values=self.values.to(device, non_blocking=True))
 
@@ -222,17 +222,17 @@ class WordBatchTargets:
 
 @dataclass(frozen=True, slots=True)
 class WordTags:
-    """A class for each word, read at its first token. A long text has several rows (windows).
+    """A class for each word, predicted at its first token. A long text has several rows (windows).
 
     Args:
-        word_offsets: words of row i are ``word_offsets[i]`` to ``word_offsets[i + 1]`` of the
+        word_offsets: words of row i are ``word_offsets[i]`` to ``word_offsets[i + 1] - 1`` of the
             arrays below, int64 [N + 1].
-        places: place in its row of each word's first token, int64 [W].
+        places: position in its row of each word's first token, int64 [W].
         words: number of the word in the split's list of words, int64 [W].
-        values: index of its class, or ``NO_LABEL`` where it is not learned from or not known,
-            int64 [W].
-        repeated: tokens of each row that the row before already has, int64 [N].
-        source: what the words are, as the task's predictions need it; passed on to batches.
+        values: index of its class, int64 [W]; ``NO_LABEL`` if it is unknown or must not enter the
+            loss.
+        repeated: number of tokens of each row that the previous row has already, int64 [N].
+        source: the words themselves, in the form that the task's predictions need.
     """
 
     word_offsets: Ints
@@ -244,18 +244,18 @@ class WordTags:
     groups: Ints | None = None
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
-        """Words that have a class."""
+        """Number of words with a class."""
         return int(np.count_nonzero(self.values[self.words_of(positions)[0]] != NO_LABEL))
 
     def collate(self, tokens: Tokens, positions: Ints, draw: Draw) -> tuple[Ints, WordBatchTargets]:
-        """The token ids as they are; place and class of each word."""
+        """The token ids unchanged, and the position and class of each word."""
         import torch
 
         places, offsets = tokens.places_of(positions)
         words, counts = self.words_of(positions)
         values = self.values[words]
         batch = WordBatchTargets(
-            # Place in the row + start of the row = index in the batch.
+            # Position in the row + start of the row = index in the batch.
             asked=torch.from_numpy(self.places[words] + np.repeat(offsets[:-1], counts)),
             values=torch.from_numpy(values),
             word_counts=counts,
@@ -266,7 +266,7 @@ class WordTags:
         return tokens.input_ids[places].astype(np.int64), batch
 
     def document_lengths(self, tokens: Tokens) -> Ints:
-        """Tokens of each text, its windows added up, [D]."""
+        """Number of tokens of each text, all its windows together, [D]."""
         return lengths_of_documents(tokens, self.repeated)
 
     def taken(self, positions: Ints) -> "WordTags":
@@ -286,7 +286,7 @@ class WordTags:
         )
 
     def words_of(self, positions: Ints) -> tuple[Ints, Ints]:
-        """Indices of the words of some rows, int64 [A], and words in each row, int64 [B].
+        """Indices of the words of some rows, int64 [A], and number of words in each row, int64 [B].
 
         Args:
             positions: positions of the rows, int64 [B].

@@ -1,12 +1,12 @@
-"""Tokenising texts, pairs of texts and pre-split words into flat arrays, safe from threads.
+"""Tokenise texts, pairs of texts and pre-split words into flat arrays; safe to use in threads.
 
 A ``tokenizers.Tokenizer`` keeps truncation and padding as state, and Transformers may change that
 state in every call, so two threads that share one tokenizer can get each other's truncation.
-``RowTokeniser`` has a copy that neither truncates nor pads and is never changed; truncation is done
+``RowTokeniser`` has a copy that neither truncates nor pads and is never changed; rows are truncated
 here, on the token ids, by the rules of the library.
 
-The copy shares the vocabulary with the original, which no method here changes. It takes less than
-0.1 ms, where a copy by ``Tokenizer.from_str`` takes 40 ms (BERT) to 200 ms (GPT-2).
+The copy shares the vocabulary with the original; no method here changes it. It takes less than
+0.1 ms, whereas a copy with ``Tokenizer.from_str`` takes 40 ms (BERT) to 200 ms (GPT-2).
 
 Source: ``tokenizers`` documentation, ``Tokenizer.encode_batch_fast`` (no character offsets, which
 are not needed here); its source, ``utils/truncation.rs`` (``LongestFirst``).
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     import tokenizers
 
 CHUNK_ROWS = 512
-"""Rows tokenised in one call: enough for all threads of the library, and few enough for the cache
-of a processor (4,096 short sentences take 6 to 20 % more time per row)."""
+"""Number of rows tokenised in one call: enough for all threads of the library, and few enough for
+the processor's cache (4,096 short sentences take 6 to 20 % more time per row)."""
 
 Truncation = Literal["longest_first", "second_only"]
-"""Which text of a pair is cut where both together are too long."""
+"""Which text of a pair is truncated if both together are too long."""
 
 Sides = list[int | None]
-"""Which text of a row each token is of: 0, 1, or None for special tokens."""
+"""Which text of a row each token belongs to: 0, 1, or None for special tokens."""
 
 
 class Tokenizer(Protocol):
     """The part of a Transformers tokenizer that is used here.
 
-    Without Transformers, and so without torch, ``runs.loaded_run.RunTokenizer`` has it too.
+    ``runs.loaded_run.RunTokenizer`` has it as well, without importing Transformers or torch.
     """
 
     @property
@@ -52,18 +52,18 @@ class Tokenizer(Protocol):
 
     @property
     def model_input_names(self) -> list[str]:
-        """Inputs of the model: ``input_ids``, ``attention_mask`` and perhaps more."""
+        """Names of the model's inputs: ``input_ids``, ``attention_mask`` and possibly more."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RowTokeniser:
-    """Tokenise rows with a private copy of a tokenizer; make it with ``RowTokeniser.of``.
+    """Tokenise rows with a private copy of a tokenizer; create it with ``RowTokeniser.of``.
 
     Every method may be called from any number of threads at once.
 
     Args:
-        backend: a copy that neither truncates nor pads; nothing changes it.
+        backend: a copy that neither truncates nor pads; it is never changed.
         typed: whether the model has type ids.
     """
 
@@ -72,7 +72,7 @@ class RowTokeniser:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "RowTokeniser":
-        """Copy what is needed of a tokenizer, which is left as it is.
+        """Copy the necessary parts of a tokenizer, which is not changed.
 
         Args:
             tokenizer: the tokenizer of a checkpoint.
@@ -89,18 +89,18 @@ class RowTokeniser:
         truncation: Truncation = "longest_first",
         where: Callable[[int], str] = str,
     ) -> Tokens:
-        """Tokenise texts or pairs, cut them to ``max_tokens``, and count what was cut.
+        """Tokenise texts or pairs, truncate them to ``max_tokens``, and count what was removed.
 
         Args:
             chunks: the N texts, or pairs of texts, in lists of about ``CHUNK_ROWS``.
             rows: row ids, int64 [N].
             max_tokens: longest row in tokens, special tokens included.
             truncation: for pairs, whether the longer text is cut first or only the second one.
-            where: turns the position of a row into its place in a file, for a message.
+            where: returns the file and line of the row at a position, for error messages.
 
         Raises:
             DataError: special tokens alone fill ``max_tokens``; or the first text of a pair leaves
-                no room for the second and only the second may be cut.
+                no room for the second, and only the second may be truncated.
         """
         input_ids, token_type_ids = FlatArray(np.int32), FlatArray(np.int8)
         lengths, full_lengths = (np.zeros(len(rows), np.int64) for _ in range(2))
@@ -138,8 +138,8 @@ class RowTokeniser:
         """Tokenise rows of words; each word is tokenised as it would be after a space in a text.
 
         For BERT the pieces of a word do not depend on the space before it. A byte-level tokenizer
-        (GPT-2, RoBERTa) has other pieces for a word after a space; where its ``add_prefix_space``
-        is off, the space is put before every word here, as Transformers does with the option on.
+        (GPT-2, RoBERTa) has different pieces for a word after a space; if its ``add_prefix_space``
+        is off, the space is added before every word here, as Transformers does if the option is on.
 
         Args:
             chunks: the words of the N rows, in lists of about ``CHUNK_ROWS`` rows.
@@ -156,7 +156,7 @@ class RowTokeniser:
             words[here] = list(map(len, texts))
             if spaced:
                 texts = [[_after_space(word, added) for word in row] for row in texts]
-            # Not encode_batch_fast, whose encodings have no word ids.
+            # `encode_batch_fast` is not used: its encodings have no word ids.
             encodings = self.backend.encode_batch(texts, is_pretokenized=True)
             lengths[here] = list(map(len, encodings))
             count = int(lengths[here].sum())
@@ -179,7 +179,7 @@ def encode_table(table: Table, data: DataConfig, tokenizer: Tokenizer, max_token
 
     Args:
         table: N clean rows.
-        data: names the columns, and which text of a pair is cut.
+        data: names the columns, and which text of a pair is truncated.
         tokenizer: the checkpoint's tokenizer, which is not changed.
         max_tokens: longest row that the model reads, special tokens included.
 
@@ -198,15 +198,15 @@ def encode_table(table: Table, data: DataConfig, tokenizer: Tokenizer, max_token
 def plain_copy(backend: "tokenizers.Tokenizer") -> "tokenizers.Tokenizer":
     """A copy of a tokenizer that neither truncates nor pads, with the same vocabulary in memory.
 
-    A ``tokenizer.json`` may bring its own padding and truncation (all-MiniLM-L6-v2: both, at 128).
+    A ``tokenizer.json`` may contain padding and truncation (all-MiniLM-L6-v2: both, at 128).
 
     Args:
-        backend: the tokenizer; it is left as it is.
+        backend: the tokenizer; it is not changed.
     """
     import tokenizers
 
     copy = tokenizers.Tokenizer(backend.model)
-    # None cannot be assigned to these in the library, and is what a new tokenizer has.
+    # The library does not accept None for these, and a new tokenizer has None already.
     if backend.normalizer is not None:
         copy.normalizer = backend.normalizer
     if backend.pre_tokenizer is not None:
@@ -215,7 +215,7 @@ def plain_copy(backend: "tokenizers.Tokenizer") -> "tokenizers.Tokenizer":
         copy.post_processor = backend.post_processor
     if backend.decoder is not None:
         copy.decoder = backend.decoder
-    # In the order of their ids, from which the library numbers those outside the vocabulary again.
+    # In the order of their ids, because the library numbers those outside the vocabulary again.
     copy.add_tokens([token for _, token in sorted(backend.get_added_tokens_decoder().items())])
     copy.encode_special_tokens = backend.encode_special_tokens
     return copy
@@ -231,10 +231,10 @@ def _removed(
     """Number of tokens to remove from each text of a row, int64 [2].
 
     Args:
-        sides: of each token of the row; more than ``max_tokens``.
+        sides: the text of each token of the row; more than ``max_tokens`` tokens.
         max_tokens: longest row in tokens.
         truncation: whether the longer text is cut first or only the second one.
-        where: turns the position of a row into its place in a file.
+        where: returns the file and line of the row at a position.
         position: position of the row.
 
     >>> sides = [None, 0, 0, 0, 0, None, 1, None]
@@ -251,7 +251,7 @@ def _removed(
             raise errors.labels.no_room_for_second(where(position), first, max_tokens)
         return np.array([0, first + second - room])
     shorter = min(first, second)
-    # The shorter text stays whole if it takes at most half of the room; else both get one half.
+    # The shorter text stays whole if it takes at most half of the room; otherwise both get half.
     kept = shorter if 2 * shorter <= room else room // 2
     if first > second:
         return np.array([first - (room - kept), second - kept])
@@ -259,10 +259,10 @@ def _removed(
 
 
 def _spans(sides: Sides, removed: Ints) -> list[slice]:
-    """Where the removed tokens are in a row, the last span first.
+    """The slices of a row to remove, the last one first.
 
     Args:
-        sides: of each token of the row.
+        sides: the text of each token of the row.
         removed: number of tokens to remove from the end of each text, int64 [2].
 
     >>> _spans([None, 0, 0, 0, None, 1, 1, None], np.array([1, 2]))
@@ -279,22 +279,22 @@ def _spans(sides: Sides, removed: Ints) -> list[slice]:
 def _without(
     rows: Iterable[list[int]], spans: Mapping[int, Sequence[slice]]
 ) -> Iterator[list[int]]:
-    """The rows, one at a time, without the spans that are given for some of them."""
+    """The rows, one at a time, without the slices that are given for some of them."""
     for index, row in enumerate(rows):
-        for span in spans.get(index, ()):  # the last first, so that the others stay in place
+        for span in spans.get(index, ()):  # the last first, so that the other indices stay valid
             del row[span]
         yield row
 
 
 def _end_to_end(rows: Iterable[list[int]], dtype: type[np.integer[Any]], numbers: int) -> Any:
-    """The numbers of all rows in one array; the list of only one row exists at a time."""
+    """The numbers of all rows in one array; only one row at a time exists as a list."""
     return np.fromiter(chain.from_iterable(rows), dtype, numbers)
 
 
 def _pieces(
     encodings: Sequence["tokenizers.Encoding"], words: Ints, start: int
 ) -> tuple[Ints, Ints]:
-    """Where the pieces of words are.
+    """The positions of the pieces of words.
 
     Args:
         encodings: the rows.
@@ -309,7 +309,7 @@ def _pieces(
     bodies = np.zeros((len(words), 2), dtype=np.int64)
     before = np.concatenate([[0], np.cumsum(words)])  # words in the rows before each row
     for row, encoding in enumerate(encodings):
-        # The word of each token: NaN, 0, 0, 1, …, NaN; special tokens are of no word.
+        # The word of each token: NaN, 0, 0, 1, …, NaN; special tokens belong to no word.
         of_tokens = np.array(encoding.word_ids, dtype=np.float64)
         tokens = start + np.flatnonzero(~np.isnan(of_tokens))
         word = of_tokens[tokens - start].astype(np.int64)
@@ -321,15 +321,15 @@ def _pieces(
 
 
 def _needs_space(backend: "tokenizers.Tokenizer") -> bool:
-    """Whether words that are given one by one lack the space that is before them in a text.
+    """Whether a tokenizer gives single words other pieces than words after a space in a text.
 
-    It is tried on a text of two words, since not every kind of tokenizer that needs the space has
-    the option ``add_prefix_space``.
+    Tested on a text of two words, because not every kind of tokenizer with this property has the
+    option ``add_prefix_space``.
     """
     in_text = backend.encode("a a", add_special_tokens=False).ids
 
     def equals_text(word: str) -> bool:
-        """Whether the second of two words has the same ids as in the text."""
+        """Whether the second of two words has the same ids alone as in the text."""
         ids = backend.encode([word, word], is_pretokenized=True, add_special_tokens=False).ids
         second = ids[len(ids) // 2 :]
         return in_text[-len(second) :] == second
@@ -340,7 +340,7 @@ def _needs_space(backend: "tokenizers.Tokenizer") -> bool:
 def _after_space(word: str, added: set[str]) -> str:
     """The word with a space before it, as in a text.
 
-    No space is put before an empty word, a second one before a word that has its own, or one before
-    a special token, where the space would be a piece by itself.
+    No space is added before an empty word, before a word that begins with a space, or before a
+    special token, because the space would then be a piece by itself.
     """
     return word if not word or word[0] == " " or word in added else f" {word}"

@@ -1,7 +1,7 @@
 """Tokenised rows in flat arrays: the token ids of all rows end to end, and where each row starts.
 
-One token takes 4 bytes, or 5 where type ids tell the two texts of a pair apart. Nothing is padded
-here: each batch decides its own width. What is learned from the rows is not stored here.
+One token takes 4 bytes, or 5 with type ids, which distinguish the two texts of a pair. Rows are not
+padded here: each batch has its own width. Targets are not stored here.
 
 Letters: N rows, T tokens of all rows together, B rows of one batch.
 """
@@ -75,7 +75,7 @@ class Tokens:
         return int((self.offsets[positions + 1] - self.offsets[positions]).sum())
 
     def places_of(self, positions: Ints) -> tuple[Ints, Ints]:
-        """Where the tokens of some rows are in the flat arrays.
+        """The positions of the tokens of some rows in the flat arrays.
 
         Args:
             positions: positions of the rows, int64 [B].
@@ -91,8 +91,8 @@ class Tokens:
         """
         lengths = self.offsets[positions + 1] - self.offsets[positions]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        # Index of a token = start of its row in the flat array + its place in the row. The place in
-        # the row is its place among all chosen tokens less the offset of its row.
+        # Index of a token = start of its row in the flat array + its position in the row, and
+        # the latter is its position among all selected tokens minus the offset of its row.
         starts = np.repeat(self.offsets[positions] - offsets[:-1], lengths)
         return starts + np.arange(offsets[-1]), offsets
 
@@ -121,7 +121,7 @@ NO_PIECE = -1
 class WordTokens:
     """Tokenised rows of words that were split beforehand: N rows, W words, T tokens.
 
-    Rows are never truncated here: long ones are cut into windows later, where no word is lost.
+    Rows are never truncated here: long ones are cut into windows later, and no word is lost.
 
     Args:
         tokens: the rows, special tokens included.
@@ -130,7 +130,7 @@ class WordTokens:
         first_pieces: index into ``tokens.input_ids`` of each word's first piece, int64 [W], or
             ``NO_PIECE`` for a word without any piece (a zero-width space, a control character).
         bodies: start and stop in ``tokens.input_ids`` of each row's pieces, without the special
-            tokens around them, int64 [N, 2]; equal where a row has no pieces.
+              tokens around them, int64 [N, 2]; equal if a row has no pieces.
     """
 
     tokens: Tokens
@@ -140,8 +140,8 @@ class WordTokens:
 
     @property
     def without_piece(self) -> Ints:
-        """The words without any piece: position of the row, place in the row, int64 [K, 2]."""
+        """The words without any piece: position of the row, position in the row, int64 [K, 2]."""
         words = np.flatnonzero(self.first_pieces == NO_PIECE)
-        # The last row that starts at or before the word; empty rows start there too and come first.
+        # The last row that starts at or before the word; empty rows with this start are before it.
         rows = np.searchsorted(self.word_offsets, words, side="right") - 1
         return np.stack([rows, words - self.word_offsets[rows]], axis=1)

@@ -49,7 +49,7 @@ from warmstart.data.grammar.lexicon import DEVELOPMENT, TEST, Lexicon, Word
 from warmstart.data.grammar.paradigms import ISLAND, PAIR, PARADIGMS, SQUARE
 
 SPLITS = ("train", "validation", "test")
-"""``train`` and ``validation`` use the same words, ``test`` others; no sentence is repeated."""
+"""``train`` and ``validation`` use the same words, ``test`` uses others; no sentence repeats."""
 
 _TRAIN_ROUNDS, _VALIDATION_ROUNDS, _TEST_ROUNDS = 16, 2, 4
 """A round is one block of each template. A block has two sentences for a pair, four for a square

@@ -1,7 +1,7 @@
 """Read brat's pairs of files: ``NAME.txt`` with a text, ``NAME.ann`` with its spans.
 
-A source is a folder with such pairs, or one ``.ann`` file. Every pair is one row; a row's line is
-the number of its document, in the order of the names, from 1.
+A source is a folder with such pairs, or one ``.ann`` file. Every pair is one row; instead of a line
+number, a row has the number of its document, in the order of the names, from 1.
 
 Source: brat.nlplab.org/standoff.html.
 """
@@ -22,15 +22,15 @@ from warmstart.data.table import SourceFile
 from warmstart.data.tags.span_formats import read_brat
 
 _FORMATS = ("auto", "spans")
-"""Values of ``data.format`` for which brat's files are looked for."""
+"""Values of ``data.format`` that allow brat's files."""
 
 
 def brat_source(source: str, data: DataConfig) -> Path | None:
-    """The folder or ``.ann`` file that a source names; None if it is no source of brat's.
+    """The folder or ``.ann`` file that a source names; None if it is not a brat source.
 
     Args:
-        source: as the user wrote it.
-        data: the format, and the folder that relative names are looked up in.
+        source: the source as the user wrote it.
+        data: the format, and the folder in which relative names are looked up.
     """
     if data.format not in _FORMATS or "://" in source or source.startswith(("hub:", "bundled/")):
         return None
@@ -50,8 +50,8 @@ def read_brat_source(path: Path, data: DataConfig) -> tuple[Parsed, SourceFile]:
         data: the encoding of the files, and the name of the text column.
 
     Raises:
-        DataError: a file cannot be read or decoded, an ``.ann`` file has no text, or a line is no
-            annotation.
+        DataError: a file cannot be read or decoded, an ``.ann`` file has no text, or a line is not
+            an annotation.
     """
     folder = path if path.is_dir() else path.parent
     names = sorted(path.glob("*.ann")) if path.is_dir() else [path]
@@ -77,7 +77,7 @@ def read_brat_source(path: Path, data: DataConfig) -> tuple[Parsed, SourceFile]:
 
 
 def _decoded(file: Path, encoding: str, digest: "hashlib._Hash") -> str:
-    """The text of a file, its line ends as they are; its bytes enter the hash."""
+    """The text of a file, with its line ends unchanged; its bytes are added to the hash."""
     try:
         content = content_of(file)
     except OSError as error:

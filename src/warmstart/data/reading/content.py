@@ -1,4 +1,4 @@
-"""The bytes of a file: small files are held in memory, large files are memory-mapped.
+"""The bytes of a file: small files are read into memory, large files are memory-mapped.
 
 ``Content`` is ``bytes``, ``bytearray`` or ``mmap``: they all support ``len`` and slicing. To go
 through a whole file, use ``blocks``, or ``line_blocks`` if lines must not be split. A block is a

@@ -130,8 +130,8 @@ def _first_invalid(content: Content, codec: str) -> int | None:
     """Offset of the first byte sequence that is not valid in ``codec``; ``None`` if all are."""
     decoder = codecs.getincrementaldecoder(codec)()
     offset = 0  # of the next block
-    # Bytes of a character that was split between two blocks and that the decoder still holds: the
-    # offset in an error counts from the first of them.
+    # Number of bytes of a character that was split between two blocks and that the decoder still
+    # keeps: the offset in an error counts from the first of them.
     pending = 0
     try:
         for block in blocks(content):

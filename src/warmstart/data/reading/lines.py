@@ -27,7 +27,7 @@ class Parsed:
         columns: N rows.
         positions: index of each row in the file, from 0, including dropped rows, int64 [N].
         lines: line of each row's first character, int64 [N].
-        total: rows in the file, dropped ones counted.
+        total: number of rows in the file, including dropped ones.
         notes: how the file was read, for the findings, one sentence each.
     """
 

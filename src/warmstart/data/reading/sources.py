@@ -1,4 +1,4 @@
-"""Find and read the user's files into a ``Table`` that knows the file and line of each row.
+"""Find the user's files and read them into a ``Table`` with the file and line of each row.
 
 A source is one of
 
@@ -10,7 +10,7 @@ A source is one of
 - ``bundled/grammar/train`` (or ``validation``, ``test``), the bundled corpus.
 
 If ``data.dir`` is set, names are looked up there: in a folder, a zip file, or the URL of a zip
-file. Leading folders of a name can be missing: for ``cola_public/raw/in_domain_train.tsv``,
+file. The first folders of a name can be missing: for ``cola_public/raw/in_domain_train.tsv``,
 ``raw/in_domain_train.tsv`` and ``in_domain_train.tsv`` are also accepted, in this order.
 """
 

@@ -1,17 +1,17 @@
 """Words and characters: split texts into words, and map character spans to words and back.
 
-A word is a run of letters, digits and underscores with their combining marks, or any other single
-character that is visible. In the scripts that put no spaces between words (Chinese, Japanese, Thai,
-Lao, Khmer, Burmese) every character is a word, with its combining marks. White space and invisible
+A word is a sequence of letters, digits and underscores with their combining marks, or any other
+single visible character. In scripts without spaces between words (Chinese, Japanese, Thai, Lao,
+Khmer, Burmese) every character is a word, with its combining marks. White space and invisible
 format characters belong to no word. Offsets count Unicode code points, as Python does.
 
-A character span becomes a span of words in one of three ways, and the three counts add up to the
-input:
+Character spans are mapped to spans of words. There are three outcomes, whose counts add up to the
+number of input spans:
 
 - kept: its borders are borders of words;
 - snapped: widened (or, over white space, narrowed) to the borders of all words that it touches;
-- refused: it is empty, outside of its text, touches no word, is there twice, or shares a word with
-  another span. Tags give each word only one type, so if spans share a word, the one with the most
+- refused: it is empty, outside of its text, touches no word, is a duplicate, or shares a word with
+  another span. A word can have only one type, so if spans share a word, the one with the most
   words is used; if they are equally long, the first in the text, then the first in the input.
 
 Letters: N texts, W words, S spans.
@@ -34,7 +34,7 @@ KEPT, SNAPPED, REFUSED = range(3)
 """Outcomes of a span."""
 
 REASONS = ("", "empty", "outside of the text", "no word inside", "repeated", "overlaps another")
-"""Why a span was refused, by number; 0 for one that was not."""
+"""Why a span was refused, by number; 0 if it was not refused."""
 
 _NO_REASON, _EMPTY, _OUTSIDE, _NO_WORD, _REPEATED, _OVERLAPS = range(6)
 
@@ -61,8 +61,8 @@ class TextWords:
 
     Args:
         starts: first character of each word in its text, int64 [W].
-        ends: the character after its last one, int64 [W].
-        bounds: text i has the words from ``bounds[i]`` to ``bounds[i + 1]``, int64 [N + 1].
+        ends: index after its last character, int64 [W].
+        bounds: text i has the words ``bounds[i]`` to ``bounds[i + 1] - 1``, int64 [N + 1].
         lengths: number of characters of each text, int64 [N].
     """
 
@@ -90,10 +90,10 @@ class Alignment:
     """S character spans, as spans of words.
 
     Args:
-        spans: those that were kept or snapped, with borders in words, in the order of the text.
-        source: position of each of them in the input, which has their original offsets, int64.
+        spans: the spans that were kept or snapped, with borders in words, in the order of the text.
+        source: index of each of them among the input spans, which have the original offsets, int64.
         outcomes: ``KEPT``, ``SNAPPED`` or ``REFUSED`` for every input span, int64 [S].
-        reasons: position in ``REASONS`` for every input span, int64 [S].
+        reasons: index in ``REASONS`` for every input span, int64 [S].
     """
 
     spans: Spans
@@ -102,12 +102,12 @@ class Alignment:
     reasons: Ints
 
     def counts(self) -> dict[str, int]:
-        """How many spans were kept, snapped and refused; the three add up to S."""
+        """Number of spans that were kept, snapped and refused; the sum is S."""
         kept, snapped, refused = np.bincount(self.outcomes, minlength=3).tolist()
         return {"kept": kept, "snapped": snapped, "refused": refused}
 
     def refusals(self) -> dict[str, int]:
-        """How many spans were refused for each reason that occurs."""
+        """Number of refused spans for each reason that occurs."""
         counts = np.bincount(self.reasons, minlength=len(REASONS)).tolist()
         found = zip(REASONS, counts, strict=True)
         return {reason: count for reason, count in found if reason and count}
@@ -117,7 +117,7 @@ def word_offsets(text: str) -> list[tuple[int, int]]:
     """Start and end of each word of a text.
 
     Args:
-        text: any.
+        text: any text.
 
     >>> text = "Don't go to 東京!"
     >>> [text[start:end] for start, end in word_offsets(text)]
@@ -127,7 +127,7 @@ def word_offsets(text: str) -> list[tuple[int, int]]:
 
 
 def split_words(texts: Iterable[str]) -> TextWords:
-    """The words of texts.
+    """The words of several texts.
 
     Args:
         texts: N texts.
@@ -140,7 +140,7 @@ def split_words(texts: Iterable[str]) -> TextWords:
 
 
 def joined_words(sentences: Iterable[Sequence[str]]) -> tuple[list[str], TextWords]:
-    """Texts for sentences that are words already (CoNLL files): their words with spaces between.
+    """Make texts from sentences that are already split (CoNLL files): words with spaces between.
 
     Args:
         sentences: the words of N sentences.
@@ -162,8 +162,8 @@ def align_spans(words: TextWords, spans: Spans) -> Alignment:
     """Map character spans to words.
 
     Args:
-        words: of N texts.
-        spans: of the same texts, with borders in characters, S.
+        words: the words of N texts.
+        spans: S spans of the same texts, with borders in characters.
 
     >>> from warmstart.data.tags.spans import spans_from_lists
     >>> spans = spans_from_lists([[(0, 8, "LOC"), (9, 13, "LOC"), (13, 13, "LOC")]])
@@ -175,12 +175,12 @@ def align_spans(words: TextWords, spans: Spans) -> Alignment:
     length = words.lengths[spans.rows]
     reasons[spans.ends <= spans.starts] = _EMPTY
     reasons[(spans.starts < 0) | (spans.ends > length) | (spans.starts > length)] = _OUTSIDE
-    # One axis for all texts: a text begins where the one before it ends.
+    # One axis for all texts: a text begins where the previous one ends.
     base = np.concatenate([np.zeros(1, np.int64), np.cumsum(words.lengths)])
     text_of = np.repeat(np.arange(len(words.lengths)), np.diff(words.bounds))
     starts, ends = words.starts + base[text_of], words.ends + base[text_of]
     from_character, to_character = spans.starts + base[spans.rows], spans.ends + base[spans.rows]
-    # The first word that ends behind the span's start, and the last that starts before its end.
+    # The first word that ends after the span's start, and the last that starts before its end.
     first = np.searchsorted(ends, from_character, "right")
     stop = np.searchsorted(starts, to_character, "left")
     reasons[(reasons == _NO_REASON) & (first >= stop)] = _NO_WORD
@@ -202,8 +202,8 @@ def character_spans(words: TextWords, spans: Spans) -> Spans:
     """The same spans with borders in characters, from the first word's start to the last's end.
 
     Args:
-        words: of N texts.
-        spans: of the same texts, with borders in words.
+        words: the words of N texts.
+        spans: spans of the same texts, with borders in words.
     """
     first = words.bounds[spans.rows] + spans.starts
     last = words.bounds[spans.rows] + spans.ends - 1
@@ -218,11 +218,11 @@ def _text_words(offsets: Sequence[Sequence[tuple[int, int]]], lengths: Sequence[
 
 
 def _conflicts(first: Ints, stop: Ints, types: Ints, words: int) -> Ints:
-    """The reason to refuse each span for the sake of another, 0 for none, int64 [S].
+    """Why each span is refused because of another span, 0 if it is not, int64 [S].
 
     Args:
         first: first word of each span, counted over all texts, int64 [S].
-        stop: behind its last word, int64 [S].
+        stop: index after its last word, int64 [S].
         types: its type, int64 [S].
         words: number of words, W.
     """
@@ -254,13 +254,13 @@ def _contested(first: Ints, stop: Ints, words: int) -> Ints:
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    """What a word is, as a regular expression; Python's own word class lacks combining marks."""
+    """A regular expression for one word; Python's own word class lacks combining marks."""
     planes = chain(range(0x20000), range(0xE0000, 0xE0200))
     categories = [(code, unicodedata.category(chr(code))) for code in planes]
     marks = _class(code for code, category in categories if category.startswith("M"))
     hidden = _class(code for code, category in categories if category in {"Cc", "Cf", "Cs"})
     spaceless = "".join(f"{chr(low)}-{chr(high)}" for low, high in _SPACELESS)
-    # Combining marks of Thai lie in the range of its letters, and must follow one of them.
+    # Combining marks of Thai are in the range of its letters, and must follow a letter.
     alone = rf"(?![{marks}])[{spaceless}][{marks}]*"
     run = rf"[^\W{spaceless}](?:[^\W{spaceless}]|[{marks}{_JOINERS}])*"
     return re.compile(rf"{alone}|{run}|[^\s{hidden}][{marks}]*")

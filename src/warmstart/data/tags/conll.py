@@ -1,4 +1,4 @@
-r"""CoNLL files: one word a line with its tag, a blank line after each sentence.
+r"""CoNLL files: one word per line with its tag, a blank line after each sentence.
 
 ::
 
@@ -8,11 +8,12 @@ r"""CoNLL files: one word a line with its tag, a blank line after each sentence.
     EU NNP B-NP B-ORG
     rejects VBZ B-VP O
 
-The first line with a word decides how the file is read: columns are separated by tabs if it has a
-tab, otherwise by runs of spaces, and every other line must have as many columns. Columns are chosen
-by number (from 1; -1 is the last) or by name. Names come from the settings, from a header line that
-has all the names asked for, from ``# global.columns`` (CoNLL-U Plus) or, in a CoNLL-U file, from
-the format. There, ranges of words (``1-2``) and empty words (``8.1``) are skipped and counted.
+The first line with a word determines the layout: columns are separated by tabs if the line has a
+tab, otherwise by one or more spaces, and every other line must have the same number of columns.
+Columns are selected by number (from 1; -1 is the last) or by name. Names come from the settings,
+from a header line with all the requested names, from ``# global.columns`` (CoNLL-U Plus) or, in a
+CoNLL-U file, from the format. There, word ranges (``1-2``) and empty words (``8.1``) are skipped
+and counted.
 
 Lines count from 1 and end in LF, CR LF or CR.
 
@@ -53,8 +54,8 @@ class ConllColumns:
 
     Args:
         words: name or number of the column with the words.
-        tags: of the column with the tags; ``None`` reads no tags, and ``OPTIONAL`` the last column,
-            unless the file has only one.
+        tags: name or number of the column with the tags; ``None`` reads no tags, and ``OPTIONAL``
+            reads the last column, unless the file has only one.
         names: names of all columns, for a file without a header.
         words_setting: the setting that named ``words``, for messages.
         tags_setting: the setting that named ``tags``.
@@ -72,7 +73,7 @@ class ConllFile:
     """N sentences.
 
     Args:
-        columns: ``words`` list<string>, ``tags`` list<string> (unless none were asked for) and
+        columns: ``words`` list<string>, ``tags`` list<string> (unless no tags were requested) and
             ``document`` int64, the number of the sentence's document from 0, or null in a file
             without document borders.
         lines: line of each sentence's first word, int64 [N].
@@ -93,7 +94,7 @@ def read_conll(blocks: Iterable[bytes], path: str, columns: ConllColumns) -> Con
         columns: which columns to read.
 
     Raises:
-        DataError: no sentence, an unknown column, or a line with another number of columns or
+        DataError: no sentence, an unknown column, or a line with a different number of columns or
             with an empty tag.
 
     >>> found = read_conll([b"EU\tB-ORG\nrejects\tO\n\nPeter\tB-PER\n"], "a.conll", ConllColumns())
@@ -111,17 +112,17 @@ def conll_lines(
     tags: Iterable[Sequence[str]],
     documents: Iterable[int | None] | None = None,
 ) -> Iterator[str]:
-    r"""The text of a CoNLL file with two columns, one sentence at a time.
+    r"""Format words and tags as a CoNLL file with two columns, one sentence at a time.
 
     A sentence without words cannot be written and gives an empty text.
 
     Args:
         words: words of each sentence.
         tags: tags of each sentence, one for each word.
-        documents: document of each sentence; where it changes, a document border is written.
+        documents: document of each sentence; a document border is written when it changes.
 
     Raises:
-        DataError: a word that the format cannot hold.
+        DataError: a word that the format cannot contain.
 
     >>> "".join(conll_lines([["EU"], ["Peter", "Blackburn"]], [["B-ORG"], ["B-PER", "I-PER"]]))
     'EU\tB-ORG\n\nPeter\tB-PER\nBlackburn\tI-PER\n\n'
@@ -142,14 +143,14 @@ def conll_lines(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How the lines of one file are read."""
+    """How to read the lines of one file."""
 
     separator: str
     """A tab or a space."""
     width: int
     """Number of columns."""
     line: int
-    """The line that decided it."""
+    """Number of the line that determined the layout."""
     words: int
     """Position of the column from 0."""
     tags: int | None
@@ -165,7 +166,7 @@ class _Layout:
 
 @dataclass(slots=True)
 class _Reader:
-    """Collects sentences line by line; ``words`` and ``tags`` hold those not yet in a table."""
+    """Collect sentences line by line; ``words`` and ``tags`` have those not yet in a table."""
 
     path: str
     columns: ConllColumns
@@ -193,7 +194,7 @@ class _Reader:
             text = text.removeprefix(_BYTE_ORDER_MARK)
         pieces = _LINE_END.split(text) if "\r" in text else text.split("\n")
         if not pieces[-1]:
-            pieces.pop()  # behind the last line end
+            pieces.pop()  # after the last line end
         if self.layout is None:
             self._decide(pieces)
         layout = self.layout
@@ -232,7 +233,7 @@ class _Reader:
         if layout.has_ids and not fields[0].isdecimal():
             self.skipped += 1
             return
-        # The word as it is: in a file with tabs it may be empty or a space (an emoji was lost).
+        # The word unchanged: in a file with tabs it may be empty or a space (a lost emoji).
         word = fields[layout.words]
         tag = fields[layout.tags].strip(" ") if layout.tags is not None else "O"
         if not tag:
@@ -244,7 +245,7 @@ class _Reader:
         self.tags.append(tag)
 
     def _special(self, line: str, number: int) -> None:
-        """A line that begins a document or is a comment, or begins with # and has a word."""
+        """A line that begins with #: a document border, a comment, or a word."""
         begins = len(self.words) == self.bounds[-1]
         if line.split()[0] == DOCUMENT_START:
             self._end_sentence()
@@ -292,13 +293,13 @@ class _Reader:
         self.bounds = [0]
 
     def _decide(self, lines: Sequence[str]) -> None:
-        """Set the layout from the first line with a word, if there is one among these."""
+        """Set the layout from the first line with a word, if these lines have one."""
         filled = [(n, line) for n, line in enumerate(lines, self.line + 1) if line.strip()]
         inside = [(n, line) for n, line in filled if line.split()[0] != DOCUMENT_START]
         for _, line in inside:
             if found := _COLUMNS_COMMENT.match(line):
                 self.names = tuple(found[1].split())
-        # A line that begins with # decides only where there is no other.
+        # A line that begins with # is used only if there is no other line.
         ordinary = ((n, line) for n, line in inside if not line.startswith("#"))
         first = next(ordinary, None) or next(((n, x) for n, x in inside if "\t" in x), None)
         if first is not None:
@@ -324,7 +325,7 @@ class _Reader:
 def _layout(
     path: str, number: int, line: str, columns: ConllColumns, global_names: Sequence[str] | None
 ) -> _Layout:
-    """The layout that the first line with a word decides."""
+    """The layout that follows from the first line with a word."""
     separator = "\t" if "\t" in line else " "
     cells = line.split("\t") if separator == "\t" else _SPACES.split(line.strip(" "))
     fields = [cell.strip(" ") for cell in cells]
@@ -355,7 +356,7 @@ def _layout(
 
 
 def _number(column: str | int) -> int | None:
-    """The number of a column that is given by number, also as text."""
+    """The number of a column, if the column is given as a number or as a number in text."""
     if isinstance(column, int):
         return column
     return int(column) if re.fullmatch(r"-?\d+", column) else None
@@ -364,7 +365,7 @@ def _number(column: str | int) -> int | None:
 def _position(
     path: str, column: str | int, names: Sequence[str], fields: Sequence[str], setting: str
 ) -> int:
-    """Where a column is, from 0."""
+    """The index of a column, from 0."""
     if str(column) in names:
         return list(names).index(str(column))
     number = _number(column)

@@ -1,8 +1,8 @@
-"""Tokenise rows of words, cut long rows into windows, and place the targets of the words.
+"""Tokenise rows of words, cut long rows into windows, and assign each word's target to a token.
 
-Sub-word tokens of a word after the first have no target: the head is read at the first token of
-each word, as in Devlin et al. 2019, section 5.3. A row that is longer than the model reads becomes
-several windows with overlap, and each word is predicted in exactly one of them (``windows``).
+Only the first sub-word token of a word has a target: the head reads the first token of each word,
+as in Devlin et al. 2019, section 5.3. A row that is longer than the model's limit becomes several
+windows with overlap, and each word is predicted in exactly one of them (``windows``).
 
 Letters: N rows, W words, V windows, T tokens.
 """
@@ -21,7 +21,7 @@ from warmstart.data.tags.windows import Windows, cut_windows
 from warmstart.data.tags.word_table import WORDS, WordLayout
 
 UNKNOWN_TOKENS = ("[UNK]", "<unk>")
-"""Read in place of a word without any token (a zero-width space); else a full stop."""
+"""Used instead of a word without any token (a zero-width space); otherwise a full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class EncodedWords:
 
     Args:
         tokens: the V windows, in the order of the words.
-        targets: places and targets of the words.
-        replaced: words without any token, read as the unknown token.
-        cut: words of which only the first tokens are read, because a window holds no more.
-        long: rows that became several windows.
+        targets: positions and targets of the words.
+        replaced: number of words without any token, replaced by the unknown token.
+        cut: number of words of which only the first tokens are used, because a window is too short.
+        long: number of rows that became several windows.
     """
 
     tokens: Tokens
@@ -54,8 +54,8 @@ class EncodedWords:
             )
         if self.cut:
             notes.append(
-                f"words with more tokens than a window holds: {self.cut:,}; the model reads only "
-                "their first tokens"
+                f"words with more tokens than fit into a window: {self.cut:,}; the model uses "
+                "only their first tokens"
             )
         if self.replaced:
             notes.append(
@@ -76,7 +76,7 @@ def encode_words(
     """Tokenise the words of a table.
 
     Args:
-        table: from ``word_table``.
+        table: a table from ``word_table``.
         layout: its words.
         values: the target of each word, or ``NO_LABEL``, int64 [W].
         tokenizer: the checkpoint's tokenizer.
@@ -107,7 +107,7 @@ def encode_words(
     windows = cut_windows(pieces, layout.bounds, room, overlap)
     tokens, places = _windows_of_tokens(found, windows, pieces, (before, after))
     predicted = windows.last - windows.first
-    chosen = np.arange(len(layout.words.starts))  # first to last of all windows cover every word
+    chosen = np.arange(len(layout.words.starts))  # the ranges first to last cover every word once
     word_window = np.repeat(np.arange(len(windows)), predicted)
     repeated = np.where(
         np.append(False, windows.sentences[1:] == windows.sentences[:-1]),
@@ -149,7 +149,7 @@ def _between(pieces: Ints, starts: Ints, stops: Ints) -> Ints:
 
 
 def _previous_stops(windows: Windows) -> Ints:
-    """Where the window before each window stops, int64 [V]."""
+    """The stop of the previous window for each window, int64 [V]."""
     return np.append(0, windows.stops[:-1])
 
 
@@ -160,7 +160,7 @@ def _windows_of_tokens(
 
     Args:
         found: the whole rows.
-        windows: which words each window reads.
+        windows: which words each window has.
         pieces: number of tokens of each word, int64 [W].
         special: number of special tokens before and after the words of a row.
     """
@@ -168,7 +168,7 @@ def _windows_of_tokens(
     read = windows.stops - windows.starts  # words per window
     window = np.repeat(np.arange(len(windows)), read)
     word = np.arange(read.sum()) + np.repeat(windows.starts - (np.cumsum(read) - read), read)
-    count = windows.pieces[word]  # tokens read of each word
+    count = windows.pieces[word]  # tokens of each word that are used
     owner = np.repeat(np.arange(len(word)), count)
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     source = found.first_pieces[word][owner] + within
@@ -176,7 +176,7 @@ def _windows_of_tokens(
     lengths = in_window + before + after
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     ids = np.empty(offsets[-1], dtype=np.int32)
-    # Token j of window v goes to its offset, after the special tokens before the words.
+    # Token j of window v goes to position offset[v] + (special tokens before the words) + j.
     start = np.repeat(np.cumsum(in_window) - in_window, in_window)
     target = np.repeat(offsets[:-1] + before, in_window) + np.arange(len(source)) - start
     ids[target] = found.tokens.input_ids[source]
@@ -193,13 +193,13 @@ def _windows_of_tokens(
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Place of a word's first token in its window."""
+    """The position of a word's first token in its window."""
 
     windows: Windows
     before: int
 
     def __call__(self, window: Ints, word: Ints) -> Ints:
-        """Places of words in windows, int64 [W]."""
+        """Positions of words in windows, int64 [W]."""
         total = np.concatenate([[0], np.cumsum(self.windows.pieces)])
         places: Ints = self.before + total[word] - total[self.windows.starts[window]]
         return places

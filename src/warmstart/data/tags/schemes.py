@@ -1,7 +1,7 @@
 """Tag schemes: recognise BIO, IOB1, IOBES and BILOU, and convert between tags and spans.
 
 A tag is a prefix, a hyphen and a type (``B-PER``), a prefix alone (``B``: entities without types),
-or ``O`` for a word outside of every entity. What the prefixes mean:
+or ``O`` for a word outside of every entity. The schemes and their prefixes:
 
 ==========  ======================================================================================
 BIO         B begins an entity, I continues it (also called IOB2)
@@ -13,11 +13,12 @@ plain       no prefixes: every word has a tag of its own, such as a part of spee
 
 ``M`` (middle, in BMES) is accepted for ``I`` in an IOBES corpus.
 
-All schemes are read by one rule, conlleval's: a word begins an entity if its prefix is B, S or U,
-or if it cannot continue the word before it (which is ``O``, has another type, or has the prefix E,
-S, L or U). An entity ends before the next beginning, before ``O``, or with its sentence. For valid
-tags this is the definition of the scheme. For invalid tags it is the repair, and seqeval's default
-mode uses the same one. An entity is counted as *repaired* if its scheme writes other tags for it.
+All schemes are read with one rule, that of conlleval: a word begins an entity if its prefix is B, S
+or U, or if it cannot continue the previous word (which is ``O``, has another type, or has the
+prefix E, S, L or U). An entity ends before the next beginning, before ``O``, or with its sentence.
+For valid tags this agrees with the definition of the scheme. For invalid tags it is the repair,
+which is also seqeval's default. An entity is counted as *repaired* if its tags are not the ones
+that its scheme has for it.
 
 Tags are flat arrays and every distinct tag is parsed once, so that 100,000 sentences take well
 under a second.
@@ -43,11 +44,11 @@ from warmstart.data.tags.spans import Bools, Ints, Spans
 SCHEMES = ("BIO", "IOB1", "IOBES", "BILOU", "plain")
 
 REPAIR_RULE = "conlleval: a tag that cannot continue an entity of its type begins a new one"
-"""Name and text of the rule that reads invalid tags."""
+"""Name and text of the rule for invalid tags."""
 
 OUTSIDE = "O"
 
-# One role for each prefix, whichever scheme writes it.
+# One role for each prefix, the same in all schemes.
 _B, _I, _E, _S, _O = range(5)
 _ROLES = {"B": _B, "I": _I, "M": _I, "E": _E, "L": _E, "S": _S, "U": _S}
 _LETTERS = {"IOBES": "BIES", "BILOU": "BILU"}
@@ -60,7 +61,7 @@ class TagSequences:
     Args:
         ids: position of each word's tag in ``names``, int64 [W].
         names: the distinct tags.
-        bounds: sentence i has the words from ``bounds[i]`` to ``bounds[i + 1]``, int64 [N + 1].
+        bounds: sentence i has the words ``bounds[i]`` to ``bounds[i + 1] - 1``, int64 [N + 1].
     """
 
     ids: Ints
@@ -101,7 +102,7 @@ class TagSpans:
 
 
 def tag_sequences(sentences: Iterable[Sequence[str]] | pa.ChunkedArray) -> TagSequences:
-    """Tags as flat arrays; the names in the order of their first word.
+    """Tags as flat arrays; the names are in the order of their first occurrence.
 
     Args:
         sentences: the tags of each sentence, or a column of type list<string> without nulls.
@@ -130,15 +131,15 @@ def recognise_scheme(tags: TagSequences, where: str) -> Recognition:
     The prefixes decide between IOBES, BILOU and the rest. BIO and IOB1 have the same prefixes: the
     corpus is IOB1 if more of its entities begin in a way that only IOB1 allows (with I) than in a
     way that only BIO allows (with B, although no entity of the same type ends directly before it).
-    In a tie, which includes a corpus without entities, it is BIO. Both readings give the same spans
+    In a tie, for example in a corpus without entities, it is BIO. Both schemes give the same spans
     and differ only in the number of repaired entities.
 
     Args:
-        tags: of the training rows.
+        tags: the tags of the training rows.
         where: the file, for messages.
 
     Raises:
-        DataError: some tags have a prefix and others none, or prefixes of IOBES and BILOU occur
+        DataError: some tags have a prefix and others do not, or prefixes of IOBES and BILOU occur
             together.
     """
     split = [_split(name) for name in tags.names]
@@ -163,9 +164,9 @@ def spans_of_tags(tags: TagSequences, scheme: str = "BIO") -> TagSpans:
     """The spans that the tags describe; invalid tags are read by ``REPAIR_RULE``.
 
     Args:
-        tags: in ``scheme``.
+        tags: tags in ``scheme``.
         scheme: one of ``SCHEMES``; decides which spans count as repaired. In ``plain``, every word
-            with another tag than ``O`` is a span of its own, whose type is the tag.
+            with a tag other than ``O`` is a span of its own, whose type is the tag.
 
     >>> found = spans_of_tags(tag_sequences([["B-PER", "I-PER", "O", "I-LOC"]]))
     >>> found.spans.to_lists(1), found.repaired.tolist()
@@ -175,7 +176,7 @@ def spans_of_tags(tags: TagSequences, scheme: str = "BIO") -> TagSpans:
     sentence = np.repeat(np.arange(len(tags.bounds) - 1), np.diff(tags.bounds))
     begins = _begins(roles, types, tags.bounds)
     starts = np.flatnonzero(begins)
-    # An entity ends at the next border: a beginning, a word outside, or a new sentence.
+    # An entity ends at the next border: a beginning, a word outside of entities, a new sentence.
     borders = begins | (roles == _O)
     borders[tags.bounds[:-1][np.diff(tags.bounds) > 0]] = True
     places = np.append(np.flatnonzero(borders), len(roles))
@@ -191,10 +192,10 @@ def spans_of_tags(tags: TagSequences, scheme: str = "BIO") -> TagSpans:
 
 
 def tags_of_spans(spans: Spans, bounds: Ints, scheme: str = "BIO") -> TagSequences:
-    """The tags that a scheme writes for spans.
+    """The tags for spans in a scheme.
 
     Args:
-        spans: borders in words; no two of them share a word.
+        spans: spans with borders in words; no two of them share a word.
         bounds: first word of each sentence and the number of words, int64 [N + 1].
         scheme: one of ``SCHEMES``.
 
@@ -208,7 +209,7 @@ def tags_of_spans(spans: Spans, bounds: Ints, scheme: str = "BIO") -> TagSequenc
     covered, owner = _covered(spans, bounds)
     types[covered] = spans.types[owner]
     roles = _roles_of_spans(spans, bounds, scheme)
-    # Tag number: 0 is O, then every role of the first type, every role of the second, …
+    # Tag number: 0 is O, then every role of the first type, every role of the second type, …
     ids = np.where(roles == _O, 0, types * 4 + roles + 1)
     letters = _LETTERS.get(scheme, "BI  ")
     names = [OUTSIDE]
@@ -219,11 +220,11 @@ def tags_of_spans(spans: Spans, bounds: Ints, scheme: str = "BIO") -> TagSequenc
 
 
 def to_bio(tags: TagSequences, scheme: str) -> tuple[TagSequences, int]:
-    """The tags in BIO, and how many entities were repaired.
+    """The tags in BIO, and the number of repaired entities.
 
     Args:
-        tags: in ``scheme``.
-        scheme: one of ``SCHEMES``; ``plain`` tags are returned as they are.
+        tags: tags in ``scheme``.
+        scheme: one of ``SCHEMES``; ``plain`` tags are returned unchanged.
     """
     if scheme == "plain":
         return tags, 0
@@ -232,7 +233,7 @@ def to_bio(tags: TagSequences, scheme: str) -> tuple[TagSequences, int]:
 
 
 def _split(tag: str) -> tuple[str, str] | None:
-    """Prefix and type of a tag; ``("O", "")`` outside; None where there is no known prefix."""
+    """Prefix and type of a tag; ``("O", "")`` for ``O``; None if the prefix is not known."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, _, kind = tag.partition("-")
@@ -244,7 +245,7 @@ def _parsed(tags: TagSequences, scheme: str) -> tuple[Ints, Ints, tuple[str, ...
     if scheme == "plain":
         split = [("S", name) if name != OUTSIDE else (OUTSIDE, "") for name in tags.names]
     else:
-        # A tag without a known prefix (predicted by a model that learned it) is outside.
+        # A tag without a known prefix (predicted by a model that learned it) counts as O.
         split = [_split(name) or (OUTSIDE, "") for name in tags.names]
     names = tuple(sorted({kind for prefix, kind in split if prefix != OUTSIDE}))
     number = {name: index for index, name in enumerate(names)}
@@ -259,7 +260,7 @@ def _begins(roles: Ints, types: Ints, bounds: Ints) -> Bools:
     before_type = np.concatenate([np.full(1, -1), types[:-1]])
     firsts = bounds[:-1][np.diff(bounds) > 0]
     before[firsts], before_type[firsts] = _O, -1
-    cannot_continue = (before >= _E) | (before_type != types)  # E, S and O end what they close
+    cannot_continue = (before >= _E) | (before_type != types)  # E, S and O end an entity
     return np.asarray((roles != _O) & ((roles == _B) | (roles == _S) | cannot_continue))
 
 
@@ -272,7 +273,7 @@ def _covered(spans: Spans, bounds: Ints) -> tuple[Ints, Ints]:
 
 
 def _roles_of_spans(spans: Spans, bounds: Ints, scheme: str) -> Ints:
-    """The role that a scheme gives to each word, int64 [W]."""
+    """The role of each word in a scheme, int64 [W]."""
     roles = np.full(int(bounds[-1]), _O, np.int64)
     covered, _ = _covered(spans, bounds)
     first, last = (bounds[spans.rows] + at for at in (spans.starts, spans.ends - 1))
@@ -304,7 +305,7 @@ def _compact(ids: Ints, names: Sequence[str], bounds: Ints) -> TagSequences:
 
 
 def _bio_or_iob1(tags: TagSequences) -> Recognition:
-    """The decision between the two schemes with the prefixes B and I."""
+    """Decide between the two schemes with the prefixes B and I."""
     bio, iob1 = (int(spans_of_tags(tags, scheme).repaired.sum()) for scheme in ("BIO", "IOB1"))
     found = spans_of_tags(tags).spans
     if not len(found):

@@ -1,15 +1,15 @@
-"""Texts with character spans, from the exports of annotation tools, to a table.
+"""Read texts with character spans from the exports of annotation tools into a table.
 
-The format is recognised from the records (``span_records`` shows each) and named in the notes. All
-offsets become code points, as Python counts. The unit of the file is that of its format, unless the
-file repeats the text of its spans (Label Studio, brat, Prodigy): then it is the unit that gives
-these texts more often. A span whose repeated text is another than its offsets give is refused,
-because its offsets are wrong and nothing says by how much.
+The format is recognised from the records (``span_records`` shows each) and reported in the notes.
+All offsets are converted to code points, as Python counts. The unit of the file is that of its
+format, unless the file repeats the text of its spans (Label Studio, brat, Prodigy): then it is the
+unit for which more of these texts are correct. A span is refused if its repeated text differs from
+the text at its offsets, because the offsets are wrong and cannot be corrected.
 
-Nothing disappears here: ``refused`` counts the spans that are not in the table, by reason, and the
-column ``refused_spans`` has the reasons by row, for the counts of a split. All others are in it,
-also empty, overlapping or impossible ones; ``alignment`` then keeps, snaps or refuses them and has
-the rule for spans that share a word.
+No span is lost: ``refused`` counts the spans that are not in the table, by reason, and the column
+``refused_spans`` has the reasons by row, for the counts of a split. All other spans are in the
+table, including empty, overlapping or impossible ones; ``alignment`` then keeps, snaps or refuses
+them and has the rule for spans that share a word.
 
 Source: brat.nlplab.org/standoff.html; for the others see ``span_records``.
 """
@@ -57,7 +57,7 @@ class SpanFile:
             list<string>, the reason for each span of the text that is not in ``spans``; N rows.
         lines: line of each text, or its number in a JSON array, from 1, int64 [N].
         format: its name.
-        unit: what the offsets in the file count: ``CODE_POINTS`` or ``UTF16``.
+        unit: the unit of the offsets in the file: ``CODE_POINTS`` or ``UTF16``.
         refused: number of spans that are not in ``columns``, by reason.
         notes: what was recognised, skipped and refused, one sentence each.
     """
@@ -73,16 +73,16 @@ class SpanFile:
 def read_spans(
     content: str, path: str, *, text_key: str | None = None, unit: str | None = None
 ) -> SpanFile:
-    """The texts and spans of a JSON export, or of JSON lines.
+    """The texts and spans of a JSON export, or of a JSON lines file.
 
     Args:
         content: the whole file.
         path: the file, for messages.
-        text_key: key of the text, where it is not ``text``.
-        unit: what the offsets count, where that is known.
+        text_key: key of the text, if it is not ``text``.
+        unit: the unit of the offsets, if it is known.
 
     Raises:
-        DataError: no JSON, no record, a record of an unknown format, or one without a text.
+        DataError: not JSON, no record, a record of an unknown format, or one without a text.
 
     >>> found = read_spans('["Anna left.", {"entities": [[0, 4, "PER"]]}]', "a.json")
     >>> found.format, found.columns["spans"].to_pylist()
@@ -104,10 +104,10 @@ def read_brat(documents: Sequence[tuple[str, str, str]]) -> SpanFile:
 
     Args:
         documents: name of the ``.ann`` file for messages, content of the ``.txt`` file with its
-            line ends as they are, content of the ``.ann`` file.
+            line ends unchanged, content of the ``.ann`` file.
 
     Raises:
-        DataError: no document, or a line that begins with T and is no text-bound annotation.
+        DataError: no document, or a line that begins with T and is not a text-bound annotation.
 
     >>> found = read_brat([("a.ann", "Anna left.", "T1\tPER 0 4\tAnna\n")])
     >>> found.columns["spans"].to_pylist()
@@ -119,7 +119,7 @@ def read_brat(documents: Sequence[tuple[str, str, str]]) -> SpanFile:
 
 
 def spans_of_column(column: pa.ChunkedArray) -> Spans:
-    """The spans of a column of type ``SPAN_TYPE``, as flat arrays; the types sorted by name.
+    """The spans of a column of type ``SPAN_TYPE``, as flat arrays; the types are sorted by name.
 
     Args:
         column: N rows without nulls.
@@ -141,14 +141,14 @@ def spans_of_column(column: pa.ChunkedArray) -> Spans:
 
 
 def _values(content: str, path: str) -> Iterator[tuple[int, Any]]:
-    """Every record with its line, or with its number in an array."""
+    """Every record with its line, or with its index in an array."""
     try:
         whole = json.loads(content)
     except (ValueError, RecursionError):
         yield from _json_lines(content, path)
         return
     if isinstance(whole, dict) and isinstance(whole.get("classes"), list):
-        # Of NER annotators that write for spaCy: {"classes": […], "annotations": […]}
+        # From NER annotators with a spaCy export: {"classes": […], "annotations": […]}
         whole = [one for one in whole.get("annotations", []) if one is not None]
     if isinstance(whole, list) and format_of(whole) is None:
         yield from enumerate(whole, 1)
@@ -224,7 +224,7 @@ def _span_file(
 
 
 def _unit(records: Sequence[Record], kind: str) -> tuple[str, bool]:
-    """What the offsets count, and whether the texts of the spans show it."""
+    """The unit of the offsets, and whether the texts of the spans confirm it."""
     right = Counter({CODE_POINTS: 0, UTF16: 0})
     for record in records:
         # Only characters beyond the first 65,536 make a difference.
@@ -253,9 +253,9 @@ def _places(text: str, spans: Sequence[RawSpan], unit: str) -> list[tuple[int, i
         return [(span.start, span.end) for span in spans]
     starts, ends = np.array([(span.start, span.end) for span in spans]).T
     codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-    # before[i]: code units before code point i. Past the end, both units count on equally.
+    # before[i]: code units before code point i. After the end, both units count in the same way.
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(1 + (codes > 0xFFFF))])
-    # An offset inside of a character moves outwards, to the character's start or end.
+    # An offset inside a character is moved to the character's start or end, which widens the span.
     inside = (np.searchsorted(before, starts, "right") - 1, np.searchsorted(before, ends, "left"))
     past = [np.maximum(0, given - before[-1]) for given in (starts, ends)]
     first = np.where(starts < 0, starts, inside[0] + past[0])
@@ -264,7 +264,7 @@ def _places(text: str, spans: Sequence[RawSpan], unit: str) -> list[tuple[int, i
 
 
 def _is_same(found: str, written: str) -> bool:
-    """Whether two texts are equal up to white space.
+    """Whether two texts are equal except for white space.
 
     Brat writes line ends as spaces, and Label Studio as a backslash and an n.
     """

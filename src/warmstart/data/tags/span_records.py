@@ -1,4 +1,4 @@
-"""Read one JSON record of an export: its text and its raw spans, in each known format.
+"""Read one JSON record of an annotation tool's export: its text and its raw spans.
 
 ===================  ==============================================================================
 Label Studio JSON    ``{"data": {"text": …}, "annotations": [{"result": [{"value": …}]}]}``
@@ -11,9 +11,10 @@ spaCy                ``["text", {"entities": [[0, 4, "PER"]]}]``, also ``{"annot
 JSON with spans      ``{"text": …, "spans": […]}`` or ``entities``; of Prodigy among others
 ===================  ==============================================================================
 
-Offsets count Unicode code points in all of them but doccano, which counts UTF-16 code units (an
-emoji is two); so did early versions of Label Studio. ``UNITS`` holds this; a file that repeats the
-text of each span is read in the unit that fits (``span_formats``).
+Offsets count Unicode code points in all of them except doccano, which counts UTF-16 code units (an
+emoji is two), as early versions of Label Studio did. ``UNITS`` has the unit of each format; if a
+file repeats the text of each span, the unit that agrees with these texts is used
+(``span_formats``).
 
 Source: labelstud.io/guide/export; Label Studio issue 1347 and doccano issue 2290 (units); spaCy
 documentation ("Data formats"); Prodigy documentation ("Annotation interfaces").
@@ -43,7 +44,7 @@ UNITS = {
     PLAIN: CODE_POINTS,
     BRAT: CODE_POINTS,
 }
-"""What the offsets of each format count."""
+"""The unit of the offsets in each format."""
 
 _STARTS = ("start", "start_offset", "begin")
 _ENDS = ("end", "end_offset")
@@ -55,13 +56,13 @@ _REJECTED = {"reject", "ignore"}
 
 @dataclass(frozen=True, slots=True)
 class RawSpan:
-    """A span as it is written.
+    """A span as written in the file.
 
     Args:
         start: offset of its first character, in the unit of the file.
-        end: offset behind its last character.
+        end: offset after its last character.
         kind: its type.
-        text: what the file says that it covers, if it says so.
+        text: the text that the span covers, if the file repeats it.
         refusal: why it cannot be used, ``""`` if it can.
     """
 
@@ -78,9 +79,9 @@ class Record:
 
     Args:
         text: the text.
-        spans: all of them, also those that cannot be used.
+        spans: all of them, including those that cannot be used.
         line: line in the file, or number of the record in a JSON array, from 1.
-        skipped: annotations that are not read, by what they are.
+        skipped: number of annotations that are not used, by kind.
     """
 
     text: str
@@ -90,10 +91,10 @@ class Record:
 
 
 def format_of(value: Any) -> str | None:
-    """The format of a record, or ``None`` where it shows none (a text without spans).
+    """The format of a record, or ``None`` if it cannot be recognised (a text without spans).
 
     Args:
-        value: a record, parsed.
+        value: a parsed record.
     """
     if _is_spacy(value):
         return SPACY
@@ -122,7 +123,7 @@ def is_rejected(value: Any) -> bool:
     """Whether an annotator rejected or ignored the record in Prodigy.
 
     Args:
-        value: a record, parsed.
+        value: a parsed record.
     """
     return isinstance(value, dict) and value.get("answer") in _REJECTED
 
@@ -131,14 +132,14 @@ def record_of(value: Any, kind: str, line: int, path: str, text_key: str | None)
     """The text and the spans of a record.
 
     Args:
-        value: a record, parsed.
+        value: a parsed record.
         kind: its format.
-        line: where it is, from 1.
+        line: its line, from 1.
         path: the file, for messages.
-        text_key: key of the text; by default ``text``, or what Label Studio's spans name.
+        text_key: key of the text; by default ``text``, or the key named in Label Studio's spans.
 
     Raises:
-        DataError: no text under that key, or a span that is not written as the format says.
+        DataError: no text under that key, or a span that does not have the format.
     """
     if _is_spacy(value):
         spans = [s for one in value[1]["entities"] for s in _spans(one, path, line)]
@@ -183,7 +184,7 @@ def _text(value: Mapping[str, Any], key: str, path: str, line: int) -> str:
 
 
 def _spans(value: Any, path: str, line: int) -> Iterator[RawSpan]:
-    """The spans that one entry of a list stands for: one for each of its types."""
+    """The spans of one entry of a list: one for each of its types."""
     start: Any = None
     end: Any = None
     kinds: Any = None
@@ -202,7 +203,7 @@ def _spans(value: Any, path: str, line: int) -> Iterator[RawSpan]:
 
 
 def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    """The value of the first key that is there."""
+    """The value of the first of the keys that exists."""
     return next((value[key] for key in keys if key in value), None)
 
 
@@ -217,7 +218,7 @@ def _label_studio(value: Mapping[str, Any], line: int, path: str, text_key: str 
         found = _value(region)
         if type(found.get("start")) is int:
             spans += _spans(found, path, line)
-        else:  # hypertext: places in the markup
+        else:  # hypertext: the places refer to the markup
             kinds = _kinds(found)
             spans += [RawSpan(0, 0, str(kind), refusal="marked in HTML") for kind in kinds]
     data = value["data"]
@@ -234,12 +235,12 @@ def _label_studio(value: Mapping[str, Any], line: int, path: str, text_key: str 
 
 
 def _kinds(value: Mapping[str, Any]) -> list[Any]:
-    """The types of a region, none where it is no span."""
+    """The types of a region; none if it is not a span."""
     found = value.get("labels", value.get("hypertextlabels"))
     return found if isinstance(found, list) else []
 
 
 def _value(region: Any) -> Mapping[str, Any]:
-    """The inside of a region, empty where it has none."""
+    """The value of a region; empty if it has none."""
     found = region.get("value") if isinstance(region, dict) else None
     return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Spans as flat arrays, as tag schemes, alignment and entity metrics exchange them.
+"""Spans as flat arrays: the common form for tag schemes, alignment and entity metrics.
 
 A span is a part of one row (a sentence or a text) with a type. Borders count words or characters
 from 0, and the end is exclusive: ``starts=2, ends=4`` covers the elements 2 and 3.

@@ -1,9 +1,9 @@
 """Windows: cut sentences that are too long for the model, so that every word is predicted once.
 
 A model accepts a limited number of pieces (sub-word tokens). A longer sentence becomes several
-windows, each of which repeats the last words of the window before it. A word in the overlap is
-predicted in the window in which it has more context on its smaller side, counted in pieces; in a
-tie, in the earlier one.
+windows, each of which repeats the last words of the previous window. A word in the overlap is
+predicted in the window in which its smaller side of context, counted in pieces, is larger; in a
+tie, in the earlier window.
 
 Example, with words of one piece each, ``max_pieces=6`` and ``overlap_pieces=2``::
 
@@ -30,12 +30,12 @@ class Windows:
 
     Args:
         sentences: sentence of each window, int64 [V].
-        starts: first word that the window reads, int64 [V].
-        stops: behind the last word that it reads, int64 [V].
-        first: first word that it predicts, int64 [V].
-        last: behind the last word that it predicts, int64 [V].
-        pieces: how many pieces of each word are read, at least 1, int64 [W].
-        cut: words of which only the first ``max_pieces`` pieces are read, positions, int64.
+        starts: first word in the window, int64 [V].
+        stops: index after its last word, int64 [V].
+        first: first word that is predicted in the window, int64 [V].
+        last: index after the last word that is predicted in it, int64 [V].
+        pieces: number of pieces of each word that are used, at least 1, int64 [W].
+        cut: indices of the words of which only the first ``max_pieces`` pieces are used, int64.
         long: number of sentences that became several windows.
     """
 
@@ -58,8 +58,8 @@ def cut_windows(pieces: Ints, bounds: Ints, max_pieces: int, overlap_pieces: int
 
     Args:
         pieces: number of pieces of each word, int64 [W]; 0 (an empty word) counts as 1, because
-            the model then reads its unknown token.
-        bounds: sentence i has the words from ``bounds[i]`` to ``bounds[i + 1]``, int64 [N + 1].
+            the unknown token is used for it.
+        bounds: sentence i has the words ``bounds[i]`` to ``bounds[i + 1] - 1``, int64 [N + 1].
         max_pieces: largest number of pieces in a window without special tokens, at least 1.
         overlap_pieces: largest number of pieces that a window repeats from the one before it, at
             most half of ``max_pieces``.
@@ -91,14 +91,14 @@ def _windows_of(
     begins, behind = [start], [_last_fitting(ends, start, stop, max_pieces)]
     while behind[-1] < stop:
         end = behind[-1]
-        # The first word from which the overlap is small enough, and the next word fits as well.
+        # The first word for which the overlap is small enough and the next word still fits.
         least = max(ends[end] - overlap, ends[end + 1] - max_pieces)
         begins.append(int(np.searchsorted(ends, least)))
         behind.append(_last_fitting(ends, begins[-1], stop, max_pieces))
     starts, stops = np.array(begins), np.array(behind)
-    # Word w has more context to the right in the earlier window than to the left in the later one
-    # if ends[stop of the earlier] - ends[w + 1] >= ends[w] - ends[start of the later]. Both sides
-    # are monotonic in w, so that the overlap has one border, at its middle.
+    # Word w has at least as much context to the right in the earlier window as to the left in the
+    # later if ends[stop of the earlier] - ends[w + 1] >= ends[w] - ends[start of the later]. Both
+    # sides are monotonic in w, so the overlap is divided at a single border, in its middle.
     middle = ends[stops[:-1]] + ends[starts[1:]]
     borders = start + np.searchsorted(
         ends[start:stop] + ends[start + 1 : stop + 1], middle, "right"
@@ -108,5 +108,5 @@ def _windows_of(
 
 
 def _last_fitting(ends: Ints, start: int, stop: int, max_pieces: int) -> int:
-    """Behind the last word of the longest window that begins at ``start``."""
+    """The index after the last word of the longest window that begins at ``start``."""
     return min(stop, int(np.searchsorted(ends, ends[start] + max_pieces, "right")) - 1)

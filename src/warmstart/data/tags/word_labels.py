@@ -30,7 +30,7 @@ from warmstart.data.tags.spans import Ints, Spans
 from warmstart.data.tags.word_table import REFUSED_SPANS, SPANS, TAGS, layout_of
 
 OVERLAPS = REASONS.index("overlaps another")
-"""Spans that were refused although they are right: they count as missed."""
+"""Spans that were refused although they are correct: they count as missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,15 @@ class WordLabels:
 
     Args:
         bounds: first word of each row, and the number of words, int64 [N + 1].
-        classes: index of each word's tag, or ``NO_LABEL`` for a type that training has not seen,
-            int64 [W].
+        classes: index of each word's tag, int64 [W]; ``NO_LABEL`` for a type that does not occur in
+            training.
         characters: the spans that are scored, with borders in characters.
-        documents: document of each row, where the file has documents, int64 [N].
-        counts: input spans that were kept, snapped and refused, and why; empty for tags.
-        repaired: spans whose tags were invalid in their scheme.
-        unseen: number of spans of each type that training has not seen.
-        evidence: which scheme these rows are in by themselves, and why; empty for spans, and where
-            the scheme was given.
+        documents: document of each row, if the file has documents, int64 [N].
+        counts: number of input spans that were kept, snapped and refused, and why; empty for tags.
+        repaired: number of spans whose tags were invalid in their scheme.
+        unseen: number of spans of each type that does not occur in training.
+        evidence: the scheme that these rows have on their own, and why; empty for spans, and if the
+            scheme was given.
     """
 
     bounds: Ints
@@ -60,7 +60,7 @@ class WordLabels:
     evidence: str = ""
 
     def types_by_row(self) -> pa.Array:
-        """The types that each row has spans of, each once, N lists of texts."""
+        """The types of each row's spans, each once, N lists of texts."""
         width = max(len(self.characters.names), 1)
         pairs = np.unique(self.characters.rows * width + self.characters.types)
         rows, types = np.divmod(pairs, width)
@@ -78,7 +78,7 @@ class WordLabels:
         return pa.array(rows, SPAN_TYPE)
 
     def remarks(self) -> list[str]:
-        """What the reader should know about these rows."""
+        """Messages for the user about these rows."""
         words, spans = int(self.bounds[-1]), len(self.characters)
         sentences = [f"{words:,} words, {spans:,} spans"]
         if self.counts:
@@ -105,7 +105,7 @@ class WordLabels:
 
 
 class _Parsed(NamedTuple):
-    """Spans of a table in words, and what happened to the input."""
+    """Spans of a table in words, and the outcomes of its input spans."""
 
     spans: Spans
     bounds: Ints
@@ -119,10 +119,10 @@ def learned_tags(data: DataConfig, train: Table) -> tuple[tuple[str, ...], str, 
 
     Args:
         data: may name the scheme.
-        train: from ``word_table``.
+        train: a table from ``word_table``.
 
     Raises:
-        DataError: all words have the same tag, or the tags are of two schemes.
+        DataError: all words have the same tag, or the tags have two schemes.
     """
     scheme, evidence = "BIO", ""
     if SPANS not in train.columns.column_names:
@@ -150,9 +150,9 @@ def word_labels(
 
     Args:
         data: names the columns.
-        table: from ``word_table``.
+        table: a table from ``word_table``.
         label_names: the tags that the model predicts, C.
-        scheme: of the table's tags.
+        scheme: the scheme of the table's tags.
     """
     found = _parsed(data, table, scheme)
     layout = layout_of(table, data)
@@ -202,9 +202,9 @@ def _parsed(data: DataConfig, table: Table, scheme: str) -> _Parsed:
 
 
 def _span_counts(table: Table, alignment: Alignment) -> dict[str, int]:
-    """Spans that were kept, snapped and refused, and the refused ones by reason.
+    """Number of spans that were kept, snapped and refused, and of refused spans by reason.
 
-    The refused spans include those that the reader of the file refused.
+    The refused spans include those that were refused when the file was read.
     """
     counts, reasons = alignment.counts(), Counter(alignment.refusals())
     if REFUSED_SPANS in table.columns.column_names:
@@ -222,9 +222,9 @@ def _classes(tags: TagSequences, label_names: tuple[str, ...]) -> Ints:
 
 
 def _with_overlapping(aligned: Spans, original: Spans, alignment: Alignment) -> Spans:
-    """The aligned spans and those refused because they overlap another, in row order.
+    """The aligned spans, and those refused because they overlap another, in row order.
 
-    The model cannot predict the second, and they are right: they must count as missed.
+    The model cannot predict the refused ones, but they are correct: they must count as missed.
     """
     extra = original.select(np.flatnonzero(alignment.reasons == OVERLAPS))
     if not len(extra):

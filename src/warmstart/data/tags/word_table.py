@@ -1,8 +1,8 @@
-"""Tables of words for token classification: one shape, whatever the file looked like.
+"""Tables of words for token classification: the same columns for every file format.
 
-Rows come as words with tags (CoNLL files, lists in JSON lines or Parquet) or as texts with
-character spans (exports of annotation tools, plain texts to predict). ``word_table`` gives all of
-them the same columns:
+Rows are words with tags (CoNLL files, lists in JSON lines or Parquet) or texts with character spans
+(exports of annotation tools, plain texts to predict). ``word_table`` converts all of them to the
+same columns:
 
 =================  ================  ========================================================
 column             type              content
@@ -10,16 +10,16 @@ column             type              content
 ``data.text``      string            the text; for words, the words with spaces between them
 ``words``          list<string>      the words
 ``word_starts``    list<int64>       first character of each word in the text
-``word_ends``      list<int64>       the character after its last one
-``tags``           list<string>      the tag of each word, where the file has tags
-``spans``          list<start, end,  the annotated spans in characters, where the file has spans
+``word_ends``      list<int64>       the index after its last character
+``tags``           list<string>      the tag of each word, if the file has tags
+``spans``          list<start, end,  the annotated spans in characters, if the file has spans
                    type>
 ``refused_spans``  list<string>      why spans of the text are not in ``spans``, one reason each,
-                                     where the file is an export of an annotation tool
-``document``       int64             number of the document, where the file has documents
+                                     if the file is an export of an annotation tool
+``document``       int64             number of the document, if the file has documents
 =================  ================  ========================================================
 
-All other columns of the file stay.
+All other columns of the file are kept.
 
 Letters: N rows, W words.
 """
@@ -55,13 +55,13 @@ WORDS, STARTS, ENDS, TAGS, SPANS, REFUSED_SPANS, DOCUMENT = (
 
 @dataclass(frozen=True, slots=True)
 class WordLayout:
-    """Where the words of a table's rows are in their texts.
+    """The positions of a table's words in its texts.
 
     Args:
         rows: row ids, int64 [N].
-        words: row i has the words ``words.bounds[i]`` to ``words.bounds[i + 1]``.
-        texts: the texts, N.
-        documents: document of each row, where the file has documents, int64 [N].
+        words: row i has the words ``words.bounds[i]`` to ``words.bounds[i + 1] - 1``.
+        texts: the N texts.
+        documents: document of each row, if the file has documents, int64 [N].
     """
 
     rows: Ints
@@ -81,10 +81,10 @@ class WordLayout:
 
 
 def layout_of(table: Table, data: DataConfig) -> WordLayout:
-    """Where the words of a table are.
+    """The positions of a table's words.
 
     Args:
-        table: from ``word_table``.
+        table: a table from ``word_table``.
         data: names the text column.
     """
     texts = table.column(data.text, "data.text")
@@ -105,10 +105,10 @@ def layout_of(table: Table, data: DataConfig) -> WordLayout:
 
 
 def word_table(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-    """The rows that can be used, with the columns above; and the number of rows left out.
+    """The usable rows, with the columns above, and the number of rows left out.
 
     Args:
-        table: as read.
+        table: the table as read from the files.
         data: names the columns.
         labelled: whether every row needs tags or spans.
 
@@ -116,8 +116,8 @@ def word_table(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
         The table, and ``{"empty_text": n, "missing_label": n}``.
 
     Raises:
-        DataError: there are no words and no text, a value is not what its column should hold, words
-            and tags differ in number, or rows are incomplete and ``data.missing`` is ``error``.
+        DataError: there are no words and no text, a column has values of a wrong kind, words and
+            tags differ in number, or rows are incomplete and ``data.missing`` is ``error``.
     """
     name = _named(table, data.words, WORDS)
     if name in table.columns.column_names:
@@ -126,14 +126,14 @@ def word_table(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
 
 
 def stored_words(texts: pa.ChunkedArray, words: pa.ChunkedArray) -> dict[str, pa.Array]:
-    """The columns of words for texts and words that were stored without offsets.
+    """The word columns for texts and words that were stored without offsets.
 
     Args:
         texts: N texts.
         words: the words of each, in the order of the text.
 
     Raises:
-        ValueError: a word is not in its text.
+        ValueError: a word does not occur in its text.
 
     >>> texts, words = pa.chunked_array([["to be"]]), pa.chunked_array([[["to", "be"]]])
     >>> stored_words(texts, words)["word_starts"].to_pylist()
@@ -141,7 +141,7 @@ def stored_words(texts: pa.ChunkedArray, words: pa.ChunkedArray) -> dict[str, pa
     """
     starts, ends = [], []
     for text, row in zip(texts.to_pylist(), words.to_pylist(), strict=True):
-        # Words that a file gave have one space between them, and may be blank themselves.
+        # Words from a file are joined with one space, and may be blank themselves.
         are_joined = " ".join(row) == text
         place, own = 0, []
         for word in row:
@@ -158,9 +158,9 @@ def stored_words(texts: pa.ChunkedArray, words: pa.ChunkedArray) -> dict[str, pa
 
 
 def _named(table: Table, name: str | None, default: str) -> str:
-    """The column that a setting names, if the table has it; else the usual one.
+    """The column that a setting names, if the table has it; otherwise the default one.
 
-    A CoNLL file names its columns by numbers or in its header, and its table has the usual names.
+    A CoNLL file names its columns by numbers or in its header, and its table has default names.
     """
     return name if name is not None and name in table.columns.column_names else default
 
@@ -168,9 +168,9 @@ def _named(table: Table, name: str | None, default: str) -> str:
 def _of_words(
     table: Table, data: DataConfig, name: str, *, labelled: bool
 ) -> tuple[Table, dict[str, int]]:
-    """Rows of words, with tags where they are labelled."""
+    """Rows of words, with tags if they are labelled."""
     words = _lists(table, name, "data.words")
-    # Words may be blank (corpora have some); a row is empty only without any word.
+    # Words may be blank (in some corpora); a row is empty only if it has no words.
     empty = np.array([not row for row in words], dtype=np.bool_)
     tags: list[list[str] | None] = [None] * len(words)
     tag_name = _named(table, data.tags, TAGS)
@@ -196,7 +196,7 @@ def _of_words(
 
 
 def _of_texts(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table, dict[str, int]]:
-    """Texts, with character spans where they are labelled."""
+    """Texts, with character spans if they are labelled."""
     if data.text not in table.columns.column_names:
         path = ", ".join(file.path for file in table.files)
         raise errors.tags.no_words(data.text, table.columns.column_names, path)
@@ -206,7 +206,7 @@ def _of_texts(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table,
     columns: dict[str, Any] = {}
     if labelled:
         have = table.columns.column_names
-        # An export always has the usual name, whatever the setting says.
+        # An export always has the default name, whatever the setting is.
         spans = _spans(table, SPANS if data.spans not in have and SPANS in have else data.spans)
         missing = pc.is_null(spans).to_numpy() & ~empty
         columns[SPANS] = spans
@@ -214,7 +214,7 @@ def _of_texts(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table,
     texts = [text for text, keep in zip(column.to_pylist(), kept.tolist(), strict=True) if keep]
     found = split_words(texts)
     wordless = np.diff(found.bounds) == 0
-    if wordless.any():  # only white space that Python does not call so, or control characters
+    if wordless.any():  # white space that Python does not recognise, or only control characters
         counts["empty_text"] += int(wordless.sum())
         if data.missing == "error":
             place = int(np.flatnonzero(kept)[wordless.argmax()])
@@ -237,7 +237,7 @@ def _kept(
     empty: Bools,
     missing: Bools,
 ) -> tuple[Bools, dict[str, int]]:
-    """Which rows stay, bool [N], and the number of those that do not, by reason."""
+    """Which rows are kept, bool [N], and the number of the others by reason."""
     counts = {"empty_text": int(empty.sum()), "missing_label": int(missing.sum())}
     if data.missing == "error":
         if empty.any():
@@ -261,7 +261,7 @@ def _with_words(
     words: TextWords,
     columns: dict[str, Any],
 ) -> Table:
-    """The kept rows with the columns of words."""
+    """The kept rows with the word columns."""
     offsets = pa.array(words.bounds, pa.int32())
     columns = {
         data.text: pa.array(texts, pa.string()),
@@ -275,7 +275,7 @@ def _with_words(
 
 
 def _lists(table: Table, name: str, setting: str) -> list[list[str] | None]:
-    """Lists of texts, from a list column or from the JSON text of lists; None where missing."""
+    """Lists of texts, from a list column or from JSON texts; None for missing values."""
     column = table.column(name, setting)
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         texts: list[list[str] | None] = column.cast(pa.list_(pa.string())).to_pylist()
@@ -284,7 +284,7 @@ def _lists(table: Table, name: str, setting: str) -> list[list[str] | None]:
 
 
 def _spans(table: Table, name: str) -> pa.ChunkedArray:
-    """Character spans, from a column of them or from JSON text; null where missing."""
+    """Character spans, from a column of spans or from JSON texts; null for missing values."""
     column = table.column(name, "data.spans")
     if column.type == SPAN_TYPE:
         return column
@@ -300,7 +300,7 @@ def _from_json(
     setting: str,
     fits: Callable[[Any], bool],
 ) -> list[Any]:
-    """The values of a column of JSON texts or of Arrow lists, each checked."""
+    """The values of a column of JSON texts or Arrow lists, each one checked."""
     nested = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
     if not nested and not pa.types.is_string(column.type):
         raise errors.data.not_text(name, str(column.type), setting=setting)
@@ -324,7 +324,7 @@ def _is_text_list(value: Any) -> bool:
 
 
 def _plain(span: Any) -> dict[str, Any]:
-    """A span with the usual keys, from a list of three or an object."""
+    """A span with the default keys, from a list of three values or from an object."""
     if isinstance(span, dict):
         kind = span.get("type", span.get("label"))
         return {"start": span["start"], "end": span["end"], "type": kind}

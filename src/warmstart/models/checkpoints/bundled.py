@@ -1,8 +1,8 @@
 """Models contained in Python packages (warmstart or another), so a first run needs no network.
 
 Another package is located by its metadata and never imported, so none of its code runs. The weights
-are hashed at every use, not only once: this takes 0.06 s for 90 MB that are loaded anyway, which is
-not worth a record of earlier checks.
+are hashed at every use: this takes 0.06 s for 90 MB that are loaded anyway, so it is not worth
+recording earlier checks.
 """
 
 import hashlib

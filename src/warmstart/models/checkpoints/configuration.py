@@ -25,7 +25,7 @@ Head = Literal["sequence-classification", "token-classification", "causal-lm", "
 """The head that a task puts on a body; Transformers has one auto class for each."""
 
 Reads = Literal["first", "asked", "every"]
-"""Which tokens a head reads: the first of each row, those that the batch asks for, or every one."""
+"""Which tokens a head reads: the first of each row, those in ``Batch.asked``, or every one."""
 
 READS: Mapping[Head, Reads] = {
     "sequence-classification": "first",
@@ -52,7 +52,7 @@ def natural_head(config: "PreTrainedConfig") -> Head:
     other models classify texts, also those that were saved with a head for pretraining.
 
     Args:
-        config: Of any checkpoint.
+        config: Configuration of any checkpoint.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
@@ -124,7 +124,7 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
     """Raise if the architecture cannot have this head.
 
     Transformers does not mark encoders. Here an encoder is an architecture that has a
-    masked-language-model head and is no decoder.
+    masked-language-model head and is not a decoder.
     """
     from transformers import (
         MODEL_FOR_MASKED_LM_MAPPING,

@@ -179,11 +179,11 @@ def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Descrip
 def describe_training(
     checkpoint: Checkpoint, config: "TrainConfig", labels: int = 2
 ) -> Description:
-    """Describe a checkpoint with its head, and which part of it these settings train.
+    """Describe a checkpoint with its head, and the part of it that these settings train.
 
     Args:
         checkpoint: Its weights are not read.
-        config: The settings; they fit the checkpoint.
+        config: Settings that fit the checkpoint.
         labels: Number of labels, if the checkpoint has no head of this kind yet.
     """
     model = _skeleton_of(checkpoint, labels)

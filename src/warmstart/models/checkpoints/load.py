@@ -1,8 +1,9 @@
 """Find and check pretrained checkpoints without their weights, and load them as models.
 
-``find`` checks what a few kilobytes can show: that the checkpoint exists, is safe to open, has the
-right architecture for the task, and that its tokenizer fits it. ``sequence_classifier`` and others
-read the weights after the data were checked, so that errors are reported before a large download.
+``find`` checks everything that can be checked with a few kilobytes: that the checkpoint exists, is
+safe to open, has the right architecture for the task, and that its tokenizer fits it.
+``sequence_classifier`` and similar functions read the weights after the data were checked, so that
+errors are reported before a large download.
 
 A checkpoint is a hub id, a folder or a bundled model; the last two need no network. Code from a
 checkpoint is never executed. Pickle files are opened only if ``model.allow_pickle`` is set.
@@ -46,10 +47,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checked checkpoint; its weights are not read yet and perhaps not downloaded.
+    """A checked checkpoint; its weights are not read yet and possibly not downloaded.
 
     Args:
-        name: as the user wrote it.
+        name: its name as the user wrote it.
         folder: folder with the configuration and tokenizer, and with the weights once downloaded.
         config: the configuration.
         tokenizer: the checkpoint's fast tokenizer (from the ``tokenizers`` library).
@@ -68,7 +69,7 @@ class Checkpoint:
 
     @property
     def weight_paths(self) -> list[Path]:
-        """Where the files with the weights are, or will be after the download."""
+        """Paths of the files with the weights; they may not be downloaded yet."""
         return [self.folder / name for name in self.weights]
 
     @property
@@ -171,13 +172,13 @@ def sequence_classifier(
     """The checkpoint's body in float32 with a sequence-classification head for these labels.
 
     Weights that the checkpoint lacks (the head; BERT's pooler, if it was pretrained without one)
-    are initialised from ``seed``; no global generator changes. A checkpoint that already is such a
-    classifier with as many labels keeps its head. The heads of pretraining are dropped.
+    are initialised with ``seed``; no global generator changes. A checkpoint that is already
+    such a classifier with the same number of labels keeps its head. Pretraining heads are dropped.
 
     Args:
-        checkpoint: From ``find``; its weights are downloaded now if necessary.
-        label_names: In the order of the logits.
-        seed: Of the new weights.
+        checkpoint: Result of ``find``; its weights are downloaded now if necessary.
+        label_names: Names of the labels, in the order of the logits.
+        seed: Seed of the new weights.
         problem: ``problem_type`` of the saved configuration, from which Transformers' pipeline
             chooses softmax or sigmoid; None for the sigmoid of one logit.
 
@@ -192,12 +193,12 @@ def token_classifier(
 ) -> "PreTrainedModel":
     """The checkpoint's body in float32 with a token-classification head for these labels.
 
-    As ``sequence_classifier``; a pooler has no place in this model and is dropped.
+    As ``sequence_classifier``; this model has no pooler, so a pooler in the checkpoint is dropped.
 
     Args:
-        checkpoint: From ``find``; its weights are downloaded now if necessary.
-        label_names: In the order of the logits.
-        seed: Of the new weights.
+        checkpoint: Result of ``find``; its weights are downloaded now if necessary.
+        label_names: Names of the labels, in the order of the logits.
+        seed: Seed of the new weights.
 
     Raises:
         ModelError: The download failed, a file is damaged, or the weights do not match config.json.
@@ -207,7 +208,7 @@ def token_classifier(
 
 
 def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
-    """Read the body's weights; initialise what the head lacks; raise if the body lacks anything."""
+    """Read the body's weights; initialise missing head weights; raise if the body lacks any."""
     model, report = _read(checkpoint.folder, _downloaded(checkpoint), config, checkpoint.head, seed)
     body = model.base_model_prefix + "."
     missing = [
@@ -226,7 +227,7 @@ def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -
 def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
     """Load the checkpoint's decoder in float32, with an embedding for every tokenizer token.
 
-    The embedding of an added token is the mean of all others, so that it is no outlier at first.
+    The embedding of an added token is the mean of all others, so that it is not an outlier.
 
     Args:
         checkpoint: from ``find``; its weights are downloaded if necessary.
@@ -268,7 +269,7 @@ def mask_filler(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
 
 
 def _downloaded(checkpoint: Checkpoint) -> list[Path]:
-    """The files with the weights, fetched now where they are not here yet."""
+    """The files with the weights, downloaded now if they are not in the cache."""
     paths = checkpoint.weight_paths
     if checkpoint.commit is not None and not all(path.exists() for path in paths):
         hub.download_weights(checkpoint.name, checkpoint.commit, checkpoint.weights)
@@ -326,14 +327,14 @@ def _read(
                 output_loading_info=True,
             )
     except Exception as error:
-        if safetensors:  # `_check_headers` found these files valid, so this is another error
+        if safetensors:  # `_check_headers` found these files valid, so this is a different error
             raise
         raise errors.model.damaged_weights(paths[0], str(error).split("\n")[0]) from error
     return model, report
 
 
 def _check_headers(paths: Sequence[Path]) -> None:
-    """Raise if a safetensors file is damaged; its header gives the length that it must have."""
+    """Raise if a safetensors file is damaged; its header determines the length of the file."""
     from safetensors import SafetensorError, safe_open
 
     for path in paths:

@@ -1,18 +1,18 @@
-"""Which parts of a model its checkpoint lacks, judged by the names in its files of weights."""
+"""Find the parts of a model that its checkpoint lacks, by the names in its weight files."""
 
 from warmstart.models.checkpoints.configuration import skeleton
 from warmstart.models.checkpoints.load import Checkpoint
 
 
 def new_parts(checkpoint: Checkpoint) -> list[str]:
-    """Notices about what a masked language model does not share with its checkpoint.
+    """Notices about parts that a masked language model and its checkpoint do not have in common.
 
     Args:
-        checkpoint: Its weights are on disk by now.
+        checkpoint: Its weights are already on disk.
 
     Returns:
-        One sentence on a new head, one on a pooler that is dropped, as far as they apply; none for
-        other heads, and none if the weights are pickles, whose names are unknown until opened.
+        One sentence about a new head, one about a dropped pooler, if they apply; none for other
+        heads, and none if the weights are pickles, whose names are unknown until they are opened.
     """
     names = _weight_names(checkpoint)
     if checkpoint.head != "masked-lm" or not names:
@@ -22,7 +22,7 @@ def new_parts(checkpoint: Checkpoint) -> list[str]:
     said = []
     if not any(name.split(".")[0] in head for name in names):
         tied = "; its output layer is the word embedding" * bool(model.all_tied_weights_keys)
-        said.append(f"{checkpoint.name} has no head that fills masks: it starts new{tied}")
+        said.append(f"{checkpoint.name} has no masked-language-model head: it starts new{tied}")
     if any("pooler" in name.split(".") for name in names):
         said.append(
             f"{checkpoint.name} has a pooler, which fill-mask does not train and model/ does not "
@@ -32,17 +32,17 @@ def new_parts(checkpoint: Checkpoint) -> list[str]:
 
 
 def lacks_pooler(checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint's weights are known to hold no pooler, so that the model's is new.
+    """Whether the checkpoint's weights are known to have no pooler, so that the model's is new.
 
     Args:
-        checkpoint: Its weights are on disk by now.
+        checkpoint: Its weights are already on disk.
     """
     names = _weight_names(checkpoint)
     return bool(names) and not any("pooler" in name.split(".") for name in names)
 
 
 def _weight_names(checkpoint: Checkpoint) -> list[str]:
-    """The names in the files of weights; none if one of them is a pickle or not downloaded yet."""
+    """The names in the weight files; none if one of them is a pickle or not downloaded yet."""
     from safetensors import safe_open
 
     if any(path.suffix != ".safetensors" or not path.exists() for path in checkpoint.weight_paths):

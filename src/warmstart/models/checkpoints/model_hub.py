@@ -92,7 +92,7 @@ def _download(model: ModelConfig, names: Sequence[str], *, bars: bool = False) -
 
 
 def _download_error(model: ModelConfig, error: Exception) -> errors.ModelError:
-    """Turn an exception of the hub client into our error."""
+    """Convert an exception of the hub client to our error."""
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         GatedRepoError,

@@ -37,7 +37,7 @@ HEADS: Mapping[str, tuple[Head, ...]] = {
 
 
 class ModelShape(NamedTuple):
-    """How large a transformer is."""
+    """The size of a transformer."""
 
     layers: int
     hidden: int
@@ -55,7 +55,7 @@ SIZES: Mapping[str, ModelShape] = {
 
 
 def shape_of(config: PretrainConfig) -> ModelShape:
-    """The size that ``config`` names, with what it gives in place of the size's own.
+    """The shape of the size in ``config``; other settings of the shape replace its numbers.
 
     Args:
         config: settings of the new model.

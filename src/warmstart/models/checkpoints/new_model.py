@@ -9,8 +9,8 @@ the beginning and the end of a text. *BERT* gets lower-cased WordPiece with BERT
 tokens (Devlin et al. 2019, arXiv:1810.04805, section 3); a rare character becomes ``[UNK]``. In
 both, a pair of pieces must occur at least twice to be merged into a token.
 
-Weights are initialised as Transformers does it for each family: normal with a standard deviation of
-0.02, and smaller in GPT-2 for layers whose output is added to the residual stream.
+Weights are initialised as in Transformers: normally distributed with a standard deviation of 0.02,
+and smaller in GPT-2 for layers whose output is added to the residual stream.
 
 Source: https://huggingface.co/docs/tokenizers (``BpeTrainer``, ``WordPieceTrainer``).
 """
@@ -91,7 +91,7 @@ def new_checkpoint(
 
     Args:
         folder: new folder for ``config.json``, ``model.safetensors`` and the tokenizer.
-        tokenizer: from ``tokenizer_for``.
+        tokenizer: result of ``tokenizer_for``.
         config: architecture, size and context.
         seed: seed of the weights; the state of global random generators does not change.
 

@@ -2,8 +2,8 @@
 
 Their messages are either expected (a new head is "newly initialized") or checked by the caller and
 raised as errors. The log levels are global. With several threads inside ``quiet``, the first one to
-enter changes them and the last one to leave restores them: if each thread restored the levels that
-it found, they could stay at those of another thread's block.
+enter changes them and the last one to leave restores them. If each thread restored the levels that
+it found, the levels set by another thread's block could remain.
 """
 
 import logging
@@ -13,9 +13,9 @@ from threading import Lock
 
 _lock = Lock()
 _inside = {"logs": 0, "bars": 0}
-"""Number of blocks that are silencing each now."""
+"""Number of active blocks that silence each of them."""
 _restore: dict[str, Callable[[], object]] = {}
-"""Restores what was set before the first of them."""
+"""Restores the state before the first block."""
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def quiet(*, bars: bool = False) -> Iterator[None]:
 
 @contextmanager
 def _shared(what: str, silence: Callable[[], Callable[[], object]]) -> Iterator[None]:
-    """Silence one thing until the last thread leaves the block."""
+    """Silence one output until the last thread leaves the block."""
     with _lock:
         if not _inside[what]:
             _restore[what] = silence()
@@ -49,7 +49,7 @@ def _shared(what: str, silence: Callable[[], Callable[[], object]]) -> Iterator[
 
 
 def _silence_logs() -> Callable[[], object]:
-    """Log nothing below errors; returns what restores the levels."""
+    """Log nothing below errors; return a function that restores the levels."""
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging as transformers_logging
 
@@ -64,7 +64,7 @@ def _silence_logs() -> Callable[[], object]:
 
 
 def _silence_bars() -> Callable[[], object]:
-    """Show no progress bars, the hub client's included; returns what restores them."""
+    """Show no progress bars, also of the hub client; return a function that restores them."""
     from transformers.utils import logging as transformers_logging
 
     if not transformers_logging.is_progress_bar_enabled():

@@ -34,7 +34,7 @@ def add_special_tokens(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig)
 
 
 def begin_and_end(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
-    """Ids of the bos and eos token; without a bos token, eos stands for both.
+    """Ids of the bos and eos token; without a bos token, eos is used for both.
 
     Args:
         tokenizer: tokenizer of a decoder, after ``add_special_tokens``.

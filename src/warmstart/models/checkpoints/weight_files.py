@@ -80,7 +80,7 @@ def shard_files(index: Path) -> tuple[str, ...]:
         _, shard_of = content["metadata"], content["weight_map"]  # Transformers requires both
         return tuple(sorted(set(shard_of.values())))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise errors.model.damaged_weights(index, f"no index of weights ({error!r})") from error
+        raise errors.model.damaged_weights(index, f"not an index of weights ({error!r})") from error
 
 
 def no_weights(name: str, folder: Path, files: Collection[str]) -> errors.ModelError:

@@ -1,6 +1,6 @@
 """The architectures that run packed: one table, by model type and head.
 
-An architecture that is missing here, or a model whose configuration rules packed execution out,
+An architecture that is not listed here, or a model whose configuration rules out packed execution,
 runs padded (``forward``).
 """
 
@@ -100,7 +100,7 @@ def body_of(model_type: str) -> Body | None:
     """The body of a family; None if it is not in the table.
 
     Args:
-        model_type: Of config.json.
+        model_type: As in config.json.
     """
     known = (row.body for (name, _), row in ARCHITECTURES.items() if name == model_type)
     return next(known, None)

@@ -1,4 +1,4 @@
-"""``Body``: what packed execution has to know about a family of transformers, without its head.
+"""``Body``: what packed execution needs to know about a model family, without its head.
 
 A packed batch passes through Transformers' own modules with a batch size of 1. Embeddings, norms
 and feed-forward networks compute each token on its own, so they run unchanged. Only attention

@@ -1,9 +1,10 @@
 """Causal attention without dropout, over rectangles on a CPU.
 
 PyTorch's flash attention for CPUs never stores the [W, W] matrix of a row, and skips the half of it
-that is masked. It supports no dropout; with dropout ``packed_attention`` uses its own
-``RectangleAttention``. The operator is called below ``scaled_dot_product_attention``, so that
-gradients can be gathered by index as there, without zeroed buffers.
+that is masked. It does not support dropout; with dropout ``packed_attention`` uses its own
+``RectangleAttention``. The internal operator is called instead of
+``scaled_dot_product_attention``, so that gradients can be gathered by index as in
+``RectangleAttention``, without zeroed buffers.
 
 Letters as in ``packing``: T tokens, h heads, d width of a head, R rows and W width of a rectangle,
 S slots.
@@ -47,8 +48,8 @@ class CausalAttention(Function):
         packing, scaling = ctx.layout
         slots = packing.tokens
         states, rest = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-        # The gathered gradient holds that of some token in padding, too: without zeros there, it
-        # would be added to the gradients of keys and values.
+        # Padding slots also gathered the gradient of some real token: without zeros there, it would
+        # be added to the gradients of keys and values.
         grad = grads[0].index_select(0, slots.gather).index_fill_(0, slots.padding, 0)
         parts = zip(
             _rectangles(grad, packing),

@@ -43,9 +43,9 @@ class Noise:
         """Sample which elements are kept, each with probability ``1 - dropped_share(probability)``.
 
         Args:
-            shape: Of the mask.
-            probability: Of dropping an element, from 0 to 1.
-            device: Of the mask; on other devices than a CPU PyTorch's own generator samples it.
+            shape: Shape of the mask.
+            probability: Probability of dropping an element, from 0 to 1.
+            device: Device of the mask; on a GPU PyTorch's own generator samples it.
 
         Returns:
             1 for kept and 0 for dropped elements, of ``shape``; uint8, which a CPU converts to
@@ -65,7 +65,7 @@ class Noise:
 
 
 def dropped_share(probability: float) -> float:
-    """The share that is really dropped: ``probability`` rounded to a multiple of 1 / LEVELS.
+    """The share that is actually dropped: ``probability`` rounded to a multiple of 1 / LEVELS.
 
     Args:
         probability: From 0 to 1.

@@ -2,8 +2,8 @@
 
 **The last layer for first tokens only.** A classification head reads the first token of each row.
 The last layer then needs keys and values of all tokens, but queries, attention output and
-feed-forward network of the first tokens only. Nothing reads the other outputs, so their gradient is
-zero, and leaving them out changes no number. ``row_vectors`` does this.
+feed-forward network of the first tokens only. The other outputs are not used, so their gradient is
+zero, and leaving them out changes no result. ``row_vectors`` does this.
 
 Letters: T tokens of a batch, B rows, H hidden width, h heads, d width of a head (h · d = H).
 
@@ -180,9 +180,9 @@ class ModernBertBody:
     def row_vectors(self, model: Model, hidden: Tensor, packing: Packing) -> Tensor:
         """Run the last layer and the last norm: [1, T, H] to [B, 1, H].
 
-        The vector of a row is that of its first token, or the mean over its tokens, as
-        ``classifier_pooling`` in config.json says. All tokens run if the mean is wanted, if the
-        last layer has local attention, or if an adapter replaced the linear layer whose weight
+        The vector of a row is that of its first token, or the mean over its tokens, depending on
+        ``classifier_pooling`` in config.json. All tokens run if the mean is requested, if the last
+        layer has local attention, or if an adapter replaced the linear layer whose weight
         ``_first_tokens`` splits.
         """
         layer: Any = self.layers(model)[-1]

@@ -9,8 +9,8 @@ that runs it:
   padding than in one rectangle for the whole batch. Loss and gradients are the same.
   ``Forward.path`` gives the reason.
 
-Letters: B rows, T tokens, A asked tokens, R rows and W width of a rectangle, C classes, V
-vocabulary.
+Letters: B rows, T tokens, A tokens that a token classifier reads (``batch.asked``), R rows and W
+width of a rectangle, C classes, V vocabulary.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class Forward:
     Args:
         run: (model, batch) to logits: [B, C] for sequence classification, [A, C] for token
             classification, ``TokenLogits`` for language models.
-        path: Packed or padded, and the reason if padded, in a few words.
+        path: Packed or padded, and the reason if padded, as a short text.
         packed: The runner; None if padded.
     """
 
@@ -76,7 +76,7 @@ def forward_for(
             equivalent ones; weights and their names stay.
         head: Its head.
         examples: Real rows to verify packed execution on; without any, the model runs padded.
-        autocast: The precision that it will run in.
+        autocast: The precision of the forward passes.
     """
     rows = two_rows(examples) if len(examples) else None
     return forward_verified_on(rows, model, head, autocast)
@@ -94,7 +94,7 @@ def forward_verified_on(
         rows: A batch of two rows of different lengths; None to run padded.
         model: As for ``forward_for``.
         head: Its head.
-        autocast: The precision that it will run in.
+        autocast: The precision of the forward passes.
     """
     padded = padded_forward(model, head)
     reason = _why_not(model, head, rows)
@@ -129,7 +129,7 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
             part = {name: values[rows, :width] for name, values in inputs.items()}  # [R, W]
             logits.append(model(**part).logits)
         if reads == "first":
-            # Rows stand in the order of their rectangles: put them back into the batch's order.
+            # The logits are in the order of the rectangles: restore the order of the batch.
             back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
             return torch.cat(logits)[back]  # [B, C]
         of_tokens = _without_padding(logits, groups, lengths)  # [T, C] or [T, V]
@@ -142,7 +142,7 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
 
 
 def two_rows(examples: Examples) -> Batch:
-    """A batch of a short row and a long one, to try a forward on.
+    """A batch of a short row and a long one, to verify packed execution on.
 
     Args:
         examples: At least one row; if there is only one, the batch is that row.
@@ -168,7 +168,7 @@ def _verified(
     padded: Forward,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> PackedRunner | str:
-    """The packed runner if its logits match the padded ones; otherwise the reason, in words."""
+    """The packed runner if its logits match the padded ones; otherwise the reason."""
     with autocast():
         lower = torch.is_autocast_enabled(model.device.type)
     # The tolerance of half precision is wide, so float32 is compared as well.
@@ -185,7 +185,7 @@ def _verified(
         if all(map(_same, found, expected, precisions)):
             return runner
         reason = "packed execution gave different logits for two rows of the data"
-    except Exception as error:  # whatever fails here would fail in training: run padded instead
+    except Exception as error:  # any failure here would also occur in training: run padded instead
         reason = _failure(error)
     if runner is not None:
         runner.withdraw()

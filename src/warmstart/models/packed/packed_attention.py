@@ -62,7 +62,7 @@ def packed_attention(
         query: [1, h, T, d]; or [1, h, B, d], for the first token of each row only.
         key: [1, h, T, d], or fewer heads, each shared by a group of query heads.
         value: As ``key``.
-        attention_mask: Of a call without ``packing``; otherwise None.
+        attention_mask: For calls without ``packing``; otherwise None.
         scaling: Factor of the scores.
         dropout: Probability of dropping an attention probability.
         sliding_window: Tokens at this distance or further do not attend to each other.
@@ -102,9 +102,9 @@ def flash_serves(width: int, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether PyTorch's flash attention supports such heads; otherwise attention uses rectangles.
 
     Args:
-        width: Of a head, d.
-        dtype: Of queries, keys and values.
-        device: Of queries, keys and values.
+        width: Width of a head, d.
+        dtype: Type of queries, keys and values.
+        device: Device of queries, keys and values.
 
     Source: the checks of ``mha_varlen_fwd`` in PyTorch 2.13,
     ``aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp``. AMD's GPUs have other
@@ -204,8 +204,8 @@ class RectangleAttention(Function):
         count = len(packing.rectangles)
         queries, keys, values, *rest = ctx.saved_tensors
         probabilities, kept = rest[:count], rest[count:] or [None] * count
-        # The gathered gradient holds that of some token in padding, too: without zeros there, it
-        # would be added to the gradients of keys and values.
+        # Padding slots also gathered the gradient of some real token: without zeros there, it would
+        # be added to the gradients of keys and values.
         grad = grads[0].index_select(0, slots.gather).index_fill_(0, slots.padding, 0)
         found = [torch.empty_like(states) for states in (queries, keys, values)]
         parts = _by_rectangle(packing, slots, queries, keys, values, grad, *found)

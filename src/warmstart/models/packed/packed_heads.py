@@ -1,14 +1,14 @@
-"""Heads: the modules above the last layer, called on the tokens that a head reads and no others.
+"""Heads: the modules above the last layer, called only on the tokens that a head reads.
 
 Which tokens a head reads is in ``READS`` (``checkpoints.configuration``):
 
 - ``first`` (sequence classification): the vector of each row, [B, 1, H], to logits [B, C];
 - ``asked`` (token classification): the hidden states of some tokens, [A, H], to logits [A, C];
 - ``every`` (language models): hidden states [N, H] to [N, H], up to the output layer, which
-  ``token_logits`` runs in chunks. Fill-mask asks for 15 % of the tokens, and the output layer, with
+  ``token_logits`` runs in chunks. Fill-mask needs 15 % of the tokens, and the output layer, with
   one row per token of the vocabulary, costs as much as all layers of a small encoder together.
 
-Letters: B rows, A asked tokens, N tokens with a target, H hidden width, C classes.
+Letters: B rows, A tokens in ``batch.asked``, N tokens with a target, H hidden width, C classes.
 
 Source: the ``forward`` of each family's ``...ForSequenceClassification``,
 ``...ForTokenClassification`` and ``...ForMaskedLM`` in Transformers.
@@ -82,7 +82,7 @@ def roberta_transform(model: Model, states: Tensor) -> Tensor:
 
 
 def electra_transform(model: Model, states: Tensor) -> Tensor:
-    """ELECTRA's masked-language-model head up to its output layer, [N, E]: E is its embedding."""
+    """ELECTRA's masked-language-model head up to its output layer, [N, E]; E: embedding width."""
     out: Tensor = model.generator_predictions(states)
     return out
 

@@ -1,7 +1,7 @@
 """Packed execution: a batch runs as its real tokens, without padding.
 
 Fine-tuning on short texts spends most of its arithmetic on padding: CoLA padded to 128 tokens is
-91 % padding, and padded to the longest row of a random batch still one half. Here each linear
+91 % padding, and padded to the longest row of a random batch still half of it. Here each linear
 layer, norm, activation and dropout runs on the T real tokens of a batch. Only attention needs the
 layout of the rows: it gathers them into rectangles, or calls a kernel for rows of unequal length
 (``packed_attention``). Loss and gradients equal those of the padded batch up to float32 rounding.
@@ -53,7 +53,7 @@ class PackedRunner:
             use_fused_gelu(model)
             model.set_attn_implementation(PACKED)
         except BaseException:
-            self.withdraw()  # a model that was changed halfway must not stay so
+            self.withdraw()  # after a failure the model must have its own modules again
             raise
 
     @property
@@ -62,7 +62,7 @@ class PackedRunner:
         return self._reads
 
     def withdraw(self) -> None:
-        """Restore the model's own modules and attention, to run it in another way."""
+        """Restore the model's own modules and attention, so that it can run without this runner."""
         use_plain_dropout(self._model)
         use_plain_gelu(self._model)
         if self._model.config._attn_implementation == PACKED:
@@ -83,7 +83,7 @@ class PackedRunner:
             ``batch.asked``), ``TokenLogits`` of all T tokens for language models.
 
         Raises:
-            ValueError: It is another model; its attention would ignore the packing.
+            ValueError: The model is another one; its attention would ignore the packing.
         """
         if model is not self._model:
             raise ValueError("this packed execution was made for another model")
@@ -127,10 +127,10 @@ class PackedRunner:
         return self._run(batch, packing or self._pack(batch), layers)[0]  # [1, T, H] to [T, H]
 
     def runs_without_rectangles(self, device: torch.device) -> bool:
-        """Whether flash attention takes rows of unequal length there, in the current precision.
+        """Whether flash attention supports rows of unequal length there, in the current precision.
 
         Args:
-            device: Of the model. The precision is that of the autocast context of the call.
+            device: Device of the model. The precision is that of the current autocast context.
         """
         config = self._model.config
         lower = torch.is_autocast_enabled(device.type)

@@ -59,8 +59,8 @@ class Slots:
     Args:
         gather: The index of (token, head), ``token * h + head``, in each slot; int64 [S].
         scatter: The slot of each (token, head), int64 [T * h].
-        padding: The slots that hold no token, int64.
-        widths: Of each rectangle: W, or 1 for first tokens.
+        padding: The slots without a token, int64.
+        widths: Width of each rectangle: W, or 1 for first tokens.
     """
 
     gather: Tensor
@@ -82,7 +82,7 @@ class Packing:
         row: Row of each token, int64 [T].
         first: Index of the first token of each row, int64 [B].
         bounds: ``offsets`` for kernels that run on rows of unequal length, int32 [B + 1].
-        longest: Tokens of the longest row.
+        longest: Number of tokens of the longest row.
         heads: h.
         noise: Random bits for dropout.
         causal: Whether a token attends only to itself and to earlier tokens of its row.
@@ -116,8 +116,8 @@ def without_rectangles(
         positions: Position of each token in its row, from 0, int64 [1, T].
         row: Row of each token, int64 [T].
         first: Index of the first token of each row, int64 [B].
-        bounds: Where each row starts and the last one ends, int32 [B + 1].
-        longest: Tokens of the longest row, or more.
+        bounds: Start of each row, and the end of the last one, int32 [B + 1].
+        longest: Number of tokens of the longest row, or more.
         causal: Whether a token attends only to itself and to earlier tokens of its row.
     """
     none = torch.empty(0, dtype=torch.int64, device=row.device)
@@ -140,7 +140,7 @@ def pack(
         offsets: Row i is tokens ``offsets[i]`` to ``offsets[i + 1] - 1``, int64 [B + 1].
         heads: Attention heads of the model, h.
         noise: Random bits for dropout.
-        device: Of the model.
+        device: Device of the model.
         rectangles: Whether attention needs them.
         causal: Whether a token attends only to itself and to earlier tokens of its row.
     """
@@ -180,7 +180,7 @@ def pack(
 
 
 def rows_of_similar_length(lengths: Ints, most: int) -> list[Ints]:
-    """Distribute rows over rectangles at the least total cost of area and handling.
+    """Distribute rows over rectangles at the lowest cost: their area plus a fixed cost of each.
 
     The rows of a rectangle are neighbours in the order of length. Dynamic programming over the
     distinct lengths finds the best places to cut this order.

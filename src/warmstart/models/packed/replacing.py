@@ -1,4 +1,4 @@
-"""Replacing modules of a model by others that have no weights of their own."""
+"""Replace modules of a model by others that have no weights of their own."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,12 +11,12 @@ Old = TypeVar("Old", bound=nn.Module)
 def replace_modules(
     model: nn.Module, old: type[Old], replacement: Callable[[Old], nn.Module]
 ) -> None:
-    """Put another module in the place of each module of a type; names and weights stay.
+    """Replace each module of a type by another module; names and weights stay.
 
     Args:
         model: Changed in place.
         old: The type to replace, subclasses included.
-        replacement: From the old module to the new one, which gets the old one's mode: a new module
+        replacement: Maps an old module to its new module. The mode is copied, because a new module
             is in training mode, and dropout in a model in evaluation mode must stay off.
     """
     for parent in list(model.modules()):

@@ -2,9 +2,9 @@
 
 A CUDA graph replays the same kernels on the same addresses, so the shape of a batch must be known
 before its rows are. ``BatchShape`` is such a shape: a budget of T tokens and a number of rows. What
-a batch lacks is filled with *stand-ins*: rows of one pad token without a label, the last one as
-long as necessary. Attention does not cross rows, and a row without a label has no loss, so
-stand-ins change neither loss nor gradient.
+a batch lacks is filled with *stand-ins*: rows of pad tokens without a label, each one token long
+except the last, which is as long as necessary. Attention does not cross rows, and a row without a
+label has no loss, so stand-ins change neither loss nor gradient.
 
 Only the row numbers of a batch come from the host. Tokens, bounds, positions and labels are
 gathered on the device, by kernels of static shape.
@@ -54,12 +54,12 @@ class BatchShape:
 
 
 def shapes_for(totals: Ints, rows: Ints, longest: int) -> list[BatchShape]:
-    """Choose a few shapes that hold all given batches with the fewest stand-in tokens.
+    """Choose a few shapes that fit all given batches with the fewest stand-in tokens.
 
     Args:
-        totals: Real tokens of each batch, int64 [K].
-        rows: Rows of each batch, int64 [K].
-        longest: Tokens of the longest row.
+        totals: Number of real tokens of each batch, int64 [K].
+        rows: Number of rows of each batch, int64 [K].
+        longest: Number of tokens of the longest row.
 
     Returns:
         At most ``MAX_SHAPES``, the smallest first.
@@ -83,12 +83,12 @@ def shapes_for(totals: Ints, rows: Ints, longest: int) -> list[BatchShape]:
 
 
 def smallest_shape(shapes: Sequence[BatchShape], tokens: int, rows: int) -> BatchShape | None:
-    """The first of ``shapes`` that holds a batch of this many real tokens and rows."""
+    """The first of ``shapes`` that fits a batch of this many real tokens and rows."""
     return next((shape for shape in shapes if shape.holds(tokens, rows)), None)
 
 
 def resident_bytes(examples: Examples) -> int:
-    """Memory that ``Resident`` takes on the device."""
+    """Memory in bytes that ``Resident`` needs on the device."""
     rows = examples.tokens
     types = rows.token_type_ids
     tokens = rows.input_ids.nbytes + (0 if types is None else types.nbytes)
@@ -101,7 +101,7 @@ class Resident:
     Args:
         examples: The split.
         pad_token_id: The token of stand-ins.
-        device: Of the model.
+        device: Device of the model.
     """
 
     def __init__(self, examples: Examples, pad_token_id: int, device: torch.device) -> None:
@@ -123,7 +123,7 @@ class Resident:
 
         Args:
             rows: Positions in the split, at most R - 1.
-            shape: A shape that holds them.
+            shape: A shape that fits them.
         """
         missing = shape.rows - len(rows)
         return torch.from_numpy(np.pad(rows, (0, missing), constant_values=self.stand_in))
@@ -133,7 +133,7 @@ class Resident:
 
         Args:
             numbers: From ``numbers``, on the device.
-            shape: A shape that holds them.
+            shape: A shape that fits them.
 
         Returns:
             A batch with the fields that a model and a loss use. The fields that only the host uses

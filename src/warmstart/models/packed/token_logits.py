@@ -1,8 +1,8 @@
 """Language-model logits, [N, V], computed in chunks and never materialised as a whole.
 
 The logits of N tokens over a vocabulary of V are by far the largest tensor of a language model
-(GPT-2, 800 tokens: 161 MB, and as much again for each of softmax, gradient and copy), but the loss
-needs one number per token. So the result of a forward pass is the hidden states before the output
+(GPT-2, 800 tokens: 161 MB, and the same again for each of softmax, gradient and copy), but the loss
+needs one number per token. Therefore a forward pass returns the hidden states before the output
 layer, and loss and gradient are computed for a chunk of tokens at a time. The arithmetic is that of
 the whole matrix. Tokens without a target (the last of a row, a prompt) cost nothing.
 
@@ -35,17 +35,17 @@ class TokenLogits(Protocol):
         """Cross-entropy of every token with a target, and whether the target has the largest logit.
 
         Args:
-            targets: Of each token, or ``NO_LABEL``, int64 [T].
+            targets: Target of each token, or ``NO_LABEL``, int64 [T].
 
         Returns:
-            In nats, float32 [N], and bool [N]; without gradient.
+            In nats, float32 [N], and whether it is the largest, bool [N]; without gradient.
         """
 
     def loss(self, targets: Tensor) -> Tensor:
         """The summed cross-entropy in nats, a scalar with its gradient.
 
         Args:
-            targets: Of each token, or ``NO_LABEL``, int64 [T].
+            targets: Target of each token, or ``NO_LABEL``, int64 [T].
         """
 
     def at(self, chosen: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ class SummedCrossEntropy(Function):
                 total += (norm - logits.gather(1, goal[:, None])).sum()
                 if d_hidden is None and d_weight is None and d_bias is None:
                     continue
-                # The gradient of the logits, in their memory: probabilities, minus 1 at the target.
+                # The gradient of the logits, in place: probabilities, minus 1 at the target.
                 slope = logits.sub_(norm).exp_()
                 slope.scatter_add_(1, goal[:, None], slope.new_full((len(goal), 1), -1.0))
                 if d_bias is not None:
@@ -165,7 +165,7 @@ class SummedCrossEntropy(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Scale the stored gradients by that of the loss, which is one number."""
+        """Multiply the stored gradients by the gradient of the loss, a scalar."""
         found = [None if d is None else d * grads[0].to(d.dtype) for d in ctx.saved_tensors]
         return *found, None
 

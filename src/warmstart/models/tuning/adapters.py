@@ -50,7 +50,7 @@ TASK_TYPES: Mapping[Head, str] = {
     "token-classification": "TOKEN_CLS",
     "causal-lm": "CAUSAL_LM",
 }
-"""peft's ``task_type`` of each head that it has one for."""
+"""peft's ``task_type`` of each head; other heads have none."""
 
 _IN_A_LAYER = re.compile(r"\.\d+\.")
 

@@ -1,4 +1,4 @@
-"""Features: the outputs of a frozen part of the model, computed once and read in every epoch.
+"""Features: the outputs of a frozen part of the model, computed once and used in every epoch.
 
 With ``train.freeze`` the first layers give the same hidden states for a row in every epoch, because
 they run without dropout. So they run once: over all rows of a split, longest first, in evaluation
@@ -54,22 +54,22 @@ def with_features(
     autocast: Callable[[], AbstractContextManager[object]],
     batch_tokens: int,
 ) -> Examples:
-    """The same rows with the outputs of the frozen part, from which the model then starts.
+    """The same rows with the outputs of the frozen part, from which the forward pass then starts.
 
     Args:
-        examples: Of one split.
+        examples: The rows of one split.
         model: On its device, already frozen.
-        packed: Its runner; the head reads the first token of each row, or asked tokens.
+        packed: Its runner; the head reads the first token of each row, or the tokens of ``asked``.
         frozen: The part that is frozen.
-        autocast: The precision that it runs in.
-        batch_tokens: Tokens of a batch.
+        autocast: The precision of the forward passes.
+        batch_tokens: Number of tokens of a batch.
 
     Returns:
         A copy whose ``computed`` is memory-mapped from the cache folder, or in memory if it is
         small.
 
     Raises:
-        OSError: The cache folder cannot be written, or has no room.
+        OSError: The cache folder cannot be written, or the disk is full.
     """
     by_row = frozen.backbone and packed.reads == "first"
     count = len(examples) if by_row else len(examples.tokens.input_ids)

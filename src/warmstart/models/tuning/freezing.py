@@ -36,7 +36,7 @@ class Frozen:
     backbone: bool
 
     def __str__(self) -> str:
-        """The frozen part in words, for use in a sentence."""
+        """A name of the frozen part, for use in a sentence."""
         if self.backbone:
             return "the backbone"
         return f"the embeddings and {self.layers} layers" if self.layers else "the embeddings"
@@ -71,7 +71,7 @@ def freeze(model: PreTrainedModel, frozen: Frozen, *, new_pooler: bool) -> None:
     """Freeze a part of a model in place: no gradients, no dropout.
 
     Args:
-        model: Of a model type that ``frozen_part`` accepted.
+        model: A model of a type that ``frozen_part`` accepted.
         frozen: from ``frozen_part``.
         new_pooler: the checkpoint had no pooler, so the new, random pooler is not frozen.
     """

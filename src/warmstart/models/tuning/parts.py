@@ -59,7 +59,7 @@ def depths(model: PreTrainedModel) -> dict[str, int]:
     """The depth of each named parameter, from 0 to L + 1.
 
     Args:
-        model: Of a model type whose layers are known; an adapter has the depth of the module that
+        model: A model whose layers are known; an adapter has the depth of the module that
             it adapts.
     """
     parts = modules_by_depth(model)

@@ -95,7 +95,7 @@ class CompactVocabulary:
         name: the embedding's dotted name in the model.
         embedding: the module in the model, which is moved and trained with it.
         table: the whole table, on the CPU, float32 [V, H]. Its used rows have the values of the
-            last save, its unused rows those after ``steps`` steps. Loaded from safetensors, it is
+            last save, its unused rows those of step ``steps``. Loaded from safetensors, it is
             memory-mapped and uses memory only after its first change.
         steps: number of optimiser steps already applied to the unused rows.
     """

@@ -1,1 +1,1 @@
-"""Containers for the predictions of many rows, one kind per file."""
+"""Containers for the predictions of many rows, one type per file."""

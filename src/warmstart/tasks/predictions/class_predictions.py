@@ -21,11 +21,11 @@ class ClassPrediction:
     row: int
     """Row id in its table."""
     label: str
-    """The most probable label; with a threshold, the label that it decides."""
+    """The most probable label; with a threshold, the label that it selects."""
     probabilities: Mapping[str, float]
     """Probability of every label; they sum to 1."""
     truncated: bool = False
-    """Whether the model read only the beginning of the row."""
+    """Whether the model got only the beginning of the row."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "label", "probabilities", "truncated"}``."""
@@ -49,8 +49,8 @@ class ClassPredictions:
         label_names: the classes, in the order of the logits, C.
         probabilities: of each class for each row, float64 [N, C].
         rows: row ids, int64 [N].
-        truncated: whether the model read only the beginning of each row, bool [N].
-        threshold: with two classes, the probability from which the second is predicted.
+        truncated: whether the model got only the beginning of each row, bool [N].
+        threshold: with two classes, the smallest probability with which the second is predicted.
     """
 
     label_names: tuple[str, ...]
@@ -68,8 +68,8 @@ class ClassPredictions:
     def predicted(self) -> Ints:
         """Index of each row's predicted class, int64 [N].
 
-        The most probable class, the first of equally probable ones; with a threshold, the second of
-        two classes wherever its probability reaches the threshold.
+        The most probable class, or the first of equally probable ones; with a threshold, the second
+        of two classes if its probability is at least the threshold.
         """
         if self.threshold is not None:
             return (self.probabilities[:, 1] >= self.threshold).astype(np.int64)
@@ -77,7 +77,7 @@ class ClassPredictions:
         return best
 
     def changed(self, other: Self) -> int:
-        """Number of rows for which ``other`` predicts another label."""
+        """Number of rows for which ``other`` predicts a different label."""
         return int((self.predicted != other.predicted).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:

@@ -1,4 +1,4 @@
-"""How well documents were predicted, token by token: for language models.
+"""Cross-entropy and other sums for each document: the predictions of language models.
 
 Letters: N rows, D documents.
 """
@@ -24,14 +24,14 @@ Sums = Mapping[str, Floats | Ints]
 
 @dataclass(frozen=True, slots=True)
 class DocumentPrediction:
-    """How well one row of a document was predicted."""
+    """The sums for one row of a document."""
 
     row: int
     """Row id in its table."""
     sums: Mapping[str, float | int]
-    """``nats``, ``tokens``, and what else the task sums over the predicted tokens."""
+    """``nats``, ``tokens``, and other sums of the task over the predicted tokens."""
     truncated: bool
-    """Whether the model read only the beginning of the document."""
+    """Whether the model got only the beginning of the document."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "nats", "tokens", …, "truncated"}``."""
@@ -44,13 +44,13 @@ class DocumentPrediction:
 
 @dataclass(frozen=True, slots=True)
 class DocumentPredictions:
-    """How well N rows were predicted; a document that was cut into chunks has several rows.
+    """The sums for N rows; a document that was cut into chunks has several rows.
 
     Args:
         rows: row ids, int64 [N].
-        sums: over each row's predicted tokens, float64 or int64 [N]: ``nats`` (cross-entropy),
-            ``tokens``, and what else the task sums.
-        truncated: whether only the beginning of the document was read, bool [N].
+        sums: sums over each row's predicted tokens, float64 or int64 [N]: ``nats``
+            (cross-entropy), ``tokens``, and other sums of the task.
+        truncated: whether the model got only the beginning of the document, bool [N].
     """
 
     rows: Ints
@@ -67,7 +67,7 @@ class DocumentPredictions:
         return replace(joined_rows(parts, positions), sums=sums)
 
     def by_document(self, rows: Ints) -> Self:
-        """One entry for each document, its chunks added up.
+        """One entry for each document, the sum of its chunks.
 
         Args:
             rows: row ids of the documents, ascending, int64 [D]; a document without any predicted
@@ -113,12 +113,12 @@ def summed_by_row(
     """Sums over each row's predicted tokens, and ``tokens``, their number.
 
     Args:
-        targets: of the batch.
-        offsets: of the batch's rows, int64 [B + 1].
+        targets: targets of the batch.
+        offsets: offsets of the batch's rows, int64 [B + 1].
         values: by name, one value for every token that has a target.
 
     Returns:
-        By name, in the type of the values, [B].
+        The sums by name, in the type of the values, [B].
     """
     predicted = (targets.ids != NO_LABEL).cpu().numpy()
     rows = len(offsets) - 1

@@ -26,7 +26,7 @@ class LabelSetPrediction:
     probabilities: Mapping[str, float]
     """Probability that each label applies; they need not sum to 1."""
     truncated: bool = False
-    """Whether the model read only the beginning of the row."""
+    """Whether the model got only the beginning of the row."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "labels", "probabilities", "truncated"}``."""
@@ -38,7 +38,7 @@ class LabelSetPrediction:
         }
 
     def shown(self) -> str:
-        """The labels with their probabilities; where none applies, the most probable one."""
+        """The labels with their probabilities; if none applies, the most probable one."""
         shares = self.probabilities
         if not self.labels:
             best = max(shares, key=shares.__getitem__)
@@ -51,11 +51,11 @@ class LabelSetPredictions:
     """The predicted labels of N rows.
 
     Args:
-        label_names: in the order of the logits, C.
-        thresholds: probability from which each label is predicted, C.
-        probabilities: of each label for each row, float64 [N, C].
+        label_names: the labels, in the order of the logits, C.
+        thresholds: smallest probability with which each label is predicted, C.
+        probabilities: probability of each label for each row, float64 [N, C].
         rows: row ids, int64 [N].
-        truncated: whether the model read only the beginning of each row, bool [N].
+        truncated: whether the model got only the beginning of each row, bool [N].
     """
 
     label_names: tuple[str, ...]
@@ -75,7 +75,7 @@ class LabelSetPredictions:
         return np.asarray(self.probabilities >= np.array(self.thresholds))
 
     def changed(self, other: Self) -> int:
-        """Number of rows for which ``other`` predicts other labels."""
+        """Number of rows for which ``other`` predicts different labels."""
         return int((self.predicted != other.predicted).any(axis=1).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:

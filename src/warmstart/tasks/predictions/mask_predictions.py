@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from warmstart.tasks.task import PredictedRows
 
 MOST_PROBABLE = 5
-"""Tokens that are reported for each mask."""
+"""Number of tokens that are reported for each mask."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskBatchTargets:
-    """Where the masks of a batch are.
+    """The positions of the masks of a batch.
 
     Args:
         masks: whether each token is a mask, bool [T].
@@ -43,7 +43,7 @@ class MaskBatchTargets:
     groups: Ints | None = None
 
     def to(self, device: "torch.device") -> Self:
-        """The same with ``masks`` on ``device``."""
+        """The same targets with ``masks`` on ``device``."""
         return replace(self, masks=self.masks.to(device))
 
     def piece(self, rows: slice, offsets: Ints) -> Self:
@@ -65,18 +65,18 @@ class MaskPlaces:
     groups: Ints | None = None
 
     def count(self, tokens: Tokens, positions: Ints, draw: Draw) -> int:
-        """Always 0: there are no labels."""
+        """0: there are no labels."""
         return 0
 
     def collate(self, tokens: Tokens, positions: Ints, draw: Draw) -> tuple[Ints, MaskBatchTargets]:
-        """The token ids as they are, and where the masks are."""
+        """The token ids unchanged, and the positions of the masks."""
         import torch
 
         ids = plain_ids(tokens, positions)
         return ids, MaskBatchTargets(torch.from_numpy(ids == self.mask_id), self.tokenizer)
 
     def document_lengths(self, tokens: Tokens) -> Ints:
-        """Tokens of each row without truncation."""
+        """Number of tokens of each row without truncation."""
         return tokens.full_lengths
 
 
@@ -89,7 +89,7 @@ class MaskPrediction:
     masks: tuple[tuple[tuple[str, float], ...], ...]
     """For each mask, in order, tokens with their probabilities, the most probable first."""
     truncated: bool
-    """Whether the model read only the beginning of the text, and no mask after that."""
+    """Whether the model got only the beginning of the text; no mask is after that."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "masks": [[{"token", "probability"}, …], …], "truncated"}``."""
@@ -112,7 +112,7 @@ class MaskPredictions:
     Args:
         masks: for each text its masks, each with its most probable tokens.
         rows: row ids, int64 [N].
-        truncated: whether the model read only the beginning of each text, bool [N].
+        truncated: whether the model got only the beginning of each text, bool [N].
     """
 
     masks: tuple[tuple[tuple[tuple[str, float], ...], ...], ...]
@@ -156,18 +156,18 @@ def most_probable(logits: "TokenLogits", batch: "PredictedRows") -> MaskPredicti
     """The most probable tokens at the masks of a batch.
 
     Args:
-        logits: of its T tokens.
-        batch: with ``MaskBatchTargets``.
+        logits: logits of the batch's T tokens.
+        batch: a batch with ``MaskBatchTargets``.
     """
     targets = of_kind(batch.targets, MaskBatchTargets)
-    # In float64, as the probabilities of labels are; [A, V].
+    # In float64, like the probabilities of labels; [A, V].
     shares = logits.at(targets.masks).double().softmax(-1)
     best = shares.topk(min(MOST_PROBABLE, shares.shape[-1]))
     tokens = [[targets.tokenizer.decode([token]).strip() for token in ids] for ids in best.indices]
     masks = [
         tuple(zip(*mask, strict=True)) for mask in zip(tokens, best.values.tolist(), strict=True)
     ]
-    # Masks before each row of the batch, [B + 1].
+    # Number of masks before each row of the batch, [B + 1].
     before = np.concatenate([[0], targets.masks.cumsum(0).cpu().numpy()])[batch.offsets].tolist()
     texts = tuple(tuple(masks[start:stop]) for start, stop in pairwise(before))
     return MaskPredictions(texts, batch.rows, batch.truncated)

@@ -20,11 +20,11 @@ class NumberPrediction:
     row: int
     """Row id in its table."""
     name: str
-    """What the number is called: ``score`` or ``value``."""
+    """The name of the number: ``score`` or ``value``."""
     value: float
     """The number."""
     truncated: bool = False
-    """Whether the model read only the beginning of the row."""
+    """Whether the model got only the beginning of the row."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", NAME, "truncated"}``."""
@@ -40,10 +40,10 @@ class NumberPredictions:
     """The predicted numbers of N rows.
 
     Args:
-        name: what a number is called: ``score`` or ``value``.
+        name: name of the numbers: ``score`` or ``value``.
         values: float64 [N].
         rows: row ids, int64 [N].
-        truncated: whether the model read only the beginning of each row, bool [N].
+        truncated: whether the model got only the beginning of each row, bool [N].
     """
 
     name: str

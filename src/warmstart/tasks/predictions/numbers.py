@@ -38,7 +38,7 @@ def sigmoid(logits: Floats) -> Floats:
     """1 / (1 + exp(-x)) of each number, without overflow.
 
     Args:
-        logits: of any shape.
+        logits: numbers in any shape.
     """
     # exp(-|x|) never overflows; each half of the axis uses the form that is exact there.
     small = np.exp(-np.abs(logits))

@@ -1,4 +1,4 @@
-"""Putting the arrays of several batches into row order."""
+"""Put the arrays of several batches into row order."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace

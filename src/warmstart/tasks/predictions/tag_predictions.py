@@ -1,4 +1,4 @@
-"""Tags of words, and the spans that they make: entities, slots, parts of speech.
+"""Tags of words, and the spans that they form: entities, slots, parts of speech.
 
 Letters: N rows, W words, A predicted words, C tags.
 """
@@ -38,9 +38,9 @@ class SpanPrediction:
     start: int
     """First character in the text."""
     end: int
-    """The character after the last one."""
+    """The index after its last character."""
     confidence: float
-    """Mean over its words of the probability of the predicted tag."""
+    """Mean, over its words, of the probability of the predicted tag."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"text", "type", "start", "end", "confidence"}``."""
@@ -62,7 +62,7 @@ class TagPrediction:
     spans: tuple[SpanPrediction, ...]
     """In the order of the text."""
     truncated: bool = False
-    """Whether some word was too long to be read whole."""
+    """Whether some word was too long, so that the model got only its first tokens."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "spans": [{"text", "type", "start", "end", "confidence"}], "truncated"}``."""
@@ -86,12 +86,12 @@ class TagPredictions:
 
     Args:
         label_names: the tags, in the order of the logits, C.
-        scheme: ``BIO``, or ``plain`` where every word has a tag of its own.
+        scheme: ``BIO``, or ``plain`` if every word has a tag of its own.
         layout: the words of all rows.
-        words: which words are predicted here, ascending, int64 [A].
+        words: the words that are predicted here, ascending, int64 [A].
         labels: index of each word's tag, int64 [A].
         confidences: its probability, float64 [A].
-        cut: row ids of rows with a word that was not read whole.
+        cut: row ids of rows with a word of which the model got only the first tokens.
     """
 
     label_names: tuple[str, ...]
@@ -107,8 +107,8 @@ class TagPredictions:
         """The predictions of several batches, in the order of the words.
 
         Args:
-            parts: one batch at least.
-            positions: not used: words carry their own numbers.
+            parts: predictions of at least one batch.
+            positions: not used, because words have their own numbers.
         """
         words = np.concatenate([part.words for part in parts])
         order = np.argsort(words)
@@ -125,7 +125,7 @@ class TagPredictions:
 
     @property
     def _present(self) -> Ints:
-        """Positions in the layout of the rows that have a word here, int64 [N]."""
+        """Positions in the layout of the rows with a predicted word, int64 [N]."""
         return np.unique(self.layout.row_of_word[self.words])
 
     @property
@@ -135,7 +135,7 @@ class TagPredictions:
 
     @property
     def truncated(self) -> Bools:
-        """Whether a row has a word that was not read whole, bool [N]."""
+        """Whether a row has a word of which the model got only the first tokens, bool [N]."""
         return np.isin(self.rows, sorted(self.cut))
 
     def tag_spans(self) -> TagSpans:
@@ -148,7 +148,7 @@ class TagPredictions:
         found = spans_of_tags(TagSequences(self.labels, self.label_names, bounds), self.scheme)
         spans = found.spans
         rows = present[spans.rows] if len(spans) else spans.rows
-        # A window holds consecutive words: where a part begins inside a row, shift to the row.
+        # A window has consecutive words: if it begins inside a row, shift its borders to the row.
         first = self.words[bounds[:-1]] - self.layout.bounds[present]
         shift = first[spans.rows] if len(spans) else spans.starts
         moved = Spans(rows, spans.starts + shift, spans.ends + shift, spans.types, spans.names)
@@ -162,10 +162,10 @@ class TagPredictions:
         """The text of a CoNLL file with each word and its tag, in pieces.
 
         The tags are those of the predicted spans, so that every program reads the same spans.
-        Document borders stay.
+        Document borders are kept.
 
         Raises:
-            DataError: a word has a tab or a line end, which the format cannot hold.
+            DataError: a word has a tab or a line end, which the format cannot contain.
         """
         layout = self.layout
         tags = tags_of_spans(self.tag_spans().spans, layout.bounds, self.scheme).to_lists()
@@ -174,7 +174,7 @@ class TagPredictions:
         yield from conll_lines(words, tags, documents)
 
     def changed(self, other: Self) -> int:
-        """Number of words for which ``other`` predicts another tag."""
+        """Number of words for which ``other`` predicts a different tag."""
         return int((self.labels != other.labels).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:

@@ -7,7 +7,7 @@ clipping and AdamW. The host only copies row numbers and learning rates, and see
 
 A graph has fixed shapes, so batches are padded to one of a few token budgets. The budgets depend
 only on the rows and the settings, so a resumed run has the same ones. A batch that fits no budget
-runs without graphs. If graphs cannot be used at all, the run does without them and logs a notice.
+runs without graphs. If graphs cannot be used at all, a notice is logged and the steps run normally.
 
 **Not yet measured on a GPU**, so off by default. The captured work is tested on a CPU, with a
 ``Capture`` that runs it again at every replay; ``tests/gpu`` compares real graphs with it.
@@ -62,7 +62,7 @@ def execution(job: Job) -> str:
 
 
 def why_no_graphs(job: Job) -> str | None:
-    """Why a job's steps cannot be captured; None where they can. The same at every start."""
+    """Why a job's steps cannot be captured; None if they can. The same at every start."""
     device, packed = job.accelerator.device, job.forward.packed
     if job.capture is None:
         precision = precision_of(job.accelerator)
@@ -78,7 +78,7 @@ def why_no_graphs(job: Job) -> str | None:
         return "labels are not one class per row"
     with job.accelerator.autocast():
         if not packed.runs_without_rectangles(device):
-            return "flash attention does not take the model's heads"
+            return "flash attention does not support the model's heads"
     if job.processes.count > 1:
         return f"the run has {job.processes.count} processes"
     if job.config.gradient_accumulation > 1:
@@ -147,7 +147,7 @@ class GraphedSteps:
         self._replays: dict[BatchShape, Work] = {}
 
     def add(self, shape: BatchShape, first: Ints, last: Ints, reset: Work) -> str | None:
-        """Capture the steps of a shape, and hold a replay against the step unreplayed.
+        """Capture the steps of a shape, and compare a replay with the step without a graph.
 
         The capture uses other rows than the comparison: if the graph wrongly kept values of the
         capture, the loss or the gradient of the replay would differ. Both runs do the same
@@ -249,7 +249,7 @@ class GraphedSteps:
             rate.fill_(group["lr"])
 
     def _once(self, run: Work, rows: Ints, shape: BatchShape) -> list[float]:
-        """Loss and gradient's length of one run that changes the weights."""
+        """Loss and gradient norm of one run, which changes the weights."""
         self._fill(rows, shape)
         self._result.fill_(math.nan)
         seed_step(self._job.config.seed, 0, 0)
@@ -259,7 +259,7 @@ class GraphedSteps:
 
 
 def _planned(job: Job, plan: Plan) -> tuple[list[BatchShape], dict[BatchShape, tuple[Ints, Ints]]]:
-    """Shapes for a plan's batches; for each, the first and the last batch that goes there."""
+    """Shapes for the batches of a plan; for each, the first and the last batch of this shape."""
     epochs = range(min(job.config.epochs, PLANNED_EPOCHS))
     batches = [window[0] for epoch in epochs for window in plan.epoch_windows(epoch)]
     totals = np.array([job.train.tokens.tokens_of(rows) for rows in batches])
