@@ -58,6 +58,16 @@ def _offline() -> Iterator[None]:
     assert not _attempts, f"reached for other machines: {', '.join(_attempts)}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _traced_once() -> Iterator[None]:
+    """An export takes a second instead of eight once its architecture was traced."""
+    from tests import traced_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        traced_once.use(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
     """A function from a name such as ``cola/in_domain_train.tsv`` to its path.

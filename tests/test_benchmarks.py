@@ -92,6 +92,7 @@ def check_envelope(content: dict[str, Any]) -> None:
         assert set(verdict) == {"claim", "measured", "target", "holds"}
 
 
+@pytest.mark.slow
 @peers_may_warn
 @pytest.mark.usefixtures("in_process")
 def test_quality_compares_means_over_seeds(
@@ -161,6 +162,7 @@ def test_preparation_counts_every_row(bench: Callable[..., dict[str, Any]]) -> N
         assert row["rows_per_second"] == pytest.approx(row["rows"] / seconds, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_scale_measures_every_size(
     bench: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch

@@ -80,6 +80,7 @@ def test_local_checkpoints_need_no_network(session: Session, kind: str) -> None:
     assert not any(asked.values()), asked
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("session")
 def test_from_the_cache_alone_when_the_hub_is_gone(folder: Path) -> None:
     """In another process, so that nothing is remembered except on disk."""

@@ -1,47 +1,63 @@
-"""Tracing a model for export takes seconds; tests of other parts of the export trace it once.
+"""PyTorch traces a model for export in seconds; the tests trace each architecture only once.
 
-The kept trace is a real trace of the same weights, and every caller gets its own copy.
+What is kept is a real trace, before its constants are folded. A model with other weights gets a
+copy with its own weights; the checks of an export compare it with PyTorch as always.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import onnx_ir as ir
 import pytest
 import torch
+from onnx_ir import tensor_adapters
 from torch import nn
+from transformers import PreTrainedModel
 
-from warmstart.export import decoder, onnx_file
-
-_TRACE = onnx_file.exported
-_traced: dict[str, Any] = {}
+_TRACE = torch.onnx.export
+_WITHOUT_EFFECT = {"_name_or_path", "id2label", "label2id", "problem_type"}
+"""Settings of a model that its forward pass does not use."""
+_traced: dict[str, bytes] = {}
 
 
 def use(patch: pytest.MonkeyPatch) -> None:
-    """After this, a model with the same weights and inputs is not traced again.
+    """From now on a model of an architecture that was traced before is not traced again.
 
     Args:
         patch: undoes it.
     """
-    patch.setattr(onnx_file, "exported", _exported)
-    patch.setattr(decoder, "exported", _exported)
+    patch.setattr(torch.onnx, "export", _exported)
 
 
-def _exported(
-    model: nn.Module, name: str, inputs: Mapping[str, Any], *others: Any, **named: Any
-) -> Any:
-    """Like ``onnx_file.exported``: a new program each time, which the caller may change."""
-    key = _key(model, [name, *inputs])
+def _exported(model: nn.Module, **options: Any) -> Any:
+    """As ``torch.onnx.export``: a new program each time, which the caller may change."""
+    body = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
+    if body is None:
+        return _TRACE(model, **options)
+    key = _key(model, body.config, options)
     if key not in _traced:
-        program = _TRACE(model, name, inputs, *others, **named)
-        _traced[key] = ir.serde.serialize_model(program.model)
-    return torch.onnx.ONNXProgram(ir.serde.deserialize_model(_traced[key]), None)
+        program = _TRACE(model, **options)
+        assert program is not None
+        _traced[key] = ir.serde.serialize_model(program.model).SerializeToString()
+    traced = ir.from_proto(ir.serde.onnx.ModelProto.FromString(_traced[key]))
+    weights = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
+    for name, value in traced.graph.initializers.items():
+        if name in weights:
+            value.const_value = tensor_adapters.TorchTensor(weights[name].detach(), name=name)
+    return torch.onnx.ONNXProgram(traced, None)
 
 
-def _key(model: nn.Module, names: Sequence[str]) -> str:
-    digest = hashlib.sha256(" ".join(names).encode())
-    for parameter_name, tensor in model.state_dict().items():
-        digest.update(parameter_name.encode())
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def _key(model: nn.Module, config: Any, options: Mapping[str, Any]) -> str:
+    """Everything that the traced program depends on, except the values of the weights."""
+    settings = {n: v for n, v in config.to_dict().items() if n not in _WITHOUT_EFFECT}
+    content = {
+        "class": type(model).__qualname__,
+        "config": settings,
+        "weights": {name: [*map(int, one.shape)] for name, one in model.state_dict().items()},
+        "inputs": {name: str(value) for name, value in options.items() if name != "kwargs"},
+        "examples": {name: [*one.shape] for name, one in options["kwargs"].items()
+                     if isinstance(one, torch.Tensor)},
+    }  # fmt: skip
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -119,6 +119,7 @@ def test_the_peers_see_the_rows_that_warmstart_sees(material: Material) -> None:
     assert list(material.lengths) == prepared.examples["train"].lengths.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["transformers-trainer", "transformers-trainer-grouped", "tutorial-loop-64"]
 )

@@ -38,6 +38,7 @@ def row_of(content: dict[str, Any], engine: str) -> Row:
     return dict(row)
 
 
+@pytest.mark.slow
 def test_every_engine_is_measured_in_every_turn(
     bench: Bench, tiny: Workload, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def test_every_mode_has_its_settings(tmp_path: Path) -> None:
         config_file.load(config(tmp_path), own)
 
 
+@pytest.mark.slow
 def test_a_mode_is_a_whole_run(tmp_path: Path) -> None:
     row = transfer.measure("lora", config(tmp_path), ["train.epochs=1"])
     assert row["engine"] == "lora"

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests import traced_once
 from tests.cli.conftest import Trained, Warmstart
 from warmstart.cli import (
     app,  # noqa: F401  # the commands come from here
     export,
 )
-
-
-@pytest.fixture(autouse=True)
-def _traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    traced_once.use(monkeypatch)
 
 
 @pytest.fixture

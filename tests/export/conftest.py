@@ -1,25 +1,15 @@
 """Finished and exported runs; tests change copies of them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import traced_once
 from tests.runs_in_memory import settings, write_reviews, writing_settings
 from tests.tiny.decoders import tiny_gpt2
 from warmstart import api, config_file
 from warmstart.api import Run
 from warmstart.preparation.prepare import prepare
 from warmstart.training.train_run import train_run
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _traced_once() -> Iterator[None]:
-    """Most tests here are about what happens after the trace."""
-    with pytest.MonkeyPatch.context() as patch:
-        traced_once.use(patch)
-        yield
 
 
 @pytest.fixture(scope="session")

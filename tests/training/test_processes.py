@@ -332,7 +332,8 @@ def test_a_signal_to_one_stops_all_and_the_same_number_resumes(launched: Launche
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-@pytest.mark.parametrize("dies", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", [0, 1])
 def test_when_one_is_killed_the_other_ends_too(tmp_path: Path, dies: int) -> None:
     killed = STOPPING.replace("index == 1", f"index == {dies}")
     killed = killed.format(what="signal.raise_signal(signal.SIGKILL)")

@@ -21,6 +21,8 @@ from warmstart.models.packed.forward import padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.tasks.capabilities import ShowsLabels
 
+pytestmark = pytest.mark.slow
+
 FEW, MANY = 5_000, 20_000
 
 

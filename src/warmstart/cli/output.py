@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
@@ -18,6 +18,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from warmstart import errors
+
+if TYPE_CHECKING:
+    from warmstart.runs.titles import Titles
 
 
 def result(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
@@ -71,7 +74,10 @@ def notes() -> Iterator[None]:
 
 
 def scores_table(
-    split: str, metrics: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
+    split: str,
+    metrics: Mapping[str, Any],
+    baselines: Mapping[str, Mapping[str, Any]] | None = None,
+    titles: "Titles | None" = None,
 ) -> Table:
     """A table of one split's scores with intervals, and of the baselines' scores.
 
@@ -79,7 +85,9 @@ def scores_table(
         split: name of the split.
         metrics: ``{metric: {"value", "low", "high", "n"}}``.
         baselines: the same for each baseline.
+        titles: names of the baselines; needed if there are any.
     """
+    baselines = baselines or {}
     n = next(iter(metrics.values()))["n"] if metrics else 0
     table = Table(
         title=f"{split}, n = {n:,}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
@@ -87,7 +95,10 @@ def scores_table(
     table.add_column("↓: lower is better")
     table.add_column("model [95 % interval]", justify="right", overflow="fold")
     for baseline in baselines:
-        table.add_column(BASELINE_TITLES.get(baseline, baseline.replace("_", " ")), justify="right")
+        assert titles is not None
+        # The terminal is narrow: "TF-IDF with logistic regression" is "TF-IDF".
+        title = titles.baseline_head(baseline).partition(" with ")[0]
+        table.add_column(title, justify="right", max_width=12)
     for name, score in metrics.items():
         table.add_row(
             name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),
@@ -95,16 +106,6 @@ def scores_table(
             *(_number(scores[name]["value"]) for scores in baselines.values()),
         )
     return table
-
-
-BASELINE_TITLES = {
-    "majority": "majority",
-    "shares": "label shares",
-    "tfidf": "TF-IDF",
-    "ridge": "TF-IDF",
-    "bm25": "BM25",
-    "frequent_tag": "frequent tag",
-}
 
 
 def with_interval(score: Mapping[str, Any]) -> str:

@@ -215,8 +215,11 @@ def _resume(
 def _print_run(run: "Run", *, as_json: bool) -> None:
     from warmstart.runs.directory import RunDirectory
     from warmstart.runs.events import events_of, read_events
+    from warmstart.runs.loaded_run import load_task
+    from warmstart.runs.titles import Titles
 
     directory = RunDirectory(run.path)
+    titles = Titles.of(load_task(directory)[1])
     finish = events_of(read_events(directory.entry("events.jsonl")), "finish")[-1]
     content: dict[str, Any] = {
         "run": str(run.path),
@@ -228,7 +231,7 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     }
     for split, metrics in run.scores.items():
         baselines = {name: splits[split] for name, splits in run.baselines.items()}
-        show(scores_table(split, metrics, baselines))
+        show(scores_table(split, metrics, baselines, titles))
     text = (
         f"run     {run.path}\n"
         f"report  {directory.entry('report.html')}\n"

@@ -28,7 +28,7 @@ def evaluate(
 
     with notes():
         scores = api.load(run).evaluate(data, sets or ())
-    show(scores_table(", ".join(data), scores, {}))
+    show(scores_table(", ".join(data), scores))
     content = {"run": str(run), "data": data, "scores": scores}
     main = next(iter(scores))
     value = scores[main]["value"]
