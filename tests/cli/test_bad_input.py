@@ -475,7 +475,7 @@ PROBLEMS = [
                expected=("a different name",)),
     bad_labels("neither 0 nor 1", "--set data.label_columns=[rude,spam]",
                rows=SEVERAL_ROWS + "hello,,2,0\n", expected=("1 if the label applies",),
-               found=("m.csv:23: the column 'rude' (data.label_columns) has '2'",),
+               found=("m.csv:23: the column 'rude' has '2'",),
                do=("data.label_columns=null",)),
     bad_labels("a missing 0 or 1", "--set data.label_columns=[rude,spam]",
                rows=SEVERAL_ROWS + "hello,,,0\n", expected=("a label in every row",),

@@ -242,15 +242,6 @@ def unequal_texts(texts: int, pairs: int) -> DataError:
     )
 
 
-def missing_label(column: str, where: str, rows: int) -> DataError:
-    """A row without label, under ``data.missing: error``."""
-    return DataError(
-        f"{where}: no label in the column {column!r}{_in_all(rows)}",
-        "a label in every row",
-        "fill it in, or drop such rows with --set data.missing=drop",
-    )
-
-
 def nothing_left(rows: int, columns: Mapping[str, str], *, setting: str) -> DataError:
     """Every row lacks a text or label and was dropped; ``columns``: setting -> text column."""
     places = " and ".join(map(repr, columns.values()))
@@ -268,69 +259,6 @@ def not_text(column: str, kind: str, *, setting: str) -> DataError:
         f"the column {column!r} ({setting}) has values of the type {kind}",
         "one text in every row",
         f"name another column with --set {setting}=COLUMN, or convert this one to text",
-    )
-
-
-def not_labels(column: str, distinct: int, rows: int, *, where: str) -> DataError:
-    """Almost every row has a different label: it contains ids, texts or measurements."""
-    return DataError(
-        f"{where}: the column {column!r} has {distinct:,} different values in {rows:,} rows",
-        "labels that each occur in many rows",
-        "name the column with the labels: --set data.label=COLUMN",
-    )
-
-
-def label_spellings(places: Mapping[str, str]) -> DataError:
-    """Labels that differ only in case, surrounding space or number format (1 and 1.0).
-
-    Args:
-        places: each spelling, and the ``file:line`` where it first occurs.
-    """
-    listed = ", ".join(f"{label!r} ({where})" for label, where in places.items())
-    return DataError(
-        f"{len(places)} labels look like spellings of the same label: {listed}",
-        "one spelling for each label",
-        f"write {next(iter(places))!r} everywhere, or give the labels clearly different names",
-    )
-
-
-def unseen_label(
-    label: str,
-    known: Sequence[str],
-    *,
-    where: str,
-    rows: int,
-    other_labels: int,
-    setting: str,
-) -> DataError:
-    """A label of the validation or test split that no training row has.
-
-    Args:
-        label: the first such label.
-        known: the labels of the training rows.
-        where: ``file:line`` of its first row.
-        rows: number of rows with this label.
-        other_labels: number of other labels that no training row has.
-        setting: the setting that names the file.
-    """
-    others = f"; {other_labels:,} more such label{'s' * (other_labels > 1)}" if other_labels else ""
-    listed = ", ".join(map(repr, known[:10])) + (" …" if len(known) > 10 else "")
-    nearest = get_close_matches(label.strip(), known, n=1)
-    fix = f"write {nearest[0]!r} if you meant that label" if nearest else "correct the label"
-    return DataError(
-        f"{where}: no training row has the label {label!r} ({_rows(rows)}{others})",
-        f"one of the {len(known):,} labels of the training rows: {listed}",
-        f"{fix}, remove the rows from {setting}, or add rows with this label to data.train",
-    )
-
-
-def single_row_label(label: str, where: str, labels: int) -> DataError:
-    """A label with only one row: a stratified split needs a row of it in both splits."""
-    others = f" ({labels - 1:,} other labels also have only one row)" if labels > 1 else ""
-    return DataError(
-        f"{where}: the label {label!r} has only this row{others}",
-        "at least two rows of each label, so that training and validation both have one",
-        "add rows with this label, or split without regard to labels: --set data.stratify=false",
     )
 
 
