@@ -68,9 +68,9 @@ def refuse_two_spellings(texts: Iterable[str], where: Callable[[str], str]) -> N
             by_meaning[of_meaning(text)].append(text)
         for variants in by_meaning.values():
             if len(variants) > 1:
-                clean_first = sorted(variants, key=lambda text: text != plain(text))
+                clean_first = sorted(variants, key=_oddity)
                 numbers = all(NUMBER.fullmatch(plain(text)) for text in variants)
-                differ = len({text.strip().casefold() for text in variants}) > 1
+                differ = len({text.strip().lower() for text in variants}) > 1
                 raise errors.labels.label_spellings(
                     {text: where(text) for text in clean_first},
                     hidden=differ and not numbers,
@@ -108,6 +108,11 @@ def _number_or_text(text: str) -> Hashable:
 def _in_latin(text: str) -> Hashable:
     shown = plain(text)
     return shown if NUMBER.fullmatch(shown) else shown.translate(_ANOTHER_SCRIPT).casefold()
+
+
+def _oddity(text: str) -> tuple[bool, bool]:
+    """The smallest for the spelling that a keyboard gives."""
+    return text != plain(text), text != text.translate(_ANOTHER_SCRIPT)
 
 
 def _is_invisible(character: str) -> bool:
