@@ -204,14 +204,53 @@ def unknown_encoding(name: str) -> DataError:
 
 
 def undecodable(
-    path: str, line: int, *, offset: int, byte: int, encoding: str, guess: str
+    path: str,
+    line: int,
+    *,
+    offset: int,
+    byte: int,
+    encoding: str,
+    guess: str | None,
+    reads: str | None,
+    mostly_utf8: bool,
 ) -> DataError:
-    """Bytes that are not valid in ``encoding``; ``guess`` is the most likely encoding."""
+    """Bytes that are not valid in ``encoding``.
+
+    Args:
+        path: the file.
+        line: line of the first such byte.
+        offset: its offset in the file.
+        byte: its value.
+        encoding: the encoding in which the bytes are not valid.
+        guess: the most likely encoding; None if the bytes are not text.
+        reads: the text around the byte, decoded with ``guess``.
+        mostly_utf8: the other characters outside of ASCII around the byte are UTF-8.
+    """
+    if mostly_utf8:
+        advice = (
+            "correct this line: the text around it is UTF-8, so no single encoding fits; "
+            "or delete such bytes: iconv -c -f utf-8 -t utf-8 FILE > NEW"
+        )
+    elif guess is None:
+        advice = "check that it is a text file; open it in its own program and save it as UTF-8 CSV"
+    else:
+        advice = (
+            f"--set data.encoding={guess} if the text should read {reads!r}; otherwise name "
+            "another encoding, or save the file as UTF-8"
+        )
     return DataError(
         f"{path}:{line}: byte 0x{byte:02X} at offset {offset} is not valid {encoding}",
         "UTF-8, UTF-16 or GB18030 text, or the name of the encoding in data.encoding",
-        f"--set data.encoding={guess} and check that the text is then correct, or save the file "
-        "as UTF-8",
+        advice,
+    )
+
+
+def escape_sequence(path: str, line: int, encoding: str) -> DataError:
+    """Text in an encoding with escape sequences, which only uses ASCII bytes."""
+    return DataError(
+        f"{path}:{line}: an escape sequence of {encoding}",
+        "UTF-8, UTF-16 or GB18030 text, or the name of the encoding in data.encoding",
+        f"--set data.encoding={encoding}",
     )
 
 

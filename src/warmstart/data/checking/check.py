@@ -184,13 +184,15 @@ def _by_setting(cut: tuple[Cut, Cut] | None) -> dict[str, dict[str, int]]:
 
 
 def _about_files(tables: Mapping[str, Table]) -> list[Finding]:
-    """Notes on how files were read, each once."""
-    notes = {
-        f"{file.path}: {note.rstrip('.')}": None
-        for table in tables.values()
-        for file in table.files
-        for note in file.notes
-    }
+    """Encodings other than UTF-8, and notes on how files were read, each once."""
+    files = [file for table in tables.values() for file in table.files]
+    encodings = [
+        (file, f"the encoding is {file.encoding}")
+        for file in files
+        if file.encoding not in (None, "utf-8", "utf-8-sig")
+    ]
+    remarks = encodings + [(file, note) for file in files for note in file.notes]
+    notes = {f"{file.path}: {note.rstrip('.')}": None for file, note in remarks}
     return [Finding("info", note) for note in notes]
 
 
