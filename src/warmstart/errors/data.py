@@ -1,5 +1,6 @@
 """Error messages about the user's data: missing columns, broken rows, unusable labels."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -164,6 +165,26 @@ def bad_json_line(path: str, line: int, *, reason: str, text: str) -> DataError:
     )
 
 
+def too_many_columns(path: str, line: int, limit: int) -> DataError:
+    """A header, or the keys of all objects of JSON lines, with too many names."""
+    return DataError(
+        f"{path}:{line}: the file has more than {limit:,} columns",
+        "a table with a column for the text, one for the label, and few others",
+        "keep only the columns that you need: cut -d, -f1,2 FILE > NEW (CSV), or "
+        "jq -c '{text, label}' FILE > NEW (JSON lines); if a value is used as a key, write it as a "
+        "value",
+    )
+
+
+def invalid_text(column: str, where: str) -> DataError:
+    """A text column of a Parquet file with bytes that are not UTF-8."""
+    return DataError(
+        f"{where}: the column {column!r} has bytes that are not UTF-8",
+        "UTF-8 in text columns, which the Parquet format requires",
+        "write the file again without this column, or with texts that are decoded correctly",
+    )
+
+
 def columns_differ(
     path: str, other: str, *, missing: Sequence[str], extra: Sequence[str]
 ) -> DataError:
@@ -256,9 +277,39 @@ def nothing_left(rows: int, columns: Mapping[str, str], *, setting: str) -> Data
 def not_text(column: str, kind: str, *, setting: str) -> DataError:
     """A column whose type cannot be read as text."""
     return DataError(
-        f"the column {column!r} ({setting}) has values of the type {kind}",
+        f"the column {column!r} ({setting}) has values of the type {_short(kind, 90)}",
         "one text in every row",
-        f"name another column with --set {setting}=COLUMN, or convert this one to text",
+        _CHAT
+        if "role:" in kind and "content:" in kind
+        else f"name another column with --set {setting}=COLUMN, or convert this one to text",
+    )
+
+
+_CHAT = (
+    "write each conversation as one text, with the turns as the model should see them; for "
+    "example a user's and an assistant's turn as two columns, and --set data.prompt=COLUMN "
+    "--set data.text=COLUMN"
+)
+"""Advice for chat data: lists of messages with the keys role and content."""
+
+
+def nested_text(column: str, where: str, value: str, *, setting: str) -> DataError:
+    """A list or an object in a text column of JSON lines; ``value``: its JSON text."""
+    name, chat = json.dumps(column), '"role":' in value and '"content":' in value
+    joined = (
+        f'jq -c \'.text = (.{name} | map(.role + ": " + .content) | join("\\n"))\''
+        if chat
+        else f"jq -c '.{name} |= join(\" \")'"
+    )
+    into = " with --set data.text=text" if chat else ""
+    return DataError(
+        f"{where}: the column {column!r} ({setting}) is "
+        f"{'a list' if value.startswith('[') else 'an object'} here: {_short(value, 60)}",
+        "one text in every row",
+        f"{_CHAT}; or all turns as one text{into}: {joined} FILE > NEW.jsonl"
+        if chat
+        else f"name another column with --set {setting}=COLUMN; or join the texts of each list: "
+        f"{joined} FILE > NEW.jsonl",
     )
 
 

@@ -11,6 +11,7 @@ Source: RFC 4180; pyarrow documentation, ``pyarrow.csv`` (``ParseOptions.invalid
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from warmstart import errors
 from warmstart.config import DataConfig
 from warmstart.data.mapped import filtered, mapped_table
 from warmstart.data.reading.content import Content, blocks, collected, find_byte
-from warmstart.data.reading.lines import Ints, Mask, Parsed, line_starts, slices
+from warmstart.data.reading.lines import MAX_COLUMNS, Ints, Mask, Parsed, line_starts, slices
 from warmstart.data.reading.quotes import Records, check_quotes
 
 BLOCKS = (1 << 24, (1 << 31) - 1)
@@ -170,7 +171,9 @@ def _layout(body: Content, path: str, delimiter: str, data: DataConfig, line: in
         if likely is not None:
             raise errors.data.wrong_delimiter(path, line, delimiter=delimiter, likely=likely)
     names = first if data.columns is None else data.columns
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if len(names) > MAX_COLUMNS:
+        raise errors.data.too_many_columns(path, line, MAX_COLUMNS)
+    repeated = sorted(name for name, times in Counter(names).items() if name and times > 1)
     if repeated:
         raise errors.data.duplicate_columns(path, line, repeated)
     return _Layout(path, delimiter, names, int(data.columns is None), line, quoted)
