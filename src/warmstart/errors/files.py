@@ -15,6 +15,10 @@ _LISTED = 12
 """Maximum number of names shown from a long list."""
 
 
+_PATH_CHARACTERS = 200
+"""Maximum number of characters of an impossible path in a message."""
+
+
 def _listed(names: Sequence[str]) -> str:
     """The names, joined; of a long list only the first ones and the number of the others."""
     shown = ", ".join(names[:_LISTED]) or "nothing"
@@ -50,6 +54,29 @@ def is_folder(path: str, setting: str, *, inside: Sequence[str]) -> DataError:
         f"one file or a list of files; the folder contains: {_listed(inside)}",
         _typed(setting, choice),
     )
+
+
+def impossible_name(path: str, reason: str) -> DataError:
+    """A name that no file can have: too long, or with a NUL character."""
+    return DataError(
+        f"{_start(path)} cannot be the name of a file: {reason}",
+        "the path of a file, relative to the working directory or absolute",
+        "check the quotes around the name and the option before it",
+    )
+
+
+def not_regular(path: str, kind: str) -> DataError:
+    """A named pipe, a terminal, a socket or a device in place of a file."""
+    return DataError(
+        f"{_start(path)} is {kind}, not a file",
+        "a file with an end, which can be read several times",
+        f"save the rows to a file and name it: cat {shlex.quote(path)} > rows.csv",
+    )
+
+
+def _start(path: str) -> str:
+    """The path, shortened if it is very long."""
+    return path if len(path) <= _PATH_CHARACTERS else f"{path[:_PATH_CHARACTERS]}…"
 
 
 def bad_folder(path: str) -> DataError:
@@ -107,6 +134,15 @@ def empty_file(path: str) -> DataError:
         f"{path} is empty",
         "a header line and at least one row (no header if data.columns is set)",
         "check that the file was written or downloaded completely",
+    )
+
+
+def bad_url(url: str, cause: Exception) -> DataError:
+    """A text that starts like a URL, but is not one."""
+    return DataError(
+        f"{_start(url)} is not a URL: {cause}",
+        "https://HOST/PATH/FILE.csv",
+        "correct it; the address of a server in IPv6 is written in brackets: http://[::1]/x.csv",
     )
 
 

@@ -20,6 +20,10 @@ _TIMEOUT_SECONDS = 30
 """Timeout for the connection, and for each chunk of the response."""
 
 
+_NAME_CHARACTERS = 60
+"""Maximum number of characters of a file name in the cache: its end, which shows the format."""
+
+
 def is_url(source: str) -> bool:
     """Whether ``source`` is a URL.
 
@@ -41,10 +45,17 @@ def cache_folder() -> Path:
 def file_name(url: str) -> str:
     """The file name in a URL, whose suffix shows the format.
 
+    Raises:
+        DataError: the text is not a URL.
+
     >>> file_name("https://example.org/data/a%20b.csv?download=1#sha256=00")
     'a b.csv'
     """
-    return unquote(urlsplit(url).path).replace("\\", "/").rpartition("/")[2] or "download"
+    try:
+        path = unquote(urlsplit(url).path).replace("\\", "/").replace("\0", "")
+    except ValueError as error:
+        raise errors.files.bad_url(url, error) from error
+    return path.rpartition("/")[2][-_NAME_CHARACTERS:] or "download"
 
 
 def fetch(source: str) -> Path:

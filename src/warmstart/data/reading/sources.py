@@ -31,6 +31,7 @@ from warmstart.data.reading.fetch import fetch, file_name, is_url
 from warmstart.data.reading.formats import FORMATS, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
+from warmstart.data.reading.paths import local_path, refuse_device
 from warmstart.data.table import SourceFile, Table
 
 _SUFFIXES = tuple(suffix + packed for suffix in FORMATS for packed in ("", ".gz", ".xz"))
@@ -127,13 +128,13 @@ def _find(source: str, folder: str | None, setting: str) -> _File:
     elif is_url(source):
         copy = fetch(outer + fragment_mark + fragment)
         return _open(copy, file_name(outer), member, source)
-    path = Path(outer).expanduser()
+    path = local_path(outer, source)
     if folder is None or path.is_absolute():
         return _open(_existing(path, source, setting), path.name, member, source)
     if is_url(folder):
         container, is_zip = fetch(folder), True
     else:
-        container = Path(folder).expanduser()
+        container = local_path(folder)
         is_zip = container.is_file() and container.suffix.lower() == ".zip"
     if is_zip:
         names = archives.members(container, folder)
@@ -152,12 +153,13 @@ def _find(source: str, folder: str | None, setting: str) -> _File:
 
 
 def _existing(path: Path, shown: str, setting: str) -> Path:
-    """The path itself; fails if it is a folder or does not exist."""
+    """The path itself; fails if it is not a file or does not exist."""
     if path.is_dir():
         raise errors.files.is_folder(shown, setting, inside=_data_files(path))
     if not path.exists():
         near = _data_files(path.parent) if path.parent.is_dir() else []
         raise errors.files.not_found(shown, setting, name=path.name, near=near)
+    refuse_device(path)
     return path
 
 
@@ -173,7 +175,7 @@ def _open(file: Path, name: str, member: str | None, shown: str) -> _File:
             content = content_of(file)
     except OSError as error:
         raise errors.files.unreadable(shown, error) from error
-    content, name = archives.decompress(content, name, shown)
+    content, name = archives.decompress(content, name, shown, packed=file.stat().st_size)
     return _File(content, name, shown)
 
 
