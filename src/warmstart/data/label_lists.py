@@ -295,8 +295,8 @@ def _normalised_lists(rows: Ints, labels: list[Any], table: Table, column: str) 
         )
     if all(NUMBER.fullmatch(text) for text in spellings) and not all(map(str.isdigit, spellings)):
         first = next(index for index, text in enumerate(spellings) if not text.isdigit())
-        row = int(rows[pc.index(texts, distinct[first]).as_py()])
-        raise errors.labels.numbers_in_lists(column, spellings[first], table.where(row))
+        where_first = table.where(int(rows[pc.index(texts, distinct[first]).as_py()]))
+        raise errors.labels.numbers_in_lists(column, spellings[first], where_first)
     normalised = pa.array(spellings, pa.string()).take(pc.index_in(texts, value_set=distinct))
     names = [name for name in dict.fromkeys(spellings) if name]
 

@@ -20,15 +20,32 @@ def unknown_rows(rows: Sequence[int], count: int) -> DataError:
     )
 
 
-def missing_column(name: str, have: Sequence[str], *, path: str, setting: str) -> DataError:
-    """A column that a setting names but the file lacks; ``have``: its columns, in file order.
+def missing_column(
+    name: str, have: Sequence[str], *, same: str | None, path: str, setting: str
+) -> DataError:
+    """A column that a setting names but the file lacks.
+
+    Args:
+        name: the missing column.
+        have: the columns of the file, in file order.
+        same: a column that looks the same, but has other characters.
+        path: the file.
+        setting: the setting that names the column.
 
     >>> have = ["id", "text", "label"]
-    >>> print(missing_column("labels", have, path="a.csv", setting="data.label"))
+    >>> print(missing_column("labels", have, same=None, path="a.csv", setting="data.label"))
     a.csv has no column 'labels'
       expected: one of: id, text, label
       try:      --set data.label=label
     """
+    if same is not None:
+        return DataError(
+            f"{path} has no column {name!a}; its column {same!a} looks the same, but is written "
+            "with other characters",
+            "exactly the name in the file",
+            "correct the name in the file; or "
+            f"--set {shlex.quote(f'{setting}={json.dumps(same)}')}",
+        )
     nearest = get_close_matches(name, have, n=1)
     return DataError(
         f"{path} has no column {name!r}",
@@ -40,13 +57,12 @@ def missing_column(name: str, have: Sequence[str], *, path: str, setting: str) -
     )
 
 
-def header_only(path: str, line: int) -> DataError:
-    """A header without any row below it."""
+def columns_look_alike(path: str, name: str, other: str) -> DataError:
+    """Two columns of a file whose names look the same; ``name`` is the one that is used."""
     return DataError(
-        f"{path}:{line} is a header, but no row follows",
-        "at least one row",
-        "check that the file is complete; if this line is a row, name its columns: "
-        "--set data.columns=[NAME,NAME,…]",
+        f"{path} has two columns that look the same: {name!a} and {other!a}",
+        "names that a reader can distinguish",
+        "rename or remove one of them in the file",
     )
 
 
@@ -59,99 +75,6 @@ def no_rows(path: str, dropped: int) -> DataError:
         "check data.delimiter, data.columns and data.quoting"
         if dropped
         else "check that the file is complete",
-    )
-
-
-def unusable_delimiter(delimiter: str) -> DataError:
-    """``data.delimiter`` is a quote, a line break, or not an ASCII character."""
-    return DataError(
-        f"data.delimiter is {delimiter!r}",
-        "one ASCII character other than a double quote or a line break",
-        "--set data.delimiter=';' or another that the file uses, or convert the file",
-    )
-
-
-def wrong_delimiter(path: str, line: int, *, delimiter: str, likely: str) -> DataError:
-    """The delimiter gives one column, but another character would give several."""
-    return DataError(
-        f"{path}:{line} has only one column when split at {delimiter!r}, but contains {likely!r}",
-        "columns separated by the delimiter",
-        "--set data.format=tsv" if likely == "\t" else f"--set data.delimiter='{likely}'",
-    )
-
-
-def column_count(path: str, line: int, *, columns: int, fields: int) -> DataError:
-    """``data.columns`` names more or fewer columns than the rows have fields."""
-    return DataError(
-        f"{path}:{line} has {fields} field{'s' * (fields != 1)}, but data.columns names {columns}",
-        "one name for each field, in file order",
-        f"give {fields} names in data.columns; if the file has a header, leave data.columns out",
-    )
-
-
-def duplicate_columns(path: str, line: int, names: Sequence[str]) -> DataError:
-    """Several columns with the same name."""
-    return DataError(
-        f"{path}:{line} has repeated column names: {_listed([_short(name) for name in names])}",
-        "a different name for each column",
-        "rename them; if this line is a row, not a header: --set data.columns=[NAME,NAME,…]",
-    )
-
-
-def ragged_row(
-    path: str, line: int, *, fields: int, columns: int, text: str, quoting: str
-) -> DataError:
-    """A row with too many or too few fields, under ``data.ragged: error``."""
-    stray = ", --set data.quoting=none if quotes are ordinary characters here"
-    return DataError(
-        f"{path}:{line} has {fields} field{'s' * (fields != 1)}: {_short(text, 60)}",
-        f"{columns} fields, as many as there are columns",
-        "correct the line, or drop such rows (they are counted) with --set data.ragged=drop"
-        + (stray if quoting == "double" and '"' in text else ""),
-    )
-
-
-def unclosed_quote(path: str, line: int, lines: int) -> DataError:
-    """An opening quote without a closing quote: the rest of the file would be one field."""
-    affected = f"the next {f'{lines:,} lines' if lines > 1 else 'line'} would become part of it"
-    return DataError(
-        f"{path}:{line}: a field starts with a quote here that is never closed"
-        + (f"; {affected}" if lines else ""),
-        "an opening and a closing quote around a field; quotes inside it doubled",
-        "--set data.quoting=none if quotes are ordinary characters in this file; or close the "
-        "quote",
-    )
-
-
-def quote_spans_rows(path: str, line: int, lines: int) -> DataError:
-    """A quoted field that spans lines which look like rows, or that ends in the middle of one."""
-    return DataError(
-        f"{path}:{line}: a field starts with a quote here; up to the closing quote, the next "
-        f"{f'{lines:,} lines' if lines > 1 else 'line'} would become part of it",
-        "an opening and a closing quote around a field, quotes inside it doubled, and no rows "
-        "between them",
-        "--set data.quoting=none if quotes are ordinary characters in this file; or correct the "
-        "quotes",
-    )
-
-
-def text_after_quote(path: str, line: int, text: str) -> DataError:
-    """A quoted field with text after its closing quote, whose quotes would be lost."""
-    return DataError(
-        f"{path}:{line}: a quoted field has text after its closing quote: {_short(text, 60)}",
-        "a delimiter or the end of the line after a closing quote; quotes inside a quoted field "
-        "doubled",
-        "--set data.quoting=none if quotes are ordinary characters in this file; or double the "
-        "quotes inside the field",
-    )
-
-
-def endless_row(path: str, limit: int) -> DataError:
-    """A row longer than the parser supports; ``limit`` in bytes."""
-    return DataError(
-        f"{path} has a row of more than {limit:,} bytes",
-        "shorter rows; note that an unclosed quote turns the rest of a file into one row",
-        "--set data.quoting=none if quotes are ordinary characters in this file",
     )
 
 

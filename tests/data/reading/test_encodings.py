@@ -51,7 +51,7 @@ def test_chinese_windows_text_is_detected(tmp_path: Path, codec: str) -> None:
     [
         ("cp1252", "text,label\nfine,1\nle café noir est très bon,0\n"),
         ("latin-1", "text,label\nl'étudiant élégant,1\n"),
-        ("big5", "text,label\n這部電影很好看,1\n我不喜歡這個地方,0\n" * 5),
+        ("big5", "text,label\n" + "這部電影很好看,1\n我不喜歡這個地方,0\n" * 5),
         ("euc-kr", "text,label\n" + "이 영화는 정말 재미있어요 그리고 배우들도 좋았습니다,1\n" * 5),
         ("euc-jp", "text,label\n" + "この映画はとても面白かったです。俳優も良かった,1\n" * 5),
         ("shift_jis", "text,label\n" + "この映画はとても面白かったです。俳優も良かった,1\n" * 5),

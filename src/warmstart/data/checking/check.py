@@ -20,6 +20,7 @@ from warmstart.data.checking.lengths import Lengths, describe_lengths
 from warmstart.data.examples.tokens import Cut
 from warmstart.data.label_lists import as_texts
 from warmstart.data.labels import in_order, label_texts
+from warmstart.data.spellings import NUMBER
 from warmstart.data.table import Table
 
 PAIR = ("data.text", "data.text_pair")
@@ -36,6 +37,12 @@ IMBALANCE = 0.9
 
 NAMES = {"train": "training"}
 """Split -> its name in a message, if it differs."""
+
+MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil"})
+"""How programs write a missing value in a text file, in lower case."""
+
+MANY_AMOUNTS = 5
+"""From this number of different labels on, numbers with decimals look like amounts."""
 
 REASONS = {
     "ragged": "too many or too few fields",
@@ -256,7 +263,10 @@ def _about_rows(
     if split.label_counts and classes:
         messages += _about_largest(split.label_counts, split.rows, name)
     if split.label_counts and (classes or several):
+        messages += _about_missing(split.label_counts, name)
         messages += _about_rare(split.label_counts, name)
+    if split.label_counts and classes and name == "training":
+        messages += _about_amounts(split.label_counts)
     return messages + [Finding("info", f"{name}: {text}") for text in remarks.get(split.split, ())]
 
 
@@ -273,6 +283,31 @@ def _about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Find
         )
         messages.append(Finding("warning" if imbalanced else "info", text))
     return messages
+
+
+def _about_missing(counts: Mapping[str, int], name: str) -> list[Finding]:
+    """A message about each label that looks like a missing value."""
+    return [
+        Finding(
+            "warning",
+            f"{_rows(rows, name)} have the label {label!r}, which is a class like any other: if it "
+            "means that there is no label, leave the cell empty and set data.missing=drop",
+        )
+        for label, rows in counts.items()
+        if rows and label.casefold() in MISSING
+    ]
+
+
+def _about_amounts(counts: Mapping[str, int]) -> list[Finding]:
+    """A message if the labels are numbers with decimals, each of which would be a class."""
+    decimals = any("." in label for label in counts)
+    if len(counts) < MANY_AMOUNTS or not decimals or not all(map(NUMBER.fullmatch, counts)):
+        return []
+    text = (
+        f"the {len(counts):,} labels are numbers with decimals, and each of them is a class: if "
+        "they are amounts, set task=text-regression"
+    )
+    return [Finding("warning", text)]
 
 
 def _about_rare(counts: Mapping[str, int], name: str) -> list[Finding]:

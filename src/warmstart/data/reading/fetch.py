@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from warmstart import errors
+from warmstart.data.reading.paths import local_path
 
 _TIMEOUT_SECONDS = 30
 """Timeout for the connection, and for each chunk of the response."""
@@ -36,7 +37,7 @@ def is_url(source: str) -> bool:
 def cache_folder() -> Path:
     """The cache folder for downloads; it is not created here."""
     if named := os.environ.get("WARMSTART_CACHE"):
-        return Path(named).expanduser()
+        return local_path(named)
     from platformdirs import user_cache_path
 
     return user_cache_path("warmstart", appauthor=False)

@@ -205,7 +205,7 @@ def _parquet(content: Content, path: str) -> Parsed:
         file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)))
         names = file.schema_arrow.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise errors.data.duplicate_columns(path, 1, twice)
+            raise errors.delimited.duplicate_columns(path, 1, twice)
         if len(names) > MAX_COLUMNS:
             raise errors.data.too_many_columns(path, 1, MAX_COLUMNS)
         if not file.metadata.num_rows:

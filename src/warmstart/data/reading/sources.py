@@ -32,6 +32,7 @@ from warmstart.data.reading.formats import FORMATS, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
 from warmstart.data.reading.paths import local_path, refuse_device
+from warmstart.data.spellings import plain
 from warmstart.data.table import SourceFile, Table
 
 _SUFFIXES = tuple(suffix + packed for suffix in FORMATS for packed in ("", ".gz", ".xz"))
@@ -59,11 +60,18 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
     for part, file in others:
         have = part.columns.column_names
         if set(have) != set(names):
+            missing = [name for name in names if name not in have]
+            extra = [name for name in have if name not in names]
+            alike = {*map(plain, missing)} & {*map(plain, extra)}
+
+            def shown(name: str, alike: set[str] = alike) -> str:
+                return ascii(name) if plain(name) in alike else name
+
             raise errors.data.columns_differ(
                 first_file.path,
                 file.path,
-                missing=[name for name in names if name not in have],
-                extra=[name for name in have if name not in names],
+                missing=[*map(shown, missing)],
+                extra=[*map(shown, extra)],
             )
     counts = [len(part.lines) for part, _ in parts]
     starts = np.cumsum([0, *(part.total for part, _ in parts)])
