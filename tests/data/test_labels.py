@@ -357,3 +357,11 @@ def test_a_label_column_without_texts(values: pa.Array) -> None:
     for read in (label_texts, label_numbers):
         with pytest.raises(DataError, match="has values of the type"):
             read(table({"label": values}), "label")
+
+
+def test_nan_is_a_missing_label() -> None:
+    """Reading turns NaN into null; see the tests of formats."""
+    rows = table({"text": ["a", "b", "c"], "label": ["1", None, "2"]})
+    kept, counts = clean_rows(rows, DataConfig(train="a.csv", missing="drop"), labelled=True)
+    assert counts["missing_label"] == 1
+    assert label_names(label_texts(kept, "label")) == ("1", "2")

@@ -60,6 +60,7 @@ def test_a_title_above_the_header(tmp_path: Path, title: str, delimiter: str) ->
         ",text\n0,a\n1,b\n",
         "text,label\n,a\nb,c\n",
         "name,text\na,b\n",
+        "name,tags\na,x|y\nb,x|y\n",
     ],
 )
 def test_headers_that_are_not_titles(tmp_path: Path, content: str) -> None:

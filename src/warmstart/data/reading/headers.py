@@ -61,7 +61,7 @@ def header_below_title(head: str, delimiter: str, known: Sequence[str]) -> Heade
     for mark in dict.fromkeys(delimiter + DELIMITERS_TO_TRY):
         records = list(islice(_records(head, mark), _TITLE_RECORDS + 1))
         if not records or _filled(records[0][1]) != 1 or set(records[0][1]) & set(known):
-            continue
+            return None
         below = next((n for n, (_, fields) in enumerate(records) if _filled(fields) > 1), 0)
         if not 0 < below < len(records) - 1:
             continue
