@@ -11,15 +11,6 @@ from warmstart.errors.files import _listed
 # --- reading rows
 
 
-def unknown_rows(rows: Sequence[int], count: int) -> DataError:
-    """Row ids for a split that the training file does not have."""
-    return DataError(
-        found=f"row ids {', '.join(map(str, rows))} for a split; data.train has {count:,}",
-        expected="row ids of usable rows of data.train, counted from 0",
-        do="take the row ids from data.json of a run over the same file",
-    )
-
-
 def missing_column(
     name: str, have: Sequence[str], *, same: str | None, path: str, setting: str
 ) -> DataError:

@@ -7,6 +7,17 @@ from pathlib import Path
 from warmstart import errors
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with ``~`` and ``~user`` expanded if there is such a user.
+
+    Unlike ``Path.expanduser``, this keeps names such as ``~old.csv`` and ``./~old.csv``.
+
+    Args:
+        path: a path; a string as the user wrote it.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def local_path(name: str, shown: str | None = None) -> Path:
     """The path, with ``~`` and ``~user`` expanded if there is such a user; it need not exist.
 
@@ -19,8 +30,7 @@ def local_path(name: str, shown: str | None = None) -> Path:
     """
     shown = name if shown is None else shown
     try:
-        # Unlike Path.expanduser, this keeps names such as ~old.csv and ./~old.csv.
-        path = Path(os.path.expanduser(name))  # noqa: PTH111
+        path = expanded(name)
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return path

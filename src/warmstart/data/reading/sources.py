@@ -31,7 +31,7 @@ from warmstart.data.reading.fetch import fetch, file_name, is_url
 from warmstart.data.reading.formats import FORMATS, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
-from warmstart.data.reading.paths import local_path, refuse_device
+from warmstart.data.reading.paths import expanded, local_path, refuse_device
 from warmstart.data.spellings import plain
 from warmstart.data.table import SourceFile, Table
 
@@ -88,6 +88,31 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
         lines=np.concatenate([part.lines for part, _ in parts]),
         setting=setting,
     )
+
+
+def file_states(sources: Sources, data: DataConfig) -> tuple[tuple[str, int, int], ...]:
+    """Path, time of change and size of each local file that the sources may refer to.
+
+    If this is unchanged, reading the sources again gives the same rows.
+
+    Args:
+        sources: the sources, as for ``read``.
+        data: names the folder of the files.
+    """
+    states = []
+    for source in [sources] if isinstance(sources, str) else sources:
+        name, _ = archives.split_member(source.partition("#")[0])
+        places = [Path(name)]
+        if data.dir is not None and not is_url(data.dir):
+            places += [Path(data.dir), *(Path(data.dir, tail) for tail in _tails(name))]
+        for place in dict.fromkeys(expanded(path).absolute() for path in places):
+            try:
+                files = sorted(place.iterdir()) if place.is_dir() else [place]
+                states += [(str(file), file.stat().st_mtime_ns, file.stat().st_size)
+                           for file in files]  # fmt: skip
+            except (OSError, ValueError):  # not a local file
+                continue
+    return tuple(states)
 
 
 @dataclass(frozen=True, slots=True)
