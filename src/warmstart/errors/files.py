@@ -70,7 +70,8 @@ def not_regular(path: str, kind: str) -> DataError:
     return DataError(
         f"{_start(path)} is {kind}, not a file",
         "a file with an end, which can be read several times",
-        f"save the rows to a file and name it: cat {shlex.quote(path)} > rows.csv",
+        "save the rows to a file and name it"
+        + (f": cat {shlex.quote(path)} > rows.csv" if kind == "a pipe" else ""),
     )
 
 

@@ -240,7 +240,7 @@ def unseen_label(
 def _label(label: str, *, ascii_too: bool = False) -> str:
     """The label in quotes, shortened; ``ascii_too``: also in ASCII if it has other characters."""
     quoted = repr(label)
-    if ascii_too and not label.isascii():
+    if ascii_too and quoted != ascii(label):
         quoted += f" = {label!a}"
     return quoted if len(quoted) <= _LABEL_CHARACTERS else f"{quoted[:_LABEL_CHARACTERS]}…"
 
