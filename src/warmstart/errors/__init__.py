@@ -12,7 +12,8 @@ WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
-│                                                                               .labels, .prompt
+│                                                                               .labels, .prompt,
+│                                                                               .unlearnable
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
@@ -32,6 +33,7 @@ from warmstart.errors import (
     run,
     tags,
     transfer,
+    unlearnable,
 )
 from warmstart.errors.base import (
     ConfigError,
@@ -64,4 +66,5 @@ __all__ = [
     "run",
     "tags",
     "transfer",
+    "unlearnable",
 ]

@@ -26,6 +26,7 @@ from warmstart.models.checkpoints.load import find as find_checkpoint
 from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
+from warmstart.preparation.learnable import learnable
 from warmstart.preparation.new_start import new_start, refuse_faulty
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
@@ -141,6 +142,9 @@ def prepare(
     refuse_unfit_parts(config.train, task.name, checkpoint)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = encode(task, splits, checkpoint, max_tokens, workspace)
+    for name, split in splits.items():
+        splits[name], left_out = learnable(task, split, examples[name], max_tokens)
+        dropped[name] = {**dropped[name], **left_out}
     refuse_unfit_plan(config.train, Plan.of(examples["train"], config.train))
     return Prepared(
         config,

@@ -7,9 +7,10 @@ from typing import Any
 from warmstart.data.examples.batches import Examples
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
+from warmstart.preparation.learnable import learnable
 from warmstart.runs.directory import RunDirectory
 from warmstart.serving.engine import Engine
-from warmstart.serving.predictor import file_config, usable_rows
+from warmstart.serving.predictor import file_config, usable_rows, warn_of_left_out_rows
 from warmstart.serving.torch_runner import TorchRunner
 from warmstart.tasks.capabilities import with_settings
 from warmstart.tasks.task import Split
@@ -43,6 +44,8 @@ def evaluate_file(
     table = usable_rows(task, config.data, source, labelled=True)
     split = Split(table, task.labels(table))
     examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)
+    split, left_out = learnable(task, split, examples, engine.max_tokens)
+    warn_of_left_out_rows(len(table), left_out)
     _warn_of_truncated_rows(examples, engine.max_tokens)
     model, forward, place = runner.model, runner.forward, runner.place
     found = evaluate(task, model, forward, examples, split.labels, place)

@@ -41,6 +41,8 @@ REASONS = {
     "ragged": "too many or too few fields",
     "empty_text": "no text",
     "missing_label": "no label",
+    "prompt_fills_row": "the prompt fills model.max_tokens, so no token of the text is learned",
+    "no_known_token": "the tokenizer knows no character of the text, so no token can be masked",
 }
 """Key of a count of dropped rows -> the reason."""
 
