@@ -167,11 +167,11 @@ def fit_baselines(
     """
     prepared = scoring.prepared
     held_out = {name: split for name, split in prepared.splits.items() if name in splits}
+    scores: dict[str, dict[str, Scores]] = {}
     with only_shown("the baselines", scoring.notice):
         scores, notes = baseline_scores(
             task, prepared.config, prepared.splits["train"], held_out, prepared.best_metric
         )
         for note in notes:
             scoring.notice(note)
-        return scores
-    return {}
+    return scores

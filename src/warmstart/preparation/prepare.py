@@ -18,9 +18,11 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
 from warmstart.data.checking.check import Findings, collect_findings
+from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
+from warmstart.data.tags.word_table import WORDS
 from warmstart.models.checkpoints.load import Checkpoint, resolve_max_tokens
 from warmstart.models.checkpoints.load import find as find_checkpoint
 from warmstart.models.tuning.adapters import refuse_unfit
@@ -155,7 +157,7 @@ def prepare(
         splits,
         dropped,
         examples,
-        _findings(config, task, splits, examples, dropped, max_tokens),
+        _findings(config, task, splits, examples, dropped, max_tokens, checkpoint),
         rows_given=rows is not None,
     )
 
@@ -184,13 +186,15 @@ def _findings(
     examples: Mapping[str, Examples],
     dropped: Mapping[str, Mapping[str, int]],
     max_tokens: int,
+    checkpoint: Checkpoint,
 ) -> Findings:
     labels, remarks = {}, {}
     if isinstance(task, ShowsLabels):
         labels = {name: task.shown_labels(split.labels) for name, split in splits.items()}
         remarks = {name: task.remarks(split.labels) for name, split in splits.items()}
+    tables = {name: split.table for name, split in splits.items()}
     return collect_findings(
-        {name: split.table for name, split in splits.items()},
+        tables,
         config.data,
         lengths={name: split.document_lengths for name, split in examples.items()},
         max_tokens=max_tokens,
@@ -207,6 +211,12 @@ def _findings(
         notes={name: split.notes for name, split in examples.items()},
         # A long row that is cut into pieces has several examples.
         chunked=any(len(examples[name]) > len(split.table) for name, split in splits.items()),
+        further=about_vocabulary(
+            tables,
+            {name: split.tokens for name, split in examples.items()},
+            {*config.data.text_columns.values(), WORDS},
+            Vocabulary.of(checkpoint.tokenizer),
+        ),
     )
 
 

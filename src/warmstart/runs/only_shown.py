@@ -27,6 +27,7 @@ def only_shown(what: str, notice: Callable[[str], None]) -> Iterator[None]:
     except errors.Interrupted:
         raise
     except Exception as error:
-        known = isinstance(error, errors.WarmstartError)
-        reason = error.found if known else f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, errors.WarmstartError):
+            reason = error.found
         notice(f"{what} were left out: {reason}")

@@ -145,7 +145,7 @@ class FillMask:
             for place, text in enumerate(texts, start * DOCUMENTS_AT_ONCE):
                 if mask not in text:
                     raise errors.data.no_mask(table.where(place), text, mask)
-        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        tokens = encode_table(table, self.data, tokenizer, max_tokens, control=(mask,))
         return Examples(tokens, MaskPlaces(tokenizer.mask_token_id, tokenizer))
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
