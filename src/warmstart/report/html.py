@@ -26,6 +26,11 @@ from warmstart.runs.titles import Titles
 
 FOLDER = Path(__file__).parent
 
+SHOWN_ROWS = 20
+"""Rows of a table of labels that are shown; the reader can open the others."""
+SHOWN_MISTAKES = 8
+"""Mistakes that are shown; the reader can open the others."""
+
 
 def write_report(run_path: Path) -> Path:
     """Write ``report.html`` and ``figures/*.png`` of a finished or unfinished run.
@@ -104,7 +109,7 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
             figures.scatter(*content.points),
             f"Predicted against true numbers of {len(content.points[0]):,} rows.",
         )
-    if details.get("matthews_per_batch"):
+    if details.get("matthews_per_batch") and not content.batch_note:
         whole = evaluation.scores.get("matthews_correlation")
         drawn["matthews_per_batch"] = (
             figures.matthews_per_batch(
@@ -156,6 +161,8 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         kept=content.record.kept,
         leader=leader,
         named_classes=figures.NAMED_CLASSES,
+        shown_rows=SHOWN_ROWS,
+        shown_mistakes=SHOWN_MISTAKES,
         loss_note=_loss_note(content),
         loss_unit=_unit(content.record),
         numbered=not all(map(can_draw, content.record.labels)),
