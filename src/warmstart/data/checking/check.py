@@ -40,6 +40,7 @@ NAMES = {"train": "training"}
 REASONS = {
     "ragged": "too many or too few fields",
     "empty_text": "no text",
+    "empty_prompt": "no prompt",
     "missing_label": "no label",
     "prompt_fills_row": "the prompt fills model.max_tokens, so no token of the text is learned",
     "no_known_token": "the tokenizer knows no character of the text, so no token can be masked",
