@@ -177,18 +177,33 @@ def train_prepared(
         resuming: continue from the newest checkpoint of ``path``.
         progress: show live progress on stderr.
     """
-    from warmstart.export.session import refuse_missing
     from warmstart.runs.events import EventLog
     from warmstart.training.monitoring.listeners import listening
     from warmstart.training.train_run import train_run
 
     export = prepared.config.export
-    if export.onnx:
-        refuse_missing("onnx", "onnxscript", "onnxruntime")
+    refuse_missing_packages(prepared.config)
     with listening(path, prepared.config.train, progress=progress) as listeners:
         train_run(prepared, path, resume=resuming, overwrite=overwrite, listeners=listeners)
         log = EventLog(RunDirectory(path).entry("events.jsonl"), listeners)
         return _completed(Run(path), export, log)
+
+
+def refuse_missing_packages(settings: RunConfig) -> None:
+    """Refuse settings that need a package that is not installed.
+
+    Args:
+        settings: of the run.
+
+    Raises:
+        WarmstartError: a package for TensorBoard or for the export is missing.
+    """
+    from warmstart.export.session import refuse_missing
+    from warmstart.training.monitoring.listeners import refuse_missing_tensorboard
+
+    refuse_missing_tensorboard(settings.train)
+    if settings.export.onnx:
+        refuse_missing("onnx", "onnxscript", "onnxruntime")
 
 
 def _completed(run: Run, export: ExportConfig, log: "EventLog | None" = None) -> Run:

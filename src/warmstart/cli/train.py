@@ -187,6 +187,7 @@ def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
     RunDirectory(path).refuse_unusable(overwrite=options.overwrite)
     from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 
+    api.refuse_missing_packages(settings)
     with api.prepared_for(settings) as prepared:
         refuse_replaced_inputs(prepared, RunDirectory(path))
         show(rendered_findings(prepared.findings))

@@ -18,6 +18,19 @@ STEP_CURVES = ("loss", "learning_rate", "gradient_norm")
 """The fields of a step event that are written to TensorBoard."""
 
 
+def refuse_missing_tensorboard(config: TrainConfig) -> None:
+    """Refuse ``train.tensorboard`` without the package.
+
+    Args:
+        config: the training settings.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    if config.tensorboard and find_spec("tensorboard") is None:
+        raise errors.command.tensorboard_missing()
+
+
 @contextmanager
 def listening(path: Path, config: TrainConfig, *, progress: bool) -> Iterator[list[Listener]]:
     """The listeners of one run; they are closed at the end of the ``with`` block.
@@ -33,8 +46,7 @@ def listening(path: Path, config: TrainConfig, *, progress: bool) -> Iterator[li
     with ExitStack() as stack:
         listeners: list[Listener] = []
         if config.tensorboard:
-            if find_spec("tensorboard") is None:
-                raise errors.command.tensorboard_missing()
+            refuse_missing_tensorboard(config)
             board = stack.enter_context(_tensorboard(RunDirectory(path).entry("tensorboard")))
             listeners.append(_until_it_fails(board, "TensorBoard's files"))
         if progress:
