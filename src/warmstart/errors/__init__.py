@@ -13,6 +13,7 @@ WarmstartError
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
 │                                                                               .labels, .prompt,
+│                                                                               .splits, .tags,
 │                                                                               .unlearnable
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
@@ -31,6 +32,7 @@ from warmstart.errors import (
     model,
     prompt,
     run,
+    splits,
     tags,
     transfer,
     unlearnable,
@@ -64,6 +66,7 @@ __all__ = [
     "model",
     "prompt",
     "run",
+    "splits",
     "tags",
     "transfer",
     "unlearnable",
