@@ -165,7 +165,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path)
     with pytest.raises(RunError) as caught:
         fit(job, resume=False, stop_requested=never)
     assert "the loss of step 16 is not a finite number" in caught.value.found
-    assert "checkpoint after step 11" in caught.value.found
+    assert "checkpoint after step 12" in caught.value.found
     assert "train.learning_rate" in caught.value.do
     assert [path.name for path in job.run.entry("checkpoint").iterdir()] == ["step-00000011"]
 
