@@ -107,18 +107,24 @@ def rows_with_text(table: Table, data: DataConfig) -> tuple[Table, dict[str, int
         data: the settings that name the columns.
 
     Returns:
-        The table without those rows (the same object if there are none), and ``{"empty_text": n}``.
+        The table without those rows (the same object if there are none), and ``{"empty_text": n}``;
+        with ``data.prompt`` also ``{"empty_prompt": n}``, for rows that lack only their prompt.
 
     Raises:
         DataError: a column is missing or is not text, or no row remains.
     """
-    columns = (
-        blank(_text_column(table, name, setting)) for setting, name in data.text_columns.items()
-    )
-    empty = np.logical_or.reduce(list(columns))
+    columns = {
+        setting: blank(_text_column(table, name, setting))
+        for setting, name in data.text_columns.items()
+    }
+    empty = np.logical_or.reduce(list(columns.values()))
     if empty.all():
         raise errors.data.nothing_left(len(table), data.text_columns, setting=table.setting)
-    return (table.filter(~empty) if empty.any() else table), {"empty_text": int(empty.sum())}
+    counts = {"empty_text": int(empty.sum())}
+    if data.prompt is not None:
+        no_text = columns["data.text"]
+        counts = {"empty_text": int(no_text.sum()), "empty_prompt": int((empty & ~no_text).sum())}
+    return (table.filter(~empty) if empty.any() else table), counts
 
 
 def _text_column(table: Table, name: str, setting: str) -> pa.ChunkedArray:

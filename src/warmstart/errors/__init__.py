@@ -13,7 +13,8 @@ WarmstartError
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
 │                                                                               .labels, .prompt,
-│                                                                               .splits, .tags
+│                                                                               .splits, .tags,
+│                                                                               .unlearnable
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
@@ -35,6 +36,7 @@ from warmstart.errors import (
     splits,
     tags,
     transfer,
+    unlearnable,
 )
 from warmstart.errors.base import (
     ConfigError,
@@ -69,4 +71,5 @@ __all__ = [
     "splits",
     "tags",
     "transfer",
+    "unlearnable",
 ]

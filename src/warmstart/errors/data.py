@@ -233,8 +233,7 @@ def empty_split(share: float, units: int, unit: str, *, stratified: bool) -> Dat
     return DataError(
         f"data.validation={share:g} of {units:,} {unit}{'s' * (units != 1)} leaves one split empty",
         f"at least one {unit} for training and one for validation",
-        f"add {unit}s, set another share such as --set data.validation=0.5{unstratified}, "
-        "or name a file: --set data.validation=FILE",
+        f"add {unit}s{unstratified}, or name a file: --set data.validation=FILE",
     )
 
 

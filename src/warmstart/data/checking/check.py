@@ -47,7 +47,10 @@ MANY_AMOUNTS = 5
 REASONS = {
     "ragged": "too many or too few fields",
     "empty_text": "no text",
+    "empty_prompt": "no prompt",
     "missing_label": "no label",
+    "prompt_fills_row": "the prompt fills model.max_tokens, so no token of the text is learned",
+    "no_known_token": "the tokenizer knows no character of the text, so no token can be masked",
 }
 """Key of a count of dropped rows -> the reason."""
 
@@ -129,6 +132,7 @@ def collect_findings(
     remarks: Mapping[str, Sequence[str]] | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
     chunked: bool | None = None,
+    further: Sequence[Finding] = (),
 ) -> Findings:
     """Check the splits before training.
 
@@ -145,12 +149,12 @@ def collect_findings(
         remarks: split -> messages of the task on its rows.
         notes: split -> messages of the task on what was changed in its rows.
         chunked: whether long rows become chunks; None follows ``data.long_documents``.
+        further: other messages, for example about the vocabulary.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
     """
-    if labels is None:
-        labels = {split: label_texts(table, data.label) for split, table in tables.items()}
+    labels = _label_texts(tables, data.label) if labels is None else labels
     distributions, ragged = describe_lengths(lengths, max_tokens), _ragged_rows(tables)
     counts = _label_counts(labels, classes=classes)
     splits = [
@@ -172,8 +176,12 @@ def collect_findings(
     chunked = data.long_documents == "chunk" if chunked is None else chunked
     messages += _about_lengths(splits, chunked=chunked)
     messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]
-    messages.sort(key=lambda message: message.level != "warning")
-    return Findings(tuple(splits), repeats, tuple(messages))
+    ordered = sorted([*messages, *further], key=lambda message: message.level != "warning")
+    return Findings(tuple(splits), repeats, tuple(ordered))
+
+
+def _label_texts(tables: Mapping[str, Table], column: str) -> dict[str, pa.ChunkedArray]:
+    return {split: label_texts(table, column) for split, table in tables.items()}
 
 
 def _ragged_rows(tables: Mapping[str, Table]) -> dict[str, int]:
