@@ -1,8 +1,9 @@
 """Error messages about runs: missing, locked or damaged directory, full disk, divergence."""
 
 import errno
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from warmstart.errors.base import Interrupted, RunError
@@ -61,6 +62,15 @@ def not_a_run(path: Path) -> RunError:
     )
 
 
+def never_began(path: Path) -> RunError:
+    """The run was stopped before its settings and data were saved."""
+    return RunError(
+        found=f"the run in {path} was stopped before its first step; nothing of it was saved",
+        expected="a run that began to train",
+        do="start it again with the same command, which uses the folder again",
+    )
+
+
 def no_model(path: Path) -> RunError:
     """The run has not saved a model yet."""
     return RunError(
@@ -102,7 +112,30 @@ def nothing_to_resume(path: Path) -> RunError:
     return RunError(
         found=f"{path} contains no checkpoint",
         expected="a run that was stopped after its first checkpoint",
-        do=f"start again: warmstart train {path}/config.yaml --output {path} --overwrite",
+        do=f"start again: warmstart train {path} --output {path} --overwrite",
+    )
+
+
+def damaged_checkpoints(path: Path, damaged: Mapping[Path, str]) -> RunError:
+    """No checkpoint of the run is intact; ``damaged`` says what is damaged in each of them."""
+    (newest, reason), *others = damaged.items()
+    older = "".join(f"; {folder.name}: {damage}" for folder, damage in others)
+    return RunError(
+        found=f"cannot read {newest}: {reason}{older}",
+        expected="at least one checkpoint as it was written; the model saved so far, in "
+        f"{path}/model, is not affected",
+        do=f"restore the folder from a copy, or train again: {_again(path)}",
+    )
+
+
+def damaged_average(folder: Path, damage: str) -> RunError:
+    """A model that train.average needs was damaged."""
+    path = folder.parents[1]
+    return RunError(
+        found=f"cannot read {folder}: {damage}",
+        expected="the models for train.average as they were written; the best single model, in "
+        f"{path}/model, is not affected",
+        do=f"restore the folder from a copy, or train again: {_again(path)}",
     )
 
 
@@ -112,8 +145,7 @@ def changed_since(path: Path, what: Sequence[str]) -> RunError:
         found=f"changed since the run in {path} was started: {', '.join(what)}",
         expected="the same data, settings and versions, so that the result is that of a run "
         "without interruption",
-        do="undo the change, or start a new run: "
-        f"warmstart train {path}/config.yaml --output {path}-2",
+        do=f"undo the change, or start a new run: {_again(path)}",
     )
 
 
@@ -123,8 +155,7 @@ def other_processes(path: Path, then: int, now: int) -> RunError:
         found=f"the run in {path} was started with {_processes(then)}, but would resume with {now}",
         expected="the same number of processes: each has its own dropout seed, so another number "
         "gives another result",
-        do=f"{_resume_command(path, then)}; or start a new run: "
-        f"warmstart train {path}/config.yaml --output {path}-2",
+        do=f"{_resume_command(path, then)}; or start a new run: {_again(path)}",
     )
 
 
@@ -157,17 +188,30 @@ def locked(path: Path) -> RunError:
     )
 
 
-def cannot_write(path: Path, error: Exception) -> RunError:
-    """The disk is full, or the folder is not writable.
+_SYSTEM_ERROR = re.compile(r"os error (\d+)")
+"""The end of the texts of system errors that Rust libraries wrap: ``(os error 28)``."""
 
-    safetensors wraps the system error in its own exception and keeps only its text, which ends with
-    ``(os error 28)``.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_system_error(error: Exception) -> bool:
+    """Whether a library wrapped an error of the operating system, of which only the text is left.
+
+    Args:
+        error: any exception.
     """
+    return bool(_SYSTEM_ERROR.search(str(error))) or any(
+        os.strerror(number) in str(error) for number in _FULL
+    )
+
+
+def cannot_write(path: Path, error: Exception) -> RunError:
+    """The disk is full, or the folder is not writable."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     number = error.errno if isinstance(error, OSError) else None
-    if wrapped := re.search(r"os error (\d+)", text):
+    if wrapped := _SYSTEM_ERROR.search(text):
         number = int(wrapped[1])
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if number in _FULL or any(os.strerror(full) in text for full in _FULL):
         do = "free some space, then resume with --resume; everything saved earlier is intact"
     else:
         do = "choose a folder that you have permission to write to: --output DIR"
@@ -228,6 +272,12 @@ def interrupted_after_training(path: Path, processes: int = 1) -> Interrupted:
         " again",
         do=_resume_command(path, processes),
     )
+
+
+def _again(path: Path) -> str:
+    """The command that repeats a run in a new folder."""
+    verb = "pretrain" if path.joinpath("start").is_dir() else "train"
+    return f"warmstart {verb} {path}/config.yaml --output {path}-2"
 
 
 def _resume_command(path: Path, processes: int) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from warmstart import errors
 from warmstart.data.examples.batches import Examples
-from warmstart.export.session import FILES, PARITY, OnnxModel, sha256
+from warmstart.data.reading.fetch import sha256_of
+from warmstart.export.session import FILES, PARITY, OnnxModel
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import RunTokenizer, load_task
 from warmstart.serving.engine import Engine, EngineName
@@ -82,7 +83,7 @@ def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict
         raise errors.run.unreadable(directory.entry(PARITY), error) from error
     for file in (path, path.with_name(f"{path.name}.data")):
         known = hashes.get(file.name)
-        if file.is_file() != (known is not None) or (known and sha256(file) != known):
+        if file.is_file() != (known is not None) or (known and sha256_of(file) != known):
             raise errors.export.changed(file, directory.path)
     return path, parity
 

@@ -23,8 +23,9 @@ from warmstart.data.label_lists import as_texts
 from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
-from warmstart.runs.directory import RunDirectory, refuse_unwritable, write_atomically
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task
+from warmstart.runs.safe_files import refuse_unwritable, write_atomically
 from warmstart.serving.engine import Engine
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Generates, WritesConll, with_settings

@@ -15,6 +15,7 @@ from warmstart.models.tuning.parts import peak_rates
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.model_folder import save_adapter_folder
+from warmstart.runs.safe_files import remove
 from warmstart.training import average, checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
@@ -100,13 +101,20 @@ def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
 
 
 def _restored_alone(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
-    progress, scaler_state = checkpoint.restore(job.run, job.model, optimizer)
+    progress, scaler_state, damaged = checkpoint.restore(job.run, job.model, optimizer)
     if job.accelerator.scaler is not None:
         job.accelerator.scaler.load_state_dict(scaler_state)
     job.log.rewind(progress.step - 1)
     if job.processes.first:
         average.forget(job.run, after=progress.step - 1)
+        for folder in damaged:  # otherwise it would count as the newest checkpoint
+            remove(folder)
     job.log.write({"event": "resume", "step": progress.step - 1})
+    for folder, damage in damaged.items():
+        job.log.notice(
+            f"the checkpoint {folder.name} is damaged ({damage}); the run resumes from the older "
+            f"one after step {progress.step - 1}"
+        )
     return progress
 
 
