@@ -80,6 +80,15 @@ def no_model(path: Path) -> RunError:
     )
 
 
+def incomplete_model(folder: Path, name: str) -> RunError:
+    """A file of the saved model is missing."""
+    return RunError(
+        found=f"cannot read {folder}/{name}: the file is missing",
+        expected="the model as it was saved: without this file, its predictions could be wrong",
+        do=f"restore the file from a copy, or train again: {_again(folder.parent)}",
+    )
+
+
 def generates_instead(task: str, command: str) -> RunError:
     """``predict`` on a run whose model generates text."""
     return RunError(
@@ -143,9 +152,10 @@ def changed_since(path: Path, what: Sequence[str]) -> RunError:
     """The data, settings or versions of the run changed, so that it cannot be resumed exactly."""
     return RunError(
         found=f"changed since the run in {path} was started: {', '.join(what)}",
-        expected="the same data, settings and versions, so that the result is that of a run "
-        "without interruption",
-        do=f"undo the change, or start a new run: {_again(path)}",
+        expected="the same data, settings, checkpoint and versions, so that the result is that of "
+        "a run without interruption",
+        do=f"undo the change; or start a new run: {_again(path)}; or start it from the weights "
+        f"saved in {path}: {_again(path, continued=True)}",
     )
 
 
@@ -274,10 +284,13 @@ def interrupted_after_training(path: Path, processes: int = 1) -> Interrupted:
     )
 
 
-def _again(path: Path) -> str:
-    """The command that repeats a run in a new folder."""
-    verb = "pretrain" if path.joinpath("start").is_dir() else "train"
-    return f"warmstart {verb} {path}/config.yaml --output {path}-2"
+def _again(path: Path, *, continued: bool = False) -> str:
+    """The command that repeats a run in a new folder, or continues from its model there."""
+    pretrained = path.joinpath("start").is_dir()
+    verb = "pretrain" if pretrained and not continued else "train"
+    sets = ["pretrain=null"] * pretrained + [f"model.name={path}"]
+    changes = "".join(f" --set {one}" for one in sets) if continued else ""
+    return f"warmstart {verb} {path}/config.yaml{changes} --output {path}-2"
 
 
 def _resume_command(path: Path, processes: int) -> str:

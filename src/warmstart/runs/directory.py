@@ -211,6 +211,12 @@ class RunDirectory:
         """Whether a run was started in this folder."""
         return self.entry("config.yaml").is_file() and self.entry("task.json").is_file()
 
+    @property
+    def is_exported(self) -> bool:
+        """Whether the run was exported, also while a new export replaces the old one."""
+        export = self.entry("export")
+        return export.exists() or previous(export).exists()
+
     def is_complete(self, *, exported: bool) -> bool:
         """Whether everything that follows the scores of a finished run was done.
 

@@ -70,7 +70,7 @@ def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict
         The file, and the content of ``parity.json``.
 
     Raises:
-        ExportError: it was never exported, or its file was changed.
+        ExportError: it was never exported, or its file or the run's model was changed.
         RunError: ``parity.json`` is damaged.
     """
     path = directory.entry("export") / FILES[name]
@@ -85,6 +85,10 @@ def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict
         known = hashes.get(file.name)
         if file.is_file() != (known is not None) or (known and sha256_of(file) != known):
             raise errors.export.changed(file, directory.path)
+    # A copy of the run for serving may leave out PyTorch's weights.
+    weights = directory.model / "model.safetensors"
+    if weights.is_file() and sha256_of(weights) != parity.get("model_sha256"):
+        raise errors.export.other_model(weights, directory.path)
     return path, parity
 
 

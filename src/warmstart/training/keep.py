@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,6 +85,27 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     return job.processes.from_first(progress)
 
 
+def begun(job: Job) -> Progress:
+    """The progress before the first step, after noting how the frozen part is computed.
+
+    Args:
+        job: the training job, with features if they could be computed.
+    """
+    if job.frozen is not None and job.processes.first and _noted(job) is not None:
+        job.run.write_json("environment.json", {**_noted(job), "features": _features(job)})
+    return Progress()
+
+
+def _features(job: Job) -> str:
+    return "computed in every epoch" if job.train.computed is None else "computed once"
+
+
+def _noted(job: Job) -> Any:
+    """The content of ``environment.json``; None if the loop runs without it."""
+    known = job.run.entry("environment.json").exists()
+    return job.run.read_json("environment.json") if known else None
+
+
 def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
     """Load the newest checkpoint, remove later events from the log, and log a resume event.
 
@@ -101,6 +123,12 @@ def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
 
 
 def _restored_alone(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
+    then = (_noted(job) or {}).get("features")
+    if job.frozen is not None and then not in (None, now := _features(job)):
+        # Other batches give other rounding errors, and so another model.
+        raise errors.run.changed_since(
+            job.run.path, [f"the outputs of the frozen part ({then}, now {now})"]
+        )
     progress, scaler_state, damaged = checkpoint.restore(job.run, job.model, optimizer)
     if job.accelerator.scaler is not None:
         job.accelerator.scaler.load_state_dict(scaler_state)

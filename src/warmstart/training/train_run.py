@@ -33,7 +33,7 @@ from warmstart.training.checkpoint import Progress, checkpoints, generators_kept
 from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
-from warmstart.training.monitoring.environment import MUST_MATCH, environment
+from warmstart.training.monitoring.environment import changes, environment, inputs
 from warmstart.training.stop import stop_on_signals, stops_at_once
 from warmstart.training.unfreezing import schedule_in_words
 from warmstart.training.worker import Order, other_data
@@ -89,7 +89,7 @@ def train_run(
     if not resume:
         refuse_replaced_inputs(prepared, directory)
     job = job_for(prepared, directory, listeners)
-    facts = environment(job)
+    facts = environment(job) | inputs(prepared)
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
     device = job.accelerator.device
@@ -223,6 +223,6 @@ def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str
     if then["processes"] != facts["processes"]:
         raise errors.run.other_processes(directory.path, then["processes"], facts["processes"])
     changed = other_data(directory, prepared)
-    changed += [key for key in MUST_MATCH if then.get(key) != facts[key]]
+    changed += changes(then, facts)
     if changed:
         raise errors.run.changed_since(directory.path, changed)
