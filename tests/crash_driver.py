@@ -2,8 +2,8 @@
 
     python -m tests.crash_driver FOLDER SCENARIO POINTS
 
-``FOLDER`` is a new folder. ``POINTS`` calls are tried, spread over all calls of the command; 0 tries
-every call. Each problem is printed on its own line as JSON; without a problem, nothing is printed.
+``FOLDER`` is a new folder. ``POINTS`` calls are tried, spread over all calls; 0 means
+all of them. Each problem is printed on its own line as JSON; without a problem, nothing is printed.
 
 A command runs in a forked process, so that the libraries are imported once. The calls are those of
 ``os`` and ``io`` on paths in the folder; libraries in Rust write their files between two of them.
@@ -23,6 +23,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ class Calls:
         if named.get("dir_fd") is not None:
             return True  # ``shutil.rmtree`` gives a name below an open folder
         if isinstance(path, int):
-            path = os.readlink(f"/proc/self/fd/{path}")
-        return os.path.abspath(os.fspath(path)).startswith(f"{self.folder}/")
+            path = Path(f"/proc/self/fd/{path}").readlink()
+        return Path(os.path.normpath(Path(path).absolute())).is_relative_to(self.folder)
 
 
 def interpose(calls: Calls) -> None:
@@ -184,7 +185,7 @@ def config_of(kind: str, folder: Path) -> dict[str, Any]:
     if kind == "pretraining":
         content.pop("model")
         content["pretrain"] = {
-            "architecture": "bert", "vocabulary": 90, "layers": 1, "width": 32, "heads": 2,
+            "architecture": "bert", "vocabulary": 90, "layers": 1, "hidden": 32, "heads": 2,
         }  # fmt: skip
     if kind == "exported":
         content["export"] = {"onnx": True}
@@ -230,7 +231,7 @@ def points(calls: int, wanted: int, seed: str) -> list[int]:
         return list(range(1, calls + 1))
     pick = random.Random(seed)
     edges = [1 + calls * part // wanted for part in range(wanted + 1)]
-    return [pick.randrange(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [pick.randrange(a, b) for a, b in pairwise(edges)]
 
 
 def problems_of_runs(folder: Path, kind: str, wanted: int) -> Iterator[dict[str, Any]]:
@@ -269,7 +270,7 @@ def problems_of_runs(folder: Path, kind: str, wanted: int) -> Iterator[dict[str,
 
 
 def problems_of_commands(folder: Path, name: str, wanted: int) -> Iterator[dict[str, Any]]:
-    """Kill a command on a finished run, and repeat it; before, the run is the old or the new one."""
+    """Kill a command on a finished run, and repeat it; in between, the run can be used."""
     base = folder / "base"
     base.mkdir()
     content = runs_in_memory.settings(folder, epochs=1, batch_size=32)

@@ -210,7 +210,16 @@ def is_system_error(error: Exception) -> bool:
     Args:
         error: any exception.
     """
-    return bool(_SYSTEM_ERROR.search(str(error))) or any(
+    return bool(_SYSTEM_ERROR.search(str(error))) or is_disk_full(error)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error means that the disk is full, whichever library raised it.
+
+    Args:
+        error: any exception.
+    """
+    return (isinstance(error, OSError) and error.errno in _FULL) or any(
         os.strerror(number) in str(error) for number in _FULL
     )
 
@@ -232,12 +241,29 @@ def cannot_write(path: Path, error: Exception) -> RunError:
     )
 
 
-def unreadable(path: Path, error: Exception) -> RunError:
+_STILL_POSSIBLE = {
+    "parity.json": "export again: warmstart export RUN; or use PyTorch (--engine torch)",
+    "scores.json": "restore the file from a copy; or remove its folder and score again: warmstart "
+    "evaluate RUN --data FILE",
+    "predictions.parquet": "restore the file from a copy; or remove its folder and score again: "
+    "warmstart evaluate RUN --data FILE",
+    "samples.json": "remove the file, and generate texts again: warmstart generate RUN",
+    "events.jsonl": "restore the file from a copy, or remove this line; the model is not affected: "
+    "warmstart predict RUN",
+    "environment.json": "restore the file from a copy; the model is not affected: warmstart "
+    "predict RUN",
+}
+"""What can be done without a file, by its name."""
+
+
+def unreadable(path: Path, error: object) -> RunError:
     """A file of the run directory is missing or damaged."""
+    name = path.name.partition(":")[0]
+    again = "restore the file from a copy, or train again from the run's config.yaml"
     return RunError(
         found=f"cannot read {path}: {error}",
-        expected="a run directory as warmstart wrote it",
-        do="restore the file, or train again from the run's config.yaml",
+        expected="a run directory as this version of warmstart wrote it",
+        do=_STILL_POSSIBLE.get(name, again),
     )
 
 

@@ -41,6 +41,7 @@ from warmstart.runs.safe_files import (
     target_of,
     write_atomically,
 )
+from warmstart.runs.stored import read_stored
 
 ENTRIES = (
     "config.yaml",
@@ -315,10 +316,6 @@ class RunDirectory:
         """The content of a JSON file.
 
         Raises:
-            RunError: the file is missing or not valid JSON.
+            RunError: the file is missing, not valid JSON, or lacks a field.
         """
-        path = self.entry(name)
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise errors.run.unreadable(path, error) from error
+        return read_stored(self.entry(name))

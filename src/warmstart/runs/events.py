@@ -26,6 +26,7 @@ from typing import Any
 
 from warmstart import errors
 from warmstart.runs.safe_files import write_atomically
+from warmstart.runs.stored import read_event, reading
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -89,30 +90,31 @@ class EventLog:
         # Another process has resumed this run before, and given the notices after this place again.
         kept = events[:end] + [e for e in events[end:] if e["event"] == "resume"]
         kept = [e for e in kept if e.get("step", -1) <= step and e["event"] != "interrupted"]
+        saved = {"event": "checkpoint", "step": step}
+        if step >= 0 and not any(saved.items() <= event.items() for event in kept):
+            kept.append({**saved, "time": time.time()})
         text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
         write_atomically(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_events(path: Path) -> list[Event]:
-    """All events of a file; a last line that was truncated by a crash is skipped."""
+    """All events of a file; a line that was truncated by a crash is skipped.
+
+    Raises:
+        RunError: the file cannot be read, or one of its events lacks a field.
+    """
     if not path.exists():
         return []
+    with reading(path):
+        text = path.read_text(encoding="utf-8", errors="replace")
     # Not ``splitlines``: it also splits at characters that JSON does not escape, such as U+2028.
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    return [event for line in lines if (event := _parsed(line)) is not None]
+    found = (read_event(path, n, line) for n, line in enumerate(text.split("\n"), start=1))
+    return [event for event in found if event is not None]
 
 
 def events_of(events: Iterable[Event], kind: str) -> list[Event]:
     """The events of one kind, in order."""
     return [event for event in events if event["event"] == kind]
-
-
-def _parsed(line: str) -> Event | None:
-    try:
-        event: Event = json.loads(line)
-    except ValueError:
-        return None
-    return event
 
 
 def _finite(value: Any) -> Any:

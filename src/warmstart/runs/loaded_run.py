@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.stored import reading
 from warmstart.tasks import task_type
 from warmstart.tasks.capabilities import facts_of
 from warmstart.tasks.task import AnyTask
@@ -81,10 +82,10 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
     """
     config = directory.read_config()
     content = directory.read_json("task.json")
-    try:
+    with reading(directory.entry("task.json")):
+        if content["task"] != config.task:
+            raise ValueError(f"the task is {content['task']}, but in config.yaml {config.task}")
         return config, task_type(config).from_facts(config, content["facts"])
-    except (KeyError, TypeError) as error:
-        raise errors.run.unreadable(directory.entry("task.json"), error) from error
 
 
 def refuse_incomplete_model(directory: RunDirectory) -> None:

@@ -21,6 +21,7 @@ from warmstart.metrics.scores import Score
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event, events_of, read_events
 from warmstart.runs.loaded_run import load_task
+from warmstart.runs.stored import reading
 from warmstart.tasks.capabilities import Generates, label_names_of
 from warmstart.tasks.task import AnyTask
 
@@ -164,6 +165,8 @@ def read_record(run_path: Path) -> RunRecord:
     data = _json_or_empty(run, "data.json")
     start, finish = events_of(events, "start"), events_of(events, "finish")
     config, task = load_task(run)
+    with reading(run.entry("data.json")):
+        findings = Findings.from_json(data["findings"]) if "findings" in data else None
     return RunRecord(
         path=run_path,
         config=config,
@@ -171,12 +174,9 @@ def read_record(run_path: Path) -> RunRecord:
         labels=label_names_of(task),
         environment=_json_or_empty(run, "environment.json"),
         files={
-            split: tuple(
-                SourceFile(**{**file, "notes": tuple(file.get("notes", ()))}) for file in files
-            )
-            for split, files in data.get("files", {}).items()
+            split: tuple(map(_source_file, files)) for split, files in data.get("files", {}).items()
         },
-        findings=Findings.from_json(data["findings"]) if "findings" in data else None,
+        findings=findings,
         max_tokens=data.get("max_tokens"),
         start=start[-1] if start else {},
         steps=tuple(_step(event) for event in events_of(events, "step")),

@@ -219,8 +219,19 @@ def refuse_output(path: Path, run: Path) -> None:
 
 
 def write_predictions(found: FilePredictions, path: Path) -> None:
-    """Write predictions as CSV, JSON lines, Parquet or CoNLL, depending on ``path``'s suffix."""
-    write_atomically(path, lambda temporary: WRITERS[path.suffix](found, temporary))
+    """Write predictions as CSV, JSON lines, Parquet or CoNLL, depending on ``path``'s suffix.
+
+    Raises:
+        ConfigError: another command has created the file in the meantime.
+        RunError: the file cannot be written.
+    """
+
+    def write(temporary: Path) -> None:
+        WRITERS[path.suffix](found, temporary)
+        if path.exists():
+            raise errors.command.output_exists(path)
+
+    write_atomically(path, write)
 
 
 def _write_csv(found: FilePredictions, path: Path) -> None:

@@ -41,8 +41,23 @@ def listening(path: Path, config: TrainConfig, *, progress: bool) -> Iterator[li
             display = progress_listener(Console(stderr=True))
             if isinstance(display, Bar):
                 stack.callback(display.close)
-            listeners.append(display)
+            listeners.append(_while_read(display))
         yield listeners
+
+
+def _while_read(display: Listener) -> Listener:
+    """The display until nobody reads stderr any more, as after ``2>&1 | head``: rich then exits."""
+    reads = True
+
+    def listen(event: Event) -> None:
+        nonlocal reads
+        if reads:
+            try:
+                display(event)
+            except (OSError, SystemExit):
+                reads = False
+
+    return listen
 
 
 @contextmanager
