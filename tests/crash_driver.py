@@ -256,7 +256,7 @@ def problems_of_runs(folder: Path, kind: str, wanted: int) -> Iterator[dict[str,
         work, full = fresh(f"{number}"), place % 3 == 2
         tried = [command(work, words, number, full=full)]
         tried += recover(work, verb, words)
-        found = digest(work / "run") if tried[-1].code in (0, 1) else None
+        found = digest(work / "run") if (work / "run" / "events.jsonl").exists() else None
         codes = [one.code for one in tried]
         left = left_over(work / "run")
         resumable = codes[1] == 0 or "is finished" in tried[1].said or len(codes) > 2
