@@ -98,7 +98,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     assert f"warmstart train {run.path} --resume" in caught.value.do
     assert f"--output {run.path}-2" in caught.value.do
     assert "--overwrite" in caught.value.do
-    assert run.read_json("task.json") == {}
+    assert run.entry("task.json").read_text() == "{}\n"
 
 
 def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
@@ -293,9 +293,9 @@ def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
 def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path)
     content = {"标签": [1, 2.5, None], "nested": {"a": "é"}}
-    path = run.write_json("evaluation/test/scores.json", content)
-    assert path == run.evaluation("test") / "scores.json"
-    assert run.read_json("evaluation/test/scores.json") == content
+    path = run.write_json("evaluation/test/other.json", content)
+    assert path == run.evaluation("test") / "other.json"
+    assert run.read_json("evaluation/test/other.json") == content
     assert "标签" in path.read_text(encoding="utf-8")
 
 

@@ -113,16 +113,15 @@ def of_event(kind: str, field: str, value: Any) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
-        ("step", "loss", ...),
         ("step", "step", "first"),
         ("evaluation", "scores", {"m": {}}),
-        ("start", "steps", ...),
+        ("start", "steps", -5),
         ("finish", "seconds", "long"),
-        ("checkpoint", "step", ...),
+        ("checkpoint", "step", None),
         ("step", "event", 7),
     ],
 )
-def test_an_event_that_lacks_a_field_is_named_with_its_line(
+def test_an_event_with_a_wrong_field_is_named_with_its_line(
     kind: str, field: str, value: Any, copy: RunDirectory
 ) -> None:
     log = copy.entry("events.jsonl")
@@ -135,6 +134,13 @@ def test_an_event_that_lacks_a_field_is_named_with_its_line(
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(lines[: number - 1] + lines[number:]))
     read_record(copy.path)
+
+
+def test_an_event_without_a_needed_field_is_named(copy: RunDirectory) -> None:
+    log = copy.entry("events.jsonl")
+    log.write_text(of_event("step", "loss", ...)(log.read_text()))
+    with pytest.raises(RunError, match=r"cannot read .*events.jsonl: 'loss' is missing"):
+        read_record(copy.path)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text"])

@@ -85,7 +85,7 @@ class EventLog:
         end = 0
         for place, event in enumerate(events):
             of_step = event["event"] in ("step", "evaluation", "sample", "checkpoint")
-            if event["event"] == "start" or (of_step and event["step"] <= step):
+            if event["event"] == "start" or (of_step and event.get("step", -1) <= step):
                 end = place + 1
         # Another process has resumed this run before, and given the notices after this place again.
         kept = events[:end] + [e for e in events[end:] if e["event"] == "resume"]
@@ -101,7 +101,7 @@ def read_events(path: Path) -> list[Event]:
     """All events of a file; a line that was truncated by a crash is skipped.
 
     Raises:
-        RunError: the file cannot be read, or one of its events lacks a field.
+        RunError: the file cannot be read, or a field of an event is of another kind.
     """
     if not path.exists():
         return []

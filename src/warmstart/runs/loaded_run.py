@@ -83,8 +83,6 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
     config = directory.read_config()
     content = directory.read_json("task.json")
     with reading(directory.entry("task.json")):
-        if content["task"] != config.task:
-            raise ValueError(f"the task is {content['task']}, but in config.yaml {config.task}")
         return config, task_type(config).from_facts(config, content["facts"])
 
 

@@ -167,6 +167,11 @@ def read_record(run_path: Path) -> RunRecord:
     config, task = load_task(run)
     with reading(run.entry("data.json")):
         findings = Findings.from_json(data["findings"]) if "findings" in data else None
+    with reading(run.entry("events.jsonl")):
+        steps = tuple(_step(event) for event in events_of(events, "step"))
+        checks = tuple(_check(event) for event in events_of(events, "evaluation"))
+        samples = tuple(_sample(event) for event in events_of(events, "sample"))
+        notices = tuple(event["text"] for event in events_of(events, "notice"))
     return RunRecord(
         path=run_path,
         config=config,
@@ -179,14 +184,11 @@ def read_record(run_path: Path) -> RunRecord:
         findings=findings,
         max_tokens=data.get("max_tokens"),
         start=start[-1] if start else {},
-        steps=tuple(_step(event) for event in events_of(events, "step")),
-        checks=tuple(_check(event) for event in events_of(events, "evaluation")),
-        samples=tuple(
-            Sample(event["step"], event["epoch"], event["prompt"], event["text"])
-            for event in events_of(events, "sample")
-        ),
+        steps=steps,
+        checks=checks,
+        samples=samples,
         written=_json_or_empty(run, "samples.json") if isinstance(task, Generates) else {},
-        notices=tuple(event["text"] for event in events_of(events, "notice")),
+        notices=notices,
         finish=finish[-1] if finish else {},
         interrupted=bool(events_of(events, "interrupted")),
         evaluations=_evaluations(run),
@@ -202,6 +204,10 @@ def _step(event: Event) -> Step:
     return Step(
         event["step"], event["epoch"], _number(event["loss"]), _number(event["learning_rate"])
     )
+
+
+def _sample(event: Event) -> Sample:
+    return Sample(event["step"], event["epoch"], event["prompt"], event["text"])
 
 
 def _check(event: Event) -> Check:

@@ -22,7 +22,7 @@ Metrics = Annotated[dict[str, Score], Field(min_length=1)]
 
 class _Split(BaseModel):
     source: str
-    rows: str
+    rows: Any
     left_out: dict[str, Count] = {}
 
 
@@ -102,51 +102,48 @@ _CONTENT: Mapping[str, type[BaseModel]] = {
 
 
 class _Event(BaseModel):
+    """What the fields of events are, if they are there; which of them are needed, readers know."""
+
     event: str
     time: float | None = None
-
-
-class _OfStep(_Event):
-    step: int
+    step: int = -1
+    epoch: float = 0
 
 
 class _Start(_Event):
-    steps: Count
-    rows: Count
-    epochs: Count
-    batch_size: Count
+    steps: Count = 0
+    rows: Count = 0
+    epochs: Count = 0
+    batch_size: Count = 0
 
 
 class _Notice(_Event):
-    text: str
+    text: str = ""
 
 
-class _Step(_OfStep):
-    epoch: float
-    loss: float | None
-    learning_rate: float | None
+class _Step(_Event):
+    loss: float | None = None
+    learning_rate: float | None = None
 
 
-class _Check(_OfStep):
-    epoch: float
-    loss: float | None
-    train_loss: float | None
-    train_seconds: float
-    seconds: float
-    best: bool
-    scores: dict[str, Score]
+class _Check(_Event):
+    loss: float | None = None
+    train_loss: float | None = None
+    train_seconds: float = 0
+    seconds: float = 0
+    best: bool = False
+    scores: dict[str, Score] = {}
 
 
-class _Generated(_OfStep):
-    epoch: float
-    prompt: str
-    text: str
+class _Generated(_Event):
+    prompt: str = ""
+    text: str = ""
 
 
 class _Finish(_Event):
-    status: str
-    steps: Count
-    seconds: float
+    status: str = ""
+    steps: Count = 0
+    seconds: float = 0
 
 
 _EVENTS: Mapping[str, type[_Event]] = {
@@ -156,9 +153,6 @@ _EVENTS: Mapping[str, type[_Event]] = {
     "evaluation": _Check,
     "sample": _Generated,
     "finish": _Finish,
-    "checkpoint": _OfStep,
-    "resume": _OfStep,
-    "interrupted": _OfStep,
 }
 
 
@@ -211,7 +205,7 @@ def read_event(path: Path, number: int, line: str) -> dict[str, Any] | None:
         line: its text.
 
     Raises:
-        RunError: it is an event, but lacks a field.
+        RunError: one of its fields is of another kind.
     """
     try:
         event = json.loads(line)
