@@ -168,6 +168,7 @@ def test_an_earlier_run_is_there_until_the_new_one_has_begun(
         run = started(tmp_path / f"run-{number}-{again}")
         run.write_text("evaluation/test/scores.json", "{}")
         run.write_text("model/model.safetensors", "weights")
+        (run.path / "notes.txt").write_text("mine")
         replaced = lambda path=run.path: RunDirectory.create(path, overwrite=True)  # noqa: E731
         stopped = killed_at(number, replaced, monkeypatch)
         stopped_again = killed_at(again, lambda path=run.path: RunDirectory.open(path), monkeypatch)
@@ -203,6 +204,21 @@ def test_a_run_that_was_stopped_before_it_began_is_not_in_the_way(tmp_path: Path
         assert "start it again with the same command" in caught.value.do
         RunDirectory.create(run.path, overwrite=overwrite)
         assert names(run.path) == [".lock"]
+
+
+def test_a_run_that_lost_its_settings_is_not_taken_for_one_that_never_began(
+    tmp_path: Path,
+) -> None:
+    run = started(tmp_path / "run")
+    run.write_text("model/model.safetensors", "weights")
+    with run.locked():
+        run.entry("config.yaml").unlink()
+    with pytest.raises(RunError, match="contains no run"):
+        RunDirectory.open(run.path)
+    for overwrite in (False, True):
+        with pytest.raises(RunError):
+            RunDirectory.create(run.path, overwrite=overwrite)
+    assert (run.model / "model.safetensors").read_text() == "weights"
 
 
 def test_an_export_is_the_old_one_or_the_new_one(

@@ -155,7 +155,7 @@ def test_a_damaged_prediction_table_is_named(damage: str, copy: RunDirectory) ->
     assert api.load(copy.path).report().exists()
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json"])
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
 def test_a_file_that_the_model_lost_is_named(name: str, copy: RunDirectory) -> None:
     (copy.model / name).unlink()
     with pytest.raises(RunError, match=f"cannot read .*model/{name}: the file is missing"):

@@ -64,6 +64,9 @@ ENTRIES = (
 )
 """All entries that warmstart writes into a run directory; ``--overwrite`` removes only these."""
 
+BEGINNING = ("config.yaml", "data.json", "task.json", "environment.json", "start")
+"""The entries that are written before the first step; the others are worth keeping."""
+
 LOCK = ".lock"
 
 EARLIER, MOVING = ".previous", ".previous.partial"
@@ -127,8 +130,7 @@ class RunDirectory:
         except OSError as error:
             raise errors.run.cannot_write(self.path, error) from error
         existing = sorted(entries - {LOCK})
-        # A run that was stopped before it began left nothing of value; its lock shows whose it is.
-        began = LOCK in entries and not self.is_run and all(map(_is_own, existing))
+        began = self._only_began
         if existing and not began and not overwrite:
             raise errors.run.not_empty(self.path, self.is_run)
         if existing and not began and not self.is_run:
@@ -148,9 +150,7 @@ class RunDirectory:
         run = cls(path)
         run.recover()
         if not run.is_run:
-            if (path / LOCK).exists() and any(_is_own(place.name) for place in path.iterdir()):
-                raise errors.run.never_began(path)
-            raise errors.run.not_a_run(path)
+            raise errors.run.never_began(path) if run._only_began else errors.run.not_a_run(path)
         return run
 
     def recover(self) -> None:
@@ -179,7 +179,8 @@ class RunDirectory:
                     settle(entry)
             for folder in self.entry("evaluation").glob("*/"):
                 settle(folder)
-            if earlier.exists() and not self.is_run:  # stopped before the new run began
+            if earlier.exists() and not self.is_run and not self._holds_results:
+                # Stopped before the new run began.
                 self._remove_entries()
                 earlier.rename(moving)
             if moving.exists():
@@ -204,8 +205,24 @@ class RunDirectory:
                 (source / name).rename(target / name)
 
     def _remove_entries(self) -> None:
-        for entry in map(self.entry, ENTRIES):
-            remove(entry)
+        for name in reversed(ENTRIES):  # the settings last: until then, this is a run
+            remove(self.entry(name))
+
+    @property
+    def _only_began(self) -> bool:
+        """Whether a run was stopped here before it began, and left nothing of value.
+
+        The lock shows that the files are not the user's own.
+        """
+        if self.is_run or not (self.path / LOCK).exists():
+            return False
+        names = {place.name for place in self.path.iterdir()} - {LOCK}
+        return all(map(_is_own, names)) and not self._holds_results
+
+    @property
+    def _holds_results(self) -> bool:
+        """Whether the directory has an entry that is written after the first step."""
+        return any(self.entry(name).exists() for name in set(ENTRIES) - set(BEGINNING))
 
     @property
     def is_run(self) -> bool:

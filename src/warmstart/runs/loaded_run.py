@@ -97,7 +97,7 @@ def refuse_incomplete_model(directory: RunDirectory) -> None:
     """
     if not (directory.model / "model.safetensors").is_file():
         raise errors.run.no_model(directory.path)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
         if not (directory.model / name).is_file():
             raise errors.run.incomplete_model(directory.model, name)
 
