@@ -124,13 +124,19 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         progress: show live progress on stderr.
 
     Raises:
-        RunError: there is nothing to resume, the run is finished, or data or versions changed.
+        RunError: there is nothing to resume, the run is finished, or data, settings or versions
+            changed.
     """
     directory = RunDirectory.open(Path(path))
     if is_finished(directory):
         export = directory.read_config().export
         if directory.is_complete(exported=export.onnx):
             raise errors.run.already_finished(directory.path)
+        from warmstart.training.train_run import tidy
+
+        with directory.locked():
+            directory.settle()
+            tidy(directory)
         return _completed(Run(directory.path), export)
     with directory.locked():  # refuse before the slow preparation if another process has the lock
         pass

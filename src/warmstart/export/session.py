@@ -13,7 +13,6 @@ Source: ONNX Runtime documentation, "Thread management" (one thread per core; op
 the other, since a BERT has almost no parallel branches).
 """
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -191,12 +190,6 @@ def batches_by_length(lengths: Ints) -> Iterator[Ints]:
         rows = rows[padding <= CALL_TOKENS]
         yield rows
         start += len(rows)
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def threads() -> int:

@@ -19,7 +19,8 @@ from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.model_sizes import HEADS, shape_of
 from warmstart.models.checkpoints.new_model import new_checkpoint, tokenizer_for
-from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.safe_files import write_folder
 from warmstart.tasks import task_type
 
 
@@ -74,18 +75,10 @@ def keep_start(checkpoint: Checkpoint, config: RunConfig, directory: RunDirector
     Raises:
         RunError: the disk is full, or writing is not permitted.
     """
-    partial = unfinished(directory.start)
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(checkpoint.folder, partial)
-        for file in partial.iterdir():
-            flush_to_disk(file)
-        partial.replace(directory.start)
-        flush_to_disk(directory.path)
-    except OSError as error:
-        raise errors.run.cannot_write(directory.start, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    write_folder(
+        directory.start,
+        lambda folder: shutil.copytree(checkpoint.folder, folder, dirs_exist_ok=True),
+    )
     model = config.model.model_copy(update={"name": str(directory.start.absolute())})
     return config.model_copy(update={"model": model})
 

@@ -41,6 +41,7 @@ from warmstart.preparation.stages import (
     split_tables,
 )
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.stored import reading
 from warmstart.tasks.capabilities import ShowsLabels
 from warmstart.tasks.task import AnyTask, Split
 
@@ -286,8 +287,9 @@ def given_rows(directory: RunDirectory) -> dict[str, Ints] | None:
     content = directory.read_json("data.json")
     if not content.get("rows_given"):
         return None
-    return {
-        name: ids_of_ranges(split["rows"])
-        for name, split in content["splits"].items()
-        if split["source"] == "train"
-    }
+    with reading(directory.entry("data.json")):
+        return {
+            name: ids_of_ranges(split["rows"])
+            for name, split in content["splits"].items()
+            if split["source"] == "train"
+        }

@@ -24,8 +24,9 @@ from warmstart.data.label_lists import as_texts
 from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
-from warmstart.runs.directory import RunDirectory, refuse_unwritable, write_atomically
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task
+from warmstart.runs.safe_files import refuse_unwritable, write_atomically
 from warmstart.serving.engine import Engine
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Generates, WritesConll, with_settings
@@ -228,8 +229,19 @@ def refuse_output(path: Path, run: Path) -> None:
 
 
 def write_predictions(found: FilePredictions, path: Path) -> None:
-    """Write predictions as CSV, JSON lines, Parquet or CoNLL, depending on ``path``'s suffix."""
-    write_atomically(path, lambda temporary: WRITERS[path.suffix](found, temporary))
+    """Write predictions as CSV, JSON lines, Parquet or CoNLL, depending on ``path``'s suffix.
+
+    Raises:
+        ConfigError: another command has created the file in the meantime.
+        RunError: the file cannot be written.
+    """
+
+    def write(temporary: Path) -> None:
+        WRITERS[path.suffix](found, temporary)
+        if path.exists():
+            raise errors.command.output_exists(path)
+
+    write_atomically(path, write)
 
 
 def _write_csv(found: FilePredictions, path: Path) -> None:

@@ -28,7 +28,7 @@ from warmstart.models.generation import (
     prepare_to_generate,
 )
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.loaded_run import load_task
+from warmstart.runs.loaded_run import load_task, refuse_incomplete_model
 from warmstart.serving.onnx_runner import verified_file
 from warmstart.serving.open_once import OpenOnce
 from warmstart.serving.training_rows import training_splits
@@ -144,13 +144,13 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
         ModelError: there is no such checkpoint, or it is not a decoder.
     """
     directory = RunDirectory(Path(name))
+    directory.recover()
     settings, train = GenerateConfig(), TrainConfig()
     if directory.is_run:
         _, task = load_task(directory)
         if not isinstance(task, Generates):
             raise errors.run.does_not_write(directory.path, task.name)
-        if not (directory.model / "model.safetensors").is_file():
-            raise errors.run.no_model(directory.path)
+        refuse_incomplete_model(directory)
         config = directory.read_config()
         settings, train = config.generate, config.train
     elif engine != "torch":

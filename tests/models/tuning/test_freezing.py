@@ -1,5 +1,6 @@
 """Frozen parts: what is trained, what is computed once, and that results do not change."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,14 +156,21 @@ def test_without_a_cache_features_are_recomputed(
     assert not list((tmp_path / "other").glob("features/*.partial"))
 
 
-@pytest.mark.parametrize("damage", [b"", b"not an array"])
+def flipped(content: bytes) -> bytes:
+    """The array with another sign of its last number."""
+    return content[:-1] + bytes([content[-1] ^ 0x80])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda _: b"", lambda _: b"not an array", flipped, lambda content: content[:-4]]
+)
 def test_a_damaged_file_is_made_anew(
-    tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, damage: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
     expected = losses(job_for_part(tmp_path, "backbone"))
     for path in (tmp_path / "cache" / "features").glob("*.npy"):
-        path.write_bytes(damage)
+        path.write_bytes(damage(path.read_bytes()))
     assert losses(job_for_part(tmp_path, "backbone")) == expected
 
 
