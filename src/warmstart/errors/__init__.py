@@ -13,7 +13,8 @@ WarmstartError
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
 │                                                                               .labels, .prompt
-├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model
+├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
+│                                                                               .checkpoint
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
 ├── UsageError    a command has wrong or missing arguments                      errors.command
@@ -21,6 +22,7 @@ WarmstartError
 """
 
 from warmstart.errors import (
+    checkpoint,
     command,
     config,
     data,
@@ -53,6 +55,7 @@ __all__ = [
     "RunError",
     "UsageError",
     "WarmstartError",
+    "checkpoint",
     "command",
     "config",
     "data",

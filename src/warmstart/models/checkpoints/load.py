@@ -18,13 +18,14 @@ from warmstart import errors
 from warmstart.config import ModelConfig
 from warmstart.models.checkpoints import model_hub as hub
 from warmstart.models.checkpoints.bundled import PREFIX, bundled_folder
+from warmstart.models.checkpoints.classifier_heads import Rows, kept_rows, label_weights
 from warmstart.models.checkpoints.configuration import (
     Head,
     Problem,
-    auto_class,
     longest_input,
     natural_head,
     read_config,
+    skeleton,
     with_dropout,
     with_labels,
 )
@@ -173,7 +174,8 @@ def sequence_classifier(
 
     Weights that the checkpoint lacks (the head; BERT's pooler, if it was pretrained without one)
     are initialised with ``seed``; no global generator changes. A checkpoint that is already
-    such a classifier with the same number of labels keeps its head. Pretraining heads are dropped.
+    such a classifier keeps the rows of its head for labels of the same name
+    (``classifier_heads``). Pretraining heads are dropped.
 
     Args:
         checkpoint: Result of ``find``; its weights are downloaded now if necessary.
@@ -208,8 +210,13 @@ def token_classifier(
 
 
 def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
-    """Read the body's weights; initialise missing head weights; raise if the body lacks any."""
-    model, report = _read(checkpoint.folder, _downloaded(checkpoint), config, checkpoint.head, seed)
+    """Read the body's weights and what is kept of the head; raise if the body lacks any weight."""
+    paths, head = _downloaded(checkpoint), checkpoint.head
+    rows = kept_rows(checkpoint.config, config, head, paths)
+    if rows is None or rows == tuple(range(checkpoint.config.num_labels)):
+        model, report = _read(checkpoint.folder, paths, config, head, seed)
+    else:
+        model, report = _read_by_label(paths, config, head, seed, rows)
     body = model.base_model_prefix + "."
     missing = [
         name
@@ -222,6 +229,45 @@ def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -
     if wrong:
         raise errors.model.wrong_shapes(checkpoint.name, wrong)
     return model
+
+
+def _read_by_label(
+    paths: Sequence[Path], config: "PreTrainedConfig", head: Head, seed: int, rows: Rows
+) -> tuple["PreTrainedModel", dict[str, Any]]:
+    """Load a classifier that keeps these rows of the checkpoint's head, or nothing of it."""
+    import torch
+
+    weights = _tensors(paths)
+    with_rows = {name: weights.pop(name) for name in label_weights(config, head)}
+    kept = [(label, row) for label, row in enumerate(rows) if row is not None]
+    if not kept:
+        empty = skeleton(config, head)
+        body = empty.base_model_prefix + "."
+        for name, _ in empty.named_parameters():
+            if not name.startswith(body):
+                weights.pop(name, None)
+    model, report = _read(None, paths, config, head, seed, weights)
+    with torch.no_grad():
+        for name, tensor in with_rows.items():
+            for label, row in kept:
+                model.get_parameter(name)[label] = tensor[row]  # [H], or a single bias
+    return model, report
+
+
+def _tensors(paths: Sequence[Path]) -> dict[str, Any]:
+    """Every tensor of the weight files by name; those of safetensors files are memory-mapped."""
+    import torch
+    from safetensors.torch import load_file
+
+    _check_headers(paths)
+    weights: dict[str, Any] = {}
+    for path in paths:
+        try:
+            safetensors = path.suffix == ".safetensors"
+            weights.update(load_file(path) if safetensors else torch.load(path, weights_only=True))
+        except Exception as error:  # `torch.load` raises different errors for damaged files
+            raise errors.model.damaged_weights(path, str(error).split("\n")[0]) from error
+    return weights
 
 
 def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
@@ -304,9 +350,17 @@ def _refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
 
 
 def _read(
-    folder: Path, paths: Sequence[Path], config: "PreTrainedConfig", head: Head, seed: int
+    folder: Path | None,
+    paths: Sequence[Path],
+    config: "PreTrainedConfig",
+    head: Head,
+    seed: int,
+    weights: Mapping[str, Any] | None = None,
 ) -> tuple["PreTrainedModel", dict[str, Any]]:
-    """Load weights and initialise missing ones with ``seed``; also return Transformers' report."""
+    """Load weights and initialise missing ones with ``seed``; also return Transformers' report.
+
+    The weights are those of the folder, or ``weights``.
+    """
     import torch
 
     _check_headers(paths)
@@ -314,17 +368,17 @@ def _read(
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            model, report = auto_class(head).from_pretrained(
+            model, report = type(skeleton(config, head)).from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,
                 use_safetensors=safetensors,
                 weights_only=True,
-                trust_remote_code=False,
                 local_files_only=True,
                 # Report wrong shapes: a head is replaced, for others the caller raises an error.
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
+                state_dict=weights,
             )
     except Exception as error:
         if safetensors:  # `_check_headers` found these files valid, so this is a different error
