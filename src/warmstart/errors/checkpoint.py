@@ -82,18 +82,46 @@ def unsuitable_weights(path: Path, names: Sequence[str], kind: str) -> ModelErro
 def weights_not_finite(path: Path, name: str) -> ModelError:
     """A weight is NaN or infinite, so every output of the model would be."""
     return ModelError(
-        found=f"{path}: the weight {name} contains NaN or infinity",
+        found=f"{path}: the weight {name} contains NaN or infinity, so the model's outputs are not"
+        " numbers",
         expected="weights that are numbers",
         do="download the file again, or choose another model.name; if a training wrote it, train"
         " again with a smaller train.learning_rate",
     )
 
 
-def outputs_not_finite(rows: int, count: int) -> ModelError:
+def outputs_not_finite() -> ModelError:
     """The model's outputs are NaN or infinite."""
-    what = f"{rows} of {count} rows" if count > 1 else "this row"
     return ModelError(
-        found=f"the model's outputs for {what} are not numbers (NaN or infinity)",
-        expected="numbers: the model's weights are damaged, or its training has diverged",
-        do="train again with a smaller train.learning_rate, or use another run",
+        found="the model's outputs are not numbers (NaN or infinity)",
+        expected="numbers: its weights are damaged or too large, or its training has diverged",
+        do="train again with a smaller train.learning_rate, or use another run or model",
+    )
+
+
+def tokenizer_limit(name: str, found: object, shortest: int) -> ModelError:
+    """``model_max_length`` of the tokenizer is not a number of tokens."""
+    return ModelError(
+        found=f"model_max_length in tokenizer_config.json of {name} is {str(found)[:40]!r}",
+        expected=f"the largest number of tokens, a number of at least {shortest}",
+        do='write a number there without quotes, e.g. "model_max_length": 512; or remove the line',
+    )
+
+
+def too_few_positions(name: str, limit: int, shortest: int) -> ModelError:
+    """The model accepts fewer tokens than a text with its special tokens has."""
+    return ModelError(
+        found=f"{name} accepts at most {limit} tokens (max_position_embeddings in config.json)",
+        expected=f"at least {shortest}: the special tokens and one token of the text",
+        do="choose another model.name",
+    )
+
+
+def unusable_name(name: str, reason: str) -> ModelError:
+    """The name can be neither a path nor a Hub id."""
+    shown = ascii(name) if len(name) <= 60 else f"{name[:60]!a}…"
+    return ModelError(
+        found=f"model.name: {shown} cannot be a path or a Hub id ({reason[:100]})",
+        expected="a Hub id (OWNER/NAME), a folder, bundled/minilm-l6 or bundled/gpt2-mini",
+        do="--set model.name=bundled/minilm-l6 (for text generation bundled/gpt2-mini)",
     )

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
-from warmstart.data.checking.check import Findings, collect_findings
+from warmstart.data.checking.check import Finding, Findings, collect_findings
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
@@ -142,6 +142,7 @@ def prepare(
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = encode(task, splits, checkpoint, max_tokens, workspace)
     refuse_unfit_plan(config.train, Plan.of(examples["train"], config.train))
+    findings = _findings(config, task, splits, examples, dropped, max_tokens)
     return Prepared(
         config,
         task,
@@ -151,7 +152,7 @@ def prepare(
         splits,
         dropped,
         examples,
-        _findings(config, task, splits, examples, dropped, max_tokens),
+        replace(findings, messages=(*_about_tokens(config, checkpoint), *findings.messages)),
         rows_given=rows is not None,
     )
 
@@ -204,6 +205,20 @@ def _findings(
         # A long row that is cut into pieces has several examples.
         chunked=any(len(examples[name]) > len(split.table) for name, split in splits.items()),
     )
+
+
+def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
+    """A message if new tokens get embeddings that adapters do not train."""
+    vocabulary = checkpoint.tokenizer.get_vocab()
+    new = [token for token, index in vocabulary.items() if index >= checkpoint.config.vocab_size]
+    if config.train.lora is None or not new:
+        return []
+    text = (
+        f"train.lora trains no embeddings, and {len(new)} tokens are new ({', '.join(new)}): their "
+        "vectors stay the mean of all others, so the model cannot learn them. Train the whole "
+        "model (train.lora: null), or choose model.special_tokens that the vocabulary contains"
+    )
+    return [Finding("warning", text)]
 
 
 def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:

@@ -12,7 +12,7 @@ Transformers names labels ``LABEL_0``, ``LABEL_1``, … if none are given: ``LAB
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from warmstart.models.checkpoints.configuration import CLASSIFIERS, Head, skeleton, with_labels
 from warmstart.models.checkpoints.weight_files import weight_shapes
@@ -151,7 +151,7 @@ def _has_head(
 
 def _names(config: "PreTrainedConfig") -> list[str]:
     """The names of the labels, in the order of the logits."""
-    names = config.id2label or {}
+    names: Mapping[Any, Any] = config.id2label or {}
     return [str(names.get(index, f"LABEL_{index}")) for index in range(len(names))]
 
 

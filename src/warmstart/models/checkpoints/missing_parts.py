@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from warmstart.models.checkpoints.classifier_heads import head_in_words
+from warmstart.models.checkpoints.config_json import read_content
 from warmstart.models.checkpoints.configuration import CLASSIFIERS, skeleton
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.weight_files import weight_shapes
@@ -12,27 +13,31 @@ if TYPE_CHECKING:
 
 
 def new_parts(checkpoint: Checkpoint, config: "PreTrainedConfig") -> list[str]:
-    """Notices about parts that a model and its checkpoint do not have in common.
+    """Notices about what a model and its checkpoint do not have in common.
 
     Args:
         checkpoint: Its weights are already on disk.
         config: The configuration of the model; its labels can differ from the checkpoint's.
 
     Returns:
+        One sentence about the settings of ``config.json`` that are not used, if there are any.
         For a classifier one sentence on what is kept of the checkpoint's head, if it has one. For a
         masked language model one about a new head, one about a dropped pooler, if they apply; none
         if the weights are pickles, whose names are unknown until they are opened.
     """
+    _, ignored = read_content(checkpoint.name, checkpoint.folder)
+    said = [f"{checkpoint.name}: config.json sets {', '.join(ignored)}, which is not used"] * bool(
+        ignored
+    )
     if checkpoint.head in CLASSIFIERS:
         paths = checkpoint.weight_paths
-        said = head_in_words(checkpoint.name, checkpoint.config, config, checkpoint.head, paths)
-        return [] if said is None else [said]
+        kept = head_in_words(checkpoint.name, checkpoint.config, config, checkpoint.head, paths)
+        return said if kept is None else [*said, kept]
     names = weight_shapes(checkpoint.weight_paths)
     if checkpoint.head != "masked-lm" or not names:
-        return []
+        return said
     model = skeleton(checkpoint.config, checkpoint.head)
     head = {name for name, _ in model.named_children()} - {model.base_model_prefix}
-    said = []
     if not any(name.split(".")[0] in head for name in names):
         tied = "; its output layer is the word embedding" * bool(model.all_tied_weights_keys)
         said.append(f"{checkpoint.name} has no masked-language-model head: it starts new{tied}")
