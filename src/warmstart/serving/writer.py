@@ -14,12 +14,17 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
 from warmstart import config_file, errors
-from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
+from warmstart.config import GenerateConfig, TrainConfig
 from warmstart.data.examples.tokenise import CHUNK_ROWS
 from warmstart.devices.device import choose_place
 from warmstart.evaluation.novelty import Novelty, novelty
 from warmstart.models.checkpoints.configuration import Head
-from warmstart.models.checkpoints.load import Checkpoint, find, language_model
+from warmstart.models.checkpoints.load import (
+    Checkpoint,
+    find,
+    language_model,
+    model_named,
+)
 from warmstart.models.checkpoints.special_tokens import begin_and_end
 from warmstart.models.exclusive_use import needs_exclusive_use
 from warmstart.models.generation import (
@@ -145,7 +150,7 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
         RunError: the run has another task, has no kept model yet, or is damaged.
         ModelError: there is no such checkpoint, or it is not a decoder.
     """
-    directory = RunDirectory(Path(name))
+    model, directory = model_named(name), RunDirectory(Path(name))
     settings, train = GenerateConfig(), TrainConfig()
     if directory.is_run:
         _, task = load_task(directory)
@@ -158,8 +163,9 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
     elif engine != "torch":
         raise errors.export.checkpoint_not_exported(str(name))
     onnx = None if engine == "torch" else verified_file(directory, engine)[0]
-    found = directory.model if directory.is_run else name
-    checkpoint = find(ModelConfig(name=str(found)), GENERATION_HEAD)
+    if directory.is_run:
+        model = model_named(directory.model)
+    checkpoint = find(model, GENERATION_HEAD)
     begin, end = begin_and_end(checkpoint.tokenizer)
     # A plain checkpoint may have been trained without a begin token; a run always has one.
     own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None

@@ -83,6 +83,36 @@ class Checkpoint:
         return min(known, default=None)
 
 
+def model_named(name: str | Path) -> ModelConfig:
+    """The settings that name a model which was not named in a config.
+
+    Args:
+        name: hub id, folder, or a bundled model.
+
+    Raises:
+        ModelError: it can be neither a path nor a hub id.
+    """
+    refuse_unusable(str(name))
+    return ModelConfig(name=str(name))
+
+
+def refuse_unusable(name: str) -> None:
+    """Raise if a name is empty, too long for a path, or no valid text.
+
+    Args:
+        name: hub id, folder, or a bundled model.
+
+    Raises:
+        ModelError: it can be neither a path nor a hub id.
+    """
+    try:
+        if not name.encode().strip():
+            raise ValueError("it is empty")
+        Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
+        raise errors.checkpoint.unusable_name(name, str(error)) from error
+
+
 def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
     """Find a checkpoint and check everything that does not need its weights.
 
@@ -94,21 +124,17 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         ModelError: the checkpoint does not exist, lacks a file, is unsafe to open, does not
             support the head, its tokenizer does not fit it, or the hub cannot be reached.
     """
-    try:
-        path = Path(model.name).expanduser()
-        is_folder, exists = path.is_dir(), path.exists()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, lone surrogates, ~nobody
-        raise errors.checkpoint.unusable_name(model.name, str(error)) from error
-    commit = None
+    refuse_unusable(model.name)
+    path, commit = Path(model.name).expanduser(), None
     if model.name.startswith(PREFIX):
         folder = bundled_folder(model.name)
         files = held_files(folder)
-    elif is_folder:
+    elif path.is_dir():
         # For a run directory, use the model that the run saved.
         is_run = (path / "config.yaml").is_file() and (path / "model" / "config.json").is_file()
         folder = path / "model" if is_run else path
         files = held_files(folder)
-    elif exists or model.name[0] in "/.~\\" or path.is_absolute() or len(path.parts) > 2:
+    elif path.exists() or model.name[0] in "/.~\\" or path.is_absolute() or len(path.parts) > 2:
         raise errors.model.no_folder(path)
     else:
         snapshot = hub.snapshot(model)
