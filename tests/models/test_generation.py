@@ -372,5 +372,5 @@ def test_outputs_that_are_no_numbers_are_an_error(value: float, settings: dict[s
     model = make_decoder()
     with torch.no_grad():
         model.get_input_embeddings().weight[:] = value
-    with pytest.raises(ModelError, match="outputs are not numbers"):
+    with pytest.raises(errors.ModelError, match="outputs are not numbers"):
         written(model, ["a"], **settings)

@@ -112,7 +112,8 @@ class GenerateConfig(_Part):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Sample from the most likely tokens whose total probability reaches this value; 1 for all."""
     repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
-    """Above 1, tokens that the text already contains become less likely; 1 has no effect."""
+    """Above 1, tokens that the text already contains become less likely; 1 has no effect. The
+    end-of-text token is never affected."""
     beams: Annotated[int, Field(ge=1, le=1_000)] = 1
     """Number of beams of a beam search; more than 1 needs ``temperature: 0``."""
     count: Annotated[int, Field(ge=1, le=10_000)] = 1

@@ -26,14 +26,15 @@ def larger_than_weights(name: str, asked: int, held: int) -> ModelError:
 
 
 def too_large_for_memory(
-    gigabytes: float, available: float, setting: str, value: object
+    needed: str, available: str, setting: str, value: int | None, default: int | None
 ) -> ConfigError:
     """``pretrain`` describes a model that does not fit into memory."""
+    shown = "larger than 10^20" if value is not None and value > 10**20 else str(value)
     return ConfigError(
-        found=f"the settings of pretrain describe a model that needs {gigabytes:,.1f} GB for its"
-        f" training ({setting} is {value})",
-        expected=f"at most {available:,.1f} GB, the memory of this machine",
-        do=f"--set {setting}=null, or a smaller number",
+        found=f"a new model with these settings needs {needed} of memory in training ({setting} is"
+        f" {shown})",
+        expected=f"at most {available}, the memory of this machine",
+        do=f"--set {setting}={'null' if default is None else default}, or another smaller number",
     )
 
 

@@ -25,7 +25,7 @@ from warmstart.models.checkpoints.load import (
     language_model,
     model_named,
 )
-from warmstart.models.checkpoints.special_tokens import begin_and_end
+from warmstart.models.checkpoints.special_tokens import begin_and_end, vocabulary_size
 from warmstart.models.exclusive_use import needs_exclusive_use
 from warmstart.models.generation import (
     Generation,
@@ -128,7 +128,12 @@ class Writer:
         if self.onnx is not None:
             from warmstart.export.decoder_session import OnnxDecoder, as_model
 
-            model = as_model(OnnxDecoder.open(self.onnx))
+            decoder = OnnxDecoder.open(self.onnx)
+            tokens = vocabulary_size(self.checkpoint.tokenizer)
+            if decoder.vocabulary < tokens:
+                reason = f"it has {decoder.vocabulary} outputs, and the run has {tokens} tokens"
+                raise errors.export.unusable_file(self.onnx, reason)
+            model = as_model(decoder)
         else:
             exact = self.train.model_copy(update={"precision": "float32"})
             model = language_model(self.checkpoint)
