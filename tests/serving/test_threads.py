@@ -124,13 +124,8 @@ CASES = [*((task, "torch") for task in SETTINGS), *((task, "onnx") for task in E
 @pytest.mark.parametrize(
     ("task", "engine", "rounds"),
     [
-        # All rounds for one task, one for the others; the slow tests run all rounds for all tasks.
-        *((*case, ROUNDS if case[0] == "text-classification" else 1) for case in CASES),
-        *(
-            pytest.param(*case, ROUNDS, marks=pytest.mark.slow)
-            for case in CASES
-            if case[0] != "text-classification"
-        ),
+        *((*case, 2) for case in CASES),
+        *(pytest.param(*case, ROUNDS, marks=pytest.mark.slow) for case in CASES),
     ],
 )
 def test_threads_predict_what_one_thread_predicts(

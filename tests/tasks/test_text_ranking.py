@@ -228,15 +228,18 @@ def test_only_the_losses_of_lists_keep_rows_together() -> None:
 
 def test_scores_of_exactly_1_are_ranked_by_their_logits(tmp_path: Path) -> None:
     """In float64 the sigmoid of every number above 37 is 1."""
-    table = table_of(["0", "1", "0"], ["q"] * 3)
+    grades, queries = ["0", "1", "0"] * 20, [f"q{row // 3}" for row in range(60)]
+    table = table_of(grades, queries)
     task = TextRanking.learn(config(), table)
-    found = task.predictions(torch.tensor([[40.0], [60.0], [50.0]]), batch_of([0, 1, 0]))
+    batch = batch_of([float(grade) for grade in grades])
+    found = task.predictions(torch.tensor([[40.0], [60.0], [50.0]] * 20), batch)
     assert (found.values == 1).all()
+    tied = NumberPredictions("score", found.values, found.rows, found.truncated)
     labels = task.labels(table)
-    assert task.score(found, labels).metrics["mrr_at_10"].value == 1
-    assert task.difference(found, found, labels, "mrr_at_10").value == 0
-    joined = NumberPredictions.joined([found], np.arange(3))
+    scores = [task.score(one, labels).metrics["mrr_at_10"].value for one in (found, tied)]
+    assert scores[0] == 1 != scores[1]
+    joined = NumberPredictions.joined([found], np.arange(60))
     path = tmp_path / "predictions.parquet"
-    texts = {"text": ["q"] * 3, "text_pair": ["a", "b", "c"], "label": ["0", "1", "0"]}
+    texts = {"text": queries, "text_pair": ["a", "b", "c"] * 20, "label": grades}
     pq.write_table(pa.table({**texts, **joined.columns(table.rows)}), path)
     assert worst_queries(path, 5) == ([], 0)

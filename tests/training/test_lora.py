@@ -285,7 +285,8 @@ def test_new_tokens_that_adapters_do_not_train_are_said(tmp_path: Path) -> None:
     assert first.level == "warning"
     assert "trains no embeddings, and 2 tokens are new" in first.text
     assert "<s>" in first.text
-    whole = prepare(config_file.load(content, [*overrides, "train.lora=null"]))
+    without = {**content, "train": {**content["train"], "lora": None}}
+    whole = prepare(config_file.load(without, overrides))
     known = prepare(config_file.load(content, ["model.special_tokens.eos=<|endoftext|>"]))
     for prepared in (whole, known):  # what the message advises
         assert not any("tokens are new" in one.text for one in prepared.findings.messages)

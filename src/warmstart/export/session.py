@@ -115,8 +115,8 @@ class OnnxModel:
         session: ONNX Runtime's session.
         input_names: ``input_ids``, ``attention_mask`` and, if the model uses them,
             ``token_type_ids``.
-        path: the file.
         pad_token_id: id that fills the end of short rows; the attention mask hides it.
+        path: the file.
     """
 
     session: Any

@@ -216,7 +216,7 @@ def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
     text = (
         f"train.lora trains no embeddings, and {len(new)} tokens are new ({', '.join(new)}): their "
         "vectors stay the mean of all others, and adapter/ does not contain them. Train the whole "
-        "model (train.lora: null), or choose model.special_tokens that the vocabulary contains"
+        "model (without train.lora), or choose model.special_tokens that the vocabulary contains"
     )
     return [Finding("warning", text)]
 

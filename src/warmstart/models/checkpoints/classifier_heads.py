@@ -36,7 +36,7 @@ _SHOWN = 5
 """Number of labels that a sentence names."""
 
 
-def kept_rows(
+def rows_to_keep(
     old: "PreTrainedConfig", new: "PreTrainedConfig", head: Head, paths: Sequence[Path]
 ) -> Rows | None:
     """The rows of a checkpoint's head that a new model keeps.
@@ -89,12 +89,12 @@ def head_in_words(
 
     Args:
         name: the checkpoint's name.
-        old: as for ``kept_rows``.
-        new: as for ``kept_rows``.
-        head: as for ``kept_rows``.
-        paths: as for ``kept_rows``.
+        old: as for ``rows_to_keep``.
+        new: as for ``rows_to_keep``.
+        head: as for ``rows_to_keep``.
+        paths: as for ``rows_to_keep``.
     """
-    rows = kept_rows(old, new, head, paths)
+    rows = rows_to_keep(old, new, head, paths)
     if rows is None:
         return None
     was, now = _problems(old, new, head)

@@ -19,7 +19,7 @@ from warmstart.config import ModelConfig
 from warmstart.models.checkpoints import model_hub as hub
 from warmstart.models.checkpoints.bundled import PREFIX, bundled_folder
 from warmstart.models.checkpoints.checkpoint_tokenizer import SHORTEST, checked_tokenizer
-from warmstart.models.checkpoints.classifier_heads import kept_rows
+from warmstart.models.checkpoints.classifier_heads import rows_to_keep
 from warmstart.models.checkpoints.configuration import (
     Head,
     Problem,
@@ -41,7 +41,7 @@ from warmstart.models.checkpoints.weight_files import (
     weight_files,
 )
 from warmstart.models.checkpoints.weights import check_headers, read_by_label, read_model
-from warmstart.models.checkpoints.weights_check import refuse_unfit
+from warmstart.models.checkpoints.weights_check import refuse_unfit_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -92,11 +92,11 @@ def model_named(name: str | Path) -> ModelConfig:
     Raises:
         ModelError: it can be neither a path nor a hub id.
     """
-    refuse_unusable(str(name))
+    refuse_unusable_name(str(name))
     return ModelConfig(name=str(name))
 
 
-def refuse_unusable(name: str) -> None:
+def refuse_unusable_name(name: str) -> None:
     """Raise if a name is empty, too long for a path, or no valid text.
 
     Args:
@@ -124,7 +124,7 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         ModelError: the checkpoint does not exist, lacks a file, is unsafe to open, does not
             support the head, its tokenizer does not fit it, or the hub cannot be reached.
     """
-    refuse_unusable(model.name)
+    refuse_unusable_name(model.name)
     path, commit = Path(model.name).expanduser(), None
     if model.name.startswith(PREFIX):
         folder = bundled_folder(model.name)
@@ -150,7 +150,7 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
     checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, head, commit)
     paths = checkpoint.weight_paths
     check_headers([path for path in paths if path.exists()])
-    refuse_unfit(paths, config, head)
+    refuse_unfit_weights(paths, config, head)
     return checkpoint
 
 
@@ -224,7 +224,7 @@ def token_classifier(
 def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
     """Read the body's weights and what is kept of the head; raise if the body lacks any weight."""
     paths, head = _downloaded(checkpoint), checkpoint.head
-    rows = kept_rows(checkpoint.config, config, head, paths)
+    rows = rows_to_keep(checkpoint.config, config, head, paths)
     if rows is None or rows == tuple(range(len(checkpoint.config.id2label or ()))):
         model, report = read_model(checkpoint.folder, paths, config, head, seed)
     else:

@@ -12,7 +12,7 @@ from warmstart import errors
 from warmstart.models.checkpoints.classifier_heads import Rows, label_weights
 from warmstart.models.checkpoints.configuration import Head, skeleton
 from warmstart.models.checkpoints.quiet import quiet
-from warmstart.models.checkpoints.weights_check import refuse_not_finite, refuse_unfit
+from warmstart.models.checkpoints.weights_check import refuse_not_finite, refuse_unfit_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -45,7 +45,7 @@ def read_model(
     import torch
 
     check_headers(paths)
-    refuse_unfit(paths, config, head)
+    refuse_unfit_weights(paths, config, head)
     # Not the auto class, which follows other settings of the folder.
     model_class: Any = type(skeleton(config, head))
     safetensors = all(path.suffix == ".safetensors" for path in paths)
@@ -82,7 +82,7 @@ def read_by_label(
         config: configuration of the model, with its labels.
         head: head of the model.
         seed: seed of new weights.
-        rows: from ``kept_rows``.
+        rows: from ``rows_to_keep``.
 
     Returns:
         As ``read_model``.

@@ -20,7 +20,7 @@ TRAINED_TYPES = frozenset({"F64", "F32", "F16", "BF16"})
 """Types of weights that can be trained, under their names in safetensors."""
 
 
-def refuse_unfit(paths: Sequence[Path], config: "PreTrainedConfig", head: Head) -> None:
+def refuse_unfit_weights(paths: Sequence[Path], config: "PreTrainedConfig", head: Head) -> None:
     """Raise if weight files cannot belong to a configuration, before any weight is read.
 
     Args:
