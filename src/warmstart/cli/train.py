@@ -150,12 +150,14 @@ def config_path(config: str) -> str:
             same name exists.
 
     Raises:
+        DataError: no file can have this name.
         RunError: it is a folder, but not a run directory.
     """
     from warmstart import config_file
+    from warmstart.data.reading.paths import local_path
     from warmstart.runs.directory import RunDirectory
 
-    if config in config_file.recipe_names() or not Path(config).is_dir():
+    if config in config_file.recipe_names() or not local_path(config).is_dir():
         return config
     return str(RunDirectory.open(Path(config)).entry("config.yaml"))
 

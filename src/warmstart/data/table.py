@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.data.mapped import filtered
+from warmstart.data.spellings import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,16 @@ class Table:
             setting: the setting that named the column (``data.text``), for messages.
 
         Raises:
-            DataError: there is no such column; the message lists the existing columns.
+            DataError: there is no such column (the message lists the existing columns), or a second
+                column looks the same.
         """
-        if name not in self.columns.column_names:
-            path = ", ".join(file.path for file in self.files)
-            raise errors.data.missing_column(
-                name, self.columns.column_names, path=path, setting=setting
-            )
+        names = self.columns.column_names
+        path = ", ".join(file.path for file in self.files)
+        same = next((one for one in names if one != name and plain(one) == plain(name)), None)
+        if name not in names:
+            raise errors.data.missing_column(name, names, same=same, path=path, setting=setting)
+        if same is not None:
+            raise errors.data.columns_look_alike(path, name, same)
         return self.columns.column(name)
 
     def where(self, index: int) -> str:

@@ -20,6 +20,7 @@ from warmstart.data.checking.lengths import Lengths, describe_lengths
 from warmstart.data.examples.tokens import Cut
 from warmstart.data.label_lists import as_texts
 from warmstart.data.labels import in_order, label_texts
+from warmstart.data.spellings import NUMBER
 from warmstart.data.table import Table
 
 PAIR = ("data.text", "data.text_pair")
@@ -36,6 +37,12 @@ IMBALANCE = 0.9
 
 NAMES = {"train": "training"}
 """Split -> its name in a message, if it differs."""
+
+MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil"})
+"""How programs write a missing value in a text file, in lower case."""
+
+MANY_AMOUNTS = 5
+"""From this number of different labels on, numbers with decimals look like amounts."""
 
 REASONS = {
     "ragged": "too many or too few fields",
@@ -184,13 +191,15 @@ def _by_setting(cut: tuple[Cut, Cut] | None) -> dict[str, dict[str, int]]:
 
 
 def _about_files(tables: Mapping[str, Table]) -> list[Finding]:
-    """Notes on how files were read, each once."""
-    notes = {
-        f"{file.path}: {note.rstrip('.')}": None
-        for table in tables.values()
-        for file in table.files
-        for note in file.notes
-    }
+    """Encodings other than UTF-8, and notes on how files were read, each once."""
+    files = [file for table in tables.values() for file in table.files]
+    encodings = [
+        (file, f"the encoding is {file.encoding}")
+        for file in files
+        if file.encoding not in (None, "utf-8", "utf-8-sig")
+    ]
+    remarks = encodings + [(file, note) for file in files for note in file.notes]
+    notes = {f"{file.path}: {note.rstrip('.')}": None for file, note in remarks}
     return [Finding("info", note) for note in notes]
 
 
@@ -254,7 +263,10 @@ def _about_rows(
     if split.label_counts and classes:
         messages += _about_largest(split.label_counts, split.rows, name)
     if split.label_counts and (classes or several):
+        messages += _about_missing(split.label_counts, name)
         messages += _about_rare(split.label_counts, name)
+    if split.label_counts and classes and name == "training":
+        messages += _about_amounts(split.label_counts)
     return messages + [Finding("info", f"{name}: {text}") for text in remarks.get(split.split, ())]
 
 
@@ -271,6 +283,31 @@ def _about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Find
         )
         messages.append(Finding("warning" if imbalanced else "info", text))
     return messages
+
+
+def _about_missing(counts: Mapping[str, int], name: str) -> list[Finding]:
+    """A message about each label that looks like a missing value."""
+    return [
+        Finding(
+            "warning",
+            f"{_rows(rows, name)} have the label {label!r}, which is a class like any other: if it "
+            "means that there is no label, leave the cell empty and set data.missing=drop",
+        )
+        for label, rows in counts.items()
+        if rows and label.casefold() in MISSING
+    ]
+
+
+def _about_amounts(counts: Mapping[str, int]) -> list[Finding]:
+    """A message if the labels are numbers with decimals, each of which would be a class."""
+    decimals = any("." in label for label in counts)
+    if len(counts) < MANY_AMOUNTS or not decimals or not all(map(NUMBER.fullmatch, counts)):
+        return []
+    text = (
+        f"the {len(counts):,} labels are numbers with decimals, and each of them is a class: if "
+        "they are amounts, set task=text-regression"
+    )
+    return [Finding("warning", text)]
 
 
 def _about_rare(counts: Mapping[str, int], name: str) -> list[Finding]:

@@ -246,7 +246,7 @@ def _kept(
             raise errors.data.empty_text(name, where, counts["empty_text"], setting=setting)
         if missing.any():
             where = table.where(int(missing.argmax()))
-            raise errors.data.missing_label(label, where, counts["missing_label"])
+            raise errors.labels.missing_label(label, where, counts["missing_label"])
     kept = ~(empty | missing)
     if not kept.any():
         raise errors.data.nothing_left(len(table), {content[1]: content[0]}, setting=table.setting)
@@ -278,7 +278,10 @@ def _lists(table: Table, name: str, setting: str) -> list[list[str] | None]:
     """Lists of texts, from a list column or from JSON texts; None for missing values."""
     column = table.column(name, setting)
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        texts: list[list[str] | None] = column.cast(pa.list_(pa.string())).to_pylist()
+        try:
+            texts: list[list[str] | None] = column.cast(pa.list_(pa.string())).to_pylist()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise errors.data.not_text(name, str(column.type), setting=setting) from None
         return texts
     return _from_json(table, column, name, setting, _is_text_list)
 
@@ -311,7 +314,7 @@ def _from_json(
             continue
         try:
             value = json.loads(given) if isinstance(given, str) else given
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if value is None or not fits(value):
             raise errors.tags.not_a_list(table.where(place), name, str(given), setting)
