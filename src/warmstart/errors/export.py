@@ -111,6 +111,16 @@ def other_model(weights: Path, run: Path) -> ExportError:
     )
 
 
+def unusable_file(path: Path, reason: str) -> ExportError:
+    """ONNX Runtime cannot open the file, or it is not this run's model."""
+    first_line = next(iter(reason.strip().splitlines()), "")
+    return ExportError(
+        found=f"cannot run {path}: {first_line[:200]}",
+        expected="the model that `warmstart export` wrote for this run",
+        do=f"warmstart export {path.parent.parent}; or use PyTorch (--engine torch)",
+    )
+
+
 def changed(path: Path, run: Path) -> ExportError:
     """An exported file changed after it was verified."""
     return ExportError(

@@ -108,7 +108,8 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     Raises:
         RunError: no model was saved yet, or the folder is damaged.
     """
-    from warmstart.models.checkpoints.load import load_run_model, open_tokenizer
+    from warmstart.models.checkpoints.checkpoint_tokenizer import open_tokenizer, refuse_ids_beyond
+    from warmstart.models.checkpoints.load import load_run_model
 
     config, task = load_task(directory)
     refuse_incomplete_model(directory)
@@ -119,6 +120,7 @@ def load_run(directory: RunDirectory) -> LoadedRun:
         tokenizer = open_tokenizer(directory.model, model.config)
     except Exception as error:  # the Rust library raises bare Exceptions
         raise errors.run.unreadable(directory.model / "tokenizer.json", error) from error
+    refuse_ids_beyond(str(directory.model), tokenizer, model.config.vocab_size)
     return LoadedRun(
         directory=directory,
         config=config,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from warmstart import errors
 from warmstart.data.examples.batches import Examples
 from warmstart.data.reading.fetch import sha256_of
@@ -17,6 +19,7 @@ from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import RunTokenizer, load_task
 from warmstart.runs.stored import reading
 from warmstart.serving.engine import Engine, EngineName
+from warmstart.tasks.capabilities import Generates, label_names_of
 from warmstart.tasks.task import AnyTask, Predictions
 
 
@@ -32,7 +35,14 @@ class OnnxRunner:
 
     def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
         """Predictions for tokenised rows, in their order."""
-        found: Predictions = task.predictions(self.model.logits_of(examples), examples)
+        logits = self.model.logits_of(examples)
+        labels = label_names_of(task)
+        if labels and logits.shape[1] != len(labels):
+            reason = f"it has {logits.shape[1]} outputs, and the run has {len(labels)} labels"
+            raise errors.export.unusable_file(self.model.path, reason)
+        if not np.isfinite(logits).all():
+            raise errors.checkpoint.outputs_not_finite()
+        found: Predictions = task.predictions(logits, examples)
         return found
 
 
@@ -45,9 +55,11 @@ def open_onnx(directory: RunDirectory, name: EngineName) -> Engine:
 
     Raises:
         ExportError: it was never exported, its file was changed, or ONNX Runtime is missing.
-        RunError: the run directory is damaged.
+        RunError: the run directory is damaged, or the run generates text.
     """
     config, task = load_task(directory)
+    if isinstance(task, Generates):  # before its file is opened as that of a classifier
+        raise errors.run.generates_instead(task.name, task.usage().command)
     path, parity = verified_file(directory, name)
     max_tokens: int = parity["max_tokens"]
     if name == "int8":

@@ -18,8 +18,9 @@ import pyarrow.parquet
 
 from warmstart import config_file, errors
 from warmstart.config import DataConfig, RunConfig
-from warmstart.config.config_faults import SETTINGS
+from warmstart.config.config_faults import GROUPS, SETTINGS
 from warmstart.data.checking.check import REASONS
+from warmstart.data.examples.tokenise import is_unicode
 from warmstart.data.label_lists import as_texts
 from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
@@ -130,8 +131,11 @@ def refuse_unusable(texts: Sequence[str], name: str) -> None:
     if isinstance(texts, str):
         raise errors.data.unusable_text(f"{name}s", texts)
     for number, text in enumerate(texts, start=1):
+        which = f"{name} {number} of {len(texts)}"
         if not isinstance(text, str) or not text.strip():
-            raise errors.data.unusable_text(f"{name} {number} of {len(texts)}", text)
+            raise errors.data.unusable_text(which, text)
+        if not is_unicode(text):
+            raise errors.prompt.not_unicode(which, text)
 
 
 def predict_file(
@@ -194,7 +198,8 @@ def file_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     """
     for text in overrides:
         name = text.partition("=")[0].strip()
-        if name in SETTINGS and name not in FILE_SETTINGS:
+        # A group, such as `train={epochs: 9}`, would change settings that are not for files.
+        if (name in SETTINGS or name in GROUPS) and name not in FILE_SETTINGS:
             raise errors.config.fixed_by_training(name, sorted(FILE_SETTINGS))
     # The file is looked up in the working directory, not in the folder of the training files.
     return config_file.load(config, ["data.dir=null", *overrides])

@@ -1,6 +1,5 @@
 """What the loop saves: the best model so far, and checkpoints to resume from."""
 
-import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -44,18 +43,19 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
         NotFinite: the validation loss is not finite.
     """
     began = time.perf_counter()
-    result = evaluate(
-        job.task,
-        job.model,
-        job.forward,
-        job.validation,
-        job.validation_split.labels,
-        job.accelerator,
-        job.processes,
-    )
     step = progress.step - 1
-    if not math.isfinite(result.loss):
-        raise NotFinite(step)
+    try:
+        result = evaluate(
+            job.task,
+            job.model,
+            job.forward,
+            job.validation,
+            job.validation_split.labels,
+            job.accelerator,
+            job.processes,
+        )
+    except errors.ModelError as error:  # the outputs are not numbers
+        raise NotFinite(step) from error
     score = result.scores.metrics[job.best_metric]
     # The first evaluation always counts as the best, even with an undefined score, so that there
     # is always a saved model.

@@ -201,7 +201,7 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
         job.log.write(start)
         if job.forward.packed is None:
             job.log.notice(f"the model runs {job.forward.path}")
-        for text in (*new_parts(checkpoint), schedule_in_words(job)):
+        for text in (*new_parts(checkpoint, job.model.config), schedule_in_words(job)):
             if text is not None:
                 job.log.notice(text)
 

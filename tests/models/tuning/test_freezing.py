@@ -262,3 +262,12 @@ def test_a_model_that_does_not_run_packed_is_frozen_all_the_same(tmp_path: Path)
         "frozen: the backbone; this part runs again in every epoch, because the model runs "
         "padded: a reason"
     )
+
+
+def test_a_number_of_thousands_of_digits_is_too_many_layers(tmp_path: Path) -> None:
+    config = find(ModelConfig(name=str(tiny_checkpoint(tmp_path)))).config
+    for digits in ("9" * 5000, "9" * 10):
+        with pytest.raises(ModelError, match=r"the model has 2 layers") as raised:
+            frozen_part(f"embeddings+layers:{digits}", config, "sequence-classification")
+        assert len(str(raised.value)) < 300
+    assert frozen_part("embeddings+layers:" + "0" * 5000 + "1", config, "masked-lm").layers == 1
