@@ -23,7 +23,7 @@ from warmstart.training.train_run import train_run
 @pytest.fixture(autouse=True)
 def _quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report takes longer than a small training."""
-    monkeypatch.setattr(api, "_completed", lambda run, export: run)
+    monkeypatch.setattr(api, "_completed", lambda run, *_: run)
 
 
 @pytest.fixture(scope="module")
@@ -151,5 +151,5 @@ def test_features_that_were_cached_at_the_start_only(
     with pytest.raises(RunError, match=r"the frozen part \(computed once, now computed in every"):
         warmstart.resume(folder / "run", progress=False)
     monkeypatch.undo()
-    monkeypatch.setattr(api, "_completed", lambda run, export: run)
+    monkeypatch.setattr(api, "_completed", lambda run, *_: run)
     assert warmstart.resume(folder / "run", progress=False).scores["validation"]
