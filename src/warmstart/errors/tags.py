@@ -1,6 +1,6 @@
 """Error messages about word tags, CoNLL files and exports with character spans."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from warmstart.errors.base import ConfigError, DataError
 
@@ -11,6 +11,27 @@ def mixed_tags(where: str, plain: str, prefixed: str) -> DataError:
         f"{where} has the tag {plain!r}, which has no prefix, and the tag {prefixed!r}, which has",
         "tags of one kind: O and tags with a prefix (B-PER), or only tags without a prefix (NOUN)",
         "correct the tags; if no prefix is meant (parts of speech): --set data.tag_scheme=plain",
+    )
+
+
+def no_prefix(where: str, tag: str, scheme: str) -> DataError:
+    """A tag without a prefix, although ``data.tag_scheme`` names a scheme with prefixes."""
+    return DataError(
+        f"{where} has the tag {tag!r}, which has no prefix, and data.tag_scheme is {scheme}",
+        f"O, or a prefix of {scheme}, a hyphen and a type: B-PER",
+        "correct the tag; if no prefix is meant (parts of speech): --set data.tag_scheme=plain",
+    )
+
+
+def other_kind(found: str, learned: str) -> DataError:
+    """Labels that cannot be compared with those of the training rows."""
+    kind = "tags without prefixes" if learned == "plain" else f"tags with prefixes ({learned})"
+    return DataError(
+        f"{found}, and the model learned {kind}",
+        "tags without prefixes in all files, such as NOUN"
+        if learned == "plain"
+        else "O and tags with a prefix in all files, such as B-PER, or character spans",
+        "correct the tags, or name the column of the tags: --set data.tags=COLUMN",
     )
 
 
@@ -257,6 +278,22 @@ def no_entities(rows: int) -> DataError:
         f"all words of the {rows:,} training rows have the same tag",
         "rows with at least two different tags",
         "check the column of the tags: --set data.tags=COLUMN",
+    )
+
+
+def no_usable_span(rows: int, refused: int, reasons: Mapping[str, int]) -> DataError:
+    """Training rows whose character spans were all refused, or that have none."""
+    if not refused:
+        return DataError(
+            f"the {rows:,} training rows have no span",
+            "rows with at least one span",
+            "check that the texts were annotated before the file was written",
+        )
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items() if count)
+    return DataError(
+        f"all {refused:,} character spans of the {rows:,} training rows were refused ({listed})",
+        "spans whose offsets count the characters of their own text, from 0, with the end exclusive",
+        "correct the offsets, or export the texts again as plain text",
     )
 
 

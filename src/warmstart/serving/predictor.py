@@ -47,6 +47,7 @@ FILE_SETTINGS = frozenset(
         "data.prompt",
         "data.words",
         "data.tags",
+        "data.tag_scheme",
         "data.spans",
         "data.group",
         "data.ragged",

@@ -16,7 +16,7 @@ file. The first folders of a name can be missing: for ``cola_public/raw/in_domai
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -32,6 +32,7 @@ from warmstart.data.reading.formats import FORMATS, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
 from warmstart.data.table import SourceFile, Table
+from warmstart.data.tags.documents import ONE_DOCUMENT, joined_documents
 
 _SUFFIXES = tuple(suffix + packed for suffix in FORMATS for packed in ("", ".gz", ".xz"))
 _GRAMMAR = "bundled/grammar/"
@@ -64,17 +65,21 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
                 missing=[name for name in names if name not in have],
                 extra=[name for name in have if name not in names],
             )
+    columns, without_borders = joined_documents([part.columns for part, _ in parts])
     counts = [len(part.lines) for part, _ in parts]
     starts = np.cumsum([0, *(part.total for part, _ in parts)])
     return Table(
         columns=pa.concat_tables(
-            [part.columns for part, _ in parts],
+            columns,
             promote_options="permissive",  # by name
         ),
         rows=np.concatenate(
             [part.positions + start for (part, _), start in zip(parts, starts, strict=False)]
         ),
-        files=tuple(file for _, file in parts),
+        files=tuple(
+            replace(file, notes=(*file.notes, ONE_DOCUMENT)) if is_one else file
+            for (_, file), is_one in zip(parts, without_borders, strict=True)
+        ),
         file_index=np.repeat(np.arange(len(parts), dtype=np.int32), counts),
         lines=np.concatenate([part.lines for part, _ in parts]),
         setting=setting,

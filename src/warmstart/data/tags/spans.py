@@ -4,6 +4,7 @@ A span is a part of one row (a sentence or a text) with a type. Borders count wo
 from 0, and the end is exclusive: ``starts=2, ends=4`` covers the elements 2 and 3.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ import numpy as np
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+FARTHEST = 2**40
+"""Offsets beyond this are replaced by it: no text is as long, so the span stays outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,24 @@ class Spans:
         for row, start, end, kind in zip(*columns, self.types.tolist(), strict=True):
             lists[row].append((start, end, self.names[kind]))
         return lists
+
+
+def offset_of(value: object) -> int | None:
+    """The offset that a file gives as a whole number, also as ``4.0`` or ``"4"``; else None.
+
+    Args:
+        value: a value of a JSON file.
+
+    >>> [offset_of(value) for value in (4, 4.0, "4", 4.5, "4.5", True, None)]
+    [4, 4, 4, None, None, None, None]
+    """
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,300}", value.strip()):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return max(-FARTHEST, min(value, FARTHEST))
 
 
 def spans_from_lists(lists: Sequence[Sequence[tuple[int, int, str]]]) -> Spans:
