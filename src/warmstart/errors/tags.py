@@ -1,6 +1,8 @@
 """Error messages about word tags, CoNLL files and exports with character spans."""
 
+import shlex
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from warmstart.errors.base import ConfigError, DataError
 
@@ -249,6 +251,31 @@ def no_words(text: str, columns: Sequence[str], path: str) -> DataError:
     )
 
 
+def no_list_column(
+    path: str, setting: str, name: str, default: str | None, have: Sequence[str]
+) -> DataError:
+    """A column of words, tags or spans that a setting names but the file lacks."""
+    nearest = get_close_matches(name, have, n=1)
+    value = default or "null"
+    return DataError(
+        f"{path} has no column {name!r}",
+        f"one of: {', '.join(have)}",
+        f"--set {shlex.quote(f'{setting}={nearest[0] if nearest else value}')}",
+    )
+
+
+def unused_column(
+    path: str, setting: str, name: str, default: str | None, have: Sequence[str], form: str
+) -> DataError:
+    """A setting for another form of labels than the file has."""
+    lacks = "" if name in have else f", and has no column {name!r}"
+    return DataError(
+        f"{path} is read as {form}{lacks}; {setting} is {name!r}",
+        f"a file for which {setting} is needed, or no {setting}",
+        f"--set {setting}={default or 'null'}",
+    )
+
+
 def not_a_list(where: str, column: str, text: str, setting: str) -> DataError:
     """A value that should be a list of words, of tags or of spans."""
     kind = (
@@ -292,7 +319,7 @@ def no_usable_span(rows: int, refused: int, reasons: Mapping[str, int]) -> DataE
     listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items() if count)
     return DataError(
         f"all {refused:,} character spans of the {rows:,} training rows were refused ({listed})",
-        "spans whose offsets count the characters of their own text, from 0, with the end exclusive",
+        "spans whose offsets count the characters of their own text, from 0, without the end",
         "correct the offsets, or export the texts again as plain text",
     )
 

@@ -37,9 +37,9 @@ from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.table import Table
 from warmstart.data.tags.encode_words import encode_words
 from warmstart.data.tags.schemes import OUTSIDE, SCHEMES
+from warmstart.data.tags.span_formats import SPANS
 from warmstart.data.tags.word_labels import WordLabels, learned_tags, word_labels
 from warmstart.data.tags.word_table import (
-    SPANS,
     STARTS,
     TAGS,
     WORDS,

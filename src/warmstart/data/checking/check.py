@@ -41,6 +41,7 @@ REASONS = {
     "ragged": "too many or too few fields",
     "empty_text": "no text",
     "missing_label": "no label",
+    "not_annotated": "no finished annotation, or rejected by the annotator",
 }
 """Key of a count of dropped rows -> the reason."""
 

@@ -39,10 +39,13 @@ from warmstart.data.tags.span_records import (
     is_rejected,
     record_of,
 )
-from warmstart.data.tags.spans import Ints, Spans
+from warmstart.data.tags.spans import Ints, Spans, offset_of_text
 
 SPAN_TYPE = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("type", pa.string())]))
 """Arrow type of the column ``spans``: code points, ``end`` exclusive."""
+
+SPANS, REFUSED_SPANS = "spans", "refused_spans"
+"""Names of the columns, see ``SpanFile``."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BRAT_SPAN = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)$")
@@ -53,8 +56,9 @@ class SpanFile:
     """N texts with their spans.
 
     Args:
-        columns: ``text`` string, ``spans`` of type ``SPAN_TYPE``, and ``refused_spans``
-            list<string>, the reason for each span of the text that is not in ``spans``; N rows.
+        columns: ``text`` string, ``spans`` of type ``SPAN_TYPE`` (null without a finished
+            annotation), and ``refused_spans`` list<string>, the reason for each span of the text
+            that is not in ``spans``; N rows.
         lines: line of each text, or its number in a JSON array, from 1, int64 [N].
         format: its name.
         unit: the unit of the offsets in the file: ``CODE_POINTS`` or ``UTF16``.
@@ -118,6 +122,17 @@ def read_brat(documents: Sequence[tuple[str, str, str]]) -> SpanFile:
     return _span_file([_brat_record(*one) for one in documents], BRAT, None, {})
 
 
+def is_export(columns: pa.Table) -> bool:
+    """Whether a table was read from exports of annotation tools.
+
+    Args:
+        columns: the columns of one or several files.
+    """
+    schema = columns.schema
+    is_known = {SPANS, REFUSED_SPANS} <= set(schema.names)
+    return is_known and schema.field(SPANS).type == SPAN_TYPE
+
+
 def spans_of_column(column: pa.ChunkedArray) -> Spans:
     """The spans of a column of type ``SPAN_TYPE``, as flat arrays; the types are sorted by name.
 
@@ -179,7 +194,9 @@ def _brat_record(path: str, text: str, annotations: str) -> Record:
         if (found := _BRAT_SPAN.match(place)) is None:
             raise errors.tags.bad_brat_line(path, number, line)
         parts = found[2].split(";")
-        start, end = int(parts[0].split()[0]), int(parts[-1].split()[1])
+        start, end = offset_of_text(parts[0].split()[0]), offset_of_text(parts[-1].split()[1])
+        if start is None or end is None:
+            raise errors.tags.bad_brat_line(path, number, line)
         refusal = "discontinuous" if len(parts) > 1 else ""
         spans.append(RawSpan(start, end, found[1], covered or None, refusal))
     return Record(text, tuple(spans), 1, {"annotations that are no spans": others})
@@ -190,7 +207,8 @@ def _span_file(
 ) -> SpanFile:
     """The table of the records, with its notes and counts."""
     unit, is_certain = (unit, True) if unit else _unit(records, kind)
-    rows, reasons = [], []
+    rows: list[list[dict[str, Any]] | None] = []
+    reasons: list[list[str]] = []
     for record in records:
         usable = [span for span in record.spans if not span.refusal]
         why = [span.refusal for span in record.spans if span.refusal]
@@ -200,14 +218,14 @@ def _span_file(
                 why.append("its text is not at its offsets")
             else:
                 placed.append({"start": start, "end": end, "type": span.kind})
-        rows.append(placed)
+        rows.append(placed if record.is_finished else None)
         reasons.append(why)
     refused = Counter(chain.from_iterable(reasons))
     columns = pa.table(
         {
             "text": pa.array([record.text for record in records], pa.string()),
-            "spans": pa.array(rows, SPAN_TYPE),
-            "refused_spans": pa.array(reasons, pa.list_(pa.string())),
+            SPANS: pa.array(rows, SPAN_TYPE),
+            REFUSED_SPANS: pa.array(reasons, pa.list_(pa.string())),
         }
     )
     dropped = Counter(skipped)
@@ -216,9 +234,11 @@ def _span_file(
     total = sum(len(record.spans) for record in records)
     evidence = ", as the texts of the spans show" if is_certain else ""
     notes = [f"{kind}; texts: {len(records):,}; spans: {total:,}; offsets count {unit}{evidence}."]
+    if unfinished := rows.count(None):
+        notes.append(f"Texts without a finished annotation, not used for training: {unfinished:,}.")
     notes += [f"Skipped {what}: {count:,}." for what, count in dropped.items() if count]
     notes += [f"Spans refused ({why}): {count:,}." for why, count in refused.items()]
-    notes += _shared(rows)
+    notes += _shared([row for row in rows if row])
     lines = np.array([record.line for record in records], np.int64)
     return SpanFile(columns, lines, kind, unit, dict(refused), tuple(notes))
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from warmstart import errors
+from warmstart.data.tags.spans import offset_of, offset_of_text
 
 LABEL_STUDIO = "Label Studio JSON"
 LABEL_STUDIO_MIN = "Label Studio JSON-MIN"
@@ -82,12 +83,14 @@ class Record:
         spans: all of them, including those that cannot be used.
         line: line in the file, or number of the record in a JSON array, from 1.
         skipped: number of annotations that are not used, by kind.
+        is_finished: whether an annotator finished it; if not, a text without spans means nothing.
     """
 
     text: str
     spans: tuple[RawSpan, ...]
     line: int
     skipped: Mapping[str, int]
+    is_finished: bool = True
 
 
 def format_of(value: Any) -> str | None:
@@ -195,11 +198,15 @@ def _spans(value: Any, path: str, line: int) -> Iterator[RawSpan]:
         start, end, kinds = (_first(value, keys) for keys in (_STARTS, _ENDS, _TYPES))
         text = value.get("text")
     kinds = kinds if isinstance(kinds, list) else [kinds]
-    is_whole = type(start) is int and type(end) is int
-    if not is_whole or any(not isinstance(kind, str | int) or kind == "" for kind in kinds):
+    first, last = offset_of(start), offset_of(end)
+    if (
+        first is None
+        or last is None
+        or any(not isinstance(kind, str | int) or kind == "" for kind in kinds)
+    ):
         raise errors.tags.bad_span(path, line, value)
     for kind in kinds:
-        yield RawSpan(start, end, str(kind), text if isinstance(text, str) else None)
+        yield RawSpan(first, last, str(kind), text if isinstance(text, str) else None)
 
 
 def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
@@ -209,6 +216,9 @@ def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
 
 def _label_studio(value: Mapping[str, Any], line: int, path: str, text_key: str | None) -> Record:
     """A task of Label Studio: the first annotation that was not cancelled."""
+    data = value.get("data")
+    if not isinstance(data, dict):
+        raise errors.tags.unknown_record(path, line, value)
     every = value.get("annotations", value.get("completions")) or []
     done = [one for one in every if isinstance(one, dict) and not one.get("was_cancelled")]
     results = done[0].get("result") or [] if done else []
@@ -216,12 +226,12 @@ def _label_studio(value: Mapping[str, Any], line: int, path: str, text_key: str 
     spans: list[RawSpan] = []
     for region in regions:
         found = _value(region)
-        if type(found.get("start")) is int:
-            spans += _spans(found, path, line)
+        places = {name: offset_of_text(found.get(name)) for name in ("start", "end")}
+        if places["start"] is not None:
+            spans += _spans({**found, **places}, path, line)
         else:  # hypertext: the places refer to the markup
             kinds = _kinds(found)
             spans += [RawSpan(0, 0, str(kind), refusal="marked in HTML") for kind in kinds]
-    data = value["data"]
     names = [text_key, *(one.get("to_name") for one in regions), "text"]
     texts = [key for key, found in data.items() if isinstance(found, str)]
     known = [name for name in names if name in texts] + (texts if len(texts) == 1 else [])
@@ -231,7 +241,7 @@ def _label_studio(value: Mapping[str, Any], line: int, path: str, text_key: str 
         "cancelled annotations": len(every) - len(done),
         "annotations that are no spans": len(results) - len(regions),
     }
-    return Record(text, tuple(spans), line, skipped)
+    return Record(text, tuple(spans), line, skipped, is_finished=bool(done))
 
 
 def _kinds(value: Mapping[str, Any]) -> list[Any]:

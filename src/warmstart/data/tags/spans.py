@@ -4,7 +4,6 @@ A span is a part of one row (a sentence or a text) with a type. Borders count wo
 from 0, and the end is exclusive: ``starts=2, ends=4`` covers the elements 2 and 3.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,21 +63,34 @@ class Spans:
 
 
 def offset_of(value: object) -> int | None:
-    """The offset that a file gives as a whole number, also as ``4.0`` or ``"4"``; else None.
+    """The offset that a file gives as a whole number, also as ``4.0``; None for other values.
 
     Args:
         value: a value of a JSON file.
 
-    >>> [offset_of(value) for value in (4, 4.0, "4", 4.5, "4.5", True, None)]
-    [4, 4, 4, None, None, None, None]
+    >>> [offset_of(value) for value in (4, 4.0, 4.5, "4", True, None)]
+    [4, 4, None, None, None, None]
     """
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,300}", value.strip()):
-        value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return max(-FARTHEST, min(value, FARTHEST))
+
+
+def offset_of_text(text: object) -> int | None:
+    """The offset that a file gives as text (brat, some exports of Label Studio), else None.
+
+    Args:
+        text: a text of digits; any other value gives the result of ``offset_of``.
+
+    >>> offset_of_text("4"), offset_of_text("/div[1]")
+    (4, None)
+    """
+    if not isinstance(text, str):
+        return offset_of(text)
+    # Python converts at most a few thousand digits.
+    return offset_of(int(text[:300])) if text.isascii() and text.isdigit() else None
 
 
 def spans_from_lists(lists: Sequence[Sequence[tuple[int, int, str]]]) -> Spans:

@@ -26,9 +26,9 @@ from warmstart.data.tags.schemes import (
     tag_sequences,
     tags_of_spans,
 )
-from warmstart.data.tags.span_formats import SPAN_TYPE, spans_of_column
+from warmstart.data.tags.span_formats import REFUSED_SPANS, SPAN_TYPE, SPANS, spans_of_column
 from warmstart.data.tags.spans import Ints, Spans
-from warmstart.data.tags.word_table import REFUSED_SPANS, SPANS, TAGS, layout_of
+from warmstart.data.tags.word_table import TAGS, layout_of
 
 OVERLAPS = REASONS.index("overlaps another")
 """Spans that were refused although they are correct: they count as missed."""
