@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.data.mapped import filtered
+from warmstart.data.tags.documents import labelled_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Table:
         """
         if name not in self.columns.column_names:
             path = ", ".join(file.path for file in self.files)
+            if setting in ("data.text", "data.label") and (form := labelled_form(self.columns)):
+                raise errors.tags.forgotten_task(path, name, form)
             raise errors.data.missing_column(
                 name, self.columns.column_names, path=path, setting=setting
             )

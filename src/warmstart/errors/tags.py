@@ -251,6 +251,15 @@ def no_words(text: str, columns: Sequence[str], path: str) -> DataError:
     )
 
 
+def forgotten_task(path: str, name: str, form: str) -> DataError:
+    """A file for token classification is read for another task."""
+    return DataError(
+        f"{path} has no column {name!r}; it has {form}",
+        f"a file with the column {name!r}, or the task for {form}",
+        "--set task=token-classification",
+    )
+
+
 def no_list_column(
     path: str, setting: str, name: str, default: str | None, have: Sequence[str]
 ) -> DataError:
@@ -308,17 +317,17 @@ def no_entities(rows: int) -> DataError:
     )
 
 
-def no_usable_span(rows: int, refused: int, reasons: Mapping[str, int]) -> DataError:
+def no_usable_span(refused: int, reasons: Mapping[str, int]) -> DataError:
     """Training rows whose character spans were all refused, or that have none."""
     if not refused:
         return DataError(
-            f"the {rows:,} training rows have no span",
+            "the training rows have no span",
             "rows with at least one span",
             "check that the texts were annotated before the file was written",
         )
     listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items() if count)
     return DataError(
-        f"all {refused:,} character spans of the {rows:,} training rows were refused ({listed})",
+        f"all character spans of the training rows are refused ({listed})",
         "spans whose offsets count the characters of their own text, from 0, without the end",
         "correct the offsets, or export the texts again as plain text",
     )

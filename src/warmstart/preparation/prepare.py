@@ -38,7 +38,7 @@ from warmstart.preparation.stages import (
     split_tables,
 )
 from warmstart.runs.directory import RunDirectory
-from warmstart.tasks.capabilities import ShowsLabels
+from warmstart.tasks.capabilities import LabelsSpans, ShowsLabels
 from warmstart.tasks.task import AnyTask, Split
 
 _PIECE = 1 << 16
@@ -202,6 +202,7 @@ def _findings(
         remarks=remarks,
         notes={name: split.notes for name, split in examples.items()},
         # A long row that is cut into pieces has several examples.
+        label_unit=task.label_unit if isinstance(task, LabelsSpans) else "row",
         chunked=any(len(examples[name]) > len(split.table) for name, split in splits.items()),
     )
 

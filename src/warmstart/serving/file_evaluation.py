@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from warmstart.data.examples.batches import Examples
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
@@ -11,7 +13,7 @@ from warmstart.runs.directory import RunDirectory
 from warmstart.serving.engine import Engine
 from warmstart.serving.predictor import file_config, usable_rows
 from warmstart.serving.torch_runner import TorchRunner
-from warmstart.tasks.capabilities import with_settings
+from warmstart.tasks.capabilities import LabelsSpans, with_settings
 from warmstart.tasks.task import Split
 
 
@@ -23,7 +25,7 @@ def evaluate_file(
 ) -> dict[str, dict[str, Any]]:
     """Score a model on labelled file(s) and write the result to ``evaluation/``.
 
-    Warns about rows that were left out or truncated.
+    Warns about rows that were left out or truncated, and about spans that were changed or refused.
 
     Args:
         engine: the run's ``torch`` engine; other threads may use it at the same time.
@@ -44,6 +46,9 @@ def evaluate_file(
     split = Split(table, task.labels(table))
     examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)
     _warn_of_truncated_rows(examples, engine.max_tokens)
+    problems = task.problems(split.labels) if isinstance(task, LabelsSpans) else []
+    for text in (*problems, *examples.notes):
+        warnings.warn(text, stacklevel=3)
     model, forward, place = runner.model, runner.forward, runner.place
     found = evaluate(task, model, forward, examples, split.labels, place)
     found = with_final_scores(task, found, model, forward, examples, place)
@@ -53,7 +58,7 @@ def evaluate_file(
 
 
 def _warn_of_truncated_rows(examples: Examples, max_tokens: int) -> None:
-    cut = int(examples.truncated.sum())
+    cut = len(np.unique(examples.rows[examples.truncated]))  # a row can have several examples
     if cut:
-        rows = len(examples)
+        rows = len(np.unique(examples.rows))
         warnings.warn(f"of {rows:,} rows, truncated to {max_tokens} tokens: {cut:,}", stacklevel=4)

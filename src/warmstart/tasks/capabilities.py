@@ -207,6 +207,17 @@ class StoresLabels(Protocol[LabelsIn]):
 
 
 @runtime_checkable
+class LabelsSpans(Protocol[LabelsIn]):
+    """Labels belong to spans of words, and some spans of a file may be unusable."""
+
+    label_unit: ClassVar[Literal["span"]]
+
+    def problems(self, labels: LabelsIn) -> list[str]:
+        """Sentences about labels that were changed, refused or cannot be predicted."""
+        ...
+
+
+@runtime_checkable
 class ReadsWords(Protocol):
     """The model gets single words, each tokenised as after a space in a text."""
 

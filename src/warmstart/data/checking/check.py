@@ -7,7 +7,7 @@ that can make the model or its score worse than it looks; all other messages are
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -64,11 +64,13 @@ class SplitFindings:
         dropped: number of dropped rows by reason: ``{"ragged": n, "empty_text": n, …}``. If a
             validation split was held out from the training files, ragged rows are only counted in
             the training split.
-        label_counts: number of rows of each label, in the same order for every split; empty
-            without labels.
+        label_counts: number of rows (or spans) of each label, in the same order for every split;
+            empty without labels.
         lengths: the distribution of row lengths in tokens.
         cut: for pairs, setting (``data.text``, ``data.text_pair``) -> the truncated rows and tokens
             of that text: ``{"rows": n, "tokens": n}``.
+        label_unit: what ``label_counts`` counts: ``row``, or ``span`` for spans of words.
+        chunked_rows: number of rows above the limit that are read in pieces and not truncated.
     """
 
     split: str
@@ -77,6 +79,8 @@ class SplitFindings:
     label_counts: Mapping[str, int]
     lengths: Lengths
     cut: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    label_unit: str = "row"
+    chunked_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ def collect_findings(
     remarks: Mapping[str, Sequence[str]] | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
     chunked: bool | None = None,
+    label_unit: str = "row",
 ) -> Findings:
     """Check the splits before training.
 
@@ -139,6 +144,7 @@ def collect_findings(
         remarks: split -> messages of the task on its rows.
         notes: split -> messages of the task on what was changed in its rows.
         chunked: whether long rows become chunks; None follows ``data.long_documents``.
+        label_unit: what has a label: ``row``, or ``span``.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
@@ -146,6 +152,14 @@ def collect_findings(
     if labels is None:
         labels = {split: label_texts(table, data.label) for split, table in tables.items()}
     distributions, ragged = describe_lengths(lengths, max_tokens), _ragged_rows(tables)
+    chunked = data.long_documents == "chunk" if chunked is None else chunked
+    chunked_rows = dict.fromkeys(tables, 0)
+    if chunked:
+        chunked_rows = {split: one.truncated_rows for split, one in distributions.items()}
+        distributions = {
+            split: replace(one, truncated_rows=0, lost_tokens=0)
+            for split, one in distributions.items()
+        }
     counts = _label_counts(labels, classes=classes)
     splits = [
         SplitFindings(
@@ -155,6 +169,8 @@ def collect_findings(
             label_counts=counts.get(split, {}),
             lengths=distributions[split],
             cut=_by_setting((cut or {}).get(split)),
+            label_unit=label_unit,
+            chunked_rows=chunked_rows[split],
         )
         for split, table in tables.items()
     ]
@@ -163,8 +179,7 @@ def collect_findings(
     several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
     for split_findings in splits:
         messages += _about_rows(split_findings, remarks or {}, classes=classes, several=several)
-    chunked = data.long_documents == "chunk" if chunked is None else chunked
-    messages += _about_lengths(splits, chunked=chunked)
+    messages += _about_lengths(splits)
     messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))
@@ -255,7 +270,7 @@ def _about_rows(
     if split.label_counts and classes:
         messages += _about_largest(split.label_counts, split.rows, name)
     if split.label_counts and (classes or several):
-        messages += _about_rare(split.label_counts, name)
+        messages += _about_rare(split.label_counts, name, split.label_unit)
     return messages + [Finding("info", f"{name}: {text}") for text in remarks.get(split.split, ())]
 
 
@@ -274,35 +289,34 @@ def _about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Find
     return messages
 
 
-def _about_rare(counts: Mapping[str, int], name: str) -> list[Finding]:
+def _about_rare(counts: Mapping[str, int], name: str, unit: str) -> list[Finding]:
     """A message about labels that are too rare."""
     messages = []
     rare = [label for label in counts if counts[label] < FEW_ROWS]
     if rare:
         rarest = min(rare, key=lambda label: counts[label])
         what = (
-            f"the label {rarest!r} has {_rows(counts[rarest], name)}"
+            f"the label {rarest!r} has {_rows(counts[rarest], name, unit)}"
             if len(rare) == 1
-            else f"{len(rare):,} of {len(counts):,} labels have fewer than {FEW_ROWS} {name} rows "
-            f"({rarest!r} has {counts[rarest]})"
+            else f"{len(rare):,} of {len(counts):,} labels have fewer than {FEW_ROWS} {name} "
+            f"{unit}s ({rarest!r} has {counts[rarest]})"
         )
         purpose = "training" if name == "training" else "a reliable score"
         messages.append(Finding("warning", f"{what}: too few for {purpose}"))
     return messages
 
 
-def _about_lengths(splits: Sequence[SplitFindings], *, chunked: bool) -> list[Finding]:
+def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
     """Messages about rows that exceed the limit, or one message that no row does."""
     messages = []
     for split in splits:
         lengths = split.lengths
-        if lengths.truncated_rows:
+        if beyond := lengths.truncated_rows or split.chunked_rows:
             name = NAMES.get(split.split, split.split)
             longer = (
-                f"{lengths.truncated_rows:,} of {_rows(split.rows, name)} longer than "
-                f"{lengths.max_tokens:,} tokens"
+                f"{beyond:,} of {_rows(split.rows, name)} longer than {lengths.max_tokens:,} tokens"
             )
-            if chunked:
+            if split.chunked_rows:
                 text = f"{longer} and split into chunks (longest {lengths.longest:,})"
                 messages.append(Finding("info", text))
                 continue
@@ -356,6 +370,6 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     return [repeated, Finding("warning", conflicting)]
 
 
-def _rows(count: int, split: str) -> str:
+def _rows(count: int, split: str, unit: str = "row") -> str:
     """For example ``1 test row`` or ``1,043 test rows``."""
-    return f"{count:,} {split} row{'s' * (count != 1)}"
+    return f"{count:,} {split} {unit}{'s' * (count != 1)}"

@@ -30,6 +30,21 @@ def is_conll(table: pa.Table) -> bool:
     return DOCUMENT in schema.names and schema.field(DOCUMENT).type == pa.int64()
 
 
+def labelled_form(table: pa.Table) -> str | None:
+    """What a table has labels for, if it can be used for token classification; otherwise None.
+
+    Args:
+        table: the columns of one or several files.
+
+    >>> labelled_form(pa.table({"words": [["Anna"]], "tags": [["B-PER"]]}))
+    'words with tags'
+    """
+    have = set(table.column_names)
+    if is_conll(table) or {"words", "tags"} <= have:
+        return "words with tags"
+    return "texts with spans" if {"text", "spans"} <= have else None
+
+
 def joined_documents(tables: Sequence[pa.Table]) -> tuple[list[pa.Table], list[bool]]:
     """Number the documents of several files consecutively.
 

@@ -64,14 +64,11 @@ class WordLabels:
     evidence: str = ""
 
     def types_by_row(self) -> pa.Array:
-        """The types of each row's spans, each once, N lists of texts."""
-        width = max(len(self.characters.names), 1)
-        pairs = np.unique(self.characters.rows * width + self.characters.types)
-        rows, types = np.divmod(pairs, width)
-        counts = np.bincount(rows, minlength=len(self.bounds) - 1)
+        """The type of every span of each row, in the order of the text, N lists of texts."""
+        counts = np.bincount(self.characters.rows, minlength=len(self.bounds) - 1)
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
         names = pa.array(self.characters.names, pa.string())
-        return pa.ListArray.from_arrays(offsets, names.take(pa.array(types)))
+        return pa.ListArray.from_arrays(offsets, names.take(pa.array(self.characters.types)))
 
     def spans_by_row(self) -> pa.Array:
         """The spans of each row, N lists of ``{start, end, type}``."""
@@ -173,7 +170,7 @@ def learned_tags(data: DataConfig, train: Table) -> tuple[tuple[str, ...], str, 
         parsed = _parsed(data, train, scheme)
         assert parsed.alignment is not None
         counts = _span_counts(train, parsed.alignment)
-        raise errors.tags.no_usable_span(len(train), counts.pop("refused"), counts)
+        raise errors.tags.no_usable_span(counts.pop("refused"), counts)
     return names, scheme, evidence
 
 
