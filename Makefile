@@ -11,10 +11,12 @@ TORCH := 2.13.0
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench bench-table docs constraints wheel clean
+.PHONY: help install demo test test-slow check format bench bench-table docs constraints wheel clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed-dev  ## install warmstart and the tools of its developers into .venv
 
 demo: $(VENV)/.installed  ## install, then train, score and report on bundled data, offline
 	$(BIN)/warmstart demo

@@ -11,6 +11,7 @@ is looked up from the working directory, not from the folder of the config.
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from warmstart import errors
 from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
-from warmstart.tasks import task_type
+from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
 from warmstart.tasks.task_settings import is_read
 
@@ -349,7 +350,11 @@ def recipe_text(name: str) -> str:
 def settings_table() -> list[Setting]:
     """Every setting with its type, default and meaning, in the order of their definition.
 
+    The meaning of ``task`` names every task.
+
     >>> settings_table()[2].name, settings_table()[2].type
     ('model.revision', 'text or null')
     """
-    return list(SETTINGS.values())
+    names = ", ".join(f"``{name}``" for name in TASKS)
+    task = replace(SETTINGS["task"], doc=f"What is learned: one of {names}.")
+    return [task if setting.name == "task" else setting for setting in SETTINGS.values()]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import warmstart
-from tests.runs_in_memory import never, settings, write_reviews
+from tests.runs_in_memory import never, settings, write_reviews, writing_settings
 from warmstart import config_file
 from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.tokenise import RowTokeniser
@@ -244,3 +244,68 @@ def test_the_key_of_a_read_file_contains_the_task(task: str, tmp_path: Path) -> 
     workspace = Workspace()
     tables = [read_sources(one, workspace).tables["train"] for one in (other, config)]
     assert (tables[0] is tables[1]) == (task == "text-generation")
+
+
+@pytest.mark.parametrize(
+    ("rows", "found", "advice"),
+    [
+        ({**FOLDS, "foo": np.array([50])}, "for the split 'foo'", "rename 'foo'"),
+        ({"validation": FOLDS["validation"]}, "without the split train", "row ids of train"),
+        ({"train": FOLDS["train"]}, "without the split validation", "row ids of validation"),
+        ({**FOLDS, "train": np.array([], np.int64)}, "train has no row ids", "leave the split out"),
+        ({**FOLDS, "validation": []}, "validation has no row ids", "leave the split out"),
+        ({**FOLDS, "train": np.array([True, False])}, "an array of bool", "numpy.flatnonzero"),
+        ({**FOLDS, "train": [0.5, 2.0]}, "an array of float64", "numpy.flatnonzero"),
+        ({**FOLDS, "train": [[0, 1], [2, 3]]}, "with 2 axes", "numpy.flatnonzero"),
+        ({**FOLDS, "train": [0, 1, 1, 2, 2]}, "id 1 occurs twice in train (2 ids", "numpy.unique"),
+        ({**FOLDS, "validation": [9, 30]}, "id 9 occurs in train and validation", "setdiff1d"),
+        ({**FOLDS, "validation": [30, -1]}, "row ids -1 for a split", "data.json"),
+    ],
+)
+def test_row_ids_that_do_not_make_splits_are_refused(
+    rows: dict[str, Any], found: str, advice: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        prepare(config_of(tmp_path), rows=rows)
+    assert found in caught.value.found
+    assert advice in caught.value.do
+
+
+def test_row_ids_may_be_a_list(tmp_path: Path) -> None:
+    lists = {name: rows.tolist() for name, rows in FOLDS.items()}
+    config = config_of(tmp_path)
+    tables = split_tables(config, read_sources(config), lists)
+    assert {name: table.rows.tolist() for name, table in tables.items()} == lists
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    config, workspace = config_of(tmp_path), Workspace()
+    before = prepare(config, workspace=workspace)
+    file = Path(str(config.data.train))
+    file.write_text(file.read_text("utf-8") + "a new text,good\n", "utf-8")
+    after = prepare(config, workspace=workspace)
+    assert len(read_sources(config, workspace).tables["train"]) == 121
+    assert before.tables["train"].files[0].sha256 != after.tables["train"].files[0].sha256
+
+
+def test_a_relative_name_in_another_folder_is_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace()
+    config = config_file.load({"data": {"train": "reviews.csv"}})
+    found = []
+    for name, rows in (("one", 20), ("two", 30)):
+        (tmp_path / name).mkdir()
+        write_reviews(tmp_path / name / "reviews.csv", rows=rows)
+        monkeypatch.chdir(tmp_path / name)
+        found.append(len(read_sources(config, workspace).tables["train"]))
+    assert found == [20, 30]
+
+
+def test_other_special_tokens_tokenise_again(tmp_path: Path) -> None:
+    made = writing_settings(tmp_path)
+    workspace = Workspace()
+    for tokens in ({"eos": "the"}, {"pad": "the"}):
+        config = config_file.load({**made, "model": {**made["model"], "special_tokens": tokens}})
+        shared = prepare(config, workspace=workspace).examples["train"].tokens.input_ids
+        assert shared.tolist() == prepare(config).examples["train"].tokens.input_ids.tolist()

@@ -103,7 +103,8 @@ def recipes(
         result({"recipe": name, "yaml": text}, text.rstrip("\n"), as_json=as_json)
         return
     names = config_file.recipe_names()
-    lines = [f"{recipe:16} {_first_line(recipe)}" for recipe in names]
+    width = max(map(len, names))
+    lines = [f"{recipe:{width}}  {_first_line(recipe)}" for recipe in names]
     result({"recipes": names}, "\n".join(lines), as_json=as_json)
 
 

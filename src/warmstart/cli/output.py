@@ -92,7 +92,8 @@ def scores_table(
     table = Table(
         title=f"{split}, n = {n:,}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
     )
-    table.add_column("↓: lower is better")
+    lower = any(not score["higher_is_better"] for score in metrics.values())
+    table.add_column("↓: lower is better" if lower else "")
     table.add_column("model [95 % interval]", justify="right", overflow="fold")
     for baseline in baselines:
         assert titles is not None

@@ -328,9 +328,7 @@ class RunConfig(_Part):
     """
 
     task: Annotated[str, Field(min_length=1)] = "text-classification"
-    """What is learned: ``text-classification``, ``multi-label-classification``,
-    ``text-regression``, ``text-ranking``, ``token-classification``, ``text-generation`` or
-    ``fill-mask``."""
+    """What is learned."""
     model: ModelConfig = ModelConfig()
     """Which pretrained checkpoint to start from."""
     data: DataConfig

@@ -12,7 +12,8 @@ WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
-│                                                                               .labels, .prompt
+│                                                                               .labels, .prompt,
+│                                                                               .splits, .tags
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
@@ -30,6 +31,7 @@ from warmstart.errors import (
     model,
     prompt,
     run,
+    splits,
     tags,
     transfer,
 )
@@ -62,6 +64,7 @@ __all__ = [
     "model",
     "prompt",
     "run",
+    "splits",
     "tags",
     "transfer",
 ]

@@ -10,15 +10,6 @@ from warmstart.errors.files import _listed
 # --- reading rows
 
 
-def unknown_rows(rows: Sequence[int], count: int) -> DataError:
-    """Row ids for a split that the training file does not have."""
-    return DataError(
-        found=f"row ids {', '.join(map(str, rows))} for a split; data.train has {count:,}",
-        expected="row ids of usable rows of data.train, counted from 0",
-        do="take the row ids from data.json of a run over the same file",
-    )
-
-
 def missing_column(name: str, have: Sequence[str], *, path: str, setting: str) -> DataError:
     """A column that a setting names but the file lacks; ``have``: its columns, in file order.
 

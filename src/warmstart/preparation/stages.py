@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
-from warmstart.data.reading.sources import read
+from warmstart.data.reading.sources import file_states, read
 from warmstart.data.split import hold_out, refuse_same_file
 from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
+from warmstart.preparation.row_ids import tables_of_rows
 from warmstart.tasks import task_type
 from warmstart.tasks.capabilities import KeepsGroups, Stratifies
 from warmstart.tasks.task import AnyTask, Split
@@ -102,7 +102,7 @@ def read_sources(config: RunConfig, workspace: Workspace | None = None) -> Sourc
             table = read(source, data, f"data.{name}")
             return *task.clean(data, table, labelled=True), table
 
-        key = ("read", config.task, name, _hashable(source), how)
+        key = ("read", config.task, name, _hashable(source), how, file_states(source, data))
         tables[name], dropped[name], _ = (workspace or Workspace()).once(key, cleaned)
     refuse_same_file(tables, allow=data.allow_same_file)
     return Sources(tables, dropped)
@@ -120,12 +120,12 @@ def split_tables(
             named here keeps its own file.
 
     Raises:
-        DataError: a split would be empty, or a row id does not exist.
+        DataError: a split would be empty, or the row ids are not usable.
     """
     data, task = config.data, task_type(config)
     tables = dict(sources.tables)
     if rows is not None:
-        tables |= {name: _with_ids(sources.tables["train"], ids) for name, ids in rows.items()}
+        tables |= tables_of_rows(tables, rows)
     elif isinstance(data.validation, float):
         strata = None
         if data.stratify and issubclass(task, Stratifies):
@@ -181,8 +181,13 @@ def encode(
         workspace: shared with other runs.
     """
     tokenizer = checkpoint.tokenizer
-    # The vocabulary is not enough to identify a tokenizer: normalisation matters too.
-    backend = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    # Besides the vocabulary: normalisation, and which tokens begin, end and mask a text.
+    parts = [
+        tokenizer.backend_tokenizer.to_str(),
+        repr(sorted(tokenizer.special_tokens_map.items())),
+        repr(tokenizer.model_input_names),
+    ]
+    backend = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     examples = {}
     for name, split in splits.items():
 
@@ -200,14 +205,6 @@ def content_key(table: Table) -> str:
     digest = hashlib.sha256(repr([file.sha256 for file in table.files]).encode())
     digest.update(np.ascontiguousarray(table.rows).data)
     return digest.hexdigest()
-
-
-def _with_ids(table: Table, ids: Ints) -> Table:
-    """The rows with these ids, in file order."""
-    known = np.isin(ids, table.rows)
-    if not known.all():
-        raise errors.data.unknown_rows(ids[~known].tolist()[:3], len(table))
-    return table.filter(np.isin(table.rows, ids))
 
 
 def _hashable(value: Any) -> Hashable:

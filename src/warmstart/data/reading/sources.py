@@ -86,6 +86,31 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
     )
 
 
+def file_states(sources: Sources, data: DataConfig) -> tuple[tuple[str, int, int], ...]:
+    """Path, time of change and size of each local file that the sources may refer to.
+
+    If this is unchanged, reading the sources again gives the same rows.
+
+    Args:
+        sources: the sources, as for ``read``.
+        data: names the folder of the files.
+    """
+    states = []
+    for source in [sources] if isinstance(sources, str) else sources:
+        name, _ = archives.split_member(source.partition("#")[0])
+        places = [Path(name)]
+        if data.dir is not None and not is_url(data.dir):
+            places += [Path(data.dir), *(Path(data.dir, tail) for tail in _tails(name))]
+        for place in dict.fromkeys(path.expanduser().absolute() for path in places):
+            try:
+                files = sorted(place.iterdir()) if place.is_dir() else [place]
+                states += [(str(file), file.stat().st_mtime_ns, file.stat().st_size)
+                           for file in files]  # fmt: skip
+            except (OSError, ValueError):  # not a local file
+                continue
+    return tuple(states)
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
     """A file and its uncompressed content."""
