@@ -172,40 +172,40 @@ def no_records(path: str) -> DataError:
     )
 
 
-def unknown_record(path: str, line: int, value: object) -> DataError:
+def unknown_record(where: str, value: object) -> DataError:
     """A record whose format is not known."""
     shown = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
     return DataError(
-        f"{path}:{line} is not a text with spans: {_short(shown)}",
+        f"{where} is not a text with spans: {_short(shown)}",
         "an export of Label Studio (JSON, JSON-MIN), doccano or spaCy, or objects such as "
         '{"text": "Anna left.", "spans": [{"start": 0, "end": 4, "type": "PER"}]}',
         "give every text a list of spans, or [] if it has none",
     )
 
 
-def no_text(path: str, line: int, key: str, keys: Sequence[str]) -> DataError:
+def no_text(where: str, key: str, keys: Sequence[str]) -> DataError:
     """A record without a text under the requested key."""
     listed = f"; it has texts under: {', '.join(map(repr, keys))}" if keys else ""
     return DataError(
-        f"{path}:{line} has no text under the key {key!r}{listed}",
+        f"{where} has no text under the key {key!r}{listed}",
         "a text in every record",
         f"--set data.text={keys[0] if keys else 'KEY'}",
     )
 
 
-def half_character(path: str, line: int) -> DataError:
+def half_character(where: str) -> DataError:
     """A text with half of a surrogate pair, which no encoding can represent."""
     return DataError(
-        f"{path}:{line} has a text with half of a UTF-16 surrogate pair",
+        f"{where} has a text with half of a UTF-16 surrogate pair",
         "texts of whole Unicode characters",
         "remove the \\ud… escape that has no second half, or export the file again",
     )
 
 
-def bad_span(path: str, line: int, value: object) -> DataError:
+def bad_span(where: str, value: object) -> DataError:
     """An entry of a list of spans that is not a span."""
     return DataError(
-        f"{path}:{line} has a span that cannot be read: {_short(repr(value))}",
+        f"{where} has a span that cannot be read: {_short(repr(value))}",
         'two whole numbers and a type: [0, 4, "PER"] or {"start": 0, "end": 4, "type": "PER"}',
         "correct the span, or remove it",
     )

@@ -345,6 +345,18 @@ def test_advice_for_spans_that_were_all_refused(tmp_path: Path) -> None:
     assert "have no span" in refused(tmp_path / "a.json", [task("Mary left", [])]).found
 
 
+def test_the_place_in_a_json_array_is_no_line(tmp_path: Path) -> None:
+    table, _, _ = table_of(
+        tmp_path / "a.json", [task("Mary left", [PER]), task("Mary came", [PER])]
+    )
+    assert table.where(1) == f"{tmp_path / 'a.json'} (record 2)"
+    error = refused(tmp_path / "a.json", [task("Mary left", [PER]), {"data": {}}])
+    assert "a.json (record 2) has no text" in error.found
+    lines = tmp_path / "a.jsonl"
+    table, _, _ = table_of(lines, [task("Mary left", [PER])] * 2, format="spans")
+    assert table.where(1) == f"{lines}:2"
+
+
 def test_a_list_with_a_missing_word_is_refused(tmp_path: Path) -> None:
     error = refused(tmp_path / "a.jsonl", [{"words": ["a", None], "tags": ["O", "B-X"]}])
     assert "a.jsonl:1 has in the column 'words'" in error.found

@@ -153,13 +153,6 @@ def collect_findings(
         labels = {split: label_texts(table, data.label) for split, table in tables.items()}
     distributions, ragged = describe_lengths(lengths, max_tokens), _ragged_rows(tables)
     chunked = data.long_documents == "chunk" if chunked is None else chunked
-    chunked_rows = dict.fromkeys(tables, 0)
-    if chunked:
-        chunked_rows = {split: one.truncated_rows for split, one in distributions.items()}
-        distributions = {
-            split: replace(one, truncated_rows=0, lost_tokens=0)
-            for split, one in distributions.items()
-        }
     counts = _label_counts(labels, classes=classes)
     splits = [
         SplitFindings(
@@ -170,19 +163,25 @@ def collect_findings(
             lengths=distributions[split],
             cut=_by_setting((cut or {}).get(split)),
             label_unit=label_unit,
-            chunked_rows=chunked_rows[split],
         )
         for split, table in tables.items()
     ]
+    splits = [_in_chunks(split) for split in splits] if chunked else splits
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
-    for split_findings in splits:
-        messages += _about_rows(split_findings, remarks or {}, classes=classes, several=several)
+    for one in splits:
+        messages += _about_rows(one, remarks or {}, classes=classes, several=several)
     messages += _about_lengths(splits)
     messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))
+
+
+def _in_chunks(split: SplitFindings) -> SplitFindings:
+    """The findings of a split whose long rows are read in pieces, so that nothing is truncated."""
+    whole = replace(split.lengths, truncated_rows=0, lost_tokens=0)
+    return replace(split, lengths=whole, chunked_rows=split.lengths.truncated_rows)
 
 
 def _ragged_rows(tables: Mapping[str, Table]) -> dict[str, int]:

@@ -135,7 +135,10 @@ def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, Sour
         path, sha256 = file.path, _sha256(file.content)
         parsed, encoding = parse(file.content, file.name, path, data, setting)
     dropped = parsed.total - len(parsed.lines)
-    return parsed, SourceFile(path, sha256, encoding, parsed.total, dropped, parsed.notes)
+    file_read = SourceFile(
+        path, sha256, encoding, parsed.total, dropped, parsed.notes, parsed.row_unit
+    )
+    return parsed, file_read
 
 
 def _sha256(content: Content) -> str:

@@ -18,7 +18,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -39,7 +39,7 @@ from warmstart.data.tags.span_records import (
     is_rejected,
     record_of,
 )
-from warmstart.data.tags.spans import Ints, Spans, offset_of_text
+from warmstart.data.tags.spans import Ints, Spans, offset_of_text, place_of
 
 SPAN_TYPE = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("type", pa.string())]))
 """Arrow type of the column ``spans``: code points, ``end`` exclusive."""
@@ -64,6 +64,7 @@ class SpanFile:
         unit: the unit of the offsets in the file: ``CODE_POINTS`` or ``UTF16``.
         refused: number of spans that are not in ``columns``, by reason.
         notes: what was recognised, skipped and refused, one sentence each.
+        row_unit: what ``lines`` counts: lines, records of a JSON array, or documents.
     """
 
     columns: pa.Table
@@ -72,6 +73,7 @@ class SpanFile:
     unit: str
     refused: Mapping[str, int]
     notes: tuple[str, ...]
+    row_unit: str = "line"
 
 
 def read_spans(
@@ -92,15 +94,18 @@ def read_spans(
     >>> found.format, found.columns["spans"].to_pylist()
     ('spaCy', [[{'start': 0, 'end': 4, 'type': 'PER'}]])
     """
-    every = list(_values(content, path))
+    every, row_unit = _values(content, path)
     usable = [(line, value) for line, value in every if not is_rejected(value)]
     if not usable:
         raise errors.tags.no_records(path)
     kind = next((found for _, value in usable if (found := format_of(value))), PLAIN)
-    records = [record_of(value, kind, line, path, text_key) for line, value in usable]
+    records = [
+        record_of(value, kind, line, place_of(path, line, row_unit), text_key)
+        for line, value in usable
+    ]
     rejected = len(every) - len(usable)
     skipped = {"records that were rejected or ignored": rejected}
-    return _span_file(records, kind, unit, skipped)
+    return replace(_span_file(records, kind, unit, skipped), row_unit=row_unit)
 
 
 def read_brat(documents: Sequence[tuple[str, str, str]]) -> SpanFile:
@@ -119,7 +124,8 @@ def read_brat(documents: Sequence[tuple[str, str, str]]) -> SpanFile:
     """
     if not documents:
         raise errors.tags.no_records("data.train")
-    return _span_file([_brat_record(*one) for one in documents], BRAT, None, {})
+    found = _span_file([_brat_record(*one) for one in documents], BRAT, None, {})
+    return replace(found, row_unit="document")
 
 
 def is_export(columns: pa.Table) -> bool:
@@ -155,20 +161,18 @@ def spans_of_column(column: pa.ChunkedArray) -> Spans:
     )
 
 
-def _values(content: str, path: str) -> Iterator[tuple[int, Any]]:
-    """Every record with its line, or with its index in an array."""
+def _values(content: str, path: str) -> tuple[list[tuple[int, Any]], str]:
+    """Every record with its line, or with its number in an array, and which of them it is."""
     try:
         whole = json.loads(content)
     except (ValueError, RecursionError):
-        yield from _json_lines(content, path)
-        return
+        return list(_json_lines(content, path)), "line"
     if isinstance(whole, dict) and isinstance(whole.get("classes"), list):
         # From NER annotators with a spaCy export: {"classes": […], "annotations": […]}
         whole = [one for one in whole.get("annotations", []) if one is not None]
     if isinstance(whole, list) and format_of(whole) is None:
-        yield from enumerate(whole, 1)
-    else:
-        yield 1, whole
+        return list(enumerate(whole, 1)), "record"
+    return [(1, whole)], "line"
 
 
 def _json_lines(content: str, path: str) -> Iterator[tuple[int, Any]]:

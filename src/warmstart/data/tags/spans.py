@@ -62,6 +62,20 @@ class Spans:
         return lists
 
 
+def place_of(path: str, number: int, unit: str = "line") -> str:
+    """The place of a row for messages: ``file:line``, or another unit with its name.
+
+    Args:
+        path: the file.
+        number: number of the row in this unit, from 1.
+        unit: what is counted.
+
+    >>> place_of("a.conll", 3), place_of("tasks.json", 3, "record")
+    ('a.conll:3', 'tasks.json (record 3)')
+    """
+    return f"{path}:{number}" if unit == "line" else f"{path} ({unit} {number})"
+
+
 def offset_of(value: object) -> int | None:
     """The offset that a file gives as a whole number, also as ``4.0``; None for other values.
 
