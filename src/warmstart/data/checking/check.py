@@ -170,10 +170,7 @@ def collect_findings(
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
-    for one in splits:
-        messages += _about_rows(one, remarks or {}, classes=classes, several=several)
-    messages += _about_lengths(splits)
-    messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]
+    messages += _about_splits(splits, repeats, remarks or {}, classes=classes, several=several)
     messages.sort(key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(messages))
 
@@ -255,6 +252,22 @@ def _label_counts(
     return {
         split: {name: of_split.get(name, 0) for name in names} for split, of_split in counts.items()
     }
+
+
+def _about_splits(
+    splits: Sequence[SplitFindings],
+    repeats: Sequence[Repeats],
+    remarks: Mapping[str, Sequence[str]],
+    *,
+    classes: bool,
+    several: bool,
+) -> list[Finding]:
+    """Messages about the rows of each split, their lengths and their repeated texts."""
+    messages = []
+    for split in splits:
+        messages += _about_rows(split, remarks, classes=classes, several=several)
+    messages += _about_lengths(splits)
+    return messages + [text for repeat in repeats for text in _about_repeats(repeat, splits)]
 
 
 def _about_rows(
