@@ -228,7 +228,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_end(
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as caught:  # noqa: PT012
         stop_at(patch, 4)
         warmstart.train(config, output=path, progress=False)
-    assert caught.value.found.startswith("stopped after step 4")
+    assert caught.value.found.startswith("stopped after step 5")
     assert caught.value.do == f"warmstart train {path} --resume"
     with pytest.raises(RunError, match="has no finished model/"):
         warmstart.load(path).predict(["a cat"])

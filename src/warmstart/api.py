@@ -11,7 +11,7 @@ on stderr.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from warmstart.runs.directory import RunDirectory
 if TYPE_CHECKING:
     from warmstart.models.checkpoints.description import Description
     from warmstart.preparation.prepare import Prepared
+    from warmstart.runs.events import EventLog
     from warmstart.serving.writer import WriterName
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
@@ -176,27 +177,52 @@ def train_prepared(
         resuming: continue from the newest checkpoint of ``path``.
         progress: show live progress on stderr.
     """
-    from warmstart.export.session import refuse_missing
+    from warmstart.runs.events import EventLog
     from warmstart.training.monitoring.listeners import listening
     from warmstart.training.train_run import train_run
 
     export = prepared.config.export
-    if export.onnx:
-        refuse_missing("onnx", "onnxscript", "onnxruntime")
+    refuse_missing_packages(prepared.config)
     with listening(path, prepared.config.train, progress=progress) as listeners:
         train_run(prepared, path, resume=resuming, overwrite=overwrite, listeners=listeners)
-    return _completed(Run(path), export)
+        log = EventLog(RunDirectory(path).entry("events.jsonl"), listeners)
+        return _completed(Run(path), export, log)
 
 
-def _completed(run: Run, export: ExportConfig) -> Run:
-    """Write the report of a scored run, and its ONNX model if the settings request it."""
+def refuse_missing_packages(settings: RunConfig) -> None:
+    """Refuse settings that need a package that is not installed.
+
+    Args:
+        settings: of the run.
+
+    Raises:
+        WarmstartError: a package for TensorBoard or for the export is missing.
+    """
+    from warmstart.export.session import refuse_missing
+    from warmstart.training.monitoring.listeners import refuse_missing_tensorboard
+
+    refuse_missing_tensorboard(settings.train)
+    if settings.export.onnx:
+        refuse_missing("onnx", "onnxscript", "onnxruntime")
+
+
+def _completed(run: Run, export: ExportConfig, log: "EventLog | None" = None) -> Run:
+    """Write the report of a scored run, and its ONNX model if the settings request it.
+
+    Args:
+        run: a scored run.
+        export: the settings of the export.
+        log: gets a notice if the report cannot be written; None to raise the error.
+    """
+    from warmstart.runs.only_shown import only_shown
     from warmstart.training.stop import stop_on_signals, stops_at_once
 
     def stopped() -> errors.Interrupted:
         return errors.run.interrupted_after_training(run.path)
 
     with stop_on_signals() as stopping, stops_at_once(stopping, stopped):
-        run.report()
+        with nullcontext() if log is None else only_shown("report and model card", log.notice):
+            run.report()
         if export.onnx:
             run.export(int8=export.int8, max_drop=export.max_drop)
     return run

@@ -144,7 +144,7 @@ class Run:
 
         file_config(self.config, overrides)  # refuse wrong settings before opening the model
         engine = self._engine("torch")
-        return evaluate_file(engine, RunDirectory.open(self.path), data, overrides)
+        return evaluate_file(engine, RunDirectory.open(self.path), data, overrides).scores
 
     def export(self, *, int8: bool = False, max_drop: float = 0.01) -> dict[str, Any]:
         """Write ``export/model.onnx``, verified against PyTorch; return what ``parity.json`` has.

@@ -131,10 +131,19 @@ def test_a_recipe_is_meant_whatever_folders_lie_about(
 def test_evaluate(trained: Trained, warmstart: Warmstart) -> None:
     data = str(trained.folder / "test.csv")
     content = one_object(warmstart("evaluate", str(trained.path), "--data", data, "--json").out)
-    assert list(content) == ["run", "data", "scores"]
+    assert list(content) == ["run", "data", "scores", "baselines", "output"]
+    assert content["baselines"].keys() == {"majority", "tfidf"}
+    of_run = one_object(trained.ran.out)["baselines"]
+    assert content["baselines"]["tfidf"] == of_run["tfidf"]["test"]
+    stored = json.loads((Path(content["output"]) / "scores.json").read_text("utf-8"))
+    assert stored["baselines"] == content["baselines"]
     assert content["scores"] == one_object(trained.ran.out)["scores"]["test"]
     plain = warmstart("evaluate", str(trained.path), "--data", data)
-    assert re.fullmatch(r"matthews correlation -?\d\.\d{3}\n", plain.out)
+    assert re.fullmatch(
+        r"matthews correlation -?\d\.\d{3}\nscores +\S+scores.json\npredictions +\S+\n", plain.out
+    )
+    assert "TF-IDF" in plain.err
+    assert "figures are drawn in the report" in plain.err
     assert "n = 20" in plain.err
 
 

@@ -19,7 +19,6 @@ COLOUR = re.compile(r"\x1b\[(?:\d+;)*[39][0-7](?:;\d+)*m")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train", "--nope"], "No such option: --nope"),
         (["train", "a.yaml", "b.yaml"], "unexpected extra argument"),
         (["trian"], "No such command 'trian'"),
         (["predict"], "Missing argument 'RUN'"),

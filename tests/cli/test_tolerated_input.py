@@ -75,4 +75,4 @@ def test_predicting_reports_which_rows_it_left_out(
     file.write_text('text\n"a nice cat"\n""\n', encoding="utf-8")
     ran = warmstart("predict", str(trained.path), "--data", str(file), "--set", "data.missing=drop")
     assert ran.code == 0
-    assert "note: of 2 rows, left out: 1 empty text" in ran.err
+    assert "note: of 2 rows, left out: 1 (no text)" in ran.err

@@ -12,6 +12,7 @@ from warmstart.data.label_lists import (
     as_texts,
     label_lists,
     label_matrix,
+    multi_hot,
     names_of,
     rarest_label,
     without_label_list,
@@ -71,7 +72,7 @@ def test_anything_else_in_such_a_column_is_named_with_its_line(bad: str) -> None
     table = table_of(rude=["1", bad], spam=["0", "0"])
     with pytest.raises(DataError) as caught:
         label_lists(table, data(label_columns=["spam", "rude"]))
-    assert caught.value.found == f"l.csv:3: the column 'rude' (data.label_columns) has {bad!r}"
+    assert caught.value.found == f"l.csv:3: the column 'rude' has {bad!r}"
     assert "0 if it does not" in caught.value.expected
     assert "data.label_columns=null" in caught.value.do
 
@@ -139,3 +140,91 @@ def test_a_share_has_some_of_every_label() -> None:
         train, held = hold_out(table, 0.1, seed, strata=strata)
         for side in (train, held):
             assert names_of(label_lists(side, data())) == ("a", "b", "rare")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["['b', 'a']", "('b', 'a')", "{'b', 'a'}", "[\"b\", 'a']", "[ 'b','a' ]", "['b', 'a', None]"],
+)
+def test_lists_written_by_python_are_lists(text: str) -> None:
+    """As pandas writes a column of lists to CSV."""
+    table = table_of(label=[text, "['a']", "[]"])
+    assert [sorted(one) for one in label_lists(table, data()).to_pylist()] == [
+        ["a", "b"],
+        ["a"],
+        [],
+    ]
+    assert not without_separator(table, data())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[b, a]", "{b,a}", "['b' 'a']", "{'b': 1, 'a': 0}", '{"b": 1}', "[['b'], ['a']]", "[1 0 1]",
+     '[["b"]]', "array(['b', 'a'])", '["b"', "[" * 10_000 + "]" * 10_000],
+)  # fmt: skip
+def test_a_text_that_is_almost_a_list_is_refused(text: str) -> None:
+    table = table_of(label=["['a']", text])
+    if text == '["b"':  # no closing bracket: a text
+        assert label_lists(table, data()).to_pylist() == [["a"], ['["b"']]
+        return
+    with pytest.raises(DataError) as caught:
+        label_lists(table, data())
+    assert caught.value.found.startswith("l.csv:3: the labels in the column 'label' are ")
+    assert len(caught.value.found) < 250
+    bare = table_of(label=["a", "b,a"])
+    assert "--set data.label_separator=','" in caught.value.do
+    assert label_lists(bare, data(label_separator=",")).to_pylist() == [["a"], ["a", "b"]]
+
+
+@pytest.mark.parametrize("label", ["[POS]", "(other)", "(not spam)", "[POS]|[NEG]"])
+def test_labels_in_brackets_are_labels(label: str) -> None:
+    lists = label_lists(table_of(label=[label, "x"]), data())
+    assert sorted(lists.to_pylist()[0]) == sorted(label.split("|"))
+
+
+MULTI_HOT: dict[str, list[Any]] = {
+    "integers": [[1, 0, 1], [0, 0, 0], [0, 1, 1]],
+    "floats": [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]],
+    "booleans": [[True, False, True], [False, False, False], [False, True, True]],
+    "JSON": ["[1, 0, 1]", "[0, 0, 0]", "[0,1,1]"],
+    "Python": ["[True, False, True]", "[False, False, False]", "(False, True, True)"],
+    "separated": ["1|0|1", "0|0|0", "0|1|1"],
+}
+
+
+@pytest.mark.parametrize("way", MULTI_HOT)
+def test_multi_hot_lists_have_one_value_for_each_label(way: str) -> None:
+    table = table_of(label=MULTI_HOT[way])
+    assert multi_hot(table, data())
+    assert label_lists(table, data()).to_pylist() == [["0", "2"], [], ["1", "2"]]
+
+
+def test_fixed_size_lists_are_lists() -> None:
+    fixed = pa.array([[1, 0], [0, 1]], pa.list_(pa.int8(), 2))
+    assert label_lists(table_of(label=fixed), data()).to_pylist() == [["0"], ["1"]]
+
+
+def test_numbers_of_labels_are_not_multi_hot() -> None:
+    table = table_of(label=[[0], [0, 1], []])
+    assert not multi_hot(table, data())
+    assert label_lists(table, data()).to_pylist() == [["0"], ["0", "1"], []]
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([[1, 0, 1], [1, 0]], "have 3 values (l.csv:2) and 2 values (l.csv:3)"),
+        ([[1, 0, 1], [1, None, 0]], "l.csv:3: the column 'label' has 'null'"),
+        ([[0.9, 0.1], [0.2, 0.8]], "l.csv:2: the lists in the column 'label' have the value '0.9'"),
+    ],
+)
+def test_lists_of_numbers_that_are_not_multi_hot_are_refused(values: list[Any], found: str) -> None:
+    with pytest.raises(DataError) as caught:
+        label_lists(table_of(label=values), data())
+    assert found in caught.value.found
+
+
+@pytest.mark.parametrize("values", [[[["a"]], [["b"]]], [[b"\xff"], [b"a"]]])
+def test_lists_that_do_not_hold_texts_are_refused(values: list[Any]) -> None:
+    with pytest.raises(DataError, match="has values of the type list"):
+        label_lists(table_of(label=values), data())

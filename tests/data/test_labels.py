@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmstart.config import DataConfig
-from warmstart.data.labels import class_index, clean_rows, label_names, label_texts
+from warmstart.data.labels import (
+    class_index,
+    clean_rows,
+    label_names,
+    label_numbers,
+    label_texts,
+)
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import DataError
 
@@ -228,3 +234,134 @@ def test_the_class_index_leads_back_to_the_label(values: list[int]) -> None:
     assert index.dtype == np.int64
     assert [int(names[at]) for at in index] == values
     assert list(names) == [str(value) for value in sorted(set(values))]
+
+
+# --- labels that look alike
+
+ALIKE = {
+    "composed": ("caf\u00e9", "cafe\u0301"),
+    "zero-width space": ("good", "good\u200b"),
+    "byte order mark": ("good", "\ufeffgood"),
+    "soft hyphen": ("good", "go\u00adod"),
+    "no-break space": ("very good", "very\u00a0good"),
+    "double space": ("very good", "very  good"),
+    "ideographic space": ("\u5f88 \u597d", "\u5f88\u3000\u597d"),
+    "full width": ("good", "\uff47ood"),
+    "ligature": ("final", "\ufb01nal"),
+    "variation selector": ("\u2764", "\u2764\ufe0f"),
+    "Cyrillic letter": ("cat", "c\u0430t"),
+    "Greek letter": ("Beta", "\u0392eta"),
+    "hyphen": ("non-toxic", "non\u2011toxic"),
+    "dash": ("non-toxic", "non\u2013toxic"),
+    "control character": ("good", "good\x7f"),
+}
+
+
+@pytest.mark.parametrize("way", ALIKE)
+def test_labels_that_look_alike_are_refused_and_the_difference_is_shown(way: str) -> None:
+    clean, other = ALIKE[way]
+    with pytest.raises(DataError) as error:
+        label_texts(labels(other, "else", clean, other), "label")
+    assert "2 labels look like spellings of the same label" in error.value.found
+    assert ascii(clean) in error.value.found
+    assert ascii(other) in error.value.found
+    # The advice: one spelling everywhere.
+    assert error.value.do.startswith(f"write {clean!r}")
+    assert len(label_names(label_texts(labels(clean, "else", clean, clean), "label"))) == 2
+
+
+@pytest.mark.parametrize("way", ALIKE)
+def test_a_test_label_that_looks_like_a_training_label_is_told_why(way: str) -> None:
+    clean, other = ALIKE[way]
+    test = table({"label": [other, clean]}, "data.test")
+    names = label_names(label_texts(labels(clean, "else"), "label"))
+    with pytest.raises(DataError) as error:
+        class_index(pa.chunked_array([[other, clean]]), names, test)
+    assert f"is written {clean!r}" in error.value.found
+    assert ascii(other) in error.value.found
+    assert error.value.do.startswith(f"write {clean!r}")
+    assert error.value.do.endswith("in data.test too")
+
+
+@pytest.mark.parametrize(
+    "distinct",
+    [
+        ("\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+         "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"),
+        ("\u00fcber", "uber"),
+        ("\u0432\u043e\u0434\u0430", "\u0432\u0438\u043d\u043e"),
+        ("yes", "no"),
+        ("0", "false"),
+        ("a-b", "ab"),
+    ],
+)  # fmt: skip
+def test_labels_that_look_different_are_different(distinct: tuple[str, str]) -> None:
+    assert len(label_names(label_texts(labels(*distinct), "label"))) == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("true", "false", "0", "1"), ("True", "no", "1"), ("yes", "No", "0", "1")]
+)
+def test_two_ways_to_write_yes_and_no_are_refused(words: tuple[str, ...]) -> None:
+    """As in a CSV file with 0 and 1 beside a JSON file with booleans."""
+    with pytest.raises(DataError, match="look like spellings of the same label"):
+        label_texts(labels(*words), "label")
+
+
+@pytest.mark.parametrize(("known", "other"), [(("False", "True"), "true"), (("0", "1"), "true")])
+def test_a_test_file_with_another_way_to_write_yes(known: tuple[str, str], other: str) -> None:
+    with pytest.raises(DataError) as error:
+        class_index(pa.chunked_array([[other]]), known, table({"label": [other]}, "data.test"))
+    assert error.value.do == f"write {known[1]!r} in data.test too"
+
+
+def test_the_advice_is_the_spelling_without_space() -> None:
+    with pytest.raises(DataError) as error:
+        label_texts(labels("negative ", "positive", "negative"), "label")
+    assert error.value.do.startswith("write 'negative' everywhere")
+
+
+def test_numbers_with_several_spellings_may_be_amounts() -> None:
+    with pytest.raises(DataError) as error:
+        label_texts(labels("1.50", "1.5", "2"), "label")
+    assert "--set task=text-regression" in error.value.do
+    assert label_numbers(labels("1.50", "1.5", "2"), "label").tolist() == [1.5, 1.5, 2.0]
+
+
+@pytest.mark.parametrize("label", ['["spam", "rude"]', "['spam', 'rude']", '{"spam": 1}', "[1, 0]"])
+def test_a_label_that_is_a_list_is_refused(label: str) -> None:
+    with pytest.raises(DataError) as error:
+        label_texts(labels("spam", label), "label")
+    assert "a.csv:3: the label in the column 'label' is a list or an object" in error.value.found
+    assert "--set task=multi-label-classification" in error.value.do
+
+
+def test_labels_of_many_digits() -> None:
+    long = "9" * 5000
+    assert label_names(label_texts(labels("1", long, "10"), "label")) == ("1", "10", long)
+    with pytest.raises(DataError) as error:
+        label_texts(labels(long, f"{long}.0"), "label")
+    assert len(str(error.value)) < 1000
+    with pytest.raises(DataError) as error:
+        class_index(pa.chunked_array([[long]]), ("1", "2"), labels(long))
+    assert len(str(error.value)) < 1000
+    with pytest.raises(DataError) as error:
+        label_numbers(labels("1", long), "label")
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "values", [pa.array([b"\xff"]), pa.array([b"\xff"]).dictionary_encode(), pa.array([[1]])]
+)
+def test_a_label_column_without_texts(values: pa.Array) -> None:
+    for read in (label_texts, label_numbers):
+        with pytest.raises(DataError, match="has values of the type"):
+            read(table({"label": values}), "label")
+
+
+def test_nan_is_a_missing_label() -> None:
+    """Reading turns NaN into null; see the tests of formats."""
+    rows = table({"text": ["a", "b", "c"], "label": ["1", None, "2"]})
+    kept, counts = clean_rows(rows, DataConfig(train="a.csv", missing="drop"), labelled=True)
+    assert counts["missing_label"] == 1
+    assert label_names(label_texts(kept, "label")) == ("1", "2")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -20,6 +21,7 @@ from warmstart import cli, config_file
 from warmstart.data.examples.batches import collate
 from warmstart.data.examples.targets import NO_LABEL, of_kind
 from warmstart.data.examples.token_targets import TokenBatchTargets
+from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ConfigError, DataError, Interrupted, ModelError
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.models.packed.forward import padded_forward
@@ -324,3 +326,25 @@ def test_other_families_run_padded_with_the_same_losses(tmp_path: Path) -> None:
         job.task, job.model, padded_forward(job.model, job.task.head), *split, job.accelerator
     )
     assert packed.loss == pytest.approx(padded.loss, rel=1e-5)
+
+
+def test_only_the_mask_is_a_control_token_in_a_text_to_fill(adapted: Run) -> None:
+    """The other names are text, as in training."""
+    run = warmstart.load(adapted.path)
+    text = "the cat saw my [MASK] and [SEP] her story"
+    (found,) = run.predict([text])
+    assert len(found["masks"]) == 1
+    engine = run.open("torch")
+    table = Table(
+        pa.table({"text": [text]}),
+        np.zeros(1, np.int64),
+        (SourceFile("text", "", None, 1),),
+        np.zeros(1, np.int32),
+        np.ones(1, np.int64),
+    )
+    ids = engine.task.encode(table, None, engine.tokenizer, 64).tokens.ids_of(0).tolist()
+    tokenizer = AutoTokenizer.from_pretrained(adapted.path / "model")
+    assert ids.count(tokenizer.mask_token_id) == 1
+    assert ids.count(tokenizer.sep_token_id) == 1  # at the end
+    with pytest.raises(DataError, match=r"has no mask|no \[MASK\]"):
+        run.predict(["the cat"])

@@ -31,7 +31,7 @@ def always(job: Job, factor: float) -> Job:
 def test_outputs_that_are_not_finite_are_an_error_and_not_kept(tmp_path: Path) -> None:
     """Half precision can overflow on a long validation row although every training loss is fine."""
     job = job_of(prepared_run(tmp_path, epochs=1), tmp_path / "run")
-    with pytest.raises(RunError, match="the loss of step 11 is not a finite number") as caught:
+    with pytest.raises(RunError, match="the loss of step 12 is not a finite number") as caught:
         fit(always(job, float("nan")), resume=False, stop_requested=never)
     assert "train.precision=float32" in caught.value.do
     assert not job.run.model.exists()

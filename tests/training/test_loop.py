@@ -164,8 +164,8 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path)
     job = nan_at(job_of(prepared_run(tmp_path, batch_size=8), tmp_path / "run"), step=15)
     with pytest.raises(RunError) as caught:
         fit(job, resume=False, stop_requested=never)
-    assert "the loss of step 15 is not a finite number" in caught.value.found
-    assert "checkpoint after step 11" in caught.value.found
+    assert "the loss of step 16 is not a finite number" in caught.value.found
+    assert "checkpoint after step 12" in caught.value.found
     assert "train.learning_rate" in caught.value.do
     assert [path.name for path in job.run.entry("checkpoint").iterdir()] == ["step-00000011"]
 
@@ -177,7 +177,7 @@ def test_a_gradient_that_is_no_number_is_not_kept(tmp_path: Path) -> None:
     weight = job.model.classifier.weight
     calls = iter(range(10**6))
     weight.register_hook(lambda g: g * float("nan") if next(calls) == 4 else g)
-    with pytest.raises(RunError, match="the loss of step 4"):
+    with pytest.raises(RunError, match="the loss of step 5"):
         fit(job, resume=False, stop_requested=never)
     assert max(path.name for path in job.run.entry("checkpoint").iterdir()) == "step-00000003"
 

@@ -170,7 +170,7 @@ def test_when_one_runs_out_of_memory_all_make_the_step_again(
     assert_one_run(trained_alone(folder, "memory"), folder / "two" / "memory")
     notices = events_of(read_events(folder / "two" / "memory" / "events.jsonl"), "notice")
     assert [notice["text"].partition(":")[0] for notice in notices] == [
-        "memory ran out at step 0"
+        "memory ran out at step 1"
     ] * 2
 
 
@@ -180,7 +180,7 @@ def test_one_is_asked_to_stop_and_all_resume_bit_identically(
     folder, found = scenes
     stopped = folder / "two" / "stopped"
     assert found["stopped"][0] == found["stopped"][1]
-    assert "stopped after step 4;" in found["stopped"][0]
+    assert "stopped after step 5;" in found["stopped"][0]
     assert (
         f"torchrun --nproc-per-node 2 -m warmstart train {stopped} --resume"
         in (found["stopped"][0])
@@ -195,7 +195,7 @@ def test_a_loss_that_is_no_number_in_one_ends_all(
     scenes: tuple[Path, dict[str, list[Any]]],
 ) -> None:
     _, found = scenes
-    assert "the loss of step 3 is not a finite number" in found["diverged"][0]
+    assert "the loss of step 4 is not a finite number" in found["diverged"][0]
     assert found["diverged"][1] == found["diverged"][0]
 
 

@@ -43,18 +43,17 @@ def _command(arguments: list[str] | None) -> int:
             from warmstart.training.worker import follow
 
             return follow()
-        from warmstart.cli.app import app
+        from warmstart.cli.app import run
 
-        app(arguments, prog_name="warmstart")
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-        # Typer exits with 130 after Ctrl-C and prints no message.
+        code = run(arguments)
+        # Typer returns 130 after Ctrl-C and prints no message.
         return _print_and_exit_code(INTERRUPTED, 130) if code == 130 else code
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
     except KeyboardInterrupt:
         return _print_and_exit_code(INTERRUPTED, 130)
     except Exception as error:
         return _report_error(error)
-    return 0
 
 
 def _report_error(error: Exception) -> int:

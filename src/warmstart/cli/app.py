@@ -1,9 +1,15 @@
 """The Typer application: all commands with their names, and the options that they share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.rich_utils import rich_format_error
+
+from warmstart import errors
+
+USAGE_FAULT: Any = typer.BadParameter.__base__
+"""Typer's class of all errors in the arguments, which has no public name."""
 
 app = typer.Typer(
     name="warmstart",
@@ -14,6 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+UNKNOWN = "No such option: "
+"""Beginning of Typer's message about an unknown option."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Set = Annotated[
@@ -65,3 +74,31 @@ def _add_commands() -> None:
 
 
 _add_commands()
+
+
+def run(arguments: list[str] | None) -> int:
+    """Run one command and return the exit code that Typer gives it.
+
+    Args:
+        arguments: the command-line arguments after ``warmstart``; ``sys.argv[1:]`` by default.
+
+    Raises:
+        UsageError: an option does not exist.
+    """
+    try:
+        code = app(arguments, prog_name="warmstart", standalone_mode=False)
+    except typer.Abort:
+        return 1
+    except USAGE_FAULT as fault:
+        if fault.message.startswith(UNKNOWN) and fault.ctx is not None:
+            opts = (name for parameter in fault.ctx.command.params for name in parameter.opts)
+            known = [name for name in opts if name.startswith("-")]
+            option = fault.message.removeprefix(UNKNOWN).split(" ")[0]
+            from warmstart.config.config_faults import SETTINGS
+
+            raise errors.command.unknown_option(
+                option, fault.ctx.command_path, known, SETTINGS
+            ) from None
+        rich_format_error(fault)
+        return int(fault.exit_code)
+    return code if isinstance(code, int) else 0

@@ -1,7 +1,7 @@
 """The commands that inspect without training: ``check``, ``info``, ``report``, ``recipes``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,19 @@ def check(
     label: Annotated[
         str | None, typer.Option(metavar="COL", help="Column with the label; only with FILE.")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Task to check the file for; only with FILE.")
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F|SHARE", help="Validation file, or share to hold out; only with FILE."
+        ),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option("--test", metavar="F", help="Test file; repeatable; only with FILE."),
+    ] = None,
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
@@ -34,17 +47,22 @@ def check(
     from warmstart.cli.findings import rendered_findings
     from warmstart.cli.train import config_path
 
+    flags: dict[str, Any] = {
+        "task": task,
+        "text": text,
+        "text_pair": text_pair,
+        "label": label,
+        "validation": validation,
+        "test": test,
+    }
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
     config = config_path(source)
     if Path(config).suffix in (".yaml", ".yml") or config in config_file.recipe_names():
-        flags = {"text": text, "text_pair": text_pair, "label": label}
-        given = {name: value for name, value in flags.items() if value is not None}
         if given:
             raise errors.command.config_and_flags(source, given, "check")
         settings = config_file.load(config, sets or ())
     else:
-        settings = config_file.from_arguments(
-            train=[source], text=text, text_pair=text_pair, label=label, overrides=sets or ()
-        )
+        settings = config_file.from_arguments(train=[source], **given, overrides=sets or ())
     findings = api.check(settings).findings
     show(rendered_findings(findings))
     warnings = [message for message in findings.messages if message.level == "warning"]

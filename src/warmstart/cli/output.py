@@ -93,13 +93,13 @@ def scores_table(
         title=f"{split}, n = {n:,}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
     )
     lower = any(not score["higher_is_better"] for score in metrics.values())
-    table.add_column("↓: lower is better" if lower else "")
+    table.add_column("↓: lower is better" if lower else "", overflow="fold")
     table.add_column("model [95 % interval]", justify="right", overflow="fold")
     for baseline in baselines:
         assert titles is not None
         # The terminal is narrow: "TF-IDF with logistic regression" is "TF-IDF".
         title = titles.baseline_head(baseline).partition(" with ")[0]
-        table.add_column(title, justify="right", max_width=12)
+        table.add_column(title, justify="right", max_width=12, overflow="fold")
     for name, score in metrics.items():
         table.add_row(
             name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),

@@ -49,6 +49,13 @@ TestFiles = Annotated[
 ]
 
 
+Epochs = Annotated[
+    int | None, typer.Option(metavar="N", help="Number of epochs; also with CONFIG.")
+]
+BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Rows per batch.")]
+LearningRate = Annotated[float | None, typer.Option(metavar="X", help="Peak learning rate.")]
+
+
 def demo(output: Output = None, overwrite: Overwrite = False, as_json: Json = False) -> None:
     """Train, evaluate and report with the bundled model and corpus, without a network."""
     train(config="demo", output=output, overwrite=overwrite, as_json=as_json)
@@ -76,6 +83,9 @@ def train(
     label: Label = None,
     validation: Validation = None,
     test: TestFiles = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model on your file and evaluate it on held-out rows."""
@@ -86,18 +96,22 @@ def train(
         "text_pair": text_pair, "label": label, "validation": validation, "test": test,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
+    # Unlike the options above, these also change a config.
+    numbers = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    changed = {name: value for name, value in numbers.items() if value is not None}
     options = _Options(overwrite, print_config, dry_run, as_json)
     if resume:
-        _resume(config, output, sets, given, options)
+        _resume(config, output, sets, given | changed, options)
         return
+    sets = [*(f"train.{name}={value}" for name, value in changed.items()), *(sets or ())]
     if config is not None and given:
         raise errors.command.config_and_flags(config, given, "train")
     if config is None and not given:
         raise errors.command.nothing_to_train()
     settings = (
-        config_file.load(config_path(config), sets or ())
+        config_file.load(config_path(config), sets)
         if config is not None
-        else config_file.from_arguments(**given, overrides=sets or ())
+        else config_file.from_arguments(**given, overrides=sets)
     )
     api.refuse_other_verb(settings, pretraining=False)
     _train(settings, output or api.default_output(config or settings, settings), options)
@@ -150,12 +164,14 @@ def config_path(config: str) -> str:
             same name exists.
 
     Raises:
+        DataError: no file can have this name.
         RunError: it is a folder, but not a run directory.
     """
     from warmstart import config_file
+    from warmstart.data.reading.paths import local_path
     from warmstart.runs.directory import RunDirectory
 
-    if config in config_file.recipe_names() or not Path(config).is_dir():
+    if config in config_file.recipe_names() or not local_path(config).is_dir():
         return config
     return str(RunDirectory.open(Path(config)).entry("config.yaml"))
 
@@ -173,6 +189,7 @@ def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
     RunDirectory(path).refuse_unusable(overwrite=options.overwrite)
     from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 
+    api.refuse_missing_packages(settings)
     with api.prepared_for(settings) as prepared:
         refuse_replaced_inputs(prepared, RunDirectory(path))
         show(rendered_findings(prepared.findings))

@@ -25,14 +25,32 @@ def evaluate(
 ) -> None:
     """Evaluate a run's model on a labelled file."""
     from warmstart import api
+    from warmstart.runs.directory import RunDirectory
+    from warmstart.runs.titles import Titles
+    from warmstart.serving.file_evaluation import evaluate_file
+    from warmstart.serving.predictor import file_config
 
+    opened = api.load(run)
+    file_config(opened.config, sets or ())  # refused before the model is opened
     with notes():
-        scores = api.load(run).evaluate(data, sets or ())
-    show(scores_table(", ".join(data), scores))
-    content = {"run": str(run), "data": data, "scores": scores}
+        engine, directory = opened.open("torch"), RunDirectory(opened.path)
+        found = evaluate_file(engine, directory, data, sets or (), baselines=True)
+    scores, folder = found.scores, found.folder
+    show(scores_table(", ".join(data), scores, found.baselines, Titles.of(engine.task)))
+    show("figures are drawn in the report, for the run's own validation and test rows only")
+    content = {
+        "run": str(run),
+        "data": data,
+        "scores": scores,
+        "baselines": found.baselines,
+        "output": str(folder),
+    }
     main = next(iter(scores))
     value = scores[main]["value"]
     text = f"{main.replace('_', ' ')} {'undefined' if value is None else format(value, '.3f')}"
+    text += (
+        f"\nscores       {folder / 'scores.json'}\npredictions  {folder / 'predictions.parquet'}"
+    )
     result(content, text, as_json=as_json)
 
 

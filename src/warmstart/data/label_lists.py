@@ -1,13 +1,19 @@
 """Labels of multi-label rows: as lists, as text with a separator, or as columns of 0 and 1.
 
-All three formats are converted to a list of distinct texts per row. An empty list (an empty text,
+A list is a list of labels, or a list of 0 and 1 with one value for each label (multi-hot); then the
+labels are the positions of the values, from 0. In a column of text, a list is written as in JSON or
+as in Python (``['rude', 'spam']``, as pandas writes it). All formats are converted to a list of
+distinct texts per row. An empty list (an empty text,
 or 0 in all columns) means that no label applies to the row; the row is used for training. If the
 list itself is missing (null, or an empty cell in a column of 0 and 1), the row has no label.
 
 N: rows. C: labels. M: total number of labels of all rows.
 """
 
+import ast
 import json
+import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,15 +27,22 @@ from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.labels import (
     MANY_LABELS,
     WHOLE_FLOAT,
+    as_texts_of,
     blank,
     in_order,
     label_index,
-    refuse_two_spellings,
 )
+from warmstart.data.spellings import NUMBER, refuse_two_spellings
 from warmstart.data.table import Table
 
 SEPARATOR = "|"
 """Default of ``data.label_separator``: the text between the labels of a row."""
+
+_LIST = re.compile(r"\[.*\]|\{.*\}|\(.*\)|\w+\([\[{].*\)", re.DOTALL)
+"""A text that could be a list or an object: also ``array([1, 0])``, which is refused."""
+
+_IN_BRACKETS = re.compile(r"""\s*\[[^\[\]{}\s,'"]+\]\s*""")
+"""A label in brackets, such as [POS]."""
 
 _YES, _NO = ("1", "1.0", "true", "True"), ("0", "0.0", "false", "False")
 
@@ -62,16 +75,23 @@ def label_lists(table: Table, data: DataConfig) -> pa.ListArray:
     """
     if data.label_columns is not None:
         return as_lists(_of_columns(table, data.label_columns), data.label_columns)
-    column = table.column(data.label, "data.label")
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        values = column.combine_chunks()
-        rows, labels = pc.list_parent_indices(values), pc.list_flatten(values).cast(pa.string())
-        parsed = rows.to_numpy().astype(np.int64), labels.to_pylist()
-    elif pa.types.is_nested(column.type):
-        raise errors.data.not_text(data.label, str(column.type), setting="data.label")
-    else:
-        parsed = _of_texts(column.cast(pa.string()), data.label_separator or SEPARATOR)
-    return _normalised_lists(*parsed, table, data.label)
+    rows, labels = _rows_and_labels(table, data)
+    if (length := _multi_hot_length(rows, labels, table, data.label)) is not None:
+        ones = np.array([label in _YES for label in labels], dtype=np.bool_)
+        return as_lists(ones.reshape(-1, length), [str(index) for index in range(length)])
+    return _normalised_lists(rows, labels, table, data.label)
+
+
+def multi_hot(table: Table, data: DataConfig) -> bool:
+    """Whether labels are lists of 0 and 1, with one value for each label.
+
+    Args:
+        table: N rows without ``unlabelled`` rows.
+        data: the settings that name the column(s) and the separator.
+    """
+    if data.label_columns is not None:
+        return False
+    return _multi_hot_length(*_rows_and_labels(table, data), table, data.label) is not None
 
 
 def label_matrix(lists: pa.ListArray, names: Sequence[str], table: Table) -> Bools:
@@ -159,7 +179,7 @@ def without_separator(table: Table, data: DataConfig) -> bool:
     texts = column.cast(pa.string())
     is_list = pc.or_(
         pc.match_substring(texts, data.label_separator or SEPARATOR),
-        pc.starts_with(texts, "["),
+        pc.match_substring_regex(texts, r"^\s*[\[({]"),
     )
     return not pc.any(is_list).as_py()
 
@@ -168,7 +188,7 @@ def _of_columns(table: Table, names: Sequence[str]) -> Bools:
     """Which of the columns are 1, bool [N, C]."""
     matrix = np.zeros((len(table), len(names)), dtype=np.bool_)
     for index, name in enumerate(names):
-        texts = pc.utf8_trim_whitespace(table.column(name, "data.label_columns").cast(pa.string()))
+        texts = pc.utf8_trim_whitespace(as_texts_of(table, name, "data.label_columns"))
         yes = pc.is_in(texts, value_set=pa.array(_YES))
         known = pc.or_(yes, pc.is_in(texts, value_set=pa.array(_NO)))
         if not pc.all(known).as_py():
@@ -178,25 +198,90 @@ def _of_columns(table: Table, names: Sequence[str]) -> Bools:
     return matrix
 
 
-def _of_texts(texts: pa.ChunkedArray, separator: str) -> tuple[Ints, list[Any]]:
-    """Split all texts: the row [M] and the label [M] of each part. Equal texts are parsed once."""
-    distinct = pc.unique(texts)
-    parts = [_parts(text, separator) for text in distinct.to_pylist()]
+def _rows_and_labels(table: Table, data: DataConfig) -> tuple[Ints, list[Any]]:
+    """The row [M] and the label [M] of each entry of the lists in the label column."""
+    column = table.column(data.label, "data.label")
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        try:
+            values = column.cast(pa.large_list(pa.string())).combine_chunks()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists of lists, or of bytes
+            raise errors.data.not_text(data.label, str(kind), setting="data.label") from None
+        rows = pc.list_parent_indices(values).to_numpy().astype(np.int64)
+        return rows, pc.list_flatten(values).to_pylist()
+    texts = as_texts_of(table, data.label, "data.label")
+    distinct = pc.unique(texts)  # equal texts are parsed once
+    parts = []
+    for text in distinct.to_pylist():
+        found = _parts(text, data.label_separator or SEPARATOR)
+        if found is None:
+            where = table.where(int(pc.index(texts, text).as_py()))
+            raise errors.labels.unreadable_list(data.label, text, where)
+        parts.append(found)
     codes = pc.index_in(texts, value_set=distinct).to_numpy()
     counts = np.array([len(part) for part in parts], dtype=np.int64)[codes]
     labels = [label for code in codes.tolist() for label in parts[code]]
     return np.repeat(np.arange(len(codes)), counts), labels
 
 
-def _parts(text: str, separator: str) -> list[Any]:
-    """The labels in one text: a JSON list, or texts with the separator between them."""
-    if text.lstrip().startswith("["):
-        try:
-            labels = json.loads(text)
-            return [label if isinstance(label, str) else json.dumps(label) for label in labels]
-        except ValueError:
-            pass  # not JSON, but a text that starts with a bracket
-    return text.split(separator)
+def _parts(text: str, separator: str) -> list[Any] | None:
+    """The labels in one text: a list of JSON or Python, or texts with the separator between them.
+
+    None if the text looks like a list or an object, but cannot be read as a list of labels.
+    """
+    shown = text.strip()
+    if not _LIST.fullmatch(shown):
+        return text.split(separator)
+    try:
+        labels = json.loads(shown)
+    except (ValueError, RecursionError):
+        labels = _python_list(shown)
+    parts = text.split(separator)
+    if labels is None and (shown[0] == "(" or all(map(_IN_BRACKETS.fullmatch, parts))):
+        return parts
+    if not isinstance(labels, list) or any(isinstance(label, list | dict) for label in labels):
+        return None
+    return [one if one is None or isinstance(one, str) else json.dumps(one) for one in labels]
+
+
+def _python_list(text: str) -> list[Any] | None:
+    """A list, tuple or set as Python writes it, as a list; None if it is anything else."""
+    if re.search(r"""['"]\s+['"]""", text):  # numpy's ['a' 'b'], which Python reads as ['ab']
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore", category=SyntaxWarning):
+            found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    simple = str | int | float | bool | None
+    is_list = isinstance(found, list | tuple | set)
+    return list(found) if is_list and all(isinstance(one, simple) for one in found) else None
+
+
+def _multi_hot_length(rows: Ints, labels: list[Any], table: Table, column: str) -> int | None:
+    """Number of values of each list if the lists are multi-hot, else None.
+
+    Lists with only 0 and 1 are multi-hot if all N of them have the same length, at least 2, or if a
+    list repeats a value, which a list of labels does not.
+    """
+    values = set(labels)
+    if not labels or not values.issubset((*_YES, *_NO, None)):
+        return None
+    lengths = np.bincount(rows, minlength=len(table))
+    if lengths.max() < 2:
+        return None
+    if None in values:
+        where = table.where(int(rows[labels.index(None)]))
+        raise errors.labels.not_zero_or_one(column, "null", where)
+    if (lengths == lengths[0]).all():
+        return int(lengths[0])
+    ones = np.array([label in _YES for label in labels], dtype=np.int64)
+    if len(np.unique(rows * 2 + ones)) == len(rows):
+        return None
+    other = int((lengths != lengths[0]).argmax())
+    raise errors.labels.unequal_multi_hot(
+        column, (int(lengths[0]), int(lengths[other])), (table.where(0), table.where(other))
+    )
 
 
 def _normalised_lists(rows: Ints, labels: list[Any], table: Table, column: str) -> pa.ListArray:
@@ -205,7 +290,13 @@ def _normalised_lists(rows: Ints, labels: list[Any], table: Table, column: str) 
     distinct = pc.unique(texts).drop_null()
     spellings = [WHOLE_FLOAT.sub(r"\1", text.strip()) for text in distinct.to_pylist()]
     if len(set(spellings)) > max(MANY_LABELS, len(table) // 2):
-        raise errors.data.not_labels(column, len(set(spellings)), len(table), where=table.where(0))
+        raise errors.labels.not_labels(
+            column, len(set(spellings)), len(table), where=table.where(0)
+        )
+    if all(NUMBER.fullmatch(text) for text in spellings) and not all(map(str.isdigit, spellings)):
+        first = next(index for index, text in enumerate(spellings) if not text.isdigit())
+        where_first = table.where(int(rows[pc.index(texts, distinct[first]).as_py()]))
+        raise errors.labels.numbers_in_lists(column, spellings[first], where_first)
     normalised = pa.array(spellings, pa.string()).take(pc.index_in(texts, value_set=distinct))
     names = [name for name in dict.fromkeys(spellings) if name]
 

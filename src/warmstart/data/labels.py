@@ -1,20 +1,20 @@
 """Labels: which rows have one, their spelling, and their class index.
 
 Labels are compared as text. If two spellings in a column could mean the same label ("Yes" and
-"yes ", "1" and "1.0"), this is an error that the user must resolve: a class that is split in two by
-a stray space would train without an error and score badly. Only one spelling is changed here: an
-integer written as a float ("1.0", as pandas writes a column of integers with a missing value)
-becomes the integer. This rule looks at each label separately, so it gives the same result for all
-files of a run.
+"yes ", "1" and "1.0", see ``spellings``), this is an error that the user must resolve: a class that
+is split in two by a stray space would train without an error and score badly. Only one spelling is
+changed here: an integer written as a float ("1.0", as pandas writes a column of integers with a
+missing value) becomes the integer. This rule looks at each label separately, so it gives the same
+result for all files of a run.
 
 All operations run on Arrow columns; Python code only handles the distinct labels.
 
 N: rows of a table. C: classes.
 """
 
+import json
 import re
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -24,13 +24,13 @@ import pyarrow.compute as pc
 
 from warmstart import errors
 from warmstart.config import DataConfig
+from warmstart.data.spellings import other_spelling, refuse_two_spellings
 from warmstart.data.table import Table
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 WHOLE_FLOAT = re.compile(r"\A([+-]?\d+)\.0+\Z")
 INTEGER = re.compile(r"[+-]?\d+")
 REAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -92,7 +92,7 @@ def clean_rows(
                 raise errors.data.empty_text(name, where, int(rows.sum()), setting=setting)
         where = table.where(int(missing.argmax()))
         column = ", ".join(data.label_columns or [data.label])
-        raise errors.data.missing_label(column, where, counts["missing_label"])
+        raise errors.labels.missing_label(column, where, counts["missing_label"])
     kept = ~(empty | missing)
     if not kept.any():
         raise errors.data.nothing_left(len(table), data.text_columns, setting=table.setting)
@@ -107,18 +107,24 @@ def rows_with_text(table: Table, data: DataConfig) -> tuple[Table, dict[str, int
         data: the settings that name the columns.
 
     Returns:
-        The table without those rows (the same object if there are none), and ``{"empty_text": n}``.
+        The table without those rows (the same object if there are none), and ``{"empty_text": n}``;
+        with ``data.prompt`` also ``{"empty_prompt": n}``, for rows that lack only their prompt.
 
     Raises:
         DataError: a column is missing or is not text, or no row remains.
     """
-    columns = (
-        blank(_text_column(table, name, setting)) for setting, name in data.text_columns.items()
-    )
-    empty = np.logical_or.reduce(list(columns))
+    columns = {
+        setting: blank(_text_column(table, name, setting))
+        for setting, name in data.text_columns.items()
+    }
+    empty = np.logical_or.reduce(list(columns.values()))
     if empty.all():
         raise errors.data.nothing_left(len(table), data.text_columns, setting=table.setting)
-    return (table.filter(~empty) if empty.any() else table), {"empty_text": int(empty.sum())}
+    counts = {"empty_text": int(empty.sum())}
+    if data.prompt is not None:
+        no_text = columns["data.text"]
+        counts = {"empty_text": int(no_text.sum()), "empty_prompt": int((empty & ~no_text).sum())}
+    return (table.filter(~empty) if empty.any() else table), counts
 
 
 def _text_column(table: Table, name: str, setting: str) -> pa.ChunkedArray:
@@ -127,6 +133,38 @@ def _text_column(table: Table, name: str, setting: str) -> pa.ChunkedArray:
     if not _is_string(column.type):
         raise errors.data.not_text(name, str(column.type), setting=setting)
     return column
+
+
+def as_texts_of(table: Table, column: str, setting: str) -> pa.ChunkedArray:
+    """The values of a column as text, N strings; null if a value is missing.
+
+    Args:
+        table: N rows.
+        column: the name of the column.
+        setting: the setting that named the column, for messages.
+
+    Raises:
+        DataError: there is no such column, or its values are lists, structures or bytes.
+    """
+    values = table.column(column, setting)
+    try:
+        return values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise errors.data.not_text(column, str(values.type), setting=setting) from None
+
+
+def _holds_several(text: str) -> bool:
+    """Whether a label is the text of a list or an object, as JSON or Python write them.
+
+    >>> _holds_several("['spam', 'rude']"), _holds_several("[POS]")
+    (True, False)
+    """
+    if not text.lstrip().startswith(("[", "{")):
+        return False
+    try:
+        return isinstance(json.loads(text), list | dict)
+    except (ValueError, RecursionError):
+        return re.fullmatch(r"""\s*[\[{]\s*['"].*[\]}]\s*""", text) is not None
 
 
 def label_texts(table: Table, column: str) -> pa.ChunkedArray:
@@ -139,15 +177,19 @@ def label_texts(table: Table, column: str) -> pa.ChunkedArray:
     Raises:
         DataError: two spellings could be the same label, or the column does not contain labels.
     """
-    values = table.column(column, "data.label")
-    if pa.types.is_nested(values.type):
-        raise errors.data.not_text(column, str(values.type), setting="data.label")
-    texts = values.cast(pa.string())
+    texts = as_texts_of(table, column, "data.label")
     distinct = pc.unique(texts).drop_null()
     if len(distinct) > max(MANY_LABELS, len(table) // 2):
-        raise errors.data.not_labels(column, len(distinct), len(table), where=table.where(0))
+        raise errors.labels.not_labels(column, len(distinct), len(table), where=table.where(0))
     spellings: list[str] = distinct.to_pylist()
-    refuse_two_spellings(spellings, lambda text: table.where(int(pc.index(texts, text).as_py())))
+
+    def where(text: str) -> str:
+        return table.where(int(pc.index(texts, text).as_py()))
+
+    for text in spellings:
+        if _holds_several(text):
+            raise errors.labels.several_labels(column, text, where(text))
+    refuse_two_spellings(spellings, where)
     normalised = [WHOLE_FLOAT.sub(r"\1", text) for text in spellings]
     if normalised == spellings:
         return texts
@@ -180,7 +222,7 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """
     names = list(names)
     if all(INTEGER.fullmatch(name) for name in names):
-        return tuple(sorted(names, key=int))
+        return tuple(sorted(names, key=Decimal))  # int() accepts at most 4,300 digits
     return tuple(sorted(names))
 
 
@@ -217,9 +259,10 @@ def label_index(
         unseen = pc.filter(labels, pc.is_null(index))
         first = int(pc.index(pc.is_null(index), True).as_py())
         label = labels[first].as_py()
-        raise errors.data.unseen_label(
+        raise errors.labels.unseen_label(
             label,
             names,
+            same=other_spelling(label, names),
             where=table.where(int(rows[first])),
             rows=int(pc.sum(pc.equal(unseen, label)).as_py()),
             other_labels=len(pc.unique(unseen)) - 1,
@@ -262,10 +305,8 @@ def label_numbers(table: Table, column: str) -> Floats:
     Raises:
         DataError: a value is not a finite number.
     """
-    values = table.column(column, "data.label")
-    if pa.types.is_nested(values.type):
-        raise errors.data.not_text(column, str(values.type), setting="data.label")
-    texts = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    values = as_texts_of(table, column, "data.label")
+    texts = pc.utf8_trim_whitespace(values)
     is_number = pc.fill_null(pc.match_substring_regex(texts, REAL), False)
     numbers = pc.if_else(is_number, texts, None).cast(pa.float64())
     result: Floats = pc.fill_null(numbers, np.nan).to_numpy()
@@ -274,22 +315,3 @@ def label_numbers(table: Table, column: str) -> Floats:
         row = int(finite.argmin())
         raise errors.labels.not_a_number(column, str(values[row].as_py()), table.where(row))
     return result
-
-
-def refuse_two_spellings(spellings: Iterable[str], where: Callable[[str], str]) -> None:
-    """Raise an error if labels differ only in case, surrounding space or number format.
-
-    Args:
-        spellings: distinct labels.
-        where: function that returns the ``file:line`` where a label first occurs.
-
-    Raises:
-        DataError: two of them could be the same label.
-    """
-    by_meaning: dict[Hashable, list[str]] = defaultdict(list)
-    for text in spellings:
-        plain = text.strip()
-        by_meaning[Decimal(plain) if NUMBER.fullmatch(plain) else plain.casefold()].append(text)
-    for variants in by_meaning.values():
-        if len(variants) > 1:
-            raise errors.data.label_spellings({text: where(text) for text in variants})

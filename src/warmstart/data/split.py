@@ -150,4 +150,4 @@ def refuse_single_rows(labels: Ints, table: Table, column: str) -> None:
     if len(single):
         row = int(np.flatnonzero(np.isin(labels, single))[0])
         label = str(table.column(column, "data.label")[row].as_py())
-        raise errors.data.single_row_label(label, table.where(row), len(single))
+        raise errors.labels.single_row_label(label, table.where(row), len(single))

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.data.mapped import filtered
+from warmstart.data.spellings import plain
 from warmstart.data.tags.documents import labelled_form
 from warmstart.data.tags.spans import place_of
 
@@ -75,15 +76,19 @@ class Table:
             setting: the setting that named the column (``data.text``), for messages.
 
         Raises:
-            DataError: there is no such column; the message lists the existing columns.
+            DataError: there is no such column (the message lists the existing columns), or a second
+                column looks the same.
         """
-        if name not in self.columns.column_names:
-            path = ", ".join(file.path for file in self.files)
-            if setting in ("data.text", "data.label") and (form := labelled_form(self.columns)):
+        names = self.columns.column_names
+        path = ", ".join(file.path for file in self.files)
+        same = next((one for one in names if one != name and plain(one) == plain(name)), None)
+        if name not in names:
+            is_content = setting in ("data.text", "data.label")
+            if same is None and is_content and (form := labelled_form(self.columns)):
                 raise errors.tags.forgotten_task(path, name, form)
-            raise errors.data.missing_column(
-                name, self.columns.column_names, path=path, setting=setting
-            )
+            raise errors.data.missing_column(name, names, same=same, path=path, setting=setting)
+        if same is not None:
+            raise errors.data.columns_look_alike(path, name, same)
         return self.columns.column(name)
 
     def where(self, index: int) -> str:

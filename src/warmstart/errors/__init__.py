@@ -13,7 +13,8 @@ WarmstartError
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
 │                                                                               .labels, .prompt,
-│                                                                               .splits, .tags
+│                                                                               .splits, .tags,
+│                                                                               .unlearnable
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
@@ -25,6 +26,7 @@ from warmstart.errors import (
     command,
     config,
     data,
+    delimited,
     export,
     files,
     labels,
@@ -34,6 +36,7 @@ from warmstart.errors import (
     splits,
     tags,
     transfer,
+    unlearnable,
 )
 from warmstart.errors.base import (
     ConfigError,
@@ -58,6 +61,7 @@ __all__ = [
     "command",
     "config",
     "data",
+    "delimited",
     "export",
     "files",
     "labels",
@@ -67,4 +71,5 @@ __all__ = [
     "splits",
     "tags",
     "transfer",
+    "unlearnable",
 ]

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,30 @@ def config_and_flags(config: str, flags: Mapping[str, Any], command: str) -> Usa
         found=f"both a config ({config}) and --{', --'.join(names)}",
         expected="a config or recipe, optionally changed with --set; or only flags",
         do=f"warmstart {command} {config} --set {shlex.quote(f'{setting}={value}')}",
+    )
+
+
+def unknown_option(
+    option: str, command: str, known: Sequence[str], settings: Collection[str]
+) -> UsageError:
+    """An option that the command does not have; perhaps a setting.
+
+    Args:
+        option: as typed: ``--max-tokens``.
+        command: the command with its program: ``warmstart train``.
+        known: the options of the command.
+        settings: names of all settings.
+    """
+    name = option.lstrip("-").replace("-", "_")
+    meant = [one for one in settings if one.rpartition(".")[2] == name]
+    nearest = get_close_matches(option, known, n=1, cutoff=0.7)
+    tries = [f"{command} … {one}" for one in nearest]
+    if "--set" in known:
+        tries += [f"{command} … --set {setting}=VALUE" for setting in meant]
+    return UsageError(
+        found=f"{command} has no option {option}",
+        expected=f"one of: {', '.join(known)}",
+        do="; or ".join(tries) or f"{command} --help",
     )
 
 

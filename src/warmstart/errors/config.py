@@ -148,7 +148,9 @@ def unknown_recipe(name: str, known: Collection[str]) -> ConfigError:
 
 def unknown_metric(name: str, known: Sequence[str]) -> ConfigError:
     """A ``best_metric`` that the task does not report; ``known`` starts with its main metric."""
-    nearest = get_close_matches(name, known, n=1) or known[:1]
+    # ``f1`` means one of the F1 scores: the first whose name contains it.
+    within = [metric for metric in known if name.lower() in metric]
+    nearest = within or get_close_matches(name, known, n=1) or known[:1]
     return ConfigError(
         found=f"train.best_metric is {name}",
         expected=f"one of: {', '.join(known)}",

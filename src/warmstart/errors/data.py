@@ -1,5 +1,6 @@
 """Error messages about the user's data: missing columns, broken rows, unusable labels."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -10,15 +11,32 @@ from warmstart.errors.files import _listed
 # --- reading rows
 
 
-def missing_column(name: str, have: Sequence[str], *, path: str, setting: str) -> DataError:
-    """A column that a setting names but the file lacks; ``have``: its columns, in file order.
+def missing_column(
+    name: str, have: Sequence[str], *, same: str | None, path: str, setting: str
+) -> DataError:
+    """A column that a setting names but the file lacks.
+
+    Args:
+        name: the missing column.
+        have: the columns of the file, in file order.
+        same: a column that looks the same, but has other characters.
+        path: the file.
+        setting: the setting that names the column.
 
     >>> have = ["id", "text", "label"]
-    >>> print(missing_column("labels", have, path="a.csv", setting="data.label"))
+    >>> print(missing_column("labels", have, same=None, path="a.csv", setting="data.label"))
     a.csv has no column 'labels'
       expected: one of: id, text, label
       try:      --set data.label=label
     """
+    if same is not None:
+        return DataError(
+            f"{path} has no column {name!a}; its column {same!a} looks the same, but is written "
+            "with other characters",
+            "exactly the name in the file",
+            "correct the name in the file; or "
+            f"--set {shlex.quote(f'{setting}={json.dumps(same)}')}",
+        )
     nearest = get_close_matches(name, have, n=1)
     return DataError(
         f"{path} has no column {name!r}",
@@ -30,13 +48,12 @@ def missing_column(name: str, have: Sequence[str], *, path: str, setting: str) -
     )
 
 
-def header_only(path: str, line: int) -> DataError:
-    """A header without any row below it."""
+def columns_look_alike(path: str, name: str, other: str) -> DataError:
+    """Two columns of a file whose names look the same; ``name`` is the one that is used."""
     return DataError(
-        f"{path}:{line} is a header, but no row follows",
-        "at least one row",
-        "check that the file is complete; if this line is a row, name its columns: "
-        "--set data.columns=[NAME,NAME,…]",
+        f"{path} has two columns that look the same: {name!a} and {other!a}",
+        "names that a reader can distinguish",
+        "rename or remove one of them in the file",
     )
 
 
@@ -52,99 +69,6 @@ def no_rows(path: str, dropped: int) -> DataError:
     )
 
 
-def unusable_delimiter(delimiter: str) -> DataError:
-    """``data.delimiter`` is a quote, a line break, or not an ASCII character."""
-    return DataError(
-        f"data.delimiter is {delimiter!r}",
-        "one ASCII character other than a double quote or a line break",
-        "--set data.delimiter=';' or another that the file uses, or convert the file",
-    )
-
-
-def wrong_delimiter(path: str, line: int, *, delimiter: str, likely: str) -> DataError:
-    """The delimiter gives one column, but another character would give several."""
-    return DataError(
-        f"{path}:{line} has only one column when split at {delimiter!r}, but contains {likely!r}",
-        "columns separated by the delimiter",
-        "--set data.format=tsv" if likely == "\t" else f"--set data.delimiter='{likely}'",
-    )
-
-
-def column_count(path: str, line: int, *, columns: int, fields: int) -> DataError:
-    """``data.columns`` names more or fewer columns than the rows have fields."""
-    return DataError(
-        f"{path}:{line} has {fields} field{'s' * (fields != 1)}, but data.columns names {columns}",
-        "one name for each field, in file order",
-        f"give {fields} names in data.columns; if the file has a header, leave data.columns out",
-    )
-
-
-def duplicate_columns(path: str, line: int, names: Sequence[str]) -> DataError:
-    """Several columns with the same name."""
-    return DataError(
-        f"{path}:{line} has repeated column names: {_listed([_short(name) for name in names])}",
-        "a different name for each column",
-        "rename them; if this line is a row, not a header: --set data.columns=[NAME,NAME,…]",
-    )
-
-
-def ragged_row(
-    path: str, line: int, *, fields: int, columns: int, text: str, quoting: str
-) -> DataError:
-    """A row with too many or too few fields, under ``data.ragged: error``."""
-    stray = ", --set data.quoting=none if quotes are ordinary characters here"
-    return DataError(
-        f"{path}:{line} has {fields} field{'s' * (fields != 1)}: {_short(text, 60)}",
-        f"{columns} fields, as many as there are columns",
-        "correct the line, or drop such rows (they are counted) with --set data.ragged=drop"
-        + (stray if quoting == "double" and '"' in text else ""),
-    )
-
-
-def unclosed_quote(path: str, line: int, lines: int) -> DataError:
-    """An opening quote without a closing quote: the rest of the file would be one field."""
-    affected = f"the next {f'{lines:,} lines' if lines > 1 else 'line'} would become part of it"
-    return DataError(
-        f"{path}:{line}: a field starts with a quote here that is never closed"
-        + (f"; {affected}" if lines else ""),
-        "an opening and a closing quote around a field; quotes inside it doubled",
-        "--set data.quoting=none if quotes are ordinary characters in this file; or close the "
-        "quote",
-    )
-
-
-def quote_spans_rows(path: str, line: int, lines: int) -> DataError:
-    """A quoted field that spans lines which look like rows, or that ends in the middle of one."""
-    return DataError(
-        f"{path}:{line}: a field starts with a quote here; up to the closing quote, the next "
-        f"{f'{lines:,} lines' if lines > 1 else 'line'} would become part of it",
-        "an opening and a closing quote around a field, quotes inside it doubled, and no rows "
-        "between them",
-        "--set data.quoting=none if quotes are ordinary characters in this file; or correct the "
-        "quotes",
-    )
-
-
-def text_after_quote(path: str, line: int, text: str) -> DataError:
-    """A quoted field with text after its closing quote, whose quotes would be lost."""
-    return DataError(
-        f"{path}:{line}: a quoted field has text after its closing quote: {_short(text, 60)}",
-        "a delimiter or the end of the line after a closing quote; quotes inside a quoted field "
-        "doubled",
-        "--set data.quoting=none if quotes are ordinary characters in this file; or double the "
-        "quotes inside the field",
-    )
-
-
-def endless_row(path: str, limit: int) -> DataError:
-    """A row longer than the parser supports; ``limit`` in bytes."""
-    return DataError(
-        f"{path} has a row of more than {limit:,} bytes",
-        "shorter rows; note that an unclosed quote turns the rest of a file into one row",
-        "--set data.quoting=none if quotes are ordinary characters in this file",
-    )
-
-
 def bad_json_line(path: str, line: int, *, reason: str, text: str) -> DataError:
     """A line that is not one JSON object."""
     return DataError(
@@ -152,6 +76,26 @@ def bad_json_line(path: str, line: int, *, reason: str, text: str) -> DataError:
         'one object per line, such as {"text": "…", "label": "…"}',
         "correct the line; if the file is one JSON array, write one object per line: "
         "jq -c '.[]' FILE > FILE.jsonl",
+    )
+
+
+def too_many_columns(path: str, line: int, limit: int) -> DataError:
+    """A header, or the keys of all objects of JSON lines, with too many names."""
+    return DataError(
+        f"{path}:{line}: the file has more than {limit:,} columns",
+        "a table with a column for the text, one for the label, and few others",
+        "keep only the columns that you need: cut -d, -f1,2 FILE > NEW (CSV), or "
+        "jq -c '{text, label}' FILE > NEW (JSON lines); if a value is used as a key, write it as a "
+        "value",
+    )
+
+
+def invalid_text(column: str, where: str) -> DataError:
+    """A text column of a Parquet file with bytes that are not UTF-8."""
+    return DataError(
+        f"{where}: the column {column!r} has bytes that are not UTF-8",
+        "UTF-8 in text columns, which the Parquet format requires",
+        "write the file again without this column, or with texts that are decoded correctly",
     )
 
 
@@ -233,15 +177,6 @@ def unequal_texts(texts: int, pairs: int) -> DataError:
     )
 
 
-def missing_label(column: str, where: str, rows: int) -> DataError:
-    """A row without label, under ``data.missing: error``."""
-    return DataError(
-        f"{where}: no label in the column {column!r}{_in_all(rows)}",
-        "a label in every row",
-        "fill it in, or drop such rows with --set data.missing=drop",
-    )
-
-
 def nothing_left(rows: int, columns: Mapping[str, str], *, setting: str) -> DataError:
     """Every row lacks a text or label and was dropped; ``columns``: setting -> text column."""
     places = " and ".join(map(repr, columns.values()))
@@ -256,72 +191,39 @@ def nothing_left(rows: int, columns: Mapping[str, str], *, setting: str) -> Data
 def not_text(column: str, kind: str, *, setting: str) -> DataError:
     """A column whose type cannot be read as text."""
     return DataError(
-        f"the column {column!r} ({setting}) has values of the type {kind}",
+        f"the column {column!r} ({setting}) has values of the type {_short(kind, 90)}",
         "one text in every row",
-        f"name another column with --set {setting}=COLUMN, or convert this one to text",
+        _CHAT
+        if "role:" in kind and "content:" in kind
+        else f"name another column with --set {setting}=COLUMN, or convert this one to text",
     )
 
 
-def not_labels(column: str, distinct: int, rows: int, *, where: str) -> DataError:
-    """Almost every row has a different label: it contains ids, texts or measurements."""
-    return DataError(
-        f"{where}: the column {column!r} has {distinct:,} different values in {rows:,} rows",
-        "labels that each occur in many rows",
-        "name the column with the labels: --set data.label=COLUMN",
+_CHAT = (
+    "write each conversation as one text, with the turns as the model should see them; for "
+    "example a user's and an assistant's turn as two columns, and --set data.prompt=COLUMN "
+    "--set data.text=COLUMN"
+)
+"""Advice for chat data: lists of messages with the keys role and content."""
+
+
+def nested_text(column: str, where: str, value: str, *, setting: str) -> DataError:
+    """A list or an object in a text column of JSON lines; ``value``: its JSON text."""
+    name, chat = json.dumps(column), '"role":' in value and '"content":' in value
+    joined = (
+        f'jq -c \'.text = (.{name} | map(.role + ": " + .content) | join("\\n"))\''
+        if chat
+        else f"jq -c '.{name} |= join(\" \")'"
     )
-
-
-def label_spellings(places: Mapping[str, str]) -> DataError:
-    """Labels that differ only in case, surrounding space or number format (1 and 1.0).
-
-    Args:
-        places: each spelling, and the ``file:line`` where it first occurs.
-    """
-    listed = ", ".join(f"{label!r} ({where})" for label, where in places.items())
+    into = " with --set data.text=text" if chat else ""
     return DataError(
-        f"{len(places)} labels look like spellings of the same label: {listed}",
-        "one spelling for each label",
-        f"write {next(iter(places))!r} everywhere, or give the labels clearly different names",
-    )
-
-
-def unseen_label(
-    label: str,
-    known: Sequence[str],
-    *,
-    where: str,
-    rows: int,
-    other_labels: int,
-    setting: str,
-) -> DataError:
-    """A label of the validation or test split that no training row has.
-
-    Args:
-        label: the first such label.
-        known: the labels of the training rows.
-        where: ``file:line`` of its first row.
-        rows: number of rows with this label.
-        other_labels: number of other labels that no training row has.
-        setting: the setting that names the file.
-    """
-    others = f"; {other_labels:,} more such label{'s' * (other_labels > 1)}" if other_labels else ""
-    listed = ", ".join(map(repr, known[:10])) + (" …" if len(known) > 10 else "")
-    nearest = get_close_matches(label.strip(), known, n=1)
-    fix = f"write {nearest[0]!r} if you meant that label" if nearest else "correct the label"
-    return DataError(
-        f"{where}: no training row has the label {label!r} ({_rows(rows)}{others})",
-        f"one of the {len(known):,} labels of the training rows: {listed}",
-        f"{fix}, remove the rows from {setting}, or add rows with this label to data.train",
-    )
-
-
-def single_row_label(label: str, where: str, labels: int) -> DataError:
-    """A label with only one row: a stratified split needs a row of it in both splits."""
-    others = f" ({labels - 1:,} other labels also have only one row)" if labels > 1 else ""
-    return DataError(
-        f"{where}: the label {label!r} has only this row{others}",
-        "at least two rows of each label, so that training and validation both have one",
-        "add rows with this label, or split without regard to labels: --set data.stratify=false",
+        f"{where}: the column {column!r} ({setting}) is "
+        f"{'a list' if value.startswith('[') else 'an object'} here: {_short(value, 60)}",
+        "one text in every row",
+        f"{_CHAT}; or all turns as one text{into}: {joined} FILE > NEW.jsonl"
+        if chat
+        else f"name another column with --set {setting}=COLUMN; or join the texts of each list: "
+        f"{joined} FILE > NEW.jsonl",
     )
 
 
@@ -331,8 +233,7 @@ def empty_split(share: float, units: int, unit: str, *, stratified: bool) -> Dat
     return DataError(
         f"data.validation={share:g} of {units:,} {unit}{'s' * (units != 1)} leaves one split empty",
         f"at least one {unit} for training and one for validation",
-        f"add {unit}s, set another share such as --set data.validation=0.5{unstratified}, "
-        "or name a file: --set data.validation=FILE",
+        f"add {unit}s{unstratified}, or name a file: --set data.validation=FILE",
     )
 
 

@@ -15,6 +15,10 @@ _LISTED = 12
 """Maximum number of names shown from a long list."""
 
 
+_PATH_CHARACTERS = 200
+"""Maximum number of characters of an impossible path in a message."""
+
+
 def _listed(names: Sequence[str]) -> str:
     """The names, joined; of a long list only the first ones and the number of the others."""
     shown = ", ".join(names[:_LISTED]) or "nothing"
@@ -50,6 +54,30 @@ def is_folder(path: str, setting: str, *, inside: Sequence[str]) -> DataError:
         f"one file or a list of files; the folder contains: {_listed(inside)}",
         _typed(setting, choice),
     )
+
+
+def impossible_name(path: str, reason: str) -> DataError:
+    """A name that no file can have: too long, or with a NUL character."""
+    return DataError(
+        f"{_start(path)} cannot be the name of a file: {reason}",
+        "the path of a file, relative to the working directory or absolute",
+        "check the quotes around the name and the option before it",
+    )
+
+
+def not_regular(path: str, kind: str) -> DataError:
+    """A named pipe, a terminal, a socket or a device in place of a file."""
+    return DataError(
+        f"{_start(path)} is {kind}, not a file",
+        "a file with an end, which can be read several times",
+        "save the rows to a file and name it"
+        + (f": cat {shlex.quote(path)} > rows.csv" if kind == "a pipe" else ""),
+    )
+
+
+def _start(path: str) -> str:
+    """The path, shortened if it is very long."""
+    return path if len(path) <= _PATH_CHARACTERS else f"{path[:_PATH_CHARACTERS]}…"
 
 
 def bad_folder(path: str) -> DataError:
@@ -107,6 +135,15 @@ def empty_file(path: str) -> DataError:
         f"{path} is empty",
         "a header line and at least one row (no header if data.columns is set)",
         "check that the file was written or downloaded completely",
+    )
+
+
+def bad_url(url: str, cause: Exception) -> DataError:
+    """A text that starts like a URL, but is not one."""
+    return DataError(
+        f"{_start(url)} is not a URL: {cause}",
+        "https://HOST/PATH/FILE.csv",
+        "correct it; the address of a server in IPv6 is written in brackets: http://[::1]/x.csv",
     )
 
 
@@ -204,14 +241,53 @@ def unknown_encoding(name: str) -> DataError:
 
 
 def undecodable(
-    path: str, line: int, *, offset: int, byte: int, encoding: str, guess: str
+    path: str,
+    line: int,
+    *,
+    offset: int,
+    byte: int,
+    encoding: str,
+    guess: str | None,
+    reads: str | None,
+    mostly_utf8: bool,
 ) -> DataError:
-    """Bytes that are not valid in ``encoding``; ``guess`` is the most likely encoding."""
+    """Bytes that are not valid in ``encoding``.
+
+    Args:
+        path: the file.
+        line: line of the first such byte.
+        offset: its offset in the file.
+        byte: its value.
+        encoding: the encoding in which the bytes are not valid.
+        guess: the most likely encoding; None if the bytes are not text.
+        reads: the text around the byte, decoded with ``guess``.
+        mostly_utf8: the other characters outside of ASCII around the byte are UTF-8.
+    """
+    if mostly_utf8:
+        advice = (
+            "correct this line: the text around it is UTF-8, so no single encoding fits; "
+            "or delete such bytes: iconv -c -f utf-8 -t utf-8 FILE > NEW"
+        )
+    elif guess is None:
+        advice = "check that it is a text file; open it in its own program and save it as UTF-8 CSV"
+    else:
+        advice = (
+            f"--set data.encoding={guess} if the text should read {reads!r}; otherwise name "
+            "another encoding, or save the file as UTF-8"
+        )
     return DataError(
         f"{path}:{line}: byte 0x{byte:02X} at offset {offset} is not valid {encoding}",
         "UTF-8, UTF-16 or GB18030 text, or the name of the encoding in data.encoding",
-        f"--set data.encoding={guess} and check that the text is then correct, or save the file "
-        "as UTF-8",
+        advice,
+    )
+
+
+def escape_sequence(path: str, line: int, encoding: str) -> DataError:
+    """Text in an encoding with escape sequences, which only uses ASCII bytes."""
+    return DataError(
+        f"{path}:{line}: an escape sequence of {encoding}",
+        "UTF-8, UTF-16 or GB18030 text, or the name of the encoding in data.encoding",
+        f"--set data.encoding={encoding}",
     )
 
 

@@ -1,6 +1,13 @@
 """Error messages about labels, relevance grades and pairs that cannot be used for training."""
 
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
 from warmstart.errors.base import DataError
+from warmstart.errors.data import _in_all, _rows
+
+_LABEL_CHARACTERS = 120
+"""Maximum number of characters of a label in a message."""
 
 
 def no_room_for_second(where: str, tokens: int, max_tokens: int) -> DataError:
@@ -26,7 +33,7 @@ def no_room_for_text(where: str, special: int, max_tokens: int) -> DataError:
 def not_a_grade(column: str, value: str, where: str) -> DataError:
     """A relevance grade that is not a number, or is negative."""
     return DataError(
-        found=f"{where}: the column {column} has {value!r}",
+        found=f"{where}: the column {column} has {_label(value)}",
         expected="the relevance of the document: 0 if not relevant, 1 or more if relevant",
         do="write 0 and 1 instead of words; or name another column: --label COLUMN",
     )
@@ -62,7 +69,7 @@ def no_list_to_learn_from(query: str, loss: str) -> DataError:
 def not_a_number(column: str, value: str, where: str) -> DataError:
     """A label that is not a finite number, for regression."""
     return DataError(
-        found=f"{where}: the column {column} has {value!r}",
+        found=f"{where}: the column {column} has {_label(value)}",
         expected="a number, such as 3, -0.5 or 1e-3 (no thousands separator, no unit)",
         do="correct it, or name the column with the numbers: --label COLUMN; to learn labels that "
         "are words: --set task=text-classification",
@@ -72,7 +79,7 @@ def not_a_number(column: str, value: str, where: str) -> DataError:
 def one_label(label: str, rows: int) -> DataError:
     """All training rows have the same label."""
     return DataError(
-        f"all {rows:,} training rows have the label {label!r}",
+        f"all {rows:,} training rows have the label {_label(label)}",
         "at least two different labels",
         "add rows with another label to data.train, or name another column with "
         "--set data.label=COLUMN",
@@ -89,9 +96,9 @@ def one_number(column: str, value: float, rows: int) -> DataError:
 
 
 def not_zero_or_one(column: str, value: str, where: str) -> DataError:
-    """A value other than 0 and 1 in a column of ``data.label_columns``."""
+    """A value other than 0 and 1 in a column (or a list) that has only these two."""
     return DataError(
-        found=f"{where}: the column {column!r} (data.label_columns) has {value!r}",
+        found=f"{where}: the column {column!r} has {_label(value)}",
         expected="1 if the label applies to the row, 0 if it does not",
         do="correct it, or remove the column from data.label_columns; if one column lists all "
         "labels: --label COLUMN --set data.label_columns=null",
@@ -105,4 +112,144 @@ def same_labels(rows: int, labels: str) -> DataError:
         + (f"the labels {labels} and no others" if labels else "no label"),
         expected="rows with different labels",
         do="add rows with other labels to data.train; or name another column: --label COLUMN",
+    )
+
+
+def missing_label(column: str, where: str, rows: int) -> DataError:
+    """A row without label, under ``data.missing: error``."""
+    return DataError(
+        f"{where}: no label in the column {column!r}{_in_all(rows)}",
+        "a label in every row",
+        "fill it in, or drop such rows with --set data.missing=drop",
+    )
+
+
+def not_labels(column: str, distinct: int, rows: int, *, where: str) -> DataError:
+    """Almost every row has a different label: it contains ids, texts or measurements."""
+    return DataError(
+        f"{where}: the column {column!r} has {distinct:,} different values in {rows:,} rows",
+        "labels that each occur in many rows",
+        "name the column with the labels: --set data.label=COLUMN",
+    )
+
+
+def label_spellings(places: Mapping[str, str], *, hidden: bool, numbers: bool) -> DataError:
+    """Labels that could be spellings of the same label.
+
+    Args:
+        places: each spelling, and the ``file:line`` where it first occurs; the best one first.
+        hidden: a reader cannot see the difference: it is shown in ASCII.
+        numbers: the labels are numbers (1 and 1.0).
+    """
+    shown = (f"{_label(label, ascii_too=hidden)} ({where})" for label, where in places.items())
+    amounts = "; or, if the labels are amounts: --set task=text-regression" if numbers else ""
+    return DataError(
+        f"{len(places)} labels look like spellings of the same label: {', '.join(shown)}",
+        "one spelling for each label",
+        f"write {_label(next(iter(places)), ascii_too=hidden)} everywhere, or give the labels "
+        f"clearly different names{amounts}",
+    )
+
+
+def several_labels(column: str, label: str, where: str) -> DataError:
+    """A label that is the text of a list or an object, for a task with one label per row."""
+    return DataError(
+        f"{where}: the label in the column {column!r} is a list or an object: {_label(label)}",
+        "one label in every row",
+        "--set task=multi-label-classification if a row can have several labels; or name another "
+        "column: --set data.label=COLUMN",
+    )
+
+
+def unreadable_list(column: str, text: str, where: str) -> DataError:
+    """A text that looks like a list of labels, but is not a list as JSON or Python write it."""
+    return DataError(
+        f"{where}: the labels in the column {column!r} are {_label(text)}",
+        'a JSON list of texts, such as ["rude", "spam"], or labels with a separator, such as '
+        "rude|spam",
+        "correct it; or remove the brackets and name the separator: "
+        "--set data.label_separator=','; or write one column of 0 and 1 for each label, and "
+        "--set data.label_columns=[NAME,NAME,…]",
+    )
+
+
+def numbers_in_lists(column: str, value: str, where: str) -> DataError:
+    """Lists of numbers that are neither numbers of labels nor 0 and 1, such as probabilities."""
+    return DataError(
+        f"{where}: the lists in the column {column!r} have the value {_label(value)}",
+        "names or numbers of labels, or 1 if a label applies to the row and 0 if it does not",
+        "if the values are probabilities, write 1 for those of at least 0.5 and 0 for the others",
+    )
+
+
+def unequal_multi_hot(column: str, lengths: Sequence[int], where: Sequence[str]) -> DataError:
+    """Lists of 0 and 1 (one value for each label) of different lengths.
+
+    Args:
+        column: the column of the lists.
+        lengths: two different lengths.
+        where: ``file:line`` of a list of each length.
+    """
+    return DataError(
+        f"the lists of 0 and 1 in the column {column!r} have {lengths[0]:,} values ({where[0]}) "
+        f"and {lengths[1]:,} values ({where[1]})",
+        "one value for each label in every row, or lists with the names of the labels",
+        "correct the lists; or write the names of the labels instead",
+    )
+
+
+def unseen_label(
+    label: str,
+    known: Sequence[str],
+    *,
+    same: str | None,
+    where: str,
+    rows: int,
+    other_labels: int,
+    setting: str,
+) -> DataError:
+    """A label of the validation or test split that no training row has.
+
+    Args:
+        label: the first such label.
+        known: the labels of the training rows.
+        same: the label of the training rows of which ``label`` is another spelling, if any.
+        where: ``file:line`` of its first row.
+        rows: number of rows with this label.
+        other_labels: number of other labels that no training row has.
+        setting: the setting that names the file.
+    """
+    others = f"; {other_labels:,} more such label{'s' * (other_labels > 1)}" if other_labels else ""
+    if same is not None:
+        return DataError(
+            f"{where}: the label {_label(label, ascii_too=True)} ({_rows(rows)}{others}) is "
+            f"written {_label(same, ascii_too=True)} in the training rows",
+            "the same spelling of a label in all files",
+            f"write {_label(same, ascii_too=True)} in {setting} too",
+        )
+    listed = ", ".join(map(_label, known[:10])) + (" …" if len(known) > 10 else "")
+    nearest = get_close_matches(label.strip(), known, n=1)
+    fix = f"write {_label(nearest[0])} if you meant that label" if nearest else "correct the label"
+    return DataError(
+        f"{where}: no training row has the label {_label(label)} ({_rows(rows)}{others})",
+        f"one of the {len(known):,} labels of the training rows: {listed}",
+        f"{fix}, remove the rows from {setting}, or add rows with this label to data.train",
+    )
+
+
+def _label(label: str, *, ascii_too: bool = False) -> str:
+    """The label in quotes, shortened; ``ascii_too``: also in ASCII if it has other characters."""
+    quoted = repr(label)
+    if ascii_too and quoted != ascii(label):
+        quoted += f" = {label!a}"
+    return quoted if len(quoted) <= _LABEL_CHARACTERS else f"{quoted[:_LABEL_CHARACTERS]}…"
+
+
+def single_row_label(label: str, where: str, labels: int) -> DataError:
+    """A label with only one row: a stratified split needs a row of it in both splits."""
+    others = f" ({labels - 1:,} other labels also have only one row)" if labels > 1 else ""
+    return DataError(
+        f"{where}: the label {_label(label)} has only this row{others}",
+        "at least two rows of each label, so that training and validation both have one",
+        "add rows with this label, or split without regard to labels: --set data.stratify=false",
     )

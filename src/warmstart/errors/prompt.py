@@ -33,6 +33,15 @@ def too_long(which: str, tokens: int, limit: int) -> DataError:
     )
 
 
+def no_short_prompt(limit: int) -> DataError:
+    """No validation prompt leaves room for a new token, so no sample can be generated."""
+    return DataError(
+        found=f"all validation prompts fill the model's limit of {limit:,} tokens",
+        expected="a validation row whose prompt leaves room for a new token",
+        do="shorten the prompts, or choose a model with a higher limit",
+    )
+
+
 def empty_without_start_token(which: str) -> DataError:
     """An empty prompt for a model without a token that starts a text (BOS)."""
     return DataError(

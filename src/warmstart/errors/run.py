@@ -188,14 +188,14 @@ def unreadable(path: Path, error: Exception) -> RunError:
 
 
 def diverged(path: Path, step: int, kept_step: int | None) -> RunError:
-    """The training loss is no longer finite."""
+    """The training loss is no longer finite; ``step`` counts from 0, the message from 1."""
     kept = (
         "no checkpoint was written yet"
         if kept_step is None
-        else f"the checkpoint after step {kept_step} is kept in {path}/checkpoint"
+        else f"the checkpoint after step {kept_step + 1} is kept in {path}/checkpoint"
     )
     return RunError(
-        found=f"the loss of step {step} is not a finite number; {kept}",
+        found=f"the loss of step {step + 1} is not a finite number; {kept}",
         expected="a finite loss in every step",
         do="train again with a lower learning rate (--set train.learning_rate=1e-5), a longer"
         " warm-up (--set train.warmup_share=0.2) or --set train.precision=float32",
@@ -212,9 +212,9 @@ def out_of_memory(rows: int) -> RunError:
 
 
 def interrupted(path: Path, step: int, processes: int = 1) -> Interrupted:
-    """The user stopped the run, which used ``processes`` processes; its state is saved."""
+    """The user stopped the run of ``processes`` processes after ``step``, counted from 0."""
     return Interrupted(
-        found=f"stopped after step {step}; everything up to that step is saved in {path}",
+        found=f"stopped after step {step + 1}; everything up to that step is saved in {path}",
         expected="the run to be resumed; its result is then the same as without the interruption",
         do=_resume_command(path, processes),
     )

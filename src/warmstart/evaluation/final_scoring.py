@@ -19,6 +19,7 @@ from warmstart.models.packed.forward import forward_for
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import task_json
+from warmstart.runs.only_shown import only_shown
 from warmstart.tasks.capabilities import ChoosesThreshold, ComparesWithStart
 from warmstart.tasks.task import AnyTask
 
@@ -157,6 +158,8 @@ def fit_baselines(
 ) -> dict[str, dict[str, Scores]]:
     """Fit the task's baselines and score them; their notes are written as notices.
 
+    They are shown next to the model's scores: if they cannot be fitted, a notice says why.
+
     Args:
         scoring: the scoring of the run.
         task: the task of the run.
@@ -164,9 +167,11 @@ def fit_baselines(
     """
     prepared = scoring.prepared
     held_out = {name: split for name, split in prepared.splits.items() if name in splits}
-    scores, notes = baseline_scores(
-        task, prepared.config, prepared.splits["train"], held_out, prepared.best_metric
-    )
-    for note in notes:
-        scoring.notice(note)
+    scores: dict[str, dict[str, Scores]] = {}
+    with only_shown("the baselines", scoring.notice):
+        scores, notes = baseline_scores(
+            task, prepared.config, prepared.splits["train"], held_out, prepared.best_metric
+        )
+        for note in notes:
+            scoring.notice(note)
     return scores

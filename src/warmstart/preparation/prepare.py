@@ -18,14 +18,17 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
 from warmstart.data.checking.check import Findings, collect_findings
+from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
+from warmstart.data.tags.word_table import WORDS
 from warmstart.models.checkpoints.load import Checkpoint, resolve_max_tokens
 from warmstart.models.checkpoints.load import find as find_checkpoint
 from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
+from warmstart.preparation.learnable import learnable
 from warmstart.preparation.new_start import new_start, refuse_faulty
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
@@ -141,6 +144,9 @@ def prepare(
     refuse_unfit_parts(config.train, task.name, checkpoint)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = encode(task, splits, checkpoint, max_tokens, workspace)
+    for name, split in splits.items():
+        splits[name], left_out = learnable(task, split, examples[name], max_tokens)
+        dropped[name] = {**dropped[name], **left_out}
     refuse_unfit_plan(config.train, Plan.of(examples["train"], config.train))
     return Prepared(
         config,
@@ -151,7 +157,7 @@ def prepare(
         splits,
         dropped,
         examples,
-        _findings(config, task, splits, examples, dropped, max_tokens),
+        _findings(config, task, splits, examples, dropped, max_tokens, checkpoint),
         rows_given=rows is not None,
     )
 
@@ -180,13 +186,15 @@ def _findings(
     examples: Mapping[str, Examples],
     dropped: Mapping[str, Mapping[str, int]],
     max_tokens: int,
+    checkpoint: Checkpoint,
 ) -> Findings:
     labels, remarks = {}, {}
     if isinstance(task, ShowsLabels):
         labels = {name: task.shown_labels(split.labels) for name, split in splits.items()}
         remarks = {name: task.remarks(split.labels) for name, split in splits.items()}
+    tables = {name: split.table for name, split in splits.items()}
     return collect_findings(
-        {name: split.table for name, split in splits.items()},
+        tables,
         config.data,
         lengths={name: split.document_lengths for name, split in examples.items()},
         max_tokens=max_tokens,
@@ -204,6 +212,12 @@ def _findings(
         # A long row that is cut into pieces has several examples.
         label_unit=task.label_unit if isinstance(task, LabelsSpans) else "row",
         chunked=any(len(examples[name]) > len(split.table) for name, split in splits.items()),
+        further=about_vocabulary(
+            tables,
+            {name: split.tokens for name, split in examples.items()},
+            {*config.data.text_columns.values(), WORDS},
+            Vocabulary.of(checkpoint.tokenizer),
+        ),
     )
 
 

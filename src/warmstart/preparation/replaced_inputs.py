@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from warmstart import errors
+from warmstart.data.reading.paths import expanded
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 
@@ -36,5 +37,5 @@ def _inputs(prepared: Prepared) -> Iterator[tuple[str, str, Path]]:
             # A member of an archive is ``archive.zip!member``. If the input is not a local file
             # (a URL, a hub data set), nothing exists at this path.
             for name in (file.path, file.path.partition("!")[0]):
-                if Path(name).expanduser().exists():
-                    yield table.setting, file.path, Path(name).expanduser()
+                if expanded(name).exists():
+                    yield table.setting, file.path, expanded(name)

@@ -50,7 +50,7 @@ def legend_above(axes: Axes) -> None:
 def epoch_axis(axes: Axes, last: float) -> None:
     """Set the x axis to epochs from 0 to ``last``, with whole numbers if there are several."""
     axes.set_xlim(0, max(last, 1e-3) * 1.03)
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=last >= 2))
+    axes.xaxis.set_major_locator(MaxNLocator(8 if last >= 2 else 4, integer=last >= 2))
 
 
 def loss_axis(axes: Axes, training: Floats, validation: Floats) -> None:

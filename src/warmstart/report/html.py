@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from warmstart import config_file
+from warmstart.config import DataConfig, RunConfig
 from warmstart.report import figures
 from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
@@ -25,6 +27,11 @@ from warmstart.runs.run_record import EvaluationRecord, RunRecord
 from warmstart.runs.titles import Titles
 
 FOLDER = Path(__file__).parent
+
+SHOWN_ROWS = 20
+"""Rows of a table of labels that are shown; the reader can open the others."""
+SHOWN_MISTAKES = 8
+"""Mistakes that are shown; the reader can open the others."""
 
 
 def write_report(run_path: Path) -> Path:
@@ -104,7 +111,7 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
             figures.scatter(*content.points),
             f"Predicted against true numbers of {len(content.points[0]):,} rows.",
         )
-    if details.get("matthews_per_batch"):
+    if details.get("matthews_per_batch") and not content.batch_note:
         whole = evaluation.scores.get("matthews_correlation")
         drawn["matthews_per_batch"] = (
             figures.matthews_per_batch(
@@ -143,6 +150,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         "date": _date,
     }
     template = environment.get_template("template.html.j2")
+    settings = config_file.settings_read(content.record.config)
     return template.render(
         content=content,
         record=content.record,
@@ -150,18 +158,33 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         evaluation=content.evaluation,
         pictures=pictures,
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
-        settings=config_file.settings_read(content.record.config),
+        settings=settings,
+        changed=_changed(settings, content.record.config),
         source=_source(content.record.config.data.train),
         status=words.status(content.record),
         kept=content.record.kept,
         leader=leader,
         named_classes=figures.NAMED_CLASSES,
+        shown_rows=SHOWN_ROWS,
+        shown_mistakes=SHOWN_MISTAKES,
         loss_note=_loss_note(content),
         loss_unit=_unit(content.record),
         numbered=not all(map(can_draw, content.record.labels)),
         command=_command(content.record.path),
         environment=words.environment_in_words(content.record.environment),
     )
+
+
+def _changed(settings: Mapping[str, Any], config: RunConfig) -> set[tuple[str, str]]:
+    """Group and name of the settings that differ from their defaults."""
+    plain = RunConfig(task=config.task, data=DataConfig(train=config.data.train)).model_dump()
+    return {
+        (group, name)
+        for group, values in settings.items()
+        if isinstance(values, Mapping)
+        for name, value in values.items()
+        if value != (plain[group] or {}).get(name)
+    }
 
 
 def _source(train: str | list[str]) -> str:
@@ -194,6 +217,8 @@ def _loss_note(content: ReportContent) -> str:
     """What the loss curves show about overfitting, as a sentence."""
     if not content.record.checks:
         return ""
+    if len(content.record.checks) == 1:
+        return "One evaluation cannot show overfitting."
     start = content.overfits_after
     if start is None:
         return (

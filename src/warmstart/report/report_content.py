@@ -74,6 +74,38 @@ class ReportContent:
         )
 
     @property
+    def labels(self) -> list[dict[str, Any]]:
+        """Precision, recall, F1 and number of every label, those with the lowest F1 first."""
+        parts = self.evaluation.details.get("per_class", ()) if self.evaluation else ()
+        numbered = [{"number": number, **part} for number, part in enumerate(parts)]
+        # A label without any row has no F1, and says nothing: it is last.
+        return sorted(numbered, key=lambda part: (part["f1"] is None, part["f1"]))
+
+    @property
+    def batch_note(self) -> str:
+        """Why the Matthews correlation per batch is not shown; empty if it is, or if there is none.
+
+        With many labels a batch has few rows of each, and in a file that is sorted by label most
+        batches have rows of one label only: then the values are noise or undefined.
+        """
+        details = self.evaluation.details if self.evaluation else {}
+        values = details.get("matthews_per_batch") or ()
+        if not values:
+            return ""
+        if len(details["labels"]) > 2:
+            return (
+                "The Matthews correlation per batch is shown only for two labels: with "
+                f"{len(details['labels']):,} labels, a batch of {details['batch_rows']} rows has "
+                "too few rows of each."
+            )
+        if 2 * sum(value is None for value in values) > len(values):
+            return (
+                "The Matthews correlation per batch is not shown: most batches of "
+                f"{details['batch_rows']} rows in file order have rows of one label only."
+            )
+        return ""
+
+    @property
     def shown_samples(self) -> tuple[Sample, ...]:
         """Texts generated during training: at most ``SAMPLES`` of them, evenly spaced."""
         found = self.record.samples

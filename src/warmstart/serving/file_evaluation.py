@@ -2,19 +2,38 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
+from warmstart.evaluation.baseline_scores import baseline_scores
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
+from warmstart.metrics.scores import Scores
+from warmstart.preparation.learnable import learnable
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.only_shown import only_shown
 from warmstart.serving.engine import Engine
-from warmstart.serving.predictor import file_config, usable_rows
+from warmstart.serving.predictor import file_config, usable_rows, warn_of_left_out_rows
 from warmstart.serving.torch_runner import TorchRunner
-from warmstart.tasks.capabilities import LabelsSpans, with_settings
+from warmstart.serving.training_rows import training_splits
+from warmstart.tasks.capabilities import HasBaselines, LabelsSpans, with_settings
 from warmstart.tasks.task import Split
+
+
+class FileScores(NamedTuple):
+    """What an evaluation of file(s) has written."""
+
+    folder: Path
+    """The folder with ``scores.json`` and ``predictions.parquet``."""
+    scores: dict[str, dict[str, Any]]
+    """``{metric: {"value", "low", "high", "n", "higher_is_better"}}``."""
+    baselines: dict[str, dict[str, dict[str, Any]]]
+    """The same for each baseline."""
 
 
 def evaluate_file(
@@ -22,7 +41,9 @@ def evaluate_file(
     directory: RunDirectory,
     source: str | Sequence[str],
     overrides: Sequence[str] = (),
-) -> dict[str, dict[str, Any]]:
+    *,
+    baselines: bool = False,
+) -> FileScores:
     """Score a model on labelled file(s) and write the result to ``evaluation/``.
 
     Warns about rows that were left out or truncated, and about spans that were changed or refused.
@@ -33,6 +54,7 @@ def evaluate_file(
         source: the file(s).
         overrides: settings in which they differ from the training file, each like
             ``data.format=csv``.
+        baselines: whether the task's baselines are fitted again on the training rows and scored.
 
     Raises:
         ConfigError: an override is not a setting for reading files.
@@ -45,6 +67,8 @@ def evaluate_file(
     table = usable_rows(task, config.data, source, labelled=True)
     split = Split(table, task.labels(table))
     examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)
+    split, left_out = learnable(task, split, examples, engine.max_tokens)
+    warn_of_left_out_rows(len(table), left_out)
     _warn_of_truncated_rows(examples, engine.max_tokens)
     problems = task.problems(split.labels) if isinstance(task, LabelsSpans) else []
     for text in (*problems, *examples.notes):
@@ -53,8 +77,52 @@ def evaluate_file(
     found = evaluate(task, model, forward, examples, split.labels, place)
     found = with_final_scores(task, found, model, forward, examples, place)
     name = folder_name(table, overrides)
-    write_evaluation(directory, name, task, found, split, config.data, baselines={})
-    return found.scores.metrics_json()
+    beside: dict[str, Scores] = {}
+    if baselines:
+        with only_shown("the baselines", warnings.warn):
+            beside = _baselines(engine, directory, split, config)
+    write_evaluation(directory, name, task, found, split, config.data, beside)
+    return FileScores(
+        directory.evaluation(name),
+        found.scores.metrics_json(),
+        {baseline: scores.metrics_json() for baseline, scores in beside.items()},
+    )
+
+
+def _baselines(
+    engine: Engine, directory: RunDirectory, split: Split, config: RunConfig
+) -> dict[str, Scores]:
+    """Scores of the task's baselines on a split, fitted on the training rows of the run.
+
+    Args:
+        engine: the run's engine.
+        directory: the run directory.
+        split: the rows of the file(s), and their labels.
+        config: the settings with the columns of the file(s).
+    """
+    if not isinstance(engine.task, HasBaselines):
+        return {}
+    own, task = engine.config, engine.task
+    splits = training_splits(directory)
+    # Baselines read the columns that the run names.
+    of_run, of_file = own.data.text_columns, config.data.text_columns
+    columns = split.table.columns
+    renamed = {of_file[setting]: name for setting, name in of_run.items()}
+    if any(name != new for name, new in renamed.items()):
+        kept = [
+            name for name in columns.column_names if name in renamed or name not in renamed.values()
+        ]
+        columns = columns.select(kept)
+        columns = columns.rename_columns([renamed.get(name, name) for name in kept])
+    rows = replace(split, table=replace(split.table, columns=columns))
+    held_out = {"file": rows}
+    if own.train.choose_threshold:  # each baseline gets a threshold from the validation rows
+        held_out["validation"] = Split(splits["validation"], task.labels(splits["validation"]))
+    train = Split(splits["train"], task.labels(splits["train"]))
+    scores, notes = baseline_scores(task, own, train, held_out, own.train.best_metric)
+    for note in notes:
+        warnings.warn(note, stacklevel=4)
+    return {name: of_split["file"] for name, of_split in scores.items()}
 
 
 def _warn_of_truncated_rows(examples: Examples, max_tokens: int) -> None:

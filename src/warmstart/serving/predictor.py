@@ -6,7 +6,7 @@ from what was scored.
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow.parquet
 from warmstart import config_file, errors
 from warmstart.config import DataConfig, RunConfig
 from warmstart.config.config_faults import SETTINGS
+from warmstart.data.checking.check import REASONS
 from warmstart.data.label_lists import as_texts
 from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
@@ -165,11 +166,20 @@ def usable_rows(
     """
     table, left_out = task.clean(data, read(sources(source), data, "--data"), labelled=labelled)
     reasons = {"ragged": sum(file.dropped for file in table.files), **left_out}
-    told = [f"{count:,} {name.replace('_', ' ')}" for name, count in reasons.items() if count]
-    if told:
-        rows = sum(file.rows for file in table.files)
-        warnings.warn(f"of {rows:,} rows, left out: {', '.join(told)}", stacklevel=4)
+    warn_of_left_out_rows(sum(file.rows for file in table.files), reasons)
     return table
+
+
+def warn_of_left_out_rows(rows: int, reasons: Mapping[str, int]) -> None:
+    """Warn about rows that are left out, with the reasons.
+
+    Args:
+        rows: number of rows, those included.
+        reasons: number of rows by reason, a key of ``data.checking.check.REASONS``.
+    """
+    told = [f"{count:,} ({REASONS[reason]})" for reason, count in reasons.items() if count]
+    if told:
+        warnings.warn(f"of {rows:,} rows, left out: {', '.join(told)}", stacklevel=5)
 
 
 def file_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:

@@ -5,7 +5,6 @@ that rounding changed would change all tokens after it. A run's verified ONNX fi
 instead of PyTorch's model; the loop around it is the same, and so are the texts.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -28,12 +27,11 @@ from warmstart.models.generation import (
     generate,
     prepare_to_generate,
 )
-from warmstart.preparation.prepare import given_rows
-from warmstart.preparation.stages import read_sources, split_tables
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task
 from warmstart.serving.onnx_runner import verified_file
 from warmstart.serving.open_once import OpenOnce
+from warmstart.serving.training_rows import training_splits
 from warmstart.tasks.capabilities import Generates
 
 if TYPE_CHECKING:
@@ -184,10 +182,6 @@ def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
 def _training_texts(directory: RunDirectory) -> Iterator[str]:
     """The texts of the training split, in the same form as in training."""
     config = directory.read_config()
-    table = split_tables(config, read_sources(config), given_rows(directory))["train"]
-    known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}
-    for file in table.files:
-        if file.sha256 not in known:
-            warnings.warn(f"{file.path} has changed since the run read it", stacklevel=3)
+    table = training_splits(directory)["train"]
     for texts in table.chunks({"data.text": config.data.text}, CHUNK_ROWS):
         yield from texts

@@ -218,6 +218,24 @@ class LabelsSpans(Protocol[LabelsIn]):
 
 
 @runtime_checkable
+class LeavesOutRows(Protocol):
+    """After tokenising, some rows may have no token that can be predicted: they give no example."""
+
+    nothing_to_predict: ClassVar[str]
+    """The reason, a key of ``data.checking.check.REASONS``."""
+
+    @staticmethod
+    def nothing_left(table: Table, max_tokens: int) -> errors.DataError:
+        """The error for a table in which this is true of every row.
+
+        Args:
+            table: the rows.
+            max_tokens: the model's maximum input length, special tokens included.
+        """
+        ...
+
+
+@runtime_checkable
 class ReadsWords(Protocol):
     """The model gets single words, each tokenised as after a space in a text."""
 
@@ -306,8 +324,12 @@ class PlotsNumbers(Protocol):
 class Generates(Protocol):
     """The model generates text."""
 
-    def prompts(self, table: Table, count: int) -> list[str]:
-        """Prompts of the first rows, for generated samples; empty texts if there are no prompts."""
+    def prompts(self, table: Table) -> Iterator[str]:
+        """Prompts for generated samples, in row order; if there are none, empty texts without end.
+
+        Args:
+            table: rows with a prompt.
+        """
         ...
 
 

@@ -81,6 +81,12 @@ class FillMask:
     metrics: ClassVar[tuple[Metric, ...]] = MASKED_METRICS
     scores_start: ClassVar[Literal[True]] = True
     final_metrics: ClassVar[tuple[Metric, ...]] = (PSEUDO_PERPLEXITY,)
+    nothing_to_predict: ClassVar[str] = "no_known_token"
+
+    @staticmethod
+    def nothing_left(table: Table, max_tokens: int) -> errors.DataError:
+        """The tokenizer knows no character of any text."""
+        return errors.unlearnable.no_known_token(table.setting, len(table), table.where(0))
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
@@ -139,7 +145,7 @@ class FillMask:
             for place, text in enumerate(texts, start * DOCUMENTS_AT_ONCE):
                 if mask not in text:
                     raise errors.data.no_mask(table.where(place), text, mask)
-        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        tokens = encode_table(table, self.data, tokenizer, max_tokens, control=(mask,))
         return Examples(tokens, MaskPlaces(tokenizer.mask_token_id, tokenizer))
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":

@@ -36,6 +36,7 @@ from warmstart.data.label_lists import (
     as_lists,
     label_lists,
     label_matrix,
+    multi_hot,
     names_of,
     rarest_label,
     without_label_list,
@@ -91,6 +92,8 @@ class LabelSets(NamedTuple):
     """Whether each label applies to each row, bool [N, C]."""
     lacks_separator: bool
     """Whether labels are texts, and none of them contains the separator."""
+    multi_hot: bool
+    """Whether labels are lists of 0 and 1, with one value for each label."""
 
 
 @final
@@ -188,7 +191,8 @@ class MultiLabelClassification:
     def labels(self, table: Table) -> LabelSets:
         """Which of the labels each row has."""
         matrix = label_matrix(label_lists(table, self.data), self.label_names, table)
-        return LabelSets(matrix, without_separator(table, self.data))
+        lacks_separator = without_separator(table, self.data)
+        return LabelSets(matrix, lacks_separator, multi_hot(table, self.data))
 
     def encode(
         self, table: Table, labels: LabelSets | None, tokenizer: Tokenizer, max_tokens: int
@@ -294,6 +298,10 @@ class MultiLabelClassification:
             sentences.append(
                 f"no row has {separator!r} between labels, so none has more than one: "
                 "if that is wrong, set data.label_separator"
+            )
+        if labels.multi_hot:
+            sentences.append(
+                "the lists of 0 and 1 have one value for each label: the label '0' is the first"
             )
         return sentences
 

@@ -12,10 +12,12 @@ true or new; the novelty report of ``warmstart generate`` shows how much of it i
 Source: Radford et al. 2019, "Language models are unsupervised multitask learners".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
+from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.chunking import Layout, encode_documents
@@ -67,6 +69,14 @@ class TextGeneration:
     metrics: ClassVar[tuple[Metric, ...]] = LANGUAGE_METRICS
     export_kind: ClassVar[ExportKind] = "decoder"
     scores_start: ClassVar[Literal[True]] = True
+    nothing_to_predict: ClassVar[str] = "prompt_fills_row"
+
+    @staticmethod
+    def nothing_left(table: Table, max_tokens: int) -> errors.DataError:
+        """Every prompt fills its row."""
+        return errors.unlearnable.prompts_fill_rows(
+            table.setting, len(table), table.where(0), max_tokens
+        )
 
     @staticmethod
     def clean(data: DataConfig, table: Table, *, labelled: bool) -> tuple[Table, dict[str, int]]:
@@ -122,11 +132,12 @@ class TextGeneration:
         """Bits per byte, loss and perplexity with intervals over documents."""
         return language_scores(predictions.by_document(labels).sums)
 
-    def prompts(self, table: Table, count: int) -> list[str]:
-        """Prompts of the first rows; empty texts if the model learned without prompts."""
+    def prompts(self, table: Table) -> Iterator[str]:
+        """The prompt of every row; empty texts without end if the model learned without prompts."""
         if self.data.prompt is None:
-            return [""] * count
-        return list(next(table.chunks({"data.prompt": self.data.prompt}, count)))
+            return repeat("")
+        chunks = table.chunks({"data.prompt": self.data.prompt}, DOCUMENTS_AT_ONCE)
+        return chain.from_iterable(chunks)
 
     def usage(self) -> Usage:
         """The text-generation pipeline."""

@@ -143,10 +143,14 @@ def with_features_computed(job: Job) -> Job:
     packed = job.forward.packed
     masks = isinstance(job.train.targets, HiddenTokens)
     if packed is None or masks:
-        reason = "each epoch masks different tokens" if masks else job.forward.path
-        job.log.notice(f"{job.frozen} is frozen, but runs again in every epoch: {reason}")
+        reason = "each epoch masks different tokens"
+        if not masks:
+            reason = f"the model runs {job.forward.path}"
+        job.log.notice(
+            f"frozen: {job.frozen}; this part runs again in every epoch, because {reason}"
+        )
         return job
-    job.log.notice(f"{job.frozen} is frozen: it runs once over all rows, without dropout")
+    job.log.notice(f"frozen: {job.frozen}; this part runs once over all rows, without dropout")
     began = time.perf_counter()
     budget = MAX_TOKENS_PER_BATCH.get(job.accelerator.device.type, 8192)
     try:

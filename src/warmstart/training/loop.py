@@ -208,8 +208,8 @@ def step_gradients(
         parts.stepper.zero_grad()  # drop the gradients of the failed attempt
         micro_batches *= 2
         job.log.notice(
-            f"memory ran out at step {step}: each batch is now computed in {micro_batches} pieces; "
-            "the rows of a step and their gradient stay the same"
+            f"memory ran out at step {step + 1}: each batch is now computed in {micro_batches} "
+            "pieces; the rows of a step and their gradient stay the same"
         )
 
 

@@ -311,3 +311,37 @@ def test_cola_repeats_itself(cola: dict[str, Table]) -> None:
     rows = {(repeat.split, repeat.stands_in): repeat.rows for repeat in findings.repeats}
     assert rows["train", "train"] == len(everything["train"]) - len(train)
     assert rows["test", "train"] == sum(text in train for text in everything["test"]) > 0
+
+
+# --- labels that are probably not labels
+
+
+@pytest.mark.parametrize("label", ["NaN", "NA", "null", "None", "N/A", "<NA>", "#N/A"])
+def test_a_label_that_looks_like_a_missing_value(label: str) -> None:
+    findings = found({"train": [*many(20, "x"), *many(20, "y"), *many(15, label)]})
+    (warning,) = texts(findings, "warning")
+    assert warning.startswith(f"15 training rows have the label {label!r}, which is a class like")
+    assert "data.missing=drop" in warning
+
+
+def test_labels_with_decimals_are_probably_amounts() -> None:
+    amounts = [f"{number / 4:g}" for number in range(26)]
+    rows = [row for label in amounts for row in many(12, label)]
+    assert any(
+        "the 26 labels are numbers with decimals" in text and "task=text-regression" in text
+        for text in texts(found({"train": rows}), "warning")
+    )
+    for others in (["1", "2", "3", "4", "5"], ["1.5", "2", "3"], ["v1.0", "v1.5", "1", "2", "3"]):
+        rows = [row for label in others for row in many(12, label)]
+        assert not texts(found({"train": rows}), "warning")
+
+
+def test_an_encoding_other_than_utf8_is_named() -> None:
+    rows = [*many(20, "x"), *many(20, "y")]
+    for encoding, named in (("gb18030", True), ("utf-16", True), ("utf-8", False), (None, False)):
+        of_rows = table("train", rows)
+        file = replace(of_rows.files[0], encoding=encoding)
+        tables = {"train": replace(of_rows, files=(file,))}
+        lengths = {"train": np.full(len(rows), 5)}
+        findings = collect_findings(tables, DATA, lengths, 100, dropped={})
+        assert (f"train.csv: the encoding is {encoding}" in texts(findings, "info")) == named

@@ -72,7 +72,7 @@ def assert_equal_to_transformers(
     pairs = isinstance(rows[0], tuple)
     only_second = pairs and truncation == "second_only"
     columns = list(map(list, zip(*rows, strict=True))) if pairs else [rows]
-    whole = tokenizer(*columns)
+    whole = tokenizer(*columns, split_special_tokens=True)
     lengths = list(map(len, whole["input_ids"]))
     kept = [
         sum(side is None or (only_second and side == 0) for side in whole.sequence_ids(row))
@@ -83,7 +83,9 @@ def assert_equal_to_transformers(
             tokenised(tokenizer, rows, max_tokens, truncation)
         return
     strategy = "only_second" if only_second else "longest_first"
-    expected = tokenizer(*columns, truncation=strategy, max_length=max_tokens)
+    expected = tokenizer(
+        *columns, truncation=strategy, max_length=max_tokens, split_special_tokens=True
+    )
     found = tokenised(tokenizer, rows, max_tokens, truncation)
     assert rows_of(found) == expected["input_ids"]
     assert found.full_lengths.tolist() == lengths
@@ -157,11 +159,19 @@ def test_the_copy_is_the_tokenizer_without_truncation_and_padding(architecture: 
     assert backend.to_str() == before
 
 
-def test_the_copy_reads_special_tokens_as_text_where_the_tokenizer_does() -> None:
-    backend = tiny_tokenizer().backend_tokenizer
-    assert len(plain_copy(backend).encode("[MASK]", add_special_tokens=False)) == 1
-    backend.encode_special_tokens = True
-    assert len(plain_copy(backend).encode("[MASK]", add_special_tokens=False)) == 6
+def test_the_copy_reads_names_of_control_tokens_as_text() -> None:
+    """Except for those that are named; a token that an author added as text stays a token."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["wug"])
+    backend = tokenizer.backend_tokenizer
+
+    def tokens(text: str, control: tuple[str, ...] = ()) -> list[str]:
+        return plain_copy(backend, control).encode(text, add_special_tokens=False).tokens
+
+    assert len(tokens("[MASK]")) == 6
+    assert tokens("a [MASK] wug", ("[MASK]",)) == ["a", "[MASK]", "wug"]
+    assert len(tokens("[SEP]", ("[MASK]",))) == 5
+    assert backend.encode("[MASK]", add_special_tokens=False).tokens == ["[MASK]"]
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -235,7 +245,7 @@ def words_by_transformers(
 ) -> Iterator[tuple[list[int], list[int]]]:
     """The ids of each row, and the position of the first piece of each word."""
     for row in rows:
-        encoding = tokenizer(row, is_split_into_words=True)
+        encoding = tokenizer(row, is_split_into_words=True, split_special_tokens=True)
         words = encoding.word_ids()
         places = [words.index(n) if n in words else NO_PIECE for n in range(len(row))]
         yield encoding["input_ids"], places
@@ -318,7 +328,8 @@ def test_words_get_their_space_where_the_tokenizer_adds_none() -> None:
     from tokenizers import Regex, pre_tokenizers
 
     with_option = tiny_tokenizer("roberta")
-    expected = with_option(["the", "<mask>", "cat"], is_split_into_words=True)["input_ids"]
+    words = ["the", "<mask>", "cat"]
+    ((expected, _),) = words_by_transformers(with_option, [words])
     without = pre_tokenizers.ByteLevel(add_prefix_space=False)
     own_split = pre_tokenizers.Sequence(
         [
@@ -329,9 +340,7 @@ def test_words_get_their_space_where_the_tokenizer_adds_none() -> None:
     for pre_tokenizer in (without, own_split):
         tokenizer = tiny_tokenizer("roberta")
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizer
-        found = RowTokeniser.of(tokenizer).tokenise_words(
-            [[["the", "<mask>", "cat"]]], np.arange(1)
-        )
+        found = RowTokeniser.of(tokenizer).tokenise_words([[words]], np.arange(1))
         assert rows_of(found.tokens) == [expected]
 
 

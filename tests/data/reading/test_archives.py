@@ -116,3 +116,25 @@ def test_content_far_larger_than_its_archive(
     assert "unpack it yourself" in error.do
     monkeypatch.setattr(archives, "FREE_BYTES", len(content))
     assert len(table(path)) == 1_000_001
+
+
+def nested(content: bytes, layers: int) -> bytes:
+    for _ in range(layers):
+        content = gzip.compress(content)
+    return content
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz.gz", "a.csv.gz.gz.gz"])
+def test_layers_of_compression_share_one_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(archives, "FREE_BYTES", 1000)
+    content = nested(b"text,label\n" + b"a,b\n" * 1_000_000, name.count("gz"))
+    error = refusal(path := written(tmp_path, content, name))
+    assert error.found == (
+        f"{path}: {len(content):,} bytes unpack to more than {200 * len(content):,}"
+    )
+    # The same bomb in a zip archive
+    error = refusal(f"{zipped(tmp_path, **{name: content})}!{name}")
+    assert "bytes unpack to more than" in error.found
+    assert len(table(written(tmp_path, nested(b"text,label\na,b\n", 3), "b.csv.gz.gz.gz"))) == 1

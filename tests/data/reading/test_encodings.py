@@ -11,7 +11,7 @@ from tests.data.reading_helpers import refusal, table, written
 from warmstart.data.reading.encodings import detect, to_utf8
 from warmstart.errors import DataError
 
-CHINESE = "text,label\n这部电影很好看,1\n我不喜欢这个地方,0\n今天天气真的不错,1\n" * 3
+CHINESE = "text,label\n" + "这部电影很好看,1\n我不喜欢这个地方,0\n今天天气真的不错,1\n" * 3
 MIXED = "text,label\nnaïve café,1\n你好 world,0\n"
 
 
@@ -51,7 +51,7 @@ def test_chinese_windows_text_is_detected(tmp_path: Path, codec: str) -> None:
     [
         ("cp1252", "text,label\nfine,1\nle café noir est très bon,0\n"),
         ("latin-1", "text,label\nl'étudiant élégant,1\n"),
-        ("big5", "text,label\n這部電影很好看,1\n我不喜歡這個地方,0\n" * 5),
+        ("big5", "text,label\n" + "這部電影很好看,1\n我不喜歡這個地方,0\n" * 5),
         ("euc-kr", "text,label\n" + "이 영화는 정말 재미있어요 그리고 배우들도 좋았습니다,1\n" * 5),
         ("euc-jp", "text,label\n" + "この映画はとても面白かったです。俳優も良かった,1\n" * 5),
         ("shift_jis", "text,label\n" + "この映画はとても面白かったです。俳優も良かった,1\n" * 5),
@@ -113,7 +113,10 @@ def test_half_a_character_at_the_end(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["klingon", "hex", "rot13"])
+@pytest.mark.parametrize(
+    "name",
+    ["klingon", "hex", "rot13", "unicode_escape", "raw_unicode_escape", "utf-7", "idna", "a\0b"],
+)
 def test_an_unknown_encoding(tmp_path: Path, name: str) -> None:
     error = refusal(written(tmp_path, "a,b\n1,2\n"), encoding=name)
     assert repr(name) in error.found
@@ -137,3 +140,90 @@ def test_utf8_is_never_taken_for_something_else(text: str) -> None:
 def test_text_full_of_nul_characters_is_no_utf16(tmp_path: Path, encoding: str) -> None:
     path = written(tmp_path, "text,label\na,1\n".encode("utf-32-le"))
     assert refusal(path, encoding=encoding).found == f"{path}:1: a NUL byte"
+
+
+ENGLISH = "text,label\n" + "a fine film with a good story,1\nnot worth the money,0\n" * 40
+
+ROWS = {
+    "cp1252": "l'h\u00f4tel o\u00f9 No\u00ebl f\u00eate \u201cquoted\u201d \u00a35",
+    "cp1250": "P\u0159\u00edli\u0161 \u017elu\u0165ou\u010dk\u00fd k\u016f\u0148",
+    "cp1254": "ark\u0131 \u00e7ok g\u00fczel \u0131\u015f\u0131k",
+    "cp1251": "\u042d\u0442\u043e \u043f\u0440\u0435\u043a\u0440\u0430\u0441\u043d\u043e",
+    "koi8-r": "\u041e\u0447\u0435\u043d\u044c \u0445\u043e\u0440\u043e\u0448\u043e",
+    "iso8859-5": "\u0441\u043f\u0430\u0441\u0438\u0431\u043e",
+    "cp866": "\u0441\u043f\u0430\u0441\u0438\u0431\u043e",
+    "cp1253": "\u03c5\u03c0\u03ad\u03c1\u03bf\u03c7\u03b7 \u03c4\u03b1\u03b9\u03bd\u03af\u03b1",
+    "cp1255": "\u05d4\u05d9\u05d4 \u05e1\u05e8\u05d8 \u05e0\u05e4\u05dc\u05d0",
+    "cp1256": "\u0643\u0627\u0646 \u0647\u0630\u0627 \u0641\u064a\u0644\u0645\u0627",
+    "tis-620": "\u0e2b\u0e19\u0e31\u0e07\u0e40\u0e23\u0e37\u0e48\u0e2d\u0e07",
+    "euc-kr": "\uc774 \uc601\ud654\ub294 \uc815\ub9d0 \uc7ac\ubbf8\uc788\uc5b4\uc694",
+    "euc-jp": "\u3053\u306e\u6620\u753b\u306f\u9762\u767d\u304b\u3063\u305f\u3067\u3059",
+    "shift_jis": "\u3053\u306e\u6620\u753b\u306f\u9762\u767d\u304b\u3063\u305f\u3067\u3059",
+    "big5": "\u9019\u90e8\u96fb\u5f71\u7684\u5c0e\u6f14\u975e\u5e38\u597d",
+}
+
+
+@pytest.mark.parametrize("codec", ROWS)
+def test_one_row_in_another_encoding_is_refused(tmp_path: Path, codec: str) -> None:
+    """Every start and end of the row: for many of them the bytes are valid GB18030."""
+    row = ROWS[codec]
+    for start in range(len(row) - 1):
+        for stop in range(start + 1, len(row) + 1, 3):
+            content = (ENGLISH + row[start:stop] + ",1\n").encode(codec)
+            if content.decode("utf-8", errors="replace").count("\ufffd"):
+                with pytest.raises(DataError) as caught:
+                    detect(content, "a.csv")
+                assert "--set data.encoding=" in caught.value.do
+    error = refusal(path := written(tmp_path, (ENGLISH + row + ",1\n").encode(codec)))
+    advised = error.do.removeprefix("--set data.encoding=").split()[0]
+    assert len(table(path, encoding=advised)) == 81
+    assert table(path, encoding=codec).columns["text"][-1].as_py() == row
+
+
+def test_the_advice_shows_the_text_that_the_encoding_gives(tmp_path: Path) -> None:
+    error = refusal(written(tmp_path, (ENGLISH + "only \u00a35 each,1\n").encode("cp1252")))
+    assert error.do.startswith(
+        "--set data.encoding=cp1252 if the text should read 'only \u00a35 each,1'"
+    )
+
+
+@pytest.mark.parametrize("codec", ["cp1252", "latin-1", "utf-8", "big5"])
+def test_an_encoding_that_failed_is_not_advised_again(tmp_path: Path, codec: str) -> None:
+    path = written(tmp_path, ENGLISH.encode() + b"caf\x81\xff\x8d,1\n")
+    if codec == "latin-1":
+        assert len(table(path, encoding=codec)) == 81
+        return
+    error = refusal(path, encoding=codec)
+    advised = error.do.removeprefix("--set data.encoding=").split()[0]
+    assert advised != codec
+    assert len(table(path, encoding=advised)) == 81
+
+
+def test_a_byte_of_another_encoding_in_utf8(tmp_path: Path) -> None:
+    content = CHINESE.encode() + b"caf\xe9 noir,1\n" + CHINESE.encode().partition(b"\n")[2]
+    error = refusal(path := written(tmp_path, content))
+    assert f"{path}:11: byte 0xE9" in error.found
+    assert "correct this line: the text around it is UTF-8" in error.do
+    repaired = written(tmp_path, content.replace(b"caf\xe9", "caf\u00e9".encode()), "b.csv")
+    assert len(table(repaired)) == 19
+
+
+def test_bytes_that_are_not_text_get_no_encoding(tmp_path: Path) -> None:
+    error = refusal(written(tmp_path, b"\x03\x8f\x01\xff\x9d" * 40))
+    assert "data.encoding=" not in error.do
+    assert "check that it is a text file" in error.do
+
+
+def test_chinese_that_is_too_short_to_be_sure_is_refused(tmp_path: Path) -> None:
+    error = refusal(path := written(tmp_path, "text,label\n\u5e72\u51c0,1\n".encode("gbk")))
+    assert "is not valid UTF-8, UTF-16 or GB18030" in error.found
+    assert table(path, encoding="gb18030").columns["text"][0].as_py() == "\u5e72\u51c0"
+
+
+@pytest.mark.parametrize("codec", ["iso2022_jp", "iso2022_kr"])
+def test_encodings_with_escape_sequences_are_not_read_as_ascii(tmp_path: Path, codec: str) -> None:
+    text = ROWS["euc-jp" if codec.endswith("jp") else "euc-kr"]
+    error = refusal(path := written(tmp_path, f"text,label\nx,0\n{text},1\n".encode(codec)))
+    assert "an escape sequence of" in error.found
+    assert error.do == f"--set data.encoding={codec}"
+    assert table(path, encoding=codec).columns["text"][-1].as_py() == text

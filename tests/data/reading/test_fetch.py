@@ -127,3 +127,31 @@ def test_the_cache_is_where_the_system_keeps_caches(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WARMSTART_CACHE", "~/elsewhere")
     assert cache_folder().name == "elsewhere"
     assert cache_folder().is_absolute()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/x.csv", "https://[x]/a.csv", "http://[::1/a.zip!b.csv"]
+)
+def test_a_text_that_only_starts_like_a_url(tmp_path: Path, url: str) -> None:
+    for settings in ({}, {"dir": str(tmp_path)}):
+        error = refusal(url, **settings)
+        assert "is not a URL: " in error.found
+        assert error.expected == "https://HOST/PATH/FILE.csv"
+    assert "is not a URL: " in refusal("a.csv", dir=url.partition("!")[0]).found
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "https:///x.csv", "http://a:99999999/x.csv", "http://a b/"]
+)
+def test_a_url_without_a_server(url: str) -> None:
+    assert "could not be downloaded" in refusal(url, format="csv").found
+
+
+def test_a_long_file_name_in_a_url(served: Served) -> None:
+    folder, url, _ = served
+    name = "x" * 240 + ".csv"
+    (folder / name).write_bytes(CSV)
+    assert len(table(f"{url}/{name}")) == 1
+    assert "could not be downloaded" in refusal(f"{url}/{'x' * 5000}.csv").found
+    assert "could not be downloaded" in refusal(f"{url}/{'%C3%A9' * 300}.csv").found
+    assert "could not be downloaded" in refusal(f"{url}/a%00b.csv").found

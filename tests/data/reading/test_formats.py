@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.data.reading_helpers import refusal, table, written
+from warmstart.config import DataConfig
+from warmstart.data.labels import clean_rows, label_texts
+from warmstart.errors import DataError
 
 
 def test_scalars_become_their_json_text(tmp_path: Path) -> None:
@@ -125,6 +129,11 @@ def test_a_name_that_tells_no_format(tmp_path: Path) -> None:
         (b"PK\x03\x04", "a zip or a spreadsheet", "save it as CSV"),
         (b"\x1f\x8b", "gzip", ".gz"),
         (b"PAR1", "Parquet", "--set data.format=parquet"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet or document (.xls, .doc)", "as CSV"),
+        (b"%PDF-1.7", "PDF", "as CSV"),
+        (b"BZh9", "bzip2", "bunzip2"),
+        (b"\n<!DOCTYPE HTML>", "a web page", "download the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS", "git lfs pull"),
     ],
 )
 def test_other_files_under_the_name_of_text(
@@ -133,3 +142,71 @@ def test_other_files_under_the_name_of_text(
     error = refusal(path := written(tmp_path, head + b"\0\1\2"))
     assert error.found == f"{path} is not text: it starts like {kind}"
     assert advice in error.do
+
+
+def test_nan_in_parquet_is_a_missing_value(tmp_path: Path) -> None:
+    for kind in (pa.float16(), pa.float32(), pa.float64()):
+        values = pa.array(np.array([1.0, np.nan, 0.5]), kind)
+        pq.write_table(pa.table({"text": ["a", "b", "c"], "label": values}), tmp_path / "a.parquet")
+        assert table(tmp_path / "a.parquet").columns["label"].to_pylist() == ["1", None, "0.5"]
+
+
+NOT_UTF8 = {
+    "bytes": pa.array([b"a", b"\xff"]),
+    "fixed-size bytes": pa.array([b"ab", b"\xffb"], pa.binary(2)),
+    "large bytes": pa.array([b"a", b"\xff"], pa.large_binary()),
+    "dictionary of bytes": pa.array([b"a", b"\xff"]).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_UTF8)
+def test_bytes_that_are_not_text_are_refused_if_they_are_used(tmp_path: Path, kind: str) -> None:
+    columns = pa.table({"text": ["a", "b"], "label": ["x", "y"], "raw": NOT_UTF8[kind]})
+    pq.write_table(columns, tmp_path / "a.parquet")
+    read = table(tmp_path / "a.parquet")
+    assert read.columns["text"].to_pylist() == ["a", "b"]
+    for data in (DataConfig(train="x", text="raw"), DataConfig(train="x", label="raw")):
+        with pytest.raises(DataError, match="has values of the type"):
+            label_texts(clean_rows(read, data, labelled=True)[0], data.label)
+
+
+@pytest.mark.parametrize("kind", ["string", "large string", "dictionary"])
+def test_text_that_is_not_utf8_is_refused_with_its_row(tmp_path: Path, kind: str) -> None:
+    invalid = pa.array([b"a", b"caf\xe9", None])
+    texts = pa.Array.from_buffers(pa.string(), 3, invalid.buffers())
+    values = {"string": texts, "large string": texts.cast(pa.large_string())}.get(
+        kind, texts.dictionary_encode()
+    )
+    pq.write_table(pa.table({"text": values, "label": list("xyz")}), tmp_path / "a.parquet")
+    error = refusal(tmp_path / "a.parquet")
+    assert error.found == f"{tmp_path}/a.parquet:2: the column 'text' has bytes that are not UTF-8"
+
+
+def test_bytes_that_are_text_are_text(tmp_path: Path) -> None:
+    for values in (
+        pa.array([b"ab", "\u00e9".encode()]),
+        pa.array([b"ab", "\u00e9".encode()], pa.binary(2)),
+        pa.array([b"ab", "\u00e9".encode()]).dictionary_encode(),
+    ):
+        pq.write_table(pa.table({"text": values}), tmp_path / "a.parquet")
+        assert table(tmp_path / "a.parquet").columns["text"].to_pylist() == ["ab", "\u00e9"]
+
+
+def test_chat_data_in_parquet_gets_advice(tmp_path: Path) -> None:
+    chat = [[{"role": "user", "content": "Hi."}]]
+    pq.write_table(pa.table({"messages": chat}), tmp_path / "a.parquet")
+    data = DataConfig(train="x", text="messages")
+    with pytest.raises(DataError, match="conversation as one text"):
+        clean_rows(table(tmp_path / "a.parquet"), data, labelled=False)
+
+
+def test_too_many_columns(tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(100_000)]
+    error = refusal(path := written(tmp_path, ",".join(names) + "\n" + "1," * 99_999 + "1\n"))
+    assert error.found == f"{path}:1: the file has more than 5,000 columns"
+    assert "cut -d, -f1,2" in error.do
+    wide = pa.table({name: ["a"] for name in names[:5001]})
+    pq.write_table(wide, tmp_path / "a.parquet")
+    assert "more than 5,000 columns" in refusal(tmp_path / "a.parquet").found
+    read = table(written(tmp_path, ",".join(names[:5000]) + "\n" + "1," * 4999 + "1\n", "b.csv"))
+    assert len(read.columns.column_names) == 5000

@@ -1,6 +1,9 @@
 """Find the user's files, read several, and name the one with an error."""
 
 import hashlib
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -148,3 +151,74 @@ def test_a_local_copy_replaces_a_download(tmp_path: Path) -> None:
     assert found.files[0].path == f"{tmp_path}/rows.csv"
     error = refusal("https://127.0.0.1:9/data/other.csv", dir=str(tmp_path))
     assert error.found == f"data.train: {tmp_path}/other.csv does not exist"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("x" * 300 + ".csv", "file name too long"),
+        ("x" * 5000 + ".csv", "file name too long"),
+        ("d/" * 3000 + "x.csv", "file name too long"),
+        ("a\0b.csv", "null"),
+        ("x" * 300 + ".ann", "file name too long"),
+        ("x" * 300 + ".zip!a.csv", "file name too long"),
+    ],
+)
+def test_names_that_no_file_can_have(tmp_path: Path, name: str, reason: str) -> None:
+    for settings in ({}, {"dir": str(tmp_path)}):
+        error = refusal(name, **settings)
+        assert reason in error.found
+        assert len(error.found) < 500
+    error = refusal("a.csv", dir=name.partition("!")[0])
+    assert reason in error.found
+
+
+def test_a_tilde_without_a_user_is_part_of_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, CSV, "~odd.csv")
+    assert len(table("~odd.csv")) == len(table("./~odd.csv")) == 2
+    for settings in ({}, {"dir": str(tmp_path)}, {"dir": "~nobody"}):
+        assert "~nobody" in refusal("~nobody/x.csv", **settings).found
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_pipes_and_devices_are_refused_at_once(tmp_path: Path, *, folder: bool) -> None:
+    os.mkfifo(tmp_path / "rows.csv")
+    os.mkfifo(tmp_path / "rows.zip")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    settings = {"dir": str(tmp_path)} if folder else {}
+    for name, kind in (
+        ("rows.csv", "a pipe"),
+        ("rows.zip", "a pipe"),
+        ("rows.zip!a.csv", "a pipe"),
+        ("zero.csv", "a device"),
+    ):
+        path = tmp_path / name.partition("!")[0]
+        error = refusal(name if folder else tmp_path / name, **settings)
+        assert error.found == f"{path} is {kind}, not a file"
+        command = f": cat {path} > rows.csv" if kind == "a pipe" else ""
+        assert error.do == f"save the rows to a file and name it{command}"
+    for device in ("/dev/zero", "/dev/null", "/dev/random"):
+        assert refusal(device, format="csv").found == f"{device} is a device, not a file"
+
+
+def test_a_pipe_beside_an_annotation_file(tmp_path: Path) -> None:
+    written(tmp_path, "T1\tX 0 1\ta\n", "a.ann")
+    os.mkfifo(tmp_path / "a.txt")
+    assert refusal(tmp_path / "a.ann").found == f"{tmp_path}/a.txt is a pipe, not a file"
+
+
+def test_standard_input_from_a_file_is_a_file(tmp_path: Path) -> None:
+    path = written(tmp_path, CSV)
+    code = (
+        "from tests.data.reading_helpers import refusal, table\n"
+        "print(len(table('/dev/stdin', format='csv')))"
+    )
+    with path.open("rb") as rows:
+        run = subprocess.run([sys.executable, "-c", code], stdin=rows, capture_output=True)
+    assert run.stdout == b"2\n"
+    code = code.replace("len(table(", "refusal(").replace("csv'))", "csv').found")
+    run = subprocess.run([sys.executable, "-c", code], input=CSV.encode(), capture_output=True)
+    assert run.stdout == b"/dev/stdin is a pipe, not a file\n"

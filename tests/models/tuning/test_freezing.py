@@ -205,7 +205,7 @@ def test_it_is_said_that_the_part_ran_once(tmp_path: Path) -> None:
     job = job_for_part(tmp_path, "backbone")
     losses(job)
     notices = [e["text"] for e in read_events(job.log.path) if e["event"] == "notice"]
-    assert notices[0] == "the backbone is frozen: it runs once over all rows, without dropout"
+    assert notices[0] == "frozen: the backbone; this part runs once over all rows, without dropout"
 
 
 def test_a_pooler_that_the_checkpoint_lacks_trains(tmp_path: Path) -> None:
@@ -250,4 +250,7 @@ def test_a_model_that_does_not_run_packed_is_frozen_all_the_same(tmp_path: Path)
     job = replace(job, forward=replace(job.forward, packed=None, path="padded: a reason"))
     assert with_features_computed(job).train.computed is None
     (notice,) = [e["text"] for e in read_events(job.log.path)]
-    assert notice == "the backbone is frozen, but runs again in every epoch: padded: a reason"
+    assert notice == (
+        "frozen: the backbone; this part runs again in every epoch, because the model runs "
+        "padded: a reason"
+    )

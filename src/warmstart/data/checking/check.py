@@ -8,7 +8,7 @@ that can make the model or its score worse than it looks; all other messages are
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,15 @@ import pyarrow.compute as pc
 
 from warmstart.config import DataConfig
 from warmstart.data.checking.duplicates import Repeats, find_repeats
+from warmstart.data.checking.label_messages import (
+    NAMES,
+    Finding,
+    about_amounts,
+    about_largest,
+    about_missing,
+    about_rare,
+    rows_of,
+)
 from warmstart.data.checking.lengths import Lengths, describe_lengths
 from warmstart.data.examples.tokens import Cut
 from warmstart.data.label_lists import as_texts
@@ -25,33 +34,19 @@ from warmstart.data.table import Table
 PAIR = ("data.text", "data.text_pair")
 """The settings that name the two columns of a pair."""
 
-FEW_ROWS = 10
-"""With fewer rows than this, a label can neither be learned nor scored reliably."""
-
 MANY_GRADES = 20
 """With more distinct grades than this, a ranking's grades are not counted one by one."""
-
-IMBALANCE = 0.9
-"""If the largest class has at least this share, always predicting it gives a high accuracy."""
-
-NAMES = {"train": "training"}
-"""Split -> its name in a message, if it differs."""
 
 REASONS = {
     "ragged": "too many or too few fields",
     "empty_text": "no text",
+    "empty_prompt": "no prompt",
     "missing_label": "no label",
     "not_annotated": "no finished annotation, or rejected by the annotator",
+    "prompt_fills_row": "the prompt fills model.max_tokens, so no token of the text is learned",
+    "no_known_token": "the tokenizer knows no character of the text, so no token can be masked",
 }
 """Key of a count of dropped rows -> the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One message for the user."""
-
-    level: Literal["info", "warning"]
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +123,7 @@ def collect_findings(
     notes: Mapping[str, Sequence[str]] | None = None,
     chunked: bool | None = None,
     label_unit: str = "row",
+    further: Sequence[Finding] = (),
 ) -> Findings:
     """Check the splits before training.
 
@@ -145,12 +141,12 @@ def collect_findings(
         notes: split -> messages of the task on what was changed in its rows.
         chunked: whether long rows become chunks; None follows ``data.long_documents``.
         label_unit: what has a label: ``row``, or ``span``.
+        further: other messages, for example about the vocabulary.
 
     Raises:
         DataError: a column is missing, or one label has two spellings.
     """
-    if labels is None:
-        labels = {split: label_texts(table, data.label) for split, table in tables.items()}
+    labels = _label_texts(tables, data.label) if labels is None else labels
     distributions, ragged = describe_lengths(lengths, max_tokens), _ragged_rows(tables)
     chunked = data.long_documents == "chunk" if chunked is None else chunked
     counts = _label_counts(labels, classes=classes)
@@ -171,8 +167,12 @@ def collect_findings(
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
     messages += _about_splits(splits, repeats, remarks or {}, classes=classes, several=several)
-    messages.sort(key=lambda message: message.level != "warning")
-    return Findings(tuple(splits), repeats, tuple(messages))
+    ordered = sorted([*messages, *further], key=lambda message: message.level != "warning")
+    return Findings(tuple(splits), repeats, tuple(ordered))
+
+
+def _label_texts(tables: Mapping[str, Table], column: str) -> dict[str, pa.ChunkedArray]:
+    return {split: label_texts(table, column) for split, table in tables.items()}
 
 
 def _in_chunks(split: SplitFindings) -> SplitFindings:
@@ -196,13 +196,15 @@ def _by_setting(cut: tuple[Cut, Cut] | None) -> dict[str, dict[str, int]]:
 
 
 def _about_files(tables: Mapping[str, Table]) -> list[Finding]:
-    """Notes on how files were read, each once."""
-    notes = {
-        f"{file.path}: {note.rstrip('.')}": None
-        for table in tables.values()
-        for file in table.files
-        for note in file.notes
-    }
+    """Encodings other than UTF-8, and notes on how files were read, each once."""
+    files = [file for table in tables.values() for file in table.files]
+    encodings = [
+        (file, f"the encoding is {file.encoding}")
+        for file in files
+        if file.encoding not in (None, "utf-8", "utf-8-sig")
+    ]
+    remarks = encodings + [(file, note) for file in files for note in file.notes]
+    notes = {f"{file.path}: {note.rstrip('.')}": None for file, note in remarks}
     return [Finding("info", note) for note in notes]
 
 
@@ -278,44 +280,15 @@ def _about_rows(
     messages = []
     for reason, rows in split.dropped.items():
         if rows:
-            messages.append(Finding("warning", f"{_rows(rows, name)} dropped: {REASONS[reason]}"))
+            messages.append(Finding("warning", f"{rows_of(rows, name)} dropped: {REASONS[reason]}"))
     if split.label_counts and classes:
-        messages += _about_largest(split.label_counts, split.rows, name)
+        messages += about_largest(split.label_counts, split.rows, name)
     if split.label_counts and (classes or several):
-        messages += _about_rare(split.label_counts, name, split.label_unit)
+        messages += about_missing(split.label_counts, name)
+        messages += about_rare(split.label_counts, name, split.label_unit)
+    if split.label_counts and classes and name == "training":
+        messages += about_amounts(split.label_counts)
     return messages + [Finding("info", f"{name}: {text}") for text in remarks.get(split.split, ())]
-
-
-def _about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Finding]:
-    """A message about the most frequent label."""
-    largest = max(counts, key=lambda label: counts[label])
-    share = counts[largest] / rows
-    imbalanced = share >= IMBALANCE
-    messages = []
-    if imbalanced or name == "training":
-        text = (
-            f"{share:.1%} of {_rows(rows, name)} have the label {largest!r}: "
-            "this is the accuracy of always predicting it"
-        )
-        messages.append(Finding("warning" if imbalanced else "info", text))
-    return messages
-
-
-def _about_rare(counts: Mapping[str, int], name: str, unit: str) -> list[Finding]:
-    """A message about labels that are too rare."""
-    messages = []
-    rare = [label for label in counts if counts[label] < FEW_ROWS]
-    if rare:
-        rarest = min(rare, key=lambda label: counts[label])
-        what = (
-            f"the label {rarest!r} has {_rows(counts[rarest], name, unit)}"
-            if len(rare) == 1
-            else f"{len(rare):,} of {len(counts):,} labels have fewer than {FEW_ROWS} {name} "
-            f"{unit}s ({rarest!r} has {counts[rarest]})"
-        )
-        purpose = "training" if name == "training" else "a reliable score"
-        messages.append(Finding("warning", f"{what}: too few for {purpose}"))
-    return messages
 
 
 def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
@@ -325,9 +298,8 @@ def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
         lengths = split.lengths
         if beyond := lengths.truncated_rows or split.chunked_rows:
             name = NAMES.get(split.split, split.split)
-            longer = (
-                f"{beyond:,} of {_rows(split.rows, name)} longer than {lengths.max_tokens:,} tokens"
-            )
+            rows = rows_of(split.rows, name)
+            longer = f"{beyond:,} of {rows} longer than {lengths.max_tokens:,} tokens"
             if split.chunked_rows:
                 text = f"{longer} and split into chunks (longest {lengths.longest:,})"
                 messages.append(Finding("info", text))
@@ -358,7 +330,7 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     rows = next(split.rows for split in splits if split.split == repeats.split)
     name, other = (NAMES.get(split, split) for split in (repeats.split, repeats.stands_in))
     inside = repeats.split == repeats.stands_in
-    some = f"{repeats.rows:,} of {_rows(rows, name)}"
+    some = f"{repeats.rows:,} of {rows_of(rows, name)}"
     have = "has" if repeats.rows == 1 else "have"
     row, twin = repeats.examples[0]
     repeated = (
@@ -376,12 +348,7 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     have = "has" if repeats.conflicting == 1 else "have"
     where = "an earlier row" if inside else f"a {other} row"
     conflicting = (
-        f"{repeats.conflicting:,} of {_rows(rows, name)} {have} another label than {where} "
+        f"{repeats.conflicting:,} of {rows_of(rows, name)} {have} another label than {where} "
         f"with the same text (first: {row}, {twin})"
     )
     return [repeated, Finding("warning", conflicting)]
-
-
-def _rows(count: int, split: str, unit: str = "row") -> str:
-    """For example ``1 test row`` or ``1,043 test rows``."""
-    return f"{count:,} {split} {unit}{'s' * (count != 1)}"

@@ -25,8 +25,8 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.data.reading.content import Content, collected
 
-FREE_BYTES = 1 << 28
-"""Content up to this size (256 MiB) is unpacked with any compression ratio."""
+FREE_BYTES = 1 << 24
+"""Content up to this size (16 MiB) is unpacked with any compression ratio."""
 
 MAX_RATIO = 200
 """Largest accepted compression ratio of larger content; the ratio of text is 3 to 30."""
@@ -54,13 +54,14 @@ def split_member(source: str) -> tuple[str, str | None]:
     return (match[1], match[2]) if match else (source, None)
 
 
-def decompress(content: Content, name: str, path: str) -> tuple[Content, str]:
+def decompress(content: Content, name: str, path: str, *, packed: int) -> tuple[Content, str]:
     """Decompress gz and xz; the suffix of the name shows which, if any.
 
     Args:
         content: the content of the file.
         name: the name of the file.
         path: the file as shown in messages.
+        packed: number of bytes of the user's file, to which all layers of compression are compared.
 
     Returns:
         The decompressed content, and the name without ``.gz`` and ``.xz``.
@@ -69,10 +70,10 @@ def decompress(content: Content, name: str, path: str) -> tuple[Content, str]:
         DataError: the file is truncated or damaged, or its content is too large (a zip bomb).
     """
     while (suffix := PurePosixPath(name).suffix.lower()) in _KINDS:
-        kind, packed = _KINDS[suffix], pa.BufferReader(pa.py_buffer(content))
+        kind, source = _KINDS[suffix], pa.BufferReader(pa.py_buffer(content))
         try:
-            with gzip.open(packed) if kind == "gzip" else lzma.open(packed) as stream:
-                content = collected(_bounded(stream, len(content), path))
+            with gzip.open(source) if kind == "gzip" else lzma.open(source) as stream:
+                content = collected(_bounded(stream, packed, path))
         except _BROKEN as error:
             raise errors.files.corrupt(path, kind, error) from error
         name = name[: -len(suffix)]

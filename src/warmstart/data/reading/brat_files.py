@@ -18,6 +18,7 @@ from warmstart.data.reading.content import blocks, content_of
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.formats import all_rows
 from warmstart.data.reading.lines import Parsed
+from warmstart.data.reading.paths import local_path, refuse_device
 from warmstart.data.table import SourceFile
 from warmstart.data.tags.span_formats import read_brat
 
@@ -34,9 +35,9 @@ def brat_source(source: str, data: DataConfig) -> Path | None:
     """
     if data.format not in _FORMATS or "://" in source or source.startswith(("hub:", "bundled/")):
         return None
-    path = Path(source).expanduser()
+    path = local_path(source)
     if data.dir is not None and not path.is_absolute():
-        path = Path(data.dir).expanduser() / path
+        path = local_path(data.dir) / path
     if path.is_dir():
         return path if any(path.glob("*.ann")) else None
     return path if path.suffix == ".ann" and path.exists() else None
@@ -79,6 +80,7 @@ def read_brat_source(path: Path, data: DataConfig) -> tuple[Parsed, SourceFile]:
 def _decoded(file: Path, encoding: str, digest: "hashlib._Hash") -> str:
     """The text of a file, with its line ends unchanged; its bytes are added to the hash."""
     try:
+        refuse_device(file)
         content = content_of(file)
     except OSError as error:
         raise errors.files.unreadable(str(file), error) from error

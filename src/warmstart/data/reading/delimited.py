@@ -11,7 +11,8 @@ Source: RFC 4180; pyarrow documentation, ``pyarrow.csv`` (``ParseOptions.invalid
 import csv
 import io
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,13 @@ from warmstart import errors
 from warmstart.config import DataConfig
 from warmstart.data.mapped import filtered, mapped_table
 from warmstart.data.reading.content import Content, blocks, collected, find_byte
-from warmstart.data.reading.lines import Ints, Mask, Parsed, line_starts, slices
+from warmstart.data.reading.headers import (
+    DELIMITERS_TO_TRY,
+    header_below_title,
+    repeated_headers,
+    separator_line,
+)
+from warmstart.data.reading.lines import MAX_COLUMNS, Ints, Mask, Parsed, line_starts, slices
 from warmstart.data.reading.quotes import Records, check_quotes
 
 BLOCKS = (1 << 24, (1 << 31) - 1)
@@ -82,9 +89,14 @@ def parse_delimited(text: Content, path: str, delimiter: str, data: DataConfig) 
             ``drop``.
     """
     if not delimiter.isascii() or delimiter in '"\r\n\0':
-        raise errors.data.unusable_delimiter(delimiter)
+        raise errors.delimited.unusable_delimiter(delimiter)
     blank = re.match(rb"[\r\n]*", text)
     start = blank.end() if blank else 0
+    notes: tuple[str, ...] = ()
+    if (separator := separator_line(text)) is not None:
+        start = separator[0]
+        delimiter = data.delimiter or separator[1]
+        notes = (f"the first line, sep={separator[1]}, is not a row; delimiter: {delimiter!r}",)
     body = collected(blocks(text, start)) if start else text
     layout = _layout(body, path, delimiter, data, line=len(line_starts(text[:start])) + 1)
     table, ragged = _records(body, layout)
@@ -104,7 +116,7 @@ def parse_delimited(text: Content, path: str, delimiter: str, data: DataConfig) 
         labels = None if label is None else table.column(label)
         records = Records(texts, lines, breaks, fits, label, labels)
         check_quotes(records, path, delimiter, len(layout.names))
-    return _rows(table, ragged, fits, lines, body, layout, data)
+    return replace(_rows(table, ragged, fits, lines, body, layout, data), notes=notes)
 
 
 def _rows(
@@ -118,17 +130,22 @@ def _rows(
 ) -> Parsed:
     """The records with the right number of fields, without blank lines; fails if there are none."""
     if ragged and data.columns is not None and not table.num_rows:
-        raise errors.data.column_count(
+        raise errors.delimited.column_count(
             layout.path, layout.line, columns=len(layout.names), fields=ragged[0].fields
         )
     if ragged and data.ragged == "error":
-        raise errors.data.ragged_row(
+        raise errors.delimited.ragged_row(
             layout.path,
             int(lines[ragged[0].record]),
             fields=ragged[0].fields,
             columns=len(layout.names),
             text=ragged[0].text,
             quoting=data.quoting,
+        )
+    if len(layout.names) > 1 and (again := repeated_headers(table, layout.names)):
+        numbers = lines[np.flatnonzero(fits)[again]].tolist()
+        raise errors.delimited.repeated_header(
+            layout.path, numbers, first_line=layout.line, named=data.columns is not None
         )
     blank = _blank(table, body, lines[fits] - layout.line)
     is_row = np.ones(len(fits), np.bool_)
@@ -138,7 +155,7 @@ def _rows(
     if not kept.any():
         if ragged or not layout.header:
             raise errors.data.no_rows(layout.path, len(ragged))
-        raise errors.data.header_only(layout.path, layout.line)
+        raise errors.delimited.header_only(layout.path, layout.line)
     columns = table.rename_columns(layout.names)
     if len(blank):
         columns = filtered(columns, is_row[fits])
@@ -165,14 +182,25 @@ def _layout(body: Content, path: str, delimiter: str, data: DataConfig, line: in
         )
     except csv.Error:  # an unclosed quote; it is reported after all records are parsed
         first = [head]
+    used = [*data.text_columns.values(), data.label]
+    if data.columns is None and (header := header_below_title(head, delimiter, used)) is not None:
+        raise errors.delimited.title_line(
+            path,
+            line,
+            text=head.splitlines()[0],
+            header=line + header.line - 1,
+            delimiter=None if header.delimiter == delimiter else header.delimiter,
+        )
     if len(first) == 1:
         likely = _likely_delimiter(head, delimiter, len(data.columns) if data.columns else None)
         if likely is not None:
-            raise errors.data.wrong_delimiter(path, line, delimiter=delimiter, likely=likely)
+            raise errors.delimited.wrong_delimiter(path, line, delimiter=delimiter, likely=likely)
     names = first if data.columns is None else data.columns
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if len(names) > MAX_COLUMNS:
+        raise errors.data.too_many_columns(path, line, MAX_COLUMNS)
+    repeated = sorted(name for name, times in Counter(names).items() if name and times > 1)
     if repeated:
-        raise errors.data.duplicate_columns(path, line, repeated)
+        raise errors.delimited.duplicate_columns(path, line, repeated)
     return _Layout(path, delimiter, names, int(data.columns is None), line, quoted)
 
 
@@ -185,7 +213,7 @@ def _likely_delimiter(head: str, delimiter: str, columns: int | None) -> str | N
         columns: the expected number of columns, if known.
     """
     first, second, *_ = [*re.split(r"\r\n|\r|\n", head, maxsplit=2), ""]
-    for other in "\t,;|":
+    for other in DELIMITERS_TO_TRY:
         count = first.count(other)
         fits = second.count(other) >= count if columns is None else count == columns - 1
         if other != delimiter and count and fits:
@@ -231,7 +259,7 @@ def _records(body: Content, layout: _Layout) -> tuple[pa.Table, list[_Ragged]]:
                 raise
         else:
             return table, ragged
-    raise errors.data.endless_row(layout.path, BLOCKS[-1])
+    raise errors.delimited.endless_row(layout.path, BLOCKS[-1])
 
 
 def _line_ends_inside(table: pa.Table, returns: bool) -> Ints:

@@ -2,13 +2,15 @@
 
 Three encodings are detected: UTF-8 (with or without a byte order mark), UTF-16 (either byte order,
 with or without a mark) and GB18030 (including its subsets GBK and GB2312, which Chinese Windows
-uses). Any other encoding is rejected and not guessed: all bytes are valid Latin-1, for example, so
-a wrong guess would not be noticed later. Pyarrow needs UTF-8, so all text is UTF-8 from here on.
+uses). GB18030 needs evidence that the text is Chinese (see ``_is_gb18030``). Any other encoding is
+rejected and not guessed: all bytes are valid Latin-1, for example, so a wrong guess would not be
+noticed later. Pyarrow needs UTF-8, so all text is UTF-8 from here on.
 
 Offsets are in bytes from 0; lines are counted from 1.
 
 Source: The Unicode Standard, section 3.10 (encoding schemes, byte order mark); GB 18030-2022, whose
-two-byte area contains GB 2312 at the codes in which both bytes are 0xA1 or higher.
+two-byte area contains GB 2312 at the codes in which both bytes are 0xA1 or higher; Jun Da, "Modern
+Chinese Character Frequency List", 2004, for the most frequent characters.
 """
 
 import codecs
@@ -31,10 +33,37 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_LEVEL_1 = range(0xB0A1, 0xD7FF)
+"""The codes of the 3,755 usual characters of GB 2312."""
+
+_PUNCTUATION = range(0xA1A1, 0xA3FF)
+"""The codes of punctuation and full-width characters in GB 2312."""
+
 _COMMON_CHINESE = frozenset(
-    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能子那得于着下自之年过"
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之"
+    "年过发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样"
+    "理心她本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知全三又关点正业外将"
+    "两高间由问很最重并物手应战向头文体政美相见被利什二等产或新己制身果加西斯月话合回特代内信"
+    "表化老给世位次度门任常先海通教儿原东声提立及比员解水名真论处走义各入几口认条平系气题活尔"
+    "更别打女变四神总何电数安少报才结反受目太量再感建务做接必场件计管期市直德资命山金指克许统"
+    "区保至队形社便空决治展马科司五基眼书非则听白却界达光放强即像难且权思王象完设式色路记南品"
+    "住告类求据程北边死张该交规万取拉格望觉术领共确传师观清今切院让识候带导争运"
 )
-"""The most frequent characters of modern Chinese: more than a fifth of ordinary text."""
+"""The most frequent characters of modern Chinese: half of ordinary text or more."""
+
+_ENOUGH_CHARACTERS = 6
+"""A text with fewer characters than this is not evidence for GB18030."""
+
+_FEW_BYTES = 20
+"""With fewer bytes outside of ASCII, a statistical guess of the encoding is not reliable."""
+
+_NOT_FOR_FILES = frozenset(
+    {"charmap", "idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+)
+"""Codecs of Python that are not encodings of text files."""
+
+_SHIFTS = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
+"""Escape sequences of encodings that only use ASCII bytes."""
 
 
 def to_utf8(content: Content, encoding: str, path: str) -> tuple[Content, str]:
@@ -83,6 +112,9 @@ def detect(content: Content, path: str) -> str:
     if may_be_utf16 and (codec := _utf16_without_mark(content)):
         return codec
     if invalid is None:
+        for escape, codec in _SHIFTS.items():
+            if (offset := content.find(escape)) >= 0:
+                raise errors.files.escape_sequence(path, _line_feeds(content, offset) + 1, codec)
         return "utf-8"
     if _is_gb18030(content):
         return "gb18030"
@@ -94,8 +126,10 @@ def _named(content: Content, encoding: str, path: str) -> str:
     try:
         codec = codecs.lookup(encoding).name
         b"a".decode(codec, errors="ignore")  # fails for hex, base64 and similar codecs
-    except (LookupError, UnicodeError):
-        raise errors.files.unknown_encoding(encoding) from None
+    except (LookupError, UnicodeError, ValueError):  # ValueError: a NUL character in the name
+        codec = "undefined"
+    if codec in _NOT_FOR_FILES:
+        raise errors.files.unknown_encoding(encoding)
     detected = _contradiction(content, codec)
     if detected is not None:
         raise errors.files.wrong_encoding(path, named=encoding, detected=detected)
@@ -117,7 +151,7 @@ def _contradiction(content: Content, codec: str) -> str | None:
         return None
     if is_utf8:
         return "utf-8"
-    return "gb18030" if not codec.startswith("gb") and _is_gb18030(content, sure=True) else None
+    return "gb18030" if not codec.startswith("gb") and _is_gb18030(content) else None
 
 
 def _mark(content: Content) -> str | None:
@@ -177,12 +211,14 @@ def _utf16_without_mark(content: Content) -> str | None:
     return codec if ascii_units[codec] and _first_invalid(content, codec) is None else None
 
 
-def _is_gb18030(content: Content, *, sure: bool = False) -> bool:
+def _is_gb18030(content: Content) -> bool:
     """Whether the bytes decode as GB18030 and the result is Chinese.
 
-    Latin-1, Big5, Shift JIS, EUC-JP and EUC-KR are often valid GB18030 too, but decode to nonsense:
-    second bytes are ASCII letters, or the most frequent Chinese characters are missing. A text that
-    is too short to decide counts as Chinese, unless ``sure``.
+    Text in other encodings is often valid GB18030 too, but decodes to nonsense: second bytes are
+    ASCII letters (Big5, Shift JIS, Latin-1), characters are rare ones (Cyrillic, Greek, Hebrew,
+    EUC-JP), or the most frequent characters of Chinese are missing (EUC-KR, KOI8-R, Thai). In
+    Chinese, more than nine of ten characters are in level 1 of GB 2312, and half of them are among
+    the most frequent ones. A text that is too short to decide does not count as Chinese.
     """
     if _first_invalid(content, "gb18030") is not None:
         return False
@@ -190,10 +226,12 @@ def _is_gb18030(content: Content, *, sure: bool = False) -> bool:
     text = sample.decode("gb18030", errors="ignore")
     wide = [character for character in text if not character.isascii()]
     high_bytes = int(np.count_nonzero(np.frombuffer(sample, np.uint8) >= 0x80))
-    if high_bytes < 1.8 * len(wide):
+    if len(wide) < _ENOUGH_CHARACTERS or high_bytes < 1.8 * len(wide):
         return False
+    codes = (int.from_bytes(character.encode("gb18030")) for character in wide)
+    usual = sum(code in _LEVEL_1 or code in _PUNCTUATION for code in codes)
     common = sum(character in _COMMON_CHINESE for character in wide)
-    return common >= 0.04 * len(wide) if len(wide) >= 50 else not sure
+    return usual >= 0.85 * len(wide) and common >= 0.3 * len(wide)
 
 
 def _undecodable(content: Content, offset: int, codec: str, named: str, path: str) -> DataError:
@@ -201,8 +239,6 @@ def _undecodable(content: Content, offset: int, codec: str, named: str, path: st
 
     ``codec`` cannot decode the byte; ``named`` is the name of the encoding in the message.
     """
-    from charset_normalizer import from_bytes
-
     if codec.startswith("utf-16"):
         # Line breaks are counted in decoded text, because 0x0A is also a byte of other characters.
         # Without a byte order mark, the codec "utf-16" does not respect errors="ignore".
@@ -212,13 +248,38 @@ def _undecodable(content: Content, offset: int, codec: str, named: str, path: st
         line_ends = sum(decoder.decode(b).count("\n") for b in blocks(content, 0, offset))
     else:
         line_ends = _line_feeds(content, offset)
-    guess = from_bytes(bytes(content[max(0, offset - 8192) : offset + 8192])).best()
-    likely = guess.encoding if guess is not None and guess.encoding != "ascii" else "cp1252"
+    around = bytes(content[max(0, offset - 8192) : offset + 8192])
+    decoded = around.decode("utf-8", errors="replace")
+    faults = decoded.count("\ufffd")
+    guess = _guess(content, around, codec)
+    line = bytes(content[max(0, offset - 20) : offset + 20])
+    reads = None if guess is None else line.decode(guess, errors="replace").split("\n")
     return errors.files.undecodable(
         path,
         line_ends + 1,
         offset=offset,
         byte=content[offset],
         encoding=named,
-        guess=likely,
+        guess=guess,
+        reads=None if reads is None else max(reads, key=lambda part: not part.isascii()).strip(),
+        mostly_utf8=sum(not character.isascii() for character in decoded) > 3 * faults + 2,
     )
+
+
+def _guess(content: Content, around: bytes, failed: str) -> str | None:
+    """The most likely encoding other than ``failed``; None if the bytes are not text."""
+    from charset_normalizer import from_bytes
+
+    if any(byte < 0x20 and byte not in b"\t\n\r\f\x1b" for byte in around):
+        return None
+    candidates = ["gb18030", "cp1252", "latin-1"]
+    high_bytes = sum(byte >= 0x80 for byte in around)
+    if (best := from_bytes(around).best()) is not None and high_bytes >= _FEW_BYTES:
+        candidates.insert(0, best.encoding)
+    elif best is None or not best.encoding.startswith(("gb", "big5", "euc", "shift", "cp9")):
+        candidates.remove("gb18030")
+    for candidate in candidates:
+        same = codecs.lookup(candidate).name == codecs.lookup(failed).name
+        if not same and candidate != "ascii" and _first_invalid(content, candidate) is None:
+            return candidate
+    return None

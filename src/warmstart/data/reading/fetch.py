@@ -15,9 +15,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from warmstart import errors
+from warmstart.data.reading.paths import local_path
 
 _TIMEOUT_SECONDS = 30
 """Timeout for the connection, and for each chunk of the response."""
+
+
+_NAME_CHARACTERS = 60
+"""Maximum number of characters of a file name in the cache: its end, which shows the format."""
 
 
 def is_url(source: str) -> bool:
@@ -32,7 +37,7 @@ def is_url(source: str) -> bool:
 def cache_folder() -> Path:
     """The cache folder for downloads; it is not created here."""
     if named := os.environ.get("WARMSTART_CACHE"):
-        return Path(named).expanduser()
+        return local_path(named)
     from platformdirs import user_cache_path
 
     return user_cache_path("warmstart", appauthor=False)
@@ -41,10 +46,17 @@ def cache_folder() -> Path:
 def file_name(url: str) -> str:
     """The file name in a URL, whose suffix shows the format.
 
+    Raises:
+        DataError: the text is not a URL.
+
     >>> file_name("https://example.org/data/a%20b.csv?download=1#sha256=00")
     'a b.csv'
     """
-    return unquote(urlsplit(url).path).replace("\\", "/").rpartition("/")[2] or "download"
+    try:
+        path = unquote(urlsplit(url).path).replace("\\", "/").replace("\0", "")
+    except ValueError as error:
+        raise errors.files.bad_url(url, error) from error
+    return path.rpartition("/")[2][-_NAME_CHARACTERS:] or "download"
 
 
 def fetch(source: str) -> Path:

@@ -4,12 +4,11 @@ Only a few megabytes of a file are parsed at a time, and the result is appended 
 (see ``mapped``). Memory is needed for one row at a time, plus 8 bytes per row for its line number.
 
 In every format, a scalar is converted to text (``1`` to ``"1"``, ``true`` to ``"true"``), so that
-the same label is equal in files of different formats. Null values stay null.
+the same label is equal in files of different formats. Null values stay null, and NaN becomes null.
 
-Source: pyarrow documentation, ``pyarrow.json`` and ``pyarrow.parquet``; JSON Lines, jsonlines.org.
+Source: pyarrow documentation, ``pyarrow.parquet``.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,6 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from warmstart import errors
@@ -29,7 +27,8 @@ from warmstart.data.mapped import PIECE_ROWS, mapped_table
 from warmstart.data.reading.content import BLOCK, Content, blocks, line_blocks
 from warmstart.data.reading.delimited import parse_delimited
 from warmstart.data.reading.encodings import to_utf8
-from warmstart.data.reading.lines import Ints, Parsed, line_starts, slices
+from warmstart.data.reading.json_lines import parse_json_lines
+from warmstart.data.reading.lines import MAX_COLUMNS, Ints, Parsed, line_starts, slices
 from warmstart.data.tags.conll import OPTIONAL, ConllColumns, read_conll
 from warmstart.data.tags.span_formats import read_spans
 
@@ -50,27 +49,43 @@ FORMATS = {
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
+_HEAD = 64
+"""Number of bytes that show the type of a file."""
+
+_WEB_PAGE = (b"<!doctype html", b"<html")
+"""First characters of a web page, in any case."""
+
+_OTHER_TOOL = "open it in its own program and save it as CSV (UTF-8)"
+
 _DISGUISED = (
     (b"\x1f\x8b", "gzip", "rename the file so that it ends in .gz"),
     (b"\xfd7zXZ", "xz", "rename the file so that it ends in .xz"),
+    (b"BZh", "bzip2", "unpack it: bunzip2 FILE"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unpack it: unzstd FILE"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and name the unpacked file"),
     (
         b"PK\x03\x04",
         "a zip or a spreadsheet",
         "if it is a spreadsheet, save it as CSV; if it is a zip archive, rename it to end in .zip",
     ),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet or document (.xls, .doc)", _OTHER_TOOL),
+    (b"{\\rtf", "a document (.rtf)", _OTHER_TOOL),
+    (b"%PDF-", "PDF", _OTHER_TOOL),
+    (b"\x89PNG", "an image", "name the file with the rows"),
+    (b"\xff\xd8\xff", "an image", "name the file with the rows"),
+    (b"SQLite format 3", "a SQLite database", 'sqlite3 -csv -header FILE "SELECT * FROM TABLE"'),
     (b"PAR1", "Parquet", "--set data.format=parquet"),
+    (b"ARROW1", "Arrow (Feather)", "save it as Parquet or CSV with the tool that wrote it"),
+    (b"\x93NUMPY", "a NumPy array", "save it as CSV with the tool that wrote it"),
+    *((tag, "a web page", "download the file itself, not the page about it") for tag in _WEB_PAGE),
+    (b"version https://git-lfs", "a pointer of Git LFS", "git lfs pull"),
 )
-
-_EXACT_TYPES = frozenset({pa.string(), pa.bool_(), pa.int64(), pa.null()})
-"""Types of pyarrow's JSON reader that convert back to the exact text of the file: not dates and
-floats."""
-
-_CHUNK_LINES = 4096
+"""First bytes of a file, what it is, and what to do."""
 
 Column = TypeVar("Column", pa.Array, pa.ChunkedArray)
-ParseLines = Callable[[bytes, Ints, pa.LargeStringArray, Sequence[str]], pa.Table]
-"""(block of complete lines, line numbers [N], the lines as texts [N], column names so far) -> a
-table of N rows."""
+ParseLines = Callable[[bytes, Ints, pa.LargeStringArray, Sequence[str]], Iterable[pa.Table]]
+"""(block of complete lines, line numbers [N], the lines as texts [N], column names so far) ->
+tables of N rows together."""
 
 
 def parse(
@@ -98,14 +113,17 @@ def parse(
         raise errors.files.empty_file(path)
     if kind == "parquet":
         return _parquet(content, path), None
+    head = bytes(content[:_HEAD])
     for magic, what, remedy in _DISGUISED:
-        if content[: len(magic)] == magic:
+        if head.startswith(magic) or (
+            magic in _WEB_PAGE and head.lstrip().lower().startswith(magic)
+        ):
             raise errors.files.disguised(path, what, remedy)
     text, encoding = to_utf8(content, data.encoding, path)
     if all(block.isspace() for block in blocks(text)):
         raise errors.files.empty_file(path)
     if kind == "jsonl":
-        return _by_lines(text, partial(_json_lines, path)), encoding
+        return _by_lines(text, partial(parse_json_lines, path, data)), encoding
     if kind == "text":
         return _by_lines(text, _plain), encoding
     if kind == "conll":
@@ -145,10 +163,10 @@ def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:
             lines += before
             before += len(starts)
             if len(lines):
-                table = parse_lines(block, lines, pieces, list(names))
-                names.update(dict.fromkeys(table.column_names))
+                for table in parse_lines(block, lines, pieces, list(names)):
+                    names.update(dict.fromkeys(table.column_names))
+                    yield _with_columns(table, names)
                 numbers.append(lines)
-                yield _with_columns(table, names)
 
     # A new table starts where a new column first occurs; the column is null in the tables before.
     parts = []
@@ -174,72 +192,11 @@ def _nonblank_lines(pieces: pa.LargeStringArray) -> tuple[Ints, pa.LargeStringAr
     return lines, pieces if len(lines) == len(pieces) else pieces.filter(nonblank)
 
 
-def _plain(_: bytes, lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str]) -> pa.Table:
+def _plain(
+    _: bytes, lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str]
+) -> list[pa.Table]:
     """The lines without their line breaks, in one column ``text``."""
-    return pa.table({"text": pc.ascii_rtrim(pieces, "\r\n").cast(pa.string())})
-
-
-def _json_lines(
-    path: str, block: bytes, lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str]
-) -> pa.Table:
-    """One row per object; a key that an object lacks is null in its row."""
-    table = _json_by_arrow(block)
-    if table is None or table.num_rows != len(lines):
-        table = _json_by_line(lines, pieces, names, path)
-    return table
-
-
-def _json_by_arrow(text: bytes) -> pa.Table | None:
-    """The table, if all values convert back to their exact text; else ``None``."""
-    try:
-        table = pajson.read_json(
-            pa.BufferReader(text),
-            read_options=pajson.ReadOptions(use_threads=False, block_size=len(text)),
-        )
-    except pa.ArrowInvalid:  # invalid JSON or mixed types: the caller parses line by line
-        return None
-    if not table.num_columns or not _EXACT_TYPES.issuperset(table.schema.types):
-        return None
-    return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
-
-
-def _json_by_line(
-    lines: Ints, pieces: pa.LargeStringArray, names: Sequence[str], path: str
-) -> pa.Table:
-    """The table from Python's JSON parser, which is slow but exact and reports the line."""
-    chunks = []
-    keys = dict.fromkeys(names)
-    for start in range(0, len(pieces), _CHUNK_LINES):
-        numbered = zip(
-            lines[start : start + _CHUNK_LINES],
-            pieces.slice(start, _CHUNK_LINES).to_pylist(),
-            strict=True,
-        )
-        rows = [_object(line, path, int(number)) for number, line in numbered]
-        keys.update(dict.fromkeys(key for row in rows for key in row))
-        if not keys:
-            raise errors.data.bad_json_line(path, int(lines[0]), reason="it is empty", text="{}")
-        chunks.append(
-            pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in keys})
-        )
-    return pa.concat_tables(chunks, promote_options="default")
-
-
-def _object(line: str, path: str, number: int) -> dict[str, str | None]:
-    """The object on a line; values other than strings and null are converted to JSON text."""
-    try:
-        value = json.loads(line)
-        line.encode() if "\\u" not in line else json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise errors.data.bad_json_line(path, number, reason=reason, text=line) from None
-    if not isinstance(value, dict):
-        reason = f"it is a {type(value).__name__}"
-        raise errors.data.bad_json_line(path, number, reason=reason, text=line)
-    return {
-        key: item if item is None or isinstance(item, str) else json.dumps(item, ensure_ascii=False)
-        for key, item in value.items()
-    }
+    return [pa.table({"text": pc.ascii_rtrim(pieces, "\r\n").cast(pa.string())})]
 
 
 def _parquet(content: Content, path: str) -> Parsed:
@@ -248,16 +205,18 @@ def _parquet(content: Content, path: str) -> Parsed:
         file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)))
         names = file.schema_arrow.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise errors.data.duplicate_columns(path, 1, twice)
+            raise errors.delimited.duplicate_columns(path, 1, twice)
+        if len(names) > MAX_COLUMNS:
+            raise errors.data.too_many_columns(path, 1, MAX_COLUMNS)
         if not file.metadata.num_rows:
             raise errors.data.no_rows(path, 0)
-        table = _strings_of(file)
+        table = _strings_of(file, path)
     except (pa.ArrowException, OSError) as error:
         raise errors.files.corrupt(path, "Parquet", error) from error
     return all_rows(table, np.arange(1, table.num_rows + 1, dtype=np.int64))
 
 
-def _strings_of(file: pq.ParquetFile) -> pa.Table:
+def _strings_of(file: pq.ParquetFile, path: str) -> pa.Table:
     """The file's columns, converted as by ``as_strings`` and read batch by batch."""
     metadata, schema = file.metadata, file.schema_arrow
     size = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
@@ -272,9 +231,36 @@ def _strings_of(file: pq.ParquetFile) -> pa.Table:
             probes = (one[0] for one in file.iter_batches(rows, columns=[field.name]))
         return all(_as_string(probe).type == pa.string() for probe in probes)
 
+    def converted() -> Iterator[pa.RecordBatch]:
+        before = 0
+        for batch in file.iter_batches(rows):
+            _refuse_invalid_text(batch, path, before)
+            columns = [
+                _as_string(column) if field.type == pa.string() else column
+                for column, field in zip(batch.columns, strings, strict=True)
+            ]
+            before += len(batch)
+            yield pa.record_batch(columns, schema=strings)
+
     types = {field.name: pa.string() if has_text(field) else field.type for field in schema}
     strings = pa.schema(list(types.items()))
-    return mapped_table((batch.cast(strings) for batch in file.iter_batches(rows)), strings)
+    return mapped_table(converted(), strings)
+
+
+def _refuse_invalid_text(batch: pa.RecordBatch, path: str, before: int) -> None:
+    """Fail if a text is not UTF-8, which pyarrow does not check; ``before``: rows before these."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+        try:
+            texts.validate(full=True)
+        except pa.ArrowInvalid:
+            for row, value in enumerate(column):
+                try:
+                    value.as_py()
+                except UnicodeDecodeError:
+                    where = f"{path}:{before + row + 1}"
+                    raise errors.data.invalid_text(name, where) from None
+            raise
 
 
 def as_strings(table: pa.Table) -> pa.Table:
@@ -291,6 +277,8 @@ def _as_string(column: Column) -> Column:
     """The column as strings, or unchanged if it cannot be converted."""
     if pa.types.is_nested(column.type):
         return column
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
     try:
         return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

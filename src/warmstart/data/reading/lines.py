@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from warmstart.data.reading.content import BLOCK, Content, find_byte
 
+MAX_COLUMNS = 5000
+"""Maximum number of columns of a file: each needs memory for every row."""
+
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 

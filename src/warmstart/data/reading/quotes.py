@@ -110,10 +110,10 @@ def quote_error(record: str, path: str, line: int, delimiter: str) -> errors.Dat
     opens = line + len(_LINE_END.findall(record, 0, field.start()))
     spanned = len(_LINE_END.findall(field["content"].rstrip("\r\n")))
     if not field["close"]:
-        return errors.data.unclosed_quote(path, opens, spanned)
+        return errors.delimited.unclosed_quote(path, opens, spanned)
     if spanned:
-        return errors.data.quote_spans_rows(path, opens, spanned)
-    return errors.data.text_after_quote(path, opens, field[0])
+        return errors.delimited.quote_spans_rows(path, opens, spanned)
+    return errors.delimited.text_after_quote(path, opens, field[0])
 
 
 def _every_line_labelled(text: str, records: Records, delimiter: str) -> bool:

@@ -31,6 +31,8 @@ from warmstart.data.reading.fetch import fetch, file_name, is_url
 from warmstart.data.reading.formats import FORMATS, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
+from warmstart.data.reading.paths import expanded, local_path, refuse_device
+from warmstart.data.spellings import plain
 from warmstart.data.table import SourceFile, Table
 from warmstart.data.tags.documents import ONE_DOCUMENT, joined_documents
 
@@ -59,11 +61,18 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
     for part, file in others:
         have = part.columns.column_names
         if set(have) != set(names):
+            missing = [name for name in names if name not in have]
+            extra = [name for name in have if name not in names]
+            alike = {*map(plain, missing)} & {*map(plain, extra)}
+
+            def shown(name: str, alike: set[str] = alike) -> str:
+                return ascii(name) if plain(name) in alike else name
+
             raise errors.data.columns_differ(
                 first_file.path,
                 file.path,
-                missing=[name for name in names if name not in have],
-                extra=[name for name in have if name not in names],
+                missing=[*map(shown, missing)],
+                extra=[*map(shown, extra)],
             )
     columns, without_borders = joined_documents([part.columns for part, _ in parts])
     counts = [len(part.lines) for part, _ in parts]
@@ -101,7 +110,7 @@ def file_states(sources: Sources, data: DataConfig) -> tuple[tuple[str, int, int
         places = [Path(name)]
         if data.dir is not None and not is_url(data.dir):
             places += [Path(data.dir), *(Path(data.dir, tail) for tail in _tails(name))]
-        for place in dict.fromkeys(path.expanduser().absolute() for path in places):
+        for place in dict.fromkeys(expanded(path).absolute() for path in places):
             try:
                 files = sorted(place.iterdir()) if place.is_dir() else [place]
                 states += [(str(file), file.stat().st_mtime_ns, file.stat().st_size)
@@ -160,13 +169,13 @@ def _find(source: str, folder: str | None, setting: str) -> _File:
     elif is_url(source):
         copy = fetch(outer + fragment_mark + fragment)
         return _open(copy, file_name(outer), member, source)
-    path = Path(outer).expanduser()
+    path = local_path(outer, source)
     if folder is None or path.is_absolute():
         return _open(_existing(path, source, setting), path.name, member, source)
     if is_url(folder):
         container, is_zip = fetch(folder), True
     else:
-        container = Path(folder).expanduser()
+        container = local_path(folder)
         is_zip = container.is_file() and container.suffix.lower() == ".zip"
     if is_zip:
         names = archives.members(container, folder)
@@ -185,12 +194,13 @@ def _find(source: str, folder: str | None, setting: str) -> _File:
 
 
 def _existing(path: Path, shown: str, setting: str) -> Path:
-    """The path itself; fails if it is a folder or does not exist."""
+    """The path itself; fails if it is not a file or does not exist."""
     if path.is_dir():
         raise errors.files.is_folder(shown, setting, inside=_data_files(path))
     if not path.exists():
         near = _data_files(path.parent) if path.parent.is_dir() else []
         raise errors.files.not_found(shown, setting, name=path.name, near=near)
+    refuse_device(path)
     return path
 
 
@@ -206,7 +216,7 @@ def _open(file: Path, name: str, member: str | None, shown: str) -> _File:
             content = content_of(file)
     except OSError as error:
         raise errors.files.unreadable(shown, error) from error
-    content, name = archives.decompress(content, name, shown)
+    content, name = archives.decompress(content, name, shown, packed=file.stat().st_size)
     return _File(content, name, shown)
 
 

@@ -21,7 +21,8 @@ from warmstart.data.tags.windows import Windows, cut_windows
 from warmstart.data.tags.word_table import WORDS, WordLayout
 
 UNKNOWN_TOKENS = ("[UNK]", "<unk>")
-"""Used instead of a word without any token (a zero-width space); otherwise a full stop."""
+"""Used instead of a word without any token (a zero-width space); otherwise a full stop. As a word
+of the user they have the same meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def encode_words(
     Raises:
         ConfigError: a window has no room for a word, or the overlap is more than half of it.
     """
-    tokeniser = RowTokeniser.of(tokenizer)
+    tokeniser = RowTokeniser.of(tokenizer, control=UNKNOWN_TOKENS)
     words = [row for chunk in table.chunks({"data.words": WORDS}, CHUNK_ROWS) for row in chunk]
     found = _tokenised(tokeniser, words, table.rows)
     replaced = len(found.without_piece)

@@ -31,7 +31,10 @@ def text_lists(table: Table, name: str, setting: str) -> list[list[str] | None]:
     """
     column = table.column(name, setting)
     if _is_nested(column.type) and not pa.types.is_nested(column.type.value_type):
-        texts: list[list[str] | None] = column.cast(pa.list_(pa.string())).to_pylist()
+        try:
+            texts: list[list[str] | None] = column.cast(pa.list_(pa.string())).to_pylist()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise errors.data.not_text(name, str(column.type), setting=setting) from None
         for place, row in enumerate(texts):
             if row is not None and None in row:
                 raise errors.tags.not_a_list(table.where(place), name, str(row), setting)

@@ -338,7 +338,7 @@ def _kept(
             raise errors.data.empty_text(name, where, counts["empty_text"], setting=setting)
         if missing.any():
             where = table.where(int(missing.argmax()))
-            raise errors.data.missing_label(label, where, counts["missing_label"])
+            raise errors.labels.missing_label(label, where, counts["missing_label"])
     kept = ~(empty | missing)
     if not kept.any():
         raise errors.data.nothing_left(len(table), {content[1]: content[0]}, setting=table.setting)

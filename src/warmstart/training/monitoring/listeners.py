@@ -1,7 +1,7 @@
 """The listeners of a training run: the progress display and, if enabled, TensorBoard."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,10 +11,24 @@ from warmstart import errors
 from warmstart.config import TrainConfig
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event, Listener
+from warmstart.runs.only_shown import only_shown
 from warmstart.training.monitoring.progress import Bar, progress_listener
 
 STEP_CURVES = ("loss", "learning_rate", "gradient_norm")
 """The fields of a step event that are written to TensorBoard."""
+
+
+def refuse_missing_tensorboard(config: TrainConfig) -> None:
+    """Refuse ``train.tensorboard`` without the package.
+
+    Args:
+        config: the training settings.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    if config.tensorboard and find_spec("tensorboard") is None:
+        raise errors.command.tensorboard_missing()
 
 
 @contextmanager
@@ -32,17 +46,35 @@ def listening(path: Path, config: TrainConfig, *, progress: bool) -> Iterator[li
     with ExitStack() as stack:
         listeners: list[Listener] = []
         if config.tensorboard:
-            if find_spec("tensorboard") is None:
-                raise errors.command.tensorboard_missing()
-            listeners.append(
-                stack.enter_context(_tensorboard(RunDirectory(path).entry("tensorboard")))
-            )
+            refuse_missing_tensorboard(config)
+            board = stack.enter_context(_tensorboard(RunDirectory(path).entry("tensorboard")))
+            listeners.append(_until_it_fails(board, "TensorBoard's files"))
         if progress:
             display = progress_listener(Console(stderr=True))
             if isinstance(display, Bar):
                 stack.callback(display.close)
-            listeners.append(display)
+            listeners.append(_until_it_fails(display, "the progress display"))
         yield listeners
+
+
+def _until_it_fails(listener: Listener, what: str) -> Listener:
+    """The listener, which is no longer called once it fails: it is only for show."""
+    failed = False
+
+    def notice(text: str) -> None:
+        with suppress(OSError):  # stderr itself may be closed
+            Console(stderr=True, markup=False, emoji=False, highlight=False).print(text)
+
+    def listen(event: Event) -> None:
+        nonlocal failed
+        if failed:
+            return
+        failed = True
+        with only_shown(f"further entries of {what}", notice):
+            listener(event)
+            failed = False
+
+    return listen
 
 
 @contextmanager

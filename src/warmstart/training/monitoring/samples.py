@@ -2,26 +2,33 @@
 
 During training, one text is generated every few steps, always with the same seed, which shows how
 the style develops. At the end several texts are generated with the best model, and their novelty is
-measured. Prompts are those of the first validation rows; without a prompt column they are empty.
+measured. Prompts are the first of the validation rows that leave room for a new token; without a
+prompt column they are empty. Samples are only for show: if they cannot be made, a notice says why.
 
 Sampling uses its own generators (``models.generation``) and does not affect other random numbers.
 """
 
+from itertools import islice
 from typing import Any
 
 from transformers import PreTrainedModel
 
+from warmstart import errors
 from warmstart.data.examples.tokenise import CHUNK_ROWS
 from warmstart.evaluation.novelty import novelty
 from warmstart.models.checkpoints.special_tokens import begin_and_end
-from warmstart.models.generation import Generation, generate
+from warmstart.models.generation import Generation, encode_prompts, generate
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
+from warmstart.runs.only_shown import only_shown
 from warmstart.tasks.capabilities import Generates
 from warmstart.training.job import Job
 
 FINAL_SAMPLES = 16
 """Number of generated texts whose novelty is measured."""
+
+PROMPTS_TRIED = 1000
+"""Number of validation prompts among which those are searched that leave room for a new token."""
 
 
 def sample_is_due(job: Job, plan: Plan, step: int) -> bool:
@@ -34,10 +41,9 @@ def sample_is_due(job: Job, plan: Plan, step: int) -> bool:
 
 def write_sample(job: Job, step: int, epoch: float) -> None:
     """Generate one text and write it to the event log."""
-    assert isinstance(job.task, Generates)
-    prompts = job.task.prompts(job.validation_split.table, 1)
-    for sample in _generate(job, job.model, prompts):
-        job.log.write({"event": "sample", "step": step, "epoch": epoch, **_sample_json(sample)})
+    with only_shown(f"samples after {step + 1} steps", job.log.notice):
+        for sample in _generate(job, job.model, _prompts(job, 1)):
+            job.log.write({"event": "sample", "step": step, "epoch": epoch, **_sample_json(sample)})
 
 
 def write_final_samples(prepared: Prepared, job: Job, model: PreTrainedModel) -> None:
@@ -50,18 +56,40 @@ def write_final_samples(prepared: Prepared, job: Job, model: PreTrainedModel) ->
     """
     if not isinstance(job.task, Generates) or not job.processes.first:
         return
-    prompts = job.task.prompts(prepared.splits["validation"].table, FINAL_SAMPLES)
-    samples = _generate(job, model, prompts)
+    with only_shown("samples.json and the novelty report", job.log.notice):
+        prompts = _prompts(job, FINAL_SAMPLES)
+        if not prompts:
+            raise errors.prompt.no_short_prompt(job.max_tokens)
+        samples = _generate(job, model, prompts)
+        job.run.write_json("samples.json", _final_content(prepared, samples))
+
+
+def _final_content(prepared: Prepared, samples: list[Generation]) -> dict[str, Any]:
     column = {"data.text": prepared.config.data.text}
     training = (
         text for chunk in prepared.tables["train"].chunks(column, CHUNK_ROWS) for text in chunk
     )
-    content = {
+    return {
         "settings": prepared.config.generate.model_dump(),
         "samples": [_sample_json(sample) for sample in samples],
         "novelty": novelty([sample.text for sample in samples], training).to_json(),
     }
-    job.run.write_json("samples.json", content)
+
+
+def _prompts(job: Job, count: int) -> list[str]:
+    """The first prompts of the validation rows that leave room for a new token; may be none."""
+    assert isinstance(job.task, Generates)
+    begin, _ = begin_and_end(job.tokenizer)
+
+    def leaves_room(prompt: str) -> bool:
+        try:
+            encode_prompts(job.tokenizer, [prompt], begin, job.max_tokens)
+        except errors.DataError:
+            return False
+        return True
+
+    tried = islice(job.task.prompts(job.validation_split.table), PROMPTS_TRIED)
+    return list(islice(filter(leaves_room, tried), count))
 
 
 def _generate(job: Job, model: PreTrainedModel, prompts: list[str]) -> list[Generation]:
