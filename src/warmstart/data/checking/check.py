@@ -165,8 +165,7 @@ def collect_findings(
     splits = [_in_chunks(split) for split in splits] if chunked else splits
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
-    several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
-    messages += _about_splits(splits, repeats, remarks or {}, classes=classes, several=several)
+    messages += _about_splits(splits, repeats, remarks or {}, labels, classes=classes)
     ordered = sorted([*messages, *further], key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(ordered))
 
@@ -260,11 +259,12 @@ def _about_splits(
     splits: Sequence[SplitFindings],
     repeats: Sequence[Repeats],
     remarks: Mapping[str, Sequence[str]],
+    labels: Mapping[str, pa.Array | pa.ChunkedArray],
     *,
     classes: bool,
-    several: bool,
 ) -> list[Finding]:
     """Messages about the rows of each split, their lengths and their repeated texts."""
+    several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
     messages = []
     for split in splits:
         messages += _about_rows(split, remarks, classes=classes, several=several)
