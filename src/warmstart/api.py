@@ -124,13 +124,19 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         progress: show live progress on stderr.
 
     Raises:
-        RunError: there is nothing to resume, the run is finished, or data or versions changed.
+        RunError: there is nothing to resume, the run is finished, or data, settings or versions
+            changed.
     """
     directory = RunDirectory.open(Path(path))
     if is_finished(directory):
         export = directory.read_config().export
         if directory.is_complete(exported=export.onnx):
             raise errors.run.already_finished(directory.path)
+        from warmstart.training.train_run import tidy
+
+        with directory.locked():
+            directory.settle()
+            tidy(directory)
         return _completed(Run(directory.path), export)
     with directory.locked():  # refuse before the slow preparation if another process has the lock
         pass
@@ -242,9 +248,8 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
         ModelError: there is no such checkpoint, or it lacks parts that the settings name.
         RunError: the run has no kept model yet.
     """
-    from warmstart.config import ModelConfig
     from warmstart.models.checkpoints.description import describe, describe_training
-    from warmstart.models.checkpoints.load import find
+    from warmstart.models.checkpoints.load import find, model_named
     from warmstart.models.tuning.trainable import parts_from_json
     from warmstart.runs.loaded_run import load_task
     from warmstart.tasks.capabilities import label_names_of
@@ -258,13 +263,13 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
         checkpoint = find(settings.model, task_type(settings).head)
         refuse_unfit_parts(settings.train, settings.task, checkpoint)
         return describe_training(checkpoint, settings.train, labels=labels)
-    directory = RunDirectory(Path(name))
+    model, directory = model_named(name), RunDirectory(Path(name))
     if directory.is_run and not directory.model.is_dir():
         raise errors.run.no_model(directory.path)
     if not directory.is_run:
-        return describe(find(ModelConfig(name=str(name))), labels=labels)
+        return describe(find(model), labels=labels)
     _, task = load_task(directory)
-    description = describe(find(ModelConfig(name=str(directory.model)), task.head), labels=labels)
+    description = describe(find(model_named(directory.model), task.head), labels=labels)
     trains = directory.read_json("environment.json").get("trains", [])
     # A head for numbers or scores has output names in config.json, but these are not labels.
     return replace(description, labels=label_names_of(task), trains=parts_from_json(trains))

@@ -204,6 +204,17 @@ CASES = {
         f"--prompt {'b' * 70}", "prompt 1 of 1 has 71 tokens; the model's limit", "at most 63",
         "shorten the prompt",
     ),
+    "very many continuations": Case(
+        "--prompt a --count 100000000", "generate.count is 100000000", "≤ 10000", "--count 1",
+    ),
+    "very many beams": Case(
+        "--prompt a --temperature 0 --beams 99999999999999999999", "generate.beams is 999999",
+        "≤ 1000", "--beams 1",
+    ),
+    "bytes that are no UTF-8": Case(
+        "--prompt a\udcff", "prompt 1 of 1 is not valid Unicode: 'a\\udcff'", "UTF-8",
+        "--prompts FILE",
+    ),
     "no prompt": Case("--json", "no prompt, and no terminal", "--prompts", '--prompt ""', code=2),
     "no such file": Case(
         "--prompts nowhere.txt", "nowhere.txt", "", "--prompts",
@@ -218,7 +229,7 @@ def test_what_is_wrong_is_said_before_weights_are_loaded(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("weights were loaded")
 
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", refuse)
+    monkeypatch.setattr(transformers.PreTrainedModel, "from_pretrained", refuse)
     case = CASES[name]
     ran = warmstart("generate", str(run), *case.words.split())
     assert (ran.code, ran.out) == (case.code, ""), ran.err

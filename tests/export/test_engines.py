@@ -54,6 +54,30 @@ def test_without_an_export_pytorch_predicts(exported: Run, tmp_path: Path) -> No
         assert f"warmstart export {run.path}{option};" in caught.value.do
 
 
+def test_an_incomplete_export_is_not_silently_answered_by_pytorch(
+    exported: Run, tmp_path: Path
+) -> None:
+    run = api.load(shutil.copytree(exported.path, tmp_path / "run"))
+    (run.path / "export" / "model.onnx").unlink()
+    with pytest.raises(ExportError, match="there is no .*export/model.onnx") as caught:
+        run.predict(TEXTS)
+    assert "or --engine torch" in caught.value.do
+    assert run.predict(TEXTS, engine="torch") == exported.predict(TEXTS, engine="torch")
+
+
+def test_a_model_that_changed_after_the_export_is_refused(exported: Run, tmp_path: Path) -> None:
+    run = api.load(shutil.copytree(exported.path, tmp_path / "run"))
+    weights = run.path / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ExportError, match="model.safetensors was changed after") as caught:
+        run.predict(TEXTS)
+    assert caught.value.do.startswith(f"export it again: warmstart export {run.path};")
+    weights.unlink()  # a copy for serving
+    assert run.predict(TEXTS) == exported.predict(TEXTS)
+
+
 def test_a_file_that_was_changed_is_refused(exported: Run, tmp_path: Path) -> None:
     run = api.load(shutil.copytree(exported.path, tmp_path / "run"))
     file = run.path / "export" / "model.onnx"

@@ -41,13 +41,16 @@ def sharp(model_type: str = "gpt2", **settings: Any) -> Any:
 
 
 def by_hand(model: Any, prompt: str, tokens: int, penalty: float = 1.0) -> list[int]:
-    """Greedy, one token at a time, without a cache, padding or a library."""
+    """Greedy, one token at a time, without a cache, padding or a library.
+
+    The end-of-text token, which also begins the text, is no repetition.
+    """
     ids = [0, *TOKENIZER.encode(prompt, add_special_tokens=False)]
     start = len(ids)
     for _ in range(tokens):
         with torch.no_grad():
             scores = model(torch.tensor([ids])).logits[0, -1]
-        for one in set(ids):
+        for one in set(ids) - {0}:
             scores[one] = scores[one] / penalty if scores[one] > 0 else scores[one] * penalty
         ids.append(int(scores.argmax()))
         if ids[-1] == 0:
@@ -350,3 +353,24 @@ def test_a_stream_is_of_one_text() -> None:
             make_decoder(), TOKENIZER, ["a", "b"], GenerateConfig(),
             bos=0, eos=0, max_positions=64, on_text=print,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 1.0}, {"beams": 3}])
+def test_a_row_without_a_token_is_never_generated(settings: dict[str, Any]) -> None:
+    """Output layers are often longer than the tokenizer, so that their length is a round number."""
+    model = make_decoder(vocabulary=len(TOKENIZER) + 8)
+    with torch.no_grad():
+        model.get_output_embeddings().weight[len(TOKENIZER) :] *= 100
+    ids = {token for one in written(model, PROMPTS, **settings) for token in one.tokens}
+    assert ids
+    assert max(ids) < len(TOKENIZER)
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 1.0}, {"beams": 3}])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_outputs_that_are_no_numbers_are_an_error(value: float, settings: dict[str, Any]) -> None:
+    model = make_decoder()
+    with torch.no_grad():
+        model.get_input_embeddings().weight[:] = value
+    with pytest.raises(errors.ModelError, match="outputs are not numbers"):
+        written(model, ["a"], **settings)

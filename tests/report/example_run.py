@@ -92,6 +92,7 @@ def example_run(
 
 ENVIRONMENT = {
     "warmstart": "0.1.0",
+    "processes": 1,
     "python": "3.11.9",
     "torch": "2.13.0",
     "transformers": "5.23.0",

@@ -1,15 +1,19 @@
 """The run directory: files are complete, other files are kept, and only one process uses it."""
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from warmstart.errors import RunError
-from warmstart.runs.directory import ENTRIES, RunDirectory, write_atomically
+from warmstart.runs.directory import ENTRIES, RunDirectory
+from warmstart.runs.safe_files import write_atomically, write_folder
 
 
 def started(path: Path) -> RunDirectory:
@@ -94,7 +98,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     assert f"warmstart train {run.path} --resume" in caught.value.do
     assert f"--output {run.path}-2" in caught.value.do
     assert "--overwrite" in caught.value.do
-    assert run.read_json("task.json") == {}
+    assert run.entry("task.json").read_text() == "{}\n"
 
 
 def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
@@ -119,14 +123,119 @@ def test_overwrite_removes_what_a_run_wrote_and_nothing_else(tmp_path: Path) -> 
         else:
             (path / "inside").mkdir(parents=True)
             (path / "inside" / "file").touch()
-    for left in (".model.partial", ".export.old"):  # by a process that was killed
+    for left in (".model.0a1b2c3d.partial", ".export.0a1b2c3d.old"):  # by a killed process
         (run.path / left).mkdir()
-    (run.path / ".events.jsonl.partial").touch()
+    (run.path / ".events.jsonl.0a1b2c3d.partial").touch()
+    (run.path / ".export.previous").mkdir()
     (run.path / "notes.txt").write_text("mine")
     (run.path / "mine").mkdir()
-    RunDirectory.create(run.path, overwrite=True)
+    new = RunDirectory.create(run.path, overwrite=True)
+    assert set(names(run.path)) - {".lock"} == {"mine", "notes.txt", ".previous"}
+    assert set(names(run.path / ".previous")) == set(ENTRIES)
+    new.complete()
     assert set(names(run.path)) - {".lock"} == {"mine", "notes.txt"}
     assert (elsewhere / "precious").exists()
+
+
+def killed_at(number: int, work: Callable[[], object], patch: pytest.MonkeyPatch) -> bool:
+    """Do the work, but stop at the n-th renaming or removal; whether it was stopped."""
+    left = iter(range(number))
+
+    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if next(left, None) is None:
+                raise Crash
+            return original(*arguments, **named)
+
+        return call
+
+    with patch.context() as changed:
+        for owner, name in ((Path, "rename"), (Path, "unlink"), (Path, "rmdir"), (os, "unlink")):
+            changed.setattr(owner, name, counted(getattr(owner, name)))
+        try:
+            work()
+        except Crash:
+            return True
+    return False
+
+
+def test_an_earlier_run_is_there_until_the_new_one_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at every renaming of ``--overwrite``, also while the earlier run is put back."""
+    number, again = 0, 0
+    while True:
+        run = started(tmp_path / f"run-{number}-{again}")
+        run.write_text("evaluation/test/scores.json", "{}")
+        run.write_text("model/model.safetensors", "weights")
+        (run.path / "notes.txt").write_text("mine")
+        replaced = lambda path=run.path: RunDirectory.create(path, overwrite=True)  # noqa: E731
+        stopped = killed_at(number, replaced, monkeypatch)
+        stopped_again = killed_at(again, lambda path=run.path: RunDirectory.open(path), monkeypatch)
+        assert (RunDirectory.open(run.path).model / "model.safetensors").read_text() == "weights"
+        assert not {".previous", ".previous.partial"} & set(names(run.path))
+        if stopped_again:
+            again += 1
+        elif stopped:
+            number, again = number + 1, 0
+        else:
+            break
+    assert number > 4
+
+
+def test_the_earlier_run_is_kept_while_its_replacement_is_replaced(tmp_path: Path) -> None:
+    run = started(tmp_path / "run")
+    run.write_text("README.md", "first")
+    for _ in range(2):
+        RunDirectory.create(run.path, overwrite=True)
+        run.write_text("config.yaml", "task: text-classification\n")
+        run.write_json("task.json", {})
+    assert (run.path / ".previous" / "README.md").read_text() == "first"
+    assert not RunDirectory.open(run.path).entry("README.md").exists()
+
+
+def test_a_run_that_was_stopped_before_it_began_is_not_in_the_way(tmp_path: Path) -> None:
+    for number, overwrite in enumerate((False, True)):
+        run = RunDirectory.create(tmp_path / f"{number}")
+        run.write_text("config.yaml", "task: text-classification\n")
+        (run.path / ".data.json.0a1b2c3d.partial").touch()
+        with pytest.raises(RunError, match="was stopped before its first step") as caught:
+            RunDirectory.open(run.path)
+        assert "start it again with the same command" in caught.value.do
+        RunDirectory.create(run.path, overwrite=overwrite)
+        assert names(run.path) == [".lock"]
+
+
+def test_a_run_that_lost_its_settings_is_not_taken_for_one_that_never_began(
+    tmp_path: Path,
+) -> None:
+    run = started(tmp_path / "run")
+    run.write_text("model/model.safetensors", "weights")
+    with run.locked():
+        run.entry("config.yaml").unlink()
+    with pytest.raises(RunError, match="contains no run"):
+        RunDirectory.open(run.path)
+    for overwrite in (False, True):
+        with pytest.raises(RunError):
+            RunDirectory.create(run.path, overwrite=overwrite)
+    assert (run.model / "model.safetensors").read_text() == "weights"
+
+
+def test_an_export_is_the_old_one_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(tmp_path / "run")
+    number, stopped = 0, True
+    write_folder(run.entry("export"), lambda folder: (folder / "old").touch())
+    while stopped:
+        export = partial(write_folder, run.entry("export"), lambda folder: (folder / "new").touch())
+        stopped = killed_at(number, export, monkeypatch)
+        found = RunDirectory.open(run.path)
+        assert names(found.entry("export")) in (["old"], ["new"])
+        found.settle()
+        assert set(names(run.path)) == {".lock", "config.yaml", "export", "task.json"}
+        number += 1
+    assert number > 2
 
 
 def test_no_run_writes_what_overwrite_would_leave_behind(tmp_path: Path) -> None:
@@ -158,7 +267,9 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 from warmstart.runs.directory import RunDirectory
 with RunDirectory(Path(sys.argv[1])).locked():
     print("held", flush=True)
@@ -198,9 +309,9 @@ def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
 def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path)
     content = {"标签": [1, 2.5, None], "nested": {"a": "é"}}
-    path = run.write_json("evaluation/test/scores.json", content)
-    assert path == run.evaluation("test") / "scores.json"
-    assert run.read_json("evaluation/test/scores.json") == content
+    path = run.write_json("evaluation/test/other.json", content)
+    assert path == run.evaluation("test") / "other.json"
+    assert run.read_json("evaluation/test/other.json") == content
     assert "标签" in path.read_text(encoding="utf-8")
 
 

@@ -82,7 +82,24 @@ def test_rewind_forgets_what_a_resumed_run_records_again(tmp_path: Path) -> None
     log.write(step(4))
     assert read_events(log.path)[-1]["step"] == 4
     log.rewind(-1)
-    assert {event["event"] for event in read_events(log.path)} == {"start", "notice"}
+    assert [event["event"] for event in read_events(log.path)] == ["start"]
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_notices_are_not_given_twice(tmp_path: Path, logged: bool) -> None:
+    """A process may be killed after it saved a checkpoint and before it logged it."""
+    log = EventLog(tmp_path / "events.jsonl")
+    log.write({"event": "start", "steps": 3})
+    log.notice("frozen")
+    log.write(step(0), *[{"event": "checkpoint", "step": 0}] * logged)
+    for _ in range(3):  # resumed, killed in final scoring, resumed again
+        log.notice("frozen")  # written before the checkpoint is found
+        log.rewind(0)
+        log.write({"event": "resume", "step": 0})
+        log.notice("baselines")
+    texts = [event["text"] for event in events_of(read_events(log.path), "notice")]
+    assert texts == ["frozen", "baselines"]
+    assert len(events_of(read_events(log.path), "resume")) == 3
 
 
 def test_a_full_disk_is_an_error_with_advice_and_is_told_to_nobody() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from warmstart.errors import DataError
 from warmstart.tasks.capabilities import Stratifies
 from warmstart.tasks.list_losses import listwise, pairwise
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
-from warmstart.tasks.text_ranking import TextRanking
+from warmstart.tasks.text_ranking import TextRanking, worst_queries
 
 
 def config(loss: str | None = None, group: str | None = None) -> RunConfig:
@@ -223,3 +224,22 @@ def test_only_the_losses_of_lists_keep_rows_together() -> None:
         found = task.encode(table, task.labels(table), tiny_tokenizer(), 32).targets.groups
         assert (None if found is None else found.tolist()) == groups
         assert task.encode(table, None, tiny_tokenizer(), 32).targets.groups is None
+
+
+def test_scores_of_exactly_1_are_ranked_by_their_logits(tmp_path: Path) -> None:
+    """In float64 the sigmoid of every number above 37 is 1."""
+    grades, queries = ["0", "1", "0"] * 20, [f"q{row // 3}" for row in range(60)]
+    table = table_of(grades, queries)
+    task = TextRanking.learn(config(), table)
+    batch = batch_of([float(grade) for grade in grades])
+    found = task.predictions(torch.tensor([[40.0], [60.0], [50.0]] * 20), batch)
+    assert (found.values == 1).all()
+    tied = NumberPredictions("score", found.values, found.rows, found.truncated)
+    labels = task.labels(table)
+    scores = [task.score(one, labels).metrics["mrr_at_10"].value for one in (found, tied)]
+    assert scores[0] == 1 != scores[1]
+    joined = NumberPredictions.joined([found], np.arange(60))
+    path = tmp_path / "predictions.parquet"
+    texts = {"text": queries, "text_pair": ["a", "b", "c"] * 20, "label": grades}
+    pq.write_table(pa.table({**texts, **joined.columns(table.rows)}), path)
+    assert worst_queries(path, 5) == ([], 0)

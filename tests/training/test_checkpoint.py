@@ -1,15 +1,18 @@
 """Exact resume: stopped anywhere, in any way, a run ends with bit-identical weights."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.limits import file_size
 from tests.runs_in_memory import job_of, never, prepared_run, settings, whole_run
@@ -17,9 +20,10 @@ from warmstart.errors import Interrupted, RunError
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
+from warmstart.runs.manifest import write_manifest
 from warmstart.training import checkpoint
 from warmstart.training.checkpoint import Progress
-from warmstart.training.job import Job
+from warmstart.training.job import Job, job_for
 from warmstart.training.loop import fit
 from warmstart.training.optimizer import build_optimizer
 from warmstart.training.train_run import train_run
@@ -139,8 +143,9 @@ def test_the_newest_is_restored(tmp_path: Path) -> None:
         torch.nn.init.constant_(bias, step)
         checkpoint.save(job.run, job.model, optimizer, {}, Progress(step=step), keep=3)
     torch.nn.init.constant_(bias, 0.0)
-    progress, _ = checkpoint.restore(job.run, job.model, optimizer)
+    progress, _, damaged = checkpoint.restore(job.run, job.model, optimizer)
     assert progress.step == 10
+    assert not damaged
     assert bias.tolist() == [10.0, 10.0]
 
 
@@ -165,14 +170,99 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         fit(job, resume=True, stop_requested=never)
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    job = job_of(prepared_run(tmp_path), tmp_path / "run")
-    fit(job, resume=False, stop_requested=never)
-    newest = checkpoint.checkpoints(job.run)[-1]
-    weights = newest / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(RunError, match="cannot read .*step-00000023"):
+Damage = Callable[[Path], object]
+
+
+def flipped(name: str) -> Damage:
+    """Change one bit in the middle of a file."""
+
+    def damage(folder: Path) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / name).write_bytes(content)
+
+    return damage
+
+
+def rewritten(change: Callable[[Path], object]) -> Damage:
+    """Change a folder and its manifest, as a program with another idea of the format would."""
+
+    def damage(folder: Path) -> None:
+        change(folder)
+        (folder / "manifest.json").unlink()
+        write_manifest(folder)
+
+    return damage
+
+
+def other_shapes(folder: Path) -> None:
+    moments = load_file(folder / "optimizer.safetensors")
+    small = {name: tensor.flatten()[:1].clone() for name, tensor in moments.items()}
+    save_file(small, folder / "optimizer.safetensors")
+
+
+def other_state(**changes: object) -> Damage:
+    def change(folder: Path) -> None:
+        state = json.loads((folder / "state.json").read_text())
+        state["progress"] |= changes
+        (folder / "state.json").write_text(json.dumps(state))
+
+    return change
+
+
+DAMAGES: dict[str, Damage] = {
+    "weights": flipped("model.safetensors"),
+    "moments": flipped("optimizer.safetensors"),
+    "truncated": lambda folder: os.truncate(folder / "model.safetensors", 1000),
+    "empty": lambda folder: (folder / "optimizer.safetensors").write_bytes(b""),
+    "missing": lambda folder: (folder / "optimizer.safetensors").unlink(),
+    "changed state": other_state(best=0.999),
+    "no manifest": lambda folder: (folder / "manifest.json").unlink(),
+    "broken manifest": lambda folder: (folder / "manifest.json").write_text("[1, 2"),
+    "other shapes": rewritten(other_shapes),
+    "other step": rewritten(other_state(step=7)),
+    "other types": rewritten(other_state(best="high")),
+    "other fields": rewritten(lambda folder: (folder / "state.json").write_text("[]")),
+}
+
+
+@pytest.fixture(scope="module")
+def two_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A run that keeps two checkpoints; tests copy it."""
+    folder = tmp_path_factory.mktemp("two")
+    prepared = prepared_run(folder, batch_size=16, keep_checkpoints=2)
+    return whole_run(prepared, folder / "run")
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+def test_of_damaged_checkpoints_the_next_older_one_is_used(
+    damage: str, two_checkpoints: Whole, tmp_path: Path
+) -> None:
+    prepared, unbroken = two_checkpoints
+    shutil.copytree(unbroken.run.path, tmp_path / "run")
+    job = job_for(prepared, RunDirectory(tmp_path / "run"))
+    older, newest = checkpoint.checkpoints(job.run)
+    DAMAGES[damage](newest)
+    fit(job, resume=True, stop_requested=never)
+    assert_same_bits(unbroken.run, job.run)
+    assert step_records(unbroken.run) == step_records(job.run)
+    notice = events_of(read_events(job.log.path), "notice")[-1]["text"]
+    assert f"the checkpoint {newest.name} is damaged (" in notice
+    assert notice.endswith(f"the older one after step {int(older.name[5:])}")
+
+
+def test_without_an_intact_checkpoint_the_run_is_refused(
+    two_checkpoints: Whole, tmp_path: Path
+) -> None:
+    prepared, unbroken = two_checkpoints
+    shutil.copytree(unbroken.run.path, tmp_path / "run")
+    job = job_for(prepared, RunDirectory(tmp_path / "run"))
+    for folder in checkpoint.checkpoints(job.run):
+        DAMAGES["weights"](folder)
+    with pytest.raises(RunError, match="cannot read .*: the content of model.safe") as caught:
         fit(job, resume=True, stop_requested=never)
+    assert "; step-00000005: the content of" in caught.value.found
+    assert f"warmstart train {job.run.path}/config.yaml --output" in caught.value.do
 
 
 def test_resume_refuses_other_data(tmp_path: Path) -> None:

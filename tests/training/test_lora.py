@@ -276,3 +276,29 @@ def test_faults_within_the_group_are_named(tmp_path: Path) -> None:
     config = config_file.load(settings(tmp_path), ["train.lora.rank=2"]).train.lora
     assert config is not None
     assert (config.rank, config.alpha) == (2, 16)
+
+
+def test_new_tokens_that_adapters_do_not_train_are_said(tmp_path: Path) -> None:
+    content = writing_settings(tmp_path, lora=LORA, epochs=1)
+    overrides = ["model.special_tokens.bos=<s>", "model.special_tokens.eos=</s>"]
+    first = prepare(config_file.load(content, overrides)).findings.messages[0]
+    assert first.level == "warning"
+    assert "trains no embeddings, and 2 tokens are new" in first.text
+    assert "<s>" in first.text
+    without = {**content, "train": {**content["train"], "lora": None}}
+    whole = prepare(config_file.load(without, overrides))
+    known = prepare(config_file.load(content, ["model.special_tokens.eos=<|endoftext|>"]))
+    for prepared in (whole, known):  # what the message advises
+        assert not any("tokens are new" in one.text for one in prepared.findings.messages)
+
+
+@DEPRECATED
+def test_the_ids_of_special_tokens_are_saved_with_merged_weights(tmp_path: Path) -> None:
+    content = writing_settings(tmp_path, lora=LORA, epochs=1)
+    overrides = ["model.special_tokens.eos=</s>", "model.special_tokens.pad=<pad>"]
+    job = job_of(prepare(config_file.load(content, overrides)), tmp_path / "run")
+    losses_of(job)
+    for name in ("config.json", "generation_config.json"):
+        saved = json.loads((job.run.model / name).read_text())
+        for token in ("bos", "eos", "pad"):
+            assert saved[f"{token}_token_id"] == getattr(job.tokenizer, f"{token}_token_id")

@@ -165,6 +165,10 @@ def test_new_tokens_get_the_mean_row_and_are_saved(tmp_path: Path) -> None:
     saved: Any = AutoTokenizer.from_pretrained(folder)
     assert saved.bos_token == "<|startoftext|>"
     assert saved.bos_token_id == begin
+    for name in ("config.json", "generation_config.json"):
+        content = json.loads((folder / name).read_text())
+        ids = [content.get(f"{token}_token_id") for token in ("bos", "eos", "pad")]
+        assert ids == [begin, saved.eos_token_id, saved.pad_token_id]
     reloaded: Any = AutoModelForCausalLM.from_pretrained(folder)
     assert reloaded.get_input_embeddings().num_embeddings == tokens
 

@@ -11,6 +11,7 @@ Heavy imports are inside the commands, so that ``--help`` is fast.
 import io
 import sys
 import traceback
+from pathlib import Path
 
 INTERRUPTED = "Interrupted. To resume a run that had started: warmstart train RUN --resume"
 
@@ -58,8 +59,13 @@ def _command(arguments: list[str] | None) -> int:
 
 def _report_error(error: Exception) -> int:
     """Print an error to stderr; returns the exit code."""
+    from warmstart import errors
     from warmstart.errors import Interrupted, UsageError, WarmstartError
 
+    if not isinstance(error, WarmstartError) and errors.run.is_disk_full(error):
+        # In a library that writes files itself.
+        name = getattr(error, "filename", None) or "a file"
+        error = errors.run.cannot_write(Path(name), error)
     if isinstance(error, Interrupted):
         return _print_and_exit_code(str(error), 130)
     if isinstance(error, WarmstartError):

@@ -91,6 +91,7 @@ def generate(
     """Generate text from prompts, with a run's model or any decoder."""
     from warmstart import api, config_file, errors
     from warmstart.config import GenerateConfig
+    from warmstart.models.checkpoints.load import refuse_unusable_name
     from warmstart.runs.directory import RunDirectory
 
     options: dict[str, Any] = {
@@ -99,6 +100,7 @@ def generate(
         "stop": stop or None, "seed": seed,
     }  # fmt: skip
     given = {option: value for option, value in options.items() if value is not None}
+    refuse_unusable_name(name)
     is_run = RunDirectory(Path(name)).is_run
     if with_novelty and not is_run:
         raise errors.prompt.no_training_rows(name)

@@ -8,7 +8,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +59,10 @@ def show(*renderables: RenderableType) -> None:
     """Print to stderr with the width of the terminal (80 columns without a terminal)."""
     # Brackets and colons in file names and labels must not be interpreted as Rich markup.
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
-    for renderable in renderables:
-        console.print(renderable)
+    # After `2>&1 | head`, nobody reads stderr any more: rich then exits. A training must go on.
+    with suppress(OSError, SystemExit):
+        for renderable in renderables:
+            console.print(renderable)
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class PretrainConfig(_Part):
     """A decoder with byte-level BPE, or an encoder with WordPiece."""
     size: Literal["tiny", "mini", "small"] = "mini"
     """About 1.5, 5.4 or 23 million parameters with the defaults below."""
-    layers: Annotated[int, Field(ge=1)] | None = None
+    layers: Annotated[int, Field(ge=1, le=1_000)] | None = None
     """Number of transformer layers; by default that of ``size``."""
     hidden: Annotated[int, Field(ge=1)] | None = None
     """Hidden size, a multiple of ``pretrain.heads``; by default that of ``size``."""
@@ -103,7 +103,7 @@ class PretrainConfig(_Part):
 class GenerateConfig(_Part):
     """How a decoder generates text."""
 
-    max_new_tokens: Annotated[int, Field(ge=1)] = 100
+    max_new_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     """Largest number of new tokens; generation also ends at the model's longest input."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Logits are divided by it before sampling; 0 always selects the most likely token (greedy)."""
@@ -112,10 +112,11 @@ class GenerateConfig(_Part):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Sample from the most likely tokens whose total probability reaches this value; 1 for all."""
     repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
-    """Above 1, tokens that the text already contains become less likely; 1 has no effect."""
-    beams: Annotated[int, Field(ge=1)] = 1
+    """Above 1, tokens that the text already contains become less likely; 1 has no effect. The
+    end-of-text token is never affected."""
+    beams: Annotated[int, Field(ge=1, le=1_000)] = 1
     """Number of beams of a beam search; more than 1 needs ``temperature: 0``."""
-    count: Annotated[int, Field(ge=1)] = 1
+    count: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Number of continuations per prompt."""
     stop: list[Annotated[str, Field(min_length=1)]] = []
     """Stop texts: a continuation ends before the first of them."""

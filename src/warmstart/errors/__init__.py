@@ -15,7 +15,8 @@ WarmstartError
 │                                                                               .labels, .prompt,
 │                                                                               .splits, .tags,
 │                                                                               .unlearnable
-├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model
+├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
+│                                                                               .checkpoint
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
 ├── UsageError    a command has wrong or missing arguments                      errors.command
@@ -23,6 +24,7 @@ WarmstartError
 """
 
 from warmstart.errors import (
+    checkpoint,
     command,
     config,
     data,
@@ -58,6 +60,7 @@ __all__ = [
     "RunError",
     "UsageError",
     "WarmstartError",
+    "checkpoint",
     "command",
     "config",
     "data",

@@ -101,6 +101,26 @@ def checkpoint_not_exported(name: str) -> ExportError:
     )
 
 
+def other_model(weights: Path, run: Path) -> ExportError:
+    """The run's model is not the one that was exported."""
+    return ExportError(
+        found=f"{weights} was changed after the export: its sha256 differs from model_sha256 in "
+        "parity.json",
+        expected="the model that was exported, so that both give the same predictions",
+        do=f"export it again: warmstart export {run}; or use PyTorch (--engine torch)",
+    )
+
+
+def unusable_file(path: Path, reason: str) -> ExportError:
+    """ONNX Runtime cannot open the file, or it is not this run's model."""
+    first_line = next(iter(reason.strip().splitlines()), "")
+    return ExportError(
+        found=f"cannot run {path}: {first_line[:200]}",
+        expected="the model that `warmstart export` wrote for this run",
+        do=f"warmstart export {path.parent.parent}; or use PyTorch (--engine torch)",
+    )
+
+
 def changed(path: Path, run: Path) -> ExportError:
     """An exported file changed after it was verified."""
     return ExportError(

@@ -137,10 +137,11 @@ def unreadable_config(path: Path, reason: str) -> ModelError:
     )
 
 
-def unknown_architecture(name: str, model_type: str | None) -> ModelError:
+def unknown_architecture(name: str, model_type: object) -> ModelError:
     """``model_type`` is missing, or the installed Transformers does not know it."""
+    shown = repr(model_type)
     return ModelError(
-        found=f"{name}: model_type in config.json is {model_type!r}",
+        found=f"{name}: model_type in config.json is {shown[:60]}{'…' * (len(shown) > 60)}",
         expected=f"a model type that the installed Transformers knows ({ENCODERS})",
         do="pip install -U transformers, if the model is newer than it; or choose another "
         "model.name",
@@ -378,8 +379,9 @@ def cannot_freeze(architecture: str, known: Sequence[str]) -> ModelError:
 
 def too_many_frozen_layers(setting: str, layers: int) -> ModelError:
     """``train.freeze`` names too many layers; the model has ``layers``."""
+    shown = setting if len(setting) <= 40 else f"{setting[:39]}…"
     return ModelError(
-        found=f"train.freeze is {setting}, but the model has {layers} layers",
+        found=f"train.freeze is {shown}, but the model has {layers} layers",
         expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}",
         do="--set train.freeze=backbone, which freezes all layers",
     )

@@ -1,4 +1,4 @@
-"""Error messages about the prompts of text generation."""
+"""Error messages about single texts: the prompts of text generation, and texts to predict."""
 
 from warmstart.errors.base import DataError, UsageError
 
@@ -20,6 +20,17 @@ def unusable(which: str, value: object) -> DataError:
         found=f"{which} is {shown if len(shown) <= 40 else shown[:39] + '…'}",
         expected="a list of texts",
         do="run.generate(['one text', 'another'])",
+    )
+
+
+def not_unicode(which: str, text: str) -> DataError:
+    """A text with bytes that are no UTF-8, or with half of a surrogate pair."""
+    shown = ascii(text)
+    return DataError(
+        found=f"{which} is not valid Unicode: {shown if len(shown) <= 60 else shown[:59] + '…'}",
+        expected="text in UTF-8",
+        do="set the terminal to UTF-8 (export LC_ALL=C.UTF-8); or write the text into a file in"
+        " UTF-8 and name the file (--data FILE; for generate: --prompts FILE)",
     )
 
 

@@ -1,8 +1,9 @@
 """Error messages about runs: missing, locked or damaged directory, full disk, divergence."""
 
 import errno
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from warmstart.errors.base import Interrupted, RunError
@@ -61,12 +62,30 @@ def not_a_run(path: Path) -> RunError:
     )
 
 
+def never_began(path: Path) -> RunError:
+    """The run was stopped before its settings and data were saved."""
+    return RunError(
+        found=f"the run in {path} was stopped before its first step; nothing of it was saved",
+        expected="a run that began to train",
+        do="start it again with the same command, which uses the folder again",
+    )
+
+
 def no_model(path: Path) -> RunError:
     """The run has not saved a model yet."""
     return RunError(
         found=f"{path} has no finished model/",
         expected="a run that reached at least one evaluation",
         do=f"resume training: warmstart train {path} --resume",
+    )
+
+
+def incomplete_model(folder: Path, name: str) -> RunError:
+    """A file of the saved model is missing."""
+    return RunError(
+        found=f"cannot read {folder}/{name}: the file is missing",
+        expected="the model as it was saved: without this file, its predictions could be wrong",
+        do=f"restore the file from a copy, or train again: {_again(folder.parent)}",
     )
 
 
@@ -102,7 +121,30 @@ def nothing_to_resume(path: Path) -> RunError:
     return RunError(
         found=f"{path} contains no checkpoint",
         expected="a run that was stopped after its first checkpoint",
-        do=f"start again: warmstart train {path}/config.yaml --output {path} --overwrite",
+        do=f"start again: warmstart train {path} --output {path} --overwrite",
+    )
+
+
+def damaged_checkpoints(path: Path, damaged: Mapping[Path, str]) -> RunError:
+    """No checkpoint of the run is intact; ``damaged`` says what is damaged in each of them."""
+    (newest, reason), *others = damaged.items()
+    older = "".join(f"; {folder.name}: {damage}" for folder, damage in others)
+    return RunError(
+        found=f"cannot read {newest}: {reason}{older}",
+        expected="at least one checkpoint as it was written; the model saved so far, in "
+        f"{path}/model, is not affected",
+        do=f"restore the folder from a copy, or train again: {_again(path)}",
+    )
+
+
+def damaged_average(folder: Path, damage: str) -> RunError:
+    """A model that train.average needs was damaged."""
+    path = folder.parents[1]
+    return RunError(
+        found=f"cannot read {folder}: {damage}",
+        expected="the models for train.average as they were written; the best single model, in "
+        f"{path}/model, is not affected",
+        do=f"restore the folder from a copy, or train again: {_again(path)}",
     )
 
 
@@ -110,10 +152,10 @@ def changed_since(path: Path, what: Sequence[str]) -> RunError:
     """The data, settings or versions of the run changed, so that it cannot be resumed exactly."""
     return RunError(
         found=f"changed since the run in {path} was started: {', '.join(what)}",
-        expected="the same data, settings and versions, so that the result is that of a run "
-        "without interruption",
-        do="undo the change, or start a new run: "
-        f"warmstart train {path}/config.yaml --output {path}-2",
+        expected="the same data, settings, checkpoint and versions, so that the result is that of "
+        "a run without interruption",
+        do=f"undo the change; or start a new run: {_again(path)}; or start it from the weights "
+        f"saved in {path}: {_again(path, continued=True)}",
     )
 
 
@@ -123,8 +165,7 @@ def other_processes(path: Path, then: int, now: int) -> RunError:
         found=f"the run in {path} was started with {_processes(then)}, but would resume with {now}",
         expected="the same number of processes: each has its own dropout seed, so another number "
         "gives another result",
-        do=f"{_resume_command(path, then)}; or start a new run: "
-        f"warmstart train {path}/config.yaml --output {path}-2",
+        do=f"{_resume_command(path, then)}; or start a new run: {_again(path)}",
     )
 
 
@@ -157,17 +198,39 @@ def locked(path: Path) -> RunError:
     )
 
 
-def cannot_write(path: Path, error: Exception) -> RunError:
-    """The disk is full, or the folder is not writable.
+_SYSTEM_ERROR = re.compile(r"os error (\d+)")
+"""The end of the texts of system errors that Rust libraries wrap: ``(os error 28)``."""
 
-    safetensors wraps the system error in its own exception and keeps only its text, which ends with
-    ``(os error 28)``.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_system_error(error: Exception) -> bool:
+    """Whether a library wrapped an error of the operating system, of which only the text is left.
+
+    Args:
+        error: any exception.
     """
+    return bool(_SYSTEM_ERROR.search(str(error))) or is_disk_full(error)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error means that the disk is full, whichever library raised it.
+
+    Args:
+        error: any exception.
+    """
+    return (isinstance(error, OSError) and error.errno in _FULL) or any(
+        os.strerror(number) in str(error) for number in _FULL
+    )
+
+
+def cannot_write(path: Path, error: Exception) -> RunError:
+    """The disk is full, or the folder is not writable."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     number = error.errno if isinstance(error, OSError) else None
-    if wrapped := re.search(r"os error (\d+)", text):
+    if wrapped := _SYSTEM_ERROR.search(text):
         number = int(wrapped[1])
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if number in _FULL or any(os.strerror(full) in text for full in _FULL):
         do = "free some space, then resume with --resume; everything saved earlier is intact"
     else:
         do = "choose a folder that you have permission to write to: --output DIR"
@@ -178,12 +241,29 @@ def cannot_write(path: Path, error: Exception) -> RunError:
     )
 
 
-def unreadable(path: Path, error: Exception) -> RunError:
+_STILL_POSSIBLE = {
+    "parity.json": "export again: warmstart export RUN; or use PyTorch (--engine torch)",
+    "scores.json": "restore the file from a copy; or remove its folder and score again: warmstart "
+    "evaluate RUN --data FILE",
+    "predictions.parquet": "restore the file from a copy; or remove its folder and score again: "
+    "warmstart evaluate RUN --data FILE",
+    "samples.json": "remove the file, and generate texts again: warmstart generate RUN",
+    "events.jsonl": "restore the file from a copy, or remove this line; the model is not affected: "
+    "warmstart predict RUN",
+    "environment.json": "restore the file from a copy; the model is not affected: warmstart "
+    "predict RUN",
+}
+"""What can be done without a file, by its name."""
+
+
+def unreadable(path: Path, error: object) -> RunError:
     """A file of the run directory is missing or damaged."""
+    name = path.name.partition(":")[0]
+    again = "restore the file from a copy, or train again from the run's config.yaml"
     return RunError(
         found=f"cannot read {path}: {error}",
-        expected="a run directory as warmstart wrote it",
-        do="restore the file, or train again from the run's config.yaml",
+        expected="a run directory as this version of warmstart wrote it",
+        do=_STILL_POSSIBLE.get(name, again),
     )
 
 
@@ -228,6 +308,15 @@ def interrupted_after_training(path: Path, processes: int = 1) -> Interrupted:
         " again",
         do=_resume_command(path, processes),
     )
+
+
+def _again(path: Path, *, continued: bool = False) -> str:
+    """The command that repeats a run in a new folder, or continues from its model there."""
+    pretrained = path.joinpath("start").is_dir()
+    verb = "pretrain" if pretrained and not continued else "train"
+    sets = ["pretrain=null"] * pretrained + [f"model.name={path}"]
+    changes = "".join(f" --set {one}" for one in sets) if continued else ""
+    return f"warmstart {verb} {path}/config.yaml{changes} --output {path}-2"
 
 
 def _resume_command(path: Path, processes: int) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from warmstart import errors
 from warmstart.data.examples.batches import Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.tokens import Ints
@@ -76,14 +77,20 @@ def predict(
 
     Returns:
         Predictions in row order, the summed loss, and the number of labels summed.
+
+    Raises:
+        ModelError: the model's outputs are not finite numbers.
     """
     own = _own_batches(task, model, forward, examples, place, processes, stop)
     parts = processes.gather(own)
+    losses = list(chain.from_iterable(part for part, _, _ in parts))
+    if not all(map(math.isfinite, losses)):  # found by every process, so that all of them end
+        raise errors.checkpoint.outputs_not_finite()
     found, positions = zip(*(batch for _, _, part in parts for batch in part), strict=True)
     return (
         type(found[0]).joined(found, np.concatenate(positions)),
         # `fsum` rounds correctly, so the sum does not depend on which process computed which part.
-        math.fsum(chain.from_iterable(part for part, _, _ in parts)),
+        math.fsum(losses),
         sum(part for _, part, _ in parts),
     )
 
@@ -110,6 +117,9 @@ def _own_batches(
         batch = collate(examples, positions).to(place.device)
         with place.autocast():
             logits = forward.run(model, batch)
+        if isinstance(logits, torch.Tensor) and not logits.isfinite().all():
+            losses.append(math.nan)  # `predict` raises the error, in all processes together
+            continue
         if batch.count:
             batch_loss, batch_count = task.loss(logits, batch)
             losses.append(float(batch_loss))
@@ -139,6 +149,9 @@ def evaluate(
         place: device and precision.
         processes: the processes that share the work, as in ``predict``.
         stop: as in ``predict``.
+
+    Raises:
+        ModelError: the model's outputs are not finite numbers.
     """
     with evaluation_mode(model):
         predictions, loss, count = predict(task, model, forward, examples, place, processes, stop)

@@ -16,7 +16,8 @@ import pyarrow.parquet
 from warmstart.config import DataConfig
 from warmstart.data.table import Table
 from warmstart.metrics.scores import Scores
-from warmstart.runs.directory import RunDirectory, write_atomically
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.safe_files import write_atomically
 from warmstart.tasks.capabilities import ShowsLabels, StoresLabels
 from warmstart.tasks.task import AnyTask, Predictions, Split
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from warmstart import errors
 from warmstart.data.examples.tokens import Ints
 from warmstart.export.decoder import positions
-from warmstart.export.session import open_session
+from warmstart.export.session import open_session, run_session
 from warmstart.tasks.task import FloatArray
 
 _FIRST_OF_PAST = 3
@@ -36,23 +37,35 @@ class OnnxDecoder:
         past_names: names of the cache inputs: for each layer keys, then values.
         past_shapes: heads and width of each cache input.
         vocabulary: vocabulary size V.
+        path: the file.
     """
 
     session: Any
     past_names: tuple[str, ...]
     past_shapes: tuple[tuple[int, int], ...]
     vocabulary: int
+    path: Path
 
     @classmethod
     def open(cls, path: Path) -> "OnnxDecoder":
-        """Open a file on the CPU, as ``open_session`` does."""
+        """Open a file on the CPU, as ``open_session`` does.
+
+        Raises:
+            ExportError: as ``open_session``, or the file is no decoder.
+        """
         session = open_session(path)
-        past = session.get_inputs()[_FIRST_OF_PAST:]  # each [B, heads, P, width]
+        inputs = session.get_inputs()
+        past = inputs[_FIRST_OF_PAST:]  # each [B, heads, P, width]
+        vocabulary = session.get_outputs()[0].shape[-1:]
+        if not past or any(len(tensor.shape) != 4 for tensor in past):
+            names = ", ".join(tensor.name for tensor in inputs)
+            raise errors.export.unusable_file(path, f"its inputs are {names}")
         return cls(
             session,
             tuple(tensor.name for tensor in past),
             tuple((tensor.shape[1], tensor.shape[3]) for tensor in past),
-            session.get_outputs()[0].shape[-1],
+            vocabulary[0],
+            path,
         )
 
     def step(
@@ -71,7 +84,7 @@ class OnnxDecoder:
             Logits, float32 [B, S, V], and the cache for the next call.
         """
         feed = self.feed(input_ids, attention_mask, position_ids, past)
-        logits, *present = self.session.run(None, feed)
+        logits, *present = run_session(self.session, self.path, feed)
         return logits, present
 
     def feed(

@@ -7,7 +7,6 @@ change.
 
 import json
 import platform
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,17 +18,13 @@ from typing import Any
 import numpy as np
 
 from warmstart import __version__, errors
+from warmstart.data.reading.fetch import sha256_of
 from warmstart.export import parity
-from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, sha256, threads
-from warmstart.runs.directory import (
-    RunDirectory,
-    flush_to_disk,
-    refuse_unwritable,
-    replaced,
-    unfinished,
-)
+from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, threads
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
+from warmstart.runs.safe_files import refuse_unwritable, write_folder
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import ExportKind, Exports, with_settings
 from warmstart.tasks.task_settings import INT8, ONNX
@@ -66,28 +61,17 @@ def export_run(
     exporter = _BY_KIND[run.task.export_kind]
     if int8 and not run.task.reads >= INT8:
         raise errors.export.no_int8(run.task.name)
-    final = directory.entry("export")
-    new, old = unfinished(final), replaced(final)
+    content: dict[str, Any] = {}
+
+    def fill(folder: Path) -> None:
+        content.update(_verified(run, folder, write))
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+        (folder / Path(PARITY).name).write_text(text + "\n", encoding="utf-8")
+
+    write = partial(exporter, max_drop=max_drop if int8 else None)
     with directory.locked():
-        try:
-            shutil.rmtree(new, ignore_errors=True)
-            new.mkdir()
-            content = _verified(run, new, partial(exporter, max_drop=max_drop if int8 else None))
-            text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
-            (new / Path(PARITY).name).write_text(text + "\n", encoding="utf-8")
-            # Flush before renaming, so that a crash cannot leave an incomplete `export/`.
-            for file in new.iterdir():
-                flush_to_disk(file)
-            shutil.rmtree(old, ignore_errors=True)
-            if final.exists():
-                final.rename(old)
-            new.rename(final)
-            flush_to_disk(directory.path)
-        except OSError as error:
-            raise errors.run.cannot_write(final, error) from error
-        finally:
-            for folder in (new, old):
-                shutil.rmtree(folder, ignore_errors=True)
+        directory.settle()
+        write_folder(directory.entry("export"), fill)
     return content
 
 
@@ -117,11 +101,11 @@ def _verified(
         "versions": {name: version(name) for name in VERSIONS},
         "task": run.task.name,
         "architecture": type(run.model).__name__,
-        "model_sha256": sha256(run.directory.model / "model.safetensors"),
+        "model_sha256": sha256_of(run.directory.model / "model.safetensors"),
         "opset": OPSET,
         "max_tokens": run.max_tokens,
         "files": {
-            file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
+            file.name: {"sha256": sha256_of(file), "bytes": file.stat().st_size}
             for file in sorted(folder.iterdir())
         },
         **result,

@@ -13,7 +13,6 @@ Source: ONNX Runtime documentation, "Thread management" (one thread per core; op
 the other, since a BERT has almost no parallel branches).
 """
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -39,6 +38,9 @@ PARITY = "export/parity.json"
 
 PADDING_KEY = "pad_token_id"
 """Metadata key of the padding id in the ONNX file."""
+
+INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+"""Inputs that a classifier can have."""
 
 MAX_TOKENS_PER_BATCH = 1024
 """Largest padded batch; 512 and 4,096 differ by less than 3 % in float32 and are slower in int8."""
@@ -69,7 +71,7 @@ def open_session(path: Path, profile: Path | None = None) -> Any:
         profile: prefix of the file for ONNX Runtime's profile of all operators; None for none.
 
     Raises:
-        ExportError: ONNX Runtime is not installed.
+        ExportError: ONNX Runtime is not installed, or the file is no model.
     """
     refuse_missing("onnxruntime")
     import onnxruntime
@@ -81,7 +83,27 @@ def open_session(path: Path, profile: Path | None = None) -> Any:
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common class of their own
+        raise errors.export.unusable_file(path, str(error)) from error
+
+
+def run_session(session: Any, path: Path, feed: dict[str, Any]) -> list[Any]:
+    """Run a session on one batch.
+
+    Args:
+        session: from ``open_session``.
+        path: its file, for the message.
+        feed: the inputs by name.
+
+    Raises:
+        ExportError: the model does not accept these inputs: it belongs to another run.
+    """
+    try:
+        return list(session.run(None, feed))
+    except Exception as error:  # as in `open_session`
+        raise errors.export.unusable_file(path, str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +115,27 @@ class OnnxModel:
         input_names: ``input_ids``, ``attention_mask`` and, if the model uses them,
             ``token_type_ids``.
         pad_token_id: id that fills the end of short rows; the attention mask hides it.
+        path: the file.
     """
 
     session: Any
     input_names: tuple[str, ...]
     pad_token_id: int
+    path: Path
 
     @classmethod
     def open(cls, path: Path) -> "OnnxModel":
-        """Open a file on the CPU, as ``open_session`` does."""
+        """Open a file on the CPU, as ``open_session`` does.
+
+        Raises:
+            ExportError: as ``open_session``, or the file is no classifier.
+        """
         session = open_session(path)
-        return cls(
-            session,
-            tuple(tensor.name for tensor in session.get_inputs()),
-            int(session.get_modelmeta().custom_metadata_map[PADDING_KEY]),
-        )
+        names = tuple(tensor.name for tensor in session.get_inputs())
+        facts = session.get_modelmeta().custom_metadata_map
+        if PADDING_KEY not in facts or not set(names) <= INPUTS:
+            raise errors.export.unusable_file(path, f"its inputs are {', '.join(names)}")
+        return cls(session, names, int(facts[PADDING_KEY]), path)
 
     def logits(self, tokens: Tokens) -> FloatArray:
         """The logits of every row, in row order, float32 [N, C].
@@ -149,7 +177,7 @@ class OnnxModel:
         Args:
             batch: the inputs by name, int64 [B, L] each.
         """
-        logits: FloatArray = self.session.run(None, batch)[0]
+        logits: FloatArray = run_session(self.session, self.path, batch)[0]
         return logits
 
     def padded_batch(self, tokens: Tokens, rows: Ints) -> dict[str, Ints]:
@@ -191,12 +219,6 @@ def batches_by_length(lengths: Ints) -> Iterator[Ints]:
         rows = rows[padding <= CALL_TOKENS]
         yield rows
         start += len(rows)
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def threads() -> int:

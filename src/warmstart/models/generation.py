@@ -10,6 +10,9 @@ on other random numbers of the program:
 - **Sampling** adds Gumbel noise to the filtered scores and selects the largest; this is the same as
   sampling from their softmax. Each row has its own generator, seeded with (seed, prompt, number of
   earlier rows with the same prompt). torch's global generators are not used.
+- **Tokens** without a text (rows of the output layer beyond the tokenizer) are never generated.
+- **Repetition penalty** leaves the end-of-text token alone: in GPT-2 it also begins the text, and
+  the end of a text is no repetition.
 - **Settings** are only those that are given. The checkpoint's ``generation_config.json`` is
   ignored, because it could change any setting that is not passed explicitly.
 
@@ -34,6 +37,7 @@ from transformers import (
     LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    RepetitionPenaltyLogitsProcessor,
     StoppingCriteriaList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -42,7 +46,7 @@ from transformers import (
 
 from warmstart import errors
 from warmstart.config import GenerateConfig
-from warmstart.data.examples.tokenise import plain_copy
+from warmstart.data.examples.tokenise import is_unicode, plain_copy
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.evaluation_mode import evaluation_mode
 from warmstart.models.generated_text import (
@@ -186,6 +190,8 @@ def encode_prompts(
         which = f"prompt {number} of {len(prompts)}"
         if not isinstance(prompt, str):
             raise errors.prompt.unusable(which, prompt)
+        if not is_unicode(prompt):
+            raise errors.prompt.not_unicode(which, prompt)
         ids = (*begin, *backend.encode(prompt, add_special_tokens=False).ids)
         if not ids:
             raise errors.prompt.empty_without_start_token(which)
@@ -256,11 +262,12 @@ def _continue(
                 max_new_tokens=batch[0].max_new,
                 num_beams=settings.beams,
                 num_return_sequences=settings.count if settings.beams > 1 else 1,
-                repetition_penalty=settings.repetition_penalty,
                 eos_token_id=eos,
                 pad_token_id=eos,  # fills a row after its end; `_generation` cuts it off
             ),
-            logits_processor=LogitsProcessorList(_sampling(settings, batch)),
+            logits_processor=LogitsProcessorList(
+                [*_filters(settings, tokenizer, eos), *_sampling(settings, batch)]
+            ),
             stopping_criteria=StoppingCriteriaList(criteria),
             streamer=on_text and TextStream(tokenizer, batch[0], settings.stop, on_text),
         )
@@ -286,6 +293,33 @@ def _generation(
     if has_eos:  # an eos after the stop text is not part of the continuation
         tokens = tokens[:-1]
     return Generation(row.prompt, text, "stop", tuple(tokens))
+
+
+def _filters(
+    settings: GenerateConfig, tokenizer: PreTrainedTokenizerBase, eos: int
+) -> Iterator[Any]:
+    """Logits processors for every way of selecting tokens; they change scores [B, V]."""
+    texts = sorted(tokenizer.backend_tokenizer.get_vocab().values())
+
+    def only_tokens_with_text(input_ids: Tensor, scores: Tensor) -> Tensor:
+        if not (scores < torch.inf).all():  # also if a score is NaN
+            raise errors.checkpoint.outputs_not_finite()
+        if scores.shape[1] == len(texts):
+            return scores
+        without = torch.ones(scores.shape[1], dtype=torch.bool, device=scores.device)
+        without[texts] = False
+        return scores.masked_fill(without, -torch.inf)
+
+    yield only_tokens_with_text
+    if settings.repetition_penalty != 1:
+        penalty = RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty))
+
+        def penalise_repetition(input_ids: Tensor, scores: Tensor) -> Tensor:
+            changed: Tensor = penalty(input_ids, scores)
+            changed[:, eos] = scores[:, eos]
+            return changed
+
+        yield penalise_repetition
 
 
 def _sampling(settings: GenerateConfig, batch: Sequence[PromptRow]) -> Iterator[Any]:

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+import psutil
+
 from warmstart import errors
 from warmstart.config import ModelConfig, RunConfig
 from warmstart.data.examples.tokenise import CHUNK_ROWS
 from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
-from warmstart.models.checkpoints.model_sizes import HEADS, shape_of
+from warmstart.models.checkpoints.model_sizes import HEADS, refuse_too_large
 from warmstart.models.checkpoints.new_model import new_checkpoint, tokenizer_for
-from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.safe_files import write_folder
 from warmstart.tasks import task_type
 
 
@@ -31,18 +34,28 @@ def refuse_faulty(config: RunConfig) -> None:
 
     Raises:
         ConfigError: the architecture does not fit the task, its heads do not divide its width, or
-            ``model.name`` is a checkpoint.
+            ``model.name`` is a checkpoint, or the new model does not fit into memory.
     """
     assert config.pretrain is not None
     architecture, head = config.pretrain.architecture, task_type(config).head
     if head not in HEADS[architecture]:
         fitting = next(name for name, heads in HEADS.items() if head in heads)
         raise errors.config.architecture_for_task(architecture, config.task, fitting)
-    shape_of(config.pretrain)
+    refuse_too_large(config.pretrain, _memory(config))
     name = config.model.name
     # The config.yaml of a pretraining run names its own start/ as the checkpoint.
     if name != ModelConfig().name and Path(name).name != RunDirectory(Path()).start.name:
         raise errors.config.model_and_pretrain(name)
+
+
+def _memory(config: RunConfig) -> int:
+    """Bytes of memory to train in: those of the machine, or of its GPU if it has more."""
+    import torch
+
+    memory: int = psutil.virtual_memory().total
+    if config.train.device == "auto" and torch.cuda.is_available():
+        memory = max(memory, torch.cuda.mem_get_info()[1])
+    return memory
 
 
 def new_start(config: RunConfig, train: Table, folder: Path) -> ModelConfig:
@@ -74,18 +87,10 @@ def keep_start(checkpoint: Checkpoint, config: RunConfig, directory: RunDirector
     Raises:
         RunError: the disk is full, or writing is not permitted.
     """
-    partial = unfinished(directory.start)
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(checkpoint.folder, partial)
-        for file in partial.iterdir():
-            flush_to_disk(file)
-        partial.replace(directory.start)
-        flush_to_disk(directory.path)
-    except OSError as error:
-        raise errors.run.cannot_write(directory.start, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    write_folder(
+        directory.start,
+        lambda folder: shutil.copytree(checkpoint.folder, folder, dirs_exist_ok=True),
+    )
     model = config.model.model_copy(update={"name": str(directory.start.absolute())})
     return config.model_copy(update={"model": model})
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
-from warmstart.data.checking.check import Findings, collect_findings
+from warmstart.data.checking.check import Finding, Findings, collect_findings
 from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
@@ -41,6 +41,7 @@ from warmstart.preparation.stages import (
     split_tables,
 )
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.stored import reading
 from warmstart.tasks.capabilities import LabelsSpans, ShowsLabels
 from warmstart.tasks.task import AnyTask, Split
 
@@ -148,6 +149,7 @@ def prepare(
         splits[name], left_out = learnable(task, split, examples[name], max_tokens)
         dropped[name] = {**dropped[name], **left_out}
     refuse_unfit_plan(config.train, Plan.of(examples["train"], config.train))
+    findings = _findings(config, task, splits, examples, dropped, max_tokens, checkpoint)
     return Prepared(
         config,
         task,
@@ -157,7 +159,7 @@ def prepare(
         splits,
         dropped,
         examples,
-        _findings(config, task, splits, examples, dropped, max_tokens, checkpoint),
+        replace(findings, messages=(*_about_tokens(config, checkpoint), *findings.messages)),
         rows_given=rows is not None,
     )
 
@@ -219,6 +221,20 @@ def _findings(
             Vocabulary.of(checkpoint.tokenizer),
         ),
     )
+
+
+def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
+    """A message if new tokens get embeddings that adapters do not train."""
+    vocabulary = checkpoint.tokenizer.get_vocab()
+    new = [token for token, index in vocabulary.items() if index >= checkpoint.config.vocab_size]
+    if config.train.lora is None or not new:
+        return []
+    text = (
+        f"train.lora trains no embeddings, and {len(new)} tokens are new ({', '.join(new)}): their "
+        "vectors stay the mean of all others, and adapter/ does not contain them. Train the whole "
+        "model (without train.lora), or choose model.special_tokens that the vocabulary contains"
+    )
+    return [Finding("warning", text)]
 
 
 def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:
@@ -287,8 +303,9 @@ def given_rows(directory: RunDirectory) -> dict[str, Ints] | None:
     content = directory.read_json("data.json")
     if not content.get("rows_given"):
         return None
-    return {
-        name: ids_of_ranges(split["rows"])
-        for name, split in content["splits"].items()
-        if split["source"] == "train"
-    }
+    with reading(directory.entry("data.json")):
+        return {
+            name: ids_of_ranges(split["rows"])
+            for name, split in content["splits"].items()
+            if split["source"] == "train"
+        }

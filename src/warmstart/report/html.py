@@ -22,8 +22,9 @@ from warmstart.report import figures
 from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
-from warmstart.runs.directory import RunDirectory, write_atomically
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import EvaluationRecord, RunRecord
+from warmstart.runs.safe_files import write_atomically
 from warmstart.runs.titles import Titles
 
 FOLDER = Path(__file__).parent

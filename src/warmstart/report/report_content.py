@@ -15,6 +15,7 @@ import numpy as np
 from warmstart.data.checking.lengths import Lengths
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import Check, EvaluationRecord, RunRecord, Sample, read_record
+from warmstart.runs.stored import reading
 from warmstart.runs.words import verdict
 from warmstart.tasks.capabilities import PlotsNumbers, ShowsMistakes
 from warmstart.tasks.mistakes import Mistakes
@@ -136,10 +137,11 @@ def gather(run_path: Path) -> ReportContent:
     points = None
     if evaluation is not None:
         table = RunDirectory(run_path).evaluation(evaluation.split) / "predictions.parquet"
-        if table.exists() and isinstance(record.task, ShowsMistakes):
-            mistakes = record.task.mistakes(table, MISTAKES)
-        if table.exists() and isinstance(record.task, PlotsNumbers):
-            points = record.task.points(table, POINTS)
+        with reading(table):
+            if table.exists() and isinstance(record.task, ShowsMistakes):
+                mistakes = record.task.mistakes(table, MISTAKES)
+            if table.exists() and isinstance(record.task, PlotsNumbers):
+                points = record.task.points(table, POINTS)
     return ReportContent(
         record=record,
         verdict=verdict(record),

@@ -16,25 +16,32 @@
 Every path in it comes from ``RunDirectory.entry``, which accepts only the names in ``ENTRIES``; so
 ``--overwrite`` removes everything that an earlier run wrote, and no new file can be forgotten.
 
-The files are always complete: every file is written under a temporary name, flushed to disk and
-then renamed (POSIX ``rename`` replaces atomically). A reader sees either the old or the new file.
+The files are always complete: see ``safe_files``. With ``--overwrite`` the earlier run is in
+``.previous/`` until the new one is finished. A new run that was stopped before it began is removed,
+and the earlier one put back.
 """
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 
 from warmstart import config_file, errors
 from warmstart.config import RunConfig
+from warmstart.runs.safe_files import (
+    previous,
+    refuse_unwritable,
+    remove,
+    settle,
+    target_of,
+    write_atomically,
+)
+from warmstart.runs.stored import read_stored
 
 ENTRIES = (
     "config.yaml",
@@ -57,72 +64,13 @@ ENTRIES = (
 )
 """All entries that warmstart writes into a run directory; ``--overwrite`` removes only these."""
 
+BEGINNING = ("config.yaml", "data.json", "task.json", "environment.json", "start")
+"""The entries that are written before the first step; the others are worth keeping."""
 
-def unfinished(target: Path) -> Path:
-    """The path at which a file or folder is made before it is renamed to ``target``."""
-    return target.with_name(f".{target.name}.partial")
+LOCK = ".lock"
 
-
-def replaced(target: Path) -> Path:
-    """The path of an older folder until the new one is in its place."""
-    return target.with_name(f".{target.name}.old")
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a temporary file next to ``path`` with ``write``, flush it to disk, then rename it.
-
-    Args:
-        path: the file to create or replace.
-        write: function that is called with the temporary path.
-
-    Raises:
-        RunError: the disk is full or the folder is not writable; ``path`` is not changed.
-    """
-    temporary = unfinished(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        flush_to_disk(temporary)
-        temporary.replace(path)
-        flush_to_disk(path.parent)
-    except OSError as error:
-        raise errors.run.cannot_write(path, error) from error
-    finally:
-        with suppress(OSError):  # it does not exist: it was renamed, or never created
-            temporary.unlink()
-
-
-def write_folder(target: Path, fill: Callable[[Path], object]) -> None:
-    """Write a temporary folder next to ``target`` with ``fill``, flush its files, then rename it.
-
-    Args:
-        target: the folder to create or replace.
-        fill: function that is called with a new, empty folder.
-
-    Raises:
-        RunError: the disk is full or the folder is not writable; other folders are not changed.
-    """
-    partial = target.with_name(".partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        fill(partial)
-        for file in partial.iterdir():
-            flush_to_disk(file)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-        flush_to_disk(target.parent)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise errors.run.cannot_write(target, error) from error
-
-
-def _remove(place: Path) -> None:
-    """Remove a file, a link or a folder, if it exists."""
-    if place.is_dir() and not place.is_symlink():
-        shutil.rmtree(place)
-    else:
-        place.unlink(missing_ok=True)
+EARLIER, MOVING = ".previous", ".previous.partial"
+"""Folders with the entries of the run that is replaced: all of them, or some while they move."""
 
 
 def _forms(path: Path) -> tuple[Path, Path]:
@@ -130,29 +78,9 @@ def _forms(path: Path) -> tuple[Path, Path]:
     return Path(os.path.normpath(path.absolute())), path.resolve()
 
 
-def refuse_unwritable(path: Path) -> None:
-    """Raise an error early if ``path`` cannot be created or, if it is a folder, written to.
-
-    The check creates and deletes a temporary folder, because permission bits are not sufficient.
-
-    Raises:
-        RunError: the path is not writable.
-    """
-    try:
-        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-        with tempfile.TemporaryDirectory(dir=existing, prefix=".warmstart-"):
-            pass
-    except OSError as error:
-        raise errors.run.cannot_write(path, error) from error
-
-
-def flush_to_disk(path: Path) -> None:
-    """Write the cached content of a file or folder to disk (fsync)."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _is_own(name: str) -> bool:
+    """Whether warmstart writes a file or folder of this name into a run directory."""
+    return (target_of(name) or name) in {*ENTRIES, EARLIER, MOVING, "warmstart"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +95,8 @@ class RunDirectory:
 
         Args:
             path: a new or empty folder, or with ``overwrite`` an existing run directory.
-            overwrite: remove the files of an earlier run (only ``ENTRIES``).
+            overwrite: replace an earlier run. It is moved to ``.previous/``, and ``complete``
+                removes it.
 
         Raises:
             RunError: the folder is not empty, is in use, or is not writable.
@@ -177,9 +106,11 @@ class RunDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
             with run.locked():
-                for entry in map(run.entry, ENTRIES):
-                    for place in (entry, unfinished(entry), replaced(entry)):
-                        _remove(place)
+                run.settle()
+                if run.is_run and not (path / EARLIER).exists():
+                    run._move_entries(path, path / MOVING)
+                    (path / MOVING).rename(path / EARLIER)
+                run._remove_entries()
         except OSError as error:
             raise errors.run.cannot_write(path, error) from error
         return run
@@ -191,19 +122,21 @@ class RunDirectory:
             RunError: the folder contains files that must not be overwritten, is in use, or is not
                 writable.
         """
+        self.recover()
         try:
             if self.path.exists() and not self.path.is_dir():
                 raise errors.run.not_a_directory(self.path)
             entries = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
         except OSError as error:
             raise errors.run.cannot_write(self.path, error) from error
-        existing = sorted(entries - {".lock"})
-        if existing and not overwrite:
+        existing = sorted(entries - {LOCK})
+        began = self._only_began
+        if existing and not began and not overwrite:
             raise errors.run.not_empty(self.path, self.is_run)
-        if existing and not self.is_run:
+        if existing and not began and not self.is_run:
             raise errors.run.overwrites_no_run(self.path, existing)
         refuse_unwritable(self.path)
-        if ".lock" in entries:
+        if LOCK in entries:
             with self.locked():
                 pass
 
@@ -215,23 +148,104 @@ class RunDirectory:
             RunError: the folder does not exist or is not a run directory.
         """
         run = cls(path)
+        run.recover()
         if not run.is_run:
-            raise errors.run.not_a_run(path)
+            raise errors.run.never_began(path) if run._only_began else errors.run.not_a_run(path)
         return run
+
+    def recover(self) -> None:
+        """Complete or undo a replacement that a killed process left, unless another one works here.
+
+        Afterwards the run, and its export, are either the old or the new one.
+        """
+        left = (self.path / EARLIER, self.path / MOVING, previous(self.entry("export")))
+        if any(place.exists() for place in left):
+            with suppress(errors.RunError), self.locked():
+                self.settle()
+
+    def settle(self) -> None:
+        """Remove what killed processes left, and complete or undo their replacements.
+
+        Call it while the directory is locked.
+
+        Raises:
+            RunError: the directory is not writable.
+        """
+        moving, earlier = self.path / MOVING, self.path / EARLIER
+        try:
+            settle(self.path, _is_own)
+            for entry in map(self.entry, ENTRIES):
+                if entry.is_dir() and not entry.is_symlink():
+                    settle(entry)
+            for folder in self.entry("evaluation").glob("*/"):
+                settle(folder)
+            if earlier.exists() and not self.is_run and not self._holds_results:
+                # Stopped before the new run began.
+                self._remove_entries()
+                earlier.rename(moving)
+            if moving.exists():
+                self._move_entries(moving, self.path)
+                moving.rmdir()
+        except OSError as error:
+            raise errors.run.cannot_write(self.path, error) from error
+
+    def complete(self) -> None:
+        """Remove the run that this finished run replaced.
+
+        Raises:
+            RunError: the directory is not writable.
+        """
+        remove(self.path / EARLIER)
+
+    def _move_entries(self, source: Path, target: Path) -> None:
+        """Move the entries of a run to another folder on the same disk; ``config.yaml`` last."""
+        target.mkdir(exist_ok=True)
+        for name in reversed(ENTRIES):
+            if os.path.lexists(source / name):
+                (source / name).rename(target / name)
+
+    def _remove_entries(self) -> None:
+        for name in reversed(ENTRIES):  # the settings last: until then, this is a run
+            remove(self.entry(name))
+
+    @property
+    def _only_began(self) -> bool:
+        """Whether a run was stopped here before it began, and left nothing of value.
+
+        The lock shows that the files are not the user's own.
+        """
+        if self.is_run or not (self.path / LOCK).exists():
+            return False
+        names = {place.name for place in self.path.iterdir()} - {LOCK}
+        return all(map(_is_own, names)) and not self._holds_results
+
+    @property
+    def _holds_results(self) -> bool:
+        """Whether the directory has an entry that is written after the first step."""
+        return any(self.entry(name).exists() for name in set(ENTRIES) - set(BEGINNING))
 
     @property
     def is_run(self) -> bool:
         """Whether a run was started in this folder."""
         return self.entry("config.yaml").is_file() and self.entry("task.json").is_file()
 
+    @property
+    def is_exported(self) -> bool:
+        """Whether the run was exported, also while a new export replaces the old one."""
+        export = self.entry("export")
+        return export.exists() or previous(export).exists()
+
     def is_complete(self, *, exported: bool) -> bool:
-        """Whether everything that is written after the scores of a finished run exists.
+        """Whether everything that follows the scores of a finished run was done.
 
         Args:
             exported: whether the settings request an ONNX model.
         """
-        names = ["README.md", "report.html", *["export"] * exported]
-        return all(self.entry(name).exists() for name in names)
+        names = ["README.md", "figures", "report.html", *["export"] * exported]
+        left = (self.entry("average"), self.path / EARLIER)
+        return all(self.entry(name).exists() for name in names) and not any(
+            place.exists() for place in left
+        )
 
     def entry(self, name: str) -> Path:
         """The path of a file or folder of the run.
@@ -276,7 +290,7 @@ class RunDirectory:
         Raises:
             RunError: another process has locked it.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
+        lock = FileLock(self.path / LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
@@ -319,10 +333,6 @@ class RunDirectory:
         """The content of a JSON file.
 
         Raises:
-            RunError: the file is missing or not valid JSON.
+            RunError: the file is missing, not valid JSON, or lacks a field.
         """
-        path = self.entry(name)
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise errors.run.unreadable(path, error) from error
+        return read_stored(self.entry(name))

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from warmstart import errors
-from warmstart.runs.directory import write_atomically
+from warmstart.runs.safe_files import write_atomically
+from warmstart.runs.stored import read_event, reading
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -73,44 +74,47 @@ class EventLog:
         self.write({"event": "notice", "text": text})
 
     def rewind(self, step: int) -> None:
-        """Remove all events after ``step``: a resumed run records them again."""
+        """Remove all events after the checkpoint of ``step``: a resumed run records them again.
+
+        A process that was killed between saving a checkpoint and logging it leaves no event of the
+        checkpoint; the last event of a step up to ``step`` is then the end. Earlier resumes stay.
+        """
         if self.silent:
             return
         events = read_events(self.path)
-        saved = [e["event"] == "checkpoint" and e["step"] == step for e in events]
-        # Notices have no step: those after the checkpoint will be written again.
-        again = len(saved) - saved[::-1].index(True) if True in saved else len(saved)
-        kept = [
-            event
-            for place, event in enumerate(events)
-            if event.get("step", -1) <= step
-            and event["event"] not in ("average", "interrupted", "finish")
-            and not (event["event"] == "notice" and place >= again)
-        ]
+        end = 0
+        for place, event in enumerate(events):
+            of_step = event["event"] in ("step", "evaluation", "sample", "checkpoint")
+            if event["event"] == "start" or (of_step and event.get("step", -1) <= step):
+                end = place + 1
+        # Another process has resumed this run before, and given the notices after this place again.
+        kept = events[:end] + [e for e in events[end:] if e["event"] == "resume"]
+        kept = [e for e in kept if e.get("step", -1) <= step and e["event"] != "interrupted"]
+        saved = {"event": "checkpoint", "step": step}
+        if step >= 0 and not any(saved.items() <= event.items() for event in kept):
+            kept.append({**saved, "time": time.time()})
         text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
         write_atomically(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_events(path: Path) -> list[Event]:
-    """All events of a file; a last line that was truncated by a crash is skipped."""
+    """All events of a file; a line that was truncated by a crash is skipped.
+
+    Raises:
+        RunError: the file cannot be read, or a field of an event is of another kind.
+    """
     if not path.exists():
         return []
+    with reading(path):
+        text = path.read_text(encoding="utf-8", errors="replace")
     # Not ``splitlines``: it also splits at characters that JSON does not escape, such as U+2028.
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    return [event for line in lines if (event := _parsed(line)) is not None]
+    found = (read_event(path, n, line) for n, line in enumerate(text.split("\n"), start=1))
+    return [event for event in found if event is not None]
 
 
 def events_of(events: Iterable[Event], kind: str) -> list[Event]:
     """The events of one kind, in order."""
     return [event for event in events if event["event"] == kind]
-
-
-def _parsed(line: str) -> Event | None:
-    try:
-        event: Event = json.loads(line)
-    except ValueError:
-        return None
-    return event
 
 
 def _finite(value: Any) -> Any:

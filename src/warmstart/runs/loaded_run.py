@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.stored import reading
 from warmstart.tasks import task_type
 from warmstart.tasks.capabilities import facts_of
 from warmstart.tasks.task import AnyTask
@@ -81,10 +82,24 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
     """
     config = directory.read_config()
     content = directory.read_json("task.json")
-    try:
+    with reading(directory.entry("task.json")):
         return config, task_type(config).from_facts(config, content["facts"])
-    except (KeyError, TypeError) as error:
-        raise errors.run.unreadable(directory.entry("task.json"), error) from error
+
+
+def refuse_incomplete_model(directory: RunDirectory) -> None:
+    """Raise if a file of ``model/`` is missing, which Transformers would replace by a guess.
+
+    Args:
+        directory: the run directory.
+
+    Raises:
+        RunError: no model was saved yet, or the folder has lost a file.
+    """
+    if not (directory.model / "model.safetensors").is_file():
+        raise errors.run.no_model(directory.path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        if not (directory.model / name).is_file():
+            raise errors.run.incomplete_model(directory.model, name)
 
 
 def load_run(directory: RunDirectory) -> LoadedRun:
@@ -93,11 +108,11 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     Raises:
         RunError: no model was saved yet, or the folder is damaged.
     """
-    from warmstart.models.checkpoints.load import load_run_model, open_tokenizer
+    from warmstart.models.checkpoints.checkpoint_tokenizer import open_tokenizer, refuse_ids_beyond
+    from warmstart.models.checkpoints.load import load_run_model
 
     config, task = load_task(directory)
-    if not (directory.model / "model.safetensors").is_file():
-        raise errors.run.no_model(directory.path)
+    refuse_incomplete_model(directory)
     model = load_run_model(directory.model, task.head)
     model.requires_grad_(requires_grad=False)
     model.train(mode=False)
@@ -105,6 +120,7 @@ def load_run(directory: RunDirectory) -> LoadedRun:
         tokenizer = open_tokenizer(directory.model, model.config)
     except Exception as error:  # the Rust library raises bare Exceptions
         raise errors.run.unreadable(directory.model / "tokenizer.json", error) from error
+    refuse_ids_beyond(str(directory.model), tokenizer, model.config.vocab_size)
     return LoadedRun(
         directory=directory,
         config=config,

@@ -10,15 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from warmstart import errors
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.models.tuning.adapters import save_adapter
-from warmstart.runs.directory import RunDirectory, flush_to_disk, unfinished
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.safe_files import flush_to_disk, temporary_path, write_errors
 
 
 def save_model_folder(
@@ -71,18 +70,16 @@ def save_adapter_folder(run: RunDirectory, model: PreTrainedModel, config: Any) 
 
 def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:
     """Fill a temporary folder next to ``target``, then move its files there, weights last."""
-    partial = unfinished(target)
+    partial = temporary_path(target, "partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        write(partial)
-        for file in partial.iterdir():
-            flush_to_disk(file)
-        target.mkdir(exist_ok=True)
-        # The weights are moved last: until then, the folder contains the complete older model.
-        for file in sorted(partial.iterdir(), key=lambda file: file.suffix == ".safetensors"):
-            file.replace(target / file.name)
-        flush_to_disk(target)
-    except (OSError, SafetensorError) as error:
-        raise errors.run.cannot_write(target, error) from error
+        with write_errors(target):
+            write(partial)
+            for file in partial.iterdir():
+                flush_to_disk(file)
+            target.mkdir(exist_ok=True)
+            # The weights are moved last: until then, the folder contains the complete older model.
+            for file in sorted(partial.iterdir(), key=lambda file: file.suffix == ".safetensors"):
+                file.replace(target / file.name)
+            flush_to_disk(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

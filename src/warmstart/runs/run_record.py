@@ -21,6 +21,7 @@ from warmstart.metrics.scores import Score
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event, events_of, read_events
 from warmstart.runs.loaded_run import load_task
+from warmstart.runs.stored import reading
 from warmstart.tasks.capabilities import Generates, label_names_of
 from warmstart.tasks.task import AnyTask
 
@@ -164,6 +165,13 @@ def read_record(run_path: Path) -> RunRecord:
     data = _json_or_empty(run, "data.json")
     start, finish = events_of(events, "start"), events_of(events, "finish")
     config, task = load_task(run)
+    with reading(run.entry("data.json")):
+        findings = Findings.from_json(data["findings"]) if "findings" in data else None
+    with reading(run.entry("events.jsonl")):
+        steps = tuple(_step(event) for event in events_of(events, "step"))
+        checks = tuple(_check(event) for event in events_of(events, "evaluation"))
+        samples = tuple(_sample(event) for event in events_of(events, "sample"))
+        notices = tuple(event["text"] for event in events_of(events, "notice"))
     return RunRecord(
         path=run_path,
         config=config,
@@ -171,22 +179,16 @@ def read_record(run_path: Path) -> RunRecord:
         labels=label_names_of(task),
         environment=_json_or_empty(run, "environment.json"),
         files={
-            split: tuple(
-                SourceFile(**{**file, "notes": tuple(file.get("notes", ()))}) for file in files
-            )
-            for split, files in data.get("files", {}).items()
+            split: tuple(map(_source_file, files)) for split, files in data.get("files", {}).items()
         },
-        findings=Findings.from_json(data["findings"]) if "findings" in data else None,
+        findings=findings,
         max_tokens=data.get("max_tokens"),
         start=start[-1] if start else {},
-        steps=tuple(_step(event) for event in events_of(events, "step")),
-        checks=tuple(_check(event) for event in events_of(events, "evaluation")),
-        samples=tuple(
-            Sample(event["step"], event["epoch"], event["prompt"], event["text"])
-            for event in events_of(events, "sample")
-        ),
+        steps=steps,
+        checks=checks,
+        samples=samples,
         written=_json_or_empty(run, "samples.json") if isinstance(task, Generates) else {},
-        notices=tuple(event["text"] for event in events_of(events, "notice")),
+        notices=notices,
         finish=finish[-1] if finish else {},
         interrupted=bool(events_of(events, "interrupted")),
         evaluations=_evaluations(run),
@@ -202,6 +204,10 @@ def _step(event: Event) -> Step:
     return Step(
         event["step"], event["epoch"], _number(event["loss"]), _number(event["learning_rate"])
     )
+
+
+def _sample(event: Event) -> Sample:
+    return Sample(event["step"], event["epoch"], event["prompt"], event["text"])
 
 
 def _check(event: Event) -> Check:

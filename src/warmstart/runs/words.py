@@ -117,7 +117,8 @@ def environment_in_words(facts: Mapping[str, Any]) -> dict[str, str]:
     Args:
         facts: the content of ``environment.json``.
     """
-    texts = {name: setting(value) for name, value in facts.items()}
+    hidden = ("settings", "base")  # to compare them on resume; the settings have their own table
+    texts = {name: setting(value) for name, value in facts.items() if name not in hidden}
     if "trains" in facts:
         texts["trains"] = trained_parts_in_words(facts["trains"])
     return texts

@@ -16,7 +16,6 @@ from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.table import Table
-from warmstart.export.session import FILES
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks.task import AnyTask, Predictions
 
@@ -71,10 +70,13 @@ class Engine:
 def engine_name(directory: RunDirectory) -> EngineName:
     """The engine to use if none is named: ``onnx`` if the run was exported, otherwise ``torch``.
 
+    An incomplete ``export/`` still means ``onnx``, which then refuses it: predictions never change
+    silently from one engine to the other.
+
     Args:
         directory: the run directory.
     """
-    return "onnx" if (directory.entry("export") / FILES["onnx"]).is_file() else "torch"
+    return "onnx" if directory.is_exported else "torch"
 
 
 def open_engine(directory: RunDirectory, name: EngineName) -> Engine:

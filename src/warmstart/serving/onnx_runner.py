@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from warmstart import errors
 from warmstart.data.examples.batches import Examples
-from warmstart.export.session import FILES, PARITY, OnnxModel, sha256
+from warmstart.data.reading.fetch import sha256_of
+from warmstart.export.session import FILES, PARITY, OnnxModel
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import RunTokenizer, load_task
+from warmstart.runs.stored import reading
 from warmstart.serving.engine import Engine, EngineName
+from warmstart.tasks.capabilities import Generates, label_names_of
 from warmstart.tasks.task import AnyTask, Predictions
 
 
@@ -30,7 +35,14 @@ class OnnxRunner:
 
     def predictions(self, task: AnyTask, examples: Examples) -> Predictions:
         """Predictions for tokenised rows, in their order."""
-        found: Predictions = task.predictions(self.model.logits_of(examples), examples)
+        logits = self.model.logits_of(examples)
+        labels = label_names_of(task)
+        if labels and logits.shape[1] != len(labels):
+            reason = f"it has {logits.shape[1]} outputs, and the run has {len(labels)} labels"
+            raise errors.export.unusable_file(self.model.path, reason)
+        if not np.isfinite(logits).all():
+            raise errors.checkpoint.outputs_not_finite()
+        found: Predictions = task.predictions(logits, examples)
         return found
 
 
@@ -43,16 +55,16 @@ def open_onnx(directory: RunDirectory, name: EngineName) -> Engine:
 
     Raises:
         ExportError: it was never exported, its file was changed, or ONNX Runtime is missing.
-        RunError: the run directory is damaged.
+        RunError: the run directory is damaged, or the run generates text.
     """
     config, task = load_task(directory)
+    if isinstance(task, Generates):  # before its file is opened as that of a classifier
+        raise errors.run.generates_instead(task.name, task.usage().command)
     path, parity = verified_file(directory, name)
-    try:
-        max_tokens: int = parity["max_tokens"]
-        if name == "int8":
+    max_tokens: int = parity["max_tokens"]
+    if name == "int8":
+        with reading(directory.entry(PARITY)):
             _warn_of_overflow(parity["int8"]["reduce_range"])
-    except (KeyError, TypeError) as error:
-        raise errors.run.unreadable(directory.entry(PARITY), error) from error
     model = OnnxModel.open(path)
     tokenizer = RunTokenizer.open(directory, list(model.input_names))
     return Engine(config, task, tokenizer, max_tokens, OnnxRunner(model))
@@ -69,21 +81,22 @@ def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict
         The file, and the content of ``parity.json``.
 
     Raises:
-        ExportError: it was never exported, or its file was changed.
+        ExportError: it was never exported, or its file or the run's model was changed.
         RunError: ``parity.json`` is damaged.
     """
     path = directory.entry("export") / FILES[name]
     if not path.is_file():
         raise errors.export.not_exported(directory.path, name, path.name)
     parity = directory.read_json(PARITY)
-    try:
-        hashes = {file: facts["sha256"] for file, facts in parity["files"].items()}
-    except (KeyError, TypeError) as error:
-        raise errors.run.unreadable(directory.entry(PARITY), error) from error
+    hashes = {file: facts["sha256"] for file, facts in parity["files"].items()}
     for file in (path, path.with_name(f"{path.name}.data")):
         known = hashes.get(file.name)
-        if file.is_file() != (known is not None) or (known and sha256(file) != known):
+        if file.is_file() != (known is not None) or (known and sha256_of(file) != known):
             raise errors.export.changed(file, directory.path)
+    # A copy of the run for serving may leave out PyTorch's weights.
+    weights = directory.model / "model.safetensors"
+    if weights.is_file() and sha256_of(weights) != parity["model_sha256"]:
+        raise errors.export.other_model(weights, directory.path)
     return path, parity
 
 

@@ -18,14 +18,16 @@ import pyarrow.parquet
 
 from warmstart import config_file, errors
 from warmstart.config import DataConfig, RunConfig
-from warmstart.config.config_faults import SETTINGS
+from warmstart.config.config_faults import GROUPS, SETTINGS
 from warmstart.data.checking.check import REASONS
+from warmstart.data.examples.tokenise import is_unicode
 from warmstart.data.label_lists import as_texts
 from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
-from warmstart.runs.directory import RunDirectory, refuse_unwritable, write_atomically
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task
+from warmstart.runs.safe_files import refuse_unwritable, write_atomically
 from warmstart.serving.engine import Engine
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Generates, WritesConll, with_settings
@@ -130,8 +132,11 @@ def refuse_unusable(texts: Sequence[str], name: str) -> None:
     if isinstance(texts, str):
         raise errors.data.unusable_text(f"{name}s", texts)
     for number, text in enumerate(texts, start=1):
+        which = f"{name} {number} of {len(texts)}"
         if not isinstance(text, str) or not text.strip():
-            raise errors.data.unusable_text(f"{name} {number} of {len(texts)}", text)
+            raise errors.data.unusable_text(which, text)
+        if not is_unicode(text):
+            raise errors.prompt.not_unicode(which, text)
 
 
 def predict_file(
@@ -194,7 +199,8 @@ def file_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     """
     for text in overrides:
         name = text.partition("=")[0].strip()
-        if name in SETTINGS and name not in FILE_SETTINGS:
+        # A group, such as `train={epochs: 9}`, would change settings that are not for files.
+        if (name in SETTINGS or name in GROUPS) and name not in FILE_SETTINGS:
             raise errors.config.fixed_by_training(name, sorted(FILE_SETTINGS))
     # The file is looked up in the working directory, not in the folder of the training files.
     return config_file.load(config, ["data.dir=null", *overrides])
@@ -229,8 +235,19 @@ def refuse_output(path: Path, run: Path) -> None:
 
 
 def write_predictions(found: FilePredictions, path: Path) -> None:
-    """Write predictions as CSV, JSON lines, Parquet or CoNLL, depending on ``path``'s suffix."""
-    write_atomically(path, lambda temporary: WRITERS[path.suffix](found, temporary))
+    """Write predictions as CSV, JSON lines, Parquet or CoNLL, depending on ``path``'s suffix.
+
+    Raises:
+        ConfigError: another command has created the file in the meantime.
+        RunError: the file cannot be written.
+    """
+
+    def write(temporary: Path) -> None:
+        WRITERS[path.suffix](found, temporary)
+        if path.exists():
+            raise errors.command.output_exists(path)
+
+    write_atomically(path, write)
 
 
 def _write_csv(found: FilePredictions, path: Path) -> None:

@@ -13,13 +13,18 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
 from warmstart import config_file, errors
-from warmstart.config import GenerateConfig, ModelConfig, TrainConfig
+from warmstart.config import GenerateConfig, TrainConfig
 from warmstart.data.examples.tokenise import CHUNK_ROWS
 from warmstart.devices.device import choose_place
 from warmstart.evaluation.novelty import Novelty, novelty
 from warmstart.models.checkpoints.configuration import Head
-from warmstart.models.checkpoints.load import Checkpoint, find, language_model
-from warmstart.models.checkpoints.special_tokens import begin_and_end
+from warmstart.models.checkpoints.load import (
+    Checkpoint,
+    find,
+    language_model,
+    model_named,
+)
+from warmstart.models.checkpoints.special_tokens import begin_and_end, vocabulary_size
 from warmstart.models.exclusive_use import needs_exclusive_use
 from warmstart.models.generation import (
     Generation,
@@ -28,7 +33,7 @@ from warmstart.models.generation import (
     prepare_to_generate,
 )
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.loaded_run import load_task
+from warmstart.runs.loaded_run import load_task, refuse_incomplete_model
 from warmstart.serving.onnx_runner import verified_file
 from warmstart.serving.open_once import OpenOnce
 from warmstart.serving.training_rows import training_splits
@@ -121,7 +126,12 @@ class Writer:
         if self.onnx is not None:
             from warmstart.export.decoder_session import OnnxDecoder, as_model
 
-            model = as_model(OnnxDecoder.open(self.onnx))
+            decoder = OnnxDecoder.open(self.onnx)
+            tokens = vocabulary_size(self.checkpoint.tokenizer)
+            if decoder.vocabulary < tokens:
+                reason = f"it has {decoder.vocabulary} outputs, and the run has {tokens} tokens"
+                raise errors.export.unusable_file(self.onnx, reason)
+            model = as_model(decoder)
         else:
             exact = self.train.model_copy(update={"precision": "float32"})
             model = language_model(self.checkpoint)
@@ -143,21 +153,22 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
         RunError: the run has another task, has no kept model yet, or is damaged.
         ModelError: there is no such checkpoint, or it is not a decoder.
     """
-    directory = RunDirectory(Path(name))
+    model, directory = model_named(name), RunDirectory(Path(name))
+    directory.recover()
     settings, train = GenerateConfig(), TrainConfig()
     if directory.is_run:
         _, task = load_task(directory)
         if not isinstance(task, Generates):
             raise errors.run.does_not_write(directory.path, task.name)
-        if not (directory.model / "model.safetensors").is_file():
-            raise errors.run.no_model(directory.path)
+        refuse_incomplete_model(directory)
         config = directory.read_config()
         settings, train = config.generate, config.train
     elif engine != "torch":
         raise errors.export.checkpoint_not_exported(str(name))
     onnx = None if engine == "torch" else verified_file(directory, engine)[0]
-    found = directory.model if directory.is_run else name
-    checkpoint = find(ModelConfig(name=str(found)), GENERATION_HEAD)
+    if directory.is_run:
+        model = model_named(directory.model)
+    checkpoint = find(model, GENERATION_HEAD)
     begin, end = begin_and_end(checkpoint.tokenizer)
     # A plain checkpoint may have been trained without a begin token; a run always has one.
     own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None

@@ -228,11 +228,11 @@ class TextRanking:
         """The score of each row: sigmoid of one logit, or the probability of the second of two."""
         numbers = as_numbers(logits)
         margin = numbers[:, 0] if numbers.shape[1] == 1 else numbers[:, 1] - numbers[:, 0]
-        return NumberPredictions("score", sigmoid(margin), batch.rows, batch.truncated)
+        return NumberPredictions("score", sigmoid(margin), batch.rows, batch.truncated, margin)
 
     def score(self, predictions: NumberPredictions, labels: Relevance) -> Scores:
         """Every metric of ``metrics`` with its interval over queries."""
-        return ranking_scores(predictions.values, labels.grades, labels.queries)
+        return ranking_scores(predictions.ranks, labels.grades, labels.queries)
 
     def usage(self) -> Usage:
         """sentence-transformers' cross-encoder."""
@@ -306,9 +306,7 @@ class TextRanking:
         self, first: NumberPredictions, second: NumberPredictions, labels: Relevance, metric: str
     ) -> Difference:
         """Score of ``first`` minus score of ``second``, by a paired bootstrap over queries."""
-        return ranking_difference(
-            first.values, second.values, labels.grades, labels.queries, metric
-        )
+        return ranking_difference(first.ranks, second.ranks, labels.grades, labels.queries, metric)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The queries whose first relevant document has the lowest rank."""
@@ -360,7 +358,8 @@ def worst_queries(
     query = table["group" if "group" in table.column_names else "text"].dictionary_encode()
     codes = query.combine_chunks().indices.to_numpy()
     # Sorted by query, best score first; the start of each query, and the rank of every row.
-    rows = np.lexsort((-table["score"].to_numpy(), codes))
+    ranks = table["logit" if "logit" in table.column_names else "score"].to_numpy()
+    rows = np.lexsort((-ranks, codes))
     starts = np.flatnonzero(np.diff(codes[rows], prepend=-1))
     rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
     relevant = np.flatnonzero(table["label"].cast("float64").to_numpy()[rows] > 0)

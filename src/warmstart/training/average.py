@@ -22,12 +22,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from warmstart import errors
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
 from warmstart.models.checkpoints.load import load_run_model
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.packed.forward import forward_for
-from warmstart.runs.directory import RunDirectory, write_folder
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.manifest import damage_in, write_manifest
+from warmstart.runs.safe_files import remove, write_folder
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
 from warmstart.training.model_saving import save_run_model
@@ -59,13 +62,26 @@ def remember(
         # Compared in this order: a defined score first, then the score, then the loss.
         sort_key = [score.value is not None, _higher_is_better(score), -loss]
         (folder / SCORE).write_text(json.dumps(sort_key), encoding="utf-8")
+        write_manifest(folder)
 
     write_folder(job.run.entry("average") / f"step-{step:08d}", fill)
-    folders = remembered(job.run)
+    folders = _intact(remembered(job.run))
     if setting.of == "best":
         folders.sort(key=lambda folder: json.loads((folder / SCORE).read_text(encoding="utf-8")))
     for folder in folders[: -setting.count]:
-        shutil.rmtree(folder)
+        remove(folder)
+
+
+def _intact(folders: list[Path]) -> list[Path]:
+    """The same folders.
+
+    Raises:
+        RunError: one of them changed since it was written.
+    """
+    for folder in folders:
+        if (damage := damage_in(folder)) is not None:
+            raise errors.run.damaged_average(folder, damage)
+    return folders
 
 
 def _higher_is_better(score: Score) -> float:
@@ -93,9 +109,9 @@ def forget(run: RunDirectory, after: int = -1) -> None:
     """
     for folder in remembered(run):
         if _step(folder) > after:
-            shutil.rmtree(folder)
+            remove(folder)
     if after < 0:
-        shutil.rmtree(run.entry("average"), ignore_errors=True)
+        remove(run.entry("average"))
 
 
 def _step(folder: Path) -> int:
@@ -139,7 +155,7 @@ def keep_average(job: Job, progress: Progress) -> None:
     setting = job.config.average
     if setting is None:
         return
-    folders = remembered(job.run)
+    folders = _intact(remembered(job.run))
     steps = [_step(folder) for folder in folders]
     if len(folders) < 2:
         job.log.notice(f"weights are not averaged: only {len(folders)} evaluation took place")

@@ -3,17 +3,18 @@
     checkpoint/step-00000267/model.safetensors       weights after that step
                              optimizer.safetensors   AdamW's moments, as PARAMETER/exp_avg, …
                              state.json              progress, best score so far, loss scale
+                             manifest.json           SHA-256 of the other files
 
 No state of random generators is saved, because none is needed: the order of the rows is a function
 of (seed, epoch), and dropout is a function of (seed, step), since each step seeds the generator
 (``seed_step``).
 
 A checkpoint is written into a temporary folder, flushed to disk, then renamed. A crash or a full
-disk therefore never damages older checkpoints.
+disk therefore never damages older checkpoints. If the newest one was damaged later, the next older
+one is used.
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,12 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 
 from warmstart import errors
-from warmstart.runs.directory import RunDirectory, write_folder
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.manifest import damage_in, write_manifest
+from warmstart.runs.safe_files import remove, write_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,48 +114,89 @@ def save(
         save_file(_moments(model, optimizer), folder / "optimizer.safetensors")
         state = {"progress": asdict(progress), "scaler": scaler}
         (folder / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        write_manifest(folder)
 
     write_folder(run.entry("checkpoint") / f"step-{progress.step - 1:08d}", fill)
     for old in checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+        remove(old)
 
 
 def checkpoints(run: RunDirectory) -> list[Path]:
     """The complete checkpoints, oldest first."""
     folder = run.entry("checkpoint")
-    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+    return sorted(f for f in folder.glob("step-*") if f.name.removeprefix("step-").isdigit())
 
 
 def newest_step(run: RunDirectory) -> int | None:
     """The step after which the newest checkpoint was written; None without a checkpoint."""
     folders = checkpoints(run)
-    return int(folders[-1].name.removeprefix("step-")) if folders else None
+    return _step(folders[-1]) if folders else None
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def restore(
     run: RunDirectory, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, Any]]:
-    """Load the newest checkpoint into model and optimiser; return its progress and scaler state.
+) -> tuple[Progress, dict[str, Any], dict[Path, str]]:
+    """Load the newest intact checkpoint into model and optimiser.
 
     Args:
         run: the run directory.
         model: the model on its device, not wrapped by accelerate.
         optimizer: its optimiser, not wrapped by accelerate.
 
+    Returns:
+        Its progress, its scaler state, and for each newer checkpoint what is damaged in it.
+
     Raises:
-        RunError: there is no checkpoint, or it cannot be read.
+        RunError: there is no checkpoint, or none is intact.
     """
     folders = checkpoints(run)
     if not folders:
         raise errors.run.nothing_to_resume(run.path)
-    newest = folders[-1]
-    try:
-        state = json.loads((newest / "state.json").read_text(encoding="utf-8"))
-        load_model(model, newest / "model.safetensors")
-        _restore_moments(model, optimizer, load_file(newest / "optimizer.safetensors"))
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise errors.run.unreadable(newest, error) from error
-    return Progress(**state["progress"]), state["scaler"]
+    damaged: dict[Path, str] = {}
+    for folder in reversed(folders):
+        damage = damage_in(folder)
+        if damage is None:
+            try:
+                progress, scaler = _load(folder, model, optimizer)
+            except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as e:
+                damage = f"it does not fit this run ({e})"
+            else:
+                return progress, scaler, damaged
+        damaged[folder] = damage
+    raise errors.run.damaged_checkpoints(run.path, damaged)
+
+
+def _load(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[Progress, dict[str, Any]]:
+    """Load one checkpoint; everything is checked before the first tensor is changed."""
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    progress = TypeAdapter(Progress).validate_python(state["progress"])
+    if progress.step != _step(folder) + 1:
+        raise ValueError(f"its state is of step {progress.step - 1}")
+    moments = load_file(folder / "optimizer.safetensors")
+    _refuse_other_shapes(model, moments)
+    load_model(model, folder / "model.safetensors")
+    _restore_moments(model, optimizer, moments)
+    return progress, dict(state["scaler"])
+
+
+def _refuse_other_shapes(model: nn.Module, moments: dict[str, torch.Tensor]) -> None:
+    """AdamW computes with the moments without a check; another shape could end the process.
+
+    Raises:
+        ValueError: a moment has another shape than its parameter, or there is no such parameter.
+    """
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    for name, moment in moments.items():
+        parameter, _, key = name.rpartition("/")
+        expected = torch.Size() if key == "step" else shapes.get(parameter)
+        if moment.shape != expected:
+            raise ValueError(f"{name} has the shape {list(moment.shape)}")
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

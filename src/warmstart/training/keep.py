@@ -1,8 +1,8 @@
 """What the loop saves: the best model so far, and checkpoints to resume from."""
 
-import math
 import time
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from warmstart.models.tuning.parts import peak_rates
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.model_folder import save_adapter_folder
+from warmstart.runs.safe_files import remove
 from warmstart.training import average, checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
@@ -42,18 +43,19 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
         NotFinite: the validation loss is not finite.
     """
     began = time.perf_counter()
-    result = evaluate(
-        job.task,
-        job.model,
-        job.forward,
-        job.validation,
-        job.validation_split.labels,
-        job.accelerator,
-        job.processes,
-    )
     step = progress.step - 1
-    if not math.isfinite(result.loss):
-        raise NotFinite(step)
+    try:
+        result = evaluate(
+            job.task,
+            job.model,
+            job.forward,
+            job.validation,
+            job.validation_split.labels,
+            job.accelerator,
+            job.processes,
+        )
+    except errors.ModelError as error:  # the outputs are not numbers
+        raise NotFinite(step) from error
     score = result.scores.metrics[job.best_metric]
     # The first evaluation always counts as the best, even with an undefined score, so that there
     # is always a saved model.
@@ -83,6 +85,27 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     return job.processes.from_first(progress)
 
 
+def begun(job: Job) -> Progress:
+    """The progress before the first step, after noting how the frozen part is computed.
+
+    Args:
+        job: the training job, with features if they could be computed.
+    """
+    if job.frozen is not None and job.processes.first and _noted(job) is not None:
+        job.run.write_json("environment.json", {**_noted(job), "features": _features(job)})
+    return Progress()
+
+
+def _features(job: Job) -> str:
+    return "computed in every epoch" if job.train.computed is None else "computed once"
+
+
+def _noted(job: Job) -> Any:
+    """The content of ``environment.json``; None if the loop runs without it."""
+    known = job.run.entry("environment.json").exists()
+    return job.run.read_json("environment.json") if known else None
+
+
 def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
     """Load the newest checkpoint, remove later events from the log, and log a resume event.
 
@@ -100,13 +123,26 @@ def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
 
 
 def _restored_alone(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
-    progress, scaler_state = checkpoint.restore(job.run, job.model, optimizer)
+    then = (_noted(job) or {}).get("features")
+    if job.frozen is not None and then not in (None, now := _features(job)):
+        # Other batches give other rounding errors, and so another model.
+        raise errors.run.changed_since(
+            job.run.path, [f"the outputs of the frozen part ({then}, now {now})"]
+        )
+    progress, scaler_state, damaged = checkpoint.restore(job.run, job.model, optimizer)
     if job.accelerator.scaler is not None:
         job.accelerator.scaler.load_state_dict(scaler_state)
     job.log.rewind(progress.step - 1)
     if job.processes.first:
         average.forget(job.run, after=progress.step - 1)
+        for folder in damaged:  # otherwise it would count as the newest checkpoint
+            remove(folder)
     job.log.write({"event": "resume", "step": progress.step - 1})
+    for folder, damage in damaged.items():
+        job.log.notice(
+            f"the checkpoint {folder.name} is damaged ({damage}); the run resumes from the older "
+            f"one after step {progress.step - 1}"
+        )
     return progress
 
 

@@ -27,12 +27,13 @@ from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import task_json
+from warmstart.runs.safe_files import remove
 from warmstart.training.average import forget, keep_average
-from warmstart.training.checkpoint import Progress, generators_kept
+from warmstart.training.checkpoint import Progress, checkpoints, generators_kept
 from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
-from warmstart.training.monitoring.environment import MUST_MATCH, environment
+from warmstart.training.monitoring.environment import changes, environment, inputs
 from warmstart.training.stop import stop_on_signals, stops_at_once
 from warmstart.training.unfreezing import schedule_in_words
 from warmstart.training.worker import Order, other_data
@@ -71,7 +72,8 @@ def train_run(
     Args:
         prepared: the prepared run.
         path: the run directory to create, or to resume.
-        resume: continue from the newest checkpoint of ``path``.
+        resume: continue from the newest checkpoint of ``path``, or from the first step if there is
+            no checkpoint yet.
         overwrite: replace an earlier run in ``path``.
         listeners: called with every event: progress display, TensorBoard.
         stop_requested: called after each step; if it returns True, the run is saved and stops. By
@@ -87,14 +89,16 @@ def train_run(
     if not resume:
         refuse_replaced_inputs(prepared, directory)
     job = job_for(prepared, directory, listeners)
-    facts = environment(job)
+    facts = environment(job) | inputs(prepared)
     if not resume:
         RunDirectory.create(path, overwrite=overwrite)
     device = job.accelerator.device
     with directory.locked(), _stopping(stop_requested) as stopping, generators_kept(device):
         config = config_file.resolve_paths(prepared.config, Path.cwd())
         if resume:
+            directory.settle()
             _refuse_changes(directory, prepared, facts)
+            resume = _continues(directory)
         else:
             if config.pretrain is not None:
                 config = keep_start(prepared.checkpoint, config, directory)
@@ -126,6 +130,7 @@ def _finish(
     except errors.Interrupted:
         job.log.write({"event": "interrupted", "step": progress.step - 1})
         raise
+    remove(job.run.entry("report.html"))  # of the unfinished run: it is made again at the end
     job.log.write(
         {
             "event": "finish",
@@ -135,10 +140,35 @@ def _finish(
             "best_step": progress.best_step,
         }
     )
-    forget(job.run)
+    tidy(job.run)
     if stopping():  # a signal arrived while the last events were written
         raise interrupted()
     return evaluations
+
+
+def tidy(directory: RunDirectory) -> None:
+    """Remove what a finished run no longer needs: models to average, and the run it replaced.
+
+    Args:
+        directory: the directory of a finished run, locked.
+
+    Raises:
+        RunError: the directory is not writable.
+    """
+    forget(directory)
+    directory.complete()
+
+
+def _continues(directory: RunDirectory) -> bool:
+    """Whether a resumed run has a checkpoint; otherwise what it wrote after its start is removed.
+
+    The settings and the seed determine the first step, so the run can also begin again.
+    """
+    if checkpoints(directory):
+        return True
+    forget(directory)
+    remove(directory.entry("events.jsonl"))
+    return False
 
 
 @contextmanager
@@ -171,7 +201,7 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
         job.log.write(start)
         if job.forward.packed is None:
             job.log.notice(f"the model runs {job.forward.path}")
-        for text in (*new_parts(checkpoint), schedule_in_words(job)):
+        for text in (*new_parts(checkpoint, job.model.config), schedule_in_words(job)):
             if text is not None:
                 job.log.notice(text)
 
@@ -193,6 +223,6 @@ def _refuse_changes(directory: RunDirectory, prepared: Prepared, facts: dict[str
     if then["processes"] != facts["processes"]:
         raise errors.run.other_processes(directory.path, then["processes"], facts["processes"])
     changed = other_data(directory, prepared)
-    changed += [key for key in MUST_MATCH if then.get(key) != facts[key]]
+    changed += changes(then, facts)
     if changed:
         raise errors.run.changed_since(directory.path, changed)

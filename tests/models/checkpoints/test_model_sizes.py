@@ -4,13 +4,15 @@ import re
 
 import pytest
 import torch
+import yaml
+from pydantic import ValidationError
 from transformers import PreTrainedTokenizerFast
 
 from tests.tiny import tiny_tokenizer
 from warmstart.config import PretrainConfig
 from warmstart.errors import ConfigError
 from warmstart.models.checkpoints import model_sizes as sizes
-from warmstart.models.checkpoints.model_sizes import SIZES, ModelShape, shape_of
+from warmstart.models.checkpoints.model_sizes import SIZES, ModelShape, refuse_too_large, shape_of
 from warmstart.models.checkpoints.new_model import model_class, model_config
 
 FLOAT16_BYTES = 2
@@ -82,3 +84,29 @@ def test_heads_that_do_not_divide_the_width(
     assert error.do == f"--set pretrain.heads={fewer}, or --set pretrain.hidden={wider}"
     for mended in ({**numbers, "heads": fewer}, {**numbers, "hidden": wider}):
         shape_of(PretrainConfig(**mended))
+
+
+@pytest.mark.parametrize("power", [12, 300])
+@pytest.mark.parametrize("name", ["hidden", "vocabulary", "context"])
+def test_a_model_beyond_the_memory_is_refused(name: str, power: int) -> None:
+    config = PretrainConfig.model_validate({name: 10**power})
+    with pytest.raises(ConfigError, match=f"pretrain.{name} is") as raised:
+        refuse_too_large(config, available=10**10)
+    assert "at most 10.0 GB" in raised.value.expected
+    key, _, value = raised.value.do.partition(", or")[0].removeprefix("--set ").partition("=")
+    better = config.model_copy(update={key.removeprefix("pretrain."): yaml.safe_load(value)})
+    refuse_too_large(better, available=10**10)
+
+
+def test_the_number_of_parameters_is_close(tokenizer: PreTrainedTokenizerFast) -> None:
+    for architecture in ("gpt2", "bert"):
+        for size in SIZES:
+            config = PretrainConfig.model_validate({"architecture": architecture, "size": size})
+            assert sizes.parameters(config) == pytest.approx(
+                parameters(tokenizer, config), rel=0.05
+            )
+
+
+def test_only_so_many_layers() -> None:
+    with pytest.raises(ValidationError, match="1000"):
+        PretrainConfig(layers=10**12)

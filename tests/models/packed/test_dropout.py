@@ -91,3 +91,10 @@ def test_dropout_stays_off_in_a_model_in_evaluation_mode() -> None:
     use_plain_dropout(model)
     assert isinstance(model[1], nn.Dropout)
     assert not any(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("probability", [0.9999, 0.999999, 1 - 1e-12])
+def test_a_probability_near_1_is_no_division_by_zero(probability: float) -> None:
+    assert dropped_share(probability) < 1
+    module = FastDropout(probability, Noise())
+    assert module(torch.ones(1000, 1000)).isfinite().all()

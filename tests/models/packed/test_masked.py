@@ -132,8 +132,12 @@ def test_a_missing_head_is_initialised_with_the_seed_and_reported(tmp_path: Path
     body.save_pretrained(tmp_path / "body")
     whole = find(ModelConfig(name=str(tmp_path / "whole")), "masked-lm")
     bare = find(ModelConfig(name=str(tmp_path / "body")), "masked-lm")
-    assert [text for text in new_parts(whole) if "has no masked-language-model head" in text] == []
-    said = new_parts(bare)
+    assert [
+        text
+        for text in new_parts(whole, whole.config)
+        if "has no masked-language-model head" in text
+    ] == []
+    said = new_parts(bare, bare.config)
     assert any("no masked-language-model head: it starts new" in text for text in said)
     assert any("output layer is the word embedding" in text for text in said)
     assert any("has a pooler" in text for text in said)

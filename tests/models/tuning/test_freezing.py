@@ -1,5 +1,6 @@
 """Frozen parts: what is trained, what is computed once, and that results do not change."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,14 +156,21 @@ def test_without_a_cache_features_are_recomputed(
     assert not list((tmp_path / "other").glob("features/*.partial"))
 
 
-@pytest.mark.parametrize("damage", [b"", b"not an array"])
+def flipped(content: bytes) -> bytes:
+    """The array with another sign of its last number."""
+    return content[:-1] + bytes([content[-1] ^ 0x80])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda _: b"", lambda _: b"not an array", flipped, lambda content: content[:-4]]
+)
 def test_a_damaged_file_is_made_anew(
-    tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, damage: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
     expected = losses(job_for_part(tmp_path, "backbone"))
     for path in (tmp_path / "cache" / "features").glob("*.npy"):
-        path.write_bytes(damage)
+        path.write_bytes(damage(path.read_bytes()))
     assert losses(job_for_part(tmp_path, "backbone")) == expected
 
 
@@ -254,3 +262,12 @@ def test_a_model_that_does_not_run_packed_is_frozen_all_the_same(tmp_path: Path)
         "frozen: the backbone; this part runs again in every epoch, because the model runs "
         "padded: a reason"
     )
+
+
+def test_a_number_of_thousands_of_digits_is_too_many_layers(tmp_path: Path) -> None:
+    config = find(ModelConfig(name=str(tiny_checkpoint(tmp_path)))).config
+    for digits in ("9" * 5000, "9" * 10):
+        with pytest.raises(ModelError, match=r"the model has 2 layers") as raised:
+            frozen_part(f"embeddings+layers:{digits}", config, "sequence-classification")
+        assert len(str(raised.value)) < 300
+    assert frozen_part("embeddings+layers:" + "0" * 5000 + "1", config, "masked-lm").layers == 1

@@ -127,3 +127,21 @@ def test_the_bar_is_closed_whatever_happens(
     with pytest.raises(ZeroDivisionError), listening(tmp_path, TrainConfig(), progress=True):
         raise ZeroDivisionError
     assert closed == ["bar"]
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), SystemExit(1)])
+def test_a_display_that_nobody_reads_does_not_end_a_training(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``2>&1 | head``: the pipe breaks, and rich then exits."""
+    shown: list[object] = []
+
+    def display(event: object) -> None:
+        shown.append(event)
+        raise error
+
+    monkeypatch.setattr(listeners, "progress_listener", lambda console: display)
+    with listening(tmp_path / "run", TrainConfig(), progress=True) as (listen,):
+        for step in range(3):
+            listen({"event": "step", "step": step})
+    assert len(shown) == 1

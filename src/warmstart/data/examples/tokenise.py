@@ -208,6 +208,21 @@ def encode_table(
     )
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be tokenised: it has no half of a surrogate pair.
+
+    Python represents bytes of the command line that are no UTF-8 in this way.
+
+    Args:
+        text: any text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def plain_copy(
     backend: "tokenizers.Tokenizer", control: Collection[str] = ()
 ) -> "tokenizers.Tokenizer":

@@ -74,13 +74,13 @@ def fetch(source: str) -> Path:
         raise errors.files.bad_checksum(url, fragment)
     folder = cache_folder() / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:16]
     copy = folder / file_name(url)
-    if copy.is_file() and (not expected or _sha256(copy) == expected):
+    if copy.is_file() and (not expected or sha256_of(copy) == expected):
         return copy
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as unfinished:
             download = _download(url, Path(unfinished))
-            if expected and (found := _sha256(download)) != expected:
+            if expected and (found := sha256_of(download)) != expected:
                 raise errors.files.wrong_sha256(url, found=found, expected=expected)
             download.replace(copy)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
@@ -97,6 +97,7 @@ def _download(url: str, folder: Path) -> Path:
     return Path(pooch.retrieve(url, None, fname="download", path=folder, downloader=downloader))
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,12 +5,12 @@ are hashed at every use: this takes 0.06 s for 90 MB that are loaded anyway, so 
 recording earlier checks.
 """
 
-import hashlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from warmstart import errors
+from warmstart.data.reading.fetch import sha256_of
 
 PREFIX = "bundled/"
 
@@ -61,8 +61,7 @@ def bundled_folder(name: str) -> Path:
     path = _path_of(name, model)
     if not path.is_file():
         raise errors.model.bundled_absent(name, model.package)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     if digest != model.sha256:
         raise errors.model.bundled_altered(path, digest, model.sha256, model.package)
     return path.parent

@@ -12,9 +12,11 @@ import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from warmstart import errors
+from warmstart.models.checkpoints.config_json import CONFIG, read_content
 from warmstart.models.checkpoints.quiet import quiet
 
 if TYPE_CHECKING:
@@ -74,35 +76,33 @@ def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig
 
     Raises:
         ModelError: ``config.json`` is missing or cannot be read, the architecture is unknown or
-            needs remote code, or it does not support the head (classification needs an encoder,
-            generation needs a decoder).
+            needs remote code, it does not support the head (classification needs an encoder,
+            generation needs a decoder), the weights are quantized or have an adapter.
     """
     from transformers import CONFIG_MAPPING, AutoConfig
 
-    path = folder / "config.json"
-    if not path.is_file():
-        raise errors.model.no_config(folder)
-    try:
-        content: dict[str, Any] = dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise errors.model.unreadable_config(path, str(error)) from error
+    path = folder / CONFIG
+    content, ignored = read_content(name, folder)
     model_type = content.get("model_type")
-    if model_type not in CONFIG_MAPPING:
-        if "auto_map" in content:
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        if "auto_map" in ignored:
             raise errors.model.remote_code(name)
         raise errors.model.unknown_architecture(name, model_type)
     try:
-        with quiet():
+        with quiet(), TemporaryDirectory() as cleaned:
+            (Path(cleaned) / CONFIG).write_text(json.dumps(content), "utf-8")
             config: PreTrainedConfig = AutoConfig.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
+                cleaned, trust_remote_code=False, local_files_only=True
             )
+        config.name_or_path = str(folder)
         head = head or natural_head(config)
         _refuse_other_architectures(name, config, head)
         skeleton(config, head)  # building the model checks the numbers in the configuration
     except errors.ModelError:
         raise
     except Exception as error:  # model families raise different exceptions for bad numbers
-        raise errors.model.unreadable_config(path, str(error).split("\n")[0]) from error
+        reason = " ".join(line.strip() for line in str(error).split("\n")[:2])
+        raise errors.model.unreadable_config(path, reason) from error
     return config
 
 

@@ -18,28 +18,30 @@ from warmstart import errors
 from warmstart.config import ModelConfig
 from warmstart.models.checkpoints import model_hub as hub
 from warmstart.models.checkpoints.bundled import PREFIX, bundled_folder
+from warmstart.models.checkpoints.checkpoint_tokenizer import SHORTEST, checked_tokenizer
+from warmstart.models.checkpoints.classifier_heads import rows_to_keep
 from warmstart.models.checkpoints.configuration import (
     Head,
     Problem,
-    auto_class,
     longest_input,
     natural_head,
     read_config,
     with_dropout,
     with_labels,
 )
-from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.checkpoints.special_tokens import (
     add_special_tokens,
     grow_vocabulary,
-    missing_for_masking,
+    save_token_ids,
+    vocabulary_size,
 )
 from warmstart.models.checkpoints.weight_files import (
-    VOCABULARIES,
     held_files,
     no_weights,
     weight_files,
 )
+from warmstart.models.checkpoints.weights import check_headers, read_by_label, read_model
+from warmstart.models.checkpoints.weights_check import refuse_unfit_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -81,6 +83,36 @@ class Checkpoint:
         return min(known, default=None)
 
 
+def model_named(name: str | Path) -> ModelConfig:
+    """The settings that name a model which was not named in a config.
+
+    Args:
+        name: hub id, folder, or a bundled model.
+
+    Raises:
+        ModelError: it can be neither a path nor a hub id.
+    """
+    refuse_unusable_name(str(name))
+    return ModelConfig(name=str(name))
+
+
+def refuse_unusable_name(name: str) -> None:
+    """Raise if a name is empty, too long for a path, or no valid text.
+
+    Args:
+        name: hub id, folder, or a bundled model.
+
+    Raises:
+        ModelError: it can be neither a path nor a hub id.
+    """
+    try:
+        if not name.encode().strip():
+            raise ValueError("it is empty")
+        Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
+        raise errors.checkpoint.unusable_name(name, str(error)) from error
+
+
 def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
     """Find a checkpoint and check everything that does not need its weights.
 
@@ -92,8 +124,8 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         ModelError: the checkpoint does not exist, lacks a file, is unsafe to open, does not
             support the head, its tokenizer does not fit it, or the hub cannot be reached.
     """
-    path = Path(model.name).expanduser()
-    commit = None
+    refuse_unusable_name(model.name)
+    path, commit = Path(model.name).expanduser(), None
     if model.name.startswith(PREFIX):
         folder = bundled_folder(model.name)
         files = held_files(folder)
@@ -109,14 +141,16 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         folder, files, commit = snapshot.folder, snapshot.files, snapshot.commit
     config = with_dropout(read_config(model.name, folder, head), model.dropout)
     head = head or natural_head(config)
-    tokenizer = _tokenizer(model.name, folder, files, config, head)
+    tokenizer = checked_tokenizer(model.name, folder, files, config, head)
     if head == "causal-lm":
         add_special_tokens(tokenizer, model)
     weights = weight_files(folder, files, allow_pickle=model.allow_pickle)
     if weights is None:
         raise no_weights(model.name, folder, files)
     checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, head, commit)
-    _check_headers([path for path in checkpoint.weight_paths if path.exists()])
+    paths = checkpoint.weight_paths
+    check_headers([path for path in paths if path.exists()])
+    refuse_unfit_weights(paths, config, head)
     return checkpoint
 
 
@@ -134,33 +168,12 @@ def resolve_max_tokens(checkpoint: Checkpoint, max_tokens: int | Literal["auto"]
     if max_tokens == "auto":
         if limit is None:
             raise errors.model.unknown_limit(checkpoint.name)
+        if limit < SHORTEST:
+            raise errors.checkpoint.too_few_positions(checkpoint.name, limit, SHORTEST)
         return limit
     if limit is not None and max_tokens > limit:
         raise errors.model.too_many_tokens(max_tokens, limit, checkpoint.name)
     return max_tokens
-
-
-def open_tokenizer(folder: Path, config: "PreTrainedConfig") -> "PreTrainedTokenizerBase":
-    """Open the tokenizer in a folder, without outputs that its model does not accept.
-
-    Transformers opens DistilBERT with BERT's tokenizer, which returns ``token_type_ids``. A model
-    with fewer than two token types must not get them.
-
-    Args:
-        folder: folder of a checkpoint or a run's ``model/``.
-        config: the model's configuration.
-    """
-    from transformers import AutoTokenizer, PreTrainedTokenizerBase
-
-    with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, config=config, trust_remote_code=False, local_files_only=True
-        )
-    assert isinstance(tokenizer, PreTrainedTokenizerBase)
-    if getattr(config, "type_vocab_size", 0) < 2:
-        names = tokenizer.model_input_names
-        tokenizer.model_input_names = [name for name in names if name != "token_type_ids"]
-    return tokenizer
 
 
 def sequence_classifier(
@@ -173,7 +186,8 @@ def sequence_classifier(
 
     Weights that the checkpoint lacks (the head; BERT's pooler, if it was pretrained without one)
     are initialised with ``seed``; no global generator changes. A checkpoint that is already
-    such a classifier with the same number of labels keeps its head. Pretraining heads are dropped.
+    such a classifier keeps the rows of its head for labels of the same name
+    (``classifier_heads``). Pretraining heads are dropped.
 
     Args:
         checkpoint: Result of ``find``; its weights are downloaded now if necessary.
@@ -208,8 +222,13 @@ def token_classifier(
 
 
 def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
-    """Read the body's weights; initialise missing head weights; raise if the body lacks any."""
-    model, report = _read(checkpoint.folder, _downloaded(checkpoint), config, checkpoint.head, seed)
+    """Read the body's weights and what is kept of the head; raise if the body lacks any weight."""
+    paths, head = _downloaded(checkpoint), checkpoint.head
+    rows = rows_to_keep(checkpoint.config, config, head, paths)
+    if rows is None or rows == tuple(range(len(checkpoint.config.id2label or ()))):
+        model, report = read_model(checkpoint.folder, paths, config, head, seed)
+    else:
+        model, report = read_by_label(paths, config, head, seed, rows)
     body = model.base_model_prefix + "."
     missing = [
         name
@@ -239,9 +258,10 @@ def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
     Source: Hewitt 2021, "Initializing new word embeddings for pretrained language models".
     """
     paths = _downloaded(checkpoint)
-    model, report = _read(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed=0)
+    model, report = read_model(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed=0)
     _refuse_incomplete(checkpoint.name, report)
-    grow_vocabulary(model, len(checkpoint.tokenizer))
+    grow_vocabulary(model, vocabulary_size(checkpoint.tokenizer))
+    save_token_ids(model, checkpoint.tokenizer)
     return model
 
 
@@ -261,7 +281,7 @@ def mask_filler(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
             config.json.
     """
     paths = _downloaded(checkpoint)
-    model, report = _read(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed)
+    model, report = read_model(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed)
     body = model.base_model_prefix + "."
     missing = [name for name in sorted(report["missing_keys"]) if name.startswith(body)]
     _refuse_incomplete(checkpoint.name, {**report, "missing_keys": missing})
@@ -290,7 +310,7 @@ def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
     weights = weight_files(folder, held_files(folder), allow_pickle=False)
     if weights is None:
         raise no_weights(str(folder), folder, held_files(folder))
-    model, report = _read(folder, [folder / name for name in weights], config, head, seed=0)
+    model, report = read_model(folder, [folder / name for name in weights], config, head, seed=0)
     _refuse_incomplete(str(folder), report)
     return model
 
@@ -301,67 +321,3 @@ def _refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
         raise errors.model.missing_weights(name, sorted(report["missing_keys"]))
     if report["mismatched_keys"]:
         raise errors.model.wrong_shapes(name, sorted(report["mismatched_keys"]))
-
-
-def _read(
-    folder: Path, paths: Sequence[Path], config: "PreTrainedConfig", head: Head, seed: int
-) -> tuple["PreTrainedModel", dict[str, Any]]:
-    """Load weights and initialise missing ones with ``seed``; also return Transformers' report."""
-    import torch
-
-    _check_headers(paths)
-    safetensors = all(path.suffix == ".safetensors" for path in paths)
-    try:
-        with quiet(), torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            model, report = auto_class(head).from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=safetensors,
-                weights_only=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                # Report wrong shapes: a head is replaced, for others the caller raises an error.
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    except Exception as error:
-        if safetensors:  # `_check_headers` found these files valid, so this is a different error
-            raise
-        raise errors.model.damaged_weights(paths[0], str(error).split("\n")[0]) from error
-    return model, report
-
-
-def _check_headers(paths: Sequence[Path]) -> None:
-    """Raise if a safetensors file is damaged; its header determines the length of the file."""
-    from safetensors import SafetensorError, safe_open
-
-    for path in paths:
-        if path.suffix == ".safetensors":
-            try:
-                with safe_open(path, framework="np"):
-                    pass
-            except (SafetensorError, OSError) as error:
-                raise errors.model.damaged_weights(path, str(error)) from error
-
-
-def _tokenizer(
-    name: str, folder: Path, files: Sequence[str], config: "PreTrainedConfig", head: Head
-) -> "PreTrainedTokenizerBase":
-    """Open the tokenizer and check that it fits the model."""
-    if not set(files) & set(VOCABULARIES):
-        raise errors.model.no_tokenizer(name, files)
-    try:
-        tokenizer = open_tokenizer(folder, config)
-    except Exception as error:  # the Rust library raises bare Exceptions
-        raise errors.model.unreadable_tokenizer(name, str(error).split("\n")[0]) from error
-    if not tokenizer.is_fast:
-        raise errors.model.slow_tokenizer(name, type(tokenizer).__name__)
-    if tokenizer.pad_token_id is None and head != "causal-lm":
-        raise errors.model.no_padding_token(name)
-    if head == "masked-lm" and (missing := missing_for_masking(tokenizer)):
-        raise errors.model.no_mask_token(name, missing)
-    if len(tokenizer) > config.vocab_size:
-        raise errors.model.tokenizer_too_large(name, len(tokenizer), config.vocab_size)
-    return tokenizer

@@ -1,25 +1,43 @@
 """Find the parts of a model that its checkpoint lacks, by the names in its weight files."""
 
-from warmstart.models.checkpoints.configuration import skeleton
+from typing import TYPE_CHECKING
+
+from warmstart.models.checkpoints.classifier_heads import head_in_words
+from warmstart.models.checkpoints.config_json import read_content
+from warmstart.models.checkpoints.configuration import CLASSIFIERS, skeleton
 from warmstart.models.checkpoints.load import Checkpoint
+from warmstart.models.checkpoints.weight_files import weight_shapes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
-def new_parts(checkpoint: Checkpoint) -> list[str]:
-    """Notices about parts that a masked language model and its checkpoint do not have in common.
+def new_parts(checkpoint: Checkpoint, config: "PreTrainedConfig") -> list[str]:
+    """Notices about what a model and its checkpoint do not have in common.
 
     Args:
         checkpoint: Its weights are already on disk.
+        config: The configuration of the model; its labels can differ from the checkpoint's.
 
     Returns:
-        One sentence about a new head, one about a dropped pooler, if they apply; none for other
-        heads, and none if the weights are pickles, whose names are unknown until they are opened.
+        One sentence about the settings of ``config.json`` that are not used, if there are any.
+        For a classifier one sentence on what is kept of the checkpoint's head, if it has one. For a
+        masked language model one about a new head, one about a dropped pooler, if they apply; none
+        if the weights are pickles, whose names are unknown until they are opened.
     """
-    names = _weight_names(checkpoint)
+    _, ignored = read_content(checkpoint.name, checkpoint.folder)
+    said = [f"{checkpoint.name}: config.json sets {', '.join(ignored)}, which is not used"] * bool(
+        ignored
+    )
+    if checkpoint.head in CLASSIFIERS:
+        paths = checkpoint.weight_paths
+        kept = head_in_words(checkpoint.name, checkpoint.config, config, checkpoint.head, paths)
+        return said if kept is None else [*said, kept]
+    names = weight_shapes(checkpoint.weight_paths)
     if checkpoint.head != "masked-lm" or not names:
-        return []
+        return said
     model = skeleton(checkpoint.config, checkpoint.head)
     head = {name for name, _ in model.named_children()} - {model.base_model_prefix}
-    said = []
     if not any(name.split(".")[0] in head for name in names):
         tied = "; its output layer is the word embedding" * bool(model.all_tied_weights_keys)
         said.append(f"{checkpoint.name} has no masked-language-model head: it starts new{tied}")
@@ -37,18 +55,5 @@ def lacks_pooler(checkpoint: Checkpoint) -> bool:
     Args:
         checkpoint: Its weights are already on disk.
     """
-    names = _weight_names(checkpoint)
+    names = weight_shapes(checkpoint.weight_paths)
     return bool(names) and not any("pooler" in name.split(".") for name in names)
-
-
-def _weight_names(checkpoint: Checkpoint) -> list[str]:
-    """The names in the weight files; none if one of them is a pickle or not downloaded yet."""
-    from safetensors import safe_open
-
-    if any(path.suffix != ".safetensors" or not path.exists() for path in checkpoint.weight_paths):
-        return []
-    names: list[str] = []
-    for path in checkpoint.weight_paths:
-        with safe_open(path, framework="np") as file:
-            names += file.keys()
-    return names

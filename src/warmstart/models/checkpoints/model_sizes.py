@@ -36,6 +36,10 @@ HEADS: Mapping[str, tuple[Head, ...]] = {
 """Heads that a new model of each architecture can have."""
 
 
+BYTES = 16
+"""Memory per parameter in training: weight, gradient, and AdamW's two moments, in float32."""
+
+
 class ModelShape(NamedTuple):
     """The size of a transformer."""
 
@@ -66,10 +70,63 @@ def shape_of(config: PretrainConfig) -> ModelShape:
     >>> shape_of(PretrainConfig(size="tiny", layers=4))
     ModelShape(layers=4, hidden=128, heads=2)
     """
-    size = SIZES[config.size]
-    shape = ModelShape(
-        config.layers or size.layers, config.hidden or size.hidden, config.heads or size.heads
-    )
+    shape = _shape(config)
     if shape.hidden % shape.heads:
         raise errors.config.heads_do_not_divide(shape.hidden, shape.heads)
     return shape
+
+
+def _shape(config: PretrainConfig) -> ModelShape:
+    size = SIZES[config.size]
+    return ModelShape(
+        config.layers or size.layers, config.hidden or size.hidden, config.heads or size.heads
+    )
+
+
+def parameters(config: PretrainConfig) -> int:
+    """About how many parameters a new model has: its matrices, without biases and norms.
+
+    Args:
+        config: settings of the new model.
+
+    >>> parameters(PretrainConfig(size="tiny"))
+    1507328
+    """
+    shape = _shape(config)
+    # A layer has 4 matrices of H x H for attention and 2 of H x 4H.
+    of_layers = 12 * shape.layers * shape.hidden**2
+    return (config.vocabulary + config.context) * shape.hidden + of_layers
+
+
+def refuse_too_large(config: PretrainConfig, available: int) -> None:
+    """Raise if a new model cannot be trained in this memory; nothing is made.
+
+    Args:
+        config: settings of the new model.
+        available: memory in bytes.
+
+    Raises:
+        ConfigError: weights, gradients and AdamW's two moments need more memory.
+    """
+    needed = BYTES * parameters(config)
+    if needed <= available:
+        return
+
+    def without(name: str) -> int:
+        return parameters(config.model_copy(update={name: defaults[name]}))
+
+    defaults = {name: field.default for name, field in PretrainConfig.model_fields.items()}
+    # The setting that makes the model large: with its default, the model is the smallest.
+    name = min(("hidden", "layers", "vocabulary", "context"), key=without)
+    raise errors.checkpoint.too_large_for_memory(
+        _gigabytes(needed),
+        _gigabytes(available),
+        f"pretrain.{name}",
+        getattr(config, name),
+        defaults[name],
+    )
+
+
+def _gigabytes(count: int) -> str:
+    """Bytes as gigabytes in words; a number beyond any machine is only called so."""
+    return f"{count / 1e9:,.1f} GB" if count < 1e18 else "more than a billion GB"

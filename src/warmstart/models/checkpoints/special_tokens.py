@@ -44,6 +44,29 @@ def begin_and_end(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
     return (begin if isinstance(begin, int) else end), end
 
 
+def save_token_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Put the ids of the special tokens into the model's two configurations.
+
+    Without this, Transformers would not stop at the end-of-text token that the model learned.
+
+    Args:
+        model: a decoder; its ``config`` and ``generation_config`` are changed.
+        tokenizer: its tokenizer, after ``add_special_tokens``.
+    """
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        for config in (model.config, model.generation_config):
+            setattr(config, name, getattr(tokenizer, name))
+
+
+def vocabulary_size(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """The number of embeddings that a tokenizer needs: its largest id plus one.
+
+    Args:
+        tokenizer: any fast tokenizer.
+    """
+    return max(tokenizer.backend_tokenizer.get_vocab().values(), default=-1) + 1
+
+
 def missing_for_masking(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     """Names of the special tokens that masked language modelling needs and the tokenizer lacks.
 

@@ -5,7 +5,7 @@ https://huggingface.co/docs/transformers/big_models (``*.index.json`` of sharded
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from warmstart import errors
@@ -81,6 +81,24 @@ def shard_files(index: Path) -> tuple[str, ...]:
         return tuple(sorted(set(shard_of.values())))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.model.damaged_weights(index, f"not an index of weights ({error!r})") from error
+
+
+def weight_shapes(paths: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every weight; empty if a file is a pickle or not downloaded yet.
+
+    Args:
+        paths: the weight files of one checkpoint.
+    """
+    from safetensors import safe_open
+
+    if any(path.suffix != ".safetensors" or not path.exists() for path in paths):
+        return {}
+    shapes = {}
+    for path in paths:
+        with safe_open(path, framework="np") as file:
+            names = file.keys()  # not a mapping: it cannot be iterated itself
+            shapes.update({name: tuple(file.get_slice(name).get_shape()) for name in names})
+    return shapes
 
 
 def no_weights(name: str, folder: Path, files: Collection[str]) -> errors.ModelError:

@@ -61,11 +61,11 @@ class Noise:
         # As signed numbers, because PyTorch compares those fast; the lowest ones mean dropped.
         bits = torch.from_numpy(words.view(np.int16)[:count]).view(shape)
         keep = torch.empty(shape, dtype=torch.uint8)
-        return torch.ge(bits, round(probability * LEVELS) - LEVELS // 2, out=keep)
+        return torch.ge(bits, _level(probability) - LEVELS // 2, out=keep)
 
 
 def dropped_share(probability: float) -> float:
-    """The share that is actually dropped: ``probability`` rounded to a multiple of 1 / LEVELS.
+    """The share that is dropped: ``probability`` as a multiple of 1 / LEVELS that is less than 1.
 
     Args:
         probability: From 0 to 1.
@@ -73,7 +73,12 @@ def dropped_share(probability: float) -> float:
     >>> dropped_share(0.1)
     0.100006103515625
     """
-    return round(probability * LEVELS) / LEVELS
+    return _level(probability) / LEVELS
+
+
+def _level(probability: float) -> int:
+    """A probability as a number of levels; at least one level is kept, to scale by its inverse."""
+    return min(round(probability * LEVELS), LEVELS - 1)
 
 
 class FastDropout(nn.Module):
@@ -94,7 +99,7 @@ class FastDropout(nn.Module):
         share = dropped_share(self.p)
         if not self.training or share == 0:
             return hidden
-        if hidden.device.type != "cpu" or share == 1:
+        if hidden.device.type != "cpu" or self.p == 1:
             return nn.functional.dropout(hidden, self.p)
         keep = self.noise.keep(tuple(hidden.shape), self.p, hidden.device)
         # The mask as factors 0 and 1 / (1 - share): forward and backward are one product each.

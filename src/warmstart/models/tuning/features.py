@@ -32,7 +32,7 @@ from transformers import PreTrainedModel
 
 from warmstart.data.examples.batches import Batch, Computed, Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
-from warmstart.data.reading.fetch import cache_folder
+from warmstart.data.reading.fetch import cache_folder, sha256_of
 from warmstart.models.evaluation_mode import evaluation_mode
 from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.tuning.freezing import Frozen
@@ -118,23 +118,31 @@ def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) 
     folder.mkdir(parents=True, exist_ok=True)
     # Other runs and other ranks may need the same file: one of them computes it, the others wait.
     with FileLock(path.with_suffix(".lock")):
-        values = _open(path)
+        values = _open(path, shape)
         if values is None:
             _write(path, shape, fill)
             _remove_oldest(folder, keep=path)
-            values = _open(path)
-        assert values is not None
+            values = _open(path, shape)
+        if values is None:
+            raise OSError(f"{path} cannot be read back as it was written")
         os.utime(path)  # marks the file as recently used for `_remove_oldest`
     return values
 
 
-def _open(path: Path) -> Floats32 | None:
-    """Memory-map the array in a file; None if the file is missing or damaged."""
+def _open(path: Path, shape: tuple[int, int]) -> Floats32 | None:
+    """Memory-map the array in a file; None if the file is missing, damaged or has another shape."""
     try:
+        if _hash_file(path).read_text("ascii") != sha256_of(path):
+            return None
         values: Floats32 = np.load(path, mmap_mode="r")
     except (FileNotFoundError, EOFError, ValueError):
         return None
-    return values
+    return values if values.shape == shape and values.dtype == np.float32 else None
+
+
+def _hash_file(path: Path) -> Path:
+    """The file with the SHA-256 of a file of features; it is written first."""
+    return path.with_suffix(".sha256")
 
 
 def _write(path: Path, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> None:
@@ -156,6 +164,7 @@ def _write(path: Path, shape: tuple[int, int], fill: Callable[[Floats32], None])
         del values
         with partial.open("rb") as file:
             os.fsync(file.fileno())
+        _hash_file(path).write_text(sha256_of(partial), "ascii")
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -170,6 +179,7 @@ def _remove_oldest(folder: Path, keep: Path) -> None:
         total += path.stat().st_size
         if total > MAX_CACHE_BYTES and path != keep:
             path.unlink()
+            _hash_file(path).unlink(missing_ok=True)
 
 
 def _key(

@@ -21,6 +21,7 @@ from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.packed.architectures import body_of, known_model_types
 
 BACKBONE = "backbone"
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,11 @@ def frozen_part(setting: str, config: PreTrainedConfig, head: Head) -> Frozen:
         if head == "masked-lm":
             raise errors.model.nothing_adapted(setting, config.num_hidden_layers)
         return Frozen(config.num_hidden_layers, backbone=True)
-    layers = int(setting.rpartition(":")[2])
-    if layers >= config.num_hidden_layers:
+    digits = setting.rpartition(":")[2].lstrip("0") or "0"
+    # Python does not read numbers of thousands of digits.
+    if len(digits) > _MOST_DIGITS or int(digits) >= config.num_hidden_layers:
         raise errors.model.too_many_frozen_layers(setting, config.num_hidden_layers)
+    layers = int(digits)
     return Frozen(layers, backbone=False)
 
 

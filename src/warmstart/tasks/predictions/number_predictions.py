@@ -44,12 +44,21 @@ class NumberPredictions:
         values: float64 [N].
         rows: row ids, int64 [N].
         truncated: whether the model got only the beginning of each row, bool [N].
+        logits: for scores the numbers before the sigmoid, float64 [N], which rank the rows: a
+            sigmoid is exactly 1 from a logit of 37 on. None if ``values`` are not rounded in this
+            way.
     """
 
     name: str
     values: Floats
     rows: Ints
     truncated: Bools
+    logits: Floats | None = None
+
+    @property
+    def ranks(self) -> Floats:
+        """Numbers whose order is the order of the rows, float64 [N]."""
+        return self.values if self.logits is None else self.logits
 
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
@@ -57,8 +66,9 @@ class NumberPredictions:
         return joined_rows(parts, positions)
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """The number under its name, and ``truncated``."""
-        return {self.name: pa.array(self.values), "truncated": pa.array(self.truncated)}
+        """The number under its name, the logit if there is one, and ``truncated``."""
+        logits = {} if self.logits is None else {"logit": pa.array(self.logits)}
+        return {self.name: pa.array(self.values), **logits, "truncated": pa.array(self.truncated)}
 
     def __len__(self) -> int:
         """Number of rows, N."""

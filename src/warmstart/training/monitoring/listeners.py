@@ -62,7 +62,7 @@ def _until_it_fails(listener: Listener, what: str) -> Listener:
     failed = False
 
     def notice(text: str) -> None:
-        with suppress(OSError):  # stderr itself may be closed
+        with suppress(OSError, SystemExit):  # stderr itself may be closed
             Console(stderr=True, markup=False, emoji=False, highlight=False).print(text)
 
     def listen(event: Event) -> None:
@@ -71,7 +71,10 @@ def _until_it_fails(listener: Listener, what: str) -> Listener:
             return
         failed = True
         with only_shown(f"further entries of {what}", notice):
-            listener(event)
+            try:
+                listener(event)
+            except SystemExit as error:  # rich exits if nobody reads stderr, as after `2>&1 | head`
+                raise BrokenPipeError(f"nobody reads {what}") from error
             failed = False
 
     return listen

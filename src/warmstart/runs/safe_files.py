@@ -1,0 +1,201 @@
+"""Write, replace and remove files and folders so that a process can be killed at any moment.
+
+Everything is made under a temporary name, flushed to disk and then renamed (POSIX ``rename``
+replaces a file atomically). A folder is renamed before it is removed. So under its own name, a file
+or folder is always complete. The temporary names of a process that was killed:
+
+    .NAME.1a2b3c4d.partial   was being written
+    .NAME.1a2b3c4d.old       was being removed
+    .NAME.previous           was being replaced; complete, and put back if the new one is missing
+
+``settle`` removes the first two and completes or undoes a replacement.
+"""
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from warmstart import errors
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(partial|old)")
+_PREVIOUS = re.compile(r"\.(?P<name>.+)\.previous")
+
+
+def temporary_path(target: Path, state: str) -> Path:
+    """A new hidden path next to ``target``; no other process or thread uses it.
+
+    Args:
+        target: the file or folder to write or to remove.
+        state: ``partial`` or ``old``.
+    """
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.{state}")
+
+
+def previous(target: Path) -> Path:
+    """The path of the older folder while ``target`` is replaced."""
+    return target.with_name(f".{target.name}.previous")
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Within the block, an error of the disk becomes an error with advice.
+
+    Some libraries raise their own exceptions and keep only the text of the system error, such as
+    ``No space left on device (os error 28)``.
+
+    Args:
+        path: the file or folder that is written.
+
+    Raises:
+        RunError: the disk is full or the folder is not writable.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise errors.run.cannot_write(path, error) from error
+    except Exception as error:
+        if errors.run.is_system_error(error):
+            raise errors.run.cannot_write(path, error) from error
+        raise
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a temporary file next to ``path`` with ``write``, flush it to disk, then rename it.
+
+    Args:
+        path: the file to create or replace.
+        write: function that is called with the temporary path.
+
+    Raises:
+        RunError: the disk is full or the folder is not writable; ``path`` is not changed.
+    """
+    temporary = temporary_path(path, "partial")
+    try:
+        with write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            flush_to_disk(temporary)
+            temporary.replace(path)
+            flush_to_disk(path.parent)
+    finally:
+        with suppress(OSError):  # it does not exist: it was renamed, or never created
+            temporary.unlink()
+
+
+def write_folder(target: Path, fill: Callable[[Path], object]) -> None:
+    """Write a temporary folder next to ``target`` with ``fill``, flush its files, then rename it.
+
+    If ``target`` exists, it is replaced; after a crash between the two renames, ``settle`` puts the
+    older folder back.
+
+    Args:
+        target: the folder to create or replace.
+        fill: function that is called with a new, empty folder.
+
+    Raises:
+        RunError: the disk is full or the folder is not writable; other folders are not changed.
+    """
+    partial, older = temporary_path(target, "partial"), previous(target)
+    try:
+        with write_errors(target):
+            partial.mkdir(parents=True)
+            fill(partial)
+            for file in partial.iterdir():
+                flush_to_disk(file)
+            if target.exists():
+                target.rename(older)
+            try:
+                partial.rename(target)
+            except OSError:
+                older.rename(target)
+                raise
+            flush_to_disk(target.parent)
+            remove(older)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove(place: Path) -> None:
+    """Remove a file, a link or a folder, if it exists; a folder is renamed first.
+
+    Args:
+        place: the file, link or folder.
+
+    Raises:
+        RunError: its folder is not writable.
+    """
+    with write_errors(place):
+        if place.is_dir() and not place.is_symlink():
+            old = temporary_path(place, "old")
+            place.rename(old)
+            shutil.rmtree(old)
+        else:
+            place.unlink(missing_ok=True)
+
+
+def target_of(name: str) -> str | None:
+    """The name of the file or folder that a temporary name belongs to; None for other names.
+
+    >>> target_of(".model.0a1b2c3d.partial"), target_of(".export.previous"), target_of("model")
+    ('model', 'export', None)
+    """
+    found = _TEMPORARY.fullmatch(name) or _PREVIOUS.fullmatch(name)
+    return None if found is None else target_of(found["name"]) or found["name"]
+
+
+def settle(folder: Path, owns: Callable[[str], bool] = lambda _: True) -> None:
+    """Remove what a killed process left in a folder, and complete or undo its replacements.
+
+    Args:
+        folder: the folder; it need not exist. No other process may write into it.
+        owns: whether warmstart writes a file or folder of this name; others are not touched.
+
+    Raises:
+        OSError: the folder is not writable.
+        RunError: likewise.
+    """
+    if not folder.is_dir():
+        return
+    for place in list(folder.iterdir()):
+        name = target_of(place.name)
+        if name is None or not owns(name):
+            continue
+        if _PREVIOUS.fullmatch(place.name):
+            if (folder / name).exists():
+                remove(place)
+            else:
+                place.rename(folder / name)
+        elif place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise an error early if ``path`` cannot be created or, if it is a folder, written to.
+
+    The check creates and deletes a temporary folder, because permission bits are not sufficient.
+
+    Raises:
+        RunError: the path is not writable.
+    """
+    with write_errors(path):
+        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        trial = temporary_path(existing / "warmstart", "partial")
+        trial.mkdir()
+        trial.rmdir()
+
+
+def flush_to_disk(path: Path) -> None:
+    """Write the cached content of a file or folder to disk (fsync)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
