@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
-from warmstart.data.checking.check import Finding, Findings, collect_findings
+from warmstart.data.checking.check import Findings, collect_findings
+from warmstart.data.checking.label_messages import Finding
 from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
