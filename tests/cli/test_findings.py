@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from warmstart.cli.findings import rendered_findings
-from warmstart.data.checking.check import Finding, Findings, SplitFindings
+from warmstart.data.checking.check import Findings, SplitFindings
+from warmstart.data.checking.label_messages import Finding
 from warmstart.data.checking.lengths import Lengths
 
 

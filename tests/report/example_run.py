@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from warmstart import config_file
 from warmstart.config import DataConfig, LoraConfig, ModelConfig, RunConfig, TrainConfig
-from warmstart.data.checking.check import Finding, Findings, SplitFindings
+from warmstart.data.checking.check import Findings, SplitFindings
+from warmstart.data.checking.label_messages import Finding
 from warmstart.data.checking.lengths import describe_lengths
 from warmstart.data.table import SourceFile
 from warmstart.metrics.classification_metrics import classification_scores

@@ -48,12 +48,13 @@ def _overview(splits: Sequence[SplitFindings]) -> Table:
     counted = [split for split in splits if split.label_counts]
     names = list(counted[0].label_counts) if counted else []
     shown = names if len(names) <= LABELS_SHOWN + 1 else names[:LABELS_SHOWN]
+    what = "label" if splits[0].label_unit == "row" else f"{splits[0].label_unit}s"
     for name in shown:
-        title = Text(f"label {_cut(name)}")
-        table.add_row(title, *(_share(split.label_counts.get(name), split) for split in splits))
+        title = Text(f"{what} {_cut(name)}")
+        table.add_row(title, *(_label(split.label_counts.get(name), split) for split in splits))
     if len(shown) < len(names):
         rest = [
-            _share(sum(split.label_counts.get(name, 0) for name in names[LABELS_SHOWN:]), split)
+            _label(sum(split.label_counts.get(name, 0) for name in names[LABELS_SHOWN:]), split)
             for split in splits
         ]
         table.add_row(f"{len(names) - LABELS_SHOWN:,} other labels", *rest)
@@ -65,6 +66,8 @@ def _overview(splits: Sequence[SplitFindings]) -> Table:
         f"truncated at {lengths[0].max_tokens:,}",
         *(_share(split.lengths.truncated_rows, split) for split in splits),
     )
+    if any(split.chunked_rows for split in splits):
+        table.add_row("read in pieces", *(_share(split.chunked_rows, split) for split in splits))
     return table
 
 
@@ -112,6 +115,13 @@ def _messages(findings: Findings) -> Table:
 def _share(rows: int | None, split: SplitFindings) -> str:
     """``602  70.4 %``."""
     return "" if rows is None else f"{rows:,} {rows / split.rows:6.1%}"
+
+
+def _label(count: int | None, split: SplitFindings) -> str:
+    """A number of rows with their share, or a number of spans, of which a row can have many."""
+    if count is None or split.label_unit == "row":
+        return _share(count, split)
+    return f"{count:,}"
 
 
 def _cut(label: str) -> str:

@@ -111,7 +111,8 @@ def predict(
     if data and output is not None:
         write_predictions(of_file, output)
         content = {"predictions": len(of_file.predictions), "output": str(output)}
-        text_result = f"{len(of_file.predictions):,} predictions in {output}"
+        count = len(of_file.predictions)
+        text_result = f"{count:,} prediction{'s' * (count != 1)} in {output}"
         result(content, text_result, as_json=as_json)
         return
     lines = [one.shown() + "  (truncated)" * one.truncated for one in found]

@@ -19,6 +19,8 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.data.mapped import filtered
 from warmstart.data.spellings import plain
+from warmstart.data.tags.documents import labelled_form
+from warmstart.data.tags.spans import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class SourceFile:
     """Rows left out under ``data.ragged: drop``."""
     notes: tuple[str, ...] = ()
     """How the file was read, for the findings, one sentence each."""
+    row_unit: str = "line"
+    """What the numbers of its rows count: lines, records of a JSON array, or documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ class Table:
         path = ", ".join(file.path for file in self.files)
         same = next((one for one in names if one != name and plain(one) == plain(name)), None)
         if name not in names:
+            is_content = setting in ("data.text", "data.label")
+            if same is None and is_content and (form := labelled_form(self.columns)):
+                raise errors.tags.forgotten_task(path, name, form)
             raise errors.data.missing_column(name, names, same=same, path=path, setting=setting)
         if same is not None:
             raise errors.data.columns_look_alike(path, name, same)
@@ -86,7 +93,8 @@ class Table:
 
     def where(self, index: int) -> str:
         """``file:line`` of the row with this index in the table (not its row id)."""
-        return f"{self.files[int(self.file_index[index])].path}:{int(self.lines[index])}"
+        file = self.files[int(self.file_index[index])]
+        return place_of(file.path, int(self.lines[index]), file.row_unit)
 
     def filter(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> "Table":
         """The rows where ``kept`` [N] is true, in the same order and with their ids and lines."""

@@ -1,6 +1,8 @@
 """Error messages about word tags, CoNLL files and exports with character spans."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from warmstart.errors.base import ConfigError, DataError
 
@@ -11,6 +13,27 @@ def mixed_tags(where: str, plain: str, prefixed: str) -> DataError:
         f"{where} has the tag {plain!r}, which has no prefix, and the tag {prefixed!r}, which has",
         "tags of one kind: O and tags with a prefix (B-PER), or only tags without a prefix (NOUN)",
         "correct the tags; if no prefix is meant (parts of speech): --set data.tag_scheme=plain",
+    )
+
+
+def no_prefix(where: str, tag: str, scheme: str) -> DataError:
+    """A tag without a prefix, although ``data.tag_scheme`` names a scheme with prefixes."""
+    return DataError(
+        f"{where} has the tag {tag!r}, which has no prefix, and data.tag_scheme is {scheme}",
+        f"O, or a prefix of {scheme}, a hyphen and a type: B-PER",
+        "correct the tag; if no prefix is meant (parts of speech): --set data.tag_scheme=plain",
+    )
+
+
+def other_kind(found: str, learned: str) -> DataError:
+    """Labels that cannot be compared with those of the training rows."""
+    kind = "tags without prefixes" if learned == "plain" else f"tags with prefixes ({learned})"
+    return DataError(
+        f"{found}, and the model learned {kind}",
+        "tags without prefixes in all files, such as NOUN"
+        if learned == "plain"
+        else "O and tags with a prefix in all files, such as B-PER, or character spans",
+        "correct the tags, or name the column of the tags: --set data.tags=COLUMN",
     )
 
 
@@ -149,40 +172,40 @@ def no_records(path: str) -> DataError:
     )
 
 
-def unknown_record(path: str, line: int, value: object) -> DataError:
+def unknown_record(where: str, value: object) -> DataError:
     """A record whose format is not known."""
     shown = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
     return DataError(
-        f"{path}:{line} is not a text with spans: {_short(shown)}",
+        f"{where} is not a text with spans: {_short(shown)}",
         "an export of Label Studio (JSON, JSON-MIN), doccano or spaCy, or objects such as "
         '{"text": "Anna left.", "spans": [{"start": 0, "end": 4, "type": "PER"}]}',
         "give every text a list of spans, or [] if it has none",
     )
 
 
-def no_text(path: str, line: int, key: str, keys: Sequence[str]) -> DataError:
+def no_text(where: str, key: str, keys: Sequence[str]) -> DataError:
     """A record without a text under the requested key."""
     listed = f"; it has texts under: {', '.join(map(repr, keys))}" if keys else ""
     return DataError(
-        f"{path}:{line} has no text under the key {key!r}{listed}",
+        f"{where} has no text under the key {key!r}{listed}",
         "a text in every record",
         f"--set data.text={keys[0] if keys else 'KEY'}",
     )
 
 
-def half_character(path: str, line: int) -> DataError:
+def half_character(where: str) -> DataError:
     """A text with half of a surrogate pair, which no encoding can represent."""
     return DataError(
-        f"{path}:{line} has a text with half of a UTF-16 surrogate pair",
+        f"{where} has a text with half of a UTF-16 surrogate pair",
         "texts of whole Unicode characters",
         "remove the \\ud… escape that has no second half, or export the file again",
     )
 
 
-def bad_span(path: str, line: int, value: object) -> DataError:
+def bad_span(where: str, value: object) -> DataError:
     """An entry of a list of spans that is not a span."""
     return DataError(
-        f"{path}:{line} has a span that cannot be read: {_short(repr(value))}",
+        f"{where} has a span that cannot be read: {_short(repr(value))}",
         'two whole numbers and a type: [0, 4, "PER"] or {"start": 0, "end": 4, "type": "PER"}',
         "correct the span, or remove it",
     )
@@ -228,6 +251,40 @@ def no_words(text: str, columns: Sequence[str], path: str) -> DataError:
     )
 
 
+def forgotten_task(path: str, name: str, form: str) -> DataError:
+    """A file for token classification is read for another task."""
+    return DataError(
+        f"{path} has no column {name!r}; it has {form}",
+        f"a file with the column {name!r}, or the task for {form}",
+        "--set task=token-classification",
+    )
+
+
+def no_list_column(
+    path: str, setting: str, name: str, default: str | None, have: Sequence[str]
+) -> DataError:
+    """A column of words, tags or spans that a setting names but the file lacks."""
+    nearest = get_close_matches(name, have, n=1)
+    value = default or "null"
+    return DataError(
+        f"{path} has no column {name!r}",
+        f"one of: {', '.join(have)}",
+        f"--set {shlex.quote(f'{setting}={nearest[0] if nearest else value}')}",
+    )
+
+
+def unused_column(
+    path: str, setting: str, name: str, default: str | None, have: Sequence[str], form: str
+) -> DataError:
+    """A setting for another form of labels than the file has."""
+    lacks = "" if name in have else f", and has no column {name!r}"
+    return DataError(
+        f"{path} is read as {form}{lacks}; {setting} is {name!r}",
+        f"a file for which {setting} is needed, or no {setting}",
+        f"--set {setting}={default or 'null'}",
+    )
+
+
 def not_a_list(where: str, column: str, text: str, setting: str) -> DataError:
     """A value that should be a list of words, of tags or of spans."""
     kind = (
@@ -257,6 +314,22 @@ def no_entities(rows: int) -> DataError:
         f"all words of the {rows:,} training rows have the same tag",
         "rows with at least two different tags",
         "check the column of the tags: --set data.tags=COLUMN",
+    )
+
+
+def no_usable_span(refused: int, reasons: Mapping[str, int]) -> DataError:
+    """Training rows whose character spans were all refused, or that have none."""
+    if not refused:
+        return DataError(
+            "the training rows have no span",
+            "rows with at least one span",
+            "check that the texts were annotated before the file was written",
+        )
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items() if count)
+    return DataError(
+        f"all character spans of the training rows are refused ({listed})",
+        "spans whose offsets count the characters of their own text, from 0, without the end",
+        "correct the offsets, or export the texts again as plain text",
     )
 
 

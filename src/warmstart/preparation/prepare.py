@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
-from warmstart.data.checking.check import Finding, Findings, collect_findings
+from warmstart.data.checking.check import Findings, collect_findings
+from warmstart.data.checking.label_messages import Finding
 from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
@@ -42,7 +43,7 @@ from warmstart.preparation.stages import (
 )
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.stored import reading
-from warmstart.tasks.capabilities import ShowsLabels
+from warmstart.tasks.capabilities import LabelsSpans, ShowsLabels
 from warmstart.tasks.task import AnyTask, Split
 
 _PIECE = 1 << 16
@@ -212,6 +213,7 @@ def _findings(
         remarks=remarks,
         notes={name: split.notes for name, split in examples.items()},
         # A long row that is cut into pieces has several examples.
+        label_unit=task.label_unit if isinstance(task, LabelsSpans) else "row",
         chunked=any(len(examples[name]) > len(split.table) for name, split in splits.items()),
         further=about_vocabulary(
             tables,

@@ -309,7 +309,7 @@ def lengths(rows: Lengths) -> Figure:
     counts = np.asarray(rows.counts)
     for mask, colour, name in (
         (~cut, Colour.MODEL, "not truncated"),
-        (cut, Colour.SECOND, "truncated"),
+        (cut, Colour.SECOND, "truncated" if rows.truncated_rows else "read in pieces"),
     ):
         if counts[mask].any():
             axes.bar(

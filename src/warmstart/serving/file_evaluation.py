@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.evaluation.baseline_scores import baseline_scores
@@ -19,7 +21,7 @@ from warmstart.serving.engine import Engine
 from warmstart.serving.predictor import file_config, usable_rows, warn_of_left_out_rows
 from warmstart.serving.torch_runner import TorchRunner
 from warmstart.serving.training_rows import training_splits
-from warmstart.tasks.capabilities import HasBaselines, with_settings
+from warmstart.tasks.capabilities import HasBaselines, LabelsSpans, with_settings
 from warmstart.tasks.task import Split
 
 
@@ -44,7 +46,7 @@ def evaluate_file(
 ) -> FileScores:
     """Score a model on labelled file(s) and write the result to ``evaluation/``.
 
-    Warns about rows that were left out or truncated.
+    Warns about rows that were left out or truncated, and about spans that were changed or refused.
 
     Args:
         engine: the run's ``torch`` engine; other threads may use it at the same time.
@@ -68,6 +70,9 @@ def evaluate_file(
     split, left_out = learnable(task, split, examples, engine.max_tokens)
     warn_of_left_out_rows(len(table), left_out)
     _warn_of_truncated_rows(examples, engine.max_tokens)
+    problems = task.problems(split.labels) if isinstance(task, LabelsSpans) else []
+    for text in (*problems, *examples.notes):
+        warnings.warn(text, stacklevel=3)
     model, forward, place = runner.model, runner.forward, runner.place
     found = evaluate(task, model, forward, examples, split.labels, place)
     found = with_final_scores(task, found, model, forward, examples, place)
@@ -121,7 +126,7 @@ def _baselines(
 
 
 def _warn_of_truncated_rows(examples: Examples, max_tokens: int) -> None:
-    cut = int(examples.truncated.sum())
+    cut = len(np.unique(examples.rows[examples.truncated]))  # a row can have several examples
     if cut:
-        rows = len(examples)
+        rows = len(np.unique(examples.rows))
         warnings.warn(f"of {rows:,} rows, truncated to {max_tokens} tokens: {cut:,}", stacklevel=4)

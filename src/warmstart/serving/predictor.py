@@ -50,6 +50,7 @@ FILE_SETTINGS = frozenset(
         "data.prompt",
         "data.words",
         "data.tags",
+        "data.tag_scheme",
         "data.spans",
         "data.group",
         "data.ragged",

@@ -207,6 +207,17 @@ class StoresLabels(Protocol[LabelsIn]):
 
 
 @runtime_checkable
+class LabelsSpans(Protocol[LabelsIn]):
+    """Labels belong to spans of words, and some spans of a file may be unusable."""
+
+    label_unit: ClassVar[Literal["span"]]
+
+    def problems(self, labels: LabelsIn) -> list[str]:
+        """Sentences about labels that were changed, refused or cannot be predicted."""
+        ...
+
+
+@runtime_checkable
 class LeavesOutRows(Protocol):
     """After tokenising, some rows may have no token that can be predicted: they give no example."""
 

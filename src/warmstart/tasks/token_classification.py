@@ -37,9 +37,9 @@ from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.table import Table
 from warmstart.data.tags.encode_words import encode_words
 from warmstart.data.tags.schemes import OUTSIDE, SCHEMES
+from warmstart.data.tags.span_formats import SPANS
 from warmstart.data.tags.word_labels import WordLabels, learned_tags, word_labels
 from warmstart.data.tags.word_table import (
-    SPANS,
     STARTS,
     TAGS,
     WORDS,
@@ -98,6 +98,7 @@ class TokenClassification:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "words"
     reads_words: ClassVar[Literal[True]] = True
+    label_unit: ClassVar[Literal["span"]] = "span"
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "frequent_tag": "each word's most frequent tag",
     }
@@ -289,7 +290,7 @@ class TokenClassification:
         return {"frequent_tag": Baseline({n: predicted(s.table) for n, s in splits.items()})}
 
     def shown_labels(self, labels: WordLabels) -> pa.Array:
-        """The types of the spans of each row, N lists of texts."""
+        """The type of every span of each row, N lists of texts."""
         return labels.types_by_row()
 
     def label_column(self, labels: WordLabels) -> pa.Array:
@@ -311,6 +312,10 @@ class TokenClassification:
     def remarks(self, labels: WordLabels) -> list[str]:
         """Scheme, repaired and aligned spans, and types that do not occur in training."""
         return labels.remarks()
+
+    def problems(self, labels: WordLabels) -> list[str]:
+        """Spans that were snapped, refused or repaired, and types without training rows."""
+        return labels.problems()
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The rows with the largest number of wrong spans, with every span marked in the text."""

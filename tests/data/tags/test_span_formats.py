@@ -222,8 +222,12 @@ def test_brat() -> None:
     [
         ('{"text": "a", "label": []}\n{"text": ', "a.json:2 is not JSON", "export the file again"),
         ("[]", "a.json has no text with spans", "complete"),
-        ('[{"text": "a"}]', "a.json:1 is not a text with spans: text", "[] if it has none"),
-        ("[3]", "a.json:1 is not a text with spans: int", "[] if it has none"),
+        (
+            '[{"text": "a"}]',
+            "a.json (record 1) is not a text with spans: text",
+            "[] if it has none",
+        ),
+        ("[3]", "a.json (record 1) is not a text with spans: int", "[] if it has none"),
         ('{"body": "a", "label": [[0, 1, "X"]]}', "'body'", "--set data.text=body"),
         ('{"text": "a", "label": [[0, 1]]}', "cannot be read: [0, 1]", "correct the span"),
         ('{"text": "a", "label": [[0, "1", "X"]]}', "cannot be read", "correct the span"),

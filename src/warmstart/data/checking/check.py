@@ -7,8 +7,8 @@ that can make the model or its score worse than it looks; all other messages are
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,51 +16,37 @@ import pyarrow.compute as pc
 
 from warmstart.config import DataConfig
 from warmstart.data.checking.duplicates import Repeats, find_repeats
+from warmstart.data.checking.label_messages import (
+    NAMES,
+    Finding,
+    about_amounts,
+    about_largest,
+    about_missing,
+    about_rare,
+    rows_of,
+)
 from warmstart.data.checking.lengths import Lengths, describe_lengths
 from warmstart.data.examples.tokens import Cut
 from warmstart.data.label_lists import as_texts
 from warmstart.data.labels import in_order, label_texts
-from warmstart.data.spellings import NUMBER
 from warmstart.data.table import Table
 
 PAIR = ("data.text", "data.text_pair")
 """The settings that name the two columns of a pair."""
 
-FEW_ROWS = 10
-"""With fewer rows than this, a label can neither be learned nor scored reliably."""
-
 MANY_GRADES = 20
 """With more distinct grades than this, a ranking's grades are not counted one by one."""
-
-IMBALANCE = 0.9
-"""If the largest class has at least this share, always predicting it gives a high accuracy."""
-
-NAMES = {"train": "training"}
-"""Split -> its name in a message, if it differs."""
-
-MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil"})
-"""How programs write a missing value in a text file, in lower case."""
-
-MANY_AMOUNTS = 5
-"""From this number of different labels on, numbers with decimals look like amounts."""
 
 REASONS = {
     "ragged": "too many or too few fields",
     "empty_text": "no text",
     "empty_prompt": "no prompt",
     "missing_label": "no label",
+    "not_annotated": "no finished annotation, or rejected by the annotator",
     "prompt_fills_row": "the prompt fills model.max_tokens, so no token of the text is learned",
     "no_known_token": "the tokenizer knows no character of the text, so no token can be masked",
 }
 """Key of a count of dropped rows -> the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One message for the user."""
-
-    level: Literal["info", "warning"]
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +59,13 @@ class SplitFindings:
         dropped: number of dropped rows by reason: ``{"ragged": n, "empty_text": n, …}``. If a
             validation split was held out from the training files, ragged rows are only counted in
             the training split.
-        label_counts: number of rows of each label, in the same order for every split; empty
-            without labels.
+        label_counts: number of rows (or spans) of each label, in the same order for every split;
+            empty without labels.
         lengths: the distribution of row lengths in tokens.
         cut: for pairs, setting (``data.text``, ``data.text_pair``) -> the truncated rows and tokens
             of that text: ``{"rows": n, "tokens": n}``.
+        label_unit: what ``label_counts`` counts: ``row``, or ``span`` for spans of words.
+        chunked_rows: number of rows above the limit that are read in pieces and not truncated.
     """
 
     split: str
@@ -86,6 +74,8 @@ class SplitFindings:
     label_counts: Mapping[str, int]
     lengths: Lengths
     cut: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    label_unit: str = "row"
+    chunked_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +122,7 @@ def collect_findings(
     remarks: Mapping[str, Sequence[str]] | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
     chunked: bool | None = None,
+    label_unit: str = "row",
     further: Sequence[Finding] = (),
 ) -> Findings:
     """Check the splits before training.
@@ -149,6 +140,7 @@ def collect_findings(
         remarks: split -> messages of the task on its rows.
         notes: split -> messages of the task on what was changed in its rows.
         chunked: whether long rows become chunks; None follows ``data.long_documents``.
+        label_unit: what has a label: ``row``, or ``span``.
         further: other messages, for example about the vocabulary.
 
     Raises:
@@ -156,6 +148,7 @@ def collect_findings(
     """
     labels = _label_texts(tables, data.label) if labels is None else labels
     distributions, ragged = describe_lengths(lengths, max_tokens), _ragged_rows(tables)
+    chunked = data.long_documents == "chunk" if chunked is None else chunked
     counts = _label_counts(labels, classes=classes)
     splits = [
         SplitFindings(
@@ -165,23 +158,26 @@ def collect_findings(
             label_counts=counts.get(split, {}),
             lengths=distributions[split],
             cut=_by_setting((cut or {}).get(split)),
+            label_unit=label_unit,
         )
         for split, table in tables.items()
     ]
+    splits = [_in_chunks(split) for split in splits] if chunked else splits
     repeats = find_repeats(tables, data.text_columns, _comparable(labels))
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
-    several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
-    for split_findings in splits:
-        messages += _about_rows(split_findings, remarks or {}, classes=classes, several=several)
-    chunked = data.long_documents == "chunk" if chunked is None else chunked
-    messages += _about_lengths(splits, chunked=chunked)
-    messages += [text for repeat in repeats for text in _about_repeats(repeat, splits)]
+    messages += _about_splits(splits, repeats, remarks or {}, labels, classes=classes)
     ordered = sorted([*messages, *further], key=lambda message: message.level != "warning")
     return Findings(tuple(splits), repeats, tuple(ordered))
 
 
 def _label_texts(tables: Mapping[str, Table], column: str) -> dict[str, pa.ChunkedArray]:
     return {split: label_texts(table, column) for split, table in tables.items()}
+
+
+def _in_chunks(split: SplitFindings) -> SplitFindings:
+    """The findings of a split whose long rows are read in pieces, so that nothing is truncated."""
+    whole = replace(split.lengths, truncated_rows=0, lost_tokens=0)
+    return replace(split, lengths=whole, chunked_rows=split.lengths.truncated_rows)
 
 
 def _ragged_rows(tables: Mapping[str, Table]) -> dict[str, int]:
@@ -259,6 +255,23 @@ def _label_counts(
     }
 
 
+def _about_splits(
+    splits: Sequence[SplitFindings],
+    repeats: Sequence[Repeats],
+    remarks: Mapping[str, Sequence[str]],
+    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+    *,
+    classes: bool,
+) -> list[Finding]:
+    """Messages about the rows of each split, their lengths and their repeated texts."""
+    several = any(pa.types.is_list(of_split.type) for of_split in labels.values())
+    messages = []
+    for split in splits:
+        messages += _about_rows(split, remarks, classes=classes, several=several)
+    messages += _about_lengths(splits)
+    return messages + [text for repeat in repeats for text in _about_repeats(repeat, splits)]
+
+
 def _about_rows(
     split: SplitFindings, remarks: Mapping[str, Sequence[str]], *, classes: bool, several: bool
 ) -> list[Finding]:
@@ -267,86 +280,27 @@ def _about_rows(
     messages = []
     for reason, rows in split.dropped.items():
         if rows:
-            messages.append(Finding("warning", f"{_rows(rows, name)} dropped: {REASONS[reason]}"))
+            messages.append(Finding("warning", f"{rows_of(rows, name)} dropped: {REASONS[reason]}"))
     if split.label_counts and classes:
-        messages += _about_largest(split.label_counts, split.rows, name)
+        messages += about_largest(split.label_counts, split.rows, name)
     if split.label_counts and (classes or several):
-        messages += _about_missing(split.label_counts, name)
-        messages += _about_rare(split.label_counts, name)
+        messages += about_missing(split.label_counts, name)
+        messages += about_rare(split.label_counts, name, split.label_unit)
     if split.label_counts and classes and name == "training":
-        messages += _about_amounts(split.label_counts)
+        messages += about_amounts(split.label_counts)
     return messages + [Finding("info", f"{name}: {text}") for text in remarks.get(split.split, ())]
 
 
-def _about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Finding]:
-    """A message about the most frequent label."""
-    largest = max(counts, key=lambda label: counts[label])
-    share = counts[largest] / rows
-    imbalanced = share >= IMBALANCE
-    messages = []
-    if imbalanced or name == "training":
-        text = (
-            f"{share:.1%} of {_rows(rows, name)} have the label {largest!r}: "
-            "this is the accuracy of always predicting it"
-        )
-        messages.append(Finding("warning" if imbalanced else "info", text))
-    return messages
-
-
-def _about_missing(counts: Mapping[str, int], name: str) -> list[Finding]:
-    """A message about each label that looks like a missing value."""
-    return [
-        Finding(
-            "warning",
-            f"{_rows(rows, name)} have the label {label!r}, which is a class like any other: if it "
-            "means that there is no label, leave the cell empty and set data.missing=drop",
-        )
-        for label, rows in counts.items()
-        if rows and label.casefold() in MISSING
-    ]
-
-
-def _about_amounts(counts: Mapping[str, int]) -> list[Finding]:
-    """A message if the labels are numbers with decimals, each of which would be a class."""
-    decimals = any("." in label for label in counts)
-    if len(counts) < MANY_AMOUNTS or not decimals or not all(map(NUMBER.fullmatch, counts)):
-        return []
-    text = (
-        f"the {len(counts):,} labels are numbers with decimals, and each of them is a class: if "
-        "they are amounts, set task=text-regression"
-    )
-    return [Finding("warning", text)]
-
-
-def _about_rare(counts: Mapping[str, int], name: str) -> list[Finding]:
-    """A message about labels that are too rare."""
-    messages = []
-    rare = [label for label in counts if counts[label] < FEW_ROWS]
-    if rare:
-        rarest = min(rare, key=lambda label: counts[label])
-        what = (
-            f"the label {rarest!r} has {_rows(counts[rarest], name)}"
-            if len(rare) == 1
-            else f"{len(rare):,} of {len(counts):,} labels have fewer than {FEW_ROWS} {name} rows "
-            f"({rarest!r} has {counts[rarest]})"
-        )
-        purpose = "training" if name == "training" else "a reliable score"
-        messages.append(Finding("warning", f"{what}: too few for {purpose}"))
-    return messages
-
-
-def _about_lengths(splits: Sequence[SplitFindings], *, chunked: bool) -> list[Finding]:
+def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
     """Messages about rows that exceed the limit, or one message that no row does."""
     messages = []
     for split in splits:
         lengths = split.lengths
-        if lengths.truncated_rows:
+        if beyond := lengths.truncated_rows or split.chunked_rows:
             name = NAMES.get(split.split, split.split)
-            longer = (
-                f"{lengths.truncated_rows:,} of {_rows(split.rows, name)} longer than "
-                f"{lengths.max_tokens:,} tokens"
-            )
-            if chunked:
+            rows = rows_of(split.rows, name)
+            longer = f"{beyond:,} of {rows} longer than {lengths.max_tokens:,} tokens"
+            if split.chunked_rows:
                 text = f"{longer} and split into chunks (longest {lengths.longest:,})"
                 messages.append(Finding("info", text))
                 continue
@@ -376,7 +330,7 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     rows = next(split.rows for split in splits if split.split == repeats.split)
     name, other = (NAMES.get(split, split) for split in (repeats.split, repeats.stands_in))
     inside = repeats.split == repeats.stands_in
-    some = f"{repeats.rows:,} of {_rows(rows, name)}"
+    some = f"{repeats.rows:,} of {rows_of(rows, name)}"
     have = "has" if repeats.rows == 1 else "have"
     row, twin = repeats.examples[0]
     repeated = (
@@ -394,12 +348,7 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     have = "has" if repeats.conflicting == 1 else "have"
     where = "an earlier row" if inside else f"a {other} row"
     conflicting = (
-        f"{repeats.conflicting:,} of {_rows(rows, name)} {have} another label than {where} "
+        f"{repeats.conflicting:,} of {rows_of(rows, name)} {have} another label than {where} "
         f"with the same text (first: {row}, {twin})"
     )
     return [repeated, Finding("warning", conflicting)]
-
-
-def _rows(count: int, split: str) -> str:
-    """For example ``1 test row`` or ``1,043 test rows``."""
-    return f"{count:,} {split} row{'s' * (count != 1)}"

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warmstart.data.checking.check import NAMES, Finding
+from warmstart.data.checking.label_messages import NAMES, Finding
 from warmstart.data.examples.tokens import Bools, Tokens
 from warmstart.data.table import Table
 

@@ -147,7 +147,7 @@ def _annotated(text: Content, path: str, data: DataConfig) -> Parsed:
     table = found.columns.rename_columns(
         [data.text if name == "text" else name for name in found.columns.column_names]
     )
-    return replace(all_rows(table, found.lines), notes=found.notes)
+    return replace(all_rows(table, found.lines), notes=found.notes, row_unit=found.row_unit)
 
 
 def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:

@@ -32,6 +32,7 @@ class Parsed:
         lines: line of each row's first character, int64 [N].
         total: number of rows in the file, including dropped ones.
         notes: how the file was read, for the findings, one sentence each.
+        row_unit: what ``lines`` counts.
     """
 
     columns: pa.Table
@@ -39,6 +40,7 @@ class Parsed:
     lines: Ints
     total: int
     notes: tuple[str, ...] = ()
+    row_unit: str = "line"
 
 
 def line_starts(text: Content) -> Ints:

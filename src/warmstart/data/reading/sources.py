@@ -16,7 +16,7 @@ file. The first folders of a name can be missing: for ``cola_public/raw/in_domai
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -34,6 +34,7 @@ from warmstart.data.reading.lines import Parsed
 from warmstart.data.reading.paths import expanded, local_path, refuse_device
 from warmstart.data.spellings import plain
 from warmstart.data.table import SourceFile, Table
+from warmstart.data.tags.documents import ONE_DOCUMENT, joined_documents
 
 _SUFFIXES = tuple(suffix + packed for suffix in FORMATS for packed in ("", ".gz", ".xz"))
 _GRAMMAR = "bundled/grammar/"
@@ -73,17 +74,21 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
                 missing=[*map(shown, missing)],
                 extra=[*map(shown, extra)],
             )
+    columns, without_borders = joined_documents([part.columns for part, _ in parts])
     counts = [len(part.lines) for part, _ in parts]
     starts = np.cumsum([0, *(part.total for part, _ in parts)])
     return Table(
         columns=pa.concat_tables(
-            [part.columns for part, _ in parts],
+            columns,
             promote_options="permissive",  # by name
         ),
         rows=np.concatenate(
             [part.positions + start for (part, _), start in zip(parts, starts, strict=False)]
         ),
-        files=tuple(file for _, file in parts),
+        files=tuple(
+            replace(file, notes=(*file.notes, ONE_DOCUMENT)) if is_one else file
+            for (_, file), is_one in zip(parts, without_borders, strict=True)
+        ),
         file_index=np.repeat(np.arange(len(parts), dtype=np.int32), counts),
         lines=np.concatenate([part.lines for part, _ in parts]),
         setting=setting,
@@ -139,7 +144,10 @@ def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, Sour
         path, sha256 = file.path, _sha256(file.content)
         parsed, encoding = parse(file.content, file.name, path, data, setting)
     dropped = parsed.total - len(parsed.lines)
-    return parsed, SourceFile(path, sha256, encoding, parsed.total, dropped, parsed.notes)
+    file_read = SourceFile(
+        path, sha256, encoding, parsed.total, dropped, parsed.notes, parsed.row_unit
+    )
+    return parsed, file_read
 
 
 def _sha256(content: Content) -> str:

@@ -232,15 +232,15 @@ def _conflicts(first: Ints, stop: Ints, types: Ints, words: int) -> Ints:
     order = np.flatnonzero(reasons == _OVERLAPS)
     order = order[np.lexsort((order, first[order], first[order] - stop[order]))]
     taken = np.zeros(words, np.bool_)
-    chosen: set[tuple[int, int, int]] = set()
+    seen: set[tuple[int, int, int]] = set()
     for position in order.tolist():
         begin, end, kind = int(first[position]), int(stop[position]), int(types[position])
-        if (begin, end, kind) in chosen:
+        if (begin, end, kind) in seen:
             reasons[position] = _REPEATED
         elif not taken[begin:end].any():
             taken[begin:end] = True
-            chosen.add((begin, end, kind))
             reasons[position] = _NO_REASON
+        seen.add((begin, end, kind))
     return reasons
 
 

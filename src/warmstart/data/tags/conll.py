@@ -313,7 +313,7 @@ class _Reader:
         width = f"{layout.width} column{'s' * (layout.width > 1)}"
         yield f"CoNLL file with {width} separated by {separator}: {', '.join(shown)}."
         if self.borders:
-            yield f"Documents: {self.document + 1:,}."
+            yield f"Documents: {self.document + (not self.is_new_document):,}."
         if self.comments:
             yield f"Comment lines skipped: {self.comments:,}."
         if self.empty:

@@ -160,6 +160,18 @@ def recognise_scheme(tags: TagSequences, where: str) -> Recognition:
     return _bio_or_iob1(tags)
 
 
+def has_prefix(tag: str) -> bool:
+    """Whether a tag begins with a prefix of one of the schemes.
+
+    Args:
+        tag: any tag except ``O``.
+
+    >>> [has_prefix(tag) for tag in ("B-PER", "B", "PER", "b-per")]
+    [True, True, False, False]
+    """
+    return _split(tag) is not None
+
+
 def spans_of_tags(tags: TagSequences, scheme: str = "BIO") -> TagSpans:
     """The spans that the tags describe; invalid tags are read by ``REPAIR_RULE``.
 
@@ -245,7 +257,7 @@ def _parsed(tags: TagSequences, scheme: str) -> tuple[Ints, Ints, tuple[str, ...
     if scheme == "plain":
         split = [("S", name) if name != OUTSIDE else (OUTSIDE, "") for name in tags.names]
     else:
-        # A tag without a known prefix (predicted by a model that learned it) counts as O.
+        # Only predicted tags can lack a prefix here; ``word_labels`` refuses a file that has one.
         split = [_split(name) or (OUTSIDE, "") for name in tags.names]
     names = tuple(sorted({kind for prefix, kind in split if prefix != OUTSIDE}))
     number = {name: index for index, name in enumerate(names)}

@@ -18,7 +18,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -39,10 +39,13 @@ from warmstart.data.tags.span_records import (
     is_rejected,
     record_of,
 )
-from warmstart.data.tags.spans import Ints, Spans
+from warmstart.data.tags.spans import Ints, Spans, offset_of_text, place_of
 
 SPAN_TYPE = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("type", pa.string())]))
 """Arrow type of the column ``spans``: code points, ``end`` exclusive."""
+
+SPANS, REFUSED_SPANS = "spans", "refused_spans"
+"""Names of the columns, see ``SpanFile``."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BRAT_SPAN = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)$")
@@ -53,13 +56,15 @@ class SpanFile:
     """N texts with their spans.
 
     Args:
-        columns: ``text`` string, ``spans`` of type ``SPAN_TYPE``, and ``refused_spans``
-            list<string>, the reason for each span of the text that is not in ``spans``; N rows.
+        columns: ``text`` string, ``spans`` of type ``SPAN_TYPE`` (null without a finished
+            annotation), and ``refused_spans`` list<string>, the reason for each span of the text
+            that is not in ``spans``; N rows.
         lines: line of each text, or its number in a JSON array, from 1, int64 [N].
         format: its name.
         unit: the unit of the offsets in the file: ``CODE_POINTS`` or ``UTF16``.
         refused: number of spans that are not in ``columns``, by reason.
         notes: what was recognised, skipped and refused, one sentence each.
+        row_unit: what ``lines`` counts: lines, records of a JSON array, or documents.
     """
 
     columns: pa.Table
@@ -68,6 +73,7 @@ class SpanFile:
     unit: str
     refused: Mapping[str, int]
     notes: tuple[str, ...]
+    row_unit: str = "line"
 
 
 def read_spans(
@@ -88,15 +94,18 @@ def read_spans(
     >>> found.format, found.columns["spans"].to_pylist()
     ('spaCy', [[{'start': 0, 'end': 4, 'type': 'PER'}]])
     """
-    every = list(_values(content, path))
+    every, row_unit = _values(content, path)
     usable = [(line, value) for line, value in every if not is_rejected(value)]
     if not usable:
         raise errors.tags.no_records(path)
     kind = next((found for _, value in usable if (found := format_of(value))), PLAIN)
-    records = [record_of(value, kind, line, path, text_key) for line, value in usable]
+    records = [
+        record_of(value, kind, line, place_of(path, line, row_unit), text_key)
+        for line, value in usable
+    ]
     rejected = len(every) - len(usable)
     skipped = {"records that were rejected or ignored": rejected}
-    return _span_file(records, kind, unit, skipped)
+    return replace(_span_file(records, kind, unit, skipped), row_unit=row_unit)
 
 
 def read_brat(documents: Sequence[tuple[str, str, str]]) -> SpanFile:
@@ -115,7 +124,19 @@ def read_brat(documents: Sequence[tuple[str, str, str]]) -> SpanFile:
     """
     if not documents:
         raise errors.tags.no_records("data.train")
-    return _span_file([_brat_record(*one) for one in documents], BRAT, None, {})
+    found = _span_file([_brat_record(*one) for one in documents], BRAT, None, {})
+    return replace(found, row_unit="document")
+
+
+def is_export(columns: pa.Table) -> bool:
+    """Whether a table was read from exports of annotation tools.
+
+    Args:
+        columns: the columns of one or several files.
+    """
+    schema = columns.schema
+    is_known = {SPANS, REFUSED_SPANS} <= set(schema.names)
+    return is_known and schema.field(SPANS).type == SPAN_TYPE
 
 
 def spans_of_column(column: pa.ChunkedArray) -> Spans:
@@ -140,20 +161,18 @@ def spans_of_column(column: pa.ChunkedArray) -> Spans:
     )
 
 
-def _values(content: str, path: str) -> Iterator[tuple[int, Any]]:
-    """Every record with its line, or with its index in an array."""
+def _values(content: str, path: str) -> tuple[list[tuple[int, Any]], str]:
+    """Every record with its line, or with its number in an array, and which of them it is."""
     try:
         whole = json.loads(content)
     except (ValueError, RecursionError):
-        yield from _json_lines(content, path)
-        return
+        return list(_json_lines(content, path)), "line"
     if isinstance(whole, dict) and isinstance(whole.get("classes"), list):
         # From NER annotators with a spaCy export: {"classes": […], "annotations": […]}
         whole = [one for one in whole.get("annotations", []) if one is not None]
     if isinstance(whole, list) and format_of(whole) is None:
-        yield from enumerate(whole, 1)
-    else:
-        yield 1, whole
+        return list(enumerate(whole, 1)), "record"
+    return [(1, whole)], "line"
 
 
 def _json_lines(content: str, path: str) -> Iterator[tuple[int, Any]]:
@@ -179,7 +198,9 @@ def _brat_record(path: str, text: str, annotations: str) -> Record:
         if (found := _BRAT_SPAN.match(place)) is None:
             raise errors.tags.bad_brat_line(path, number, line)
         parts = found[2].split(";")
-        start, end = int(parts[0].split()[0]), int(parts[-1].split()[1])
+        start, end = offset_of_text(parts[0].split()[0]), offset_of_text(parts[-1].split()[1])
+        if start is None or end is None:
+            raise errors.tags.bad_brat_line(path, number, line)
         refusal = "discontinuous" if len(parts) > 1 else ""
         spans.append(RawSpan(start, end, found[1], covered or None, refusal))
     return Record(text, tuple(spans), 1, {"annotations that are no spans": others})
@@ -190,7 +211,8 @@ def _span_file(
 ) -> SpanFile:
     """The table of the records, with its notes and counts."""
     unit, is_certain = (unit, True) if unit else _unit(records, kind)
-    rows, reasons = [], []
+    rows: list[list[dict[str, Any]] | None] = []
+    reasons: list[list[str]] = []
     for record in records:
         usable = [span for span in record.spans if not span.refusal]
         why = [span.refusal for span in record.spans if span.refusal]
@@ -200,14 +222,14 @@ def _span_file(
                 why.append("its text is not at its offsets")
             else:
                 placed.append({"start": start, "end": end, "type": span.kind})
-        rows.append(placed)
+        rows.append(placed if record.is_finished else None)
         reasons.append(why)
     refused = Counter(chain.from_iterable(reasons))
     columns = pa.table(
         {
             "text": pa.array([record.text for record in records], pa.string()),
-            "spans": pa.array(rows, SPAN_TYPE),
-            "refused_spans": pa.array(reasons, pa.list_(pa.string())),
+            SPANS: pa.array(rows, SPAN_TYPE),
+            REFUSED_SPANS: pa.array(reasons, pa.list_(pa.string())),
         }
     )
     dropped = Counter(skipped)
@@ -216,9 +238,11 @@ def _span_file(
     total = sum(len(record.spans) for record in records)
     evidence = ", as the texts of the spans show" if is_certain else ""
     notes = [f"{kind}; texts: {len(records):,}; spans: {total:,}; offsets count {unit}{evidence}."]
+    if unfinished := rows.count(None):
+        notes.append(f"Texts without a finished annotation, not used for training: {unfinished:,}.")
     notes += [f"Skipped {what}: {count:,}." for what, count in dropped.items() if count]
     notes += [f"Spans refused ({why}): {count:,}." for why, count in refused.items()]
-    notes += _shared(rows)
+    notes += _shared([row for row in rows if row])
     lines = np.array([record.line for record in records], np.int64)
     return SpanFile(columns, lines, kind, unit, dict(refused), tuple(notes))
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from warmstart import errors
+from warmstart.data.tags.spans import offset_of, offset_of_text
 
 LABEL_STUDIO = "Label Studio JSON"
 LABEL_STUDIO_MIN = "Label Studio JSON-MIN"
@@ -82,12 +83,14 @@ class Record:
         spans: all of them, including those that cannot be used.
         line: line in the file, or number of the record in a JSON array, from 1.
         skipped: number of annotations that are not used, by kind.
+        is_finished: whether an annotator finished it; if not, a text without spans means nothing.
     """
 
     text: str
     spans: tuple[RawSpan, ...]
     line: int
     skipped: Mapping[str, int]
+    is_finished: bool = True
 
 
 def format_of(value: Any) -> str | None:
@@ -128,35 +131,35 @@ def is_rejected(value: Any) -> bool:
     return isinstance(value, dict) and value.get("answer") in _REJECTED
 
 
-def record_of(value: Any, kind: str, line: int, path: str, text_key: str | None) -> Record:
+def record_of(value: Any, kind: str, line: int, where: str, text_key: str | None) -> Record:
     """The text and the spans of a record.
 
     Args:
         value: a parsed record.
         kind: its format.
-        line: its line, from 1.
-        path: the file, for messages.
+        line: its line, or its number in an array, from 1.
+        where: its file and place, for messages.
         text_key: key of the text; by default ``text``, or the key named in Label Studio's spans.
 
     Raises:
         DataError: no text under that key, or a span that does not have the format.
     """
     if _is_spacy(value):
-        spans = [s for one in value[1]["entities"] for s in _spans(one, path, line)]
-        return Record(_text({"text": value[0]}, "text", path, line), tuple(spans), line, {})
+        spans = [s for one in value[1]["entities"] for s in _spans(one, where)]
+        return Record(_text({"text": value[0]}, "text", where), tuple(spans), line, {})
     if not isinstance(value, dict):
-        raise errors.tags.unknown_record(path, line, value)
+        raise errors.tags.unknown_record(where, value)
     if kind == LABEL_STUDIO:
-        return _label_studio(value, line, path, text_key)
-    text = _text(value, text_key or "text", path, line)
+        return _label_studio(value, line, where, text_key)
+    text = _text(value, text_key or "text", where)
     lists = [key for key in _LISTS if isinstance(value.get(key), list)]
     if kind == LABEL_STUDIO_MIN:  # its key is the name of the control in the labelling interface
         lists = [key for key, found in value.items() if format_of({key: found}) == kind]
     elif not lists:
-        raise errors.tags.unknown_record(path, line, value)
+        raise errors.tags.unknown_record(where, value)
     # spaCy's ``Doc.to_json`` writes an empty list ``spans`` next to ``ents``.
     key = "ents" if "ents" in lists else lists[0] if lists else ""
-    spans = [s for one in value.get(key, []) for s in _spans(one, path, line)]
+    spans = [s for one in value.get(key, []) for s in _spans(one, where)]
     return Record(text, tuple(spans), line, {})
 
 
@@ -170,20 +173,20 @@ def _is_spacy(value: Any) -> bool:
     )
 
 
-def _text(value: Mapping[str, Any], key: str, path: str, line: int) -> str:
+def _text(value: Mapping[str, Any], key: str, where: str) -> str:
     text = value.get(key)
     if not isinstance(text, str):
         texts = {key: found for key, found in value.items() if isinstance(found, str)}
         longest_first = sorted(texts, key=lambda key: -len(texts[key]))
-        raise errors.tags.no_text(path, line, key, longest_first)
+        raise errors.tags.no_text(where, key, longest_first)
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise errors.tags.half_character(path, line) from None
+        raise errors.tags.half_character(where) from None
     return text
 
 
-def _spans(value: Any, path: str, line: int) -> Iterator[RawSpan]:
+def _spans(value: Any, where: str) -> Iterator[RawSpan]:
     """The spans of one entry of a list: one for each of its types."""
     start: Any = None
     end: Any = None
@@ -195,11 +198,15 @@ def _spans(value: Any, path: str, line: int) -> Iterator[RawSpan]:
         start, end, kinds = (_first(value, keys) for keys in (_STARTS, _ENDS, _TYPES))
         text = value.get("text")
     kinds = kinds if isinstance(kinds, list) else [kinds]
-    is_whole = type(start) is int and type(end) is int
-    if not is_whole or any(not isinstance(kind, str | int) or kind == "" for kind in kinds):
-        raise errors.tags.bad_span(path, line, value)
+    first, last = offset_of(start), offset_of(end)
+    if (
+        first is None
+        or last is None
+        or any(not isinstance(kind, str | int) or kind == "" for kind in kinds)
+    ):
+        raise errors.tags.bad_span(where, value)
     for kind in kinds:
-        yield RawSpan(start, end, str(kind), text if isinstance(text, str) else None)
+        yield RawSpan(first, last, str(kind), text if isinstance(text, str) else None)
 
 
 def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
@@ -207,8 +214,11 @@ def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
     return next((value[key] for key in keys if key in value), None)
 
 
-def _label_studio(value: Mapping[str, Any], line: int, path: str, text_key: str | None) -> Record:
+def _label_studio(value: Mapping[str, Any], line: int, where: str, text_key: str | None) -> Record:
     """A task of Label Studio: the first annotation that was not cancelled."""
+    data = value.get("data")
+    if not isinstance(data, dict):
+        raise errors.tags.unknown_record(where, value)
     every = value.get("annotations", value.get("completions")) or []
     done = [one for one in every if isinstance(one, dict) and not one.get("was_cancelled")]
     results = done[0].get("result") or [] if done else []
@@ -216,22 +226,22 @@ def _label_studio(value: Mapping[str, Any], line: int, path: str, text_key: str 
     spans: list[RawSpan] = []
     for region in regions:
         found = _value(region)
-        if type(found.get("start")) is int:
-            spans += _spans(found, path, line)
+        places = {name: offset_of_text(found.get(name)) for name in ("start", "end")}
+        if places["start"] is not None:
+            spans += _spans({**found, **places}, where)
         else:  # hypertext: the places refer to the markup
             kinds = _kinds(found)
             spans += [RawSpan(0, 0, str(kind), refusal="marked in HTML") for kind in kinds]
-    data = value["data"]
     names = [text_key, *(one.get("to_name") for one in regions), "text"]
     texts = [key for key, found in data.items() if isinstance(found, str)]
     known = [name for name in names if name in texts] + (texts if len(texts) == 1 else [])
-    text = _text(data, text_key or (known[0] if known else "text"), path, line)
+    text = _text(data, text_key or (known[0] if known else "text"), where)
     skipped = {
         "annotations by other annotators": max(0, len(done) - 1),
         "cancelled annotations": len(every) - len(done),
         "annotations that are no spans": len(results) - len(regions),
     }
-    return Record(text, tuple(spans), line, skipped)
+    return Record(text, tuple(spans), line, skipped, is_finished=bool(done))
 
 
 def _kinds(value: Mapping[str, Any]) -> list[Any]:

@@ -13,6 +13,9 @@ import numpy as np
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
+FARTHEST = 2**40
+"""Offsets beyond this are replaced by it: no text is as long, so the span stays outside."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spans:
@@ -57,6 +60,51 @@ class Spans:
         for row, start, end, kind in zip(*columns, self.types.tolist(), strict=True):
             lists[row].append((start, end, self.names[kind]))
         return lists
+
+
+def place_of(path: str, number: int, unit: str = "line") -> str:
+    """The place of a row for messages: ``file:line``, or another unit with its name.
+
+    Args:
+        path: the file.
+        number: number of the row in this unit, from 1.
+        unit: what is counted.
+
+    >>> place_of("a.conll", 3), place_of("tasks.json", 3, "record")
+    ('a.conll:3', 'tasks.json (record 3)')
+    """
+    return f"{path}:{number}" if unit == "line" else f"{path} ({unit} {number})"
+
+
+def offset_of(value: object) -> int | None:
+    """The offset that a file gives as a whole number, also as ``4.0``; None for other values.
+
+    Args:
+        value: a value of a JSON file.
+
+    >>> [offset_of(value) for value in (4, 4.0, 4.5, "4", True, None)]
+    [4, 4, None, None, None, None]
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return max(-FARTHEST, min(value, FARTHEST))
+
+
+def offset_of_text(text: object) -> int | None:
+    """The offset that a file gives as text (brat, some exports of Label Studio), else None.
+
+    Args:
+        text: a text of digits; any other value gives the result of ``offset_of``.
+
+    >>> offset_of_text("4"), offset_of_text("/div[1]")
+    (4, None)
+    """
+    if not isinstance(text, str):
+        return offset_of(text)
+    # Python converts at most a few thousand digits.
+    return offset_of(int(text[:300])) if text.isascii() and text.isdigit() else None
 
 
 def spans_from_lists(lists: Sequence[Sequence[tuple[int, int, str]]]) -> Spans:

@@ -20,17 +20,21 @@ from warmstart.data.tags.schemes import (
     OUTSIDE,
     REPAIR_RULE,
     TagSequences,
+    has_prefix,
     recognise_scheme,
     spans_of_tags,
     tag_sequences,
     tags_of_spans,
 )
-from warmstart.data.tags.span_formats import SPAN_TYPE, spans_of_column
+from warmstart.data.tags.span_formats import REFUSED_SPANS, SPAN_TYPE, SPANS, spans_of_column
 from warmstart.data.tags.spans import Ints, Spans
-from warmstart.data.tags.word_table import REFUSED_SPANS, SPANS, TAGS, layout_of
+from warmstart.data.tags.word_table import TAGS, layout_of
 
 OVERLAPS = REASONS.index("overlaps another")
 """Spans that were refused although they are correct: they count as missed."""
+
+TYPES_SHOWN = 12
+"""Maximum number of types whose spans are counted in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class WordLabels:
         characters: the spans that are scored, with borders in characters.
         documents: document of each row, if the file has documents, int64 [N].
         counts: number of input spans that were kept, snapped and refused, and why; empty for tags.
-        repaired: number of spans whose tags were invalid in their scheme.
+        repaired: number of spans whose tags were invalid in the scheme of these rows.
         unseen: number of spans of each type that does not occur in training.
         evidence: the scheme that these rows have on their own, and why; empty for spans, and if the
             scheme was given.
@@ -60,14 +64,11 @@ class WordLabels:
     evidence: str = ""
 
     def types_by_row(self) -> pa.Array:
-        """The types of each row's spans, each once, N lists of texts."""
-        width = max(len(self.characters.names), 1)
-        pairs = np.unique(self.characters.rows * width + self.characters.types)
-        rows, types = np.divmod(pairs, width)
-        counts = np.bincount(rows, minlength=len(self.bounds) - 1)
+        """The type of every span of each row, in the order of the text, N lists of texts."""
+        counts = np.bincount(self.characters.rows, minlength=len(self.bounds) - 1)
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
         names = pa.array(self.characters.names, pa.string())
-        return pa.ListArray.from_arrays(offsets, names.take(pa.array(types)))
+        return pa.ListArray.from_arrays(offsets, names.take(pa.array(self.characters.types)))
 
     def spans_by_row(self) -> pa.Array:
         """The spans of each row, N lists of ``{start, end, type}``."""
@@ -80,28 +81,51 @@ class WordLabels:
     def remarks(self) -> list[str]:
         """Messages for the user about these rows."""
         words, spans = int(self.bounds[-1]), len(self.characters)
-        sentences = [f"{words:,} words, {spans:,} spans"]
-        if self.counts:
-            outcomes = ("kept", "snapped", "refused")
-            total = sum(self.counts[name] for name in outcomes)
-            reasons = ", ".join(
-                f"{reason} {count:,}"
-                for reason, count in self.counts.items()
-                if reason not in outcomes and count
-            )
-            sentences.append(
-                f"{total:,} character spans: {self.counts['kept']:,} kept, "
-                f"{self.counts['snapped']:,} snapped to words, {self.counts['refused']:,} refused"
-                + (f" ({reasons})" if reasons else "")
-            )
-        elif self.evidence:
+        size = f"{words:,} word{'s' * (words != 1)}, {spans:,} span{'s' * (spans != 1)}"
+        totals = np.bincount(self.characters.types, minlength=len(self.characters.names)).tolist()
+        shares = [
+            f"{kind} {count:,}"
+            for kind, count in zip(self.characters.names, totals, strict=True)
+            if kind and count
+        ]
+        if len(shares) > TYPES_SHOWN:
+            shares[TYPES_SHOWN:] = [f"{len(shares) - TYPES_SHOWN:,} other types"]
+        sentences = [f"{size} ({', '.join(shares)})" if shares else size]
+        if self.evidence:
             sentences.append(self.evidence.rstrip("."))
+        if self.counts and not self._has_changed_spans:
+            sentences.append(self._outcomes())
+        return sentences + self.problems()
+
+    def problems(self) -> list[str]:
+        """The messages about spans that were changed, refused or cannot be predicted."""
+        sentences = [self._outcomes()] if self._has_changed_spans else []
         if self.repaired:
-            sentences.append(f"{self.repaired:,} spans with invalid tags, read by {REPAIR_RULE}")
+            which = "1 span" if self.repaired == 1 else f"{self.repaired:,} spans"
+            sentences.append(f"{which} with invalid tags, read by {REPAIR_RULE}")
         if self.unseen:
             types = ", ".join(f"{kind!r} ({count:,})" for kind, count in self.unseen.items())
             sentences.append(f"types that no training row has, never predicted: {types}")
         return sentences
+
+    @property
+    def _has_changed_spans(self) -> bool:
+        return bool(self.counts.get("snapped") or self.counts.get("refused"))
+
+    def _outcomes(self) -> str:
+        """How many input spans were kept, snapped and refused, and why."""
+        outcomes = ("kept", "snapped", "refused")
+        total = sum(self.counts[name] for name in outcomes)
+        reasons = ", ".join(
+            f"{reason} {count:,}"
+            for reason, count in self.counts.items()
+            if reason not in outcomes and count
+        )
+        return (
+            f"{total:,} character span{'s' * (total != 1)}: {self.counts['kept']:,} kept, "
+            f"{self.counts['snapped']:,} snapped to words, {self.counts['refused']:,} refused"
+            + (f" ({reasons})" if reasons else "")
+        )
 
 
 class _Parsed(NamedTuple):
@@ -127,10 +151,12 @@ def learned_tags(data: DataConfig, train: Table) -> tuple[tuple[str, ...], str, 
     scheme, evidence = "BIO", ""
     if SPANS not in train.columns.column_names:
         scheme = data.tag_scheme
+        tags = tag_sequences(train.columns.column(TAGS))
         if scheme == "auto":
-            tags = tag_sequences(train.columns.column(TAGS))
-            found = recognise_scheme(tags, ", ".join(file.path for file in train.files))
+            found = recognise_scheme(tags, _paths(train))
             scheme, evidence = found.scheme, found.evidence
+        elif scheme != "plain" and (odd := _tag_with(False, tags)) is not None:
+            raise errors.tags.no_prefix(_where(train, tags, odd), odd, scheme)
     if scheme == "plain":
         tags = tag_sequences(train.columns.column(TAGS))
         names = tuple(sorted(tags.names))
@@ -139,7 +165,12 @@ def learned_tags(data: DataConfig, train: Table) -> tuple[tuple[str, ...], str, 
         pairs = [(f"B-{kind}", f"I-{kind}") if kind else ("B", "I") for kind in types]
         names = (OUTSIDE, *(tag for pair in pairs for tag in pair))
     if len(names) < 2:
-        raise errors.tags.no_entities(len(train))
+        if SPANS not in train.columns.column_names:
+            raise errors.tags.no_entities(len(train))
+        parsed = _parsed(data, train, scheme)
+        assert parsed.alignment is not None
+        counts = _span_counts(train, parsed.alignment)
+        raise errors.tags.no_usable_span(counts.pop("refused"), counts)
     return names, scheme, evidence
 
 
@@ -152,11 +183,16 @@ def word_labels(
         data: names the columns.
         table: a table from ``word_table``.
         label_names: the tags that the model predicts, C.
-        scheme: the scheme of the table's tags.
+        scheme: the scheme of the training rows.
+
+    Raises:
+        DataError: the tags are of another kind than those of the training rows.
     """
+    learned = scheme
+    scheme, evidence = _own_scheme(data, table, label_names, learned)
     found = _parsed(data, table, scheme)
     layout = layout_of(table, data)
-    own = "plain" if scheme == "plain" else "BIO"
+    own = "plain" if learned == "plain" else "BIO"
     if own == "plain":
         sequences = tag_sequences(table.columns.column(TAGS))
     else:
@@ -174,10 +210,6 @@ def word_labels(
         for kind, count in zip(characters.names, totals, strict=True)
         if count and kind not in known
     }
-    evidence = ""
-    if data.tag_scheme == "auto" and TAGS in table.columns.column_names and not counts:
-        files = ", ".join(file.path for file in table.files)
-        evidence = recognise_scheme(tag_sequences(table.columns.column(TAGS)), files).evidence
     return WordLabels(
         found.bounds,
         classes,
@@ -188,6 +220,49 @@ def word_labels(
         unseen,
         evidence,
     )
+
+
+def _own_scheme(
+    data: DataConfig, table: Table, label_names: tuple[str, ...], learned: str
+) -> tuple[str, str]:
+    """The scheme of a table's tags, and how it was recognised (empty if it was not).
+
+    Raises:
+        DataError: the tags, with or without a prefix, are of another kind than the learned ones.
+    """
+    if SPANS in table.columns.column_names:
+        if learned == "plain":
+            raise errors.tags.other_kind(f"{_paths(table)} has character spans", learned)
+        return "BIO", ""
+    tags, given = tag_sequences(table.columns.column(TAGS)), data.tag_scheme
+    if given != "auto" and (given == "plain") != (learned == "plain"):
+        raise errors.tags.other_kind(f"data.tag_scheme is {given}", learned)
+    kinds = {has_prefix(name) for name in label_names if name != OUTSIDE}
+    for kind in {True, False} - kinds:
+        if (odd := _tag_with(kind, tags)) is not None:
+            what = f"{_where(table, tags, odd)} has the tag {odd!r}, with{'' if kind else 'out'} "
+            raise errors.tags.other_kind(f"{what}a prefix of a tag scheme", learned)
+    if given != "auto":
+        return given, ""
+    found = recognise_scheme(tags, _paths(table))
+    has_entities = any(name != OUTSIDE for name in tags.names)
+    return found.scheme if has_entities else learned, found.evidence
+
+
+def _tag_with(prefix: bool, tags: TagSequences) -> str | None:
+    """The first tag with a prefix, or the first one without, except ``O``; None without such."""
+    found = (name for name in tags.names if name != OUTSIDE and has_prefix(name) == prefix)
+    return next(found, None)
+
+
+def _where(table: Table, tags: TagSequences, tag: str) -> str:
+    """``file:line`` of the first row with a tag."""
+    word = int((tags.ids == tags.names.index(tag)).argmax())
+    return table.where(int(np.searchsorted(tags.bounds, word, "right")) - 1)
+
+
+def _paths(table: Table) -> str:
+    return ", ".join(file.path for file in table.files)
 
 
 def _parsed(data: DataConfig, table: Table, scheme: str) -> _Parsed:

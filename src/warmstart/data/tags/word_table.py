@@ -15,17 +15,16 @@ column             type              content
 ``spans``          list<start, end,  the annotated spans in characters, if the file has spans
                    type>
 ``refused_spans``  list<string>      why spans of the text are not in ``spans``, one reason each,
-                                     if the file is an export of an annotation tool
-``document``       int64             number of the document, if the file has documents
+                                     or of texts without words before it that were left out
+``document``       int64 or string   the document, if the file has documents
 =================  ================  ========================================================
 
-All other columns of the file are kept.
+Words and tags are used if the file has both, otherwise texts and spans; a note tells what is not
+read. All other columns of the file are kept.
 
 Letters: N rows, W words.
 """
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,19 +37,24 @@ from warmstart.config import DataConfig
 from warmstart.data.labels import blank
 from warmstart.data.table import Table
 from warmstart.data.tags.alignment import TextWords, joined_words, split_words
-from warmstart.data.tags.span_formats import SPAN_TYPE
+from warmstart.data.tags.documents import DOCUMENT, document_numbers, is_conll
+from warmstart.data.tags.list_columns import holds_lists, span_lists, text_lists
+from warmstart.data.tags.span_formats import REFUSED_SPANS, SPANS, is_export
 from warmstart.data.tags.spans import Bools, Ints
 
-WORDS, STARTS, ENDS, TAGS, SPANS, REFUSED_SPANS, DOCUMENT = (
+WORDS, STARTS, ENDS, TAGS = (
     "words",
     "word_starts",
     "word_ends",
     "tags",
-    "spans",
-    "refused_spans",
-    "document",
 )
 """Names of the columns, see above."""
+
+ANSWER, ANSWERS, REJECTED = "answer", ("accept", "reject", "ignore"), ("reject", "ignore")
+"""Prodigy's column with the decision of the annotator, its values, and those of rows not to use."""
+
+NO_WORDS = "in a text without words"
+"""Why the spans of a text that was left out are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,7 @@ def layout_of(table: Table, data: DataConfig) -> WordLayout:
     )
     documents = None
     if DOCUMENT in table.columns.column_names:
-        column = table.columns.column(DOCUMENT)
-        if not column.null_count:
-            documents = column.to_numpy().astype(np.int64)
+        documents = document_numbers(table.columns.column(DOCUMENT))
     return WordLayout(table.rows, words, texts, documents)
 
 
@@ -113,16 +115,26 @@ def word_table(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table
         labelled: whether every row needs tags or spans.
 
     Returns:
-        The table, and ``{"empty_text": n, "missing_label": n}``.
+        The table, and ``{"empty_text": n, "missing_label": n}``, with ``"not_annotated": n`` if
+        annotators did not finish or rejected some texts.
 
     Raises:
-        DataError: there are no words and no text, a column has values of a wrong kind, words and
-            tags differ in number, or rows are incomplete and ``data.missing`` is ``error``.
+        DataError: there are no words and no text, a column that was named does not exist or has
+            values of a wrong kind, words and tags differ in number, or rows are incomplete and
+            ``data.missing`` is ``error``.
     """
-    name = _named(table, data.words, WORDS)
-    if name in table.columns.column_names:
-        return _of_words(table, data, name, labelled=labelled)
-    return _of_texts(table, data, labelled=labelled)
+    if labelled:
+        table, rejected = _without_rejected(table)
+    else:
+        rejected = 0
+    if _reads_words(table, data, labelled=labelled):
+        names = data.words or WORDS, data.tags or TAGS
+        if is_conll(table.columns):  # the columns that were chosen now have these names
+            names = WORDS, TAGS
+        used, counts = _of_words(table, data, *names, labelled=labelled)
+    else:
+        used, counts = _of_texts(table, data, labelled=labelled)
+    return used, counts | ({"not_annotated": rejected} if rejected else {})
 
 
 def stored_words(texts: pa.ChunkedArray, words: pa.ChunkedArray) -> dict[str, pa.Array]:
@@ -157,29 +169,89 @@ def stored_words(texts: pa.ChunkedArray, words: pa.ChunkedArray) -> dict[str, pa
     }
 
 
-def _named(table: Table, name: str | None, default: str) -> str:
-    """The column that a setting names, if the table has it; otherwise the default one.
+def _reads_words(table: Table, data: DataConfig, *, labelled: bool) -> bool:
+    """Whether to read words with tags, and not texts with spans.
 
-    A CoNLL file names its columns by numbers or in its header, and its table has default names.
+    Raises:
+        DataError: a setting names a column that does not exist or would not be read.
     """
-    return name if name is not None and name in table.columns.column_names else default
+    have = table.columns.column_names
+    if is_conll(table.columns):
+        reads_words = True
+    elif data.words is not None:
+        # A model that learned from lists of words can also predict texts.
+        reads_words = labelled or data.words in have or data.text not in have
+    elif WORDS not in have or (data.text in have and not holds_lists(table, WORDS)):
+        reads_words = False
+    elif data.spans != SPANS and data.tags is None:
+        reads_words = data.spans not in have
+    else:
+        reads_words = data.tags is not None or TAGS in have or not {data.text, SPANS} <= {*have}
+    if labelled:
+        _refuse_unused(table, data, reads_words=reads_words)
+    return reads_words
+
+
+def _refuse_unused(table: Table, data: DataConfig, *, reads_words: bool) -> None:
+    """Raise if a setting names a column that does not exist or that is not read."""
+    have = [name for name in table.columns.column_names if name != REFUSED_SPANS]
+    others: dict[str, str | None]
+    if reads_words:
+        form, read, others = "words and tags", ["words", "tags"], {"spans": SPANS}
+    else:
+        form, read, others = "texts with spans", ["spans"], {"words": None, "tags": None}
+    for name, default in others.items():
+        if (value := getattr(data, name)) != default:
+            setting = f"data.{name}"
+            raise errors.tags.unused_column(_paths(table), setting, value, default, have, form)
+    if is_conll(table.columns):  # its columns were chosen by number or name when it was read
+        return
+    for name in read:
+        value = getattr(data, name)
+        unset = None if reads_words else SPANS
+        if value != unset and (value not in have or is_export(table.columns)):
+            setting = f"data.{name}"
+            raise errors.tags.no_list_column(_paths(table), setting, value, unset, have)
+
+
+def _without_rejected(table: Table) -> tuple[Table, int]:
+    """The rows that an annotator finished and accepted, and the number of the others.
+
+    The others are texts without spans in an export, and rows of Prodigy with such an ``answer``.
+    """
+    if is_export(table.columns):
+        gone = table.columns.column(SPANS).is_null()
+    elif ANSWER in table.columns.column_names:
+        answers = table.columns.column(ANSWER)
+        is_text = pa.types.is_string(answers.type)
+        if not is_text or not set(answers.unique().to_pylist()) <= {*ANSWERS, None}:
+            return table, 0
+        gone = pc.is_in(answers, pa.array(REJECTED))
+    else:
+        return table, 0
+    kept = ~gone.to_numpy().astype(np.bool_)
+    if not kept.any():
+        raise errors.tags.no_records(_paths(table))
+    return (table if kept.all() else table.filter(kept)), int((~kept).sum())
+
+
+def _paths(table: Table) -> str:
+    return ", ".join(file.path for file in table.files)
 
 
 def _of_words(
-    table: Table, data: DataConfig, name: str, *, labelled: bool
+    table: Table, data: DataConfig, name: str, tag_name: str, *, labelled: bool
 ) -> tuple[Table, dict[str, int]]:
     """Rows of words, with tags if they are labelled."""
-    words = _lists(table, name, "data.words")
+    words = text_lists(table, name, "data.words")
     # Words may be blank (in some corpora); a row is empty only if it has no words.
     empty = np.array([not row for row in words], dtype=np.bool_)
     tags: list[list[str] | None] = [None] * len(words)
-    tag_name = _named(table, data.tags, TAGS)
     if labelled:
-        have = table.columns.column_names
-        if tag_name not in have and DOCUMENT in have:  # a CoNLL file with words alone
+        if tag_name not in table.columns.column_names and is_conll(table.columns):
             path, _, line = table.where(0).rpartition(":")
             raise errors.tags.one_column(path, int(line), str((words[0] or [""])[0]))
-        tags = _lists(table, tag_name, "data.tags")
+        tags = text_lists(table, tag_name, "data.tags")
     missing = np.array([labelled and row is None for row in tags], dtype=np.bool_) & ~empty
     kept, counts = _kept(table, data, (name, "data.words"), tag_name, empty, missing)
     places = np.flatnonzero(kept)
@@ -192,22 +264,23 @@ def _of_words(
             if len(row) != len(tagged):
                 raise errors.tags.unequal_lengths(table.where(place), len(row), len(tagged))
         columns[TAGS] = pa.array(own, pa.list_(pa.string()))
+        if SPANS in table.columns.column_names:
+            note = f"Words and tags are read; the column {SPANS!r} is not."
+            files = tuple(replace(file, notes=(*file.notes, note)) for file in table.files)
+            table = replace(table, files=files)
     return _with_words(table, kept, data, texts, found, columns), counts
 
 
 def _of_texts(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table, dict[str, int]]:
     """Texts, with character spans if they are labelled."""
     if data.text not in table.columns.column_names:
-        path = ", ".join(file.path for file in table.files)
-        raise errors.tags.no_words(data.text, table.columns.column_names, path)
+        raise errors.tags.no_words(data.text, table.columns.column_names, _paths(table))
     column = table.column(data.text, "data.text")
     empty = blank(column)
     missing = np.zeros(len(table), dtype=np.bool_)
     columns: dict[str, Any] = {}
     if labelled:
-        have = table.columns.column_names
-        # An export always has the default name, whatever the setting is.
-        spans = _spans(table, SPANS if data.spans not in have and SPANS in have else data.spans)
+        spans = span_lists(table, data.spans)
         missing = pc.is_null(spans).to_numpy() & ~empty
         columns[SPANS] = spans
     kept, counts = _kept(table, data, (data.text, "data.text"), data.spans, empty, missing)
@@ -224,9 +297,28 @@ def _of_texts(table: Table, data: DataConfig, *, labelled: bool) -> tuple[Table,
         texts = [text for text, gone in zip(texts, wordless.tolist(), strict=True) if not gone]
         found = split_words(texts)
     if SPANS in columns:
-        columns[SPANS] = columns[SPANS].filter(pa.array(kept))
+        columns |= _spans_of_kept(table, columns[SPANS], kept)
     columns[WORDS] = pa.array(found.texts(texts), pa.list_(pa.string()))
     return _with_words(table, kept, data, texts, found, columns), counts
+
+
+def _spans_of_kept(table: Table, spans: pa.ChunkedArray, kept: Bools) -> dict[str, Any]:
+    """The spans of the kept rows, and the reasons for all spans that are not among them.
+
+    The spans of a row that is left out are counted in the next kept row (or in the last one), so
+    that kept, snapped and refused spans of all splits add up to the spans of the files.
+    """
+    reasons: list[list[str]] = [[] for _ in range(len(table))]
+    if is_export(table.columns):
+        reasons = table.columns.column(REFUSED_SPANS).to_pylist()
+    places = np.flatnonzero(kept)
+    lengths = pc.list_value_length(spans).fill_null(0).to_numpy()
+    for row in np.flatnonzero(~kept).tolist():
+        lost = [*reasons[row], *[NO_WORDS] * int(lengths[row])]
+        next_kept = min(int(np.searchsorted(places, row)), len(places) - 1)
+        reasons[int(places[next_kept])] += lost
+    own = pa.array([reasons[place] for place in places], pa.list_(pa.string()))
+    return {SPANS: spans.filter(pa.array(kept)), REFUSED_SPANS: own}
 
 
 def _kept(
@@ -270,82 +362,9 @@ def _with_words(
         ENDS: pa.ListArray.from_arrays(offsets, pa.array(words.ends)),
     }
     rest = table.filter(kept)
-    others = {name: rest.columns.column(name) for name in rest.columns.column_names}
+    # The file's own columns with these names have another meaning, or are not read.
+    names = set(rest.columns.column_names) - {WORDS, STARTS, ENDS, TAGS, SPANS, REFUSED_SPANS}
+    others = {
+        name: rest.columns.column(name) for name in rest.columns.column_names if name in names
+    }
     return replace(rest, columns=pa.table({**others, **columns}))
-
-
-def _lists(table: Table, name: str, setting: str) -> list[list[str] | None]:
-    """Lists of texts, from a list column or from JSON texts; None for missing values."""
-    column = table.column(name, setting)
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        try:
-            texts: list[list[str] | None] = column.cast(pa.list_(pa.string())).to_pylist()
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise errors.data.not_text(name, str(column.type), setting=setting) from None
-        return texts
-    return _from_json(table, column, name, setting, _is_text_list)
-
-
-def _spans(table: Table, name: str) -> pa.ChunkedArray:
-    """Character spans, from a column of spans or from JSON texts; null for missing values."""
-    column = table.column(name, "data.spans")
-    if column.type == SPAN_TYPE:
-        return column
-    values = _from_json(table, column, name, "data.spans", _is_span_list)
-    spans = [None if row is None else [_plain(one) for one in row] for row in values]
-    return pa.chunked_array([pa.array(spans, SPAN_TYPE)])
-
-
-def _from_json(
-    table: Table,
-    column: pa.ChunkedArray,
-    name: str,
-    setting: str,
-    fits: Callable[[Any], bool],
-) -> list[Any]:
-    """The values of a column of JSON texts or Arrow lists, each one checked."""
-    nested = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    if not nested and not pa.types.is_string(column.type):
-        raise errors.data.not_text(name, str(column.type), setting=setting)
-    values: list[Any] = []
-    for place, given in enumerate(column.to_pylist()):
-        if given is None or (isinstance(given, str) and not given.strip()):
-            values.append(None)
-            continue
-        try:
-            value = json.loads(given) if isinstance(given, str) else given
-        except (ValueError, RecursionError):
-            value = None
-        if value is None or not fits(value):
-            raise errors.tags.not_a_list(table.where(place), name, str(given), setting)
-        values.append(value)
-    return values
-
-
-def _is_text_list(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _plain(span: Any) -> dict[str, Any]:
-    """A span with the default keys, from a list of three values or from an object."""
-    if isinstance(span, dict):
-        kind = span.get("type", span.get("label"))
-        return {"start": span["start"], "end": span["end"], "type": kind}
-    return dict(zip(("start", "end", "type"), span, strict=True))
-
-
-def _is_span_list(value: Any) -> bool:
-    def is_span(one: Any) -> bool:
-        if isinstance(one, dict):
-            kind = one.get("type", one.get("label"))
-            return isinstance(kind, str) and all(
-                isinstance(one.get(n), int) for n in ("start", "end")
-            )
-        return (
-            isinstance(one, list)
-            and len(one) == 3
-            and all(isinstance(place, int) for place in one[:2])
-            and isinstance(one[2], str)
-        )
-
-    return isinstance(value, list) and all(map(is_span, value))
