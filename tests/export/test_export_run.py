@@ -92,8 +92,8 @@ def test_onnx_runtime_and_the_saved_tokenizer_are_enough(exported: Run) -> None:
 
 def test_an_export_replaces_the_one_before(exported: Run, tmp_path: Path) -> None:
     run = copied(exported, tmp_path)
-    (run.path / ".export.partial").mkdir()
-    (run.path / ".export.partial" / "left.onnx").write_text("of an export that was killed")
+    (run.path / ".export.0a1b2c3d.partial").mkdir()
+    (run.path / ".export.0a1b2c3d.partial" / "left.onnx").write_text("of an export that was killed")
     (run.path / "export" / "model.onnx").write_text("damaged")
     before = held(exported)
     content = run.export()

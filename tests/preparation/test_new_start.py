@@ -172,7 +172,7 @@ def test_an_earlier_run_is_replaced_once_all_is_checked(
 def test_a_full_disk_leaves_no_half_start(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copytree", full)

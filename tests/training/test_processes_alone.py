@@ -71,7 +71,7 @@ def test_a_process_with_other_files_is_named(tmp_path: Path) -> None:
         "environment.json",
         {**run.read_json("environment.json"), "processes": 2, "torch": "1.0", "device": "another"},
     )
-    (tmp_path / "reviews.csv").write_text("text,label\na nice cat,good\n" * 5 + "a dog,bad\n" * 5)
+    (tmp_path / "reviews.csv").write_text("text,label\n" + "a nice cat,good\na dog,bad\n" * 5)
     prepared = prepare(config_file.load(settings(tmp_path, epochs=1)))
     job = replace(job_for(prepared, run), processes=Processes(index=1, count=2))
     with pytest.raises(RunError) as caught:

@@ -31,6 +31,8 @@ def _quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report takes longer than a small training."""
 
     def report(run: Run) -> Path:
+        (run.path / "figures").mkdir(exist_ok=True)
+        (run.path / "README.md").touch()
         return RunDirectory(run.path).write_text("report.html", "")
 
     monkeypatch.setattr(Run, "report", report)
@@ -145,7 +147,6 @@ def test_report_and_export_stop_at_once_and_are_completed_by_a_resume(
     assert exported == [path]
     assert (path / "report.html").is_file()
     assert contents(resumed) == before == contents(whole)
-    (path / "README.md").touch()
     with pytest.raises(RunError, match="is finished"):
         warmstart.resume(path)
 
