@@ -106,8 +106,8 @@ def resume_apart(folder: Path, settings: Settings, processes: Processes, name: s
     original = checkpoint.restore
 
     def older(*given: Any) -> Any:
-        progress, scaler = original(*given)
-        return replace(progress, step=progress.step - 1 + int(processes.first)), scaler
+        progress, *others = original(*given)
+        return replace(progress, step=progress.step - 1 + int(processes.first)), *others
 
     checkpoint.restore = older
     try:

@@ -82,7 +82,7 @@ def test_the_suite_measures_every_engine_in_turns(
     monkeypatch.setattr(generation, "own_process", call)
     monkeypatch.setattr(generation.corpora, "artist_bios", sentences)
     monkeypatch.setattr(generation, "PROMPTS", 2)
-    options = ["--json", "--repeats", "2", "--steps", "3", "--results", str(tmp_path)]
+    options = ["--json", "--repeats", "2", "--steps", "2", "--results", str(tmp_path)]
     assert command.main(["generation", *options]) == 0
     content = json.loads(capsys.readouterr().out)
     found = [(row["workload"], row["engine"]) for row in content["rows"]]
