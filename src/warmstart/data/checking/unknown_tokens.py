@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MUCH = 0.05
 """From this share of unknown tokens on, the finding is a warning."""
 
-_ROWS_AT_ONCE = 1 << 14
+_ROWS_AT_ONCE = 1 << 12
 _NAMED = ("bos_token", "eos_token", "cls_token", "sep_token", "pad_token", "mask_token")
 
 

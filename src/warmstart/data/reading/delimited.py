@@ -38,6 +38,8 @@ is longer than the first."""
 
 _HEAD = 1 << 20
 """The first record must end within this number of bytes."""
+_TITLE = 1 << 16
+"""Characters at the start of a file in which a title and the header below it are searched."""
 
 _KEPT_TEXTS = 100
 """Maximum number of ragged rows whose text is kept."""
@@ -183,7 +185,10 @@ def _layout(body: Content, path: str, delimiter: str, data: DataConfig, line: in
     except csv.Error:  # an unclosed quote; it is reported after all records are parsed
         first = [head]
     used = [*data.text_columns.values(), data.label]
-    if data.columns is None and (header := header_below_title(head, delimiter, used)) is not None:
+    if (
+        data.columns is None
+        and (header := header_below_title(head[:_TITLE], delimiter, used)) is not None
+    ):
         raise errors.delimited.title_line(
             path,
             line,
