@@ -174,7 +174,9 @@ def test_weights_that_are_not_numbers(case: Case, whole: Path, tmp_path: Path) -
 def test_weights_whose_sum_overflows_are_numbers(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     change_weights(tmp_path, lambda w: w[a_weight(w)].fill_(3e38))
-    sequence_classifier(find(ModelConfig(name=str(tmp_path))), ["no", "yes"], seed=1)
+    model = sequence_classifier(find(ModelConfig(name=str(tmp_path))), ["no", "yes"], seed=1)
+    largest = max(float(weights.detach().abs().max()) for weights in model.parameters())
+    assert largest == pytest.approx(3e38)
 
 
 def test_a_run_s_model_is_checked_alike(whole: Path, tmp_path: Path) -> None:
