@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 # The models are tiny and test files run in parallel: more threads would only be slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# By default, Hypothesis fails an example that takes more than 200 ms.
+settings.register_profile("warmstart", deadline=None)
+settings.load_profile("warmstart")
 
 SHARED = Path(
     os.environ.get("WARMSTART_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")

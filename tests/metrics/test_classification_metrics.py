@@ -64,7 +64,7 @@ def test_the_main_metric_comes_first() -> None:
     assert list(scored(*simulated(20, 3)).metrics) == [metric.name for metric in metrics_for(3)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.integers(2, 60),
     classes=st.integers(2, 5),
@@ -170,7 +170,7 @@ def test_certainty_costs_at_most_36_nats_a_row() -> None:
 
 
 @given(classes=st.integers(2, 4), seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_neither_the_order_of_rows_nor_that_of_classes_changes_a_value(
     classes: int, seed: int
 ) -> None:

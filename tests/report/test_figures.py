@@ -112,7 +112,7 @@ def test_a_rising_validation_loss_stays_in_sight() -> None:
     assert figures.loss(steps(1000), late, None).axes[0].get_ylim()[1] > 4
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.floats(0, 50) | st.just(float("nan")), min_size=1, max_size=60))
 def test_any_loss_curve_can_be_drawn(losses: list[float]) -> None:
     curve = [Step(i, float(i), loss, 1e-5) for i, loss in enumerate(losses)]

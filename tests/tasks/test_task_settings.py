@@ -103,7 +103,7 @@ def refused(source: Any, overrides: list[str] | None = None) -> errors.ConfigErr
 
 def test_every_setting_is_one_that_some_task_reads() -> None:
     assert VALUES.keys() == TASK_SETTINGS <= SETTINGS.keys()
-    assert NEEDS.keys() <= TASK_SETTINGS
+    assert NEEDS.keys() - TASK_SETTINGS == {"data.split_seed"}
     read = {name: task.reads for name, task in TASKS.items()}
     assert all(reads <= TASK_SETTINGS for reads in read.values()), read
     assert frozenset().union(*read.values()) == TASK_SETTINGS
@@ -183,10 +183,13 @@ def test_config_yaml_leaves_out_what_has_no_effect(task: str) -> None:
         config_yaml.read_yaml(config_file.dump(config_file.load(nested(minimal(task)))), "").content
     )
     for setting, (other, value) in NEEDS.items():
-        if setting == "data.overlap_tokens":  # its default is null, which is not written
+        if SETTINGS[setting].default is None:  # null is not written
             continue
-        fulfilled = setting in TASKS[task].reads and (
-            other not in TASKS[task].reads or (value == "COLUMN" and task == "text-ranking")
+        # By default, validation is a share and no label columns are named.
+        fulfilled = (setting in TASKS[task].reads or setting not in TASK_SETTINGS) and (
+            value in (None, "SHARE")
+            or other not in TASKS[task].reads
+            or (value == "COLUMN" and task == "text-ranking")
         )
         assert (setting in written) == fulfilled, setting
 
@@ -194,7 +197,10 @@ def test_config_yaml_leaves_out_what_has_no_effect(task: str) -> None:
 WITHOUT_EFFECT = [
     (task, setting)
     for task, setting in READ
-    if setting in NEEDS and NEEDS[setting][0] in TASKS[task].reads and task != "text-ranking"
+    if setting in NEEDS
+    and NEEDS[setting][0] in TASKS[task].reads
+    and task != "text-ranking"
+    and NEEDS[setting][1] is not None
 ]
 
 
@@ -208,12 +214,11 @@ def test_a_setting_without_effect_is_refused(task: str, setting: str, tmp_path: 
     error = refused(path)
     assert f": {setting} is set, and {other} is not " in error.found
     assert error.expected.startswith(f"{setting} together with {other}: ")
-    first, _, second = error.do.partition("; or ")
-    assert second == f"leave {setting} out"
     # The advice, used as it is printed.
-    advised = config_file.load(path, [first.removeprefix("--set ")])
-    shown = leaves(advised.model_dump())[other]
-    assert shown == value
+    first, second = (advice.removeprefix("--set ") for advice in error.do.split("; or "))
+    assert leaves(config_file.load(path, [first]).model_dump())[other] == value
+    default = leaves(config_file.load(path, [second]).model_dump()).get(setting)
+    assert default == SETTINGS[setting].default
     del given[setting]
     assert config_file.load(nested(given)).task == task
 
@@ -226,6 +231,51 @@ def test_what_has_no_effect_are_these() -> None:
         ("text-classification", "data.truncation"),
         ("text-regression", "data.truncation"),
     }
+
+
+@pytest.mark.parametrize("setting", ["data.label", "data.label_separator"])
+def test_a_label_column_next_to_columns_of_labels_is_refused(setting: str) -> None:
+    given = {
+        **minimal("multi-label-classification"),
+        "data.label_columns": ["rude", "spam"],
+        setting: VALUES[setting],
+    }
+    error = refused(nested(given))
+    assert error.found == f"{setting} and data.label_columns are both set"
+    for advice in error.do.split("; or "):
+        assert config_file.load(nested(given), [advice.removeprefix("--set ")])
+    del given[setting]
+    assert setting not in leaves(
+        config_yaml.read_yaml(config_file.dump(config_file.load(nested(given))), "").content
+    )
+
+
+@pytest.mark.parametrize(("setting", "value"), [("data.stratify", False), ("data.split_seed", 7)])
+def test_settings_of_a_split_next_to_a_validation_file_are_refused(
+    setting: str, value: Any
+) -> None:
+    given = {**minimal("text-classification"), "data.validation": "b.csv", setting: value}
+    error = refused(nested(given))
+    assert error.found == f"{setting} is set, and data.validation names files"
+    for advice in error.do.split("; or "):
+        assert config_file.load(nested(given), [advice.removeprefix("--set ")])
+    del given[setting]
+    config = config_file.load(nested(given))
+    written = leaves(config_yaml.read_yaml(config_file.dump(config), "").content)
+    assert setting not in written
+    assert config_file.load(nested(written)) == config
+
+
+def test_rates_of_layers_that_are_frozen_are_refused() -> None:
+    given = {
+        **minimal("text-classification"),
+        "train.layer_decay": 0.9,
+        "train.freeze": "backbone",
+    }
+    error = refused(nested(given))
+    assert error.found.endswith("train.layer_decay is set and train.freeze is backbone")
+    for advice in error.do.split(", or "):
+        assert config_file.load(nested(given), [advice.removeprefix("--set ")])
 
 
 def test_windows_overlap_without_chunks() -> None:

@@ -10,6 +10,7 @@ from warmstart.config.model_settings import GenerateConfig as GenerateConfig
 from warmstart.config.model_settings import ModelConfig as ModelConfig
 from warmstart.config.model_settings import PretrainConfig as PretrainConfig
 from warmstart.config.model_settings import SpecialTokens as SpecialTokens
+from warmstart.config.settings import FORMAT_SETTINGS as FORMAT_SETTINGS
 from warmstart.config.settings import LIST_LOSSES as LIST_LOSSES
 from warmstart.config.settings import AverageConfig as AverageConfig
 from warmstart.config.settings import DataConfig as DataConfig

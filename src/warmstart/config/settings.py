@@ -31,6 +31,15 @@ Sources = Source | Annotated[list[Source], Field(min_length=1)]
 
 _COLUMNS = ("text", "text_pair", "label", "prompt")
 
+FORMAT_SETTINGS = {
+    "delimiter": ("csv", "tsv"),
+    "columns": ("csv", "tsv", "conll"),
+    "quoting": ("csv", "tsv"),
+    "encoding": ("csv", "tsv", "jsonl", "text", "conll", "spans"),
+    "ragged": ("csv", "tsv"),
+}
+"""The settings of ``data`` that only some file formats read, and these formats."""
+
 LossName = Literal[
     "cross-entropy", "focal", "binary-cross-entropy", "pairwise", "listwise", "squared-error"
 ]
@@ -137,15 +146,15 @@ class DataConfig(_Part):
     # later one of two contradicting settings. Unlike model validators, field validators also run
     # when another setting is wrong, so one message reports every contradiction.
 
-    @field_validator("delimiter", "columns")
+    @field_validator(*FORMAT_SETTINGS)
     @classmethod
     def _fits_the_format(cls, value: object, info: ValidationInfo) -> object:
-        without = {
-            "delimiter": ("jsonl", "parquet", "text"),
-            "columns": ("jsonl", "parquet"),
-        }[str(info.field_name)]
-        if value is not None and (file_format := info.data.get("format")) in without:
-            raise refusal(errors.config.no_such_option(f"data.{info.field_name}", file_format))
+        name, file_format = str(info.field_name), info.data.get("format", "auto")
+        formats, default = FORMAT_SETTINGS[name], cls.model_fields[name].default
+        if value != default and file_format not in ("auto", *formats):
+            setting = f"data.{name}"
+            shown = default or "null"
+            raise refusal(errors.files.no_such_option(setting, shown, file_format, formats))
         return value
 
     @field_validator("columns", "label_columns")
@@ -287,9 +296,11 @@ class TrainConfig(_Part):
 
     @field_validator("freeze")
     @classmethod
-    def _names_a_part(cls, freeze: str | None) -> str | None:
+    def _names_a_part(cls, freeze: str | None, info: ValidationInfo) -> str | None:
         if freeze is not None and not re.fullmatch(r"backbone|embeddings\+layers:\d+", freeze):
             raise refusal(errors.config.unknown_part(freeze))
+        if freeze == "backbone" and info.data.get("layer_decay") is not None:
+            raise refusal(errors.transfer.rates_of_frozen_layers())
         return freeze
 
     @field_validator("unfreeze_layers_per_epoch", "lora")

@@ -41,6 +41,8 @@ class SourceFile:
     """How the file was read, for the findings, one sentence each."""
     row_unit: str = "line"
     """What the numbers of its rows count: lines, records of a JSON array, or documents."""
+    format: str = ""
+    """The format it was read as: a value of ``data.format``, or ``hub``."""
 
 
 @dataclass(frozen=True, slots=True)

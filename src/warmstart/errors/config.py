@@ -270,15 +270,6 @@ def two_warmups(warmup_steps: int, warmup_share: float) -> ConfigError:
     )
 
 
-def no_such_option(setting: str, file_format: str) -> ConfigError:
-    """A setting that does not apply to files of this format."""
-    return ConfigError(
-        found=f"{setting} is set and data.format is {file_format}",
-        expected=f"no {setting}: it does not apply to {file_format} files",
-        do=f"--set {setting}=null, or --set data.format=csv",
-    )
-
-
 def ranking_without_documents() -> ConfigError:
     """Text ranking with a column of queries but no column of documents."""
     return ConfigError(
@@ -320,13 +311,26 @@ def fixed_by_training(setting: str, allowed: Sequence[str]) -> ConfigError:
     )
 
 
-def without_effect(setting: str, other: str, value: object) -> ConfigError:
-    """A setting that has an effect only if another setting has a certain value."""
+def without_effect(setting: str, default: str, other: str, value: object) -> ConfigError:
+    """A setting that has an effect only if another setting has a certain value, or none."""
+    leave_out = f"--set {setting}={default}"
+    if value is None:
+        return ConfigError(
+            found=f"{setting} and {other} are both set",
+            expected=f"one of the two: {setting} is not read if {other} is set",
+            do=f"{leave_out}; or --set {other}=null",
+        )
+    if value == "SHARE":
+        return ConfigError(
+            found=f"{setting} is set, and {other} names files",
+            expected=f"{setting} together with a share of the training rows: {other}: 0.1",
+            do=f"{leave_out}; or --set {other}=0.1",
+        )
     shown = {True: "true"}.get(value, value) if isinstance(value, bool) else value
     return ConfigError(
         found=f"{setting} is set, and {other} is not {'set' if shown == 'COLUMN' else shown}",
         expected=f"{setting} together with {other}: {shown}",
-        do=f"--set {other}={shown}; or leave {setting} out",
+        do=f"--set {other}={shown}; or {leave_out}",
     )
 
 

@@ -1,4 +1,5 @@
-"""Error messages about opening a file: it cannot be found, downloaded, unpacked or decoded.
+"""Error messages about opening a file: it cannot be found, downloaded, unpacked or decoded, and
+about settings that its format does not read.
 
 ``path`` is always the file as the user wrote it (below ``data.dir`` if that is set), and
 ``setting`` the setting that named it, such as ``data.train``.
@@ -6,10 +7,10 @@
 
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from warmstart.errors.base import DataError
+from warmstart.errors.base import ConfigError, DataError
 
 _LISTED = 12
 """Maximum number of names shown from a long list."""
@@ -343,4 +344,29 @@ def unknown_bundled(source: str, have: Sequence[str]) -> DataError:
     nearest = get_close_matches(source, have, n=1) or have
     return DataError(
         f"{source} is not bundled with warmstart", f"one of: {_listed(have)}", f"use {nearest[0]}"
+    )
+
+
+def no_such_option(
+    setting: str, default: str, file_format: str, formats: Sequence[str]
+) -> ConfigError:
+    """A setting that does not apply to files of this format, but only to ``formats``."""
+    return ConfigError(
+        found=f"{setting} is set and data.format is {file_format}",
+        expected=f"no {setting}: it applies only to {', '.join(formats)} files",
+        do=f"--set {setting}={default}, or --set data.format={formats[0]}",
+    )
+
+
+def unread_by_files(
+    setting: str, default: str, files: Mapping[str, str], formats: Sequence[str]
+) -> ConfigError:
+    """A setting that the format of none of the files reads; ``files``: path -> format."""
+    path, file_format = next(iter(files.items()))
+    others = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return ConfigError(
+        found=f"{setting} is set, and no file has a format that reads it: {path}{others} "
+        f"({file_format})",
+        expected=f"no {setting}: it applies only to {', '.join(formats)} files",
+        do=f"--set {setting}={default}",
     )

@@ -277,7 +277,8 @@ def unused_column(
     path: str, setting: str, name: str, default: str | None, have: Sequence[str], form: str
 ) -> DataError:
     """A setting for another form of labels than the file has."""
-    lacks = "" if name in have else f", and has no column {name!r}"
+    names_a_column = setting != "data.tag_scheme"
+    lacks = f", and has no column {name!r}" if names_a_column and name not in have else ""
     return DataError(
         f"{path} is read as {form}{lacks}; {setting} is {name!r}",
         f"a file for which {setting} is needed, or no {setting}",

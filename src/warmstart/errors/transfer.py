@@ -15,6 +15,16 @@ def two_ways(setting: str, other: str) -> ConfigError:
     )
 
 
+def rates_of_frozen_layers() -> ConfigError:
+    """Learning rates for layers that are all frozen."""
+    return ConfigError(
+        found="train.layer_decay is set and train.freeze is backbone",
+        expected="layers that are trained; with train.freeze: backbone only the head is trained, "
+        "with the full rate",
+        do="--set train.layer_decay=null, or --set train.freeze=embeddings+layers:1",
+    )
+
+
 def mean_of_adapters() -> ConfigError:
     """Averaged LoRA weights that would have to be saved as an adapter."""
     return ConfigError(

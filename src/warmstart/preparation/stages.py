@@ -15,6 +15,7 @@ import numpy as np
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
+from warmstart.data.reading.formats import refuse_unread_settings
 from warmstart.data.reading.sources import file_states, read
 from warmstart.data.split import hold_out, refuse_same_file
 from warmstart.data.table import Table
@@ -104,6 +105,7 @@ def read_sources(config: RunConfig, workspace: Workspace | None = None) -> Sourc
 
         key = ("read", config.task, name, _hashable(source), how, file_states(source, data))
         tables[name], dropped[name], _ = (workspace or Workspace()).once(key, cleaned)
+    refuse_unread_settings(data, (file for table in tables.values() for file in table.files))
     refuse_same_file(tables, allow=data.allow_same_file)
     return Sources(tables, dropped)
 

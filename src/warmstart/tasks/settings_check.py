@@ -6,7 +6,7 @@ from typing import Any
 
 from warmstart import errors
 from warmstart.config import RunConfig
-from warmstart.config.config_faults import SETTINGS, Origin, shown
+from warmstart.config.config_faults import SETTINGS, Origin, in_yaml, shown
 from warmstart.config.config_yaml import Place
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import ChecksSettings
@@ -41,13 +41,14 @@ def faults_of_task(
     for setting in given:
         if setting not in SETTINGS or is_read(setting, task.reads, values):
             continue
-        needed = needed_value(setting, values)
+        needed, default = needed_value(setting, values), SETTINGS[setting].default
         readers = [other for other, kind in TASKS.items() if setting in kind.reads]
-        fault = (
-            errors.config.without_effect(setting, *needed)
-            if needed is not None and name in readers
-            else errors.config.other_task_reads(setting, name, readers)
-        )
+        if needed is None or (readers and name not in readers):
+            fault = errors.config.other_task_reads(setting, name, readers)
+        elif given[setting] != default:  # the default is how to leave a recipe's setting out
+            fault = errors.config.without_effect(setting, in_yaml(default), *needed)
+        else:
+            continue
         place = tuple(setting.split("."))
         written = next(p for p in (place, place[:-1], ()) if p in origins)
         faults.append(errors.config.located(fault, origins[written].where))

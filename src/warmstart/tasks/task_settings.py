@@ -82,10 +82,15 @@ TASK_SETTINGS = (
 NEEDS: Mapping[str, tuple[str, Any]] = {
     "data.overlap_tokens": ("data.long_documents", "chunk"),
     "data.truncation": ("data.text_pair", "COLUMN"),
+    "data.label": ("data.label_columns", None),
+    "data.label_separator": ("data.label_columns", None),
+    "data.stratify": ("data.validation", "SHARE"),
+    "data.split_seed": ("data.validation", "SHARE"),
     "train.focal_gamma": ("train.loss", "focal"),
     "export.max_drop": ("export.int8", True),
 }
-"""Settings that are read only if another one has a value; ``COLUMN`` means any column."""
+"""Settings that are read only if another one has a value: ``COLUMN`` means any column, ``SHARE`` a
+share of the training rows, and None that the other setting is not set."""
 
 
 def is_read(name: str, reads: frozenset[str], values: Mapping[str, Any]) -> bool:
@@ -117,5 +122,10 @@ def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None
         return None
     other, value = NEEDS[name]
     given = values.get(other)
-    fulfilled = given is not None if value == "COLUMN" else given == value
+    if value == "COLUMN":
+        fulfilled = given is not None
+    elif value == "SHARE":
+        fulfilled = isinstance(given, float)
+    else:
+        fulfilled = given == value
     return None if fulfilled else (other, value)

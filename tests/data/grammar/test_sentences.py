@@ -59,7 +59,7 @@ def test_pairs_stand_together_acceptable_first(split: str) -> None:
         assert len(set(words_of(good.text)) & set(words_of(bad.text))) >= 3
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32))
 def test_words_and_neighbours_are_as_often_right_as_wrong(seed: int) -> None:
     for split in SPLITS:
@@ -68,14 +68,14 @@ def test_words_and_neighbours_are_as_often_right_as_wrong(seed: int) -> None:
             assert counts(sentences, 1, size) == counts(sentences, 0, size)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32))
 def test_no_sentence_comes_twice(seed: int) -> None:
     texts = [sentence.text for split in SPLITS for sentence in corpus(split, seed)]
     assert len(set(texts)) == len(texts)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32))
 def test_only_function_words_are_common_to_training_and_test(seed: int) -> None:
     def vocabulary(split: str) -> set[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.reading_helpers import refusal, table, written
@@ -62,7 +62,6 @@ def block_of(size: int) -> Iterator[None]:
 PIECES = st.lists(st.sampled_from([b"a", "é".encode(), b"\n", b"\r", b"\r\n", b" "]), max_size=40)
 
 
-@settings(deadline=None)
 @given(pieces=PIECES, size=st.integers(2, 9))
 def test_blocks_of_lines_are_the_lines(pieces: list[bytes], size: int) -> None:
     text = b"".join(pieces)
@@ -80,7 +79,6 @@ def test_blocks_of_lines_are_the_lines(pieces: list[bytes], size: int) -> None:
 CODECS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gb18030", "big5", "ascii")
 
 
-@settings(deadline=None)
 @given(
     text=st.text(alphabet="aé文🙂\n", max_size=12),
     codec=st.sampled_from(CODECS),

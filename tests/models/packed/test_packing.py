@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from warmstart.models.packed.dropout import Noise
@@ -17,7 +17,6 @@ def offsets_of(lengths: list[int]) -> np.ndarray:
 
 
 @given(lengths=LENGTHS, heads=st.integers(1, 3))
-@settings(deadline=None)
 def test_what_is_gathered_into_rectangles_comes_back_in_place(
     lengths: list[int], heads: int
 ) -> None:
@@ -29,7 +28,6 @@ def test_what_is_gathered_into_rectangles_comes_back_in_place(
 
 
 @given(lengths=LENGTHS)
-@settings(deadline=None)
 def test_a_row_of_a_rectangle_is_one_row_of_the_batch(lengths: list[int]) -> None:
     packing = pack(offsets_of(lengths), 1, Noise(), CPU)
     place, found = 0, []
@@ -50,7 +48,6 @@ def test_a_row_of_a_rectangle_is_one_row_of_the_batch(lengths: list[int]) -> Non
 
 
 @given(lengths=LENGTHS)
-@settings(deadline=None)
 def test_no_other_cut_into_two_costs_less(lengths: list[int]) -> None:
     array = np.array(lengths)
     ordered = np.sort(array)

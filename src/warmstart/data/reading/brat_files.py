@@ -73,7 +73,9 @@ def read_brat_source(path: Path, data: DataConfig) -> tuple[Parsed, SourceFile]:
     if path.is_dir() and lonely:
         notes.append(f"Texts without an .ann file, not read: {len(lonely):,}.")
     parsed = all_rows(table, np.arange(1, len(names) + 1, dtype=np.int64))
-    file = SourceFile(str(path), digest.hexdigest(), None, len(names), 0, tuple(notes), "document")
+    file = SourceFile(
+        str(path), digest.hexdigest(), None, len(names), 0, tuple(notes), "document", "spans"
+    )
     return replace(parsed, notes=tuple(notes)), file
 
 

@@ -22,13 +22,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from warmstart import errors
-from warmstart.config import DataConfig
+from warmstart.config import FORMAT_SETTINGS, DataConfig
 from warmstart.data.mapped import PIECE_ROWS, mapped_table
 from warmstart.data.reading.content import BLOCK, Content, blocks, line_blocks
 from warmstart.data.reading.delimited import parse_delimited
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.json_lines import parse_json_lines
 from warmstart.data.reading.lines import MAX_COLUMNS, Ints, Parsed, line_starts, slices
+from warmstart.data.table import SourceFile
 from warmstart.data.tags.conll import OPTIONAL, ConllColumns, read_conll
 from warmstart.data.tags.span_formats import read_spans
 
@@ -88,27 +89,57 @@ ParseLines = Callable[[bytes, Ints, pa.LargeStringArray, Sequence[str]], Iterabl
 tables of N rows together."""
 
 
-def parse(
-    content: Content, name: str, path: str, data: DataConfig, setting: str
-) -> tuple[Parsed, str | None]:
+def file_format(name: str, path: str, data: DataConfig, setting: str) -> str:
+    """The format of a file: ``data.format``, or by the suffix of its name.
+
+    Args:
+        name: the file's name without ``.gz`` and ``.xz``.
+        path: the file as shown in messages.
+        data: names the format, or ``auto``.
+        setting: the setting that named the file.
+
+    Raises:
+        DataError: the suffix is not known.
+    """
+    if data.format != "auto":
+        return data.format
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in FORMATS:
+        raise errors.files.unknown_suffix(path, setting, list(FORMATS))
+    return FORMATS[suffix]
+
+
+def refuse_unread_settings(data: DataConfig, files: Iterable[SourceFile]) -> None:
+    """Raise an error if a setting for files is read for none of the files of a run.
+
+    Args:
+        data: the settings.
+        files: all files of the run.
+
+    Raises:
+        ConfigError: a setting has a value, and no file has a format that reads it.
+    """
+    formats = {file.path: file.format for file in files}
+    local = tuple(dict.fromkeys(FORMATS.values()))
+    for name, readers in {"format": local, **FORMAT_SETTINGS}.items():
+        default = DataConfig.model_fields[name].default
+        if getattr(data, name) != default and not {*formats.values()} & {*readers}:
+            shown = default or "null"
+            raise errors.files.unread_by_files(f"data.{name}", shown, formats, readers)
+
+
+def parse(content: Content, kind: str, path: str, data: DataConfig) -> tuple[Parsed, str | None]:
     """Rows of a file, and its original encoding (``None`` for Parquet).
 
     Args:
         content: the uncompressed content of the file.
-        name: the file's name, whose suffix shows the format if ``data.format`` is ``auto``.
+        kind: result of ``file_format``.
         path: the file as shown in messages.
         data: settings for the format of the file.
-        setting: the setting that named the file.
 
     Raises:
         DataError: the content does not match the name or the settings, or it has no rows.
     """
-    kind: str = data.format
-    if kind == "auto":
-        suffix = PurePosixPath(name).suffix.lower()
-        if suffix not in FORMATS:
-            raise errors.files.unknown_suffix(path, setting, list(FORMATS))
-        kind = FORMATS[suffix]
     if not content:
         raise errors.files.empty_file(path)
     if kind == "parquet":

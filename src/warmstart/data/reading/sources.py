@@ -28,7 +28,7 @@ from warmstart.data.reading import archives
 from warmstart.data.reading.brat_files import brat_source, read_brat_source
 from warmstart.data.reading.content import Content, blocks, content_of
 from warmstart.data.reading.fetch import fetch, file_name, is_url
-from warmstart.data.reading.formats import FORMATS, parse
+from warmstart.data.reading.formats import FORMATS, file_format, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
 from warmstart.data.reading.paths import expanded, local_path, refuse_device
@@ -138,14 +138,15 @@ def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, Sour
         return read_brat_source(pairs, data)
     if source.startswith("hub:"):
         parsed, sha256 = read_hub(source)
-        path, encoding = source, None
+        path, encoding, kind = source, None, "hub"
     else:
         file = _find(source, data.dir, setting)
         path, sha256 = file.path, _sha256(file.content)
-        parsed, encoding = parse(file.content, file.name, path, data, setting)
+        kind = file_format(file.name, path, data, setting)
+        parsed, encoding = parse(file.content, kind, path, data)
     dropped = parsed.total - len(parsed.lines)
     file_read = SourceFile(
-        path, sha256, encoding, parsed.total, dropped, parsed.notes, parsed.row_unit
+        path, sha256, encoding, parsed.total, dropped, parsed.notes, parsed.row_unit, kind
     )
     return parsed, file_read
 

@@ -197,9 +197,10 @@ def _refuse_unused(table: Table, data: DataConfig, *, reads_words: bool) -> None
     have = [name for name in table.columns.column_names if name != REFUSED_SPANS]
     others: dict[str, str | None]
     if reads_words:
-        form, read, others = "words and tags", ["words", "tags"], {"spans": SPANS}
+        form, read, others = "words and tags", ["words", "tags"], {"spans": SPANS, "text": "text"}
     else:
-        form, read, others = "texts with spans", ["spans"], {"words": None, "tags": None}
+        form, read = "texts with spans", ["spans"]
+        others = {"words": None, "tags": None, "tag_scheme": "auto"}
     for name, default in others.items():
         if (value := getattr(data, name)) != default:
             setting = f"data.{name}"
