@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from warmstart.data.checking.check import Findings
 from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import RunRecord
 from warmstart.runs.titles import Titles
@@ -171,10 +172,30 @@ def verdict(record: RunRecord) -> str:
         for name, scores in evaluation.baselines.items()
         if metric in scores
     }
+    leak = "" if record.findings is None else shared_texts(record.findings, evaluation.split)
+    leak = f" {leak}" if leak else ""
     if not rivals:
-        return f"{reached}. No baseline was scored."
+        return f"{reached}. No baseline was scored.{leak}"
     others = [f"{name} reaches {_value(rival)}" for name, rival in _best_first(rivals)]
-    return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}"
+    return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}{leak}"
+
+
+def shared_texts(findings: Findings, split: str) -> str:
+    """A sentence if rows of a scored split have the text of a training row; otherwise empty.
+
+    Args:
+        findings: what was found in the data of the run.
+        split: ``validation`` or ``test``.
+    """
+    total = {found.split: found.rows for found in findings.splits}.get(split, 0)
+    for repeats in findings.repeats:
+        if (repeats.split, repeats.stands_in) == (split, "train"):
+            have = "has" if repeats.rows == 1 else "have"
+            return (
+                f"{repeats.rows:,} of {total:,} {split} rows {have} the same text as a training "
+                "row, so the score may be too high (see data.duplicates)."
+            )
+    return ""
 
 
 def status(record: RunRecord) -> str:

@@ -95,6 +95,11 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
 """Settings that are read only if another one has a value: ``COLUMN`` means any column, ``SHARE`` a
 share of the training rows, ``POSITIVE`` a number above 0, and None that it is not set."""
 
+VALUE_NEEDS: Mapping[tuple[str, Any], tuple[str, Any]] = {
+    ("data.duplicates", "together"): ("data.validation", "SHARE"),
+}
+"""The same for settings of which only one value needs another setting."""
+
 
 def is_read(name: str, reads: frozenset[str], values: Mapping[str, Any]) -> bool:
     """Whether a setting has an effect.
@@ -121,9 +126,13 @@ def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None
     >>> needed_value("train.focal_gamma", {"train.loss": None})
     ('train.loss', 'focal')
     """
-    if name not in NEEDS:
+    needs = NEEDS.get(name)
+    for (setting, only), others in VALUE_NEEDS.items():
+        if (name, values.get(name)) == (setting, only):
+            needs = others
+    if needs is None:
         return None
-    other, value = NEEDS[name]
+    other, value = needs
     given = values.get(other)
     if value == "COLUMN":
         fulfilled = given is not None
