@@ -21,7 +21,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the hub's repositories."""
     folder = tmp_path_factory.mktemp("hub")
     repos = folder / "repos" / "org"
-    for name in ("tiny", "gated", "failing", "pickle", "sharded", "config-alone", "other", "adapted"):
+    for name in (
+        "tiny",
+        "gated",
+        "failing",
+        "pickle",
+        "sharded",
+        "config-alone",
+        "other",
+        "adapted",
+    ):
         tiny_checkpoint(repos / name)
     (repos / "adapter").mkdir()
     for name in ("adapted", "adapter"):

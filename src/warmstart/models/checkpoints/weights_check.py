@@ -53,9 +53,7 @@ def refuse_unfit_weights(paths: Sequence[Path], config: "PreTrainedConfig", head
         _refuse_whole_numbers(path, names)
 
 
-def weights_not_used(
-    paths: Sequence[Path], config: "PreTrainedConfig", head: Head
-) -> list[str]:
+def weights_not_used(paths: Sequence[Path], config: "PreTrainedConfig", head: Head) -> list[str]:
     """Names of weights of a checkpoint's body, without its prefix, that the model does not have.
 
     Heads for pretraining are dropped on purpose, and so is a pooler that the task does not need:
