@@ -6,8 +6,8 @@ own outputs. The model is still a Transformers model with the same modules, so i
 padded. The new head of a classifier is trained in full.
 
 ``model/`` is saved with W + (alpha / rank) · BA instead of W, under Transformers' names, so peft is
-not needed to load it. ``adapter/`` contains only A, B, the head and the rows of new tokens (``new_rows``), in
-peft's format.
+not needed to load it. ``adapter/`` contains only A, B, the head and the rows of new tokens
+(``new_rows``), in peft's format.
 
 By default the query and value projections get adapters, as in the paper's experiments with RoBERTa
 on GLUE. With ``all`` every linear module of the layers gets one; Dettmers et al. 2023,
