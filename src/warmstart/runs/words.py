@@ -60,7 +60,7 @@ def interval(score: Score, places: int = 3) -> str:
 
 
 def percent_text(share: float) -> str:
-    """A share as a percentage with one decimal; the blank in it breaks no line.
+    r"""A share as a percentage with one decimal; the blank in it breaks no line.
 
     >>> percent_text(0.9966)
     '99.7\\xa0%'
