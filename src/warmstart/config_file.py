@@ -173,7 +173,7 @@ def _text_of(source: str | Path) -> tuple[str, str]:
         return f"recipe {name}", recipe_text(name)
     try:
         if (kind := device_kind(Path(source))) is not None:
-            raise errors.config.config_is_no_file(name, kind)
+            raise errors.files.config_is_no_file(name, kind)
         content = Path(source).read_bytes()
     except FileNotFoundError:
         raise errors.config.config_not_found(name, recipe_names()) from None

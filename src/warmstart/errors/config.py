@@ -131,15 +131,6 @@ def config_is_a_folder(path: str) -> ConfigError:
     )
 
 
-def config_is_no_file(path: str, kind: str) -> ConfigError:
-    """A pipe or a device in place of a YAML file; ``kind`` says which."""
-    return ConfigError(
-        found=f"{path} is {kind}, not a file",
-        expected="a YAML file, or the name of a recipe",
-        do="save the settings to a file and name it: warmstart train config.yaml",
-    )
-
-
 def config_unreadable(path: str, why: str) -> ConfigError:
     """The operating system refuses to read the file; ``why`` is its reason."""
     return ConfigError(f"{path}: {why}", "a readable file", "check its permissions")

@@ -85,6 +85,15 @@ def unknown_home(path: Path) -> DataError:
     )
 
 
+def config_is_no_file(path: str, kind: str) -> ConfigError:
+    """A pipe or a device in place of a YAML file; ``kind`` says which."""
+    return ConfigError(
+        found=f"{path} is {kind}, not a file",
+        expected="a YAML file, or the name of a recipe",
+        do="save the settings to a file and name it: warmstart train config.yaml",
+    )
+
+
 def _start(path: str) -> str:
     """The path, shortened if it is very long."""
     return path if len(path) <= _PATH_CHARACTERS else f"{path[:_PATH_CHARACTERS]}…"

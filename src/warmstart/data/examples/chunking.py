@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from warmstart.data.examples.long_texts import Body, border_of, encoded_bodies
+from warmstart.data.examples.long_texts import BodyTokens, border_of, encoded_bodies
 from warmstart.data.examples.tokenise import plain_copy
 from warmstart.data.examples.tokens import Bools, Ints, Tokens
 from warmstart.data.mapped import FlatArray
@@ -129,7 +129,7 @@ class _Row(NamedTuple):
     begins_word: list[bool]
 
 
-def _rows(text: str, prompt: list[int], body: Body, layout: Layout) -> Iterator[_Row]:
+def _rows(text: str, prompt: list[int], body: BodyTokens, layout: Layout) -> Iterator[_Row]:
     """The rows of one document, from the ids of its prompt and its tokenised text."""
     begin, end = [layout.begin], [layout.end]
     # Special tokens around each row; if rows are not framed, they are around the document.

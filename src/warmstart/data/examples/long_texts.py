@@ -51,7 +51,7 @@ Text = TypeVar("Text", bound=str | tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class BodyTokens:
     """The tokens of a text, without special tokens: T tokens.
 
     Args:
@@ -117,7 +117,7 @@ def batches(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
     yield texts[start:]
 
 
-def shortened(
+def shortened_text(
     backend: "tokenizers.Tokenizer", text: str, border: re.Pattern[str] | None, needed: int
 ) -> tuple[str, int]:
     """The start of a long text with its first tokens, and the number of tokens in the rest.
@@ -145,7 +145,7 @@ def shortened_rows(
     border: re.Pattern[str] | None,
     needed: int,
 ) -> tuple[list[Text], Ints]:
-    """``shortened`` for each text of each row.
+    """``shortened_text`` for each text of each row.
 
     Args:
         backend: a tokenizer without truncation.
@@ -162,7 +162,7 @@ def shortened_rows(
         sides = (row,) if isinstance(row, str) else row
         if max(map(len, sides)) > _LONG * PIECE:
             starts, rest = zip(
-                *(shortened(backend, side, border, needed) for side in sides), strict=True
+                *(shortened_text(backend, side, border, needed) for side in sides), strict=True
             )
             rows[index] = starts[0] if isinstance(row, str) else starts
             beyond[index, : len(rest)] = rest
@@ -171,7 +171,7 @@ def shortened_rows(
 
 def encoded_bodies(
     backend: "tokenizers.Tokenizer", texts: Iterable[str], border: re.Pattern[str] | None
-) -> Iterator[Body]:
+) -> Iterator[BodyTokens]:
     """The tokens of each text, without special tokens.
 
     Args:
@@ -187,7 +187,7 @@ def encoded_bodies(
         for encoding in backend.encode_batch(batch, add_special_tokens=False)
     )
     for of_text in pieces:
-        body = Body([], [], [])
+        body = BodyTokens([], [], [])
         start = words = 0
         for piece in of_text:
             encoding = next(encodings)

@@ -2,9 +2,9 @@
 
 These encodings are detected: UTF-8 (with or without a byte order mark), UTF-16 and UTF-32 (either
 byte order, with or without a mark) and GB18030 (including its subsets GBK and GB2312, which Chinese
-Windows uses). GB18030 needs evidence that the text is Chinese (see ``_is_gb18030``). Any other encoding is
-rejected and not guessed: all bytes are valid Latin-1, for example, so a wrong guess would not be
-noticed later. Pyarrow needs UTF-8, so all text is UTF-8 from here on.
+Windows uses). GB18030 needs evidence that the text is Chinese (see ``_is_gb18030``). Any other
+encoding is rejected and not guessed: all bytes are valid Latin-1, for example, so a wrong guess
+would not be noticed later. Pyarrow needs UTF-8, so all text is UTF-8 from here on.
 
 Offsets are in bytes from 0; lines are counted from 1.
 
@@ -111,7 +111,7 @@ def detect(content: Content, path: str) -> str:
         path: the file as shown in messages.
 
     Raises:
-        DataError: none of UTF-8, UTF-16, UTF-32 and GB18030; the message names the first invalid byte.
+        DataError: no such encoding is detected; the message names the first invalid byte.
     """
     if (mark := _mark(content)) is not None:
         return mark
