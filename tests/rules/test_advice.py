@@ -24,7 +24,7 @@ OPTIONS = {
     for parameter in command.params
     for option in (*parameter.opts, *parameter.secondary_opts)
 }
-ELSEWHERE = {"--force-reinstall", "--help", "--local-dir", "--nproc-per-node"}
+ELSEWHERE = {"--force-reinstall", "--no-deps", "--help", "--local-dir", "--nproc-per-node"}
 """Options of other programs."""
 
 HOLE = "\0"
