@@ -12,6 +12,7 @@ from warmstart.config import RunConfig
 from warmstart.data.checking.check import comparable
 from warmstart.data.checking.duplicates import text_ids
 from warmstart.data.examples.tokens import Bools, Ints
+from warmstart.data.label_lists import SEPARATOR
 from warmstart.data.split import codes
 from warmstart.data.table import Table
 from warmstart.tasks import task_type
@@ -56,7 +57,8 @@ def _label_codes(config: RunConfig, train: Table) -> Ints:
     task = task_type(config).learn(config, train)
     if not isinstance(task, ShowsLabels):
         return np.zeros(len(train), np.int64)
-    return codes(comparable({"train": task.shown_labels(task.labels(train))})["train"])
+    shown = {"train": task.shown_labels(task.labels(train))}
+    return codes(comparable(shown, config.data.label_separator or SEPARATOR)["train"])
 
 
 def _has_several_labels(texts: Ints, labels: Ints) -> Bools:

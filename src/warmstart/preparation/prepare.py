@@ -163,7 +163,7 @@ def prepare(
         splits,
         dropped,
         examples,
-        replace(findings, messages=(*_about_tokens(config, checkpoint), *findings.messages)),
+        replace(findings, messages=(*findings.messages, *_about_tokens(config, checkpoint))),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
     )
 
@@ -228,17 +228,13 @@ def _findings(
 
 
 def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
-    """A message if new tokens get embeddings that adapters do not train."""
-    vocabulary = checkpoint.tokenizer.get_vocab()
-    new = [token for token, index in vocabulary.items() if index >= checkpoint.config.vocab_size]
+    """A message if adapters also train the vectors of new tokens."""
+    new = checkpoint.tokenizer.convert_ids_to_tokens(list(checkpoint.new_tokens))
     if config.train.lora is None or not new:
         return []
-    text = (
-        f"train.lora trains no embeddings, and {len(new)} tokens are new ({', '.join(new)}): their "
-        "vectors stay the mean of all others, and adapter/ does not contain them. Train the whole "
-        "model (without train.lora), or choose model.special_tokens that the vocabulary contains"
-    )
-    return [Finding("warning", text)]
+    tokens = "1 token is new" if len(new) == 1 else f"{len(new)} tokens are new"
+    text = f"{tokens} ({', '.join(new)}): train.lora also trains their vectors in the embedding"
+    return [Finding("info", text)]
 
 
 def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:

@@ -63,6 +63,8 @@ class _Evaluation(BaseModel):
     loss: float | None = None
     details: dict[str, Any] = {}
     baselines: dict[str, Metrics] = {}
+    files: list[str] = []
+    overrides: list[str] = []
 
 
 class _Sample(BaseModel):

@@ -88,9 +88,12 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "data.split_seed": ("data.validation", "SHARE"),
     "train.focal_gamma": ("train.loss", "focal"),
     "export.max_drop": ("export.int8", True),
+    "generate.top_k": ("generate.temperature", "POSITIVE"),
+    "generate.top_p": ("generate.temperature", "POSITIVE"),
+    "generate.seed": ("generate.temperature", "POSITIVE"),
 }
 """Settings that are read only if another one has a value: ``COLUMN`` means any column, ``SHARE`` a
-share of the training rows, and None that the other setting is not set."""
+share of the training rows, ``POSITIVE`` a number above 0, and None that it is not set."""
 
 VALUE_NEEDS: Mapping[tuple[str, Any], tuple[str, Any]] = {
     ("data.duplicates", "together"): ("data.validation", "SHARE"),
@@ -135,6 +138,8 @@ def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None
         fulfilled = given is not None
     elif value == "SHARE":
         fulfilled = isinstance(given, float)
+    elif value == "POSITIVE":
+        fulfilled = given != 0
     else:
         fulfilled = given == value
     return None if fulfilled else (other, value)

@@ -27,7 +27,7 @@ from warmstart.data.checking.label_messages import (
 )
 from warmstart.data.checking.lengths import Lengths, describe_lengths
 from warmstart.data.examples.tokens import Cut
-from warmstart.data.label_lists import as_texts
+from warmstart.data.label_lists import SEPARATOR, as_texts
 from warmstart.data.labels import in_order, label_texts
 from warmstart.data.table import Table
 
@@ -167,7 +167,9 @@ def collect_findings(
         for split, table in tables.items()
     ]
     splits = [_in_chunks(split) for split in splits] if chunked else splits
-    repeats = find_repeats(tables, data.text_columns, comparable(labels))
+    repeats = find_repeats(
+        tables, data.text_columns, comparable(labels, data.label_separator or SEPARATOR)
+    )
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     messages += _about_splits(splits, repeats, remarks or {}, labels, classes=classes)
     ordered = sorted([*messages, *further], key=lambda message: message.level != "warning")
@@ -239,16 +241,17 @@ def _about_split(data: DataConfig, together: str | None) -> list[Finding]:
 
 
 def comparable(
-    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+    labels: Mapping[str, pa.Array | pa.ChunkedArray], separator: str
 ) -> dict[str, pa.ChunkedArray]:
     """Labels that can be compared between rows: a list of labels is joined to one text.
 
     Args:
         labels: split -> the label of each row, in the form of ``ShowsLabels.shown_labels``.
+        separator: text between the labels of a list.
     """
     found = {}
     for split, values in labels.items():
-        plain = as_texts(values) if pa.types.is_list(values.type) else values
+        plain = as_texts(values, separator) if pa.types.is_list(values.type) else values
         chunked = isinstance(plain, pa.ChunkedArray)
         found[split] = plain if chunked else pa.chunked_array([plain])
     return found
