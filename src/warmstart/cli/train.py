@@ -234,6 +234,7 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     from warmstart.runs.events import events_of, read_events
     from warmstart.runs.loaded_run import load_task
     from warmstart.runs.titles import Titles
+    from warmstart.runs.words import sample_in_words
 
     directory = RunDirectory(run.path)
     titles = Titles.of(load_task(directory)[1])
@@ -249,6 +250,8 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     for split, metrics in run.scores.items():
         baselines = {name: splits[split] for name, splits in run.baselines.items()}
         show(scores_table(split, metrics, baselines, titles))
+    if sample := sample_in_words(directory.read_config().data):
+        show(sample)
     text = (
         f"run     {run.path}\n"
         f"report  {directory.entry('report.html')}\n"

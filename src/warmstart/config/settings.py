@@ -64,6 +64,10 @@ class DataConfig(_Part):
     """Validation file(s), or the share of the ``train`` rows to set aside for validation."""
     test: Sources | None = None
     """Test file(s); they are scored once, after training."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """For a quick try: train on a sample of this number of training rows, which ``split_seed``
+    selects, with the label proportions of all rows (``stratify``). Validation and test rows are not
+    limited."""
     dir: str | None = None
     """A folder, zip file or URL of a zip file; relative names above are looked up in it."""
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "spans"] = "auto"
@@ -126,9 +130,10 @@ class DataConfig(_Part):
     missing: Literal["error", "drop"] = "error"
     """What to do with a row that has an empty text or no label."""
     stratify: bool = True
-    """Keep the label proportions of ``train`` when a share of it is set aside for validation."""
+    """Keep the label proportions of ``train`` when a share of it is set aside for validation, or
+    ``limit`` selects a sample."""
     split_seed: Annotated[int, Field(ge=0)] = 42
-    """Seed that selects the rows set aside for validation."""
+    """Seed that selects the rows set aside for validation, and those of ``limit``."""
     allow_same_file: bool = False
     """Allow the same file in two splits (the score then measures memorisation, not learning)."""
 

@@ -34,6 +34,7 @@ from warmstart.preparation.new_start import new_start, refuse_faulty
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
 from warmstart.preparation.stages import (
+    Sources,
     Workspace,
     encode,
     group_column,
@@ -128,7 +129,7 @@ def prepare(
     tables = split_tables(config, sources, rows)
     # Rows that were left out are counted for the split that names their file.
     dropped = {name: sources.dropped.get(name, {}) for name in tables}
-    task, splits = learn(config, tables)
+    task, splits = _learn(config, sources, tables)
     best_metric = config.train.best_metric or task.metrics[0].name
     known = [metric.name for metric in task.metrics]
     if best_metric not in known:
@@ -151,6 +152,7 @@ def prepare(
         dropped[name] = {**dropped[name], **left_out}
     refuse_unfit_plan(config.train, Plan.of(examples["train"], config.train))
     findings = _findings(config, task, splits, examples, dropped, max_tokens, checkpoint)
+    special = [*_about_limit(config, sources, tables), *_about_tokens(config, checkpoint)]
     return Prepared(
         config,
         task,
@@ -160,7 +162,7 @@ def prepare(
         splits,
         dropped,
         examples,
-        replace(findings, messages=(*_about_tokens(config, checkpoint), *findings.messages)),
+        replace(findings, messages=(*special, *findings.messages)),
         rows_given=rows is not None,
     )
 
@@ -222,6 +224,38 @@ def _findings(
             Vocabulary.of(checkpoint.tokenizer),
         ),
     )
+
+
+def _learn(
+    config: RunConfig, sources: Sources, tables: Mapping[str, Table]
+) -> tuple[AnyTask, dict[str, Split]]:
+    """``learn``; an error that only the sample of ``data.limit`` causes says so."""
+    try:
+        return learn(config, tables)
+    except errors.DataError as problem:
+        if config.data.limit is None:
+            raise
+        data = config.data.model_copy(update={"limit": None})
+        unlimited = config.model_copy(update={"data": data})
+        whole = split_tables(unlimited, sources)
+        learn(unlimited, whole)  # if this fails as well, its error is the one to report
+        raise errors.splits.problem_of_sample(
+            config.data.limit, len(whole["train"]), problem
+        ) from None
+
+
+def _about_limit(config: RunConfig, sources: Sources, tables: Mapping[str, Table]) -> list[Finding]:
+    """A message if only a sample of the training rows is used."""
+    if config.data.limit is None:
+        return []
+    rows = len(sources.tables["train"])
+    if isinstance(config.data.validation, float):
+        rows -= len(tables["validation"])
+    text = (
+        f"only {len(tables['train']):,} of {rows:,} training rows are used "
+        f"(data.limit={config.data.limit}): the scores are those of a quick try, not of all rows"
+    )
+    return [Finding("warning", text)]
 
 
 def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:

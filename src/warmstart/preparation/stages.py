@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.reading.formats import refuse_unread_settings
 from warmstart.data.reading.sources import file_states, read
-from warmstart.data.split import hold_out, refuse_same_file
+from warmstart.data.split import hold_out, refuse_same_file, sample
 from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.preparation.row_ids import tables_of_rows
@@ -116,17 +117,21 @@ def split_tables(
     """The table of each split, in the order train, validation, test.
 
     Args:
-        config: contains the share of the training rows to hold out, if no file is named.
+        config: contains the share of the training rows to hold out, if no file is named, and the
+            number of training rows to use.
         sources: result of ``read_sources``.
         rows: row ids of ``data.train`` for each split, instead of a share; a split that is not
             named here keeps its own file.
 
     Raises:
+        ConfigError: ``data.limit`` has no effect, or is too small.
         DataError: a split would be empty, or the row ids are not usable.
     """
     data, task = config.data, task_type(config)
     tables = dict(sources.tables)
     if rows is not None:
+        if data.limit is not None:
+            raise errors.splits.limit_of_given_rows(data.limit)
         tables |= tables_of_rows(tables, rows)
     elif isinstance(data.validation, float):
         strata = None
@@ -139,7 +144,21 @@ def split_tables(
             strata=strata,
             group_by=group_column(config),
         )
+    if data.limit is not None:
+        tables["train"] = _limited(config, tables["train"], data.limit)
     return {name: tables[name] for name in ("train", "validation", "test") if name in tables}
+
+
+def _limited(config: RunConfig, train: Table, limit: int) -> Table:
+    """A sample of the training rows; rows that a task compares with each other stay together."""
+    data, task = config.data, task_type(config)
+    if limit >= len(train):
+        raise errors.splits.limit_without_effect(limit, len(train))
+    strata = None
+    if data.stratify and issubclass(task, Stratifies):
+        strata = task.strata(data, train, both_sides=False)
+    group = task.group(data) if issubclass(task, KeepsGroups) else None
+    return sample(train, limit, data.split_seed, strata=strata, group_by=group)
 
 
 def group_column(config: RunConfig) -> str | None:

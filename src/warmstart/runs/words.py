@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from warmstart.config import DataConfig
 from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import RunRecord
 from warmstart.runs.titles import Titles
@@ -155,6 +156,25 @@ def sentence_case(text: str) -> str:
 
 def verdict(record: RunRecord) -> str:
     """The result of the run in one or two sentences that claim no more than the intervals allow."""
+    sample = sample_in_words(record.config.data)
+    return " ".join([_result(record), *([f"{sentence_case(sample)}."] if sample else [])])
+
+
+def sample_in_words(data: DataConfig) -> str:
+    """That a run used only some of its training rows; empty if it used all.
+
+    Args:
+        data: settings of the run.
+
+    >>> sample_in_words(DataConfig(train="a.csv", limit=500))
+    'the model was trained on a sample of the training rows only (data.limit=500)'
+    """
+    if data.limit is None:
+        return ""
+    return f"the model was trained on a sample of the training rows only (data.limit={data.limit})"
+
+
+def _result(record: RunRecord) -> str:
     evaluation = record.evaluation
     if evaluation is None:
         return _without_scores(record)

@@ -90,7 +90,8 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "export.max_drop": ("export.int8", True),
 }
 """Settings that are read only if another one has a value: ``COLUMN`` means any column, ``SHARE`` a
-share of the training rows, and None that the other setting is not set."""
+share of the training rows (or ``data.limit``, which also draws rows), and None that the other
+setting is not set."""
 
 
 def is_read(name: str, reads: frozenset[str], values: Mapping[str, Any]) -> bool:
@@ -125,7 +126,7 @@ def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None
     if value == "COLUMN":
         fulfilled = given is not None
     elif value == "SHARE":
-        fulfilled = isinstance(given, float)
+        fulfilled = isinstance(given, float) or values.get("data.limit") is not None
     else:
         fulfilled = given == value
     return None if fulfilled else (other, value)

@@ -118,14 +118,14 @@ class TextClassification:
         return clean_rows(table, data, labelled=labelled)
 
     @staticmethod
-    def strata(data: DataConfig, table: Table) -> Ints:
+    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
         """The label of each row, numbered from 0, int64 [N].
 
         Raises:
             DataError: a label has a single row, which cannot be on both sides.
         """
         labels = codes(label_texts(table, data.label))
-        if data.group is None:
+        if both_sides and data.group is None:
             refuse_single_rows(labels, table, data.label)
         return labels
 
