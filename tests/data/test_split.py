@@ -203,7 +203,17 @@ def test_a_sample_of_a_file_sorted_by_label_is_no_beginning_and_stays_the_same_f
     part = sample(rows, 9, 1, strata=by_label(rows))
     assert Counter(column(part, "y")) == {"a": 6, "b": 3}
     assert part.rows.tolist() == [0, 2, 19, 20, 21, 41, 62, 63, 71]
-    assert sample(rows, 9, 2, strata=by_label(rows)).rows.tolist() != [0, 2, 19, 20, 21, 41, 62, 63, 71]
+    assert sample(rows, 9, 2, strata=by_label(rows)).rows.tolist() != [
+        0,
+        2,
+        19,
+        20,
+        21,
+        41,
+        62,
+        63,
+        71,
+    ]
 
 
 @given(

@@ -14,6 +14,8 @@ LABELS = frozenset({"data.label", "data.missing"})
 """A label for each row."""
 CLASSES = frozenset({"data.stratify"})
 """Labels whose proportions a validation share can preserve."""
+NAMES = frozenset({"data.label_names"})
+"""Labels may be ids that have names."""
 LABEL_LISTS = frozenset({"data.label_separator", "data.label_columns"})
 """Several labels for a row."""
 PAIRS = frozenset({"data.text_pair", "data.truncation"})
@@ -66,6 +68,7 @@ WORDS_AND_TAGS = frozenset(
 TASK_SETTINGS = (
     LABELS
     | CLASSES
+    | NAMES
     | LABEL_LISTS
     | PAIRS
     | PROMPTS
@@ -84,6 +87,7 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "data.truncation": ("data.text_pair", "COLUMN"),
     "data.label": ("data.label_columns", None),
     "data.label_separator": ("data.label_columns", None),
+    "data.label_names": ("data.label_columns", None),
     "data.stratify": ("data.validation", "SHARE"),
     "data.split_seed": ("data.validation", "SHARE"),
     "train.focal_gamma": ("train.loss", "focal"),
