@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import warmstart
@@ -131,6 +133,7 @@ def test_every_setting_of_the_data_that_decides_what_is_read_is_part_of_the_key(
     afterwards = {
         *("train", "validation", "test"),  # the sources themselves are in the key
         *("truncation", "long_documents", "overlap_tokens", "mask_share", "whole_words"),
+        "duplicates",
         *("label_separator", "tag_scheme", "group", "stratify", "split_seed", "allow_same_file"),
         *("limit", "label_names"),
     }
@@ -369,7 +372,7 @@ def test_a_limit_keeps_the_lists_of_a_ranking_whole(tmp_path: Path) -> None:
 
 def test_an_error_that_only_the_sample_causes_says_so(tmp_path: Path) -> None:
     config = config_of(tmp_path, {"limit": 1, "stratify": False})
-    with pytest.raises(DataError, match="only data.limit=1 of 95 training rows are used") as caught:
+    with pytest.raises(DataError, match="only data.limit=1 of 96 training rows are used") as caught:
         prepare(config)
     *_, last = caught.value.do.split("; or ")
     assert last.startswith("--set data.limit=null: ")
@@ -381,3 +384,41 @@ def test_an_error_of_all_rows_is_reported_without_the_limit(tmp_path: Path) -> N
     with pytest.raises(DataError) as caught:
         prepare(config_of(tmp_path, {"limit": 5}))
     assert "data.limit" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "default"),
+    [
+        ("delimiter", ";", "null"),
+        ("columns", ["text", "label"], "null"),
+        ("quoting", "none", "double"),
+        ("ragged", "drop", "error"),
+    ],
+)
+def test_a_setting_for_files_that_no_file_reads_is_refused(
+    setting: str, value: Any, default: str, tmp_path: Path
+) -> None:
+    lines = [f'{{"text": "text {row}", "label": "{row % 2}"}}' for row in range(20)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    given = {"data": {"train": str(tmp_path / "a.jsonl"), setting: value}}
+    with pytest.raises(ConfigError) as caught:
+        read_sources(config_file.load(given))
+    assert caught.value.found == (
+        f"data.{setting} is set, and no file has a format that reads it: "
+        f"{tmp_path / 'a.jsonl'} (jsonl)"
+    )
+    assert caught.value.do == f"--set data.{setting}={default}"
+    advised = config_file.load(given, [caught.value.do.removeprefix("--set ")])
+    assert len(read_sources(advised).tables["train"]) == 20
+    # One file with a fitting format is enough.
+    (tmp_path / "b.csv").write_text("text,label\na,1\nb,0\n")
+    given["data"] |= {"validation": str(tmp_path / "b.csv")}
+    if setting in ("quoting", "ragged"):
+        assert len(read_sources(config_file.load(given)).tables["validation"]) == 2
+
+
+def test_the_encoding_of_a_binary_file_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "label": ["0", "1"]}), tmp_path / "a.parquet")
+    given = {"data": {"train": str(tmp_path / "a.parquet"), "encoding": "cp1252"}}
+    with pytest.raises(ConfigError, match="applies only to csv, tsv, jsonl"):
+        read_sources(config_file.load(given))

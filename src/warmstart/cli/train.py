@@ -230,14 +230,16 @@ def _resume(
 
 
 def _print_run(run: "Run", *, as_json: bool) -> None:
+    from warmstart.data.checking.check import Findings
     from warmstart.runs.directory import RunDirectory
     from warmstart.runs.events import events_of, read_events
     from warmstart.runs.loaded_run import load_task
     from warmstart.runs.titles import Titles
-    from warmstart.runs.words import sample_in_words
+    from warmstart.runs.words import sample_in_words, shared_texts
 
     directory = RunDirectory(run.path)
     titles = Titles.of(load_task(directory)[1])
+    findings = Findings.from_json(directory.read_json("data.json")["findings"])
     finish = events_of(read_events(directory.entry("events.jsonl")), "finish")[-1]
     content: dict[str, Any] = {
         "run": str(run.path),
@@ -250,6 +252,8 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     for split, metrics in run.scores.items():
         baselines = {name: splits[split] for name, splits in run.baselines.items()}
         show(scores_table(split, metrics, baselines, titles))
+        if leak := shared_texts(findings, split):
+            show(leak)
     if sample := sample_in_words(directory.read_config().data):
         show(sample)
     text = (

@@ -326,6 +326,12 @@ def without_effect(setting: str, default: str, other: str, value: object) -> Con
             expected=f"{setting} together with a share of the training rows: {other}: 0.1",
             do=f"{leave_out}; or --set {other}=0.1",
         )
+    if value == "POSITIVE":
+        return ConfigError(
+            found=f"{setting} is set, and {other} is 0",
+            expected=f"{setting} together with sampling: {other} above 0",
+            do=f"{leave_out}; or --set {other}=1.0",
+        )
     shown = {True: "true"}.get(value, value) if isinstance(value, bool) else value
     return ConfigError(
         found=f"{setting} is set, and {other} is not {'set' if shown == 'COLUMN' else shown}",

@@ -7,7 +7,8 @@ pretraining run is created here, in a temporary folder.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,17 @@ from warmstart.models.checkpoints.load import find as find_checkpoint
 from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
+from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.learnable import learnable
 from warmstart.preparation.new_start import new_start, refuse_faulty
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
 from warmstart.preparation.stages import (
-    Sources,
     Workspace,
     encode,
     group_column,
     learn,
+    limited,
     read_sources,
     split_tables,
 )
@@ -65,7 +67,7 @@ class Prepared:
         dropped: for each split, the number of rows left out for each reason.
         examples: the same rows, tokenised.
         findings: counts and messages about the data.
-        rows_given: whether the splits were given as row ids.
+        rows_given: the row ids of each split that was given so, in the form of ``ranges``.
     """
 
     config: RunConfig
@@ -77,7 +79,7 @@ class Prepared:
     dropped: Mapping[str, Mapping[str, int]]
     examples: Mapping[str, Examples]
     findings: Findings
-    rows_given: bool = False
+    rows_given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -95,10 +97,12 @@ class Prepared:
                     "source": table.setting.removeprefix("data."),
                     "rows": ranges(table.rows) if self.rows_given else row_ids(table),
                     "left_out": dict(self.dropped[name]),
+                    # A resumed run starts from these again, and leaves out the same of them.
+                    **({"given": self.rows_given[name]} if name in self.rows_given else {}),
                 }
                 for name, table in self.tables.items()
             },
-            "rows_given": self.rows_given,
+            "rows_given": bool(self.rows_given),
             "max_tokens": self.max_tokens,
             "findings": self.findings.to_json(),
         }
@@ -126,10 +130,11 @@ def prepare(
     if start is not None:
         refuse_faulty(config)
     sources = read_sources(config, workspace)
-    tables = split_tables(config, sources, rows)
+    tables, again = distinct(config, split_tables(config, sources, rows))
     # Rows that were left out are counted for the split that names their file.
-    dropped = {name: sources.dropped.get(name, {}) for name in tables}
-    task, splits = _learn(config, sources, tables)
+    dropped = {name: {**sources.dropped.get(name, {}), **again.get(name, {})} for name in tables}
+    whole, tables = tables, limited(config, tables)
+    task, splits = _learn(config, tables, whole)
     best_metric = config.train.best_metric or task.metrics[0].name
     known = [metric.name for metric in task.metrics]
     if best_metric not in known:
@@ -139,7 +144,6 @@ def prepare(
         # or a batch consists of whole lists.
         plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
         schedule_for(config.train, plan.total_steps)
-
     model = config.model if start is None else new_start(config, tables["train"], start)
     checkpoint = find_checkpoint(model, task.head)
     if start is not None:  # the name of the temporary folder would confuse the user
@@ -152,7 +156,6 @@ def prepare(
         dropped[name] = {**dropped[name], **left_out}
     refuse_unfit_plan(config.train, Plan.of(examples["train"], config.train))
     findings = _findings(config, task, splits, examples, dropped, max_tokens, checkpoint)
-    special = [*_about_limit(config, sources, tables), *_about_tokens(config, checkpoint)]
     return Prepared(
         config,
         task,
@@ -162,8 +165,8 @@ def prepare(
         splits,
         dropped,
         examples,
-        replace(findings, messages=(*special, *findings.messages)),
-        rows_given=rows is not None,
+        _first(findings, _about_limit(config, tables, whole), _about_tokens(config, checkpoint)),
+        rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
     )
 
 
@@ -226,33 +229,36 @@ def _findings(
     )
 
 
+def _first(findings: Findings, *further: list[Finding]) -> Findings:
+    """The findings with further messages before their own."""
+    return replace(findings, messages=(*chain.from_iterable(further), *findings.messages))
+
+
 def _learn(
-    config: RunConfig, sources: Sources, tables: Mapping[str, Table]
+    config: RunConfig, tables: Mapping[str, Table], whole: Mapping[str, Table]
 ) -> tuple[AnyTask, dict[str, Split]]:
-    """``learn``; an error that only the sample of ``data.limit`` causes says so."""
+    """``learn``; an error that only the sample of ``data.limit`` causes says so.
+
+    ``whole``: the tables without the limit.
+    """
     try:
         return learn(config, tables)
     except errors.DataError as problem:
         if config.data.limit is None:
             raise
-        data = config.data.model_copy(update={"limit": None})
-        unlimited = config.model_copy(update={"data": data})
-        whole = split_tables(unlimited, sources)
-        learn(unlimited, whole)  # if this fails as well, its error is the one to report
-        raise errors.splits.problem_of_sample(
-            config.data.limit, len(whole["train"]), problem
-        ) from None
+        learn(config, whole)  # if this fails as well, its error is the one to report
+        rows = len(whole["train"])
+        raise errors.splits.problem_of_sample(config.data.limit, rows, problem) from None
 
 
-def _about_limit(config: RunConfig, sources: Sources, tables: Mapping[str, Table]) -> list[Finding]:
+def _about_limit(
+    config: RunConfig, tables: Mapping[str, Table], whole: Mapping[str, Table]
+) -> list[Finding]:
     """A message if only a sample of the training rows is used."""
     if config.data.limit is None:
         return []
-    rows = len(sources.tables["train"])
-    if isinstance(config.data.validation, float):
-        rows -= len(tables["validation"])
     text = (
-        f"only {len(tables['train']):,} of {rows:,} training rows are used "
+        f"only {len(tables['train']):,} of {len(whole['train']):,} training rows are used "
         f"(data.limit={config.data.limit}): the scores are those of a quick try, not of all rows"
     )
     return [Finding("warning", text)]
@@ -340,7 +346,7 @@ def given_rows(directory: RunDirectory) -> dict[str, Ints] | None:
         return None
     with reading(directory.entry("data.json")):
         return {
-            name: ids_of_ranges(split["rows"])
+            name: ids_of_ranges(split["given"])
             for name, split in content["splits"].items()
-            if split["source"] == "train"
+            if "given" in split
         }

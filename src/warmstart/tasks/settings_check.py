@@ -9,7 +9,7 @@ from warmstart.config import RunConfig
 from warmstart.config.config_faults import SETTINGS, Origin, in_yaml, shown
 from warmstart.config.config_yaml import Place
 from warmstart.tasks import TASKS
-from warmstart.tasks.capabilities import ChecksSettings
+from warmstart.tasks.capabilities import ChecksSettings, KeepsGroups
 from warmstart.tasks.task_settings import is_read, needed_value
 
 Origins = dict[Place, Origin]
@@ -60,6 +60,10 @@ def faults_of_task(
         contradictions += task.check(config)
     if loss is not None and loss not in task.losses and "train.loss" in task.reads:
         contradictions = [errors.config.other_loss(loss, name, task.losses), *contradictions]
+    data = config.data
+    group = task.group(data) if issubclass(task, KeepsGroups) else data.group
+    if data.duplicates == "together" and group in data.text_columns.values():
+        contradictions.append(errors.splits.always_together(str(group)))
     where = origins[()].where
     return faults + [errors.config.located(fault, where) for fault in contradictions]
 
