@@ -8,7 +8,6 @@ pretraining run is created here, in a temporary folder.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -165,7 +164,7 @@ def prepare(
         splits,
         dropped,
         examples,
-        _first(findings, _about_limit(config, tables, whole), _about_tokens(config, checkpoint)),
+        _extended(_about_limit(config, tables, whole), findings, _about_tokens(config, checkpoint)),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
     )
 
@@ -229,9 +228,9 @@ def _findings(
     )
 
 
-def _first(findings: Findings, *further: list[Finding]) -> Findings:
-    """The findings with further messages before their own."""
-    return replace(findings, messages=(*chain.from_iterable(further), *findings.messages))
+def _extended(first: list[Finding], findings: Findings, last: list[Finding]) -> Findings:
+    """The findings with further messages before and after their own."""
+    return replace(findings, messages=(*first, *findings.messages, *last))
 
 
 def _learn(
@@ -265,17 +264,13 @@ def _about_limit(
 
 
 def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
-    """A message if new tokens get embeddings that adapters do not train."""
-    vocabulary = checkpoint.tokenizer.get_vocab()
-    new = [token for token, index in vocabulary.items() if index >= checkpoint.config.vocab_size]
+    """A message if adapters also train the vectors of new tokens."""
+    new = checkpoint.tokenizer.convert_ids_to_tokens(list(checkpoint.new_tokens))
     if config.train.lora is None or not new:
         return []
-    text = (
-        f"train.lora trains no embeddings, and {len(new)} tokens are new ({', '.join(new)}): their "
-        "vectors stay the mean of all others, and adapter/ does not contain them. Train the whole "
-        "model (without train.lora), or choose model.special_tokens that the vocabulary contains"
-    )
-    return [Finding("warning", text)]
+    tokens = "1 token is new" if len(new) == 1 else f"{len(new)} tokens are new"
+    text = f"{tokens} ({', '.join(new)}): train.lora also trains their vectors in the embedding"
+    return [Finding("info", text)]
 
 
 def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:

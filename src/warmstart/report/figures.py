@@ -360,7 +360,7 @@ def _shaded_cells(axes: Axes, counts: np.ndarray[Any, Any], *, name_zeros: bool)
 
 
 def _shortened(label: str, limit: int) -> str:
-    """The label on one line, cut to ``limit`` letters; a Chinese one is twice as wide."""
+    """The label on one line, cut to a width of ``limit`` letters; Chinese ones count twice."""
     label = " ".join(label.split())
     widths = np.cumsum([2 if east_asian_width(letter) in "WF" else 1 for letter in label])
     if len(label) == 0 or widths[-1] <= limit:

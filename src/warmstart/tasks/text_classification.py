@@ -87,6 +87,16 @@ class TextClassification:
 
     name: ClassVar[str] = "text-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "classification",
+        "classifier",
+        "seq_cls",
+        "sequence-classification",
+        "sentiment",
+        "sentiment-analysis",
+        "nli",
+        "single-label",
+    )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
         LABELS | CLASSES | NAMES | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
