@@ -313,8 +313,7 @@ class MultiLabelClassification:
         if labels.multi_hot:
             first = self.data.name_of_label.get("0", "0")
             sentences.append(
-                f"the lists of 0 and 1 have one value for each label: the label {first!r} is the "
-                "first"
+                f"lists of 0 and 1 have one value for each label: the label {first!r} is first"
             )
         return sentences
 
