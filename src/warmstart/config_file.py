@@ -190,7 +190,9 @@ def _text_of(source: str | Path) -> tuple[str, str]:
 def _plain(value: Any) -> Any:
     """Convert mappings, tuples and paths to the dicts, lists and strings that YAML has."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(member) for key, member in value.items()}
+        # A boolean key is the label `true` or `false` of data.label_names.
+        texts = {key: str(key).lower() if isinstance(key, bool) else str(key) for key in value}
+        return {texts[key]: _plain(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -234,6 +236,8 @@ def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.Co
         fault = config_faults.unknown(name, _override_value(right), origin)
         return errors.config.located(fault, origin.where)
     value = _override_value(right)
+    if "mapping" in SETTINGS[name].type:
+        value = config_yaml.read_yaml(right, "--set").content
     # `data.text=1` names a column: a setting that accepts only text gets the text "1".
     if isinstance(value, bool | int | float) and SETTINGS[name].accepts_only_text:
         value = right.strip()
@@ -282,7 +286,7 @@ def settings_read(config: RunConfig) -> dict[str, Any]:
     def kept(part: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in part.items():
-            if isinstance(value, Mapping):
+            if isinstance(value, Mapping) and f"{prefix}{key}" not in SETTINGS:
                 found |= {key: group} if (group := kept(value, f"{prefix}{key}.")) else {}
             elif is_read(f"{prefix}{key}", reads, values):
                 found[key] = value

@@ -256,7 +256,7 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     from warmstart.runs.events import events_of, read_events
     from warmstart.runs.loaded_run import load_task
     from warmstart.runs.titles import Titles
-    from warmstart.runs.words import shared_texts
+    from warmstart.runs.words import sample_in_words, shared_texts
 
     directory = RunDirectory(run.path)
     titles = Titles.of(load_task(directory)[1])
@@ -275,6 +275,8 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
         show(scores_table(split, metrics, baselines, titles))
         if leak := shared_texts(findings, split):
             show(leak)
+    if sample := sample_in_words(directory.read_config().data):
+        show(sample)
     text = (
         f"run     {run.path}\n"
         f"report  {directory.entry('report.html')}\n"

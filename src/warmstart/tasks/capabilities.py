@@ -148,11 +148,16 @@ class CountsChanges(Protocol):
 
 @runtime_checkable
 class Stratifies(Protocol):
-    """A validation share preserves the proportions of something (classes, labels)."""
+    """A sample of the rows preserves the proportions of something (classes, labels)."""
 
     @staticmethod
-    def strata(data: DataConfig, table: Table) -> Ints:
+    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
         """The stratum of each row, numbered from 0, int64 [N].
+
+        Args:
+            data: names the columns.
+            table: N clean rows.
+            both_sides: whether every stratum must give rows to two splits.
 
         Raises:
             DataError: a stratum cannot be on both sides.
