@@ -204,7 +204,7 @@ def _announce(job: Job, prepared: Prepared, *, resume: bool) -> None:
             job.log.notice(f"the model runs {job.forward.path}")
         if isinstance(job.task, ScalesOutput):
             job.log.notice(job.task.scale.in_words())
-        parts = new_parts(checkpoint, job.model.config)
+        parts = new_parts(prepared.checkpoint, job.model.config)
         for text in (sample_in_words(prepared.config.data) or None, *parts, schedule_in_words(job)):
             if text is not None:
                 job.log.notice(text)
