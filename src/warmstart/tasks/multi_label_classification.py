@@ -248,6 +248,11 @@ class MultiLabelClassification:
             predictions.thresholds,
         )
 
+    @staticmethod
+    def most_probable(predictions: LabelSetPredictions, count: int) -> LabelSetPredictions:
+        """The same predictions, shown with the ``count`` most probable labels of each row."""
+        return replace(predictions, top=count)
+
     def usage(self) -> Usage:
         """The text-classification pipeline, with all labels."""
         return Usage(

@@ -217,6 +217,11 @@ class TextClassification:
             predicted=predictions.predicted,
         )
 
+    @staticmethod
+    def most_probable(predictions: ClassPredictions, count: int) -> ClassPredictions:
+        """The same predictions, shown with the ``count`` most probable labels of each row."""
+        return replace(predictions, top=count)
+
     def usage(self) -> Usage:
         """The text-classification pipeline."""
         return Usage(
