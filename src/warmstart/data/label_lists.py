@@ -184,6 +184,26 @@ def without_separator(table: Table, data: DataConfig) -> bool:
     return not pc.any(is_list).as_py()
 
 
+def refuse_unused_separator(table: Table, data: DataConfig) -> None:
+    """Raise an error if ``data.label_separator`` is set and every row has a list of labels.
+
+    Args:
+        table: N rows.
+        data: the settings that name the column and the separator.
+
+    Raises:
+        DataError: there is nothing that the separator separates.
+    """
+    if data.label_separator is None:
+        return
+    column = table.column(data.label, "data.label")
+    if not pa.types.is_nested(column.type):
+        texts = pc.drop_null(column.cast(pa.string()))
+        if not pc.all(pc.match_substring_regex(texts, r"^\s*\[.*\]\s*$")).as_py():
+            return
+    raise errors.labels.separator_of_lists(data.label, data.label_separator, table.where(0))
+
+
 def _of_columns(table: Table, names: Sequence[str]) -> Bools:
     """Which of the columns are 1, bool [N, C]."""
     matrix = np.zeros((len(table), len(names)), dtype=np.bool_)

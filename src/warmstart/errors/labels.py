@@ -173,6 +173,16 @@ def unreadable_list(column: str, text: str, where: str) -> DataError:
     )
 
 
+def separator_of_lists(column: str, separator: str, where: str) -> DataError:
+    """A separator, although every row has a list of labels."""
+    return DataError(
+        f"{where}: the column {column!r} contains lists of labels, and data.label_separator is "
+        f"{separator!r}",
+        "texts in which a separator stands between the labels, or no data.label_separator",
+        "--set data.label_separator=null",
+    )
+
+
 def numbers_in_lists(column: str, value: str, where: str) -> DataError:
     """Lists of numbers that are neither numbers of labels nor 0 and 1, such as probabilities."""
     return DataError(
