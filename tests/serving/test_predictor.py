@@ -17,7 +17,8 @@ from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ConfigError, DataError
 from warmstart.evaluation.store import folder_name
 from warmstart.preparation.prepare import prepare
-from warmstart.serving.predictor import predict_file, refuse_output, write_predictions
+from warmstart.serving.prediction_files import refuse_output, write_predictions
+from warmstart.serving.predictor import predict_file
 from warmstart.training.train_run import train_run
 
 NO_ROWS = np.array([], dtype=np.int64)

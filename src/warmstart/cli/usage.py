@@ -11,7 +11,7 @@ from warmstart import errors
 _CHOICE = re.compile(r"is not one of (.*?)\.?$")
 """In Typer's message about a value that is not among the allowed ones."""
 
-_TYPE = re.compile(r"Input should be ([^,]*)")
+_TYPE = re.compile(r"Input should be (?:a valid )?([^,]*)")
 """In Typer's message about a value of another type."""
 
 
@@ -35,7 +35,7 @@ def usage_error(fault: Any, group: Any, words: Sequence[str]) -> errors.UsageErr
         known = [opt for one in command.params for opt in one.opts if opt.startswith("-")]
         return errors.command.unknown_option(fault.option_name, program, known, SETTINGS)
     if message.startswith("Got unexpected extra"):
-        extra = message.partition("(")[2].rstrip(")")
+        extra = message.partition(" (")[2].rstrip(")")
         places = [_shown(one) for one in command.params if one.param_type_name == "argument"]
         return errors.command.extra_argument(extra, program, places)
     named = getattr(fault, "option_name", None)
@@ -53,6 +53,10 @@ def usage_error(fault: Any, group: Any, words: Sequence[str]) -> errors.UsageErr
         return errors.command.needless_value(option, program)
     choices = re.findall(r"'([^']*)'", found[1]) if (found := _CHOICE.search(message)) else []
     expected = found[1] if (found := _TYPE.search(message)) else ""
+    if expected in ("integer", "number"):
+        expected = "a whole number" if expected == "integer" else "a number"
+    elif expected:
+        expected = f"a number {expected}"
     if not choices and not expected:
         return errors.command.wrong_usage(fault.format_message(), program)
     return errors.command.wrong_value(option, _value(option, words), expected, choices, program)

@@ -118,7 +118,7 @@ def wrong_value(
     nearest = get_close_matches(value, choices, n=1, cutoff=0.5) or choices[:1] or ["VALUE"]
     return UsageError(
         found=f"{option} {shlex.quote(value)}",
-        expected=f"one of: {', '.join(choices)}" if choices else f"a value that is {expected}",
+        expected=f"one of: {', '.join(choices)}" if choices else expected,
         do=f"{command} … {option} {nearest[0]}; or {command} --help",
     )
 
