@@ -47,7 +47,7 @@ def refuse_output(
         raise errors.command.output_is_kept(path, "one of the files to predict")
     if path.exists() and RunDirectory(run).would_lose(path):
         raise errors.command.output_is_kept(path, f"a file of the run {run}")
-    refuse_unwritable(path)
+    refuse_unwritable(path.parent if path.exists() else path)
 
 
 def _same(path: Path, other: Path) -> bool:
