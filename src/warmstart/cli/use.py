@@ -103,7 +103,12 @@ def predict(
     from warmstart.runs.loaded_run import load_task
     from warmstart.serving.file_settings import file_config
     from warmstart.serving.prediction_files import refuse_output, write_predictions
-    from warmstart.serving.predictor import predict_file, predict_texts, refuse_top_k, shown
+    from warmstart.serving.predictor import (
+        predict_file,
+        predict_texts,
+        prediction_text,
+        refuse_top_k,
+    )
 
     if bool(text or text_pair) == bool(data):
         raise errors.command.text_or_data()
@@ -123,7 +128,7 @@ def predict(
             model = opened.open(engine)
             answers = predict_texts(model, text or [], text_pair or None, top_k=top_k)
         content = {"predictions": [one.to_json() for one in answers]}
-        result(content, "\n".join(map(shown, answers)), as_json=as_json)
+        result(content, "\n".join(map(prediction_text, answers)), as_json=as_json)
         return
     with notes():
         found = predict_file(

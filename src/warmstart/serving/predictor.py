@@ -70,14 +70,14 @@ class FilePredictions:
 
     def shown(self) -> Iterator[str]:
         """Each row for the terminal."""
-        return (NO_TEXT if found is None else shown(found) for found in self)
+        return (NO_TEXT if found is None else prediction_text(found) for found in self)
 
 
 NO_TEXT = "no prediction (no text)"
 """What is shown for a row without a text."""
 
 
-def shown(prediction: Prediction) -> str:
+def prediction_text(prediction: Prediction) -> str:
     """A prediction for the terminal, and whether its text was truncated."""
     return prediction.shown() + "  (truncated)" * prediction.truncated
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.tasks.predictions.row_order import joined_rows
-from warmstart.tasks.predictions.shown_labels import share_columns, share_of_label, shown_shares
+from warmstart.tasks.predictions.shown_labels import shown_columns, share_of_label, shown_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ class ClassPredictions:
         return int((self.predicted != other.predicted).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """``prediction``, ``truncated``, and the columns of ``share_columns``."""
+        """``prediction``, ``truncated``, and the columns of ``shown_columns``."""
         names = pa.array(self.label_names, pa.string())
         return {
             "prediction": names.take(pa.array(self.predicted)),
             "truncated": pa.array(self.truncated),
-            **share_columns(self.label_names, self.probabilities, self.top),
+            **shown_columns(self.label_names, self.probabilities, self.top),
         }
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.label_lists import as_lists
 from warmstart.tasks.predictions.row_order import joined_rows
-from warmstart.tasks.predictions.shown_labels import share_columns, share_of_label, shown_shares
+from warmstart.tasks.predictions.shown_labels import shown_columns, share_of_label, shown_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,11 @@ class LabelSetPredictions:
         return int((self.predicted != other.predicted).any(axis=1).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """``prediction`` (a list), ``truncated``, and the columns of ``share_columns``."""
+        """``prediction`` (a list), ``truncated``, and the columns of ``shown_columns``."""
         return {
             "prediction": as_lists(self.predicted, self.label_names),
             "truncated": pa.array(self.truncated),
-            **share_columns(self.label_names, self.probabilities, self.top),
+            **shown_columns(self.label_names, self.probabilities, self.top),
         }
 
     def __len__(self) -> int:

@@ -26,7 +26,7 @@ def share_of_label(names: Sequence[str], shares: Floats, top: int | None) -> dic
     return {names[place]: float(shares[place]) for place in order}
 
 
-def share_columns(names: Sequence[str], shares: Floats, top: int | None) -> dict[str, pa.Array]:
+def shown_columns(names: Sequence[str], shares: Floats, top: int | None) -> dict[str, pa.Array]:
     """``probability:LABEL`` for each label; or ``label_1``, ``probability_1``, … of the best.
 
     Args:
