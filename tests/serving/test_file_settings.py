@@ -89,7 +89,7 @@ def test_what_is_given_for_a_file_is_read_or_refused(tmp_path: Path, given: str,
 
 @pytest.mark.parametrize(
     "given",
-    ["data.label=x", "data.label_separator=;", "data.label_columns=[a]", "data.tag_scheme=BIO"],
+    ["data.label=x", "data.label_columns=[a]", "data.tag_scheme=BIO"],
 )
 def test_labels_are_not_read_by_predictions(given: str) -> None:
     with pytest.raises(ConfigError, match="predictions do not read") as caught:

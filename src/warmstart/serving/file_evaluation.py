@@ -82,7 +82,7 @@ def evaluate_file(
     if baselines:
         with only_shown("the baselines", warnings.warn):
             beside = _baselines(engine, directory, split, config)
-    write_evaluation(directory, name, task, found, split, config.data, beside)
+    write_evaluation(directory, name, task, found, split, config.data, beside, overrides)
     return FileScores(
         directory.evaluation(name),
         found.scores.metrics_json(),

@@ -19,7 +19,6 @@ from warmstart.data.table import Table
 LABEL_SETTINGS = frozenset(
     {
         "data.label",
-        "data.label_separator",
         "data.label_columns",
         "data.tag_scheme",
     }
@@ -38,6 +37,7 @@ FILE_SETTINGS = LABEL_SETTINGS | {
     "data.words",
     "data.tags",
     "data.spans",
+    "data.label_separator",
     "data.group",
     "data.ragged",
     "data.missing",

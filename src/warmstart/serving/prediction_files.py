@@ -85,7 +85,7 @@ def _write_csv(found: FilePredictions, path: Path) -> None:
     for place, field in enumerate(table.schema):
         column = table.column(place).combine_chunks()
         if pa.types.is_list(field.type) and pa.types.is_string(field.type.value_type):
-            texts = as_texts(column)
+            texts = as_texts(column, found.label_separator)
         elif pa.types.is_nested(field.type):
             texts = pa.array(map(_json_text, column.to_pylist()), pa.string())
         else:

@@ -18,6 +18,7 @@ from warmstart import errors
 from warmstart.config import DataConfig
 from warmstart.data.checking.check import REASONS
 from warmstart.data.examples.tokens import Bools
+from warmstart.data.label_lists import SEPARATOR
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
 from warmstart.serving.engine import Engine
@@ -42,6 +43,7 @@ class FilePredictions:
         answered: whether each row has a prediction, bool [N].
         table: each row with its id, file, line and text, and its prediction or nulls.
         task: the run's task.
+        label_separator: text between the labels of a row, where a file cannot contain lists.
         kept: all columns of the file, if they are wanted.
     """
 
@@ -49,6 +51,7 @@ class FilePredictions:
     answered: Bools
     table: pa.Table
     task: AnyTask
+    label_separator: str
     kept: pa.Table | None = None
 
     def __iter__(self) -> Iterator[Prediction | None]:
@@ -214,7 +217,8 @@ def predict_file(
     kept = table.columns if keep_columns else None
     if kept is not None:
         rows = _with_columns(rows, kept, config.data)
-    return FilePredictions(predictions, answered, rows, task, kept)
+    separator = config.data.label_separator or SEPARATOR
+    return FilePredictions(predictions, answered, rows, task, separator, kept)
 
 
 def _with_unanswered(found: pa.Table, table: Table, answered: Bools, data: DataConfig) -> pa.Table:

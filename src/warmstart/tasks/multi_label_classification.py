@@ -64,6 +64,7 @@ from warmstart.tasks.mistakes import (
 )
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
+from warmstart.tasks.predictions.shown_labels import most_probable
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
     CLASSES,
@@ -121,6 +122,12 @@ class MultiLabelClassification:
 
     name: ClassVar[str] = "multi-label-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "multi-label",
+        "multilabel",
+        "multilabel-classification",
+        "multi_label",
+    )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
         LABELS | CLASSES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
@@ -130,6 +137,7 @@ class MultiLabelClassification:
     scored_unit: ClassVar[str] = "rows"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
+    most_probable = staticmethod(most_probable)
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "shares": "the share of each label",
         "tfidf": "TF-IDF with logistic regression",
@@ -250,11 +258,6 @@ class MultiLabelClassification:
             self.label_names,
             predictions.thresholds,
         )
-
-    @staticmethod
-    def most_probable(predictions: LabelSetPredictions, count: int) -> LabelSetPredictions:
-        """The same predictions, shown with the ``count`` most probable labels of each row."""
-        return replace(predictions, top=count)
 
     def usage(self) -> Usage:
         """The text-classification pipeline, with all labels."""

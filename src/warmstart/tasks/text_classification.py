@@ -52,6 +52,7 @@ from warmstart.tasks.mistakes import (
 )
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
+from warmstart.tasks.predictions.shown_labels import most_probable
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NEW_HEAD, PAIRS, RARE_LABELS
 
@@ -86,12 +87,23 @@ class TextClassification:
 
     name: ClassVar[str] = "text-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "classification",
+        "classifier",
+        "seq_cls",
+        "sequence-classification",
+        "sentiment",
+        "sentiment-analysis",
+        "nli",
+        "single-label",
+    )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = LABELS | CLASSES | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
+    most_probable = staticmethod(most_probable)
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "majority": "the majority class",
         "tfidf": "TF-IDF with logistic regression",
@@ -216,11 +228,6 @@ class TextClassification:
             intervals=True,
             predicted=predictions.predicted,
         )
-
-    @staticmethod
-    def most_probable(predictions: ClassPredictions, count: int) -> ClassPredictions:
-        """The same predictions, shown with the ``count`` most probable labels of each row."""
-        return replace(predictions, top=count)
 
     def usage(self) -> Usage:
         """The text-classification pipeline."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.tasks.predictions.row_order import joined_rows
-from warmstart.tasks.predictions.shown_labels import shown_columns, share_of_label, shown_shares
+from warmstart.tasks.predictions.shown_labels import share_of_label, shown_columns, shown_shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,13 @@ Letters: N rows, C labels, K shown labels.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from warmstart.data.examples.tokens import Floats, Ints
+from warmstart.tasks.predictions.row_order import PredictionsT
 
 
 def share_of_label(names: Sequence[str], shares: Floats, top: int | None) -> dict[str, float]:
@@ -47,6 +49,16 @@ def shown_columns(names: Sequence[str], shares: Floats, top: int | None) -> dict
         columns[f"label_{place + 1}"] = texts.take(pa.array(column))
         columns[f"probability_{place + 1}"] = pa.array(shares[np.arange(len(shares)), column])
     return columns
+
+
+def most_probable(predictions: PredictionsT, count: int) -> PredictionsT:
+    """The same predictions, shown with the ``count`` most probable labels of each row.
+
+    Args:
+        predictions: have a field ``top``.
+        count: number of labels.
+    """
+    return replace(predictions, top=count)
 
 
 def shown_shares(shares: Mapping[str, float]) -> str:
