@@ -266,6 +266,15 @@ def top_k_out_of_range(count: int, labels: int) -> ConfigError:
     )
 
 
+def labels_not_read(setting: str) -> ConfigError:
+    """A setting about labels, for a file that is predicted."""
+    return ConfigError(
+        found=f"--set {setting}=…, for a file that is predicted",
+        expected="no setting about labels: predictions do not read them",
+        do=f"leave {setting} out; or score the predictions: warmstart evaluate RUN --data FILE",
+    )
+
+
 def tensorboard_missing() -> ConfigError:
     """``train.tensorboard: true`` without the package."""
     return ConfigError(

@@ -318,15 +318,6 @@ def fixed_by_training(setting: str, allowed: Sequence[str]) -> ConfigError:
     )
 
 
-def labels_not_read(setting: str) -> ConfigError:
-    """A setting about labels, for a file that is predicted."""
-    return ConfigError(
-        found=f"--set {setting}=…, for a file that is predicted",
-        expected="no setting about labels: predictions do not read them",
-        do=f"leave {setting} out; or score the predictions: warmstart evaluate RUN --data FILE",
-    )
-
-
 def without_effect(setting: str, default: str, other: str, value: object) -> ConfigError:
     """A setting that has an effect only if another setting has a certain value, or none."""
     leave_out = f"--set {setting}={default}"

@@ -83,7 +83,7 @@ def file_config(
     for name in given:
         # A group, such as `train={epochs: 9}`, would change settings that are not for files.
         if name in LABEL_SETTINGS - allowed:
-            raise errors.config.labels_not_read(name)
+            raise errors.command.labels_not_read(name)
         if (name in SETTINGS or name in GROUPS) and name not in FILE_SETTINGS:
             raise errors.config.fixed_by_training(name, sorted(allowed))
     # The file is looked up in the working directory, not in the folder of the training files.

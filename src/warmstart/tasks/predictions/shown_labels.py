@@ -51,7 +51,7 @@ def shown_columns(names: Sequence[str], shares: Floats, top: int | None) -> dict
     return columns
 
 
-def most_probable(predictions: PredictionsT, count: int) -> PredictionsT:
+def with_top(predictions: PredictionsT, count: int) -> PredictionsT:
     """The same predictions, shown with the ``count`` most probable labels of each row.
 
     Args:
