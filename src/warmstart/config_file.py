@@ -22,6 +22,7 @@ from warmstart import errors
 from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
+from warmstart.data.reading.paths import device_kind
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
 from warmstart.tasks.task_settings import is_read, needed_value
@@ -171,6 +172,8 @@ def _text_of(source: str | Path) -> tuple[str, str]:
     if isinstance(source, str) and name and not (set(name) & {".", "/", os.sep}):
         return f"recipe {name}", recipe_text(name)
     try:
+        if (kind := device_kind(Path(source))) is not None:
+            raise errors.files.config_is_no_file(name, kind)
         content = Path(source).read_bytes()
     except FileNotFoundError:
         raise errors.config.config_not_found(name, recipe_names()) from None

@@ -199,13 +199,14 @@ def config_path(config: str) -> str:
 def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
     from warmstart import api, config_file
     from warmstart.cli.findings import rendered_findings
+    from warmstart.data.reading.paths import output_path
     from warmstart.runs.directory import RunDirectory
 
     if options.print_config:
         text = config_file.dump(settings).rstrip("\n")
         result(config_file.settings_read(settings), text, as_json=options.as_json)
         return
-    path = path.expanduser()
+    path = output_path(path)
     RunDirectory(path).refuse_unusable(overwrite=options.overwrite)
     from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 

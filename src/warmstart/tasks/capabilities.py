@@ -19,6 +19,7 @@ from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.scores import Metric, Score
+from warmstart.models.output_scale import OutputScale
 from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.task import AnyTask, Split
 
@@ -166,6 +167,16 @@ class KeepsGroups(Protocol):
     @staticmethod
     def group(data: DataConfig) -> str:
         """The column whose rows stay together in a split."""
+        ...
+
+
+@runtime_checkable
+class ScalesOutput(Protocol):
+    """The model learns standardised numbers, and outputs them in the unit of the labels."""
+
+    @property
+    def scale(self) -> OutputScale:
+        """Mean and standard deviation of the training labels."""
         ...
 
 

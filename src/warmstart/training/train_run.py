@@ -28,6 +28,7 @@ from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import task_json
 from warmstart.runs.safe_files import remove
+from warmstart.tasks.capabilities import ScalesOutput
 from warmstart.training.average import forget, keep_average
 from warmstart.training.checkpoint import Progress, checkpoints, generators_kept
 from warmstart.training.job import Job, job_for
@@ -201,6 +202,8 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
         job.log.write(start)
         if job.forward.packed is None:
             job.log.notice(f"the model runs {job.forward.path}")
+        if isinstance(job.task, ScalesOutput):
+            job.log.notice(job.task.scale.in_words())
         for text in (*new_parts(checkpoint, job.model.config), schedule_in_words(job)):
             if text is not None:
                 job.log.notice(text)
