@@ -317,3 +317,27 @@ def label_numbers(table: Table, column: str) -> Floats:
         row = int(finite.argmin())
         raise errors.labels.not_a_number(column, str(values[row].as_py()), table.where(row))
     return result
+
+
+def grades_of(table: Table, column: str) -> Floats:
+    """A column of grades, which are numbers of 0 or more, float64 [N].
+
+    Args:
+        table: N rows.
+        column: name of the column.
+
+    Raises:
+        DataError: a value is not a grade.
+    """
+    values = table.column(column, "data.label")
+    texts = values.cast(pa.string())
+    plain = pc.utf8_trim_whitespace(texts)
+    number = pc.match_substring_regex(plain, r"^[+]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+    if not pc.all(number).as_py():
+        row = int(pc.index(number, False).as_py())
+        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
+    found: Floats = plain.cast(pa.float64()).to_numpy()
+    if not np.isfinite(found).all():
+        row = int(np.isfinite(found).argmin())
+        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
+    return found

@@ -35,7 +35,7 @@ from warmstart.data.table import Table
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.regression_metrics import METRICS, regression_difference, regression_scores
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.models.output_scale import OutputScale
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
@@ -46,7 +46,7 @@ from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
 
@@ -132,6 +132,10 @@ class TextRegression:
         if labels is None:
             return Examples(tokens, NoTargets())
         return Examples(tokens, RowTargets(labels.astype(np.float32)))
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration with the labels of the head."""
+        return with_labels(checkpoint.config, ("value",), "regression")
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head of one logit."""

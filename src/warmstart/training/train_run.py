@@ -18,7 +18,6 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.devices.device import precision_of
 from warmstart.evaluation.final_scoring import HELD_OUT
-from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.preparation.new_start import keep_start
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
@@ -204,7 +203,7 @@ def _announce(job: Job, prepared: Prepared, *, resume: bool) -> None:
             job.log.notice(f"the model runs {job.forward.path}")
         if isinstance(job.task, ScalesOutput):
             job.log.notice(job.task.scale.in_words())
-        parts = new_parts(prepared.checkpoint, job.model.config)
+        parts = prepared.about_model()
         for text in (sample_in_words(prepared.config.data) or None, *parts, schedule_in_words(job)):
             if text is not None:
                 job.log.notice(text)

@@ -9,9 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import warmstart
 from tests.models.test_refusals import change_weights
+from tests.runs_in_memory import settings
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig
+from warmstart.models.checkpoints import load
 from warmstart.models.checkpoints.classifier_heads import label_weights
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
@@ -40,6 +43,38 @@ def classifier(
 
 def found(folder: Path, head: Head = TEXTS) -> Checkpoint:
     return find(ModelConfig(name=str(folder)), head)
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem", "said"),
+    [
+        (["bad", "good"], "single_label_classification", "for the same labels, which is kept"),
+        (["good", "new"], "single_label_classification", "kept for good; new for bad; dropped for"),
+        (["no", "yes"], "single_label_classification", "for other labels (no, yes): the head"),
+        (["bad", "good"], "multi_label_classification", "several labels per text; this run"),
+    ],
+)
+def test_check_says_what_happens_to_the_head_without_reading_weights(
+    labels: list[str],
+    problem: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sentences of the run, in ``check`` and ``train --dry-run``."""
+    folder, _ = classifier(tmp_path, labels, problem)
+    plain = settings(tmp_path)
+    config = {**plain, "model": {"name": str(folder)}}
+    with monkeypatch.context() as patched:
+        patched.setattr(load, "read_model", None)
+        patched.setattr(load, "read_by_label", None)
+        prepared = warmstart.check(config)
+    messages = [message.text for message in prepared.findings.messages]
+    model = prepared.task.model(prepared.checkpoint, seed=3)
+    (sentence,) = new_parts(prepared.checkpoint, model.config)
+    assert said in sentence
+    assert messages.count(sentence) == 1
+    assert not warmstart.check(plain).about_model()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
