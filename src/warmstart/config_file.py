@@ -22,9 +22,10 @@ from warmstart import errors
 from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
+from warmstart.data.reading.paths import device_kind
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
-from warmstart.tasks.task_settings import is_read
+from warmstart.tasks.task_settings import is_read, needed_value
 
 SET = "--set {name}={value}"
 
@@ -139,10 +140,18 @@ def generation(
         origins["generate", name] = origin
     content = {"generate": {**base.model_dump(), **_plain(changes)}}
     try:
-        return _Generation.model_validate(content).generate
+        settings = _Generation.model_validate(content).generate
     except ValidationError as error:
         faults = config_faults.translated(error, content, origins)
         raise errors.config.all_of(faults, "generate") from None
+    values = leaves(content)
+    for name in changes:
+        setting = f"generate.{name}"
+        is_default = values.get(setting) == SETTINGS[setting].default
+        if not is_default and needed_value(setting, values) is not None:
+            written = origins["generate", name].typed(name, changes[name])
+            raise errors.prompt.nothing_sampled(written)
+    return settings
 
 
 def _one_or_all(files: str | Sequence[str]) -> str | list[str] | None:
@@ -163,6 +172,8 @@ def _text_of(source: str | Path) -> tuple[str, str]:
     if isinstance(source, str) and name and not (set(name) & {".", "/", os.sep}):
         return f"recipe {name}", recipe_text(name)
     try:
+        if (kind := device_kind(Path(source))) is not None:
+            raise errors.files.config_is_no_file(name, kind)
         content = Path(source).read_bytes()
     except FileNotFoundError:
         raise errors.config.config_not_found(name, recipe_names()) from None
@@ -179,7 +190,9 @@ def _text_of(source: str | Path) -> tuple[str, str]:
 def _plain(value: Any) -> Any:
     """Convert mappings, tuples and paths to the dicts, lists and strings that YAML has."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(member) for key, member in value.items()}
+        # A boolean key is the label `true` or `false` of data.label_names.
+        texts = {key: str(key).lower() if isinstance(key, bool) else str(key) for key in value}
+        return {texts[key]: _plain(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -223,6 +236,8 @@ def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.Co
         fault = config_faults.unknown(name, _override_value(right), origin)
         return errors.config.located(fault, origin.where)
     value = _override_value(right)
+    if "mapping" in SETTINGS[name].type:
+        value = config_yaml.read_yaml(right, "--set").content
     # `data.text=1` names a column: a setting that accepts only text gets the text "1".
     if isinstance(value, bool | int | float) and SETTINGS[name].accepts_only_text:
         value = right.strip()
@@ -271,7 +286,7 @@ def settings_read(config: RunConfig) -> dict[str, Any]:
     def kept(part: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in part.items():
-            if isinstance(value, Mapping):
+            if isinstance(value, Mapping) and f"{prefix}{key}" not in SETTINGS:
                 found |= {key: group} if (group := kept(value, f"{prefix}{key}.")) else {}
             elif is_read(f"{prefix}{key}", reads, values):
                 found[key] = value

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from warmstart.cli.app import Json
+from warmstart.cli.app import ENGINE_HELP, Json
 from warmstart.cli.output import notes, result, show, write
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ Prompt = Annotated[
     typer.Option("--prompt", metavar="TEXT", help="Prompt to generate from; may be repeated."),
 ]
 Prompts = Annotated[
-    str | None, typer.Option("--prompts", metavar="FILE", help="File of prompts, one per line.")
+    str | None,
+    typer.Option("--prompts", metavar="FILE", help="File of prompts, one per line; -: stdin."),
 ]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Maximum number of new tokens per prompt.")]
 Temperature = Annotated[
@@ -62,9 +63,7 @@ Stop = Annotated[
     typer.Option(metavar="TEXT", help="Stop before this text; may be repeated."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed for sampling.")]
-EngineOption = Annotated[
-    Engine, typer.Option(help="Runtime for the model; onnx needs a run that was exported.")
-]
+EngineOption = Annotated[Engine | None, typer.Option(help=ENGINE_HELP)]
 Novelty = Annotated[
     bool,
     typer.Option("--novelty", help="Report how much of the text is copied from training rows."),
@@ -84,7 +83,7 @@ def generate(
     count: Count = None,
     stop: Stop = None,
     seed: Seed = None,
-    engine: EngineOption = "torch",
+    engine: EngineOption = None,
     with_novelty: Novelty = False,
     as_json: Json = False,
 ) -> None:
@@ -107,7 +106,7 @@ def generate(
     base = api.load(name).config.generate if is_run else GenerateConfig()
     settings = config_file.generation(base, given, flags=True)
     texts = _prompts(prompt or [], prompts)
-    generations, printed = _generate_texts(name, texts, settings, engine, stream=not as_json)
+    generations, printed = _generate_texts(name, texts, settings, given, engine, stream=not as_json)
     content: dict[str, Any] = {"generations": generations}
     output = "\n---\n".join(one["prompt"] + one["text"] for one in generations)
     if with_novelty:
@@ -126,7 +125,8 @@ def _generate_texts(
     name: str,
     texts: list[str],
     settings: "GenerateConfig",
-    engine: Engine,
+    given: dict[str, Any],
+    engine: Engine | None,
     *,
     stream: bool,
 ) -> tuple[list[dict[str, Any]], str]:
@@ -143,7 +143,8 @@ def _generate_texts(
 
     single = (len(texts), settings.count, settings.beams) == (1, 1, 1)
     on_text = print_piece if single and stream else None
-    generations = api.generate(name, texts, engine=engine, on_text=on_text, **settings.model_dump())
+    with notes():
+        generations = api.generate(name, texts, engine=engine, on_text=on_text, **given)
     return generations, printed
 
 

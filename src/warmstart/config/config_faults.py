@@ -8,6 +8,7 @@ try.
 
 import json
 import re
+import shlex
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ def _alternatives(annotation: Any, limits: tuple[Any, ...]) -> Iterator[str]:
         yield f"a {'whole ' * (annotation is int)}number {bounds}".rstrip()
     elif origin is list:
         yield "a non-empty list of texts" if MinLen(1) in limits else "a list of texts"
+    elif origin is dict:
+        yield "a mapping of texts"
     elif annotation is str and MaxLen(1) in limits:
         yield "one character"
     elif annotation is str:
@@ -189,7 +192,10 @@ class Origin:
 
     def typed(self, name: str, value: Any) -> str:
         """The setting ``name`` with this value, as the user would type it here."""
-        return self.form.format(name=name, value=in_yaml(value))
+        text = self.form.format(name=name, value=in_yaml(value))
+        option, _, argument = text.partition(" ")
+        # Shells read brackets, braces and asterisks, so such an argument needs quotes.
+        return f"{option} {shlex.quote(argument)}" if option.startswith("--") else text
 
 
 def in_yaml(value: Any) -> str:
@@ -266,6 +272,7 @@ def suggestion(setting: Setting, value: Any) -> Any:
             config_yaml.scalar(value),
             {"yes": True, "on": True, "no": False, "off": False}.get(value.lower()),
             *get_close_matches(value.lower(), literals, n=1, cutoff=0.4),
+            [part.strip() for part in value.split(",")],
             [value],
         ]
     elif isinstance(value, list):

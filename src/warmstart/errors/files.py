@@ -1,5 +1,4 @@
-"""Error messages about opening a file: it cannot be found, downloaded, unpacked or decoded, and
-about settings that its format does not read.
+"""Error messages about opening a file, and about settings that its format does not read.
 
 ``path`` is always the file as the user wrote it (below ``data.dir`` if that is set), and
 ``setting`` the setting that named it, such as ``data.train``.
@@ -9,6 +8,7 @@ import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from warmstart.errors.base import ConfigError, DataError
 
@@ -73,6 +73,24 @@ def not_regular(path: str, kind: str) -> DataError:
         "a file with an end, which can be read several times",
         "save the rows to a file and name it"
         + (f": cat {shlex.quote(path)} > rows.csv" if kind == "a pipe" else ""),
+    )
+
+
+def unknown_home(path: Path) -> DataError:
+    """A path below the home folder of a user who does not exist."""
+    return DataError(
+        f"{path}: there is no home folder {path.parts[0]}",
+        "a path; ~ alone is your own home folder",
+        f"write the path in full, such as {shlex.quote(str(path.absolute()))}",
+    )
+
+
+def config_is_no_file(path: str, kind: str) -> ConfigError:
+    """A pipe or a device in place of a YAML file; ``kind`` says which."""
+    return ConfigError(
+        found=f"{path} is {kind}, not a file",
+        expected="a YAML file, or the name of a recipe",
+        do="save the settings to a file and name it: warmstart train config.yaml",
     )
 
 
@@ -278,7 +296,7 @@ def undecodable(
         )
     return DataError(
         f"{path}:{line}: byte 0x{byte:02X} at offset {offset} is not valid {encoding}",
-        "UTF-8, UTF-16 or GB18030 text, or the name of the encoding in data.encoding",
+        "UTF-8, UTF-16, UTF-32 or GB18030 text, or the name of the encoding in data.encoding",
         advice,
     )
 
@@ -287,7 +305,7 @@ def escape_sequence(path: str, line: int, encoding: str) -> DataError:
     """Text in an encoding with escape sequences, which only uses ASCII bytes."""
     return DataError(
         f"{path}:{line}: an escape sequence of {encoding}",
-        "UTF-8, UTF-16 or GB18030 text, or the name of the encoding in data.encoding",
+        "UTF-8, UTF-16, UTF-32 or GB18030 text, or the name of the encoding in data.encoding",
         f"--set data.encoding={encoding}",
     )
 
@@ -369,4 +387,13 @@ def unread_by_files(
         f"({file_format})",
         expected=f"no {setting}: it applies only to {', '.join(formats)} files",
         do=f"--set {setting}={default}",
+    )
+
+
+def text_has_no_columns(path: str, name: str) -> ConfigError:
+    """A column is named for a plain text, which has one text on each line."""
+    return ConfigError(
+        found=f"data.text is set to {name!r}, and {path} is a plain text",
+        expected="no data.text: each line is one text",
+        do="leave data.text out; or, if the file has columns: --set data.format=csv",
     )

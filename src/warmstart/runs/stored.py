@@ -24,6 +24,7 @@ class _Split(BaseModel):
     source: str
     rows: Any
     left_out: dict[str, Count] = {}
+    given: str | None = None
 
 
 class _Data(BaseModel):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from warmstart.config import DataConfig
+from warmstart.data.checking.check import Findings
 from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import EvaluationRecord, RunRecord
 from warmstart.runs.titles import Titles
@@ -222,6 +224,25 @@ def evaluation_title(evaluation: EvaluationRecord, shown: Callable[[str], str] =
 
 def verdict(record: RunRecord) -> str:
     """The result of the run in one or two sentences that claim no more than the intervals allow."""
+    sample = sample_in_words(record.config.data)
+    return " ".join([_result(record), *([f"{sentence_case(sample)}."] if sample else [])])
+
+
+def sample_in_words(data: DataConfig) -> str:
+    """That a run used only some of its training rows; empty if it used all.
+
+    Args:
+        data: settings of the run.
+
+    >>> sample_in_words(DataConfig(train="a.csv", limit=500))
+    'the model was trained on a sample of the training rows only (data.limit=500)'
+    """
+    if data.limit is None:
+        return ""
+    return f"the model was trained on a sample of the training rows only (data.limit={data.limit})"
+
+
+def _result(record: RunRecord) -> str:
     evaluation = record.evaluation
     if evaluation is None:
         return _without_scores(record)
@@ -240,13 +261,33 @@ def verdict(record: RunRecord) -> str:
         for name, scores in evaluation.baselines.items()
         if metric in scores
     }
+    leak = "" if record.findings is None else shared_texts(record.findings, evaluation.split)
+    leak = f" {leak}" if leak else ""
     if not rivals:
-        return f"{reached}. No baseline was scored."
+        return f"{reached}. No baseline was scored.{leak}"
     others = [
         f"for {name} it is undefined" if rival.value is None else f"{name} reaches {_value(rival)}"
         for name, rival in _best_first(rivals)
     ]
-    return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}"
+    return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}{leak}"
+
+
+def shared_texts(findings: Findings, split: str) -> str:
+    """A sentence if rows of a scored split have the text of a training row; otherwise empty.
+
+    Args:
+        findings: what was found in the data of the run.
+        split: ``validation`` or ``test``.
+    """
+    total = {found.split: found.rows for found in findings.splits}.get(split, 0)
+    for repeats in findings.repeats:
+        if (repeats.split, repeats.stands_in) == (split, "train"):
+            have = "has" if repeats.rows == 1 else "have"
+            return (
+                f"{repeats.rows:,} of {total:,} {split} rows {have} the same text as a training "
+                "row, so the score may be too high (see data.duplicates)."
+            )
+    return ""
 
 
 def status(record: RunRecord) -> str:

@@ -19,6 +19,7 @@ from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.scores import Metric, Score
+from warmstart.models.output_scale import OutputScale
 from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.task import AnyTask, Split
 
@@ -147,11 +148,16 @@ class CountsChanges(Protocol):
 
 @runtime_checkable
 class Stratifies(Protocol):
-    """A validation share preserves the proportions of something (classes, labels)."""
+    """A sample of the rows preserves the proportions of something (classes, labels)."""
 
     @staticmethod
-    def strata(data: DataConfig, table: Table) -> Ints:
+    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
         """The stratum of each row, numbered from 0, int64 [N].
+
+        Args:
+            data: names the columns.
+            table: N clean rows.
+            both_sides: whether every stratum must give rows to two splits.
 
         Raises:
             DataError: a stratum cannot be on both sides.
@@ -170,6 +176,16 @@ class KeepsGroups(Protocol):
 
 
 @runtime_checkable
+class ScalesOutput(Protocol):
+    """The model learns standardised numbers, and outputs them in the unit of the labels."""
+
+    @property
+    def scale(self) -> OutputScale:
+        """Mean and standard deviation of the training labels."""
+        ...
+
+
+@runtime_checkable
 class NamesLabels(Protocol):
     """The head has one logit per label, and the labels have names."""
 
@@ -182,6 +198,16 @@ class NamesLabels(Protocol):
 def label_names_of(task: AnyTask) -> tuple[str, ...]:
     """The labels of a task, in the order of the logits; empty if its outputs have no names."""
     return task.label_names if isinstance(task, NamesLabels) else ()
+
+
+@runtime_checkable
+class RanksLabels(Protocol[AnyPredictionsT]):
+    """Predictions have a probability for each label, so that the most probable can be shown."""
+
+    @staticmethod
+    def most_probable(predictions: AnyPredictionsT, count: int) -> AnyPredictionsT:
+        """The same predictions, shown with the ``count`` most probable labels of each row."""
+        ...
 
 
 @runtime_checkable

@@ -39,10 +39,12 @@ from warmstart.data.label_lists import (
     multi_hot,
     names_of,
     rarest_label,
+    refuse_unused_separator,
     without_label_list,
     without_separator,
 )
 from warmstart.data.labels import clean_rows
+from warmstart.data.named_labels import in_order_of_ids
 from warmstart.data.table import Table
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.label_set_metrics import METRICS, label_set_difference, label_set_scores
@@ -63,12 +65,14 @@ from warmstart.tasks.mistakes import (
 )
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
+from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
     CLASSES,
     LABEL_LISTS,
     LABELS,
     LOSS,
+    NAMES,
     NEW_HEAD,
     PAIRS,
     RARE_LABELS,
@@ -120,15 +124,22 @@ class MultiLabelClassification:
 
     name: ClassVar[str] = "multi-label-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "multi-label",
+        "multilabel",
+        "multilabel-classification",
+        "multi_label",
+    )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
+    most_probable = staticmethod(with_top)
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "shares": "the share of each label",
         "tfidf": "TF-IDF with logistic regression",
@@ -150,7 +161,7 @@ class MultiLabelClassification:
         return clean_rows(table, data, labelled=labelled, unlabelled=without_label_list)
 
     @staticmethod
-    def strata(data: DataConfig, table: Table) -> Ints:
+    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
         """The rarest label of each row, so that each side of a split has some rows of it."""
         return rarest_label(label_lists(table, data))
 
@@ -162,10 +173,12 @@ class MultiLabelClassification:
         label is the number of rows without the label divided by the number of rows with it.
 
         Raises:
-            DataError: all rows have the same labels, or a label has two spellings.
+            DataError: all rows have the same labels, a label has two spellings, or a separator
+                was given for lists of labels.
         """
+        refuse_unused_separator(train, config.data)
         lists = label_lists(train, config.data)
-        names = tuple(config.data.label_columns or names_of(lists))
+        names = tuple(config.data.label_columns or in_order_of_ids(names_of(lists), config.data))
         task = cls.from_facts(config, {"label_names": names})
         with_label = label_matrix(lists, names, train).sum(axis=0)  # rows of each label, [C]
         if ((with_label == 0) | (with_label == len(train))).all():
@@ -300,8 +313,9 @@ class MultiLabelClassification:
                 "if that is wrong, set data.label_separator"
             )
         if labels.multi_hot:
+            first = self.data.name_of_label.get("0", "0")
             sentences.append(
-                "the lists of 0 and 1 have one value for each label: the label '0' is the first"
+                f"lists of 0 and 1 have one value for each label: the label {first!r} is first"
             )
         return sentences
 

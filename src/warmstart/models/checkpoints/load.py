@@ -42,6 +42,7 @@ from warmstart.models.checkpoints.weight_files import (
 )
 from warmstart.models.checkpoints.weights import check_headers, read_by_label, read_model
 from warmstart.models.checkpoints.weights_check import refuse_unfit_weights
+from warmstart.models.output_scale import OutputScale, full_precision_output, scale_output
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -59,6 +60,7 @@ class Checkpoint:
         weights: names of the weight files: one file, or several shards.
         head: the head that the task needs.
         commit: commit on the hub; None for a folder or a bundled model.
+        new_tokens: ids of tokens that were added to the tokenizer.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Checkpoint:
     weights: tuple[str, ...]
     head: Head
     commit: str | None = None
+    new_tokens: tuple[int, ...] = ()
 
     @property
     def weight_paths(self) -> list[Path]:
@@ -142,12 +145,13 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
     config = with_dropout(read_config(model.name, folder, head), model.dropout)
     head = head or natural_head(config)
     tokenizer = checked_tokenizer(model.name, folder, files, config, head)
-    if head == "causal-lm":
-        add_special_tokens(tokenizer, model)
+    new_tokens = add_special_tokens(tokenizer, model) if head == "causal-lm" else ()
     weights = weight_files(folder, files, allow_pickle=model.allow_pickle)
     if weights is None:
         raise no_weights(model.name, folder, files)
-    checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, head, commit)
+    checkpoint = Checkpoint(
+        model.name, folder, config, tokenizer, weights, head, commit, new_tokens
+    )
     paths = checkpoint.weight_paths
     check_headers([path for path in paths if path.exists()])
     refuse_unfit_weights(paths, config, head)
@@ -200,6 +204,26 @@ def sequence_classifier(
         ModelError: The download failed, a file is damaged, or the weights do not match config.json.
     """
     return _classifier(checkpoint, with_labels(checkpoint.config, label_names, problem), seed)
+
+
+def regressor(checkpoint: Checkpoint, seed: int, scale: OutputScale) -> "PreTrainedModel":
+    """The checkpoint's body in float32 with a head of one number, which learns standardised labels.
+
+    As ``sequence_classifier``; a head that predicts numbers already predicts the same ones.
+
+    Args:
+        checkpoint: Result of ``find``; its weights are downloaded now if necessary.
+        seed: Seed of the new weights.
+        scale: Mean and standard deviation of the labels.
+
+    Raises:
+        ModelError: The download failed, a file is damaged, or the weights do not match config.json.
+    """
+    config, head = with_labels(checkpoint.config, ("value",), "regression"), checkpoint.head
+    model = _classifier(checkpoint, config, seed)
+    kept = rows_to_keep(checkpoint.config, config, head, _downloaded(checkpoint))
+    scale_output(model, head, scale, trained=kept == (0,))
+    return model
 
 
 def token_classifier(
@@ -312,6 +336,8 @@ def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
         raise no_weights(str(folder), folder, held_files(folder))
     model, report = read_model(folder, [folder / name for name in weights], config, head, seed=0)
     _refuse_incomplete(str(folder), report)
+    if config.problem_type == "regression":
+        full_precision_output(model, head)
     return model
 
 
