@@ -206,8 +206,10 @@ class Run:
         from warmstart.report.html import write_report
         from warmstart.runs.model_card import write_card
 
-        write_card(self.path)
-        return write_report(self.path)
+        directory = RunDirectory(self.path)
+        with directory.holding(directory.identity):
+            write_card(self.path)
+            return write_report(self.path)
 
     def _engine(self, asked: "EngineName | None") -> "Engine":
         """The engine, opened at its first use."""

@@ -42,6 +42,7 @@ from warmstart.preparation.stages import (
     split_tables,
 )
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.loaded_run import refuse_damaged_start
 from warmstart.runs.stored import reading
 from warmstart.tasks.capabilities import LabelsSpans, ShowsLabels
 from warmstart.tasks.task import AnyTask, Split
@@ -138,9 +139,9 @@ def prepare(
         # or a batch consists of whole lists.
         plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
         schedule_for(config.train, plan.total_steps)
-
     model = config.model if start is None else new_start(config, tables["train"], start)
     checkpoint = find_checkpoint(model, task.head)
+    refuse_damaged_start(checkpoint.folder)
     if start is not None:  # the name of the temporary folder would confuse the user
         checkpoint = replace(checkpoint, name="the new model")
     refuse_unfit_parts(config.train, task.name, checkpoint)

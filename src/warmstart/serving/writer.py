@@ -33,7 +33,7 @@ from warmstart.models.generation import (
     prepare_to_generate,
 )
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.loaded_run import load_task, refuse_incomplete_model
+from warmstart.runs.loaded_run import load_task, refuse_damaged_model
 from warmstart.serving.onnx_runner import verified_file
 from warmstart.serving.open_once import OpenOnce
 from warmstart.serving.training_rows import training_splits
@@ -160,7 +160,7 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
         _, task = load_task(directory)
         if not isinstance(task, Generates):
             raise errors.run.does_not_write(directory.path, task.name)
-        refuse_incomplete_model(directory)
+        refuse_damaged_model(directory)
         config = directory.read_config()
         settings, train = config.generate, config.train
     elif engine != "torch":
