@@ -24,7 +24,7 @@ from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Or
 from warmstart.config.config_yaml import Place
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
-from warmstart.tasks.task_settings import is_read
+from warmstart.tasks.task_settings import is_read, needed_value
 
 SET = "--set {name}={value}"
 
@@ -139,10 +139,18 @@ def generation(
         origins["generate", name] = origin
     content = {"generate": {**base.model_dump(), **_plain(changes)}}
     try:
-        return _Generation.model_validate(content).generate
+        settings = _Generation.model_validate(content).generate
     except ValidationError as error:
         faults = config_faults.translated(error, content, origins)
         raise errors.config.all_of(faults, "generate") from None
+    values = leaves(content)
+    for name in changes:
+        setting = f"generate.{name}"
+        is_default = values.get(setting) == SETTINGS[setting].default
+        if not is_default and needed_value(setting, values) is not None:
+            written = origins["generate", name].typed(name, changes[name])
+            raise errors.prompt.nothing_sampled(written)
+    return settings
 
 
 def _one_or_all(files: str | Sequence[str]) -> str | list[str] | None:

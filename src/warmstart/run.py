@@ -211,6 +211,12 @@ class Run:
             write_card(self.path)
             return write_report(self.path)
 
+    def _repr_html_(self) -> str:
+        """The scores with their intervals, and the paths, for notebooks."""
+        from warmstart.runs.notebook import run_html
+
+        return run_html(self.path)
+
     def _engine(self, asked: "EngineName | None") -> "Engine":
         """The engine, opened at its first use."""
         from warmstart.serving.engine import engine_name, open_engine

@@ -170,6 +170,10 @@ class Case:
 
 
 CASES = {
+    "a setting for sampling without sampling": Case(
+        "--prompt a --temperature 0 --top-k 5", "--top-k 5 is given, and the temperature is 0",
+        "a temperature above 0", "leave out --top-k 5",
+    ),
     "a temperature below 0": Case(
         "--prompt a --temperature -1", "--temperature: generate.temperature is -1", "≥ 0",
         "--temperature 1",

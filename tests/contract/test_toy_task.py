@@ -135,6 +135,7 @@ class TextParity:
 
     name: ClassVar[str] = "text-parity"
     pipeline_tag: ClassVar[str] = "text-classification"
+    other_names: ClassVar[tuple[str, ...]] = ()
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)

@@ -60,6 +60,8 @@ def with_hub(hub: Hub, folder: Path) -> None:
         find(ModelConfig(name="org/config-alone"))
     for name in ("org/tinny", "google-bert/bert-base-uncasd", "org/gated", "org/failing", "a b"):
         SAID[name] = _refusal(partial(find, ModelConfig(name=name)))
+    for name in ("org/adapted", "org/adapter"):
+        SAID[name] = _refusal(partial(find, ModelConfig(name=name)))
     SAID["pickle"] = _refusal(lambda: find(ModelConfig(name="org/pickle")))
     SAID["revision"] = _refusal(lambda: find(ModelConfig(name="org/tiny", revision="v9")))
 

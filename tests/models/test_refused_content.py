@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModel
 
 from tests.models.test_refusals import Case, assert_says, change_weights, edit
 from tests.tiny import tiny_checkpoint
@@ -19,6 +20,7 @@ from warmstart.models.checkpoints.load import (
     sequence_classifier,
 )
 from warmstart.models.checkpoints.missing_parts import new_parts
+from warmstart.models.checkpoints.quiet import quiet
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,12 @@ BEFORE_WEIGHTS = {
         "has only an adapter",
         "a whole model",
         "merge_and_unload",
+    ),
+    "fewer layers than the weights have": Case(
+        lambda f: edit(f / "config.json", num_hidden_layers=1),
+        "fewer layers than its weights have: 16 weights are not used, e.g. encoder.layer.1.",
+        "as many layers in config.json as in the weights",
+        "correct the number of layers in config.json",
     ),
     "a limit that is text": Case(
         lambda f: edit(f / "tokenizer_config.json", model_max_length="512"),
@@ -227,6 +235,48 @@ def test_features_that_a_config_switches_on_are_off_and_said(
     (said,) = new_parts(checkpoint, model.config)
     assert said.endswith(f"config.json sets {key}, which is not used")
     assert not new_parts(find(ModelConfig(name=str(whole))), plain.config)
+
+
+def test_the_advice_on_fewer_layers_works(whole: Path, tmp_path: Path) -> None:
+    """A model with the first N layers, saved by Transformers."""
+    short = AutoModel.from_pretrained(whole, num_hidden_layers=1)
+    with quiet():
+        short.save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(whole / name, tmp_path / name)
+    find(ModelConfig(name=str(tmp_path)), "sequence-classification")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bert.embeddings.more.weight", "does not use 1 weight of the checkpoint"),
+        ("bert.encoder.layer.0.adapter.weight", "does not use 1 weight of the checkpoint"),
+        ("bert.embeddings.position_ids", None),  # a buffer of older versions
+        ("cls.seq_relationship.bias", None),  # heads for pretraining are dropped
+        ("dense.weight", None),
+    ],
+)
+def test_weights_that_the_model_does_not_have_are_said(
+    name: str, said: str | None, whole: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    change_weights(tmp_path, lambda w: w.update({name: torch.ones(3)}))
+    for head in ("sequence-classification", "token-classification", "masked-lm"):
+        checkpoint = find(ModelConfig(name=str(tmp_path)), head)  # type: ignore[arg-type]
+        notices = [text for text in new_parts(checkpoint, checkpoint.config) if "not use" in text]
+        assert len(notices) == (said is not None)
+        assert all(str(said) in text and name.removeprefix("bert.") in text for text in notices)
+
+
+def test_an_old_name_of_a_layer_norm_is_used(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    new, old = "bert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.gamma"
+    change_weights(tmp_path, lambda w: w.update({old: torch.full_like(w.pop(new), 0.5)}))
+    checkpoint = find(ModelConfig(name=str(tmp_path)), "sequence-classification")
+    assert not new_parts(checkpoint, checkpoint.config)
+    model = sequence_classifier(checkpoint, ["no", "yes"], seed=1)
+    assert float(model.get_parameter(new).detach()[0]) == 0.5
 
 
 def test_too_few_positions_for_a_text(whole: Path, tmp_path: Path) -> None:

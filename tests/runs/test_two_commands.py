@@ -1,4 +1,4 @@
-"""Two commands on one run at the same time: see the table in docs/two-commands.md."""
+"""Two commands on one run at the same time: see the table in docs/design.md."""
 
 import os
 import shutil

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.report.example_run import example_run
 from warmstart.config import DataConfig
+from warmstart.data.checking.duplicates import Repeats
 from warmstart.metrics.scores import Score
 from warmstart.runs import words
 from warmstart.runs.run_record import EvaluationRecord, RunRecord, read_record
@@ -46,6 +47,36 @@ def test_a_clear_lead(record: RunRecord) -> None:
         "On 1,500 test rows the model reaches an accuracy of 0.43 [0.35, 0.51]; TF-IDF with "
         "logistic regression reaches 0.06 [0.03, 0.09] and the majority class reaches 0. The model "
         "is clearly ahead of TF-IDF with logistic regression: their 95 % intervals do not overlap."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "end"),
+    [
+        (
+            1,
+            " 1 of 516 test rows has the same text as a training row, so the score may be too ",
+        ),
+        (64, " 64 of 516 test rows have the same text as a training row, so the score may be too "),
+    ],
+)
+@pytest.mark.parametrize("baselines", [{}, {"majority": Score(0.1, 0.0, 0.2, 1500, True)}])
+def test_texts_of_training_in_the_scored_split_are_named(
+    record: RunRecord, rows: int, end: str, baselines: dict[str, Score]
+) -> None:
+    assert record.findings is not None
+    places = (("a.csv:2", "b.csv:3"),)
+    among = [
+        Repeats("validation", "train", 7, 0, places, ()),
+        Repeats("test", "validation", 8, 0, places, ()),
+        Repeats("test", "test", 9, 0, places, ()),
+    ]
+    plain = replace(record, findings=replace(record.findings, repeats=tuple(among)))
+    assert "same text" not in verdict(plain, score(0.5), **baselines)
+    leak = Repeats("test", "train", rows, 0, places, ())
+    found = replace(record, findings=replace(record.findings, repeats=(*among, leak)))
+    assert verdict(found, score(0.5), **baselines).startswith(
+        verdict(plain, score(0.5), **baselines) + end
     )
 
 

@@ -144,3 +144,15 @@ def test_remarks_count_labels_and_miss_the_separator() -> None:
         "no row has '|' between labels, so none has more than one: if that is wrong, set "
         "data.label_separator",
     ]
+
+
+@pytest.mark.parametrize("labels", [[["rude"], ["spam", "rude"]], ['["rude"]', '["spam", "rude"]']])
+def test_a_separator_is_refused_if_every_row_has_a_list(labels: list[Any]) -> None:
+    with pytest.raises(DataError, match="contains lists of labels") as caught:
+        MultiLabelClassification.learn(config(label_separator=";"), table_of(label=labels))
+    assert caught.value.do == "--set data.label_separator=null"
+    MultiLabelClassification.learn(config(), table_of(label=labels))
+    # One row with a text is enough to need it.
+    MultiLabelClassification.learn(
+        config(label_separator=";"), table_of(label=['["rude"]', "spam;rude"])
+    )

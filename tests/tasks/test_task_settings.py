@@ -187,7 +187,7 @@ def test_config_yaml_leaves_out_what_has_no_effect(task: str) -> None:
             continue
         # By default, validation is a share and no label columns are named.
         fulfilled = (setting in TASKS[task].reads or setting not in TASK_SETTINGS) and (
-            value in (None, "SHARE")
+            value in (None, "SHARE", "POSITIVE")
             or other not in TASKS[task].reads
             or (value == "COLUMN" and task == "text-ranking")
         )
@@ -200,7 +200,7 @@ WITHOUT_EFFECT = [
     if setting in NEEDS
     and NEEDS[setting][0] in TASKS[task].reads
     and task != "text-ranking"
-    and NEEDS[setting][1] is not None
+    and NEEDS[setting][1] not in (None, "POSITIVE")
 ]
 
 
@@ -250,7 +250,10 @@ def test_a_label_column_next_to_columns_of_labels_is_refused(setting: str) -> No
     )
 
 
-@pytest.mark.parametrize(("setting", "value"), [("data.stratify", False), ("data.split_seed", 7)])
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("data.stratify", False), ("data.split_seed", 7), ("data.duplicates", "together")],
+)
 def test_settings_of_a_split_next_to_a_validation_file_are_refused(
     setting: str, value: Any
 ) -> None:
@@ -262,8 +265,21 @@ def test_settings_of_a_split_next_to_a_validation_file_are_refused(
     del given[setting]
     config = config_file.load(nested(given))
     written = leaves(config_yaml.read_yaml(config_file.dump(config), "").content)
-    assert setting not in written
+    assert written.get(setting) in (None, "keep")
     assert config_file.load(nested(written)) == config
+
+
+@pytest.mark.parametrize("setting", ["generate.top_k", "generate.top_p", "generate.seed"])
+def test_settings_for_sampling_are_refused_without_sampling(setting: str) -> None:
+    given = {
+        **minimal("text-generation"),
+        "generate.temperature": 0,
+        setting: VALUES[setting],
+    }
+    error = refused(nested(given))
+    assert error.found == f"{setting} is set, and generate.temperature is 0"
+    for advice in error.do.split("; or "):
+        assert config_file.load(nested(given), [advice.removeprefix("--set ")])
 
 
 def test_rates_of_layers_that_are_frozen_are_refused() -> None:

@@ -11,6 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from tests.models.test_refusals import change_weights, edit
 from tests.runs_in_memory import (
     filling_settings,
     job_of,
@@ -278,18 +279,72 @@ def test_faults_within_the_group_are_named(tmp_path: Path) -> None:
     assert (config.rank, config.alpha) == (2, 16)
 
 
-def test_new_tokens_that_adapters_do_not_train_are_said(tmp_path: Path) -> None:
+NEW_TOKENS = ["model.special_tokens.bos=<s>", "model.special_tokens.eos=</s>"]
+
+
+def test_new_tokens_are_said(tmp_path: Path) -> None:
     content = writing_settings(tmp_path, lora=LORA, epochs=1)
-    overrides = ["model.special_tokens.bos=<s>", "model.special_tokens.eos=</s>"]
-    first = prepare(config_file.load(content, overrides)).findings.messages[0]
-    assert first.level == "warning"
-    assert "trains no embeddings, and 2 tokens are new" in first.text
-    assert "<s>" in first.text
+    said = prepare(config_file.load(content, NEW_TOKENS)).findings.messages[-1]
+    assert said.level == "info"
+    assert said.text.startswith("2 tokens are new (<s>, </s>): train.lora also trains")
     without = {**content, "train": {**content["train"], "lora": None}}
-    whole = prepare(config_file.load(without, overrides))
+    whole = prepare(config_file.load(without, NEW_TOKENS))
     known = prepare(config_file.load(content, ["model.special_tokens.eos=<|endoftext|>"]))
-    for prepared in (whole, known):  # what the message advises
+    for prepared in (whole, known):
         assert not any("tokens are new" in one.text for one in prepared.findings.messages)
+
+
+@DEPRECATED
+@pytest.mark.parametrize("tied", [True, False])
+def test_new_tokens_learn_next_to_adapters(tmp_path: Path, tied: bool) -> None:
+    """Only their rows; ``model/`` opens in Transformers and ``adapter/`` in peft."""
+    content = writing_settings(
+        tmp_path, lora={**LORA, "save": "adapter"}, epochs=1, learning_rate=1e-2
+    )
+    if not tied:
+        edit(tmp_path / "decoder" / "config.json", tie_word_embeddings=False)
+        name, output = "transformer.wte.weight", "lm_head.weight"
+        change_weights(tmp_path / "decoder", lambda w: w.update({output: w[name].flip(0)}))
+    prepared = prepare(config_file.load(content, NEW_TOKENS))
+    job = job_of(prepared, tmp_path / "run")
+    layers = (job.model.get_input_embeddings(), job.model.get_output_embeddings())
+    before = [layer.weight.detach().clone() for layer in layers]
+    losses = losses_of(job)
+    assert losses[-1] < losses[0]
+    after = [layer.weight.detach() for layer in layers]
+    assert (after[0] is after[1]) or torch.equal(after[0], after[1]) == tied
+    for old, new in zip(before, after, strict=True):
+        assert torch.equal(old[:-2], new[:-2])
+        assert not torch.isclose(old[-2:], new[-2:]).all(-1).any()
+    begin, end = prepared.checkpoint.new_tokens
+    ids = torch.tensor([[begin, 9, 7, end, 12]])
+    job.model.set_attn_implementation("eager")
+    with torch.no_grad():
+        expected = job.model.eval()(ids).logits
+        bare, report = AutoModelForCausalLM.from_pretrained(job.run.model, output_loading_info=True)
+        assert not any(report.values())
+        torch.testing.assert_close(bare(ids).logits, expected, atol=1e-5, rtol=0)
+        base = AutoModelForCausalLM.from_pretrained(tmp_path / "decoder")
+        base.resize_token_embeddings(len(prepared.checkpoint.tokenizer), mean_resizing=False)
+        adapted = PeftModel.from_pretrained(base, job.run.entry("adapter")).eval()
+        torch.testing.assert_close(adapted(ids).logits, expected, atol=1e-5, rtol=0)
+
+
+def test_a_run_with_new_tokens_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    content = writing_settings(
+        tmp_path, lora=LORA, epochs=1, learning_rate=1e-2, checkpoint_every_steps=1
+    )
+    prepared = prepare(config_file.load(content, NEW_TOKENS))
+    _, unbroken = whole_run(prepared, tmp_path / "whole")
+    calls = iter(range(100))
+    with pytest.raises(Interrupted):
+        fit(
+            job_of(prepared, tmp_path / "run"), resume=False, stop_requested=lambda: next(calls) > 0
+        )
+    again = job_for(prepared, RunDirectory(tmp_path / "run"))
+    fit(again, resume=True, stop_requested=never)
+    kept = [load_file(job.run.model / "model.safetensors") for job in (unbroken, again)]
+    assert not [name for name in kept[0] if not kept[0][name].equal(kept[1][name])]
 
 
 @DEPRECATED

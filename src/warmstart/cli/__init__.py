@@ -78,5 +78,7 @@ def _report_error(error: Exception) -> int:
 
 
 def _print_and_exit_code(text: str, code: int) -> int:
-    print(text, file=sys.stderr)  # noqa: T201
+    from warmstart.cli.output import runnable
+
+    print(runnable(text), file=sys.stderr)  # noqa: T201
     return code

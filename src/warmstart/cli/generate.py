@@ -107,7 +107,7 @@ def generate(
     base = api.load(name).config.generate if is_run else GenerateConfig()
     settings = config_file.generation(base, given, flags=True)
     texts = _prompts(prompt or [], prompts)
-    generations, printed = _generate_texts(name, texts, settings, engine, stream=not as_json)
+    generations, printed = _generate_texts(name, texts, settings, given, engine, stream=not as_json)
     content: dict[str, Any] = {"generations": generations}
     output = "\n---\n".join(one["prompt"] + one["text"] for one in generations)
     if with_novelty:
@@ -126,6 +126,7 @@ def _generate_texts(
     name: str,
     texts: list[str],
     settings: "GenerateConfig",
+    given: dict[str, Any],
     engine: Engine,
     *,
     stream: bool,
@@ -143,7 +144,7 @@ def _generate_texts(
 
     single = (len(texts), settings.count, settings.beams) == (1, 1, 1)
     on_text = print_piece if single and stream else None
-    generations = api.generate(name, texts, engine=engine, on_text=on_text, **settings.model_dump())
+    generations = api.generate(name, texts, engine=engine, on_text=on_text, **given)
     return generations, printed
 
 

@@ -5,6 +5,9 @@ colour alone.
 """
 
 import json
+import re
+import shlex
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,6 +24,39 @@ from warmstart import errors
 
 if TYPE_CHECKING:
     from warmstart.runs.titles import Titles
+
+
+def runnable(text: str) -> str:
+    """Text in which every ``warmstart COMMAND`` and ``pip install`` works as printed.
+
+    If the program was started by a path or with ``python -m``, it may not be on the ``PATH``.
+
+    Args:
+        text: a message with commands, or a command.
+    """
+    from warmstart.cli.app import app
+
+    started = Path(sys.argv[0])
+    if started.name not in ("warmstart", "__main__.py") or _is_on_path(started):
+        return text
+    python = _shown(Path(sys.executable))
+    program = _shown(started) if started.name == "warmstart" else f"{python} -m warmstart"
+    names = "|".join(str(command.name) for command in app.registered_commands)
+    text = re.sub(rf"(?<![\w-])(?<!-m )warmstart(?= (?:{names})\b)", lambda _: program, text)
+    return re.sub(r"\bpip install", lambda _: f"{python} -m pip install", text)
+
+
+def _is_on_path(started: Path) -> bool:
+    """Whether the name of the program alone starts this program."""
+    found = shutil.which(started.name)
+    return found is not None and Path(found).resolve() == started.resolve()
+
+
+def _shown(path: Path) -> str:
+    """The path as an argument of a shell, relative to the working directory if it is below it."""
+    path = path.absolute()
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def result(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:

@@ -1,13 +1,13 @@
 """``warmstart demo``, ``warmstart train`` and ``warmstart pretrain``."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from warmstart.cli.app import Json, Output, Overwrite, Set
-from warmstart.cli.output import result, scores_table, show
+from warmstart.cli.output import result, runnable, scores_table, show
 
 if TYPE_CHECKING:
     from warmstart.config import RunConfig
@@ -65,8 +65,8 @@ def train(
     config: Annotated[
         str | None,
         typer.Argument(
-            metavar="[CONFIG.yaml|RECIPE|RUN]",
-            help="A config, a recipe, or a run directory to repeat or resume.",
+            metavar="[CONFIG.yaml|RECIPE|RUN|FILE]",
+            help="A config, a recipe, a run directory to repeat or resume, or a training file.",
         ),
     ] = None,
     sets: Set = None,
@@ -104,6 +104,8 @@ def train(
         _resume(config, output, sets, given | changed, options)
         return
     sets = [*(f"train.{name}={value}" for name, value in changed.items()), *(sets or ())]
+    if config is not None and train_file is None and _is_data(config, given):
+        config, given = None, {"train": [config], **given}
     if config is not None and given:
         raise errors.command.config_and_flags(config, given, "train")
     if config is None and not given:
@@ -115,6 +117,24 @@ def train(
     )
     api.refuse_other_verb(settings, pretraining=False)
     _train(settings, output or api.default_output(config or settings, settings), options)
+
+
+def _is_data(source: str, flags: Mapping[str, Any]) -> bool:
+    """Whether ``train SOURCE`` names a training file, as ``check SOURCE`` does.
+
+    Args:
+        source: as typed.
+        flags: options such as ``--text``, which no config has.
+    """
+    from warmstart import config_file
+    from warmstart.data.reading.paths import local_path
+
+    suffix = PurePath(source.removesuffix(".gz").removesuffix(".xz")).suffix
+    if suffix in (".yaml", ".yml") or source in config_file.recipe_names():
+        return False
+    if local_path(source).is_dir():
+        return False
+    return bool(flags) or suffix in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
 
 
 def pretrain(
@@ -230,13 +250,16 @@ def _resume(
 
 
 def _print_run(run: "Run", *, as_json: bool) -> None:
+    from warmstart.data.checking.check import Findings
     from warmstart.runs.directory import RunDirectory
     from warmstart.runs.events import events_of, read_events
     from warmstart.runs.loaded_run import load_task
     from warmstart.runs.titles import Titles
+    from warmstart.runs.words import shared_texts
 
     directory = RunDirectory(run.path)
     titles = Titles.of(load_task(directory)[1])
+    findings = Findings.from_json(directory.read_json("data.json")["findings"])
     finish = events_of(read_events(directory.entry("events.jsonl")), "finish")[-1]
     content: dict[str, Any] = {
         "run": str(run.path),
@@ -249,9 +272,11 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     for split, metrics in run.scores.items():
         baselines = {name: splits[split] for name, splits in run.baselines.items()}
         show(scores_table(split, metrics, baselines, titles))
+        if leak := shared_texts(findings, split):
+            show(leak)
     text = (
         f"run     {run.path}\n"
         f"report  {directory.entry('report.html')}\n"
-        f"try     {run.usage.command.format(run=run.path)}"
+        f"try     {runnable(run.usage.command.format(run=run.path))}"
     )
     result(content, text, as_json=as_json)

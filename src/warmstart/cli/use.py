@@ -1,5 +1,6 @@
 """The commands that use a finished run: ``warmstart evaluate`` and ``warmstart predict``."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -37,7 +38,6 @@ def evaluate(
         found = evaluate_file(engine, directory, data, sets or (), baselines=True)
     scores, folder = found.scores, found.folder
     show(scores_table(", ".join(data), scores, found.baselines, Titles.of(engine.task)))
-    show("figures are drawn in the report, for the run's own validation and test rows only")
     content = {
         "run": str(run),
         "data": data,
@@ -50,6 +50,7 @@ def evaluate(
     text = f"{main.replace('_', ' ')} {'undefined' if value is None else format(value, '.3f')}"
     text += (
         f"\nscores       {folder / 'scores.json'}\npredictions  {folder / 'predictions.parquet'}"
+        f"\nreport       warmstart report {shlex.quote(str(run))} adds these scores and figures"
     )
     result(content, text, as_json=as_json)
 

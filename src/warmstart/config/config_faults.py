@@ -8,6 +8,7 @@ try.
 
 import json
 import re
+import shlex
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -189,7 +190,10 @@ class Origin:
 
     def typed(self, name: str, value: Any) -> str:
         """The setting ``name`` with this value, as the user would type it here."""
-        return self.form.format(name=name, value=in_yaml(value))
+        text = self.form.format(name=name, value=in_yaml(value))
+        option, _, argument = text.partition(" ")
+        # Shells read brackets, braces and asterisks, so such an argument needs quotes.
+        return f"{option} {shlex.quote(argument)}" if option.startswith("--") else text
 
 
 def in_yaml(value: Any) -> str:
@@ -266,6 +270,7 @@ def suggestion(setting: Setting, value: Any) -> Any:
             config_yaml.scalar(value),
             {"yes": True, "on": True, "no": False, "off": False}.get(value.lower()),
             *get_close_matches(value.lower(), literals, n=1, cutoff=0.4),
+            [part.strip() for part in value.split(",")],
             [value],
         ]
     elif isinstance(value, list):

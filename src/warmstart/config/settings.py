@@ -98,6 +98,11 @@ class DataConfig(_Part):
     """Column whose equal values keep rows together in one split (a person, a document, a question).
     For ranking, rows with the same value are ranked against each other; by default these are the
     rows with the same query."""
+    duplicates: Literal["keep", "drop", "together"] = "keep"
+    """Rows with the same text (for pairs, the same two texts): ``keep`` only counts them. ``drop``
+    leaves rows out of training: those with the text of an earlier training row or of a validation
+    or test row, and all rows of a text that has different labels. ``together``: if ``validation``
+    is a share of ``train``, rows with the same text stay in one split."""
     long_documents: Literal["truncate", "chunk"] = "truncate"
     """For text generation and fill-mask: ``truncate`` keeps the beginning of a document that is
     longer than ``model.max_tokens``; ``chunk`` cuts it into several rows that overlap."""

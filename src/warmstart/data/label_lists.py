@@ -38,6 +38,9 @@ from warmstart.data.table import Table
 SEPARATOR = "|"
 """Default of ``data.label_separator``: the text between the labels of a row."""
 
+_OTHER_SEPARATORS = (",", ";", "/", "\t")
+"""Other usual ones; they are never used unless the setting names them."""
+
 _LIST = re.compile(r"\[.*\]|\{.*\}|\(.*\)|\w+\([\[{].*\)", re.DOTALL)
 """A text that could be a list or an object: also ``array([1, 0])``, which is refused."""
 
@@ -184,6 +187,26 @@ def without_separator(table: Table, data: DataConfig) -> bool:
     return not pc.any(is_list).as_py()
 
 
+def refuse_unused_separator(table: Table, data: DataConfig) -> None:
+    """Raise an error if ``data.label_separator`` is set and every row has a list of labels.
+
+    Args:
+        table: N rows.
+        data: the settings that name the column and the separator.
+
+    Raises:
+        DataError: there is nothing that the separator separates.
+    """
+    if data.label_separator is None:
+        return
+    column = table.column(data.label, "data.label")
+    if not pa.types.is_nested(column.type):
+        texts = pc.drop_null(column.cast(pa.string()))
+        if not pc.all(pc.match_substring_regex(texts, r"^\s*\[.*\]\s*$")).as_py():
+            return
+    raise errors.labels.separator_of_lists(data.label, data.label_separator, table.where(0))
+
+
 def _of_columns(table: Table, names: Sequence[str]) -> Bools:
     """Which of the columns are 1, bool [N, C]."""
     matrix = np.zeros((len(table), len(names)), dtype=np.bool_)
@@ -218,10 +241,29 @@ def _rows_and_labels(table: Table, data: DataConfig) -> tuple[Ints, list[Any]]:
             where = table.where(int(pc.index(texts, text).as_py()))
             raise errors.labels.unreadable_list(data.label, text, where)
         parts.append(found)
+    if data.label_separator is None:
+        _refuse_other_separator(parts, texts, table, data.label)
     codes = pc.index_in(texts, value_set=distinct).to_numpy()
     counts = np.array([len(part) for part in parts], dtype=np.int64)[codes]
     labels = [label for code in codes.tolist() for label in parts[code]]
     return np.repeat(np.arange(len(codes)), counts), labels
+
+
+def _refuse_other_separator(
+    parts: list[list[Any]], texts: pa.Array, table: Table, column: str
+) -> None:
+    """Raise if labels are combinations of fewer labels with another separator between them."""
+    labels = {part[0] for part in parts if len(part) == 1}
+    if any(len(part) > 1 for part in parts) or not labels:
+        return
+    for separator in _OTHER_SEPARATORS:
+        pieces = {piece.strip() for label in labels for piece in str(label).split(separator)}
+        if len(pieces) < len(labels):
+            example = next(str(part[0]) for part in parts if separator in str(part[0]))
+            where = table.where(int(pc.index(texts, example).as_py()))
+            raise errors.labels.other_separator(
+                column, example, separator, (len(labels), len(pieces)), where=where
+            )
 
 
 def _parts(text: str, separator: str) -> list[Any] | None:

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from warmstart import errors
 from warmstart.config import DataConfig
-from warmstart.data.spellings import other_spelling, refuse_two_spellings
+from warmstart.data.spellings import other_spelling, plain, refuse_two_spellings
 from warmstart.data.table import Table
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -259,10 +259,12 @@ def label_index(
         unseen = pc.filter(labels, pc.is_null(index))
         first = int(pc.index(pc.is_null(index), True).as_py())
         label = labels[first].as_py()
+        same = other_spelling(label, names)
         raise errors.labels.unseen_label(
             label,
             names,
-            same=other_spelling(label, names),
+            same=same,
+            best=None if same is None else plain(same),
             where=table.where(int(rows[first])),
             rows=int(pc.sum(pc.equal(unseen, label)).as_py()),
             other_labels=len(pc.unique(unseen)) - 1,

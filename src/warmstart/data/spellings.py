@@ -72,6 +72,7 @@ def refuse_two_spellings(texts: Iterable[str], where: Callable[[str], str]) -> N
                 numbers = all(NUMBER.fullmatch(plain(text)) for text in variants)
                 differ = len({text.strip().lower() for text in variants}) > 1
                 raise errors.labels.label_spellings(
+                    plain(clean_first[0]),
                     {text: where(text) for text in clean_first},
                     hidden=differ and not numbers,
                     numbers=numbers,

@@ -15,7 +15,7 @@ N: rows. U: units (groups if rows are grouped, else rows).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
 from typing import Any
@@ -38,20 +38,23 @@ def hold_out(
     *,
     strata: Ints | None = None,
     group_by: str | None = None,
+    same: Ints | None = None,
 ) -> tuple[Table, Table]:
     """Split a table into training rows and held-out rows, both in file order.
 
     With ``strata`` each stratum gives its share, rounded up, and keeps at least one row in
-    training. With ``group_by`` no group is on both sides, and a group counts as the stratum that
-    most of its rows have.
+    training. With ``group_by`` or ``same`` no group is on both sides, and a group counts as the
+    stratum that most of its rows have. With both, a group consists of all rows that are connected
+    by either.
 
     Args:
         table: N rows.
-        share: share of the rows (with ``group_by``, of the groups) to hold out, between 0 and 1.
+        share: share of the rows (of the groups, if there are any) to hold out, between 0 and 1.
         seed: chooses the rows; the same seed gives the same split.
         strata: a number from 0 for each row, whose shares both sides keep, int64 [N]; a row that is
             alone in its stratum stays in training.
         group_by: column whose equal values stay together.
+        same: a number from 0 for each row; rows with the same number stay together, int64 [N].
 
     Returns:
         (training rows, held-out rows).
@@ -59,16 +62,17 @@ def hold_out(
     Raises:
         DataError: one side would be empty, or a row has no group.
     """
-    if group_by is None:
+    if group_by is None and same is None:
         units = np.arange(len(table))
         of_unit = np.zeros_like(units) if strata is None else strata
     else:
-        units = _groups(table, group_by)
+        groups = [] if group_by is None else [_groups(table, group_by)]
+        units = _connected([*groups, *([] if same is None else [same])])
         of_unit = _most_frequent_labels(strata, units)
     chosen = _choose(of_unit, share, seed)
     held = chosen[units]
     if held.all() or not held.any():
-        unit = "row" if group_by is None else "group"
+        unit = "row" if group_by is None and same is None else "group"
         raise errors.data.empty_split(share, len(of_unit), unit, stratified=strata is not None)
     return table.filter(~held), table.filter(held)
 
@@ -130,6 +134,23 @@ def _groups(table: Table, column: str) -> Ints:
         where = table.where(int(absent.argmax()))
         raise errors.data.missing_group(column, where, int(absent.sum()))
     return codes(values)
+
+
+def _connected(groupings: Sequence[Ints]) -> Ints:
+    """The group of each row if rows that are in one group by any grouping belong together, [N]."""
+    if len(groupings) == 1:
+        return groupings[0]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    # A graph whose nodes are the groups of both groupings; each row is an edge.
+    one, other = groupings
+    first = int(one.max()) + 1
+    nodes = first + int(other.max()) + 1
+    edges = coo_array((np.ones(len(one), np.bool_), (one, first + other)), shape=(nodes, nodes))
+    _, component = connected_components(edges, directed=False)
+    units: Ints = component[one].astype(np.int64)
+    return units
 
 
 def _most_frequent_labels(labels: Ints | None, groups: Ints) -> Ints:

@@ -25,6 +25,18 @@ def larger_than_weights(name: str, asked: int, held: int) -> ModelError:
     )
 
 
+def layers_not_used(name: str, unused: Sequence[str]) -> ModelError:
+    """``config.json`` has fewer layers than the weights; ``unused`` are names of weights."""
+    return ModelError(
+        found=f"config.json of {name} describes fewer layers than its weights have:"
+        f" {len(unused)} weights are not used, e.g. {unused[0]}",
+        expected="as many layers in config.json as in the weights",
+        do="correct the number of layers in config.json, or download both again from the same"
+        " page; to use only the first N layers, save such a model in a new folder with"
+        " Transformers: AutoModel.from_pretrained(…, num_hidden_layers=N).save_pretrained(…)",
+    )
+
+
 def too_large_for_memory(
     needed: str, available: str, setting: str, value: int | None, default: int | None
 ) -> ConfigError:
@@ -47,21 +59,40 @@ def quantized(name: str) -> ModelError:
     )
 
 
-def adapter_beside(folder: Path) -> ModelError:
-    """Transformers would load an adapter into the model without a word."""
+def adapter_beside(name: str, folder: Path) -> ModelError:
+    """Transformers would load an adapter into the model without a word.
+
+    Args:
+        name: folder or Hub id.
+        folder: the folder, or the place of the Hub's files in the cache.
+    """
+    local = Path(name).expanduser().is_dir()
+    alone = (
+        "move adapter_config.json out of the folder"
+        if local
+        else f"download the files with `hf download {name} --local-dir FOLDER`, remove"
+        " adapter_config.json there, and --set model.name=FOLDER"
+    )
     return ModelError(
-        found=f"{folder} has adapter_config.json next to the model's own config.json",
+        found=f"{folder if local else name} has adapter_config.json next to the model's own"
+        " config.json",
         expected="a model without an adapter: the weights alone, or the adapter merged into them",
-        do="to start from the weights alone, move adapter_config.json out of the folder; to start"
-        " from both, merge them with peft (merge_and_unload) and save the result in a new folder",
+        do=f"to start from the weights alone, {alone}; to start from both, merge them with peft"
+        " (merge_and_unload) and save the result in a new folder",
     )
 
 
-def only_an_adapter(folder: Path) -> ModelError:
-    """The folder contains an adapter and not the model that it belongs to."""
+def only_an_adapter(name: str, folder: Path) -> ModelError:
+    """A folder or Hub repository contains an adapter and not the model that it belongs to.
+
+    Args:
+        name: folder or Hub id.
+        folder: the folder, or the place of the Hub's files in the cache.
+    """
     inner = folder.parent / "model"
+    shown = folder if Path(name).expanduser().is_dir() else name
     return ModelError(
-        found=f"model.name: {folder} has only an adapter (adapter_config.json, no config.json)",
+        found=f"model.name: {shown} has only an adapter (adapter_config.json, no config.json)",
         expected="a whole model: the adapter merged into the model that it was trained with",
         do=f"--set model.name={inner}"
         if (inner / "config.json").is_file()

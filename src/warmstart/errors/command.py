@@ -49,8 +49,8 @@ def nothing_to_train() -> UsageError:
     """``warmstart train`` without a config and without flags."""
     return UsageError(
         found="nothing to train on",
-        expected="a config file, a recipe, or --train with --text and --label",
-        do="warmstart train --train reviews.csv --text review --label stars; or warmstart recipes",
+        expected="a config file, a recipe, or a training file with --text and --label",
+        do="warmstart train reviews.csv --text review --label stars; or warmstart recipes",
     )
 
 

@@ -63,7 +63,7 @@ def not_a_config(path: str, value: str) -> ConfigError:
     return ConfigError(
         found=f"{path} contains {value}, not settings",
         expected="YAML with lines such as `task: text-classification`",
-        do="to train on a table: warmstart train --train FILE --text COLUMN --label COLUMN",
+        do="to train on a table: warmstart train FILE --text COLUMN --label COLUMN",
     )
 
 
@@ -188,12 +188,19 @@ def vocabulary_too_small(asked: int, least: int) -> ConfigError:
     )
 
 
-def vocabulary_too_large(size: int, available: int) -> ConfigError:
-    """More tokens than the training rows support: every token must occur at least twice."""
+def vocabulary_too_large(size: int, available: int, works: int | None) -> ConfigError:
+    """More tokens than the training rows support: every token must occur at least twice.
+
+    Args:
+        size: ``pretrain.vocabulary``.
+        available: number of tokens that were learned.
+        works: the largest size that the training rows give, if there is one.
+    """
+    fewer = "" if works is None else f"--set pretrain.vocabulary={works}, or "
     return ConfigError(
         found=f"pretrain.vocabulary is {size}, but the training rows give only {available} tokens",
         expected="a vocabulary of subwords that each occur at least twice in the training rows",
-        do=f"--set pretrain.vocabulary={available}, or train on more text",
+        do=f"{fewer}train on more text",
     )
 
 
@@ -325,6 +332,12 @@ def without_effect(setting: str, default: str, other: str, value: object) -> Con
             found=f"{setting} is set, and {other} names files",
             expected=f"{setting} together with a share of the training rows: {other}: 0.1",
             do=f"{leave_out}; or --set {other}=0.1",
+        )
+    if value == "POSITIVE":
+        return ConfigError(
+            found=f"{setting} is set, and {other} is 0",
+            expected=f"{setting} together with sampling: {other} above 0",
+            do=f"{leave_out}; or --set {other}=1.0",
         )
     shown = {True: "true"}.get(value, value) if isinstance(value, bool) else value
     return ConfigError(

@@ -44,7 +44,7 @@ def missing_column(
         f"--set {shlex.quote(f'{setting}={nearest[0]}')}"
         if nearest
         else f"--set {setting}=COLUMN with one of them; or describe the format of the file: "
-        "--set data.format=tsv, or --set data.columns=[NAME,NAME,…] if its first line is a row",
+        "--set data.format=tsv, or --set 'data.columns=[NAME,NAME,…]' if its first line is a row",
     )
 
 

@@ -54,7 +54,7 @@ def header_only(path: str, line: int) -> DataError:
         f"{path}:{line} is a header, but no row follows",
         "at least one row",
         "check that the file is complete; if this line is a row, name its columns: "
-        "--set data.columns=[NAME,NAME,…]",
+        "--set 'data.columns=[NAME,NAME,…]'",
     )
 
 
@@ -90,7 +90,7 @@ def duplicate_columns(path: str, line: int, names: Sequence[str]) -> DataError:
     return DataError(
         f"{path}:{line} has repeated column names: {_listed([_short(name) for name in names])}",
         "a different name for each column",
-        "rename them; if this line is a row, not a header: --set data.columns=[NAME,NAME,…]",
+        "rename them; if this line is a row, not a header: --set 'data.columns=[NAME,NAME,…]'",
     )
 
 

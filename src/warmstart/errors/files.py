@@ -1,5 +1,4 @@
-"""Error messages about opening a file: it cannot be found, downloaded, unpacked or decoded, and
-about settings that its format does not read.
+"""Error messages about opening a file, and about settings that its format does not read.
 
 ``path`` is always the file as the user wrote it (below ``data.dir`` if that is set), and
 ``setting`` the setting that named it, such as ``data.train``.

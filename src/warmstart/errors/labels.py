@@ -1,5 +1,6 @@
 """Error messages about labels, relevance grades and pairs that cannot be used for training."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
@@ -133,10 +134,13 @@ def not_labels(column: str, distinct: int, rows: int, *, where: str) -> DataErro
     )
 
 
-def label_spellings(places: Mapping[str, str], *, hidden: bool, numbers: bool) -> DataError:
+def label_spellings(
+    best: str, places: Mapping[str, str], *, hidden: bool, numbers: bool
+) -> DataError:
     """Labels that could be spellings of the same label.
 
     Args:
+        best: the spelling to use, without white space around it.
         places: each spelling, and the ``file:line`` where it first occurs; the best one first.
         hidden: a reader cannot see the difference: it is shown in ASCII.
         numbers: the labels are numbers (1 and 1.0).
@@ -146,7 +150,7 @@ def label_spellings(places: Mapping[str, str], *, hidden: bool, numbers: bool) -
     return DataError(
         f"{len(places)} labels look like spellings of the same label: {', '.join(shown)}",
         "one spelling for each label",
-        f"write {_label(next(iter(places)), ascii_too=hidden)} everywhere, or give the labels "
+        f"write {_label(best, ascii_too=hidden)} everywhere, or give the labels "
         f"clearly different names{amounts}",
     )
 
@@ -169,7 +173,38 @@ def unreadable_list(column: str, text: str, where: str) -> DataError:
         "rude|spam",
         "correct it; or remove the brackets and name the separator: "
         "--set data.label_separator=','; or write one column of 0 and 1 for each label, and "
-        "--set data.label_columns=[NAME,NAME,…]",
+        "--set 'data.label_columns=[NAME,NAME,…]'",
+    )
+
+
+def other_separator(
+    column: str, label: str, separator: str, counts: tuple[int, int], *, where: str
+) -> DataError:
+    """Labels that look like several labels with a separator other than the default.
+
+    Args:
+        column: the column of the labels.
+        label: one of them.
+        separator: the text between its parts.
+        counts: number of different labels, and of different parts.
+        where: ``file:line`` of ``label``.
+    """
+    return DataError(
+        f"{where}: the column {column!r} has {counts[0]:,} different labels such as "
+        f"{_label(label)}, made of {counts[1]:,} parts with {separator!r} between them",
+        "data.label_separator, the text between the labels of a row; its default is '|'",
+        f"--set data.label_separator={shlex.quote(separator)}; or, if these are whole labels: "
+        "--set data.label_separator='|'",
+    )
+
+
+def separator_of_lists(column: str, separator: str, where: str) -> DataError:
+    """A separator, although every row has a list of labels."""
+    return DataError(
+        f"{where}: the column {column!r} contains lists of labels, and data.label_separator is "
+        f"{separator!r}",
+        "texts in which a separator stands between the labels, or no data.label_separator",
+        "--set data.label_separator=null",
     )
 
 
@@ -203,6 +238,7 @@ def unseen_label(
     known: Sequence[str],
     *,
     same: str | None,
+    best: str | None,
     where: str,
     rows: int,
     other_labels: int,
@@ -214,6 +250,7 @@ def unseen_label(
         label: the first such label.
         known: the labels of the training rows.
         same: the label of the training rows of which ``label`` is another spelling, if any.
+        best: the spelling to use in all files, if ``same`` is one.
         where: ``file:line`` of its first row.
         rows: number of rows with this label.
         other_labels: number of other labels that no training row has.
@@ -225,7 +262,9 @@ def unseen_label(
             f"{where}: the label {_label(label, ascii_too=True)} ({_rows(rows)}{others}) is "
             f"written {_label(same, ascii_too=True)} in the training rows",
             "the same spelling of a label in all files",
-            f"write {_label(same, ascii_too=True)} in {setting} too",
+            f"write {_label(same, ascii_too=True)} in {setting} too"
+            if best in (None, same)
+            else f"write {_label(str(best), ascii_too=True)} in data.train and in {setting}",
         )
     listed = ", ".join(map(_label, known[:10])) + (" …" if len(known) > 10 else "")
     nearest = get_close_matches(label.strip(), known, n=1)

@@ -162,7 +162,7 @@ def not_an_encoder(name: str, model_type: str, kind: str, head: str) -> ModelErr
     return ModelError(
         found=f"{name} is {kind} (model_type {model_type!r})",
         expected=f"an encoder with a {HEADS[head]} head ({ENCODERS})",
-        do="choose one, e.g. --set model.name=google-bert/bert-base-uncased"
+        do="choose one, e.g. --set model.name=bundled/minilm-l6"
         + ("; or generate text with this model: task: text-generation" * (kind == "a decoder")),
     )
 
@@ -172,7 +172,7 @@ def not_a_decoder(name: str, model_type: str) -> ModelError:
     return ModelError(
         found=f"{name} does not predict the next token (model_type {model_type!r})",
         expected=f"a decoder ({DECODERS})",
-        do="choose one, e.g. --set model.name=openai-community/gpt2; or classify texts with this "
+        do="choose one, e.g. --set model.name=bundled/gpt2-mini; or classify texts with this "
         "model: task: text-classification",
     )
 

@@ -1,6 +1,6 @@
 """Error messages about single texts: the prompts of text generation, and texts to predict."""
 
-from warmstart.errors.base import DataError, UsageError
+from warmstart.errors.base import ConfigError, DataError, UsageError
 
 
 def none_given() -> UsageError:
@@ -69,4 +69,14 @@ def no_training_rows(name: str) -> UsageError:
         "known",
         expected="a run directory, which records the training rows of its model",
         do="warmstart generate RUN --prompt '…' --novelty; or leave --novelty out",
+    )
+
+
+def nothing_sampled(given: str) -> ConfigError:
+    """A setting for sampling, ``given`` as it was written, although the temperature is 0."""
+    return ConfigError(
+        found=f"{given} is given, and the temperature is 0",
+        expected="settings for sampling only with a temperature above 0; at 0, the most likely "
+        "token is always chosen",
+        do=f"leave out {given}, or set the temperature to 1",
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from warmstart.errors.base import DataError
+from warmstart.errors.base import ConfigError, DataError
 
 
 def unknown_rows(rows: Sequence[int], count: int) -> DataError:
@@ -58,4 +58,32 @@ def repeated_rows(row: int, splits: Sequence[str], count: int) -> DataError:
         found=f"row id {row} occurs {places}" + (f" ({count:,} ids in all)" * (count > 1)),
         expected="every row at most once, and in one split only",
         do="remove the repeated ids: numpy.unique(ids), numpy.setdiff1d(ids, others)",
+    )
+
+
+def rows_and_together() -> DataError:
+    """Splits that are given as row ids, next to a setting for the drawn split."""
+    return DataError(
+        found="row ids for the splits, and data.duplicates is together",
+        expected="data.duplicates: together only if a share of data.train is drawn for validation",
+        do="give no row ids; or --set data.duplicates=drop",
+    )
+
+
+def only_duplicates(rows: int) -> DataError:
+    """No training row is left under ``data.duplicates: drop``."""
+    return DataError(
+        found=f"data.duplicates is drop, and none of the {rows:,} training rows remains: their "
+        "texts are also in validation or test, or have different labels",
+        expected="at least one training row with a text of its own",
+        do="--set data.duplicates=keep, or other files for validation and test",
+    )
+
+
+def always_together(column: str) -> ConfigError:
+    """``data.duplicates: together`` where groups keep rows with the same text in one split."""
+    return ConfigError(
+        found=f"data.duplicates is together, and the rows are split by {column}, which is a text",
+        expected="data.duplicates: keep or drop, because rows with the same text are together",
+        do="--set data.duplicates=keep",
     )

@@ -77,7 +77,7 @@ def name_count(path: str, line: int, text: str, columns: int, names: Sequence[st
         f"{path}:{line} has {_columns(columns)}, and {len(names)} names are given "
         f"({', '.join(names)}): {_short(text)}",
         "one name for each column",
-        f"--set data.columns=[NAME,…] with {columns} names, or choose columns by their numbers",
+        f"--set 'data.columns=[NAME,…]' with {columns} names, or choose columns by their numbers",
     )
 
 
@@ -119,7 +119,7 @@ def no_such_column(
         f"{_short(' '.join(fields))}",
         "a name from the header, or the number of a column",
         f"--set {setting}=1 (columns count from 1, -1 is the last)"
-        + ("" if names else "; or name all columns: --set data.columns=[NAME,NAME,…]"),
+        + ("" if names else "; or name all columns: --set 'data.columns=[NAME,NAME,…]'"),
     )
 
 

@@ -7,7 +7,7 @@ pretraining run is created here, in a temporary folder.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from warmstart.models.checkpoints.load import find as find_checkpoint
 from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
+from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.learnable import learnable
 from warmstart.preparation.new_start import new_start, refuse_faulty
 from warmstart.preparation.plan import Plan
@@ -65,7 +66,7 @@ class Prepared:
         dropped: for each split, the number of rows left out for each reason.
         examples: the same rows, tokenised.
         findings: counts and messages about the data.
-        rows_given: whether the splits were given as row ids.
+        rows_given: the row ids of each split that was given so, in the form of ``ranges``.
     """
 
     config: RunConfig
@@ -77,7 +78,7 @@ class Prepared:
     dropped: Mapping[str, Mapping[str, int]]
     examples: Mapping[str, Examples]
     findings: Findings
-    rows_given: bool = False
+    rows_given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -95,10 +96,12 @@ class Prepared:
                     "source": table.setting.removeprefix("data."),
                     "rows": ranges(table.rows) if self.rows_given else row_ids(table),
                     "left_out": dict(self.dropped[name]),
+                    # A resumed run starts from these again, and leaves out the same of them.
+                    **({"given": self.rows_given[name]} if name in self.rows_given else {}),
                 }
                 for name, table in self.tables.items()
             },
-            "rows_given": self.rows_given,
+            "rows_given": bool(self.rows_given),
             "max_tokens": self.max_tokens,
             "findings": self.findings.to_json(),
         }
@@ -126,9 +129,9 @@ def prepare(
     if start is not None:
         refuse_faulty(config)
     sources = read_sources(config, workspace)
-    tables = split_tables(config, sources, rows)
+    tables, again = distinct(config, split_tables(config, sources, rows))
     # Rows that were left out are counted for the split that names their file.
-    dropped = {name: sources.dropped.get(name, {}) for name in tables}
+    dropped = {name: {**sources.dropped.get(name, {}), **again.get(name, {})} for name in tables}
     task, splits = learn(config, tables)
     best_metric = config.train.best_metric or task.metrics[0].name
     known = [metric.name for metric in task.metrics]
@@ -161,8 +164,8 @@ def prepare(
         splits,
         dropped,
         examples,
-        replace(findings, messages=(*_about_tokens(config, checkpoint), *findings.messages)),
-        rows_given=rows is not None,
+        replace(findings, messages=(*findings.messages, *_about_tokens(config, checkpoint))),
+        rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
     )
 
 
@@ -226,17 +229,13 @@ def _findings(
 
 
 def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
-    """A message if new tokens get embeddings that adapters do not train."""
-    vocabulary = checkpoint.tokenizer.get_vocab()
-    new = [token for token, index in vocabulary.items() if index >= checkpoint.config.vocab_size]
+    """A message if adapters also train the vectors of new tokens."""
+    new = checkpoint.tokenizer.convert_ids_to_tokens(list(checkpoint.new_tokens))
     if config.train.lora is None or not new:
         return []
-    text = (
-        f"train.lora trains no embeddings, and {len(new)} tokens are new ({', '.join(new)}): their "
-        "vectors stay the mean of all others, and adapter/ does not contain them. Train the whole "
-        "model (without train.lora), or choose model.special_tokens that the vocabulary contains"
-    )
-    return [Finding("warning", text)]
+    tokens = "1 token is new" if len(new) == 1 else f"{len(new)} tokens are new"
+    text = f"{tokens} ({', '.join(new)}): train.lora also trains their vectors in the embedding"
+    return [Finding("info", text)]
 
 
 def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:
@@ -307,7 +306,7 @@ def given_rows(directory: RunDirectory) -> dict[str, Ints] | None:
         return None
     with reading(directory.entry("data.json")):
         return {
-            name: ids_of_ranges(split["rows"])
+            name: ids_of_ranges(split["given"])
             for name, split in content["splits"].items()
-            if split["source"] == "train"
+            if "given" in split
         }

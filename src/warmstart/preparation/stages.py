@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from warmstart import errors
 from warmstart.config import RunConfig
+from warmstart.data.checking.duplicates import equal_texts
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.reading.formats import refuse_unread_settings
@@ -122,11 +124,14 @@ def split_tables(
             named here keeps its own file.
 
     Raises:
-        DataError: a split would be empty, or the row ids are not usable.
+        DataError: a split would be empty, the row ids are not usable, or rows with the same text
+            cannot be kept together because the row ids decide.
     """
     data, task = config.data, task_type(config)
     tables = dict(sources.tables)
     if rows is not None:
+        if data.duplicates == "together":
+            raise errors.splits.rows_and_together()
         tables |= tables_of_rows(tables, rows)
     elif isinstance(data.validation, float):
         strata = None
@@ -138,6 +143,7 @@ def split_tables(
             data.split_seed,
             strata=strata,
             group_by=group_column(config),
+            same=equal_texts(tables["train"], data) if data.duplicates == "together" else None,
         )
     return {name: tables[name] for name in ("train", "validation", "test") if name in tables}
 

@@ -9,6 +9,7 @@ Letters: C classes, K evaluations, B batches.
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ from warmstart.report.canvas import (
     thinned,
     thousands,
 )
-from warmstart.report.svg import Colour, can_draw
+from warmstart.report.svg import Colour
 from warmstart.runs.run_record import Check, Step
 from warmstart.runs.words import decimals
 
@@ -212,13 +213,16 @@ def matthews_per_batch(
     return figure
 
 
-def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
+def confusion(
+    matrix: Sequence[Sequence[int]], labels: Sequence[str], *, numbered: bool = False
+) -> Figure:
     """Confusion matrix; each cell is shaded by its share of the true label's rows.
 
     Args:
         matrix: counts [C, C], rows by true label, columns by predicted label; C is at most
             ``MAX_CLASSES``.
-        labels: label names [C]; replaced by numbers if the installed fonts lack a character.
+        labels: label names [C].
+        numbered: whether labels are shown as numbers, because no installed font can draw them.
     """
     counts = np.asarray(matrix)
     classes = len(counts)
@@ -226,9 +230,12 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     height = HEIGHT if classes <= 3 else 0.8 * WIDTH if not wide else 1.2 + 0.34 * classes
     figure, axes = canvas(width=2 * WIDTH if wide else WIDTH, height=height)
     _shaded_cells(axes, counts, name_zeros=not wide)
-    names = _drawable(labels, classes)
+    limit = 28 if wide else max(6, 56 // classes)
+    names = [_shortened(label, limit) for label in labels]
     columns, rows = names, names
-    if wide:
+    if numbered:
+        columns = rows = [str(index) for index in range(classes)]
+    elif wide:
         columns = [str(index) for index in range(classes)]
         rows = [_numbered(index, name) for index, name in enumerate(names)]
     axes.set_xticks(range(classes), columns)
@@ -239,7 +246,7 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     axes.tick_params(length=0, labelcolor=Colour.INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_xlabel("predicted label")
+    axes.set_xlabel("predicted label" + numbered * ", numbered as in the table of report.html")
     axes.set_ylabel("true label")
     return figure
 
@@ -352,13 +359,13 @@ def _shaded_cells(axes: Axes, counts: np.ndarray[Any, Any], *, name_zeros: bool)
             axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=size, color=ink)
 
 
-def _drawable(labels: Sequence[str], classes: int) -> list[str]:
-    """The labels, shortened to fit; or their numbers if the installed fonts lack a character."""
-    limit = 28 if classes > NAMED_CLASSES else max(6, 56 // classes)
-    short = [label if len(label) <= limit else f"{label[: limit - 1]}…" for label in labels]
-    if all(can_draw(label) for label in short):
-        return short
-    return [str(index) for index in range(len(labels))]
+def _shortened(label: str, limit: int) -> str:
+    """The label on one line, cut to a width of ``limit`` letters; Chinese ones count twice."""
+    label = " ".join(label.split())
+    widths = np.cumsum([2 if east_asian_width(letter) in "WF" else 1 for letter in label])
+    if len(label) == 0 or widths[-1] <= limit:
+        return label
+    return f"{label[: int(np.searchsorted(widths, limit - 1, side='right'))]}…"
 
 
 def _numbered(index: int, name: str) -> str:

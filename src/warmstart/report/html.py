@@ -49,12 +49,24 @@ def write_report(run_path: Path) -> Path:
     """
     run, content = RunDirectory(run_path), gather(run_path)
     pictures = {}
-    with drawing():
-        for name, (figure, description) in draw(content).items():
+    labels = content.record.labels
+    with drawing(labels):
+        for number, (name, (figure, description)) in enumerate(draw(content).items()):
+            pictures[name] = Markup(to_svg(figure, f"figure{number}", description))
+            if name.endswith("confusion") and not can_draw("".join(labels)):
+                figure = _numbered_confusion(content, name)
             write_atomically(run.entry(f"figures/{name}.png"), partial(to_png, figure))
-            pictures[name] = Markup(to_svg(figure, name, description))
     page = render(content, pictures)
     return run.write_text("report.html", page)
+
+
+def _numbered_confusion(content: ReportContent, name: str) -> Figure:
+    """A confusion matrix for a PNG file; in the page, the browser's fonts draw the labels."""
+    folder = name.rpartition("/")[0]
+    evaluation = content.record.evaluations[folder] if folder else content.evaluation
+    assert evaluation is not None
+    details = evaluation.details
+    return figures.confusion(details["confusion_matrix"], details["labels"], numbered=True)
 
 
 def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
@@ -82,6 +94,11 @@ def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
             figures.lengths(content.lengths),
             "Histogram of the training rows' lengths in tokens.",
         )
+    for evaluation in content.evaluated_files:
+        drawn |= {
+            f"{evaluation.split}/{name}": found
+            for name, found in _error_figures(evaluation).items()
+        }
     return drawn | _evaluation_figures(content)
 
 
@@ -96,17 +113,7 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
         titles.baseline_head(name): scores[main] for name, scores in evaluation.baselines.items()
     }
     drawn["scores"] = figures.scores(systems, titles.metric(main)), f"{content.verdict}"
-    labels = details.get("labels", ())
-    if "confusion_matrix" in details and len(labels) <= figures.MAX_CLASSES:
-        drawn["confusion"] = (
-            figures.confusion(details["confusion_matrix"], labels),
-            "Counts of true against predicted labels; the table next to it has the same per label.",
-        )
-    if any(part["n"] for part in details.get("calibration", ())):
-        drawn["calibration"] = (
-            figures.calibration(details["calibration"]),
-            "Accuracy against confidence in bins, with the number of rows in each.",
-        )
+    drawn |= _error_figures(evaluation)
     if content.points is not None:
         drawn["scatter"] = (
             figures.scatter(*content.points),
@@ -119,6 +126,24 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
                 details["matthews_per_batch"], details["batch_rows"], whole.value if whole else None
             ),
             "Matthews correlation of each batch of rows in file order.",
+        )
+    return drawn
+
+
+def _error_figures(evaluation: EvaluationRecord) -> dict[str, tuple[Figure, str]]:
+    """The figures of one evaluation that need only its details."""
+    drawn: dict[str, tuple[Figure, str]] = {}
+    details = evaluation.details
+    labels = details.get("labels", ())
+    if "confusion_matrix" in details and len(labels) <= figures.MAX_CLASSES:
+        drawn["confusion"] = (
+            figures.confusion(details["confusion_matrix"], labels),
+            "Counts of true against predicted labels; the table next to it has the same per label.",
+        )
+    if any(part["n"] for part in details.get("calibration", ())):
+        drawn["calibration"] = (
+            figures.calibration(details["calibration"]),
+            "Accuracy against confidence in bins, with the number of rows in each.",
         )
     return drawn
 
@@ -146,7 +171,11 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         "duration": words.duration,
         "metric_title": titles.metric,
         "baseline_head": titles.baseline_head,
-        "sentence_case": words.sentence_case,
+        "sentence_case": partial(
+            words.sentence_case, names=[file.path for file, _ in content.record.sources]
+        ),
+        "evaluation_title": words.evaluation_title,
+        "task_title": words.task_title,
         "setting": words.setting,
         "date": _date,
     }
@@ -170,8 +199,8 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         shown_mistakes=SHOWN_MISTAKES,
         loss_note=_loss_note(content),
         loss_unit=_unit(content.record),
-        numbered=not all(map(can_draw, content.record.labels)),
-        command=_command(content.record.path),
+        command=_command(content.record),
+        threads_note=words.threads_note(content.record.environment),
         environment=words.environment_in_words(content.record.environment),
     )
 
@@ -231,10 +260,11 @@ def _loss_note(content: ReportContent) -> str:
     )
 
 
-def _command(run_path: Path) -> str:
-    config = RunDirectory(run_path).entry("config.yaml")
-    output = run_path.with_name(f"{run_path.name}-again")
-    return f"warmstart train {shlex.quote(str(config))} --output {shlex.quote(str(output))}"
+def _command(record: RunRecord) -> str:
+    config = RunDirectory(record.path).entry("config.yaml")
+    output = record.path.with_name(f"{record.path.name}-again")
+    command = "pretrain" if record.config.pretrain else "train"
+    return f"warmstart {command} {shlex.quote(str(config))} --output {shlex.quote(str(output))}"
 
 
 def _date(seconds: float) -> str:

@@ -107,6 +107,15 @@ class ReportContent:
         return ""
 
     @property
+    def evaluated_files(self) -> list[EvaluationRecord]:
+        """The evaluations by ``evaluate``, except the one by which the run is judged."""
+        return [
+            found
+            for found in self.record.evaluations.values()
+            if found.is_file and found is not self.evaluation
+        ]
+
+    @property
     def shown_samples(self) -> tuple[Sample, ...]:
         """Texts generated during training: at most ``SAMPLES`` of them, evenly spaced."""
         found = self.record.samples

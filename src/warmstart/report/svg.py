@@ -9,8 +9,10 @@ with any common colour blindness can distinguish.
 """
 
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from html import escape
 from io import StringIO
 from pathlib import Path
@@ -37,7 +39,8 @@ FONTS = (
     "SimHei",
     "Arial Unicode MS",
 )
-"""Tried in this order for every character; the first one comes with Matplotlib."""
+"""Tried in this order for every character; the first one comes with Matplotlib. Other installed
+fonts are used for characters that none of these has."""
 
 
 class Colour:
@@ -65,6 +68,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
+    "text.parse_math": False,
     "axes.grid": True,
     "grid.color": Colour.LINE,
     "grid.linewidth": 0.6,
@@ -80,19 +84,20 @@ STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """Use the report's style inside the ``with`` block; Matplotlib's settings are then restored."""
-    style: Any = STYLE | {"font.family": list(_installed_fonts())}
+def drawing(texts: Sequence[str] = ()) -> Iterator[None]:
+    """Use the report's style inside the ``with`` block; Matplotlib's settings are then restored.
+
+    Args:
+        texts: texts in any script that the figures contain; installed fonts are searched for them.
+    """
+    style: Any = STYLE | {"font.family": _fonts_for("".join(texts))[0]}
     with matplotlib.rc_context(style):
         yield
 
 
 def can_draw(text: str) -> bool:
     """Whether the installed fonts have every character, so that a PNG shows no empty boxes."""
-    missing = {ord(character) for character in text}
-    for name in _installed_fonts():
-        missing -= font_manager.get_font(font_manager.findfont(name)).get_charmap().keys()
-    return not missing
+    return not _fonts_for(text)[1]
 
 
 def to_png(figure: Figure, path: Path) -> None:
@@ -115,18 +120,23 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
         description: what the figure shows, for screen readers.
     """
     content = StringIO()
-    FigureCanvasSVG(figure).print_figure(
-        content,
-        format="svg",
-        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-    )
+    with warnings.catch_warnings():
+        # The text is drawn by the browser, which has other fonts.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        FigureCanvasSVG(figure).print_figure(
+            content,
+            format="svg",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     svg = content.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids of groups are not used
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)  # the page's own fonts
+    # Without the name of a font, the text has the page's own fonts.
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r"font-family: [^;\"]*; ?", "", svg)
     for name_of, colour in vars(Colour).items():
         if name_of.isupper():
             svg = svg.replace(colour, f"var(--{name_of.lower()})")
@@ -137,6 +147,25 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     return re.sub(r"<svg.*?>", lambda _: opening, svg, count=1, flags=re.DOTALL)
 
 
-def _installed_fonts() -> Iterator[str]:
-    have = set(font_manager.get_font_names())
-    return (name for name in FONTS if name in have)
+def _fonts_for(text: str) -> tuple[list[str], set[int]]:
+    """Names of fonts to draw a text with, and the characters that no installed font has."""
+    places = {font.name: font.fname for font in reversed(font_manager.fontManager.ttflist)}
+    names = [name for name in FONTS if name in places]
+    missing = set(map(ord, text))
+    for name in names:
+        missing -= _characters(places[name])
+    for name, place in places.items():
+        if missing and name not in names and missing & _characters(place):
+            names.append(name)
+            missing -= _characters(place)
+    return names, missing
+
+
+@cache
+def _characters(place: str) -> frozenset[int]:
+    """The characters of the font in this file; none if Matplotlib cannot draw with it."""
+    try:
+        font = font_manager.get_font(place)
+    except (OSError, RuntimeError):
+        return frozenset()
+    return frozenset(font.get_charmap()) if font.scalable else frozenset()

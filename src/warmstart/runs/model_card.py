@@ -9,6 +9,7 @@ follow Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv:1810.03993
 """
 
 import re
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from warmstart import config_file
-from warmstart.data.table import SourceFile
+from warmstart.models.checkpoints.bundled import PREFIX
 from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import EvaluationRecord, RunRecord, read_record
@@ -24,7 +25,7 @@ from warmstart.runs.titles import Titles
 from warmstart.tasks.capabilities import ReadsWords, WritesConll
 
 BUNDLED = {"bundled/minilm-l6": "sentence-transformers/all-MiniLM-L6-v2"}
-"""Hub names of the models that are distributed as Python packages."""
+"""Hub names of the bundled models that are on the Hub."""
 
 HUB_METRICS = {
     "macro_f1": "f1",
@@ -91,10 +92,13 @@ def _result(record: RunRecord, evaluation: EvaluationRecord) -> dict[str, Any]:
     """One entry of ``model-index``: the scores of one split that are defined."""
     titles = Titles.of(record.task)
     files = record.files.get(evaluation.split, ())
-    name = ", ".join(map(source_name, files)) or evaluation.split
+    names = evaluation.files or [file.path for file in files]
+    dataset = {"type": "file", "name": ", ".join(map(words.file_name, names)) or evaluation.split}
+    if not evaluation.is_file:
+        dataset["split"] = evaluation.split
     return {
-        "task": {"type": record.task.pipeline_tag, "name": record.config.task.replace("-", " ")},
-        "dataset": {"type": "file", "name": name, "split": evaluation.split},
+        "task": {"type": record.task.pipeline_tag, "name": words.task_title(record.config.task)},
+        "dataset": dataset,
         "metrics": [
             {
                 "type": _hub_metric(metric),
@@ -107,27 +111,20 @@ def _result(record: RunRecord, evaluation: EvaluationRecord) -> dict[str, Any]:
     }
 
 
-def source_name(file: SourceFile) -> str:
-    """A file's name without its folders, which may be private.
-
-    >>> source_name(SourceFile("/home/ada/cola/train.tsv", "", "utf-8", 8551))
-    'train.tsv'
-    """
-    if "://" in file.path or file.path.startswith(("hub:", "bundled/")):
-        return file.path
-    return PurePath(file.path.replace("\\", "/")).name
-
-
 def _without_folders(text: str, record: RunRecord) -> str:
     for file, _ in record.sources:
-        text = text.replace(file.path, source_name(file))
+        text = text.replace(file.path, words.file_name(file.path))
     return text
 
 
+def _file_names(record: RunRecord) -> list[str]:
+    return [words.file_name(file.path) for file, _ in record.sources]
+
+
 def _hub_name(model: str) -> str | None:
-    """The model's name on the Hub, or ``None`` for a folder."""
-    if model in BUNDLED:
-        return BUNDLED[model]
+    """The model's name on the Hub, or ``None`` for a folder or a bundled model without a page."""
+    if model.startswith(PREFIX):
+        return BUNDLED.get(model)
     return model if _HUB_ID.fullmatch(model) and not Path(model).exists() else None
 
 
@@ -161,8 +158,10 @@ def _body(record: RunRecord) -> str:
         "interval": words.interval,
         "metric_title": titles.metric,
         "baseline_head": titles.baseline_head,
-        "sentence_case": words.sentence_case,
-        "file_name": source_name,
+        "sentence_case": partial(words.sentence_case, names=_file_names(record)),
+        "file_name": words.file_name,
+        "task_title": words.task_title,
+        "evaluation_title": partial(words.evaluation_title, shown=words.file_name),
         "setting": words.setting,
     }
     name = record.config.model.name
@@ -172,7 +171,7 @@ def _body(record: RunRecord) -> str:
         config=record.config,
         verdict=words.verdict(record),
         status=words.status(record),
-        base=_hub_name(name) or PurePath(name).name,
+        base=_hub_name(name) or (name if name.startswith(PREFIX) else PurePath(name).name),
         findings=[(message.level, _without_folders(message.text, record)) for message in messages],
         new=record.config.pretrain,
         cuts=record.config.data.long_documents == "truncate"
@@ -183,5 +182,6 @@ def _body(record: RunRecord) -> str:
         usage=record.task.usage(),
         training=config_file.settings_read(record.config)["train"],
         environment=words.environment_in_words(record.environment),
+        threads_note=words.threads_note(record.environment),
         is_on_hub=_hub_name(name) is not None,
     )

@@ -80,6 +80,15 @@ class EvaluationRecord:
     details: Mapping[str, Any]
     baselines: Mapping[str, Mapping[str, Score]]
     """Scores by metric for each baseline (``majority``, ``tfidf``)."""
+    files: tuple[str, ...] = ()
+    """The files of the rows, as the user wrote them; empty in runs of an older version."""
+    overrides: tuple[str, ...] = ()
+    """Settings for the files that differ from the run's."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether ``evaluate`` has scored file(s); otherwise it is a split of the run."""
+        return self.split not in SPLIT_ORDER
 
     @property
     def main_metric(self) -> str:
@@ -191,7 +200,7 @@ def read_record(run_path: Path) -> RunRecord:
         notices=notices,
         finish=finish[-1] if finish else {},
         interrupted=bool(events_of(events, "interrupted")),
-        evaluations=_evaluations(run),
+        evaluations=read_evaluations(run),
     )
 
 
@@ -223,7 +232,15 @@ def _check(event: Event) -> Check:
     )
 
 
-def _evaluations(run: RunDirectory) -> dict[str, EvaluationRecord]:
+def read_evaluations(run: RunDirectory) -> dict[str, EvaluationRecord]:
+    """The scores of a run, by split; the most reliable first, evaluated files last.
+
+    Args:
+        run: the run directory.
+
+    Raises:
+        RunError: a file with scores is damaged.
+    """
     found = {}
     for path in run.entry("evaluation").glob("*/scores.json"):
         split = path.parent.name
@@ -237,6 +254,8 @@ def _evaluations(run: RunDirectory) -> dict[str, EvaluationRecord]:
             scores=_scores(content["scores"]),
             details=content.get("details", {}),
             baselines={name: _scores(scores) for name, scores in baselines.items()},
+            files=tuple(content.get("files", ())),
+            overrides=tuple(content.get("overrides", ())),
         )
     known = [split for split in SPLIT_ORDER if split in found]
     return {split: found[split] for split in [*known, *sorted(found.keys() - set(known))]}

@@ -24,6 +24,7 @@ class _Split(BaseModel):
     source: str
     rows: Any
     left_out: dict[str, Count] = {}
+    given: str | None = None
 
 
 class _Data(BaseModel):
@@ -62,6 +63,8 @@ class _Evaluation(BaseModel):
     loss: float | None = None
     details: dict[str, Any] = {}
     baselines: dict[str, Metrics] = {}
+    files: list[str] = []
+    overrides: list[str] = []
 
 
 class _Sample(BaseModel):

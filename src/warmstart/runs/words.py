@@ -5,11 +5,13 @@ A value that is undefined or not finite is shown as a dash, never as another num
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
+from warmstart.data.checking.check import Findings
 from warmstart.metrics.scores import Score
-from warmstart.runs.run_record import RunRecord
+from warmstart.runs.run_record import EvaluationRecord, RunRecord
 from warmstart.runs.titles import Titles
 
 DASH = "–"
@@ -58,12 +60,12 @@ def interval(score: Score, places: int = 3) -> str:
 
 
 def percent_text(share: float) -> str:
-    """A share as a percentage with one decimal.
+    r"""A share as a percentage with one decimal; the blank in it breaks no line.
 
     >>> percent_text(0.9966)
-    '99.7 %'
+    '99.7\\xa0%'
     """
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def duration(seconds: float | None) -> str:
@@ -124,6 +126,24 @@ def environment_in_words(facts: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
+def threads_note(facts: Mapping[str, Any]) -> str:
+    """Why the same run gives another result with other threads; empty for a GPU.
+
+    Args:
+        facts: the content of ``environment.json``.
+
+    >>> threads_note({"device": "cpu", "threads": 2})  # doctest: +ELLIPSIS
+    'On a CPU, the number of threads changes the order of additions, and so … OMP_NUM_THREADS=2).'
+    """
+    count = facts.get("threads")
+    if facts.get("device") != "cpu" or count is None:
+        return ""
+    return (
+        "On a CPU, the number of threads changes the order of additions, and so the result: to get "
+        f"the same numbers, use the same number as this run, {count} (OMP_NUM_THREADS={count})."
+    )
+
+
 def trained_parts_in_words(parts: Sequence[Mapping[str, Any]]) -> str:
     """How many parameters of each part of a model are trained, and from which epoch.
 
@@ -144,13 +164,55 @@ def trained_parts_in_words(parts: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(sentences)
 
 
-def sentence_case(text: str) -> str:
-    """The text with its first letter in upper case, otherwise unchanged.
+def sentence_case(text: str, names: Collection[str] = ()) -> str:
+    """The text with its first letter in upper case, unless it starts with a name.
+
+    Args:
+        text: a sentence.
+        names: names of files; a word such as ``notes.conll`` or ``max_tokens`` is always a name.
 
     >>> sentence_case("the TF-IDF baseline")
     'The TF-IDF baseline'
+    >>> sentence_case("notes.conll: read as IOB2"), sentence_case("my notes: empty", ["my notes"])
+    ('notes.conll: read as IOB2', 'my notes: empty')
     """
-    return text[:1].upper() + text[1:]
+    word = text.split(" ", 1)[0].rstrip(",:;.")
+    is_name = not word.replace("-", "").isalpha() or text.startswith(tuple(f"{n}:" for n in names))
+    return text if is_name else text[:1].upper() + text[1:]
+
+
+def task_title(task: str) -> str:
+    """The name of a task in a sentence.
+
+    >>> task_title("text-classification"), task_title("multi-label-classification")
+    ('text classification', 'multi-label classification')
+    """
+    return task.replace("-", " ").replace("multi ", "multi-")
+
+
+def file_name(path: str) -> str:
+    """A file's name without its folders, which may be private.
+
+    >>> file_name("/home/ada/cola/train.tsv"), file_name("bundled/grammar/train")
+    ('train.tsv', 'bundled/grammar/train')
+    """
+    if "://" in path or path.startswith(("hub:", "bundled/")):
+        return path
+    return PurePath(path.replace("\\", "/")).name
+
+
+def evaluation_title(evaluation: EvaluationRecord, shown: Callable[[str], str] = str) -> str:
+    """What was scored: a split of the run, or files, with the settings that were given for them.
+
+    Args:
+        evaluation: the evaluation.
+        shown: gives the shown name of a file from the name that the user wrote.
+    """
+    if not evaluation.is_file:
+        return f"{sentence_case(evaluation.split)} split"
+    names = ", ".join(map(shown, evaluation.files)) or evaluation.split
+    settings = f" ({', '.join(evaluation.overrides)})" if evaluation.overrides else ""
+    return f"{names}{settings}"
 
 
 def verdict(record: RunRecord) -> str:
@@ -162,7 +224,9 @@ def verdict(record: RunRecord) -> str:
     metric = evaluation.main_metric
     named = titles.metric_in_sentence(metric)
     score = evaluation.scores[metric]
-    opening = f"On {score.n:,} {evaluation.split} {evaluation.scored_unit}"
+    unit = evaluation.scored_unit
+    what = f"{unit} of {evaluation_title(evaluation, file_name)}"
+    opening = f"On {score.n:,} {what if evaluation.is_file else f'{evaluation.split} {unit}'}"
     if score.value is None:
         return f"{opening} the model has {named} that is undefined."
     reached = f"{opening} the model reaches {named} of {_value(score)}"
@@ -171,10 +235,33 @@ def verdict(record: RunRecord) -> str:
         for name, scores in evaluation.baselines.items()
         if metric in scores
     }
+    leak = "" if record.findings is None else shared_texts(record.findings, evaluation.split)
+    leak = f" {leak}" if leak else ""
     if not rivals:
-        return f"{reached}. No baseline was scored."
-    others = [f"{name} reaches {_value(rival)}" for name, rival in _best_first(rivals)]
-    return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}"
+        return f"{reached}. No baseline was scored.{leak}"
+    others = [
+        f"for {name} it is undefined" if rival.value is None else f"{name} reaches {_value(rival)}"
+        for name, rival in _best_first(rivals)
+    ]
+    return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}{leak}"
+
+
+def shared_texts(findings: Findings, split: str) -> str:
+    """A sentence if rows of a scored split have the text of a training row; otherwise empty.
+
+    Args:
+        findings: what was found in the data of the run.
+        split: ``validation`` or ``test``.
+    """
+    total = {found.split: found.rows for found in findings.splits}.get(split, 0)
+    for repeats in findings.repeats:
+        if (repeats.split, repeats.stands_in) == (split, "train"):
+            have = "has" if repeats.rows == 1 else "have"
+            return (
+                f"{repeats.rows:,} of {total:,} {split} rows {have} the same text as a training "
+                "row, so the score may be too high (see data.duplicates)."
+            )
+    return ""
 
 
 def status(record: RunRecord) -> str:
@@ -210,7 +297,7 @@ def _best_first(rivals: Mapping[str, Score]) -> list[tuple[str, Score]]:
 def _comparison(score: Score, rivals: Mapping[str, Score]) -> str:
     name, rival = _best_first(rivals)[0]
     if rival.value is None:
-        return f"The score of {name} is undefined, so the two cannot be compared."
+        return f"The model cannot be compared with {name}."
     if not score.better_than(rival):
         return f"The model is not better than {name}, which is much cheaper."
     if score.low is None or score.high is None or rival.low is None or rival.high is None:
@@ -225,8 +312,7 @@ def _comparison(score: Score, rivals: Mapping[str, Score]) -> str:
 
 def _value(score: Score) -> str:
     """Value and interval with two decimals; an exact 0 or 1 without decimals."""
-    if score.value is None:
-        return "an undefined value"
+    assert score.value is not None
     value = str(int(score.value)) if score.value in (0, 1) else decimals(score.value, 2)
     if score.low == score.high == score.value:
         return value

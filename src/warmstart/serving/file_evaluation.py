@@ -83,7 +83,7 @@ def evaluate_file(
         with only_shown("the baselines", warnings.warn):
             beside = _baselines(engine, directory, split, config)
     with directory.holding(engine.identity):
-        write_evaluation(directory, name, task, found, split, config.data, beside)
+        write_evaluation(directory, name, task, found, split, config.data, beside, overrides)
     return FileScores(
         directory.evaluation(name),
         found.scores.metrics_json(),

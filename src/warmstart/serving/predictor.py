@@ -21,7 +21,7 @@ from warmstart.config import DataConfig, RunConfig
 from warmstart.config.config_faults import GROUPS, SETTINGS
 from warmstart.data.checking.check import REASONS
 from warmstart.data.examples.tokenise import is_unicode
-from warmstart.data.label_lists import as_texts
+from warmstart.data.label_lists import SEPARATOR, as_texts
 from warmstart.data.reading.sources import read
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
@@ -69,11 +69,13 @@ class FilePredictions:
         predictions: one for each row.
         table: the predictions, with row id, file, line and text.
         task: the run's task.
+        label_separator: text between the labels of a row, where a file cannot contain lists.
     """
 
     predictions: Predictions
     table: pa.Table
     task: AnyTask
+    label_separator: str
 
     def to_json(self) -> list[dict[str, Any]]:
         """Each prediction as ``predict --json`` prints it."""
@@ -155,7 +157,8 @@ def predict_file(
     table = usable_rows(task, config.data, source, labelled=False)
     predictions = engine.predictions(task, table)
     rows = prediction_table(predictions, table, config.data, labels=None)
-    return FilePredictions(predictions, rows, task)
+    separator = config.data.label_separator or SEPARATOR
+    return FilePredictions(predictions, rows, task, separator)
 
 
 def usable_rows(
@@ -257,7 +260,7 @@ def _write_csv(found: FilePredictions, path: Path) -> None:
         if pa.types.is_list(field.type):
             column = table.column(place).combine_chunks()
             texts = (
-                as_texts(column)
+                as_texts(column, found.label_separator)
                 if pa.types.is_string(field.type.value_type)
                 else pa.array(
                     [json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]

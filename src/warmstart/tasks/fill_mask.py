@@ -73,6 +73,13 @@ class FillMask:
 
     name: ClassVar[str] = "fill-mask"
     pipeline_tag: ClassVar[str] = "fill-mask"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "mlm",
+        "masked-lm",
+        "masked-language-modeling",
+        "mask-filling",
+        "domain-adaptation",
+    )
     head: ClassVar[Head] = "masked-lm"
     reads: ClassVar[frozenset[str]] = DOCUMENTS | MASKS | FREEZING
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)

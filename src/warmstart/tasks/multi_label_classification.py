@@ -39,6 +39,7 @@ from warmstart.data.label_lists import (
     multi_hot,
     names_of,
     rarest_label,
+    refuse_unused_separator,
     without_label_list,
     without_separator,
 )
@@ -120,6 +121,12 @@ class MultiLabelClassification:
 
     name: ClassVar[str] = "multi-label-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "multi-label",
+        "multilabel",
+        "multilabel-classification",
+        "multi_label",
+    )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
         LABELS | CLASSES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
@@ -162,8 +169,10 @@ class MultiLabelClassification:
         label is the number of rows without the label divided by the number of rows with it.
 
         Raises:
-            DataError: all rows have the same labels, or a label has two spellings.
+            DataError: all rows have the same labels, a label has two spellings, or a separator
+                was given for lists of labels.
         """
+        refuse_unused_separator(train, config.data)
         lists = label_lists(train, config.data)
         names = tuple(config.data.label_columns or names_of(lists))
         task = cls.from_facts(config, {"label_names": names})

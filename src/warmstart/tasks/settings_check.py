@@ -9,7 +9,7 @@ from warmstart.config import RunConfig
 from warmstart.config.config_faults import SETTINGS, Origin, in_yaml, shown
 from warmstart.config.config_yaml import Place
 from warmstart.tasks import TASKS
-from warmstart.tasks.capabilities import ChecksSettings
+from warmstart.tasks.capabilities import ChecksSettings, KeepsGroups
 from warmstart.tasks.task_settings import is_read, needed_value
 
 Origins = dict[Place, Origin]
@@ -30,9 +30,8 @@ def faults_of_task(
     if not isinstance(name, str):
         return []  # already reported
     if name not in TASKS:
-        nearest = get_close_matches(name.lower(), TASKS, n=1, cutoff=0.4) or list(TASKS)
         origin = origins.get(("task",), origins[()])
-        fault = errors.config.unknown_task(shown(name), TASKS, origin.typed("task", nearest[0]))
+        fault = errors.config.unknown_task(shown(name), TASKS, origin.typed("task", _meant(name)))
         return [errors.config.located(fault, origin.where)]
     task = TASKS[name]
     given = leaves(content)
@@ -60,8 +59,24 @@ def faults_of_task(
         contradictions += task.check(config)
     if loss is not None and loss not in task.losses and "train.loss" in task.reads:
         contradictions = [errors.config.other_loss(loss, name, task.losses), *contradictions]
+    data = config.data
+    group = task.group(data) if issubclass(task, KeepsGroups) else data.group
+    if data.duplicates == "together" and group in data.text_columns.values():
+        contradictions.append(errors.splits.always_together(str(group)))
     where = origins[()].where
     return faults + [errors.config.located(fault, where) for fault in contradictions]
+
+
+def _meant(name: str) -> str:
+    """The task that an unknown name means: the name in other tools, or the most similar one."""
+    known = {
+        one.replace("_", "-"): task for task, kind in TASKS.items() for one in kind.other_names
+    }
+    known |= {task: task for task in TASKS}
+    written = name.lower().replace("_", "-").replace(" ", "-")
+    nearest = get_close_matches(written, known, n=1, cutoff=0.6)
+    nearest = nearest or get_close_matches(written, TASKS, n=1, cutoff=0.4)
+    return known[nearest[0]] if nearest else next(iter(TASKS))
 
 
 def leaves(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

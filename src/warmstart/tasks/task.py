@@ -169,6 +169,8 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
     """Key in ``TASKS`` and value of the setting ``task``."""
     pipeline_tag: ClassVar[str]
     """The Hugging Face Hub's name for models of this kind."""
+    other_names: ClassVar[tuple[str, ...]]
+    """Names that other tools have for the task, to suggest it: ``ner``, ``seq_cls``."""
     head: ClassVar[Head]
     """The head that is added to a checkpoint's body."""
     reads: ClassVar[frozenset[str]]

@@ -88,9 +88,17 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "data.split_seed": ("data.validation", "SHARE"),
     "train.focal_gamma": ("train.loss", "focal"),
     "export.max_drop": ("export.int8", True),
+    "generate.top_k": ("generate.temperature", "POSITIVE"),
+    "generate.top_p": ("generate.temperature", "POSITIVE"),
+    "generate.seed": ("generate.temperature", "POSITIVE"),
 }
 """Settings that are read only if another one has a value: ``COLUMN`` means any column, ``SHARE`` a
-share of the training rows, and None that the other setting is not set."""
+share of the training rows, ``POSITIVE`` a number above 0, and None that it is not set."""
+
+VALUE_NEEDS: Mapping[tuple[str, Any], tuple[str, Any]] = {
+    ("data.duplicates", "together"): ("data.validation", "SHARE"),
+}
+"""The same for settings of which only one value needs another setting."""
 
 
 def is_read(name: str, reads: frozenset[str], values: Mapping[str, Any]) -> bool:
@@ -118,14 +126,20 @@ def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None
     >>> needed_value("train.focal_gamma", {"train.loss": None})
     ('train.loss', 'focal')
     """
-    if name not in NEEDS:
+    needs = NEEDS.get(name)
+    for (setting, only), others in VALUE_NEEDS.items():
+        if (name, values.get(name)) == (setting, only):
+            needs = others
+    if needs is None:
         return None
-    other, value = NEEDS[name]
+    other, value = needs
     given = values.get(other)
     if value == "COLUMN":
         fulfilled = given is not None
     elif value == "SHARE":
         fulfilled = isinstance(given, float)
+    elif value == "POSITIVE":
+        fulfilled = given != 0
     else:
         fulfilled = given == value
     return None if fulfilled else (other, value)

@@ -86,6 +86,16 @@ class TextClassification:
 
     name: ClassVar[str] = "text-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "classification",
+        "classifier",
+        "seq_cls",
+        "sequence-classification",
+        "sentiment",
+        "sentiment-analysis",
+        "nli",
+        "single-label",
+    )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = LABELS | CLASSES | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")

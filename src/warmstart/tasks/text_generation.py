@@ -61,6 +61,16 @@ class TextGeneration:
 
     name: ClassVar[str] = "text-generation"
     pipeline_tag: ClassVar[str] = "text-generation"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "generation",
+        "causal-lm",
+        "causal_lm",
+        "clm",
+        "lm",
+        "language-modeling",
+        "gpt",
+        "text2text-generation",
+    )
     head: ClassVar[Head] = "causal-lm"
     reads: ClassVar[frozenset[str]] = PROMPTS | DOCUMENTS | GENERATION | ONNX
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)

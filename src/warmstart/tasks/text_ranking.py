@@ -111,6 +111,15 @@ class TextRanking:
 
     name: ClassVar[str] = "text-ranking"
     pipeline_tag: ClassVar[str] = "text-ranking"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "reranking",
+        "rerank",
+        "ranking",
+        "cross-encoder",
+        "retrieval",
+        "search",
+        "sentence-similarity",
+    )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = (

@@ -68,6 +68,12 @@ class TextRegression:
 
     name: ClassVar[str] = "text-regression"
     pipeline_tag: ClassVar[str] = "text-classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "regression",
+        "regressor",
+        "sts",
+        "scoring",
+    )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("squared-error",)

@@ -90,6 +90,17 @@ class TokenClassification:
 
     name: ClassVar[str] = "token-classification"
     pipeline_tag: ClassVar[str] = "token-classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "ner",
+        "pos",
+        "tagging",
+        "tags",
+        "token_cls",
+        "named-entity-recognition",
+        "slot-filling",
+        "chunking",
+        "sequence-labeling",
+    )
     head: ClassVar[Head] = "token-classification"
     reads: ClassVar[frozenset[str]] = WORDS_AND_TAGS | OVERLAP | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)

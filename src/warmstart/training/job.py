@@ -96,7 +96,9 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     model = prepared.task.model(prepared.checkpoint, config.seed)
     new_pooler = lacks_pooler(prepared.checkpoint)
     head = prepared.task.head
-    frozen, adapters = choose_trained(model, config, head, new_pooler=new_pooler)
+    frozen, adapters = choose_trained(
+        model, config, head, new_pooler=new_pooler, new_tokens=prepared.checkpoint.new_tokens
+    )
     if adapters is not None:
         adapters.base_model_name_or_path = prepared.checkpoint.name
     trains = trained_parts(model, config)  # counts the whole vocabulary

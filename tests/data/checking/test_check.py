@@ -131,9 +131,11 @@ def test_repeats_are_said_with_numbers_and_the_first_place() -> None:
     )
     assert texts(findings, "warning") == [
         "1 of 26 training rows has another label than an earlier row with the same text "
-        "(first: train.csv:26 'b', train.csv:2 'a')",
+        "(first: train.csv:26 'b', train.csv:2 'a'); "
+        "data.duplicates: drop leaves such training rows out",
         "1 of 21 validation rows has the same text as a training row: the score may be too high "
-        "(first: validation.csv:22 = train.csv:5)",
+        "(first: validation.csv:22 = train.csv:5); "
+        "data.duplicates: drop leaves such training rows out",
         "1 of 21 validation rows has another label than a training row with the same text "
         "(first: validation.csv:22 'b', train.csv:5 'a')",
     ]

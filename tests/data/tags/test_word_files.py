@@ -211,6 +211,24 @@ def test_a_column_that_was_named_must_exist_in_an_export_too(tmp_path: Path) -> 
     assert "refused_spans" not in error.expected
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "setting", "value", "default"),
+    [
+        ("a.conll", BIO, "text", "tweet", "text"),
+        ("a.conll", BIO, "spans", "entities", "spans"),
+        ("a.jsonl", [{"words": ["a"], "tags": ["O"]}], "text", "tweet", "text"),
+        ("a.jsonl", [{"text": "a", "spans": []}], "tag_scheme", "BILOU", "auto"),
+    ],
+)
+def test_a_setting_for_the_other_form_of_labels_is_refused(
+    name: str, content: Any, setting: str, value: str, default: str, tmp_path: Path
+) -> None:
+    error = refused(tmp_path / name, content, **{setting: value})
+    assert error.expected == f"a file for which data.{setting} is needed, or no data.{setting}"
+    assert error.do == f"--set data.{setting}={default}"
+    table_of(tmp_path / name, content, **{setting: default})
+
+
 def test_words_and_tags_are_read_before_spans_and_a_note_tells_it(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     both = [{**TEXT, **WORDS, "tags": ["O", "B-PER"]}]

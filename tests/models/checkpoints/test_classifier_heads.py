@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.models.test_refusals import change_weights
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig
 from warmstart.models.checkpoints.classifier_heads import label_weights
@@ -121,6 +122,30 @@ def test_another_problem_gets_a_new_head(
     (sentence,) = new_parts(checkpoint, model.config)
     assert said in sentence
     assert sentence.endswith("the head starts new")
+
+
+def test_a_head_of_another_size_than_config_json_starts_new_and_this_is_said(
+    tmp_path: Path,
+) -> None:
+    folder, old = classifier(tmp_path, ["bad", "good"])
+    content = json.loads((folder / "config.json").read_text())
+    content["id2label"] = {"0": "bad", "1": "good", "2": "neutral"}
+    content["label2id"] = {"bad": 0, "good": 1, "neutral": 2}
+    (folder / "config.json").write_text(json.dumps(content))
+    checkpoint = found(folder)
+    model = sequence_classifier(checkpoint, ["bad", "good"], seed=7)
+    assert not torch.equal(model.state_dict()["classifier.weight"], old["classifier.weight"])
+    (said,) = new_parts(checkpoint, model.config)
+    assert said.endswith("does not fit the 3 labels of its config.json: the head starts new")
+
+
+def test_a_head_without_one_of_its_weights_starts_new(tmp_path: Path) -> None:
+    folder, old = classifier(tmp_path, ["bad", "good"])
+    change_weights(folder, lambda weights: weights.pop("classifier.bias"))
+    model = sequence_classifier(found(folder), ["bad", "good"], seed=7)
+    assert not torch.equal(model.state_dict()["classifier.weight"], old["classifier.weight"])
+    (said,) = new_parts(found(folder), model.config)
+    assert said.endswith("does not fit the 2 labels of its config.json: the head starts new")
 
 
 def test_a_head_for_tags_is_no_head_for_texts(tmp_path: Path) -> None:

@@ -21,8 +21,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the hub's repositories."""
     folder = tmp_path_factory.mktemp("hub")
     repos = folder / "repos" / "org"
-    for name in ("tiny", "gated", "failing", "pickle", "sharded", "config-alone", "other"):
+    for name in (
+        "tiny",
+        "gated",
+        "failing",
+        "pickle",
+        "sharded",
+        "config-alone",
+        "other",
+        "adapted",
+    ):
         tiny_checkpoint(repos / name)
+    (repos / "adapter").mkdir()
+    for name in ("adapted", "adapter"):
+        (repos / name / "adapter_config.json").write_text("{}")
     (repos / "pickle" / "model.safetensors").rename(repos / "pickle" / "pytorch_model.bin")
     (repos / "tiny" / "pytorch_model.bin").write_bytes(b"not to be downloaded")
     shard(repos / "sharded")
@@ -129,6 +141,15 @@ def test_a_gated_model_leads_to_its_licence(session: Session) -> None:
     assert "does not allow you to download 'org/gated'" in found
     assert "licence" in do
     assert "hf auth login" in do
+
+
+def test_an_adapter_in_a_repository_is_refused(session: Session) -> None:
+    found, _, do = session["org/adapted"]
+    assert found == "org/adapted has adapter_config.json next to the model's own config.json"
+    assert "`hf download org/adapted --local-dir FOLDER`, remove adapter_config.json there" in do
+    found, _, do = session["org/adapter"]
+    assert found.startswith("model.name: org/adapter has only an adapter")
+    assert "merge_and_unload" in do
 
 
 def test_an_unknown_revision(session: Session) -> None:

@@ -27,7 +27,7 @@ from warmstart.data.checking.label_messages import (
 )
 from warmstart.data.checking.lengths import Lengths, describe_lengths
 from warmstart.data.examples.tokens import Cut
-from warmstart.data.label_lists import as_texts
+from warmstart.data.label_lists import SEPARATOR, as_texts
 from warmstart.data.labels import in_order, label_texts
 from warmstart.data.table import Table
 
@@ -44,6 +44,10 @@ REASONS = {
     "missing_label": "no label",
     "not_annotated": "no finished annotation, or rejected by the annotator",
     "prompt_fills_row": "the prompt fills model.max_tokens, so no token of the text is learned",
+    "repeated_text": "an earlier training row has the same text (data.duplicates: drop)",
+    "scored_text": "a validation or test row has the same text (data.duplicates: drop)",
+    "contradictory_labels": "their text occurs in training with different labels "
+    "(data.duplicates: drop)",
     "no_known_token": "the tokenizer knows no character of the text, so no token can be masked",
 }
 """Key of a count of dropped rows -> the reason."""
@@ -163,7 +167,9 @@ def collect_findings(
         for split, table in tables.items()
     ]
     splits = [_in_chunks(split) for split in splits] if chunked else splits
-    repeats = find_repeats(tables, data.text_columns, _comparable(labels))
+    repeats = find_repeats(
+        tables, data.text_columns, comparable(labels, data.label_separator or SEPARATOR)
+    )
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     messages += _about_splits(splits, repeats, remarks or {}, labels, classes=classes)
     ordered = sorted([*messages, *further], key=lambda message: message.level != "warning")
@@ -217,26 +223,38 @@ def _about_notes(notes: Mapping[str, Sequence[str]]) -> list[Finding]:
 
 
 def _about_split(data: DataConfig, together: str | None) -> list[Finding]:
-    """A message if the validation share counts groups (values of a column) instead of rows."""
-    if together is None or not isinstance(data.validation, float):
+    """A message if the validation share counts groups of rows instead of rows."""
+    if not isinstance(data.validation, float):
         return []
-    text = (
-        f"the validation split has {data.validation:.0%} of the values of {together}, with all "
-        f"their rows: with rows of one {together} in both splits, the score would be too high"
-    )
+    share = f"the validation split has {data.validation:.0%} of the"
+    if data.duplicates == "together":
+        same = "the same text" if together is None else f"the same text or the same {together}"
+        text = f"{share} groups of rows with {same}, and no such group is in both splits"
+    elif together is not None:
+        text = (
+            f"{share} values of {together}, with all their rows: with rows of one {together} in "
+            "both splits, the score would be too high"
+        )
+    else:
+        return []
     return [Finding("info", text)]
 
 
-def _comparable(
-    labels: Mapping[str, pa.Array | pa.ChunkedArray],
+def comparable(
+    labels: Mapping[str, pa.Array | pa.ChunkedArray], separator: str
 ) -> dict[str, pa.ChunkedArray]:
-    """Labels that can be compared between rows: a list of labels is joined to one text."""
-    comparable = {}
+    """Labels that can be compared between rows: a list of labels is joined to one text.
+
+    Args:
+        labels: split -> the label of each row, in the form of ``ShowsLabels.shown_labels``.
+        separator: text between the labels of a list.
+    """
+    found = {}
     for split, values in labels.items():
-        plain = as_texts(values) if pa.types.is_list(values.type) else values
+        plain = as_texts(values, separator) if pa.types.is_list(values.type) else values
         chunked = isinstance(plain, pa.ChunkedArray)
-        comparable[split] = plain if chunked else pa.chunked_array([plain])
-    return comparable
+        found[split] = plain if chunked else pa.chunked_array([plain])
+    return found
 
 
 def _label_counts(
@@ -333,13 +351,15 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     some = f"{repeats.rows:,} of {rows_of(rows, name)}"
     have = "has" if repeats.rows == 1 else "have"
     row, twin = repeats.examples[0]
+    of_training = repeats.stands_in == "train"
+    advice = "; data.duplicates: drop leaves such training rows out" if of_training else ""
     repeated = (
         Finding("info", f"{some} {have} the same text as an earlier row (first: {row} = {twin})")
         if inside
         else Finding(
             "warning",
             f"{some} {have} the same text as a {other} row: "
-            f"the score may be too high (first: {row} = {twin})",
+            f"the score may be too high (first: {row} = {twin}){advice}",
         )
     )
     if not repeats.conflicting:
@@ -349,6 +369,6 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     where = "an earlier row" if inside else f"a {other} row"
     conflicting = (
         f"{repeats.conflicting:,} of {rows_of(rows, name)} {have} another label than {where} "
-        f"with the same text (first: {row}, {twin})"
+        f"with the same text (first: {row}, {twin}){advice * inside}"
     )
     return [repeated, Finding("warning", conflicting)]

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from warmstart.config import DataConfig
 from warmstart.data.table import Table
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -72,7 +73,7 @@ def find_repeats(
     Returns:
         One entry for each pair of splits that has repeats.
     """
-    texts = _text_ids(tables, columns)
+    texts = text_ids(tables, columns)
     repeats = []
     for earlier, later in combinations_with_replacement(tables, 2):
         rows, originals = _matches(texts[earlier], texts[later], inside=earlier == later)
@@ -81,8 +82,32 @@ def find_repeats(
     return tuple(repeats)
 
 
-def _text_ids(tables: Mapping[str, Table], columns: Mapping[str, str]) -> dict[str, Ints]:
-    """Split -> the id of each row's text [rows]; -1 for a text that occurs only once."""
+def equal_texts(table: Table, data: DataConfig) -> Ints:
+    """A number from 0 for each row, which is the same for rows with the same text, int64 [rows].
+
+    Args:
+        table: rows.
+        data: names the text columns.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    ids = text_ids({"train": table}, data.text_columns)["train"]
+    single = ids < 0
+    ids[single] = np.arange(single.sum()) + ids.max() + 1
+    return ids
+
+
+def text_ids(tables: Mapping[str, Table], columns: Mapping[str, str]) -> dict[str, Ints]:
+    """Split -> the id of each row's text [rows]; -1 for a text that occurs only once.
+
+    Args:
+        tables: split -> its rows.
+        columns: setting -> text column; two entries for pairs.
+
+    Raises:
+        DataError: there is no such column.
+    """
     hashes = np.concatenate([_hashes(table, columns) for table in tables.values()])
     order = np.argsort(hashes)
     ascending = hashes[order]

@@ -275,7 +275,8 @@ def _guess(content: Content, around: bytes, failed: str) -> str | None:
     candidates = ["gb18030", "cp1252", "latin-1"]
     high_bytes = sum(byte >= 0x80 for byte in around)
     if (best := from_bytes(around).best()) is not None and high_bytes >= _FEW_BYTES:
-        candidates.insert(0, best.encoding)
+        if not _has_western_symbols(around, best.encoding):
+            candidates.insert(0, best.encoding)
     elif best is None or not best.encoding.startswith(("gb", "big5", "euc", "shift", "cp9")):
         candidates.remove("gb18030")
     for candidate in candidates:
@@ -283,3 +284,21 @@ def _guess(content: Content, around: bytes, failed: str) -> str | None:
         if not same and candidate != "ascii" and _first_invalid(content, candidate) is None:
             return candidate
     return None
+
+
+def _has_western_symbols(around: bytes, guess: str) -> bool:
+    """Whether all bytes of which cp1252 and ``guess`` give other characters are symbols in cp1252.
+
+    A symbol such as £ is beside a digit or a space. In a language of another encoding the same byte
+    is a letter (Ł) among letters.
+    """
+    western = around.decode("cp1252", errors="replace")
+    other = around.decode(guess, errors="replace")
+    if len(western) != len(other) or not guess.startswith(("cp125", "iso8859", "mac")):
+        return False
+    padded = f" {western} "
+    return western != other and all(
+        not any(map(str.isalpha, padded[index : index + 3]))
+        for index, (one, two) in enumerate(zip(western, other, strict=True))
+        if one != two
+    )

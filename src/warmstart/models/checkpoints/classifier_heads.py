@@ -54,7 +54,7 @@ def rows_to_keep(
         return None
     labels = _names(new)
     was, now = _problems(old, new, head)
-    if was != now:
+    if was != now or _rows_held(new, head, paths) not in (None, old.num_labels):
         return (None,) * len(labels)
     if old.num_labels == new.num_labels == 1:
         return (0,)
@@ -97,6 +97,11 @@ def head_in_words(
     rows = rows_to_keep(old, new, head, paths)
     if rows is None:
         return None
+    if _rows_held(new, head, paths) not in (None, old.num_labels):
+        return (
+            f"{name} has a head that does not fit the {old.num_labels} labels of its config.json: "
+            "the head starts new"
+        )
     was, now = _problems(old, new, head)
     if was != now:
         return (
@@ -142,11 +147,21 @@ def _problems(old: "PreTrainedConfig", new: "PreTrainedConfig", head: Head) -> t
 def _has_head(
     old: "PreTrainedConfig", new: "PreTrainedConfig", head: Head, paths: Sequence[Path]
 ) -> bool:
-    """Whether the weights contain the head's output layer, in the size that config.json gives."""
-    shapes = weight_shapes(paths)
-    if not shapes:  # a pickle
+    """Whether the weights contain the head's output layer."""
+    if not weight_shapes(paths):  # a pickle
         return any(name.endswith(CLASSIFIERS[head]) for name in old.architectures or ())
-    return all(shapes.get(name, (0,))[0] == old.num_labels for name in label_weights(new, head))
+    return _rows_held(new, head, paths) is not None
+
+
+def _rows_held(new: "PreTrainedConfig", head: Head, paths: Sequence[Path]) -> int | None:
+    """The number of labels of the head in the weights; None if no head is known there.
+
+    A head with a missing weight has no label, since it cannot be kept.
+    """
+    shapes = weight_shapes(paths)
+    names = label_weights(new, head)
+    rows = {shapes[name][0] if name in shapes else 0 for name in names}
+    return min(rows) if any(name in shapes for name in names) else None
 
 
 def _names(config: "PreTrainedConfig") -> list[str]:

@@ -60,10 +60,12 @@ def read_content(name: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
     path, adapter = folder / CONFIG, (folder / ADAPTER).is_file()
     if not path.is_file():
         raise (
-            errors.checkpoint.only_an_adapter(folder) if adapter else errors.model.no_config(folder)
+            errors.checkpoint.only_an_adapter(name, folder)
+            if adapter
+            else errors.model.no_config(folder)
         )
     if adapter:
-        raise errors.checkpoint.adapter_beside(folder)
+        raise errors.checkpoint.adapter_beside(name, folder)
     try:
         content: dict[str, Any] = dict(
             json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)

@@ -59,6 +59,7 @@ class Checkpoint:
         weights: names of the weight files: one file, or several shards.
         head: the head that the task needs.
         commit: commit on the hub; None for a folder or a bundled model.
+        new_tokens: ids of tokens that were added to the tokenizer.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Checkpoint:
     weights: tuple[str, ...]
     head: Head
     commit: str | None = None
+    new_tokens: tuple[int, ...] = ()
 
     @property
     def weight_paths(self) -> list[Path]:
@@ -142,12 +144,13 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
     config = with_dropout(read_config(model.name, folder, head), model.dropout)
     head = head or natural_head(config)
     tokenizer = checked_tokenizer(model.name, folder, files, config, head)
-    if head == "causal-lm":
-        add_special_tokens(tokenizer, model)
+    new_tokens = add_special_tokens(tokenizer, model) if head == "causal-lm" else ()
     weights = weight_files(folder, files, allow_pickle=model.allow_pickle)
     if weights is None:
         raise no_weights(model.name, folder, files)
-    checkpoint = Checkpoint(model.name, folder, config, tokenizer, weights, head, commit)
+    checkpoint = Checkpoint(
+        model.name, folder, config, tokenizer, weights, head, commit, new_tokens
+    )
     paths = checkpoint.weight_paths
     check_headers([path for path in paths if path.exists()])
     refuse_unfit_weights(paths, config, head)

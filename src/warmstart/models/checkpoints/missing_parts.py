@@ -7,6 +7,7 @@ from warmstart.models.checkpoints.config_json import read_content
 from warmstart.models.checkpoints.configuration import CLASSIFIERS, skeleton
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.weight_files import weight_shapes
+from warmstart.models.checkpoints.weights_check import weights_not_used
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -20,7 +21,8 @@ def new_parts(checkpoint: Checkpoint, config: "PreTrainedConfig") -> list[str]:
         config: The configuration of the model; its labels can differ from the checkpoint's.
 
     Returns:
-        One sentence about the settings of ``config.json`` that are not used, if there are any.
+        One sentence about the settings of ``config.json`` that are not used, and one about the
+        weights that are not used, if there are any.
         For a classifier one sentence on what is kept of the checkpoint's head, if it has one. For a
         masked language model one about a new head, one about a dropped pooler, if they apply; none
         if the weights are pickles, whose names are unknown until they are opened.
@@ -29,11 +31,18 @@ def new_parts(checkpoint: Checkpoint, config: "PreTrainedConfig") -> list[str]:
     said = [f"{checkpoint.name}: config.json sets {', '.join(ignored)}, which is not used"] * bool(
         ignored
     )
+    paths = checkpoint.weight_paths
+    unused = weights_not_used(paths, checkpoint.config, checkpoint.head)
+    if unused:
+        weights = "1 weight" if len(unused) == 1 else f"{len(unused)} weights"
+        said.append(
+            f"{checkpoint.name}: the model that config.json describes does not use {weights} of "
+            f"the checkpoint, e.g. {unused[0]}"
+        )
     if checkpoint.head in CLASSIFIERS:
-        paths = checkpoint.weight_paths
         kept = head_in_words(checkpoint.name, checkpoint.config, config, checkpoint.head, paths)
         return said if kept is None else [*said, kept]
-    names = weight_shapes(checkpoint.weight_paths)
+    names = weight_shapes(paths)
     if checkpoint.head != "masked-lm" or not names:
         return said
     model = skeleton(checkpoint.config, checkpoint.head)

@@ -52,7 +52,7 @@ def tokenizer_for(texts: Iterable[str], config: PretrainConfig) -> "PreTrainedTo
     """Learn a tokenizer with ``config.vocabulary`` tokens.
 
     Args:
-        texts: texts of the training rows only; iterated once for GPT-2 and twice for BERT.
+        texts: texts of the training rows only; iterated several times.
         config: architecture, vocabulary and context.
 
     Raises:
@@ -63,7 +63,8 @@ def tokenizer_for(texts: Iterable[str], config: PretrainConfig) -> "PreTrainedTo
     learn = {"gpt2": _byte_level_bpe, "bert": _word_piece}[config.architecture]
     backend = learn(texts, config.vocabulary)
     if (learned := backend.get_vocab_size()) < config.vocabulary:
-        raise errors.config.vocabulary_too_large(config.vocabulary, learned)
+        works = _largest_vocabulary(lambda size: learn(texts, size), learned)
+        raise errors.config.vocabulary_too_large(config.vocabulary, learned, works)
     roles = {
         "gpt2": {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT, "unk_token": END_OF_TEXT},
         "bert": {
@@ -82,6 +83,28 @@ def tokenizer_for(texts: Iterable[str], config: PretrainConfig) -> "PreTrainedTo
         clean_up_tokenization_spaces=False,
         **roles,
     )
+
+
+def _largest_vocabulary(learn: Callable[[int], Tokenizer], learned: int) -> int | None:
+    """The largest vocabulary that the texts give, tried; None if there is none.
+
+    It can be smaller than the number of tokens that were learned for a larger one, because BERT's
+    tokenizer has fewer characters if its vocabulary is smaller.
+
+    Args:
+        learn: learns a tokenizer of a given size.
+        learned: number of tokens that were learned for a size that is too large.
+    """
+    largest, smallest = learned, 1 + len(SPECIAL)
+    works = None
+    size = learned
+    while smallest <= largest:
+        if learn(size).get_vocab_size() == size:
+            works, smallest = size, size + 1
+        else:
+            largest = size - 1
+        size = (smallest + largest) // 2
+    return works
 
 
 def new_checkpoint(

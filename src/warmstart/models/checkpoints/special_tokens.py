@@ -16,21 +16,27 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def add_special_tokens(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> None:
+def add_special_tokens(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> tuple[int, ...]:
     """Set the special tokens of ``model.special_tokens`` in a tokenizer.
 
     Args:
         tokenizer: tokenizer of a decoder; changed in place.
         model: the settings.
 
+    Returns:
+        Ids of the tokens that the tokenizer did not have, ascending.
+
     Raises:
         ModelError: there is no end-of-text token.
     """
     named = model.special_tokens.model_dump(exclude_none=True)
     tokens: dict[str, Any] = {f"{name}_token": token for name, token in named.items()}
+    before = tokenizer.get_vocab()
     tokenizer.add_special_tokens(tokens)
     if tokenizer.eos_token_id is None:
         raise errors.model.no_end_of_text(model.name)
+    vocabulary = tokenizer.get_vocab()
+    return tuple(sorted({vocabulary[token] for token in named.values() if token not in before}))
 
 
 def begin_and_end(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:

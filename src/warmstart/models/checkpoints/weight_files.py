@@ -28,6 +28,7 @@ VOCABULARIES = (
 
 SMALL_FILES = (
     "config.json",
+    "adapter_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

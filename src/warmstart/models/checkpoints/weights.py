@@ -93,7 +93,7 @@ def read_by_label(
     import torch
 
     weights = _tensors(paths)
-    with_rows = {name: weights.pop(name) for name in label_weights(config, head)}
+    with_rows = {name: weights.pop(name, None) for name in label_weights(config, head)}
     kept = [(label, row) for label, row in enumerate(rows) if row is not None]
     if not kept:
         empty = skeleton(config, head)

@@ -4,7 +4,8 @@ The header of a safetensors file has the name, type and shape of every tensor. N
 for a configuration that describes a far larger model than the file contains.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,8 @@ def refuse_unfit_weights(paths: Sequence[Path], config: "PreTrainedConfig", head
         head: the head of the model.
 
     Raises:
-        ModelError: the body of the model has more than twice as many numbers as the files, or
-            weights are stored as whole numbers.
+        ModelError: the body of the model has more than twice as many numbers as the files, the
+            files have layers that the model does not have, or weights are stored as whole numbers.
     """
     shapes = weight_shapes(paths)
     if not shapes:
@@ -41,11 +42,61 @@ def refuse_unfit_weights(paths: Sequence[Path], config: "PreTrainedConfig", head
     # A new pooler or new positions can be missing; half of the model cannot.
     if asked > 2 * held:
         raise errors.checkpoint.larger_than_weights(str(paths[0].parent), asked, held)
+    patterns = {_pattern(name) for name in _known(empty)}
+    layers = [name for name in _not_used(shapes, empty) if _pattern(name) in patterns]
+    if layers:
+        raise errors.checkpoint.layers_not_used(str(paths[0].parent), layers)
     body = empty.base_model_prefix + "."
     names = {name for name, _ in empty.named_parameters()}
     names |= {name.removeprefix(body) for name in names}
     for path in paths:
         _refuse_whole_numbers(path, names)
+
+
+def weights_not_used(paths: Sequence[Path], config: "PreTrainedConfig", head: Head) -> list[str]:
+    """Names of weights of a checkpoint's body, without its prefix, that the model does not have.
+
+    Heads for pretraining are dropped on purpose, and so is a pooler that the task does not need:
+    they do not count.
+
+    Args:
+        paths: the files; the names in pickles are unknown.
+        config: the configuration of the checkpoint.
+        head: the head of the model.
+    """
+    return _not_used(weight_shapes(paths), skeleton(config, head))
+
+
+def _not_used(shapes: Mapping[str, object], empty: "PreTrainedModel") -> list[str]:
+    body = empty.base_model_prefix + "."
+    within = [name for name in shapes if name.startswith(body)]
+    known = _known(empty)
+    # Checkpoints of 2019 name the numbers of a layer norm gamma and beta; Transformers reads both.
+    renamed = {"gamma": "weight", "beta": "bias"}
+    ignored = empty._keys_to_ignore_on_load_unexpected or ()
+    unused = []
+    for name in sorted(within or shapes):  # without the prefix, the file has only a body
+        *path, last = name.removeprefix(body).split(".")
+        inside = ".".join([*path, renamed.get(last, last)])
+        if (
+            inside not in known
+            and "pooler" not in path
+            and last not in ("position_ids", "masked_bias")  # buffers of older versions
+            and not any(re.search(pattern, name) for pattern in ignored)
+        ):
+            unused.append(inside)
+    return unused
+
+
+def _known(empty: "PreTrainedModel") -> set[str]:
+    """Names of the parameters and buffers of a model's body, without its prefix."""
+    body = empty.base_model
+    return {name for name, _ in (*body.named_parameters(), *body.named_buffers())}
+
+
+def _pattern(name: str) -> str:
+    """A name without the numbers of layers."""
+    return re.sub(r"\b\d+\b", "*", name)
 
 
 def _refuse_whole_numbers(path: Path, names: set[str]) -> None:

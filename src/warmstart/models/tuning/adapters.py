@@ -6,7 +6,8 @@ own outputs. The model is still a Transformers model with the same modules, so i
 padded. The new head of a classifier is trained in full.
 
 ``model/`` is saved with W + (alpha / rank) · BA instead of W, under Transformers' names, so peft is
-not needed to load it. ``adapter/`` contains only A, B and the head, in peft's format.
+not needed to load it. ``adapter/`` contains only A, B, the head and the rows of new tokens
+(``new_rows``), in peft's format.
 
 By default the query and value projections get adapters, as in the paper's experiments with RoBERTa
 on GLUE. With ``all`` every linear module of the layers gets one; Dettmers et al. 2023,
@@ -16,7 +17,7 @@ Source: Hu et al. 2021, arXiv:2106.09685, section 4 and table 5; peft's document
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from transformers.pytorch_utils import Conv1D
 
 from warmstart import errors
 from warmstart.models.checkpoints.configuration import Head, skeleton
+from warmstart.models.tuning.new_rows import peft_names, train_new_rows, with_new_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -131,9 +133,15 @@ def _ends_with(full: str, name: str) -> bool:
 
 
 def adapt(
-    model: PreTrainedModel, setting: "LoraConfig", head: Head, seed: int, *, new_pooler: bool
+    model: PreTrainedModel,
+    setting: "LoraConfig",
+    head: Head,
+    seed: int,
+    *,
+    new_pooler: bool,
+    new_tokens: Sequence[int] = (),
 ) -> Any:
-    """Insert adapters into a model; only they and new modules (head, pooler) are trained.
+    """Insert adapters; only they, new modules (head, pooler) and new tokens are trained.
 
     Args:
         model: changed in place; must not be prepared for packed execution yet.
@@ -141,6 +149,7 @@ def adapt(
         head: the model's head; the output layer of a causal language model is not trained.
         seed: seed of the matrices A; the state of global random generators does not change.
         new_pooler: the checkpoint had no pooler, so the new pooler is trained like the head.
+        new_tokens: ids of tokens of a decoder whose rows of the embedding are trained.
 
     Returns:
         peft's configuration, for ``save_adapter``.
@@ -172,6 +181,8 @@ def adapt(
         parameter.requires_grad_(True)
     # Set only now: earlier, peft would replace these modules with wrappers.
     config.modules_to_save = new or None
+    if new_tokens:
+        config.trainable_token_indices = train_new_rows(model, new_tokens)
     return config
 
 
@@ -208,7 +219,7 @@ def merged(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
             with torch.no_grad():
                 delta = module.get_delta_weight(NAME)  # (alpha / rank) · BA, in the shape of W
                 out[f"{name}.weight"] = out[f"{name}.weight"] + delta
-    return out
+    return with_new_rows(model, out)
 
 
 def save_adapter(model: nn.Module, config: Any, folder: Path) -> None:
@@ -229,4 +240,4 @@ def save_adapter(model: nn.Module, config: Any, folder: Path) -> None:
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(peft_names(tensors), folder / "adapter_model.safetensors", metadata={"format": "pt"})

@@ -60,7 +60,12 @@ def parts_from_json(content: Sequence[Mapping[str, Any]]) -> tuple[TrainedPart, 
 
 
 def choose_trained(
-    model: PreTrainedModel, config: TrainConfig, head: Head, *, new_pooler: bool
+    model: PreTrainedModel,
+    config: TrainConfig,
+    head: Head,
+    *,
+    new_pooler: bool,
+    new_tokens: Sequence[int] = (),
 ) -> tuple[Frozen | None, Any]:
     """Freeze parts of a model or insert adapters, according to the settings.
 
@@ -69,6 +74,7 @@ def choose_trained(
         config: the settings.
         head: the model's head.
         new_pooler: the checkpoint had no pooler, so the new pooler is trained like the head.
+        new_tokens: ids of the tokens that the checkpoint did not have; adapters train their rows.
 
     Returns:
         The frozen part or None, and peft's configuration of the adapters or None.
@@ -81,7 +87,9 @@ def choose_trained(
         freeze(model, frozen, new_pooler=new_pooler)
         return frozen, None
     if config.lora is not None:
-        return None, adapt(model, config.lora, head, config.seed, new_pooler=new_pooler)
+        return None, adapt(
+            model, config.lora, head, config.seed, new_pooler=new_pooler, new_tokens=new_tokens
+        )
     return None, None
 
 

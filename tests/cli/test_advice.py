@@ -1,0 +1,147 @@
+"""Advice that is tried: what a message or a command prints works as it is printed."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from warmstart import cli, config_file
+from warmstart.cli.output import runnable
+from warmstart.config import DataConfig
+from warmstart.data.label_lists import label_lists
+from warmstart.data.reading.encodings import to_utf8
+from warmstart.errors import ConfigError, DataError
+from warmstart.tasks import TASKS
+
+ROWS = "text,label\n" + "".join(f"a good day {i},good\na bad day {i},bad\n" for i in range(10))
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--text", "text", "--label", "label"], ["--validation", "0.5"]]
+)
+def test_a_file_is_trained_as_it_is_checked(
+    more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(ROWS)
+    assert cli.main(["check", "rows.csv", *more]) == 0
+    assert cli.main(["train", "rows.csv", *more, "--dry-run"]) == 0
+    assert cli.main(["train", "--train", "rows.csv", *more, "--dry-run"]) == 0
+
+
+def test_a_config_stays_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text("data: {train: a.csv}")
+    assert cli.main(["train", str(tmp_path / "a.yaml"), "--label", "stars"]) == 2
+    assert "both a config" in capsys.readouterr().err
+    (tmp_path / "plain").write_text("data: {train: b.csv}")
+    assert cli.main(["train", str(tmp_path / "plain"), "--print-config"]) == 0
+    assert "train: b.csv" in capsys.readouterr().out
+
+
+NAMES = {
+    "ner": "token-classification",
+    "pos": "token-classification",
+    "NER": "token-classification",
+    "token_classification": "token-classification",
+    "classification": "text-classification",
+    "sentiment": "text-classification",
+    "regression": "text-regression",
+    "generation": "text-generation",
+    "causal_lm": "text-generation",
+    "mlm": "fill-mask",
+    "masked-lm": "fill-mask",
+    "reranking": "text-ranking",
+    "multilabel": "multi-label-classification",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_task_that_another_name_means(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_file.load({"data": {"train": "a.csv"}}, [f"task={name}"])
+    assert caught.value.do == f"--set task={NAMES[name]}"
+
+
+def test_names_of_tasks_are_unique() -> None:
+    names = [name for task in TASKS.values() for name in (task.name, *task.other_names)]
+    assert len(set(names)) == len(names)
+
+
+def test_a_list_is_advised_in_quotes_and_works() -> None:
+    base = {"data": {"train": "a.csv"}}
+    with pytest.raises(ConfigError) as caught:
+        config_file.load(base, ["data.columns=text,label"])
+    assert caught.value.do.startswith("--set 'data.columns=[")
+    option, advised = shlex.split(caught.value.do)
+    assert option == "--set"
+    assert config_file.load(base, [advised]).data.columns == ["text", "label"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "/"])
+def test_labels_with_another_separator_are_asked_about(separator: str) -> None:
+    from tests.data.test_label_lists import table_of
+
+    texts = [separator.join(one) for one in ("a", "b", "ab", "ac", "bc", "abc")]
+    with pytest.raises(DataError, match=r"6 different labels .* made of 3 parts") as caught:
+        label_lists(table_of(label=texts), DataConfig(train="x"))
+    first, second = caught.value.do.split("; or, if these are whole labels: ")
+    for advice, labels in ((first, 3), (second, 6)):
+        value = shlex.split(advice)[1].partition("=")[2]
+        data = DataConfig(train="x", label_separator=value)
+        found = label_lists(table_of(label=texts), data)
+        assert len({label for row in found.to_pylist() for label in row}) == labels
+
+
+@pytest.mark.parametrize("texts", [["Paris, France", "Rome, Italy"], ["a|b", "a,b", "b,a", "a"]])
+def test_other_labels_with_commas_are_not_asked_about(texts: list[str]) -> None:
+    from tests.data.test_label_lists import table_of
+
+    assert label_lists(table_of(label=texts), DataConfig(train="x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("It costs £5, and then £12 more.\n" * 30, "cp1252"),
+        ("The café costs £5 an hour.\n" * 30, "cp1252"),
+        ("Łódź leży w środkowej Polsce, gdzie żyje ćwierć miliona ludzi.\n" * 30, "cp1250"),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy.\n" * 30, "cp1250"),
+    ],
+)
+def test_the_encoding_that_is_advised_first(text: str, encoding: str) -> None:
+    with pytest.raises(DataError) as caught:
+        to_utf8(text.encode(encoding), "auto", "a.csv")
+    advised = caught.value.do.split(" ")[1].partition("=")[2]
+    assert text.encode(encoding).decode(advised) == text
+
+
+@pytest.mark.parametrize(
+    ("started", "program"),
+    [
+        ("/elsewhere/warmstart", "/elsewhere/warmstart"),
+        (".venv/bin/warmstart", ".venv/bin/warmstart"),
+        ("/elsewhere/warmstart/__main__.py", "PYTHON -m warmstart"),
+        ("pytest", "warmstart"),
+    ],
+)
+def test_printed_commands_name_the_program_as_it_was_started(
+    started: str, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started])
+    monkeypatch.setattr("warmstart.cli.output.shutil.which", lambda _: None)
+    python = shlex.quote(sys.executable)
+    text = runnable(
+        "warmstart train RUN, or: warmstart recipes; warmstart reads text. pip install x"
+    )
+    if program == "warmstart":
+        assert text.endswith("pip install x")
+        assert "-m" not in text
+        return
+    program = program.replace("PYTHON", python)
+    assert text == (
+        f"{program} train RUN, or: {program} recipes; warmstart reads text. "
+        f"{python} -m pip install x"
+    )
+    monkeypatch.setattr("warmstart.cli.output.shutil.which", lambda _: str(Path(started).resolve()))
+    assert runnable("warmstart check a.csv") == "warmstart check a.csv"
