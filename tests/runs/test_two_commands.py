@@ -60,7 +60,7 @@ def test_reading_commands_work_while_another_process_uses_the_run(
         opened = api.load(run.path)
         assert opened.predict(["so nice"])
         assert opened.evaluate(str(finished.parent / "test.csv"))
-        assert api.info(run.path).labels == ["bad", "good"]
+        assert api.info(run.path).labels == ("bad", "good")
 
 
 def replace_run(run: RunDirectory) -> None:
