@@ -64,12 +64,14 @@ def _offline() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _traced_once() -> Iterator[None]:
+def _traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An export takes a second instead of eight once its architecture was traced."""
     from tests import traced_once
 
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "traced"
     with pytest.MonkeyPatch.context() as patch:
-        traced_once.use(patch)
+        traced_once.use(patch, folder)
         yield
 
 

@@ -313,7 +313,7 @@ def main(folder: Path, scenario: str, wanted: int) -> None:
     """Print every problem of a scenario."""
     if scenario != "report":
         Run.report = quick_report  # type: ignore[method-assign]
-    traced_once.use(pytest.MonkeyPatch())
+    traced_once.use(pytest.MonkeyPatch(), folder / "traced")
     os.environ["WARMSTART_CACHE"] = str(folder / "cache")
     found = problems_of_commands if scenario in COMMANDS else problems_of_runs
     for problem in found(folder, scenario, wanted):

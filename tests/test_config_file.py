@@ -1,5 +1,6 @@
 """Configs from files, mappings, ``--set`` and flags: their meaning, and all their errors."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -414,3 +415,12 @@ def test_faults_in_a_group_that_may_be_absent_name_its_settings() -> None:
     with pytest.raises(errors.ConfigError, match="pretrain contains several settings") as caught:
         config_file.load({"data": {"train": "a.csv"}, "pretrain": "mini"})
     assert "pretrain.architecture" in caught.value.do
+
+
+def test_a_config_that_is_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "config.yaml")
+    for path, kind in ((str(pipe), "a pipe"), ("/dev/zero", "a device")):
+        with pytest.raises(errors.ConfigError) as caught:
+            config_file.load(path)
+        assert caught.value.found == f"{path} is {kind}, not a file"
+        assert caught.value.expected == "a YAML file, or the name of a recipe"

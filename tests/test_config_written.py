@@ -157,8 +157,11 @@ def test_a_config_written_out_loads_back_equal(config: RunConfig) -> None:
     assert config_file.load(content) == config
     # Every setting that has an effect is there, in the order of config.py.
     written = list(_names(content))
-    unread = TASK_SETTINGS - TASKS[config.task].reads | NEEDS.keys() - {"data.label"}
-    if isinstance(config.data.validation, float):
+    unread = TASK_SETTINGS - TASKS[config.task].reads | NEEDS.keys() - {
+        "data.label",
+        "data.label_names",
+    }
+    if isinstance(config.data.validation, float) or config.data.limit is not None:
         unread -= _OF_A_SPLIT
     known = [name for s in config_file.settings_table() if (name := s.name) not in unread]
     absent = {"pretrain": config.pretrain, "train.lora": config.train.lora}

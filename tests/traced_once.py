@@ -1,17 +1,21 @@
 """PyTorch traces a model for export in seconds; the tests trace each architecture only once.
 
-What is kept is a real trace, before its constants are folded. A model with other weights gets a
-copy with its own weights; the checks of an export compare it with PyTorch as always.
+What is kept is a real trace, before its constants are folded, in a file that all test processes
+read. A model with other weights gets a copy with its own weights; the checks of an export compare
+it with PyTorch as always.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 import pytest
 import torch
+from filelock import FileLock
 from onnx_ir import tensor_adapters
 from torch import nn
 from transformers import PreTrainedModel
@@ -19,29 +23,31 @@ from transformers import PreTrainedModel
 _TRACE = torch.onnx.export
 _WITHOUT_EFFECT = {"_name_or_path", "id2label", "label2id", "problem_type"}
 """Settings of a model that its forward pass does not use."""
-_traced: dict[str, bytes] = {}
 
 
-def use(patch: pytest.MonkeyPatch) -> None:
+def use(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """From now on a model of an architecture that was traced before is not traced again.
 
     Args:
         patch: undoes it.
+        folder: the traces; processes of the same test session have it in common.
     """
-    patch.setattr(torch.onnx, "export", _exported)
+    folder.mkdir(parents=True, exist_ok=True)
+    patch.setattr(torch.onnx, "export", partial(_exported, folder))
 
 
-def _exported(model: nn.Module, **options: Any) -> Any:
+def _exported(folder: Path, model: nn.Module, **options: Any) -> Any:
     """As ``torch.onnx.export``: a new program each time, which the caller may change."""
     body = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
     if body is None:
         return _TRACE(model, **options)
-    key = _key(model, body.config, options)
-    if key not in _traced:
-        program = _TRACE(model, **options)
-        assert program is not None
-        _traced[key] = ir.serde.serialize_model(program.model).SerializeToString()
-    traced = ir.from_proto(ir.serde.onnx.ModelProto.FromString(_traced[key]))
+    file = folder / _key(model, body.config, options)
+    with FileLock(file.with_suffix(".lock")):
+        if not file.exists():
+            program = _TRACE(model, **options)
+            assert program is not None
+            file.write_bytes(ir.serde.serialize_model(program.model).SerializeToString())
+    traced = ir.from_proto(ir.serde.onnx.ModelProto.FromString(file.read_bytes()))
     weights = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
     for name, value in traced.graph.initializers.items():
         if name in weights:

@@ -22,6 +22,7 @@ from warmstart import errors
 from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
+from warmstart.data.reading.paths import device_kind
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
 from warmstart.tasks.task_settings import is_read, needed_value
@@ -171,6 +172,8 @@ def _text_of(source: str | Path) -> tuple[str, str]:
     if isinstance(source, str) and name and not (set(name) & {".", "/", os.sep}):
         return f"recipe {name}", recipe_text(name)
     try:
+        if (kind := device_kind(Path(source))) is not None:
+            raise errors.files.config_is_no_file(name, kind)
         content = Path(source).read_bytes()
     except FileNotFoundError:
         raise errors.config.config_not_found(name, recipe_names()) from None
@@ -187,7 +190,9 @@ def _text_of(source: str | Path) -> tuple[str, str]:
 def _plain(value: Any) -> Any:
     """Convert mappings, tuples and paths to the dicts, lists and strings that YAML has."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(member) for key, member in value.items()}
+        # A boolean key is the label `true` or `false` of data.label_names.
+        texts = {key: str(key).lower() if isinstance(key, bool) else str(key) for key in value}
+        return {texts[key]: _plain(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -232,6 +237,8 @@ def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.Co
     if name not in SETTINGS and not left_out:
         fault = config_faults.unknown(name, value, origin)
         return errors.config.located(fault, origin.where)
+    if name in SETTINGS and "mapping" in SETTINGS[name].type:
+        value = config_yaml.read_yaml(right, "--set").content
     # `data.text=1` names a column: a setting that accepts only text gets the text "1".
     if isinstance(value, bool | int | float) and SETTINGS[name].accepts_only_text:
         value = right.strip()
@@ -280,7 +287,7 @@ def settings_read(config: RunConfig) -> dict[str, Any]:
     def kept(part: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in part.items():
-            if isinstance(value, Mapping):
+            if isinstance(value, Mapping) and f"{prefix}{key}" not in SETTINGS:
                 found |= {key: group} if (group := kept(value, f"{prefix}{key}.")) else {}
             elif is_read(f"{prefix}{key}", reads, values):
                 found[key] = value

@@ -12,12 +12,14 @@ from safetensors.torch import load_file, save_file
 import warmstart as package
 from tests.cli.conftest import Ran, Trained, Warmstart
 from tests.runs_in_memory import writing_settings
+from tests.tiny.decoders import tiny_gpt2
 
 
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported run that generates text."""
     folder = tmp_path_factory.mktemp("writer")
+    tiny_gpt2(folder / "decoder", max_positions=128)  # as other exports: it is traced once
     settings = {**writing_settings(folder, epochs=1), "export": {"onnx": True}}
     return package.train(settings, output=folder / "run", progress=False).path
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from warmstart.config import DataConfig
 from warmstart.data.examples.tokens import Ints
-from warmstart.data.split import hold_out, refuse_same_file
+from warmstart.data.split import hold_out, refuse_same_file, sample_rows
 from warmstart.data.table import SourceFile, Table
-from warmstart.errors import DataError
+from warmstart.errors import ConfigError, DataError
 from warmstart.tasks.text_classification import TextClassification
 
 
@@ -174,3 +174,69 @@ def test_other_files_and_two_parts_of_one_setting_are_fine() -> None:
     train, held = hold_out(table({"y": ["a", "b"]}), 0.5, 0)
     test = replace(table({"y": ["a", "b"]}, sha256="bb"), setting="data.test")
     refuse_same_file({"train": train, "validation": held, "test": test}, allow=False)
+
+
+@given(
+    labels=st.lists(st.sampled_from("aaaaaabbbc"), min_size=12, max_size=80),
+    count=st.integers(3, 11),
+    seed=st.integers(0, 2**64),
+)
+def test_a_sample_has_every_label_in_its_proportion(
+    labels: list[str], count: int, seed: int
+) -> None:
+    rows = table({"y": labels})
+    strata = TextClassification.strata(DataConfig(train="a.csv", label="y"), rows, both_sides=False)
+    part = sample_rows(rows, count, seed, strata=strata)
+    assert len(part) == count
+    assert list(part.rows) == sorted(set(part.rows))
+    found = Counter(column(part, "y"))
+    for label, of_all in Counter(labels).items():
+        assert 1 <= found[label] <= of_all
+        # Every label has a row, whatever its share: the others have that much less.
+        assert abs(found[label] - count * of_all / len(labels)) < 3
+    larger = sample_rows(rows, count + 1, seed, strata=strata) if count + 1 < len(labels) else rows
+    assert set(part.rows) < set(larger.rows)
+
+
+def test_a_sample_of_a_file_sorted_by_label_is_no_beginning_and_stays_the_same_for_ever() -> None:
+    rows = table({"y": ["a"] * 60 + ["b"] * 30})
+    part = sample_rows(rows, 9, 1, strata=by_label(rows))
+    assert Counter(column(part, "y")) == {"a": 6, "b": 3}
+    assert part.rows.tolist() == [0, 2, 19, 20, 21, 41, 62, 63, 71]
+    assert sample_rows(rows, 9, 2, strata=by_label(rows)).rows.tolist() != [
+        0,
+        2,
+        19,
+        20,
+        21,
+        41,
+        62,
+        63,
+        71,
+    ]
+
+
+@given(
+    groups=st.lists(st.integers(0, 8), min_size=20, max_size=60),
+    count=st.integers(15, 19),
+    seed=st.integers(0, 1000),
+)
+def test_a_sample_of_groups_has_whole_groups(groups: list[int], count: int, seed: int) -> None:
+    assume(max(Counter(groups).values()) <= 15)
+    rows = table({"g": [str(group) for group in groups]})
+    part = sample_rows(rows, count, seed, group_by="g")
+    assert 1 <= len(part) <= count
+    assert Counter(column(part, "g")).items() <= Counter(column(rows, "g")).items()
+
+
+@pytest.mark.parametrize(("labelled", "group"), [(True, None), (False, "g")])
+def test_a_sample_that_is_too_small_is_refused_with_a_size_that_works(
+    labelled: bool, group: str | None
+) -> None:
+    rows = table({"y": list("abcd" * 5), "g": ["u"] * 10 + ["v"] * 10})
+    strata = by_label(rows) if labelled else None
+    with pytest.raises(ConfigError) as caught:
+        sample_rows(rows, 3, 1, strata=strata, group_by=group)
+    size = int(caught.value.do.split("=")[1].split(",")[0])
+    assert str(size) in caught.value.expected
+    assert len(sample_rows(rows, size, 1, strata=strata, group_by=group)) == size

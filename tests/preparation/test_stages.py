@@ -10,7 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import warmstart
-from tests.runs_in_memory import never, settings, write_reviews, writing_settings
+from tests.runs_in_memory import (
+    never,
+    ranking_settings,
+    settings,
+    write_reviews,
+    writing_settings,
+)
 from warmstart import config_file
 from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.tokenise import RowTokeniser
@@ -129,6 +135,7 @@ def test_every_setting_of_the_data_that_decides_what_is_read_is_part_of_the_key(
         *("truncation", "long_documents", "overlap_tokens", "mask_share", "whole_words"),
         "duplicates",
         *("label_separator", "tag_scheme", "group", "stratify", "split_seed", "allow_same_file"),
+        *("limit", "label_names"),
     }
     assert set(READING) | afterwards == DataConfig.model_fields.keys()
     assert not set(READING) & afterwards
@@ -312,6 +319,71 @@ def test_other_special_tokens_tokenise_again(tmp_path: Path) -> None:
         config = config_file.load({**made, "model": {**made["model"], "special_tokens": tokens}})
         shared = prepare(config, workspace=workspace).examples["train"].tokens.input_ids
         assert shared.tolist() == prepare(config).examples["train"].tokens.input_ids.tolist()
+
+
+@pytest.mark.parametrize("given", ["share", "file"])
+def test_a_limit_samples_the_training_rows_and_keeps_the_validation_rows(
+    tmp_path: Path, given: str
+) -> None:
+    data: dict[str, Any] = {"missing": "drop"}
+    if given == "file":
+        data["validation"] = str(write_reviews(tmp_path / "more.csv", rows=10, seed=5))
+    whole = prepare(config_of(tmp_path, data))
+    part = prepare(config_of(tmp_path, {**data, "limit": 20}))
+    assert len(part.tables["train"]) == len(part.examples["train"]) == 20
+    assert set(part.tables["train"].rows) < set(whole.tables["train"].rows)
+    assert part.tables["validation"].rows.tolist() == whole.tables["validation"].rows.tolist()
+    said = part.findings.messages[0]
+    of_all = len(whole.tables["train"])
+    assert said.level == "warning"
+    assert said.text.startswith(f"only 20 of {of_all} training rows are used (data.limit=20)")
+    counts = [prepared.findings.splits[0].label_counts for prepared in (whole, part)]
+    share = 20 / of_all
+    assert all(abs(counts[1][name] - share * counts[0][name]) < 1 for name in ("good", "bad"))
+    # The seed selects the sample, next to a file too; the proportions are kept only on request.
+    other = prepare(config_of(tmp_path, {**data, "limit": 20, "split_seed": 5, "stratify": False}))
+    assert other.tables["train"].rows.tolist() != part.tables["train"].rows.tolist()
+
+
+@pytest.mark.parametrize("limit", [95, 5000])
+def test_a_limit_without_effect_is_refused(tmp_path: Path, limit: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare(config_of(tmp_path, {"limit": limit}))
+    assert "there are 95 training rows" in caught.value.found
+    for advice in caught.value.do.split("; or "):
+        override = advice.removeprefix("--set ").split(",")[0]
+        prepare(config_file.load(config_of(tmp_path, {"limit": limit}), [override]))
+
+
+def test_row_ids_and_a_limit_together_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="given as row ids"):
+        prepare(config_of(tmp_path, {"limit": 3}), rows=FOLDS)
+
+
+def test_a_limit_keeps_the_lists_of_a_ranking_whole(tmp_path: Path) -> None:
+    whole, part = (
+        prepare(config_file.load(ranking_settings(tmp_path), overrides)).tables["train"]
+        for overrides in ([], ["data.limit=20"])
+    )
+    sizes = Counter(whole.columns["query"].to_pylist())
+    assert 15 <= len(part) <= 20
+    assert Counter(part.columns["query"].to_pylist()).items() <= sizes.items()
+
+
+def test_an_error_that_only_the_sample_causes_says_so(tmp_path: Path) -> None:
+    config = config_of(tmp_path, {"limit": 1, "stratify": False})
+    with pytest.raises(DataError, match="only data.limit=1 of 96 training rows are used") as caught:
+        prepare(config)
+    *_, last = caught.value.do.split("; or ")
+    assert last.startswith("--set data.limit=null: ")
+    assert prepare(config_file.load(config, ["data.limit=null"])).findings
+
+
+def test_an_error_of_all_rows_is_reported_without_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text("text,label\n" + "the cat,good\n" * 20)
+    with pytest.raises(DataError) as caught:
+        prepare(config_of(tmp_path, {"limit": 5}))
+    assert "data.limit" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,7 @@ def test_an_earlier_run_is_there_until_the_new_one_has_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed at every renaming of ``--overwrite``, also while the earlier run is put back."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # thousands, and here the machine stays on
     number, again = 0, 0
     while True:
         run = started(tmp_path / f"run-{number}-{again}")

@@ -58,12 +58,13 @@ def _threads_change_often() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
-def test_threads_generate_what_one_thread_generates(writes: Run, engine: Any) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(ROUNDS, marks=pytest.mark.slow)])
+def test_threads_generate_what_one_thread_generates(writes: Run, engine: Any, rounds: int) -> None:
     serial = [writes.generate(texts, engine=engine, **changes) for texts, changes in CALLS]
     run, together = api.load(writes.path), Barrier(THREADS)
 
     def work(thread: int) -> bool:
-        order = list(range(len(CALLS))) * ROUNDS
+        order = list(range(len(CALLS))) * rounds
         random.Random(thread).shuffle(order)
         together.wait()
         for index in order:

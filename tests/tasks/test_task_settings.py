@@ -16,6 +16,7 @@ VALUES: dict[str, Any] = {
     "data.label": "grade",
     "data.missing": "drop",
     "data.stratify": False,
+    "data.label_names": ["good", "bad"],
     "data.label_separator": ";",
     "data.label_columns": ["rude", "spam"],
     "data.text_pair": "answer",

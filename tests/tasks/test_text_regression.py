@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import torch
@@ -68,19 +67,16 @@ def test_the_prediction_is_the_logit() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("values", "advice"),
-    [
-        (np.linspace(0, 5, 20), None),
-        (np.linspace(10, 90, 20), "divide them, for example by 100"),
-        (np.linspace(1950, 2020, 20), "divide them, for example by 10000"),
-        (np.linspace(0.5, 0.51, 20), "use a smaller unit for them"),
-    ],
-)
-def test_labels_far_from_the_outputs_of_a_new_head_are_remarked_on(
-    values: Any, advice: str | None
-) -> None:
-    task = TextRegression.from_facts(config(), {})
-    remarks = task.remarks(task.labels(table_of(label=values.tolist())))
-    assert f"labels from {values[0]:g} to {values[-1]:g}, mean " in remarks[0]
-    assert (advice in remarks[1]) if advice else len(remarks) == 1
+def test_labels_are_learned_in_standard_deviations_from_their_mean() -> None:
+    table = table_of(label=["1e5", "3e5", "9e5"])
+    task = TextRegression.learn(config(), table)
+    assert task.facts == {"mean": pytest.approx(1.3e6 / 3), "deviation": pytest.approx(339934.6)}
+    assert TextRegression.from_facts(config(), task.facts) == task
+    logits, batch = torch.tensor([[2e5], [5e5]]), batch_of([1e5, 9e5])
+    total, _ = task.loss(logits, batch)
+    assert float(total) == pytest.approx((1e5**2 + 4e5**2) / 339934.6**2)
+    # Scores and predictions have the unit of the labels.
+    assert task.predictions(logits, batch).values.tolist() == [2e5, 5e5]
+    assert task.remarks(task.labels(table)) == [
+        "labels from 100000 to 900000, mean 4.333e+05, standard deviation 3.399e+05"
+    ]

@@ -199,13 +199,14 @@ def config_path(config: str) -> str:
 def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
     from warmstart import api, config_file
     from warmstart.cli.findings import rendered_findings
+    from warmstart.data.reading.paths import output_path
     from warmstart.runs.directory import RunDirectory
 
     if options.print_config:
         text = config_file.dump(settings).rstrip("\n")
         result(config_file.settings_read(settings), text, as_json=options.as_json)
         return
-    path = path.expanduser()
+    path = output_path(path)
     RunDirectory(path).refuse_unusable(overwrite=options.overwrite)
     from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 
@@ -255,7 +256,7 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     from warmstart.runs.events import events_of, read_events
     from warmstart.runs.loaded_run import load_task
     from warmstart.runs.titles import Titles
-    from warmstart.runs.words import shared_texts
+    from warmstart.runs.words import sample_in_words, shared_texts
 
     directory = RunDirectory(run.path)
     titles = Titles.of(load_task(directory)[1])
@@ -274,6 +275,8 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
         show(scores_table(split, metrics, baselines, titles))
         if leak := shared_texts(findings, split):
             show(leak)
+    if sample := sample_in_words(directory.read_config().data):
+        show(sample)
     text = (
         f"run     {run.path}\n"
         f"report  {directory.entry('report.html')}\n"

@@ -28,6 +28,7 @@ def evaluate(
     from warmstart import api
     from warmstart.runs.directory import RunDirectory
     from warmstart.runs.titles import Titles
+    from warmstart.runs.words import sample_in_words
     from warmstart.serving.file_evaluation import evaluate_file
     from warmstart.serving.predictor import file_config
 
@@ -38,6 +39,8 @@ def evaluate(
         found = evaluate_file(engine, directory, data, sets or (), baselines=True)
     scores, folder = found.scores, found.folder
     show(scores_table(", ".join(data), scores, found.baselines, Titles.of(engine.task)))
+    if sample := sample_in_words(opened.config.data):
+        show(sample)
     content = {
         "run": str(run),
         "data": data,

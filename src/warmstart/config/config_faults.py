@@ -99,6 +99,8 @@ def _alternatives(annotation: Any, limits: tuple[Any, ...]) -> Iterator[str]:
         yield f"a {'whole ' * (annotation is int)}number {bounds}".rstrip()
     elif origin is list:
         yield "a non-empty list of texts" if MinLen(1) in limits else "a list of texts"
+    elif origin is dict:
+        yield "a mapping of texts"
     elif annotation is str and MaxLen(1) in limits:
         yield "one character"
     elif annotation is str:

@@ -12,6 +12,9 @@ from pydantic_core import PydanticCustomError
 
 from warmstart import errors
 
+SMALLEST_VOCABULARY = 16
+"""Smallest value of ``pretrain.vocabulary``."""
+
 BYTES_AND_END = 257
 """Smallest byte-level vocabulary: the 256 bytes and the end-of-text token."""
 
@@ -89,7 +92,7 @@ class PretrainConfig(_Part):
     """Attention heads per layer; by default that of ``size``."""
     context: Annotated[int, Field(ge=3)] = 512
     """Longest input in tokens, special tokens included."""
-    vocabulary: Annotated[int, Field(ge=16)] = 8192
+    vocabulary: Annotated[int, Field(ge=SMALLEST_VOCABULARY)] = 8192
     """Vocabulary size, special tokens included; learned from the training rows only."""
 
     @field_validator("vocabulary")

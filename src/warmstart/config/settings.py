@@ -64,6 +64,10 @@ class DataConfig(_Part):
     """Validation file(s), or the share of the ``train`` rows to set aside for validation."""
     test: Sources | None = None
     """Test file(s); they are scored once, after training."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """For a quick try: train on a sample of this number of training rows, which ``split_seed``
+    selects, with the label proportions of all rows (``stratify``). Validation and test rows are not
+    limited."""
     dir: str | None = None
     """A folder, zip file or URL of a zip file; relative names above are looked up in it."""
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "spans"] = "auto"
@@ -88,6 +92,11 @@ class DataConfig(_Part):
     label: Annotated[str, Field(validate_default=True)] = "label"
     """Column with the label; for ranking, with the relevance of the document to the query: 0, 1 or
     more."""
+    label_names: (
+        Annotated[list[str], Field(min_length=2)] | Annotated[dict[str, str], Field(min_length=2)]
+    ) | None = None
+    """Names of labels (or tags) that the files write as ids: a list for 0, 1, 2, …, or a mapping
+    such as ``{1: negative, 2: positive}``. They are used wherever a label is shown."""
     label_separator: Annotated[str, Field(min_length=1)] | None = None
     """Separator between the labels of a row, ``|`` by default."""
     label_columns: Annotated[list[str], Field(min_length=1)] | None = None
@@ -131,9 +140,10 @@ class DataConfig(_Part):
     missing: Literal["error", "drop"] = "error"
     """What to do with a row that has an empty text or no label."""
     stratify: bool = True
-    """Keep the label proportions of ``train`` when a share of it is set aside for validation."""
+    """Keep the label proportions of ``train`` when a share of it is set aside for validation, or
+    ``limit`` selects a sample."""
     split_seed: Annotated[int, Field(ge=0)] = 42
-    """Seed that selects the rows set aside for validation."""
+    """Seed that selects the rows set aside for validation, and those of ``limit``."""
     allow_same_file: bool = False
     """Allow the same file in two splits (the score then measures memorisation, not learning)."""
 
@@ -146,6 +156,14 @@ class DataConfig(_Part):
             "data.text_pair": self.text_pair,
         }
         return {setting: column for setting, column in columns.items() if column is not None}
+
+    @property
+    def name_of_label(self) -> dict[str, str]:
+        """The name of each label that has one."""
+        names = self.label_names or {}
+        if isinstance(names, list):
+            return {str(number): name for number, name in enumerate(names)}
+        return names
 
     # A field validator of pydantic only sees the fields above its own, so each check belongs to the
     # later one of two contradicting settings. Unlike model validators, field validators also run
@@ -169,6 +187,28 @@ class DataConfig(_Part):
             if count > 1:
                 raise refusal(errors.config.repeated_column(name, f"data.{info.field_name}"))
         return columns
+
+    @field_validator("label_names", mode="before")
+    @classmethod
+    def _ids_as_text(cls, names: object) -> object:
+        if not isinstance(names, dict):
+            return names
+        # YAML reads 0 as a number and true as a boolean; in the files, both become text.
+        return {
+            str(label).lower() if isinstance(label, bool) else str(label): name
+            for label, name in names.items()
+        }
+
+    @field_validator("label_names")
+    @classmethod
+    def _one_label_for_each_name(
+        cls, names: list[str] | dict[str, str] | None
+    ) -> list[str] | dict[str, str] | None:
+        texts = list(names.values()) if isinstance(names, dict) else names or []
+        for name, count in Counter(texts).items():
+            if count > 1 or not name.strip():
+                raise refusal(errors.labels.unusable_label_name(name))
+        return names
 
     @field_validator("text_pair", "label", "prompt", "group")
     @classmethod

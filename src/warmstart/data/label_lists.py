@@ -32,6 +32,7 @@ from warmstart.data.labels import (
     in_order,
     label_index,
 )
+from warmstart.data.named_labels import named_lists
 from warmstart.data.spellings import NUMBER, refuse_two_spellings
 from warmstart.data.table import Table
 
@@ -74,15 +75,18 @@ def label_lists(table: Table, data: DataConfig) -> pa.ListArray:
 
     Raises:
         DataError: a column of ``data.label_columns`` has a value other than 0 and 1, the label
-            column does not contain labels, or two spellings could be the same label.
+            column does not contain labels, two spellings could be the same label, or a label has no
+            name.
     """
     if data.label_columns is not None:
         return as_lists(_of_columns(table, data.label_columns), data.label_columns)
     rows, labels = _rows_and_labels(table, data)
     if (length := _multi_hot_length(rows, labels, table, data.label)) is not None:
         ones = np.array([label in _YES for label in labels], dtype=np.bool_)
-        return as_lists(ones.reshape(-1, length), [str(index) for index in range(length)])
-    return _normalised_lists(rows, labels, table, data.label)
+        lists = as_lists(ones.reshape(-1, length), [str(index) for index in range(length)])
+    else:
+        lists = _normalised_lists(rows, labels, table, data.label)
+    return named_lists(lists, data, table)
 
 
 def multi_hot(table: Table, data: DataConfig) -> bool:

@@ -77,6 +77,47 @@ def hold_out(
     return table.filter(~held), table.filter(held)
 
 
+def sample_rows(
+    table: Table,
+    count: int,
+    seed: int,
+    *,
+    strata: Ints | None = None,
+    group_by: str | None = None,
+) -> Table:
+    """At most ``count`` rows of a table, in file order; a larger sample contains a smaller one.
+
+    With ``strata`` every stratum is in the sample, in its proportion. With ``group_by`` whole
+    groups are selected, and a group counts as the stratum that most of its rows have.
+
+    Args:
+        table: N rows.
+        count: maximum number of rows of the sample, less than N.
+        seed: chooses the rows; the same seed gives the same sample.
+        strata: a number from 0 for each row, int64 [N].
+        group_by: column whose equal values stay together.
+
+    Raises:
+        ConfigError: there are more strata than rows in the sample, or its first group is too large.
+    """
+    units = np.arange(len(table)) if group_by is None else _groups(table, group_by)
+    of_unit = np.zeros_like(units) if strata is None else strata
+    if group_by is not None:
+        of_unit = _most_frequent_labels(strata, units)
+    sizes = np.bincount(of_unit)
+    numbers = np.random.Philox(seed).random_raw(len(of_unit))
+    # The first unit of every stratum comes first. The others follow evenly over each stratum, so
+    # that any number of them has the proportions of the whole.
+    rank = _rank_in_stratum(of_unit, numbers)
+    place = np.where(rank == 0, 0.0, (rank + 0.5) / sizes[of_unit])
+    order = np.lexsort((numbers, place))
+    rows = np.cumsum(np.bincount(units)[order])
+    chosen = order[rows <= count]
+    if len(chosen) < (parts := int(np.count_nonzero(sizes))):
+        raise errors.splits.limit_too_small(count, parts, int(rows[parts - 1]), group_by)
+    return table.filter(np.isin(units, chosen))
+
+
 def refuse_same_file(tables: Mapping[str, Table], allow: bool) -> None:
     """Raise an error if two settings (``data.train``, ``data.test``) read identical files.
 
@@ -109,15 +150,19 @@ def _choose(strata: Ints, share: float, seed: int) -> np.ndarray[Any, np.dtype[n
         seed: seed of the random numbers.
     """
     numbers = np.random.Philox(seed).random_raw(len(strata))
-    order = np.lexsort((numbers, strata))
     sizes = np.bincount(strata)
     # Decimal, because as floats 0.07 * 100 > 7, which would be rounded up to 8.
     counts = [min(math.ceil(Decimal(str(share)) * int(size)), int(size) - 1) for size in sizes]
-    # Rank of each unit (in the sorted order) within its stratum, from 0 [U].
-    rank = np.arange(len(strata)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    chosen = np.zeros(len(strata), dtype=np.bool_)
-    chosen[order] = rank < np.repeat(counts, sizes)
-    return chosen
+    return _rank_in_stratum(strata, numbers) < np.array(counts)[strata]
+
+
+def _rank_in_stratum(strata: Ints, numbers: np.ndarray[Any, np.dtype[np.uint64]]) -> Ints:
+    """Rank of each unit among those of its stratum, ordered by their numbers, from 0 [U]."""
+    order = np.lexsort((numbers, strata))
+    sizes = np.bincount(strata)
+    rank = np.empty_like(strata)
+    rank[order] = np.arange(len(strata)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return rank
 
 
 def codes(values: pa.ChunkedArray) -> Ints:

@@ -189,13 +189,7 @@ def vocabulary_too_small(asked: int, least: int) -> ConfigError:
 
 
 def vocabulary_too_large(size: int, available: int, works: int | None) -> ConfigError:
-    """More tokens than the training rows support: every token must occur at least twice.
-
-    Args:
-        size: ``pretrain.vocabulary``.
-        available: number of tokens that were learned.
-        works: the largest size that the training rows give, if there is one.
-    """
+    """More tokens than were learned from the training rows; the size ``works`` was tried."""
     fewer = "" if works is None else f"--set pretrain.vocabulary={works}, or "
     return ConfigError(
         found=f"pretrain.vocabulary is {size}, but the training rows give only {available} tokens",

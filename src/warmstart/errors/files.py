@@ -8,6 +8,7 @@ import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from warmstart.errors.base import ConfigError, DataError
 
@@ -72,6 +73,24 @@ def not_regular(path: str, kind: str) -> DataError:
         "a file with an end, which can be read several times",
         "save the rows to a file and name it"
         + (f": cat {shlex.quote(path)} > rows.csv" if kind == "a pipe" else ""),
+    )
+
+
+def unknown_home(path: Path) -> DataError:
+    """A path below the home folder of a user who does not exist."""
+    return DataError(
+        f"{path}: there is no home folder {path.parts[0]}",
+        "a path; ~ alone is your own home folder",
+        f"write the path in full, such as {shlex.quote(str(path.absolute()))}",
+    )
+
+
+def config_is_no_file(path: str, kind: str) -> ConfigError:
+    """A pipe or a device in place of a YAML file; ``kind`` says which."""
+    return ConfigError(
+        found=f"{path} is {kind}, not a file",
+        expected="a YAML file, or the name of a recipe",
+        do="save the settings to a file and name it: warmstart train config.yaml",
     )
 
 
@@ -277,7 +296,7 @@ def undecodable(
         )
     return DataError(
         f"{path}:{line}: byte 0x{byte:02X} at offset {offset} is not valid {encoding}",
-        "UTF-8, UTF-16 or GB18030 text, or the name of the encoding in data.encoding",
+        "UTF-8, UTF-16, UTF-32 or GB18030 text, or the name of the encoding in data.encoding",
         advice,
     )
 
@@ -286,7 +305,7 @@ def escape_sequence(path: str, line: int, encoding: str) -> DataError:
     """Text in an encoding with escape sequences, which only uses ASCII bytes."""
     return DataError(
         f"{path}:{line}: an escape sequence of {encoding}",
-        "UTF-8, UTF-16 or GB18030 text, or the name of the encoding in data.encoding",
+        "UTF-8, UTF-16, UTF-32 or GB18030 text, or the name of the encoding in data.encoding",
         f"--set data.encoding={encoding}",
     )
 

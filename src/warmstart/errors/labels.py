@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from warmstart.errors.base import DataError
+from warmstart.errors.base import ConfigError, DataError
 from warmstart.errors.data import _in_all, _rows
 
 _LABEL_CHARACTERS = 120
@@ -273,6 +273,46 @@ def unseen_label(
         f"{where}: no training row has the label {_label(label)} ({_rows(rows)}{others})",
         f"one of the {len(known):,} labels of the training rows: {listed}",
         f"{fix}, remove the rows from {setting}, or add rows with this label to data.train",
+    )
+
+
+def unusable_label_name(name: str) -> ConfigError:
+    """A name in ``data.label_names`` that is blank, or the name of two labels."""
+    return ConfigError(
+        found=f"data.label_names gives the name {name!r} to two labels"
+        if name.strip()
+        else "data.label_names has an empty name",
+        expected="a different name for each label",
+        do="write another name",
+    )
+
+
+def label_without_name(label: str, where: str, labels: int, names: Mapping[str, str]) -> DataError:
+    """A label that ``data.label_names`` does not name.
+
+    Args:
+        label: the first such label.
+        where: ``file:line`` of its first row.
+        labels: number of such labels.
+        names: the name of each label.
+    """
+    others = f" ({labels - 1:,} more labels have none)" if labels > 1 else ""
+    listed = ", ".join(map(_label, list(names)[:10])) + (" …" if len(names) > 10 else "")
+    return DataError(
+        f"{where}: the label {_label(label)} has no name in data.label_names{others}",
+        f"one of the {len(names):,} labels that have a name: {listed}",
+        f"add the name of {_label(label)} to data.label_names; or --set data.label_names=null",
+    )
+
+
+def name_without_label(label: str, name: str) -> DataError:
+    """A name in ``data.label_names`` whose label no training row has."""
+    return DataError(
+        f"no training row has the label {_label(label)}, which data.label_names calls "
+        f"{_label(name)}",
+        "names of labels that occur in the training rows",
+        f"leave {_label(name)} out, as in --set 'data.label_names={{0: NAME, 1: NAME}}'; or add "
+        "rows with this label to data.train",
     )
 
 

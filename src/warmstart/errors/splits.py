@@ -61,6 +61,62 @@ def repeated_rows(row: int, splits: Sequence[str], count: int) -> DataError:
     )
 
 
+def limit_without_effect(limit: int, rows: int) -> ConfigError:
+    """A limit that is not below the number of training rows."""
+    smaller = f"--set data.limit={rows // 2}, for example; or " if rows > 1 else ""
+    return ConfigError(
+        found=f"data.limit is {limit:,}, and there are {rows:,} training rows",
+        expected="a limit below the number of training rows: this one has no effect",
+        do=f"{smaller}--set data.limit=null",
+    )
+
+
+def limit_of_given_rows(limit: int) -> ConfigError:
+    """A limit next to row ids for the training split."""
+    return ConfigError(
+        found=f"data.limit is {limit:,}, and the training rows are given as row ids",
+        expected="one of the two",
+        do="give fewer row ids; or --set data.limit=null",
+    )
+
+
+def limit_too_small(limit: int, parts: int, needed: int, group: str | None) -> ConfigError:
+    """A limit with which a label has no training row, or which is below the size of a group.
+
+    Args:
+        limit: ``data.limit``.
+        parts: number of labels, of which each needs a row; 1 if rows are not stratified.
+        needed: number of rows that is enough.
+        group: the column whose equal values stay together, if any.
+    """
+    if parts > 1:
+        found = f"data.limit is {limit:,}, and the training rows have {parts:,} labels"
+    else:
+        found = f"data.limit is {limit:,}, and the first {group} of the sample has {needed:,} rows"
+    together = f"; rows with the same {group} stay together" if group is not None else ""
+    return ConfigError(
+        found=found,
+        expected=f"at least {needed:,} rows{together}",
+        do=f"--set data.limit={needed}, or more",
+    )
+
+
+def problem_of_sample(limit: int, rows: int, problem: DataError) -> DataError:
+    """An error about the training rows that only the sample of ``data.limit`` has.
+
+    Args:
+        limit: ``data.limit``.
+        rows: number of training rows without it.
+        problem: the error.
+    """
+    more = f"--set data.limit={2 * limit}, or more; or " if 2 * limit < rows else ""
+    return DataError(
+        found=f"{problem.found}; only data.limit={limit} of {rows:,} training rows are used",
+        expected=problem.expected,
+        do=f"{more}--set data.limit=null: with all training rows, there is no such error",
+    )
+
+
 def rows_and_together() -> DataError:
     """Splits that are given as row ids, next to a setting for the drawn split."""
     return DataError(

@@ -39,6 +39,7 @@ from warmstart.preparation.stages import (
     encode,
     group_column,
     learn,
+    limited,
     read_sources,
     split_tables,
 )
@@ -132,7 +133,8 @@ def prepare(
     tables, again = distinct(config, split_tables(config, sources, rows))
     # Rows that were left out are counted for the split that names their file.
     dropped = {name: {**sources.dropped.get(name, {}), **again.get(name, {})} for name in tables}
-    task, splits = learn(config, tables)
+    whole, tables = tables, limited(config, tables)
+    task, splits = _learn(config, tables, whole)
     best_metric = config.train.best_metric or task.metrics[0].name
     known = [metric.name for metric in task.metrics]
     if best_metric not in known:
@@ -164,7 +166,7 @@ def prepare(
         splits,
         dropped,
         examples,
-        replace(findings, messages=(*findings.messages, *_about_tokens(config, checkpoint))),
+        _extended(_about_limit(config, tables, whole), findings, _about_tokens(config, checkpoint)),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
     )
 
@@ -226,6 +228,41 @@ def _findings(
             Vocabulary.of(checkpoint.tokenizer),
         ),
     )
+
+
+def _extended(first: list[Finding], findings: Findings, last: list[Finding]) -> Findings:
+    """The findings with further messages before and after their own."""
+    return replace(findings, messages=(*first, *findings.messages, *last))
+
+
+def _learn(
+    config: RunConfig, tables: Mapping[str, Table], whole: Mapping[str, Table]
+) -> tuple[AnyTask, dict[str, Split]]:
+    """``learn``; an error that only the sample of ``data.limit`` causes says so.
+
+    ``whole``: the tables without the limit.
+    """
+    try:
+        return learn(config, tables)
+    except errors.DataError as problem:
+        if config.data.limit is None:
+            raise
+        learn(config, whole)  # if this fails as well, its error is the one to report
+        rows = len(whole["train"])
+        raise errors.splits.problem_of_sample(config.data.limit, rows, problem) from None
+
+
+def _about_limit(
+    config: RunConfig, tables: Mapping[str, Table], whole: Mapping[str, Table]
+) -> list[Finding]:
+    """A message if only a sample of the training rows is used."""
+    if config.data.limit is None:
+        return []
+    text = (
+        f"only {len(tables['train']):,} of {len(whole['train']):,} training rows are used "
+        f"(data.limit={config.data.limit}): the scores are those of a quick try, not of all rows"
+    )
+    return [Finding("warning", text)]
 
 
 def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:

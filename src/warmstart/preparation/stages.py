@@ -19,7 +19,7 @@ from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.reading.formats import refuse_unread_settings
 from warmstart.data.reading.sources import file_states, read
-from warmstart.data.split import hold_out, refuse_same_file
+from warmstart.data.split import hold_out, refuse_same_file, sample_rows
 from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.preparation.row_ids import tables_of_rows
@@ -124,12 +124,15 @@ def split_tables(
             named here keeps its own file.
 
     Raises:
+        ConfigError: the row ids and ``data.limit`` decide about the training rows.
         DataError: a split would be empty, the row ids are not usable, or rows with the same text
             cannot be kept together because the row ids decide.
     """
     data, task = config.data, task_type(config)
     tables = dict(sources.tables)
     if rows is not None:
+        if data.limit is not None:
+            raise errors.splits.limit_of_given_rows(data.limit)
         if data.duplicates == "together":
             raise errors.splits.rows_and_together()
         tables |= tables_of_rows(tables, rows)
@@ -146,6 +149,31 @@ def split_tables(
             same=equal_texts(tables["train"], data) if data.duplicates == "together" else None,
         )
     return {name: tables[name] for name in ("train", "validation", "test") if name in tables}
+
+
+def limited(config: RunConfig, tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The splits with only a sample of the training rows, if ``data.limit`` is set.
+
+    Rows that a task compares with each other stay together.
+
+    Args:
+        config: the number of training rows to use.
+        tables: table of each split.
+
+    Raises:
+        ConfigError: ``data.limit`` has no effect, or is too small.
+    """
+    data, task, train = config.data, task_type(config), tables["train"]
+    if data.limit is None:
+        return dict(tables)
+    if data.limit >= len(train):
+        raise errors.splits.limit_without_effect(data.limit, len(train))
+    strata = None
+    if data.stratify and issubclass(task, Stratifies):
+        strata = task.strata(data, train, both_sides=False)
+    group = task.group(data) if issubclass(task, KeepsGroups) else None
+    part = sample_rows(train, data.limit, data.split_seed, strata=strata, group_by=group)
+    return {**tables, "train": part}
 
 
 def group_column(config: RunConfig) -> str | None:

@@ -55,18 +55,21 @@ def save_model_folder(
     _replace_folder(run.model, write)
 
 
-def save_adapter_folder(run: RunDirectory, model: PreTrainedModel, config: Any) -> None:
+def save_adapter_folder(
+    run: RunDirectory, model: PreTrainedModel, config: Any, weights: dict[str, Tensor]
+) -> None:
     """Write or replace ``adapter/``, which peft's ``PeftModel.from_pretrained`` loads.
 
     Args:
         run: the run directory.
         model: the model with adapters.
         config: the config of peft, from ``models.tuning.adapters.adapt``.
+        weights: name -> tensor; saved instead of the model's own weights of these names.
 
     Raises:
         RunError: the disk is full or the folder is not writable; an older ``adapter/`` is intact.
     """
-    _replace_folder(run.entry("adapter"), lambda folder: save_adapter(model, config, folder))
+    _replace_folder(run.entry("adapter"), lambda to: save_adapter(model, config, to, weights))
 
 
 def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from warmstart.config import DataConfig
 from warmstart.data.checking.check import Findings
 from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import EvaluationRecord, RunRecord
@@ -63,7 +64,7 @@ def percent_text(share: float) -> str:
     r"""A share as a percentage with one decimal; the blank in it breaks no line.
 
     >>> percent_text(0.9966)
-    '99.7\\xa0%'
+    '99.7\xa0%'
     """
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
@@ -217,6 +218,25 @@ def evaluation_title(evaluation: EvaluationRecord, shown: Callable[[str], str] =
 
 def verdict(record: RunRecord) -> str:
     """The result of the run in one or two sentences that claim no more than the intervals allow."""
+    sample = sample_in_words(record.config.data)
+    return " ".join([_result(record), *([f"{sentence_case(sample)}."] if sample else [])])
+
+
+def sample_in_words(data: DataConfig) -> str:
+    """That a run used only some of its training rows; empty if it used all.
+
+    Args:
+        data: settings of the run.
+
+    >>> sample_in_words(DataConfig(train="a.csv", limit=500))
+    'the model was trained on a sample of the training rows only (data.limit=500)'
+    """
+    if data.limit is None:
+        return ""
+    return f"the model was trained on a sample of the training rows only (data.limit={data.limit})"
+
+
+def _result(record: RunRecord) -> str:
     evaluation = record.evaluation
     if evaluation is None:
         return _without_scores(record)

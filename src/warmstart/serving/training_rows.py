@@ -5,7 +5,7 @@ import warnings
 from warmstart.data.table import Table
 from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.prepare import given_rows
-from warmstart.preparation.stages import read_sources, split_tables
+from warmstart.preparation.stages import limited, read_sources, split_tables
 from warmstart.runs.directory import RunDirectory
 
 
@@ -21,6 +21,7 @@ def training_splits(directory: RunDirectory) -> dict[str, Table]:
     config = directory.read_config()
     config = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
     tables, _ = distinct(config, split_tables(config, read_sources(config), given_rows(directory)))
+    tables = limited(config, tables)
     known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}
     for file in tables["train"].files:
         if file.sha256 not in known:

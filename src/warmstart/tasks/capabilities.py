@@ -19,6 +19,7 @@ from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.scores import Metric, Score
+from warmstart.models.output_scale import OutputScale
 from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.task import AnyTask, Split
 
@@ -147,11 +148,16 @@ class CountsChanges(Protocol):
 
 @runtime_checkable
 class Stratifies(Protocol):
-    """A validation share preserves the proportions of something (classes, labels)."""
+    """A sample of the rows preserves the proportions of something (classes, labels)."""
 
     @staticmethod
-    def strata(data: DataConfig, table: Table) -> Ints:
+    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
         """The stratum of each row, numbered from 0, int64 [N].
+
+        Args:
+            data: names the columns.
+            table: N clean rows.
+            both_sides: whether every stratum must give rows to two splits.
 
         Raises:
             DataError: a stratum cannot be on both sides.
@@ -166,6 +172,16 @@ class KeepsGroups(Protocol):
     @staticmethod
     def group(data: DataConfig) -> str:
         """The column whose rows stay together in a split."""
+        ...
+
+
+@runtime_checkable
+class ScalesOutput(Protocol):
+    """The model learns standardised numbers, and outputs them in the unit of the labels."""
+
+    @property
+    def scale(self) -> OutputScale:
+        """Mean and standard deviation of the training labels."""
         ...
 
 

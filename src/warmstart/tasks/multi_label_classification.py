@@ -44,6 +44,7 @@ from warmstart.data.label_lists import (
     without_separator,
 )
 from warmstart.data.labels import clean_rows
+from warmstart.data.named_labels import in_order_of_ids
 from warmstart.data.table import Table
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.label_set_metrics import METRICS, label_set_difference, label_set_scores
@@ -70,6 +71,7 @@ from warmstart.tasks.task_settings import (
     LABEL_LISTS,
     LABELS,
     LOSS,
+    NAMES,
     NEW_HEAD,
     PAIRS,
     RARE_LABELS,
@@ -129,7 +131,7 @@ class MultiLabelClassification:
     )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -157,7 +159,7 @@ class MultiLabelClassification:
         return clean_rows(table, data, labelled=labelled, unlabelled=without_label_list)
 
     @staticmethod
-    def strata(data: DataConfig, table: Table) -> Ints:
+    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
         """The rarest label of each row, so that each side of a split has some rows of it."""
         return rarest_label(label_lists(table, data))
 
@@ -174,7 +176,7 @@ class MultiLabelClassification:
         """
         refuse_unused_separator(train, config.data)
         lists = label_lists(train, config.data)
-        names = tuple(config.data.label_columns or names_of(lists))
+        names = tuple(config.data.label_columns or in_order_of_ids(names_of(lists), config.data))
         task = cls.from_facts(config, {"label_names": names})
         with_label = label_matrix(lists, names, train).sum(axis=0)  # rows of each label, [C]
         if ((with_label == 0) | (with_label == len(train))).all():
@@ -309,8 +311,9 @@ class MultiLabelClassification:
                 "if that is wrong, set data.label_separator"
             )
         if labels.multi_hot:
+            first = self.data.name_of_label.get("0", "0")
             sentences.append(
-                "the lists of 0 and 1 have one value for each label: the label '0' is the first"
+                f"lists of 0 and 1 have one value for each label: the label {first!r} is first"
             )
         return sentences
 

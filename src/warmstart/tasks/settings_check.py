@@ -87,7 +87,7 @@ def leaves(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for key, value in content.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and f"{prefix}{key}" not in SETTINGS:
             found |= leaves(value, f"{prefix}{key}.")
         elif value is not None:
             found[f"{prefix}{key}"] = value

@@ -14,6 +14,8 @@ LABELS = frozenset({"data.label", "data.missing"})
 """A label for each row."""
 CLASSES = frozenset({"data.stratify"})
 """Labels whose proportions a validation share can preserve."""
+NAMES = frozenset({"data.label_names"})
+"""Labels may be ids that have names."""
 LABEL_LISTS = frozenset({"data.label_separator", "data.label_columns"})
 """Several labels for a row."""
 PAIRS = frozenset({"data.text_pair", "data.truncation"})
@@ -66,6 +68,7 @@ WORDS_AND_TAGS = frozenset(
 TASK_SETTINGS = (
     LABELS
     | CLASSES
+    | NAMES
     | LABEL_LISTS
     | PAIRS
     | PROMPTS
@@ -84,6 +87,7 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "data.truncation": ("data.text_pair", "COLUMN"),
     "data.label": ("data.label_columns", None),
     "data.label_separator": ("data.label_columns", None),
+    "data.label_names": ("data.label_columns", None),
     "data.stratify": ("data.validation", "SHARE"),
     "data.split_seed": ("data.validation", "SHARE"),
     "train.focal_gamma": ("train.loss", "focal"),
@@ -93,7 +97,8 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "generate.seed": ("generate.temperature", "POSITIVE"),
 }
 """Settings that are read only if another one has a value: ``COLUMN`` means any column, ``SHARE`` a
-share of the training rows, ``POSITIVE`` a number above 0, and None that it is not set."""
+share of the training rows (or ``data.limit``, which also draws rows), ``POSITIVE`` a number above
+0, and None that it is not set."""
 
 VALUE_NEEDS: Mapping[tuple[str, Any], tuple[str, Any]] = {
     ("data.duplicates", "together"): ("data.validation", "SHARE"),
@@ -137,7 +142,7 @@ def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None
     if value == "COLUMN":
         fulfilled = given is not None
     elif value == "SHARE":
-        fulfilled = isinstance(given, float)
+        fulfilled = isinstance(given, float) or values.get("data.limit") is not None
     elif value == "POSITIVE":
         fulfilled = given != 0
     else:

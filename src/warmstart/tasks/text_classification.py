@@ -28,7 +28,8 @@ from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
 from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Ints
-from warmstart.data.labels import class_index, clean_rows, label_names, label_texts
+from warmstart.data.labels import class_index, clean_rows, label_names
+from warmstart.data.named_labels import class_texts, in_order_of_ids
 from warmstart.data.split import codes, refuse_single_rows
 from warmstart.data.table import Table
 from warmstart.metrics.classification_metrics import (
@@ -53,7 +54,7 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NEW_HEAD, PAIRS, RARE_LABELS
+from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, PAIRS, RARE_LABELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +98,9 @@ class TextClassification:
         "single-label",
     )
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = LABELS | CLASSES | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
+    reads: ClassVar[frozenset[str]] = (
+        LABELS | CLASSES | NAMES | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
+    )
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
@@ -128,14 +131,14 @@ class TextClassification:
         return clean_rows(table, data, labelled=labelled)
 
     @staticmethod
-    def strata(data: DataConfig, table: Table) -> Ints:
+    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
         """The label of each row, numbered from 0, int64 [N].
 
         Raises:
             DataError: a label has a single row, which cannot be on both sides.
         """
-        labels = codes(label_texts(table, data.label))
-        if data.group is None:
+        labels = codes(class_texts(table, data))
+        if both_sides and data.group is None:
             refuse_single_rows(labels, table, data.label)
         return labels
 
@@ -150,7 +153,7 @@ class TextClassification:
             ConfigError: a threshold is requested, and there are more than two labels.
             DataError: there is only one label, or a label has two spellings.
         """
-        names = label_names(label_texts(train, config.data.label))
+        names = in_order_of_ids(label_names(class_texts(train, config.data)), config.data)
         if config.train.choose_threshold and len(names) > 2:
             raise errors.config.threshold_of_many(len(names))
         task = cls.from_facts(config, {"label_names": names})
@@ -174,7 +177,7 @@ class TextClassification:
 
     def labels(self, table: Table) -> Ints:
         """Index of each row's label among the label names, int64 [N]."""
-        return class_index(label_texts(table, self.data.label), self.label_names, table)
+        return class_index(class_texts(table, self.data), self.label_names, table)
 
     def encode(
         self, table: Table, labels: Ints | None, tokenizer: Tokenizer, max_tokens: int

@@ -1,21 +1,21 @@
 """A number for a text, or for a pair of texts.
 
 Reads the columns ``data.text``, for pairs also ``data.text_pair``, and ``data.label``, which has
-numbers. The single logit is the number itself, learned with squared error; nothing is scaled, so
-the logit that Transformers returns is the predicted number.
+numbers. The single logit is the number itself, so the logit that Transformers returns is the
+predicted number. It is learned with squared error in standard deviations from the mean of the
+training labels (``models.output_scale``), so labels may have any unit: years, prices, shares.
 
 Main score: Pearson correlation; Spearman correlation, mean squared and mean absolute error are
 reported too.
-Known problem: the head starts near 0 and moves in steps of the learning rate, for labels of any
-scale, so numbers in the hundreds are hardly reached in a few epochs. The findings warn about this:
-divide such labels (a year by 1000, a price in thousands).
+Known problem: a few labels far from all others (a price of a million among prices of ten) decide
+mean, standard deviation and squared error; take their logarithm first.
 Letters: N rows, B rows of a batch.
 Source: Cer et al. 2017, SemEval-2017 task 1, arXiv:1708.00055 (sentence similarity, scored by
 Pearson correlation).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
@@ -36,6 +36,7 @@ from warmstart.metrics.intervals import Difference
 from warmstart.metrics.regression_metrics import METRICS, regression_difference, regression_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.output_scale import OutputScale
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
@@ -49,11 +50,6 @@ if TYPE_CHECKING:
 
     from warmstart.models.checkpoints.load import Checkpoint
 
-FAR = 10.0
-"""Labels with a larger absolute value are learned slowly."""
-NARROW = 0.1
-"""A smaller standard deviation is lost in the noise of a randomly initialised head."""
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -62,9 +58,11 @@ class TextRegression:
 
     Args:
         data: names the columns.
+        scale: mean and standard deviation of the training labels.
     """
 
     data: DataConfig
+    scale: OutputScale = field(default_factory=OutputScale)
 
     name: ClassVar[str] = "text-regression"
     pipeline_tag: ClassVar[str] = "text-classification"
@@ -77,7 +75,7 @@ class TextRegression:
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("squared-error",)
-    loss_unit: ClassVar[str] = "squared error"
+    loss_unit: ClassVar[str] = "squared error of standardised labels"
     scored_unit: ClassVar[str] = "rows"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
@@ -93,7 +91,7 @@ class TextRegression:
 
     @classmethod
     def learn(cls, config: RunConfig, train: Table) -> Self:
-        """Check that the training rows have different numbers.
+        """The mean and the standard deviation of the training labels.
 
         Raises:
             DataError: all numbers are equal, or a label is not a number.
@@ -102,12 +100,21 @@ class TextRegression:
         numbers = task.labels(train)
         if (numbers == numbers[0]).all():
             raise errors.labels.one_number(config.data.label, float(numbers[0]), len(numbers))
-        return task
+        with np.errstate(over="ignore"):
+            mean, deviation = float(numbers.mean()), float(numbers.std())
+        if not 0 < deviation < np.inf:  # out of the range of float64
+            return task
+        return replace(task, scale=OutputScale(mean, deviation))
 
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
-        """The task; there are no facts."""
-        return cls(config.data)
+        """The task with the mean and the standard deviation that it learned."""
+        return cls(config.data, OutputScale(**facts))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """``{"mean", "deviation"}``."""
+        return asdict(self.scale)
 
     def labels(self, table: Table) -> Floats:
         """The number of each row, float64 [N].
@@ -128,16 +135,18 @@ class TextRegression:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head of one logit."""
-        from warmstart.models.checkpoints.load import sequence_classifier
+        from warmstart.models.checkpoints.load import regressor
 
-        return sequence_classifier(checkpoint, ("value",), seed, "regression")
+        return regressor(checkpoint, seed, self.scale)
 
     def loss(self, logits: "Tensor", batch: Batch) -> tuple["Tensor", int]:
-        """Squared error, *summed* over the batch, and the number of rows; logits [B, 1]."""
-        from torch.nn import functional
+        """Squared error, *summed* over the batch, and the number of rows; logits [B, 1].
 
+        In squared standard deviations of the training labels.
+        """
         numbers = of_kind(batch.targets, RowBatchTargets).values  # float32 [B]
-        return functional.mse_loss(logits.float()[:, 0], numbers, reduction="sum"), batch.count
+        errors = (logits.float()[:, 0] - numbers) / self.scale.deviation
+        return errors.square().sum(), batch.count
 
     def predictions(self, logits: "Tensor | FloatArray", batch: PredictedRows) -> NumberPredictions:
         """The number of each row, which is its logit; [B, 1]."""
@@ -180,22 +189,11 @@ class TextRegression:
         return pa.array(labels)
 
     def remarks(self, labels: Floats) -> list[str]:
-        """The range of the labels, and advice if it is far from the range of a new head."""
-        mean, deviation, farthest = labels.mean(), labels.std(), np.abs(labels).max()
-        sentences = [
-            f"labels from {labels.min():g} to {labels.max():g}, mean {mean:.4g}, "
-            f"standard deviation {deviation:.4g}"
+        """The range of the labels."""
+        return [
+            f"labels from {labels.min():g} to {labels.max():g}, mean {labels.mean():.4g}, "
+            f"standard deviation {labels.std():.4g}"
         ]
-        if farthest > FAR:
-            unit = 10 ** np.ceil(np.log10(farthest))
-            sentences.append(
-                f"labels this far from 0 are learned slowly: divide them, for example by {unit:g}"
-            )
-        elif 0 < deviation < NARROW:
-            sentences.append(
-                "labels this close together are hard to learn: use a smaller unit for them"
-            )
-        return sentences
 
     def difference(
         self, first: NumberPredictions, second: NumberPredictions, labels: Floats, metric: str

@@ -62,7 +62,7 @@ from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.tag_predictions import TagPredictions
 from warmstart.tasks.span_mistakes import span_mistakes
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import NEW_HEAD, OVERLAP, WORDS_AND_TAGS
+from warmstart.tasks.task_settings import NAMES, NEW_HEAD, OVERLAP, WORDS_AND_TAGS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,7 +102,7 @@ class TokenClassification:
         "sequence-labeling",
     )
     head: ClassVar[Head] = "token-classification"
-    reads: ClassVar[frozenset[str]] = WORDS_AND_TAGS | OVERLAP | NEW_HEAD
+    reads: ClassVar[frozenset[str]] = WORDS_AND_TAGS | NAMES | OVERLAP | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy",)
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"

@@ -72,7 +72,11 @@ def seed_step(seed: int, step: int, process: int) -> None:
     """
     # The odd constants of SplitMix64 give neighbouring steps and ranks seeds that are far apart
     # (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators").
-    torch.manual_seed((seed + step * 0x9E3779B97F4A7C15 + process * 0xBF58476D1CE4E5B9) % 2**63)
+    number = (seed + step * 0x9E3779B97F4A7C15 + process * 0xBF58476D1CE4E5B9) % 2**63
+    if torch.accelerator.is_available():
+        torch.manual_seed(number)
+    else:  # torch.manual_seed would also format a traceback, for a GPU that never starts
+        torch.default_generator.manual_seed(number)
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from torch import Tensor
 from warmstart import errors
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
+from warmstart.models.output_scale import folded
 from warmstart.models.tuning.adapters import merged
 from warmstart.models.tuning.parts import peak_rates
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.model_folder import save_adapter_folder
 from warmstart.runs.safe_files import remove
+from warmstart.tasks.capabilities import ScalesOutput
 from warmstart.training import average, checkpoint
 from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
@@ -183,13 +185,13 @@ def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool
     if best:
         save_run_model(job, job.model, weights)
     if best and job.config.lora is not None and job.config.lora.save == "adapter":
-        save_adapter_folder(job.run, job.model, job.adapters)
+        save_adapter_folder(job.run, job.model, job.adapters, weights or {})
     if job.config.average is not None:
         average.remember(job, steps - 1, score, loss, weights)
 
 
 def whole_weights(job: Job, steps: int) -> dict[str, Tensor] | None:
-    """The weights under Transformers' names: with the whole vocabulary, and adapters merged.
+    """The weights to save: Transformers' names, the whole vocabulary, adapters merged, no hook.
 
     Args:
         job: the training job.
@@ -198,6 +200,13 @@ def whole_weights(job: Job, steps: int) -> dict[str, Tensor] | None:
     Returns:
         None if the model's own ``state_dict`` has these weights already.
     """
+    weights = _own_weights(job, steps)
+    if not isinstance(job.task, ScalesOutput):
+        return weights
+    return folded(job.model, job.task.head, job.task.scale, weights)
+
+
+def _own_weights(job: Job, steps: int) -> dict[str, Tensor] | None:
     vocabulary = job.vocabulary
     if job.adapters is not None:
         return merged(job.model, job.model.state_dict())

@@ -18,7 +18,6 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.devices.device import precision_of
 from warmstart.evaluation.final_scoring import HELD_OUT
-from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.preparation.new_start import keep_start
 from warmstart.preparation.plan import Plan
@@ -29,6 +28,8 @@ from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import task_json
 from warmstart.runs.manifest import write_manifest
 from warmstart.runs.safe_files import remove
+from warmstart.runs.words import sample_in_words
+from warmstart.tasks.capabilities import ScalesOutput
 from warmstart.training.average import forget, keep_average
 from warmstart.training.checkpoint import Progress, checkpoints, generators_kept
 from warmstart.training.job import Job, job_for
@@ -104,7 +105,7 @@ def train_run(
             if config.pretrain is not None:
                 config = keep_start(prepared.checkpoint, config, directory)
             _write(directory, config, prepared, facts)
-        _announce(job, prepared.checkpoint, resume=resume)
+        _announce(job, prepared, resume=resume)
         job.processes.from_first(Order(config, path.absolute(), resume, splits))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
@@ -183,7 +184,7 @@ def _stopping(stop_requested: Callable[[], bool] | None) -> Iterator[Callable[[]
         yield asked
 
 
-def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
+def _announce(job: Job, prepared: Prepared, *, resume: bool) -> None:
     plan = Plan.of(job.train, job.config)
     start = {
         "event": "start",
@@ -203,7 +204,10 @@ def _announce(job: Job, checkpoint: Checkpoint, *, resume: bool) -> None:
         job.log.write(start)
         if job.forward.packed is None:
             job.log.notice(f"the model runs {job.forward.path}")
-        for text in (*new_parts(checkpoint, job.model.config), schedule_in_words(job)):
+        if isinstance(job.task, ScalesOutput):
+            job.log.notice(job.task.scale.in_words())
+        parts = new_parts(prepared.checkpoint, job.model.config)
+        for text in (sample_in_words(prepared.config.data) or None, *parts, schedule_in_words(job)):
             if text is not None:
                 job.log.notice(text)
 

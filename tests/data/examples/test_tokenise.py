@@ -14,8 +14,9 @@ from transformers import AutoTokenizer, GPT2TokenizerFast, PreTrainedTokenizerBa
 
 from tests.tiny import ARCHITECTURES, WORDS, tiny_tokenizer
 from warmstart.data import mapped
-from warmstart.data.examples.tokenise import RowTokeniser, Truncation, plain_copy
+from warmstart.data.examples.tokenise import RowTokeniser, plain_copy
 from warmstart.data.examples.tokens import NO_PIECE, Tokens, WordTokens
+from warmstart.data.examples.truncation import Truncation
 from warmstart.errors import DataError
 
 TOKENIZERS = {name: tiny_tokenizer(name) for name in ARCHITECTURES}

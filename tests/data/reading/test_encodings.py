@@ -26,6 +26,8 @@ MIXED = "text,label\nnaïve café,1\n你好 world,0\n"
         ("utf-16-le", b"", "utf-16-le"),
         ("utf-16-be", b"", "utf-16-be"),
         ("utf-32-le", codecs.BOM_UTF32_LE, "utf-32"),
+        ("utf-32-le", b"", "utf-32-le"),
+        ("utf-32-be", b"", "utf-32-be"),
     ],
 )
 def test_unicode_is_detected_and_named(
@@ -138,7 +140,7 @@ def test_utf8_is_never_taken_for_something_else(text: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["auto", "cp1252"])
 def test_text_full_of_nul_characters_is_no_utf16(tmp_path: Path, encoding: str) -> None:
-    path = written(tmp_path, "text,label\na,1\n".encode("utf-32-le"))
+    path = written(tmp_path, "text,label\na,1\n".encode("utf-32-le") + b"\0\0")
     assert refusal(path, encoding=encoding).found == f"{path}:1: a NUL byte"
 
 
@@ -216,7 +218,7 @@ def test_bytes_that_are_not_text_get_no_encoding(tmp_path: Path) -> None:
 
 def test_chinese_that_is_too_short_to_be_sure_is_refused(tmp_path: Path) -> None:
     error = refusal(path := written(tmp_path, "text,label\n\u5e72\u51c0,1\n".encode("gbk")))
-    assert "is not valid UTF-8, UTF-16 or GB18030" in error.found
+    assert "is not valid UTF-8, UTF-16, UTF-32 or GB18030" in error.found
     assert table(path, encoding="gb18030").columns["text"][0].as_py() == "\u5e72\u51c0"
 
 
@@ -227,3 +229,24 @@ def test_encodings_with_escape_sequences_are_not_read_as_ascii(tmp_path: Path, c
     assert "an escape sequence of" in error.found
     assert error.do == f"--set data.encoding={codec}"
     assert table(path, encoding=codec).columns["text"][-1].as_py() == text
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_utf_16_and_utf_32_are_told_apart(tmp_path: Path, order: str) -> None:
+    for text in ("a\na\na\na\n", "a\n\nb\n\n", "😀\n" * 9, "文\n字\n"):
+        for codec in (f"utf-16-{order}", f"utf-32-{order}"):
+            read = table(path := written(tmp_path, text.encode(codec), "a.txt"))
+            assert read.columns["text"].to_pylist() == text.split()
+            assert read.files[0].encoding == codec
+            assert len(table(path, encoding=codec[:6])) == len(read)
+            assert f"--set data.encoding={codec}" in refusal(path, encoding="utf-8").do
+
+
+def test_hz_is_refused_and_can_be_named(tmp_path: Path) -> None:
+    path = written(tmp_path, CHINESE.encode("hz"))
+    error = refusal(path)
+    assert error.found == f"{path}:2: an escape sequence of hz"
+    assert error.do == "--set data.encoding=hz"
+    assert table(path, encoding="hz").columns["text"][0].as_py() == "这部电影很好看"
+    for text in ("text,label\nx ~{name}~} y ~{other}~} ~{again},1\n", "text,label\n~{A~} ~~,1\n"):
+        assert table(written(tmp_path, text)).files[0].encoding == "utf-8"

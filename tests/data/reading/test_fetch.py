@@ -2,8 +2,11 @@
 
 import gc
 import hashlib
+import re
+import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +15,7 @@ from threading import Thread
 import pytest
 
 from tests.data.reading_helpers import refusal, table, written
+from warmstart.data.reading import fetch
 from warmstart.data.reading.fetch import cache_folder
 
 # If a request fails, pooch leaves its connection to the garbage collector.
@@ -29,6 +33,22 @@ class Quiet(SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         pass
+
+    def do_GET(self) -> None:
+        """``drip`` sends a byte at a time, ``endless`` never stops, ``cut`` stops early."""
+        kind = self.path.strip("/").partition(".")[0]
+        if kind not in {"drip", "endless", "cut"}:
+            super().do_GET()
+            return
+        self.send_response(200)
+        if kind == "cut":
+            self.send_header("Content-Length", "1000")
+        self.end_headers()
+        with suppress(OSError):
+            for _ in range(1 if kind == "cut" else 100_000):
+                self.wfile.write(b"a" if kind == "drip" else CSV)
+                if kind == "drip":
+                    time.sleep(0.01)
 
 
 @pytest.fixture
@@ -155,3 +175,23 @@ def test_a_long_file_name_in_a_url(served: Served) -> None:
     assert "could not be downloaded" in refusal(f"{url}/{'x' * 5000}.csv").found
     assert "could not be downloaded" in refusal(f"{url}/{'%C3%A9' * 300}.csv").found
     assert "could not be downloaded" in refusal(f"{url}/a%00b.csv").found
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("drip", "bytes arrived in 0.1 seconds"),
+        ("endless", "it has more than 100,000 bytes"),
+        ("cut", "15 of 1,000 bytes|15 bytes read, 985 more expected"),
+    ],
+)
+def test_a_response_that_is_slow_or_endless_or_incomplete(
+    served: Served, monkeypatch: pytest.MonkeyPatch, kind: str, reason: str
+) -> None:
+    _, url, _ = served
+    monkeypatch.setattr(fetch, "_SLOW_SECONDS", 0.1)
+    monkeypatch.setattr(fetch, "_MOST_BYTES", 100_000)
+    error = refusal(f"{url}/{kind}.csv")
+    assert error.found.startswith(f"{url}/{kind}.csv could not be downloaded: ")
+    assert re.search(reason, error.found)
+    assert not [path for path in cache_folder().rglob("*") if path.is_file()]

@@ -102,3 +102,9 @@ def test_keys_that_first_occur_late_are_columns(tmp_path: Path) -> None:
     assert read.columns["more"].to_pylist() == [None] * 5000 + ["1", None]
     assert read.columns["label"][5000].as_py() == "y"
     assert read.lines.tolist() == list(range(1, 5003))
+
+
+def test_infinities_stay_numbers_inside_of_lists(tmp_path: Path) -> None:
+    line = '{"a": [Infinity, -Infinity, "Infinity", NaN], "b": -Infinity}\n'
+    row = table(written(tmp_path, line, "a.jsonl")).columns.to_pylist()[0]
+    assert row == {"a": '[Infinity, -Infinity, "Infinity", null]', "b": "-Infinity"}

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from tests.data.reading_helpers import refusal, table, written
+from warmstart.data.reading.paths import output_path
+from warmstart.errors import DataError
 
 CSV = "text,label\na,b\nc,d\n"
 
@@ -222,3 +224,12 @@ def test_standard_input_from_a_file_is_a_file(tmp_path: Path) -> None:
     code = code.replace("len(table(", "refusal(").replace("csv'))", "csv').found")
     run = subprocess.run([sys.executable, "-c", code], input=CSV.encode(), capture_output=True)
     assert run.stdout == b"/dev/stdin is a pipe, not a file\n"
+
+
+def test_an_output_below_the_home_folder_of_nobody_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        output_path(Path("~nobody-here/run"))
+    assert caught.value.found == "~nobody-here/run: there is no home folder ~nobody-here"
+    advised = Path(caught.value.do.removeprefix("write the path in full, such as ").strip("'"))
+    assert output_path(advised) == Path("~nobody-here/run").absolute()
+    assert output_path(Path("~/run")).is_absolute()

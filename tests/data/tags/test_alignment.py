@@ -1,6 +1,5 @@
 """Words of texts in any script, and character spans kept, snapped or refused: the counts add up."""
 
-import time
 import unicodedata
 
 import numpy as np
@@ -153,11 +152,9 @@ def test_any_spans_add_up_and_never_share_a_word(texts: list[str], data: st.Data
             assert start >= end
 
 
-def test_many_texts_take_a_moment() -> None:
+def test_many_texts_at_once() -> None:
     texts = ["Anna Meyer met Dr. Ng in New York (2024)." for _ in range(50_000)]
     spans = spans_from_lists([[(0, 10, "PER"), (19, 21, "PER"), (25, 33, "LOC")]] * 50_000)
-    start = time.perf_counter()
     found = align_spans(split_words(texts), spans)
     assert found.counts() == {"kept": 150_000, "snapped": 0, "refused": 0}
     assert np.array_equal(found.source, np.arange(150_000))
-    assert time.perf_counter() - start < 10

@@ -1,7 +1,5 @@
 """Tag schemes: recognised with evidence, read with conlleval's rules, converted without loss."""
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -199,17 +197,15 @@ def test_a_column_and_lists_are_the_same_tags() -> None:
     assert tag_sequences([]).to_lists() == []
 
 
-def test_a_hundred_thousand_sentences_take_a_moment() -> None:
+def test_a_hundred_thousand_sentences_at_once() -> None:
     random = np.random.default_rng(0)
     names = [f"{p}-{t}" for p in "BI" for t in "ABCD"] + ["O"] * 20
     flat = pa.array(np.array(names)[random.integers(len(names), size=1_500_000)])
     column = pa.chunked_array([pa.ListArray.from_arrays(np.arange(0, 1_500_001, 15), flat)])
-    start = time.perf_counter()
     tags = tag_sequences(column)
     assert recognise_scheme(tags, "a").scheme == "BIO"
     _, repaired = to_bio(tags, "BIO")
     assert repaired > 100_000
-    assert time.perf_counter() - start < 10
 
 
 def test_the_schemes_are_the_documented_ones() -> None:

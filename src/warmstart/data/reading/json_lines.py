@@ -152,9 +152,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _constant(name: str) -> str | None:
-    """NaN is a missing value; the infinities are kept as text."""
-    return None if name == "NaN" else name
+def _constant(name: str) -> float | None:
+    """NaN is a missing value; the infinities are written as ``Infinity`` and ``-Infinity``."""
+    return None if name == "NaN" else float(name)
 
 
 def _integer(digits: str) -> int | str:

@@ -42,8 +42,35 @@ def local_path(name: str, shown: str | None = None) -> Path:
     return path
 
 
+def output_path(path: Path) -> Path:
+    """The path of something that is written, with ``~`` and ``~user`` expanded.
+
+    Args:
+        path: as the user wrote it.
+
+    Raises:
+        DataError: there is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise errors.files.unknown_home(path) from error
+
+
+def device_kind(path: Path) -> str | None:
+    """What the path is, if it is a pipe, a terminal or another device, which may never end.
+
+    Args:
+        path: an existing path.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
 def refuse_device(path: Path) -> None:
-    """Fail if the path is a pipe, a terminal or another device, which may never end.
+    """Fail if the path is a pipe, a terminal or another device.
 
     Args:
         path: an existing path.
@@ -51,8 +78,5 @@ def refuse_device(path: Path) -> None:
     Raises:
         DataError: it is neither a regular file nor a folder.
     """
-    mode = path.stat().st_mode
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-        return
-    kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
-    raise errors.files.not_regular(str(path), kind)
+    if (kind := device_kind(path)) is not None:
+        raise errors.files.not_regular(str(path), kind)

@@ -39,7 +39,8 @@ def text_lists(table: Table, name: str, setting: str) -> list[list[str] | None]:
             if row is not None and None in row:
                 raise errors.tags.not_a_list(table.where(place), name, str(row), setting)
         return texts
-    return _from_json(table, column, name, setting, _is_text_list)
+    rows = _from_json(table, column, name, setting, _is_list_of_texts_or_ids)
+    return [None if row is None else [str(one) for one in row] for row in rows]
 
 
 def span_lists(table: Table, name: str) -> pa.ChunkedArray:
@@ -116,6 +117,13 @@ def _value_of(text: str) -> Any:
 
 def _is_text_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_list_of_texts_or_ids(value: Any) -> bool:
+    """Whether a value is a list of texts, or of whole numbers, as a list column may be."""
+    return _is_text_list(value) or (
+        isinstance(value, list) and all(type(one) is int for one in value)
+    )
 
 
 def _plain(span: Any) -> dict[str, Any]:

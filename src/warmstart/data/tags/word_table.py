@@ -35,6 +35,7 @@ import pyarrow.compute as pc
 from warmstart import errors
 from warmstart.config import DataConfig
 from warmstart.data.labels import blank
+from warmstart.data.named_labels import named_tags
 from warmstart.data.table import Table
 from warmstart.data.tags.alignment import TextWords, joined_words, split_words
 from warmstart.data.tags.documents import DOCUMENT, document_numbers, is_conll
@@ -200,7 +201,7 @@ def _refuse_unused(table: Table, data: DataConfig, *, reads_words: bool) -> None
         form, read, others = "words and tags", ["words", "tags"], {"spans": SPANS, "text": "text"}
     else:
         form, read = "texts with spans", ["spans"]
-        others = {"words": None, "tags": None, "tag_scheme": "auto"}
+        others = {"words": None, "tags": None, "tag_scheme": "auto", "label_names": None}
     for name, default in others.items():
         if (value := getattr(data, name)) != default:
             setting = f"data.{name}"
@@ -252,7 +253,7 @@ def _of_words(
         if tag_name not in table.columns.column_names and is_conll(table.columns):
             path, _, line = table.where(0).rpartition(":")
             raise errors.tags.one_column(path, int(line), str((words[0] or [""])[0]))
-        tags = text_lists(table, tag_name, "data.tags")
+        tags = named_tags(text_lists(table, tag_name, "data.tags"), data, table)
     missing = np.array([labelled and row is None for row in tags], dtype=np.bool_) & ~empty
     kept, counts = _kept(table, data, (name, "data.words"), tag_name, empty, missing)
     places = np.flatnonzero(kept)

@@ -42,6 +42,7 @@ from warmstart.models.checkpoints.weight_files import (
 )
 from warmstart.models.checkpoints.weights import check_headers, read_by_label, read_model
 from warmstart.models.checkpoints.weights_check import refuse_unfit_weights
+from warmstart.models.output_scale import OutputScale, full_precision_output, scale_output
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -205,6 +206,26 @@ def sequence_classifier(
     return _classifier(checkpoint, with_labels(checkpoint.config, label_names, problem), seed)
 
 
+def regressor(checkpoint: Checkpoint, seed: int, scale: OutputScale) -> "PreTrainedModel":
+    """The checkpoint's body in float32 with a head of one number, which learns standardised labels.
+
+    As ``sequence_classifier``; a head that predicts numbers already predicts the same ones.
+
+    Args:
+        checkpoint: Result of ``find``; its weights are downloaded now if necessary.
+        seed: Seed of the new weights.
+        scale: Mean and standard deviation of the labels.
+
+    Raises:
+        ModelError: The download failed, a file is damaged, or the weights do not match config.json.
+    """
+    config, head = with_labels(checkpoint.config, ("value",), "regression"), checkpoint.head
+    model = _classifier(checkpoint, config, seed)
+    kept = rows_to_keep(checkpoint.config, config, head, _downloaded(checkpoint))
+    scale_output(model, head, scale, trained=kept == (0,))
+    return model
+
+
 def token_classifier(
     checkpoint: Checkpoint, label_names: Sequence[str], seed: int
 ) -> "PreTrainedModel":
@@ -315,6 +336,8 @@ def load_run_model(folder: Path, head: Head) -> "PreTrainedModel":
         raise no_weights(str(folder), folder, held_files(folder))
     model, report = read_model(folder, [folder / name for name in weights], config, head, seed=0)
     _refuse_incomplete(str(folder), report)
+    if config.problem_type == "regression":
+        full_precision_output(model, head)
     return model
 
 

@@ -17,6 +17,7 @@ Source: https://huggingface.co/docs/tokenizers (``BpeTrainer``, ``WordPieceTrain
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from tokenizers import (
 
 from warmstart import errors
 from warmstart.config import PretrainConfig
+from warmstart.config.model_settings import SMALLEST_VOCABULARY
 from warmstart.models.checkpoints.model_sizes import shape_of
 from warmstart.models.checkpoints.quiet import quiet
 
@@ -63,7 +65,7 @@ def tokenizer_for(texts: Iterable[str], config: PretrainConfig) -> "PreTrainedTo
     learn = {"gpt2": _byte_level_bpe, "bert": _word_piece}[config.architecture]
     backend = learn(texts, config.vocabulary)
     if (learned := backend.get_vocab_size()) < config.vocabulary:
-        works = _largest_vocabulary(lambda size: learn(texts, size), learned)
+        works = _vocabulary_that_works(lambda size: learn(texts, size), learned)
         raise errors.config.vocabulary_too_large(config.vocabulary, learned, works)
     roles = {
         "gpt2": {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT, "unk_token": END_OF_TEXT},
@@ -85,26 +87,20 @@ def tokenizer_for(texts: Iterable[str], config: PretrainConfig) -> "PreTrainedTo
     )
 
 
-def _largest_vocabulary(learn: Callable[[int], Tokenizer], learned: int) -> int | None:
-    """The largest vocabulary that the texts give, tried; None if there is none.
-
-    It can be smaller than the number of tokens that were learned for a larger one, because BERT's
-    tokenizer has fewer characters if its vocabulary is smaller.
+def _vocabulary_that_works(learn: Callable[[int], Tokenizer], learned: int) -> int | None:
+    """A vocabulary that the texts give, as large as possible and tried; None if it is too small.
 
     Args:
         learn: learns a tokenizer of a given size.
         learned: number of tokens that were learned for a size that is too large.
     """
-    largest, smallest = learned, 1 + len(SPECIAL)
-    works = None
     size = learned
-    while smallest <= largest:
-        if learn(size).get_vocab_size() == size:
-            works, smallest = size, size + 1
-        else:
-            largest = size - 1
-        size = (smallest + largest) // 2
-    return works
+    while size >= SMALLEST_VOCABULARY:
+        found = learn(size).get_vocab_size()
+        if found == size:
+            return size
+        size = found
+    return None
 
 
 def new_checkpoint(
@@ -208,7 +204,7 @@ def _word_piece(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     learned vocabulary is put into a second tokenizer, in which they are ordinary tokens.
     """
     backend = _empty_word_piece({})
-    begin, inside = _characters(texts, backend, (vocabulary - len(SPECIAL)) // 2)
+    begin, inside = _characters(texts, backend, vocabulary - len(SPECIAL))
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary,
         min_frequency=_MIN_FREQUENCY,
@@ -242,10 +238,12 @@ def _characters(
 ) -> tuple[list[str], list[str]]:
     """The most frequent characters, and those of them that occur inside a word; both sorted.
 
+    Each character is a token at the beginning of a word, and another one inside a word.
+
     Args:
         texts: texts of the training rows.
         backend: tokenizer that normalises and pre-tokenises them.
-        limit: largest length of the first list.
+        limit: largest number of tokens, the length of both lists together.
     """
     chunks: Counter[str] = Counter()  # texts split at spaces, so that each is processed once below
     for text in texts:
@@ -257,5 +255,7 @@ def _characters(
             for character in word:
                 counts[character] += times
             inside.update(word[1:])
-    common = sorted(counts, key=lambda character: (-counts[character], character))[:limit]
+    common = sorted(counts, key=lambda character: (-counts[character], character))
+    tokens = accumulate(1 + (character in inside) for character in common)
+    common = common[: sum(total <= limit for total in tokens)]
     return sorted(common), sorted(inside.intersection(common))

@@ -222,13 +222,16 @@ def merged(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return with_new_rows(model, out)
 
 
-def save_adapter(model: nn.Module, config: Any, folder: Path) -> None:
+def save_adapter(
+    model: nn.Module, config: Any, folder: Path, weights: Mapping[str, Tensor] | None = None
+) -> None:
     """Save adapters and head as ``adapter_config.json`` and ``adapter_model.safetensors``.
 
     Args:
         model: a model with adapters.
         config: peft's configuration, from ``adapt``.
         folder: created if it does not exist.
+        weights: name -> tensor; saved instead of the model's own weights of these names.
 
     Raises:
         OSError: the disk is full, or writing is not permitted.
@@ -236,7 +239,9 @@ def save_adapter(model: nn.Module, config: Any, folder: Path) -> None:
     # Names and files are those that `peft.PeftModel.save_pretrained` would write.
     config.save_pretrained(str(folder))
     tensors = {
-        f"base_model.model.{name.replace(f'.{NAME}.', '.')}": parameter.detach().cpu().contiguous()
+        f"base_model.model.{name.replace(f'.{NAME}.', '.')}": (
+            (weights or {}).get(name, parameter).detach().cpu().contiguous()
+        )
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
