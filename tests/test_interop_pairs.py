@@ -56,7 +56,7 @@ def ours(run: Run) -> list[dict[str, Any]]:
 def test_a_cross_encoder_gives_the_scores(trained: Trained, loss: str) -> None:
     run = trained(loss)
     encoder = CrossEncoder(str(run.path / "model"), device="cpu")
-    two = loss == "cross-entropy"
+    two = loss == "cross-entropy"  # as in docs/ranking.md
     scores = np.asarray(encoder.predict(PAIRS, apply_softmax=two))
     expected = [answer["score"] for answer in ours(run)]
     assert len(set(expected)) == len(PAIRS)

@@ -10,7 +10,7 @@ Every function takes and returns plain values (paths, mappings, strings). It rai
 on stderr.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -278,9 +278,9 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
 
 def generate(
     name: str | Path,
-    prompts: Sequence[str],
+    prompts: Iterable[str],
     *,
-    engine: "WriterName" = "torch",
+    engine: "WriterName | None" = None,
     on_text: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> list[dict[str, Any]]:
@@ -289,7 +289,8 @@ def generate(
     Args:
         name: a run directory, hub id or folder.
         prompts: as for ``Run.generate``, like the other arguments.
-        engine: ``torch``, or ``onnx`` if the run was exported.
+        engine: ``torch`` or ``onnx``; by default ``onnx`` for a run that was exported, if ONNX
+            Runtime is installed, and otherwise ``torch``.
         on_text: called with the text while it is generated.
         settings: replace the run's own settings, or the defaults.
     """

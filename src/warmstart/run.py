@@ -3,7 +3,7 @@
 For scripts and notebooks: what the commands after training do; the others are in ``warmstart.api``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from warmstart.serving.engine import Engine, EngineName
+    from warmstart.serving.file_settings import Source
     from warmstart.serving.writer import Writer, WriterName
     from warmstart.tasks.task import Usage
 
@@ -69,56 +70,72 @@ class Run:
 
     def predict(
         self,
-        texts: Sequence[str],
-        text_pairs: Sequence[str] | None = None,
+        texts: Iterable[str],
+        text_pairs: Iterable[str] | None = None,
         *,
         engine: "EngineName | None" = None,
+        top_k: int | None = None,
     ) -> list[dict[str, Any]]:
         """Predictions for texts, in order.
 
         The content of a prediction depends on the task; ``predict --json`` prints the same:
         ``{"row", "label", "probabilities", "truncated"}`` for a classifier, ``"labels"`` for
-        several labels per row, ``"value"`` for a regression, ``"score"`` for a ranking, ``"masks"``
-        for texts with masks.
+        several labels per row, ``"value"`` for a regression, ``"score"`` and ``"logit"`` for a
+        ranking, ``"masks"`` for texts with masks.
 
         Args:
-            texts: none of them empty.
+            texts: a list or any other sequence of texts, such as a tuple, an array, or a column of
+                a table; none of them empty.
             text_pairs: the second text of each, for a run that was trained on pairs.
-            engine: ``torch``, ``onnx`` or ``int8``; by default ``onnx`` if ``export`` wrote it.
+            engine: ``torch``, ``onnx`` or ``int8``; by default ``onnx`` if ``export`` wrote it and
+                ONNX Runtime is installed.
+            top_k: only the probabilities of this many labels, the most probable first.
 
         Raises:
+            ConfigError: ``top_k`` is larger than the number of labels, or there are no labels.
             DataError: a text is empty or has no mask, or second texts are missing or not expected.
             ExportError: this ONNX model does not exist, or was changed.
             RunError: the run has no kept model yet.
         """
         from warmstart.serving.predictor import predict_texts
 
-        found = predict_texts(self._engine(engine), texts, text_pairs)
+        found = predict_texts(self._engine(engine), texts, text_pairs, top_k=top_k)
         return [prediction.to_json() for prediction in found]
 
     def predict_file(
         self,
-        data: str | Sequence[str],
+        data: "Source | Sequence[Source]",
         overrides: Sequence[str] = (),
         *,
         engine: "EngineName | None" = None,
+        top_k: int | None = None,
+        keep_columns: bool = False,
     ) -> "pa.Table":
         """Predictions for every row of a file: row, file, line, text(s), prediction, probabilities.
+
+        A row without a text stays in the table, with nulls for its prediction.
 
         Args:
             data: the file(s), in the format of the training file.
             overrides: what is different in them, e.g. ``["data.format=csv", "data.text=body"]``.
             engine: as for ``predict``.
+            top_k: as for ``predict``; the columns are then ``label_1``, ``probability_1``, ….
+            keep_columns: whether the table has the other columns of the file, too.
 
         Raises:
             DataError: the file cannot be read or lacks the text column.
             ExportError: this ONNX model does not exist, or was changed.
             RunError: the run has no kept model yet.
         """
-        from warmstart.serving.predictor import file_config, predict_file
+        from warmstart.serving.file_settings import file_config
+        from warmstart.serving.predictor import predict_file
 
-        file_config(self.config, overrides)  # refuse wrong settings before opening the model
-        return predict_file(self._engine(engine), data, overrides).table
+        # Refuse wrong settings before opening the model.
+        file_config(self.config, overrides, data, labelled=False)
+        found = predict_file(
+            self._engine(engine), data, overrides, top_k=top_k, keep_columns=keep_columns
+        )
+        return found.table
 
     def open(self, engine: "EngineName | None" = None) -> "Engine":
         """The engine that runs the model, opened at its first use and kept open.
@@ -128,7 +145,7 @@ class Run:
         """
         return self._engine(engine)
 
-    def evaluate(self, data: str | Sequence[str], overrides: Sequence[str] = ()) -> Metrics:
+    def evaluate(self, data: "Source | Sequence[Source]", overrides: Sequence[str] = ()) -> Metrics:
         """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.
 
         Args:
@@ -140,9 +157,9 @@ class Run:
             RunError: the run has no kept model yet.
         """
         from warmstart.serving.file_evaluation import evaluate_file
-        from warmstart.serving.predictor import file_config
+        from warmstart.serving.file_settings import file_config
 
-        file_config(self.config, overrides)  # refuse wrong settings before opening the model
+        file_config(self.config, overrides, data)  # refuse wrong settings before opening the model
         engine = self._engine("torch")
         return evaluate_file(engine, RunDirectory.open(self.path), data, overrides).scores
 
@@ -167,9 +184,9 @@ class Run:
 
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Iterable[str],
         *,
-        engine: "WriterName" = "torch",
+        engine: "WriterName | None" = None,
         on_text: Callable[[str], None] | None = None,
         **settings: Any,
     ) -> list[dict[str, Any]]:
@@ -177,7 +194,7 @@ class Run:
 
         Args:
             prompts: texts to continue; an empty prompt starts a new text.
-            engine: ``torch``, or ``onnx`` if ``export`` has written it.
+            engine: ``torch`` or ``onnx``; by default as for ``predict``.
             on_text: called with the text during generation, for one prompt and one continuation.
             settings: settings of the group ``generate`` in place of the run's: ``temperature=0.7``.
 
@@ -185,10 +202,12 @@ class Run:
             WarmstartError: a setting or a prompt is not valid, the run has another task, or the
                 model does not exist or was changed.
         """
+        from warmstart.serving.engine import engine_name
         from warmstart.serving.writer import open_writer
 
         path = RunDirectory.open(self.path).path
-        writer = self._writers.get(engine, lambda: open_writer(path, engine))
+        name = engine or engine_name(RunDirectory(path))
+        writer = self._writers.get(name, lambda: open_writer(path, name))
         return [made.to_json() for made in writer.write(prompts, settings, on_text)]
 
     def novelty(self, texts: Sequence[str]) -> dict[str, Any]:

@@ -19,19 +19,36 @@ COLOUR = re.compile(r"\x1b\[(?:\d+;)*[39][0-7](?:;\d+)*m")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train", "a.yaml", "b.yaml"], "unexpected extra argument"),
-        (["trian"], "No such command 'trian'"),
-        (["predict"], "Missing argument 'RUN'"),
-        (["evaluate", "run"], "Missing option '--data'"),
-        (["info", "bundled/minilm-l6", "--labels", "1"], "Invalid value for '--labels'"),
+        ("train a.yaml b.yaml", "warmstart train got 'b.yaml'"),
+        ("trian", "warmstart has no command 'trian'"),
+        ("--foo", "warmstart has no option --foo"),
+        ("predict", "warmstart predict without RUN"),
+        ("evaluate run", "warmstart evaluate without --data"),
+        ("info bundled/minilm-l6 --labels 1", "--labels 1"),
+        ("export run --max-drop=-1", "--max-drop -1"),
+        ("predict run --engine onnx-int8", "--engine onnx-int8"),
+        ("generate run --engine int8", "--engine int8"),
+        ("predict run --engine", "--engine without a value"),
+        ("predict run -o", "-o without a value"),
+        ("train demo --epochs", "--epochs without a value"),
+        ("train demo --epochs two", "--epochs two"),
+        ("train demo --learning-rate 1,5", "--learning-rate 1,5"),
+        ("predict run --json=1", "--json with a value"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(words: list[str], said: str, warmstart: Warmstart) -> None:
-    ran = warmstart(*words)
+def test_wrong_usage_is_exit_code_2_with_three_parts(
+    words: str, said: str, warmstart: Warmstart
+) -> None:
+    ran = warmstart(*words.split())
     assert ran.code == 2
-    assert said in ran.err
-    assert "Usage: warmstart" in ran.err
+    assert re.fullmatch(rf"error: {re.escape(said)}.*\n  expected: .+\n  try:      .+\n", ran.err)
     assert not ran.out
+
+
+def test_a_wrong_choice_names_the_right_ones(warmstart: Warmstart) -> None:
+    ran = warmstart("predict", "run", "--engine", "onxx")
+    assert "expected: one of: torch, onnx, int8\n" in ran.err
+    assert "try:      warmstart predict … --engine onnx;" in ran.err
 
 
 def test_a_bug_is_exit_code_70_with_a_traceback_and_where_to_report_it(

@@ -135,3 +135,18 @@ def test_neither_torch_nor_transformers_is_loaded(exported: Run) -> None:
     assert code == "0"
     assert "onnxruntime" in loaded
     assert not {"accelerate", "torch", "transformers", "sklearn"} & set(loaded)
+
+
+def test_without_onnxruntime_pytorch_predicts_and_says_so(
+    exported: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the engine was named, or the weights for PyTorch were left out."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    run = api.load(shutil.copytree(exported.path, tmp_path / "run"))
+    with pytest.warns(UserWarning, match="onnxruntime is not installed here: PyTorch"):
+        assert run.predict(TEXTS) == exported.predict(TEXTS, engine="torch")
+    with pytest.raises(ExportError, match="onnxruntime"):
+        run.predict(TEXTS, engine="onnx")
+    (run.path / "model" / "model.safetensors").unlink()
+    with pytest.raises(ExportError, match="onnxruntime"):
+        run.predict(TEXTS)

@@ -2,10 +2,12 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -17,7 +19,8 @@ from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ConfigError, DataError
 from warmstart.evaluation.store import folder_name
 from warmstart.preparation.prepare import prepare
-from warmstart.serving.predictor import predict_file, refuse_output, write_predictions
+from warmstart.serving.prediction_files import refuse_output, write_predictions
+from warmstart.serving.predictor import predict_file
 from warmstart.training.train_run import train_run
 
 NO_ROWS = np.array([], dtype=np.int64)
@@ -87,21 +90,25 @@ def test_rows_can_be_traced_to_their_lines_past_those_left_out(
 
 
 def test_a_file_is_answered_like_its_texts(run: Run, tmp_path: Path) -> None:
-    """No label column is needed; a row without text is left out and the others keep their ids."""
+    """No label column is needed; a row without text stays, without a prediction."""
     texts = ["a wonderful story", "", "the boring cat", LONG]
     file = tmp_path / "new.csv"
     file.write_text("\n".join(["text", *(text or '""' for text in texts)]) + "\n")
-    with pytest.warns(UserWarning, match="of 4 rows, left out: 1 \\(no text\\)"):
+    with pytest.warns(UserWarning, match="of 4 rows, without a prediction: 1 \\(no text\\)"):
         found = predict_file(run.open(), str(file))
-    with pytest.warns(UserWarning, match="of 4 rows, left out: 1 \\(no text\\)"):
+    with pytest.warns(UserWarning, match="of 4 rows, without a prediction: 1 \\(no text\\)"):
         table = run.predict_file(str(file))
     assert table.equals(found.table)
-    assert table.column("row").to_pylist() == [0, 2, 3]
-    assert table.column("line").to_pylist() == [2, 4, 5]
-    assert table.column("file").to_pylist() == [str(file)] * 3
-    assert table.column("truncated").to_pylist() == [False, False, True]
+    assert table.column("row").to_pylist() == [0, 1, 2, 3]
+    assert table.column("line").to_pylist() == [2, 3, 4, 5]
+    assert table.column("file").to_pylist() == [str(file)] * 4
+    assert table.column("text").to_pylist() == texts
+    assert table.column("truncated").to_pylist() == [False, None, False, True]
     direct = run.predict([text for text in texts if text])
-    for answer, same in zip(found.to_json(), direct, strict=True):
+    answers = list(found.to_json())
+    empty = answers.pop(1)
+    assert empty == {"row": 1, "label": None, "probabilities": None, "truncated": None}
+    for answer, same in zip(answers, direct, strict=True):
         assert answer["label"] == same["label"]
         assert answer["probabilities"] == pytest.approx(same["probabilities"], abs=1e-6)
 
@@ -191,7 +198,19 @@ def test_an_unseen_label_is_refused_with_its_line(run: Run, tmp_path: Path) -> N
         ([" \n"], "text 1 of 1"),
         (["a", None], "text 2 of 2 is None"),
         ([b"a"], "text 1 of 1 is b'a'"),
+        (["a", float("nan")], "text 2 of 2 is nan (a missing value)"),
+        (np.array(["a", None]), "text 2 of 2 is None (a missing value)"),
+        (pa.array(["a", None]), "text 2 of 2 is None (a missing value)"),
+        (pd.Series(["a", None]), "text 2 of 2 is "),
         ("a whole sentence", "texts is 'a whole sentence'"),
+        (b"bytes", "texts is of type bytes"),
+        ({"text": "a"}, "texts is of type dict"),
+        ({"a", "b"}, "texts is of type set"),
+        (pd.DataFrame({"text": ["a"]}), "texts is of type DataFrame"),
+        (np.array([["a", "b"]]), "texts is of type ndarray"),
+        (np.array("a"), "texts is of type ndarray"),
+        (5, "texts is of type int"),
+        (None, "texts is of type NoneType"),
     ],
 )
 def test_what_is_no_text_is_refused_and_never_left_out(run: Run, texts: Any, found: str) -> None:
@@ -201,6 +220,99 @@ def test_what_is_no_text_is_refused_and_never_left_out(run: Run, texts: Any, fou
     assert found in caught.value.found
     assert "a list of non-empty texts" in caught.value.expected
     assert "run.predict(['one text', 'another'])" in caught.value.do
+
+
+@pytest.mark.parametrize(
+    "given",
+    [tuple, np.array, pd.Series, pa.array, lambda texts: pa.chunked_array([texts]), iter],
+    ids=["tuple", "numpy", "pandas", "arrow", "chunks", "iterator"],
+)
+def test_any_sequence_of_texts_is_predicted(run: Run, given: Callable[[list[str]], Any]) -> None:
+    texts = ["a nice cat", "a poor house"]
+    assert run.predict(given(texts)) == run.predict(texts)
+
+
+def test_lines_of_a_text_file_keep_their_answers(run: Run, tmp_path: Path) -> None:
+    """A blank line has a row too, whatever the column of the text was called in training."""
+    file = tmp_path / "lines.txt"
+    file.write_text("a nice cat\n\n \t\na poor house\n\n")
+    with pytest.warns(UserWarning, match="of 5 rows, without a prediction: 3 \\(no text\\)"):
+        table = run.predict_file(file)
+    assert table.column("line").to_pylist() == [1, 2, 3, 4, 5]
+    answers = table.column("prediction").to_pylist()
+    assert [place for place, answer in enumerate(answers) if answer is None] == [1, 2, 4]
+    with pytest.warns(UserWarning, match="left out: 3"):
+        kept = run.predict_file(file, ["data.missing=drop"])
+    assert kept.column("line").to_pylist() == [1, 4]
+    with pytest.raises(DataError, match="lines.txt:2"):
+        run.predict_file(file, ["data.missing=error"])
+    with pytest.raises(ConfigError, match="is a plain text"):
+        run.predict_file(file, ["data.text=body"])
+
+
+def test_columns_of_the_file_are_kept_on_request(run: Run, tmp_path: Path) -> None:
+    rows = {
+        "row": ["x", "y", "z"],
+        "text": ["a nice cat", None, "a poor house"],
+        "prediction": ["p", "q", "r"],
+        "tags": [["a", "b"], [], None],
+        "more": [{"n": 1}, None, {"n": 2}],
+    }
+    file = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pa.table(rows), file)
+    with pytest.warns(UserWarning, match="without a prediction: 1"):
+        found = predict_file(run.open(), str(file), keep_columns=True)
+    table = found.table.to_pydict()
+    assert table["row"] == [0, 1, 2]
+    assert table["text"] == rows["text"]
+    assert table["input:row"] == rows["row"]
+    assert table["input:prediction"] == rows["prediction"]
+    assert (table["tags"], table["more"]) == (rows["tags"], rows["more"])
+    assert [answer["columns"]["row"] for answer in found.to_json()] == rows["row"]
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        write_predictions(found, tmp_path / f"out{suffix}")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as opened:
+        assert [row["more"] for row in csv.DictReader(opened)] == ['{"n": 1}', "", '{"n": 2}']
+
+
+def test_the_most_probable_labels(run: Run, tmp_path: Path) -> None:
+    texts = ["a nice cat", "a poor house"]
+    for whole, best in zip(run.predict(texts), run.predict(texts, top_k=1), strict=True):
+        label = max(whole["probabilities"], key=whole["probabilities"].__getitem__)
+        assert best["probabilities"] == {label: whole["probabilities"][label]}
+        assert best["label"] == whole["label"]
+    file = tmp_path / "lines.txt"
+    file.write_text("\n".join(texts))
+    table = run.predict_file(file, top_k=2)
+    assert table.column_names[-4:] == ["label_1", "probability_1", "label_2", "probability_2"]
+    assert table["label_1"].to_pylist() == table["prediction"].to_pylist()
+    assert all(
+        a >= b
+        for a, b in zip(*(table[f"probability_{n}"].to_pylist() for n in (1, 2)), strict=True)
+    )
+    for count in (0, 3):
+        with pytest.raises(ConfigError) as caught:
+            run.predict(texts, top_k=count)
+        assert caught.value.do in ("--top-k 1", "--top-k 2")
+
+
+def test_an_existing_file_is_overwritten_only_on_request(run: Run, tmp_path: Path) -> None:
+    file, output = tmp_path / "lines.csv", tmp_path / "answers.csv"
+    file.write_text("text\na nice cat\n")
+    output.write_text("older")
+    found = predict_file(run.open(), str(file))
+    with pytest.raises(ConfigError, match="already exists"):
+        write_predictions(found, output)
+    refuse_output(output, run.path, [str(file)], overwrite=True)
+    write_predictions(found, output, overwrite=True)
+    assert output.read_text().startswith('"row"')
+    (tmp_path / "link.csv").symlink_to(file)
+    for path in (file, tmp_path / "link.csv", run.path / "evaluation/test/predictions.parquet"):
+        with pytest.raises(ConfigError, match="the file for the predictions, is"):
+            refuse_output(path, run.path, [str(file)], overwrite=True)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ConfigError, match="is a folder"):
+        refuse_output(tmp_path / "folder.csv", run.path, overwrite=True)
 
 
 def test_no_texts_give_no_predictions(run: Run) -> None:
@@ -231,7 +343,7 @@ def test_every_format_has_the_same_predictions(run: Run, tmp_path: Path, suffix:
     refuse_output(path, run.path)
     write_predictions(found, path)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-    table, expected = found.table, found.to_json()
+    table, expected = found.table, list(found.to_json())
     assert table.equals(run.predict_file(str(source)))
     if suffix == ".parquet":
         assert pyarrow.parquet.read_table(path).equals(table)

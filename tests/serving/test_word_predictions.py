@@ -13,7 +13,8 @@ from warmstart import api, cli, config_file, errors
 from warmstart.api import Run
 from warmstart.data.tags.conll import ConllColumns, read_conll
 from warmstart.preparation.prepare import prepare
-from warmstart.serving.predictor import predict_file, refuse_output, write_predictions
+from warmstart.serving.prediction_files import refuse_output, write_predictions
+from warmstart.serving.predictor import predict_file
 from warmstart.training.train_run import train_run
 
 

@@ -1,12 +1,11 @@
 """The Typer application: all commands with their names, and the options that they share."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.rich_utils import rich_format_error
-
-from warmstart import errors
 
 USAGE_FAULT: Any = typer.BadParameter.__base__
 """Typer's class of all errors in the arguments, which has no public name."""
@@ -21,8 +20,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-UNKNOWN = "No such option: "
-"""Beginning of Typer's message about an unknown option."""
+ENGINE_HELP = (
+    "Runtime for the model; default: onnx if the run was exported and onnxruntime is installed, "
+    "otherwise torch."
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Set = Annotated[
@@ -83,22 +84,18 @@ def run(arguments: list[str] | None) -> int:
         arguments: the command-line arguments after ``warmstart``; ``sys.argv[1:]`` by default.
 
     Raises:
-        UsageError: an option does not exist.
+        UsageError: the arguments are wrong.
     """
     try:
         code = app(arguments, prog_name="warmstart", standalone_mode=False)
     except typer.Abort:
         return 1
     except USAGE_FAULT as fault:
-        if fault.message.startswith(UNKNOWN) and fault.ctx is not None:
-            opts = (name for parameter in fault.ctx.command.params for name in parameter.opts)
-            known = [name for name in opts if name.startswith("-")]
-            option = fault.message.removeprefix(UNKNOWN).split(" ")[0]
-            from warmstart.config.config_faults import SETTINGS
+        words = sys.argv[1:] if arguments is None else arguments
+        if not words:  # Typer's help, as the answer to no arguments at all
+            rich_format_error(fault)
+            return int(fault.exit_code)
+        from warmstart.cli.usage import usage_error
 
-            raise errors.command.unknown_option(
-                option, fault.ctx.command_path, known, SETTINGS
-            ) from None
-        rich_format_error(fault)
-        return int(fault.exit_code)
+        raise usage_error(fault, typer.main.get_command(app), words) from None
     return code if isinstance(code, int) else 0

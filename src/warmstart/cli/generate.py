@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from warmstart.cli.app import Json
+from warmstart.cli.app import ENGINE_HELP, Json
 from warmstart.cli.output import notes, result, show, write
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ Prompt = Annotated[
     typer.Option("--prompt", metavar="TEXT", help="Prompt to generate from; may be repeated."),
 ]
 Prompts = Annotated[
-    str | None, typer.Option("--prompts", metavar="FILE", help="File of prompts, one per line.")
+    str | None,
+    typer.Option("--prompts", metavar="FILE", help="File of prompts, one per line; -: stdin."),
 ]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Maximum number of new tokens per prompt.")]
 Temperature = Annotated[
@@ -62,9 +63,7 @@ Stop = Annotated[
     typer.Option(metavar="TEXT", help="Stop before this text; may be repeated."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed for sampling.")]
-EngineOption = Annotated[
-    Engine, typer.Option(help="Runtime for the model; onnx needs a run that was exported.")
-]
+EngineOption = Annotated[Engine | None, typer.Option(help=ENGINE_HELP)]
 Novelty = Annotated[
     bool,
     typer.Option("--novelty", help="Report how much of the text is copied from training rows."),
@@ -84,7 +83,7 @@ def generate(
     count: Count = None,
     stop: Stop = None,
     seed: Seed = None,
-    engine: EngineOption = "torch",
+    engine: EngineOption = None,
     with_novelty: Novelty = False,
     as_json: Json = False,
 ) -> None:
@@ -100,6 +99,8 @@ def generate(
         "stop": stop or None, "seed": seed,
     }  # fmt: skip
     given = {option: value for option, value in options.items() if value is not None}
+    if "" in (stop or []):
+        raise errors.prompt.empty_stop()
     refuse_unusable_name(name)
     is_run = RunDirectory(Path(name)).is_run
     if with_novelty and not is_run:
@@ -127,7 +128,7 @@ def _generate_texts(
     texts: list[str],
     settings: "GenerateConfig",
     given: dict[str, Any],
-    engine: Engine,
+    engine: Engine | None,
     *,
     stream: bool,
 ) -> tuple[list[dict[str, Any]], str]:
@@ -144,7 +145,8 @@ def _generate_texts(
 
     single = (len(texts), settings.count, settings.beams) == (1, 1, 1)
     on_text = print_piece if single and stream else None
-    generations = api.generate(name, texts, engine=engine, on_text=on_text, **given)
+    with notes():
+        generations = api.generate(name, texts, engine=engine, on_text=on_text, **given)
     return generations, printed
 
 

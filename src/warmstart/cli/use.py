@@ -2,15 +2,12 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from warmstart.cli.app import Json, RunArgument, Set
+from warmstart.cli.app import ENGINE_HELP, Json, RunArgument, Set
 from warmstart.cli.output import notes, result, scores_table, show
-
-if TYPE_CHECKING:
-    from warmstart.tasks.task import Prediction
 
 Engine = Literal["torch", "onnx", "int8"]
 """Same as ``warmstart.serving.engine.EngineName``; not imported, to keep ``--help`` fast."""
@@ -19,7 +16,8 @@ Engine = Literal["torch", "onnx", "int8"]
 def evaluate(
     run: RunArgument,
     data: Annotated[
-        list[str], typer.Option("--data", metavar="F", help="Labelled file; may be repeated.")
+        list[str],
+        typer.Option("--data", metavar="F", help="Labelled file; may be repeated; -: stdin."),
     ],
     sets: Set = None,
     as_json: Json = False,
@@ -30,10 +28,10 @@ def evaluate(
     from warmstart.runs.titles import Titles
     from warmstart.runs.words import sample_in_words
     from warmstart.serving.file_evaluation import evaluate_file
-    from warmstart.serving.predictor import file_config
+    from warmstart.serving.file_settings import file_config
 
     opened = api.load(run)
-    file_config(opened.config, sets or ())  # refused before the model is opened
+    file_config(opened.config, sets or (), data)  # refused before the model is opened
     with notes():
         engine, directory = opened.open("torch"), RunDirectory(opened.path)
         found = evaluate_file(engine, directory, data, sets or (), baselines=True)
@@ -61,63 +59,119 @@ def evaluate(
 _FORMATS = ".csv, .parquet, .jsonl; for tags also .conll"
 
 
+# The options of `predict`.
+Text = Annotated[
+    list[str] | None,
+    typer.Option("--text", metavar="TEXT", help="Text to predict; may be repeated."),
+]
+TextPair = Annotated[
+    list[str] | None,
+    typer.Option("--text-pair", metavar="TEXT", help="Second text, one for each --text."),
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="F", help="File to predict; may be repeated; -: stdin."),
+]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="F", help=f"File for the predictions: {_FORMATS}."),
+]
+OverwriteFile = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the file for the predictions if it exists.")
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Show only the N most probable labels, the best first."),
+]
+KeepColumns = Annotated[
+    bool, typer.Option("--keep-columns", help="Add the other columns of the file to the output.")
+]
+
+
 def predict(
     run: RunArgument,
-    text: Annotated[
-        list[str] | None,
-        typer.Option("--text", metavar="TEXT", help="Text to predict; may be repeated."),
-    ] = None,
-    text_pair: Annotated[
-        list[str] | None,
-        typer.Option("--text-pair", metavar="TEXT", help="Second text, one for each --text."),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", metavar="F", help="File to predict; may be repeated."),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="F", help=f"File for the predictions: {_FORMATS}."),
-    ] = None,
-    engine: Annotated[
-        Engine | None,
-        typer.Option(help="Runtime for the model; default: onnx if the run was exported."),
-    ] = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    data: Data = None,
+    output: OutputFile = None,
+    overwrite: OverwriteFile = False,
+    top_k: TopK = None,
+    keep_columns: KeepColumns = False,
+    engine: Annotated[Engine | None, typer.Option(help=ENGINE_HELP)] = None,
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
     """Predict for texts, or for every row of a file."""
     from warmstart import api, errors
+    from warmstart.runs.directory import RunDirectory
+    from warmstart.runs.loaded_run import load_task
+    from warmstart.serving.file_settings import file_config
+    from warmstart.serving.prediction_files import refuse_output, write_predictions
     from warmstart.serving.predictor import (
-        file_config,
         predict_file,
         predict_texts,
-        refuse_output,
-        write_predictions,
+        prediction_text,
+        refuse_top_k,
     )
 
     if bool(text or text_pair) == bool(data):
         raise errors.command.text_or_data()
-    if not data and (sets or output):
-        raise errors.command.only_with_data(f"--set {sets[0]}" if sets else f"--output {output}")
+    _refuse_options_without_effect(
+        data, output, sets, overwrite=overwrite, keep_columns=keep_columns, as_json=as_json
+    )
     if output is not None:
-        refuse_output(output, Path(run))
+        refuse_output(output, run, data or (), overwrite=overwrite)
     opened = api.load(run)
     if data:
-        file_config(opened.config, sets or ())  # refused before the model is opened
-    with notes():
-        model = opened.open(engine)
-        if not data:
-            found: list[Prediction] = predict_texts(model, text or [], text_pair or None)
-        else:
-            of_file = predict_file(model, data, sets or ())
-            found = list(of_file.predictions) if output is None else []
-    if data and output is not None:
-        write_predictions(of_file, output)
-        content = {"predictions": len(of_file.predictions), "output": str(output)}
-        count = len(of_file.predictions)
-        text_result = f"{count:,} prediction{'s' * (count != 1)} in {output}"
-        result(content, text_result, as_json=as_json)
+        # Refused before the model is opened.
+        file_config(opened.config, sets or (), data, labelled=False)
+    if top_k is not None:
+        refuse_top_k(load_task(RunDirectory(opened.path))[1], top_k)
+    if not data:
+        with notes():
+            model = opened.open(engine)
+            answers = predict_texts(model, text or [], text_pair or None, top_k=top_k)
+        content = {"predictions": [one.to_json() for one in answers]}
+        result(content, "\n".join(map(prediction_text, answers)), as_json=as_json)
         return
-    lines = [one.shown() + "  (truncated)" * one.truncated for one in found]
-    result({"predictions": [one.to_json() for one in found]}, "\n".join(lines), as_json=as_json)
+    with notes():
+        found = predict_file(
+            opened.open(engine), data, sets or (), top_k=top_k, keep_columns=keep_columns
+        )
+    if output is None:
+        in_full = {"predictions": list(found.to_json()) if as_json else []}
+        result(in_full, "" if as_json else "\n".join(found.shown()), as_json=as_json)
+        return
+    write_predictions(found, output, overwrite=overwrite)
+    count = len(found.predictions)
+    text_result = f"{count:,} prediction{'s' * (count != 1)} in {output}"
+    result({"predictions": count, "output": str(output)}, text_result, as_json=as_json)
+
+
+def _refuse_options_without_effect(
+    data: list[str] | None,
+    output: Path | None,
+    sets: list[str] | None,
+    *,
+    overwrite: bool,
+    keep_columns: bool,
+    as_json: bool,
+) -> None:
+    """Refuse options of ``predict`` that would be ignored."""
+    from warmstart import errors
+
+    of_files = {
+        f"--set {sets[0]}" if sets else "--set": bool(sets),
+        f"--output {output}": output is not None,
+        "--keep-columns": keep_columns,
+        "--overwrite": overwrite,
+    }
+    for option, given in of_files.items():
+        if given and not data:
+            raise errors.command.only_with_data(option)
+    if overwrite and output is None:
+        raise errors.command.nothing_to_overwrite()
+    if keep_columns and output is None and not as_json:
+        raise errors.command.only_for_rows("--keep-columns")
+    if keep_columns and output is not None and output.suffix == ".conll":
+        raise errors.command.only_for_rows("--keep-columns")

@@ -45,6 +45,93 @@ def unknown_option(
     )
 
 
+def unknown_command(name: str, known: Collection[str]) -> UsageError:
+    """A command that does not exist."""
+    nearest = get_close_matches(name, known, n=1)
+    return UsageError(
+        found=f"warmstart has no command {name!r}",
+        expected=f"one of: {', '.join(known)}",
+        do=f"warmstart {nearest[0] if nearest else '--help'}",
+    )
+
+
+def extra_argument(extra: str, command: str, places: Sequence[str]) -> UsageError:
+    """More words than the command has places for.
+
+    Args:
+        extra: the words.
+        command: the command with its program.
+        places: what the command reads, besides its options.
+    """
+    return UsageError(
+        found=f"{command} got {extra!r}, which belongs to no option",
+        expected=f"{' '.join([command, *places])}, and options",
+        do=f"put quotes around a value with spaces: --text 'two words'; or {command} --help",
+    )
+
+
+def missing_argument(name: str, meaning: str, command: str) -> UsageError:
+    """A command without something that it needs.
+
+    Args:
+        name: an option, or a name from the help.
+        meaning: the help for it.
+        command: the command with its program.
+    """
+    return UsageError(
+        found=f"{command} without {name}",
+        expected=f"{name}: {meaning}",
+        do=f"{command} {f'… {name} …' if name.startswith('-') else name}; or {command} --help",
+    )
+
+
+def missing_value(option: str, meaning: str, command: str) -> UsageError:
+    """An option without its value; ``meaning``: the help for it."""
+    return UsageError(
+        found=f"{option} without a value",
+        expected=f"a value after {option} ({meaning})",
+        do=f"{command} … {option} VALUE; or {command} --help",
+    )
+
+
+def needless_value(option: str, command: str) -> UsageError:
+    """A value for an option that only switches something on."""
+    return UsageError(
+        found=f"{option} with a value",
+        expected=f"{option} without a value",
+        do=f"{command} … {option}",
+    )
+
+
+def wrong_value(
+    option: str, value: str, expected: str, choices: Sequence[str], command: str
+) -> UsageError:
+    """A value of a wrong type, outside of the limits, or not among the allowed ones.
+
+    Args:
+        option: the option.
+        value: its value.
+        expected: what the value should be, if it is not one of ``choices``.
+        choices: the allowed values.
+        command: the command with its program.
+    """
+    nearest = get_close_matches(value, choices, n=1, cutoff=0.5) or choices[:1] or ["VALUE"]
+    return UsageError(
+        found=f"{option} {shlex.quote(value)}",
+        expected=f"one of: {', '.join(choices)}" if choices else expected,
+        do=f"{command} … {option} {nearest[0]}; or {command} --help",
+    )
+
+
+def wrong_usage(message: str, command: str) -> UsageError:
+    """Another mistake in the arguments; ``message``: Typer's."""
+    return UsageError(
+        found=message.rstrip("."),
+        expected=f"the arguments of {command}",
+        do=f"{command} --help",
+    )
+
+
 def nothing_to_train() -> UsageError:
     """``warmstart train`` without a config and without flags."""
     return UsageError(
@@ -124,10 +211,67 @@ def no_conll(path: Path, task: str, writers: Collection[str]) -> ConfigError:
 
 def output_exists(path: Path) -> ConfigError:
     """The predictions file already exists."""
+    other = f"choose another name: --output {path.with_stem(path.stem + '-2')}"
+    if path.is_dir():
+        return ConfigError(found=f"{path} is a folder", expected="a file", do=other)
     return ConfigError(
         found=f"{path} already exists",
-        expected="a new file; existing files are not overwritten",
-        do=f"remove it, or choose another name: --output {path.with_stem(path.stem + '-2')}",
+        expected="a new file; existing files are not overwritten without --overwrite",
+        do=f"{other}; or replace it with --overwrite",
+    )
+
+
+def output_is_kept(path: Path, what: str) -> ConfigError:
+    """``--overwrite`` would replace a file that is still needed; ``what``: what it is."""
+    return ConfigError(
+        found=f"{path}, the file for the predictions, is {what}",
+        expected="another file; this one is never overwritten",
+        do=f"choose another name: --output {path.stem}-predictions{path.suffix}",
+    )
+
+
+def nothing_to_overwrite() -> UsageError:
+    """``warmstart predict --overwrite`` without ``--output``."""
+    return UsageError(
+        found="--overwrite without --output",
+        expected="the file for the predictions",
+        do="warmstart predict RUN --data FILE --output predictions.csv --overwrite",
+    )
+
+
+def only_for_rows(option: str) -> UsageError:
+    """``--keep-columns`` where only the predictions themselves are printed."""
+    return UsageError(
+        found=f"{option}, but the columns are not printed",
+        expected=f"{option} together with --json or --output (.csv, .parquet, .jsonl)",
+        do=f"warmstart predict RUN --data FILE {option} --output predictions.csv",
+    )
+
+
+def top_k_of_what(count: int, task: str, able: Collection[str]) -> ConfigError:
+    """``--top-k`` for a task whose predictions are not labels with probabilities."""
+    return ConfigError(
+        found=f"--top-k {count}, for a run of the task {task}",
+        expected=f"a run that gives each label a probability: {', '.join(able)}",
+        do="leave --top-k out",
+    )
+
+
+def top_k_out_of_range(count: int, labels: int) -> ConfigError:
+    """``--top-k`` is not between 1 and the number of labels."""
+    return ConfigError(
+        found=f"--top-k {count}, and the run has {labels} labels",
+        expected=f"a number from 1 to {labels}",
+        do=f"--top-k {min(max(count, 1), labels)}",
+    )
+
+
+def labels_not_read(setting: str) -> ConfigError:
+    """A setting about labels, for a file that is predicted."""
+    return ConfigError(
+        found=f"--set {setting}=…, for a file that is predicted",
+        expected="no setting about labels: predictions do not read them",
+        do=f"leave {setting} out; or score the predictions: warmstart evaluate RUN --data FILE",
     )
 
 

@@ -131,11 +131,24 @@ def empty_text(column: str, where: str, rows: int, *, setting: str) -> DataError
 
 
 def unusable_text(which: str, value: object) -> DataError:
-    """An input text is empty or not a string, or one string was given in place of a list."""
+    """An input text is empty or not a string."""
+    # NaN and pandas' NA are the missing values of a column.
+    missing = " (a missing value)" if value is None or str(value) in ("nan", "<NA>") else ""
     return DataError(
-        f"{which} is {_short(repr(value))}",
+        f"{which} is {_short(repr(value))}{missing}",
         "a list of non-empty texts",
-        "run.predict(['one text', 'another']); or --text 'one text' --text another",
+        "run.predict(['one text', 'another']); or --text 'one text' --text another"
+        + "; for rows without a text: warmstart predict RUN --data FILE" * bool(missing),
+    )
+
+
+def not_a_list(name: str, value: object) -> DataError:
+    """One string, a table, a dictionary or a set in place of a list of texts."""
+    kind = type(value).__name__
+    return DataError(
+        f"{name} is {_short(repr(value)) if isinstance(value, str) else f'of type {kind}'}",
+        "a list of non-empty texts, or another sequence of them: a tuple, an array, a column",
+        "run.predict(['one text', 'another']); or, for a table: run.predict(table['COLUMN'])",
     )
 
 

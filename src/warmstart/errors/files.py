@@ -388,3 +388,12 @@ def unread_by_files(
         expected=f"no {setting}: it applies only to {', '.join(formats)} files",
         do=f"--set {setting}={default}",
     )
+
+
+def text_has_no_columns(path: str, name: str) -> ConfigError:
+    """A column is named for a plain text, which has one text on each line."""
+    return ConfigError(
+        found=f"data.text is set to {name!r}, and {path} is a plain text",
+        expected="no data.text: each line is one text",
+        do="leave data.text out; or, if the file has columns: --set data.format=csv",
+    )

@@ -116,7 +116,7 @@ def scores_json(
 
 
 def prediction_table(
-    predictions: Predictions,
+    predictions: Predictions | None,
     table: Table,
     data: DataConfig,
     *,
@@ -125,7 +125,7 @@ def prediction_table(
     """Predictions with their rows: row, file, line, texts, group, label, the task's columns.
 
     Args:
-        predictions: predictions for the rows of ``table``, in its order.
+        predictions: predictions for the rows of ``table``, in its order; None to leave them out.
         table: the rows.
         data: names the columns.
         labels: label of each row, if they are known, N.
@@ -137,10 +137,12 @@ def prediction_table(
         "line": pa.array(table.lines),
     }
     for setting, name in data.text_columns.items():
-        columns[setting.removeprefix("data.")] = table.column(name, setting)
+        if predictions is not None or name in table.columns.column_names:
+            columns[setting.removeprefix("data.")] = table.column(name, setting)
     group, known = data.group, table.columns.column_names
     if group is not None and group in known and group not in data.text_columns.values():
         columns["group"] = table.column(group, "data.group")
     if labels is not None:
         columns["label"] = labels
-    return pa.table({**columns, **predictions.columns(table.rows)})
+    answers = {} if predictions is None else predictions.columns(table.rows)
+    return pa.table({**columns, **answers})

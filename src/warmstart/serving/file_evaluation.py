@@ -18,7 +18,8 @@ from warmstart.preparation.learnable import learnable
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.only_shown import only_shown
 from warmstart.serving.engine import Engine
-from warmstart.serving.predictor import file_config, usable_rows, warn_of_left_out_rows
+from warmstart.serving.file_settings import Source, file_config
+from warmstart.serving.predictor import usable_rows, warn_of_left_out_rows
 from warmstart.serving.torch_runner import TorchRunner
 from warmstart.serving.training_rows import training_splits
 from warmstart.tasks.capabilities import HasBaselines, LabelsSpans, with_settings
@@ -39,7 +40,7 @@ class FileScores(NamedTuple):
 def evaluate_file(
     engine: Engine,
     directory: RunDirectory,
-    source: str | Sequence[str],
+    source: Source | Sequence[Source],
     overrides: Sequence[str] = (),
     *,
     baselines: bool = False,
@@ -63,9 +64,9 @@ def evaluate_file(
     """
     runner = engine.runner
     assert isinstance(runner, TorchRunner)
-    config = file_config(engine.config, overrides)
+    config = file_config(engine.config, overrides, source)
     task = with_settings(engine.task, config)
-    table = usable_rows(task, config.data, source, labelled=True)
+    table = usable_rows(task, config.data, source, overrides)
     split = Split(table, task.labels(table))
     examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)
     split, left_out = learnable(task, split, examples, engine.max_tokens)

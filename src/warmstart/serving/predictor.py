@@ -6,86 +6,99 @@ from what was scored.
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.compute as pc
 
-from warmstart import config_file, errors
-from warmstart.config import DataConfig, RunConfig
-from warmstart.config.config_faults import GROUPS, SETTINGS
+from warmstart import errors
+from warmstart.config import DataConfig
 from warmstart.data.checking.check import REASONS
-from warmstart.data.examples.tokenise import is_unicode
-from warmstart.data.label_lists import SEPARATOR, as_texts
-from warmstart.data.reading.sources import read
+from warmstart.data.examples.tokens import Bools
+from warmstart.data.label_lists import SEPARATOR
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.store import prediction_table
-from warmstart.runs.directory import RunDirectory
-from warmstart.runs.loaded_run import load_task
-from warmstart.runs.safe_files import refuse_unwritable, write_atomically
 from warmstart.serving.engine import Engine
+from warmstart.serving.file_settings import Source, file_config, given_settings, read_files
+from warmstart.serving.given_texts import usable_texts
 from warmstart.tasks import TASKS
-from warmstart.tasks.capabilities import Generates, WritesConll, with_settings
+from warmstart.tasks.capabilities import Generates, RanksLabels, label_names_of, with_settings
 from warmstart.tasks.task import AnyTask, Prediction, Predictions
 
 _PAIR = "data.text_pair"
 
-FILE_SETTINGS = frozenset(
-    {
-        "data.format",
-        "data.delimiter",
-        "data.columns",
-        "data.quoting",
-        "data.encoding",
-        "data.text",
-        "data.text_pair",
-        "data.label",
-        "data.label_separator",
-        "data.label_columns",
-        "data.prompt",
-        "data.words",
-        "data.tags",
-        "data.tag_scheme",
-        "data.spans",
-        "data.group",
-        "data.ragged",
-        "data.missing",
-        "data.dir",
-    }
-)
-"""Settings that describe the format of a file; only these can differ from the training file's."""
+ROWS_AT_ONCE = 1024
+"""Rows whose columns become Python objects in one call."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilePredictions:
-    """The predictions for a file.
+    """The predictions for the N rows of a file.
 
     Args:
-        predictions: one for each row.
-        table: the predictions, with row id, file, line and text.
+        predictions: one for each row with a text.
+        answered: whether each row has a prediction, bool [N].
+        table: each row with its id, file, line and text, and its prediction or nulls.
         task: the run's task.
         label_separator: text between the labels of a row, where a file cannot contain lists.
+        kept: all columns of the file, if they are wanted.
     """
 
     predictions: Predictions
+    answered: Bools
     table: pa.Table
     task: AnyTask
     label_separator: str
+    kept: pa.Table | None = None
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """Each prediction as ``predict --json`` prints it."""
-        return [prediction.to_json() for prediction in self.predictions]
+    def __iter__(self) -> Iterator[Prediction | None]:
+        """The prediction of each row; None for a row without a text."""
+        found = iter(self.predictions)
+        return (next(found) if answered else None for answered in self.answered.tolist())
+
+    def to_json(self) -> Iterator[dict[str, Any]]:
+        """Each row as ``predict --json`` prints it; without a text, every value is None."""
+        names = next(iter(self.predictions)).to_json().keys()
+        batches = [] if self.kept is None else self.kept.to_batches(max_chunksize=ROWS_AT_ONCE)
+        kept = (row for batch in batches for row in batch.to_pylist())
+        for row, found in zip(self.table.column("row").to_pylist(), self, strict=True):
+            answer = {**dict.fromkeys(names), "row": row} if found is None else found.to_json()
+            if self.kept is not None:
+                # Dates and bytes become text.
+                answer["columns"] = json.loads(json.dumps(next(kept), default=str))
+            yield answer
+
+    def shown(self) -> Iterator[str]:
+        """Each row for the terminal."""
+        return (NO_TEXT if found is None else prediction_text(found) for found in self)
+
+
+NO_TEXT = "no prediction (no text)"
+"""What is shown for a row without a text."""
+
+
+def prediction_text(prediction: Prediction) -> str:
+    """A prediction for the terminal, and whether its text was truncated."""
+    return prediction.shown() + "  (truncated)" * prediction.truncated
 
 
 def predict_texts(
-    engine: Engine, texts: Sequence[str], text_pairs: Sequence[str] | None = None
+    engine: Engine,
+    texts: Iterable[str],
+    text_pairs: Iterable[str] | None = None,
+    *,
+    top_k: int | None = None,
 ) -> list[Prediction]:
     """Predictions for texts, or for pairs of texts, one for each and in order.
+
+    Args:
+        engine: the run's engine.
+        texts: any sequence of texts, see ``given_texts``.
+        text_pairs: the second text of each.
+        top_k: number of labels to show, the most probable first; None for all, in their own order.
 
     Raises:
         DataError: a text is empty or not a string; a single string is given instead of a list;
@@ -93,30 +106,60 @@ def predict_texts(
         RunError: the run's task makes no prediction for a row.
     """
     refuse_without_predictions(engine.task)
-    given = {"data.text": texts} if text_pairs is None else {"data.text": texts, _PAIR: text_pairs}
-    for setting, values in given.items():
-        refuse_unusable(values, setting.removeprefix("data."))
+    refuse_top_k(engine.task, top_k)
+    given = {"data.text": usable_texts(texts, "text")}
+    if text_pairs is not None:
+        given[_PAIR] = usable_texts(text_pairs, "text_pair")
     columns = engine.config.data.text_columns
     if given.keys() < columns.keys():
         raise errors.data.texts_without_pairs(columns[_PAIR])
     if columns.keys() < given.keys():
         raise errors.data.pairs_without_use(columns["data.text"])
-    if text_pairs is not None and len(text_pairs) != len(texts):
-        raise errors.data.unequal_texts(len(texts), len(text_pairs))
+    count = len(given["data.text"])
+    if _PAIR in given and len(given[_PAIR]) != count:
+        raise errors.data.unequal_texts(count, len(given[_PAIR]))
     arrays = {columns[setting]: pa.array(v, pa.string()) for setting, v in given.items()}
     table = Table(
         columns=pa.table(arrays),
-        rows=np.arange(len(texts), dtype=np.int64),
-        files=(SourceFile("text", sha256="", encoding=None, rows=len(texts)),),
-        file_index=np.zeros(len(texts), dtype=np.int32),
-        lines=np.arange(1, len(texts) + 1, dtype=np.int64),
+        rows=np.arange(count, dtype=np.int64),
+        files=(SourceFile("text", sha256="", encoding=None, rows=count),),
+        file_index=np.zeros(count, dtype=np.int32),
+        lines=np.arange(1, count + 1, dtype=np.int64),
     )
     if not len(table):
         return []
     # One prediction for each text: an unusable text is an error here and is never left out.
     data = engine.config.data.model_copy(update={"missing": "error"})
     table, _ = engine.task.clean(data, table, labelled=False)
-    return list(engine.predictions(engine.task, table))
+    return list(_most_probable(engine.task, engine.predictions(engine.task, table), top_k))
+
+
+def refuse_top_k(task: AnyTask, count: int | None) -> None:
+    """Raise if the ``count`` most probable labels cannot be shown.
+
+    Args:
+        task: the run's task.
+        count: number of labels; None if none is given.
+
+    Raises:
+        ConfigError: the task has no probabilities of labels, or not as many labels.
+    """
+    if count is None:
+        return
+    if not isinstance(task, RanksLabels):
+        able = [name for name, kind in TASKS.items() if issubclass(kind, RanksLabels)]
+        raise errors.command.top_k_of_what(count, task.name, able)
+    labels = len(label_names_of(task))
+    if not 1 <= count <= labels:
+        raise errors.command.top_k_out_of_range(count, labels)
+
+
+def _most_probable(task: AnyTask, found: Predictions, count: int | None) -> Predictions:
+    if count is None:
+        return found
+    assert isinstance(task, RanksLabels)
+    ranked: Predictions = task.most_probable(found, count)
+    return ranked
 
 
 def refuse_without_predictions(task: AnyTask) -> None:
@@ -129,53 +172,110 @@ def refuse_without_predictions(task: AnyTask) -> None:
         raise errors.run.generates_instead(task.name, task.usage().command)
 
 
-def refuse_unusable(texts: Sequence[str], name: str) -> None:
-    """Raise if ``texts`` is not a list of usable texts; ``name`` is their name in messages."""
-    if isinstance(texts, str):
-        raise errors.data.unusable_text(f"{name}s", texts)
-    for number, text in enumerate(texts, start=1):
-        which = f"{name} {number} of {len(texts)}"
-        if not isinstance(text, str) or not text.strip():
-            raise errors.data.unusable_text(which, text)
-        if not is_unicode(text):
-            raise errors.prompt.not_unicode(which, text)
-
-
 def predict_file(
-    engine: Engine, source: str | Sequence[str], overrides: Sequence[str] = ()
+    engine: Engine,
+    source: Source | Sequence[Source],
+    overrides: Sequence[str] = (),
+    *,
+    top_k: int | None = None,
+    keep_columns: bool = False,
 ) -> FilePredictions:
     """Predictions for every row of the file(s), with row id, file, line and text.
 
-    Warns about rows that were left out or truncated.
+    A row without a text has no prediction, but stays in the result, so that rows align with the
+    file. ``data.missing``, if it is given for the file, leaves such rows out or refuses them.
+    Warns about such rows, and about rows that were truncated.
+
+    Args:
+        engine: the run's engine.
+        source: the file(s).
+        overrides: settings in which they differ from the training file.
+        top_k: as for ``predict_texts``.
+        keep_columns: whether the result has all columns of the file.
 
     Raises:
         RunError: the run's task makes no prediction for a row.
     """
     refuse_without_predictions(engine.task)
-    config = file_config(engine.config, overrides)
+    refuse_top_k(engine.task, top_k)
+    config = file_config(engine.config, overrides, source, labelled=False)
     task = with_settings(engine.task, config)
-    table = usable_rows(task, config.data, source, labelled=False)
-    predictions = engine.predictions(task, table)
-    rows = prediction_table(predictions, table, config.data, labels=None)
+    table = read_files(source, config.data, overrides, every_line=True)
+    missing = config.data.missing if "data.missing" in given_settings(overrides) else None
+    data = config.data.model_copy(update={"missing": missing or "drop"})
+    used, unused = task.clean(data, table, labelled=False)
+    answered = np.isin(table.rows, used.rows)
+    if missing is None:
+        _warn_of_unanswered_rows(table, unused)
+    else:
+        _warn_of_unused_rows(table, unused)
+        table, answered = table.filter(answered), answered[answered]
+    predictions = _most_probable(task, engine.predictions(task, used), top_k)
+    rows = prediction_table(predictions, used, config.data, labels=None)
+    if not answered.all():
+        rows = _with_unanswered(rows, table, answered, config.data)
+    kept = table.columns if keep_columns else None
+    if kept is not None:
+        rows = _with_columns(rows, kept, config.data)
     separator = config.data.label_separator or SEPARATOR
-    return FilePredictions(predictions, rows, task, separator)
+    return FilePredictions(predictions, answered, rows, task, separator, kept)
+
+
+def _with_unanswered(found: pa.Table, table: Table, answered: Bools, data: DataConfig) -> pa.Table:
+    """The predictions with a row for each row of ``table``: nulls where there is no prediction."""
+    places = pa.array(np.cumsum(answered) - 1, pa.int64(), mask=~answered)
+    rows = found.take(places)
+    own = prediction_table(None, table, data, labels=None)
+    for place, name in enumerate(found.column_names):
+        if name in own.column_names and own.column(name).type == found.column(name).type:
+            both = pc.coalesce(rows.column(name), own.column(name))
+            rows = rows.set_column(place, name, both)
+    return rows
+
+
+def _with_columns(rows: pa.Table, columns: pa.Table, data: DataConfig) -> pa.Table:
+    """The predictions with the other columns of the file; a name that is taken gets a prefix."""
+    shown = {*data.text_columns.values(), *([data.group] if "group" in rows.schema.names else [])}
+    for name in columns.column_names:
+        if name in shown:
+            continue  # it has another name here
+        new = name
+        while new in rows.schema.names:
+            new = f"input:{new}"
+        rows = rows.append_column(new, columns.column(name))
+    return rows
 
 
 def usable_rows(
-    task: AnyTask, data: DataConfig, source: str | Sequence[str], *, labelled: bool
+    task: AnyTask,
+    data: DataConfig,
+    source: Source | Sequence[Source],
+    overrides: Sequence[str] = (),
 ) -> Table:
-    """The usable rows of the file(s); warns about rows that are left out under ``drop``.
+    """The labelled rows of the file(s); warns about rows that are left out under ``drop``.
 
     Args:
         task: its ``clean`` selects the rows.
         data: the format of the files.
         source: the file(s).
-        labelled: whether a row needs a label.
+        overrides: the settings that were given for them.
     """
-    table, left_out = task.clean(data, read(sources(source), data, "--data"), labelled=labelled)
+    table = read_files(source, data, overrides)
+    used, left_out = task.clean(data, table, labelled=True)
+    _warn_of_unused_rows(table, left_out)
+    return used
+
+
+def _warn_of_unused_rows(table: Table, left_out: Mapping[str, int]) -> None:
     reasons = {"ragged": sum(file.dropped for file in table.files), **left_out}
     warn_of_left_out_rows(sum(file.rows for file in table.files), reasons)
-    return table
+
+
+def _warn_of_unanswered_rows(table: Table, unused: Mapping[str, int]) -> None:
+    """Warn about rows that stay in the result without a prediction."""
+    _warn_of_unused_rows(table, {})
+    if told := _counted(unused):
+        warnings.warn(f"of {len(table):,} rows, without a prediction: {told}", stacklevel=4)
 
 
 def warn_of_left_out_rows(rows: int, reasons: Mapping[str, int]) -> None:
@@ -185,112 +285,10 @@ def warn_of_left_out_rows(rows: int, reasons: Mapping[str, int]) -> None:
         rows: number of rows, those included.
         reasons: number of rows by reason, a key of ``data.checking.check.REASONS``.
     """
-    told = [f"{count:,} ({REASONS[reason]})" for reason, count in reasons.items() if count]
-    if told:
-        warnings.warn(f"of {rows:,} rows, left out: {', '.join(told)}", stacklevel=5)
+    if told := _counted(reasons):
+        warnings.warn(f"of {rows:,} rows, left out: {told}", stacklevel=5)
 
 
-def file_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
-    """The settings for a new file: the same format as the training file, except for overrides.
-
-    Args:
-        config: settings of the run.
-        overrides: settings that differ, each like ``data.format=csv``.
-
-    Raises:
-        ConfigError: an override is not a setting for reading files.
-    """
-    for text in overrides:
-        name = text.partition("=")[0].strip()
-        # A group, such as `train={epochs: 9}`, would change settings that are not for files.
-        if (name in SETTINGS or name in GROUPS) and name not in FILE_SETTINGS:
-            raise errors.config.fixed_by_training(name, sorted(FILE_SETTINGS))
-    # The file is looked up in the working directory, not in the folder of the training files.
-    return config_file.load(config, ["data.dir=null", *overrides])
-
-
-def sources(source: str | Sequence[str]) -> list[str]:
-    """One file or several, as a list."""
-    return [source] if isinstance(source, str) else list(source)
-
-
-def refuse_output(path: Path, run: Path) -> None:
-    """Raise an error before any work if predictions cannot be written to ``path``.
-
-    Args:
-        path: the file to write.
-        run: the run directory of the model.
-
-    Raises:
-        ConfigError: its suffix is unknown or not for this task, or the file already exists.
-        RunError: its folder cannot be written, or the run directory is damaged.
-    """
-    if path.suffix not in WRITERS:
-        raise errors.command.output_format(path, list(WRITERS))
-    if path.suffix == ".conll":
-        task = load_task(RunDirectory.open(run))[1]
-        if not isinstance(task, WritesConll):
-            writers = [name for name, kind in TASKS.items() if issubclass(kind, WritesConll)]
-            raise errors.command.no_conll(path, task.name, writers)
-    if path.exists():
-        raise errors.command.output_exists(path)
-    refuse_unwritable(path)
-
-
-def write_predictions(found: FilePredictions, path: Path) -> None:
-    """Write predictions as CSV, JSON lines, Parquet or CoNLL, depending on ``path``'s suffix.
-
-    Raises:
-        ConfigError: another command has created the file in the meantime.
-        RunError: the file cannot be written.
-    """
-
-    def write(temporary: Path) -> None:
-        WRITERS[path.suffix](found, temporary)
-        if path.exists():
-            raise errors.command.output_exists(path)
-
-    write_atomically(path, write)
-
-
-def _write_csv(found: FilePredictions, path: Path) -> None:
-    """As CSV, whose cells cannot contain lists: a list is joined to one text."""
-    table = found.table
-    for place, field in enumerate(table.schema):
-        if pa.types.is_list(field.type):
-            column = table.column(place).combine_chunks()
-            texts = (
-                as_texts(column, found.label_separator)
-                if pa.types.is_string(field.type.value_type)
-                else pa.array(
-                    [json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
-                )
-            )
-            table = table.set_column(place, field.name, texts)
-    pyarrow.csv.write_csv(table, path)
-
-
-def _write_jsonl(found: FilePredictions, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for prediction in found.predictions:
-            file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
-
-
-def _write_parquet(found: FilePredictions, path: Path) -> None:
-    pyarrow.parquet.write_table(found.table, path)
-
-
-def _write_conll(found: FilePredictions, path: Path) -> None:
-    """As a CoNLL file with a word and its predicted tag on each line, for tasks with words."""
-    assert isinstance(found.task, WritesConll)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(found.task.conll(found.predictions))
-
-
-WRITERS: dict[str, Callable[[FilePredictions, Path], None]] = {
-    ".csv": _write_csv,
-    ".parquet": _write_parquet,
-    ".jsonl": _write_jsonl,
-    ".conll": _write_conll,
-}
-"""The function that writes a file of predictions, by its suffix."""
+def _counted(reasons: Mapping[str, int]) -> str:
+    """``1 (no text), 2 (no label)``; empty if all numbers are 0."""
+    return ", ".join(f"{count:,} ({REASONS[reason]})" for reason, count in reasons.items() if count)

@@ -5,7 +5,7 @@ that rounding changed would change all tokens after it. A run's verified ONNX fi
 instead of PyTorch's model; the loop around it is the same, and so are the texts.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,8 @@ from warmstart.models.generation import (
 )
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task, refuse_damaged_model
+from warmstart.serving.engine import engine_name, warn_if_unfinished
+from warmstart.serving.given_texts import listed
 from warmstart.serving.onnx_runner import verified_file
 from warmstart.serving.open_once import OpenOnce
 from warmstart.serving.training_rows import training_splits
@@ -91,7 +93,7 @@ class Writer:
 
     def write(
         self,
-        prompts: Sequence[str],
+        prompts: Iterable[str],
         changes: Mapping[str, Any],
         on_text: Callable[[str], None] | None = None,
     ) -> list[Generation]:
@@ -107,14 +109,16 @@ class Writer:
             DataError: a prompt is longer than the model's longest input.
         """
         settings = config_file.generation(self.settings, changes)
+        if (texts := listed(prompts)) is None:
+            raise errors.prompt.unusable("prompts", prompts)
         # Before weights are loaded, so that an unusable prompt is refused at once.
-        encode_prompts(self.checkpoint.tokenizer, prompts, self.begin, self.max_positions)
+        encode_prompts(self.checkpoint.tokenizer, texts, self.begin, self.max_positions)
         opened = self._opened.get("decoder", self._open)
         with opened.turn:
             return generate(
                 opened.model,
                 self.checkpoint.tokenizer,
-                prompts,
+                texts,
                 settings,
                 bos=self.begin,
                 eos=self.end,
@@ -141,12 +145,12 @@ class Writer:
         return OpenDecoder(model, RLock() if needs_exclusive_use(model) else nullcontext())
 
 
-def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
-    """Open the model of a run, or any other decoder.
+def open_writer(name: str | Path, engine: WriterName | None = None) -> Writer:
+    """Open the model of a run, or any other decoder; warns if the run is not finished.
 
     Args:
         name: a run directory, hub id or folder.
-        engine: the runtime.
+        engine: the runtime; None for ``onnx`` if the run was exported, as in ``engine_name``.
 
     Raises:
         ExportError: the ONNX model does not exist, was changed, or cannot run on this machine.
@@ -163,9 +167,11 @@ def open_writer(name: str | Path, engine: WriterName = "torch") -> Writer:
         refuse_damaged_model(directory)
         config = directory.read_config()
         settings, train = config.generate, config.train
-    elif engine != "torch":
+        engine = engine or engine_name(directory)
+        warn_if_unfinished(directory)
+    elif engine == "onnx":
         raise errors.export.checkpoint_not_exported(str(name))
-    onnx = None if engine == "torch" else verified_file(directory, engine)[0]
+    onnx = None if engine != "onnx" else verified_file(directory, engine)[0]
     if directory.is_run:
         model = model_named(directory.model)
     checkpoint = find(model, GENERATION_HEAD)

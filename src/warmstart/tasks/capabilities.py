@@ -201,6 +201,16 @@ def label_names_of(task: AnyTask) -> tuple[str, ...]:
 
 
 @runtime_checkable
+class RanksLabels(Protocol[AnyPredictionsT]):
+    """Predictions have a probability for each label, so that the most probable can be shown."""
+
+    @staticmethod
+    def most_probable(predictions: AnyPredictionsT, count: int) -> AnyPredictionsT:
+        """The same predictions, shown with the ``count`` most probable labels of each row."""
+        ...
+
+
+@runtime_checkable
 class ShowsLabels(Protocol[LabelsIn]):
     """Labels can be shown next to their rows."""
 

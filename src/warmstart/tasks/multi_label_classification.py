@@ -65,6 +65,7 @@ from warmstart.tasks.mistakes import (
 )
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
+from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
     CLASSES,
@@ -138,6 +139,7 @@ class MultiLabelClassification:
     scored_unit: ClassVar[str] = "rows"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
+    most_probable = staticmethod(with_top)
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "shares": "the share of each label",
         "tfidf": "TF-IDF with logistic regression",

@@ -53,6 +53,7 @@ from warmstart.tasks.mistakes import (
 )
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
+from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, PAIRS, RARE_LABELS
 
@@ -105,6 +106,7 @@ class TextClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
+    most_probable = staticmethod(with_top)
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "majority": "the majority class",
         "tfidf": "TF-IDF with logistic regression",

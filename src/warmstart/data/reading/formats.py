@@ -128,7 +128,9 @@ def refuse_unread_settings(data: DataConfig, files: Iterable[SourceFile]) -> Non
             raise errors.files.unread_by_files(f"data.{name}", shown, formats, readers)
 
 
-def parse(content: Content, kind: str, path: str, data: DataConfig) -> tuple[Parsed, str | None]:
+def parse(
+    content: Content, kind: str, path: str, data: DataConfig, *, every_line: bool = False
+) -> tuple[Parsed, str | None]:
     """Rows of a file, and its original encoding (``None`` for Parquet).
 
     Args:
@@ -136,6 +138,7 @@ def parse(content: Content, kind: str, path: str, data: DataConfig) -> tuple[Par
         kind: result of ``file_format``.
         path: the file as shown in messages.
         data: settings for the format of the file.
+        every_line: whether a blank line of a plain text is a row too, without a text.
 
     Raises:
         DataError: the content does not match the name or the settings, or it has no rows.
@@ -156,7 +159,7 @@ def parse(content: Content, kind: str, path: str, data: DataConfig) -> tuple[Par
     if kind == "jsonl":
         return _by_lines(text, partial(parse_json_lines, path, data)), encoding
     if kind == "text":
-        return _by_lines(text, _plain), encoding
+        return _by_lines(text, _plain, every_line=every_line), encoding
     if kind == "conll":
         return _conll(text, path, data), encoding
     if kind == "spans":
@@ -181,8 +184,8 @@ def _annotated(text: Content, path: str, data: DataConfig) -> Parsed:
     return replace(all_rows(table, found.lines), notes=found.notes, row_unit=found.row_unit)
 
 
-def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:
-    """Rows of a file with one row per line; lines with only white space are skipped."""
+def _by_lines(text: Content, parse_lines: ParseLines, *, every_line: bool = False) -> Parsed:
+    """Rows of a file with one row per line; unless ``every_line``, blank lines are skipped."""
     numbers: list[Ints] = []
     names: dict[str, None] = {}
 
@@ -190,8 +193,10 @@ def _by_lines(text: Content, parse_lines: ParseLines) -> Parsed:
         before = 0
         for block in line_blocks(text):
             starts = line_starts(block)
-            lines, pieces = _nonblank_lines(slices(block, starts))
-            lines += before
+            lines, pieces = np.arange(1, len(starts) + 1), slices(block, starts)
+            if not every_line:
+                lines, pieces = _nonblank_lines(pieces)
+            lines = lines + before
             before += len(starts)
             if len(lines):
                 for table in parse_lines(block, lines, pieces, list(names)):

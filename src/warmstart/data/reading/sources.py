@@ -7,7 +7,9 @@ A source is one of
 - ``archive.zip!member``; a zip with a single data file needs no member;
 - a URL, ``https://…/train.csv#sha256=HEX``; without the checksum, the hash is only recorded;
 - ``hub:NAME[/CONFIG]:SPLIT``, a Hugging Face data set;
-- ``bundled/grammar/train`` (or ``validation``, ``test``), the bundled corpus.
+- ``bundled/grammar/train`` (or ``validation``, ``test``), the bundled corpus;
+- ``-``, the standard input, for the files of a command and not for those of a run, which are read
+  again when it is resumed. It has one text per line, unless ``data.format`` says otherwise.
 
 If ``data.dir`` is set, names are looked up there: in a folder, a zip file, or the URL of a zip
 file. The first folders of a name can be missing: for ``cola_public/raw/in_domain_train.tsv``,
@@ -15,8 +17,10 @@ file. The first folders of a name can be missing: for ``cola_public/raw/in_domai
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -26,7 +30,7 @@ from warmstart import errors
 from warmstart.config import DataConfig, Sources
 from warmstart.data.reading import archives
 from warmstart.data.reading.brat_files import brat_source, read_brat_source
-from warmstart.data.reading.content import Content, blocks, content_of
+from warmstart.data.reading.content import BLOCK, Content, blocks, collected, content_of
 from warmstart.data.reading.fetch import fetch, file_name, is_url
 from warmstart.data.reading.formats import FORMATS, file_format, parse
 from warmstart.data.reading.hub_datasets import read_hub
@@ -39,21 +43,26 @@ from warmstart.data.tags.documents import ONE_DOCUMENT, joined_documents
 _SUFFIXES = tuple(suffix + packed for suffix in FORMATS for packed in ("", ".gz", ".xz"))
 _GRAMMAR = "bundled/grammar/"
 
+STDIN = "-"
+"""The source that is the standard input."""
 
-def read(sources: Sources, data: DataConfig, setting: str) -> Table:
+
+def read(sources: Sources, data: DataConfig, setting: str, *, every_line: bool = False) -> Table:
     """Rows of one or several files, concatenated; row ids are consecutive over all files.
 
     Args:
         sources: the sources to read, see the module's docstring.
         data: settings for the format and the folder of the files.
-        setting: the setting that named the files, for messages, such as ``data.train``.
+        setting: the setting that named the files, such as ``data.train``, or the option of a
+            command, such as ``--data``.
+        every_line: whether a blank line of a plain text is a row too, without a text.
 
     Raises:
         DataError: a file cannot be found, opened, decoded or parsed, has no rows, or its columns
             differ from those of the first file. The message names the file and the line, if any.
     """
     parts = [
-        _read_one(source, data, setting)
+        _read_one(source, data, setting, every_line=every_line)
         for source in ([sources] if isinstance(sources, str) else sources)
     ]
     (first, first_file), *others = parts
@@ -95,6 +104,23 @@ def read(sources: Sources, data: DataConfig, setting: str) -> Table:
     )
 
 
+def format_of_name(source: str) -> str | None:
+    """The format that the name of a source shows; None if it shows none, like that of a data set.
+
+    Args:
+        source: the source, see the module's docstring.
+
+    >>> format_of_name("a.zip!b/c.CSV.gz"), format_of_name("-"), format_of_name("folder")
+    ('csv', 'text', None)
+    """
+    if source == STDIN:
+        return "text"
+    outer, member = archives.split_member(source.partition("#")[0] if is_url(source) else source)
+    suffixes = PurePosixPath((member or outer).partition("?")[0].lower()).suffixes
+    named = [suffix for suffix in suffixes[-2:] if suffix not in (".gz", ".xz")]
+    return FORMATS.get(named[-1]) if named else None
+
+
 def file_states(sources: Sources, data: DataConfig) -> tuple[tuple[str, int, int], ...]:
     """Path, time of change and size of each local file that the sources may refer to.
 
@@ -131,7 +157,9 @@ class _File:
     """The file as shown in messages and in ``data.json``."""
 
 
-def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, SourceFile]:
+def _read_one(
+    source: str, data: DataConfig, setting: str, *, every_line: bool
+) -> tuple[Parsed, SourceFile]:
     """The rows of one source, and the record of the file for ``data.json``."""
     encoding: str | None
     if (pairs := brat_source(source, data)) is not None:
@@ -143,7 +171,7 @@ def _read_one(source: str, data: DataConfig, setting: str) -> tuple[Parsed, Sour
         file = _find(source, data.dir, setting)
         path, sha256 = file.path, _sha256(file.content)
         kind = file_format(file.name, path, data, setting)
-        parsed, encoding = parse(file.content, kind, path, data)
+        parsed, encoding = parse(file.content, kind, path, data, every_line=every_line)
     dropped = parsed.total - len(parsed.lines)
     file_read = SourceFile(
         path, sha256, encoding, parsed.total, dropped, parsed.notes, parsed.row_unit, kind
@@ -162,6 +190,10 @@ def _find(source: str, folder: str | None, setting: str) -> _File:
     """The file of a source that is not a Hub data set."""
     if source.startswith("bundled/"):
         return _bundled(source)
+    if source == STDIN and setting.startswith("--"):
+        # None: the process was started without one.
+        pieces = iter(partial(sys.stdin.buffer.read, BLOCK), b"") if sys.stdin else ()
+        return _File(collected(pieces), "stdin.txt", "stdin")
     name, fragment_mark, fragment = source.partition("#") if is_url(source) else (source, "", "")
     outer, member = archives.split_member(name)
     if is_url(source) and folder is not None and not is_url(folder):

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.tasks.predictions.row_order import joined_rows
+from warmstart.tasks.predictions.shown_labels import share_of_label, shown_columns, shown_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,11 @@ class ClassPrediction:
     label: str
     """The most probable label; with a threshold, the label that it selects."""
     probabilities: Mapping[str, float]
-    """Probability of every label; they sum to 1."""
+    """Probability of every label; they sum to 1. Or of the most probable ones, best first."""
     truncated: bool = False
     """Whether the model got only the beginning of the row."""
+    ranked: bool = False
+    """Whether only the most probable labels have their probability here."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "label", "probabilities", "truncated"}``."""
@@ -37,7 +40,9 @@ class ClassPrediction:
         }
 
     def shown(self) -> str:
-        """The label and its probability."""
+        """The label and its probability; or those of the most probable labels."""
+        if self.ranked:
+            return f"{self.label}  ({shown_shares(self.probabilities)})"
         return f"{self.label}  {self.probabilities[self.label]:.3f}"
 
 
@@ -51,6 +56,8 @@ class ClassPredictions:
         rows: row ids, int64 [N].
         truncated: whether the model got only the beginning of each row, bool [N].
         threshold: with two classes, the smallest probability with which the second is predicted.
+        top: number of labels to show for each row, the most probable first; None for all, in the
+            order of the logits.
     """
 
     label_names: tuple[str, ...]
@@ -58,6 +65,7 @@ class ClassPredictions:
     rows: Ints
     truncated: Bools
     threshold: float | None = None
+    top: int | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
@@ -81,13 +89,12 @@ class ClassPredictions:
         return int((self.predicted != other.predicted).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """``prediction``, ``truncated``, and ``probability:LABEL`` for every label."""
+        """``prediction``, ``truncated``, and the columns of ``shown_columns``."""
         names = pa.array(self.label_names, pa.string())
-        shares = zip(self.label_names, self.probabilities.T, strict=True)
         return {
             "prediction": names.take(pa.array(self.predicted)),
             "truncated": pa.array(self.truncated),
-            **{f"probability:{label}": pa.array(share) for label, share in shares},
+            **shown_columns(self.label_names, self.probabilities, self.top),
         }
 
     def __len__(self) -> int:
@@ -103,8 +110,9 @@ class ClassPredictions:
         return ClassPrediction(
             int(self.rows[index]),
             self.label_names[label],
-            dict(zip(self.label_names, shares.tolist(), strict=True)),
+            share_of_label(self.label_names, shares, self.top),
             bool(self.truncated[index]),
+            self.top is not None,
         )
 
     def __iter__(self) -> Iterator[ClassPrediction]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.label_lists import as_lists
 from warmstart.tasks.predictions.row_order import joined_rows
+from warmstart.tasks.predictions.shown_labels import share_of_label, shown_columns, shown_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,11 @@ class LabelSetPrediction:
     labels: tuple[str, ...]
     """Labels that apply, in the order of the logits; may be empty."""
     probabilities: Mapping[str, float]
-    """Probability that each label applies; they need not sum to 1."""
+    """Probability that each label applies; they need not sum to 1. Or of the most probable ones."""
     truncated: bool = False
     """Whether the model got only the beginning of the row."""
+    ranked: bool = False
+    """Whether only the most probable labels have their probability here."""
 
     def to_json(self) -> dict[str, Any]:
         """``{"row", "labels", "probabilities", "truncated"}``."""
@@ -40,6 +43,8 @@ class LabelSetPrediction:
     def shown(self) -> str:
         """The labels with their probabilities; if none applies, the most probable one."""
         shares = self.probabilities
+        if self.ranked:
+            return f"{', '.join(self.labels) or 'none'}  ({shown_shares(shares)})"
         if not self.labels:
             best = max(shares, key=shares.__getitem__)
             return f"none  (most probable: {best} {shares[best]:.3f})"
@@ -56,6 +61,8 @@ class LabelSetPredictions:
         probabilities: probability of each label for each row, float64 [N, C].
         rows: row ids, int64 [N].
         truncated: whether the model got only the beginning of each row, bool [N].
+        top: number of labels to show for each row, the most probable first; None for all, in the
+            order of the logits.
     """
 
     label_names: tuple[str, ...]
@@ -63,6 +70,7 @@ class LabelSetPredictions:
     probabilities: Floats
     rows: Ints
     truncated: Bools
+    top: int | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
@@ -79,12 +87,11 @@ class LabelSetPredictions:
         return int((self.predicted != other.predicted).any(axis=1).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """``prediction`` (a list), ``truncated``, and ``probability:LABEL`` for every label."""
-        shares = zip(self.label_names, self.probabilities.T, strict=True)
+        """``prediction`` (a list), ``truncated``, and the columns of ``shown_columns``."""
         return {
             "prediction": as_lists(self.predicted, self.label_names),
             "truncated": pa.array(self.truncated),
-            **{f"probability:{label}": pa.array(share) for label, share in shares},
+            **shown_columns(self.label_names, self.probabilities, self.top),
         }
 
     def __len__(self) -> int:
@@ -98,8 +105,9 @@ class LabelSetPredictions:
         return LabelSetPrediction(
             int(self.rows[index]),
             tuple(label for (label, share), threshold in pairs if share >= threshold),
-            shares,
+            share_of_label(self.label_names, self.probabilities[index], self.top),
             bool(self.truncated[index]),
+            self.top is not None,
         )
 
     def __iter__(self) -> Iterator[LabelSetPrediction]:

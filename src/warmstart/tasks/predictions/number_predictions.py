@@ -25,14 +25,18 @@ class NumberPrediction:
     """The number."""
     truncated: bool = False
     """Whether the model got only the beginning of the row."""
+    logit: float | None = None
+    """For a score the number before the sigmoid, which orders rows whose scores are all 1."""
 
     def to_json(self) -> dict[str, Any]:
-        """``{"row", NAME, "truncated"}``."""
-        return {"row": self.row, self.name: self.value, "truncated": self.truncated}
+        """``{"row", NAME, "truncated"}``, and ``"logit"`` after a score."""
+        logit = {} if self.logit is None else {"logit": self.logit}
+        return {"row": self.row, self.name: self.value, **logit, "truncated": self.truncated}
 
     def shown(self) -> str:
-        """The number with four significant digits."""
-        return f"{self.value:.4g}"
+        """The number with four significant digits; after a score also its logit."""
+        logit = "" if self.logit is None else f"  logit {self.logit:.4g}"
+        return f"{self.value:.4g}{logit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class NumberPredictions:
     def __getitem__(self, index: int) -> NumberPrediction:
         """The prediction at position ``index``."""
         value, truncated = float(self.values[index]), bool(self.truncated[index])
-        return NumberPrediction(int(self.rows[index]), self.name, value, truncated)
+        logit = None if self.logits is None else float(self.logits[index])
+        return NumberPrediction(int(self.rows[index]), self.name, value, truncated, logit)
 
     def __iter__(self) -> Iterator[NumberPrediction]:
         """Every prediction, one object at a time."""
