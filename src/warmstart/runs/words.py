@@ -41,11 +41,18 @@ def number(value: float | None) -> str:
 def decimals(value: float | None, places: int = 3) -> str:
     """A number with a fixed number of decimals, so that columns line up.
 
+    From 1,000 on it has no decimals, from a million on four significant digits.
+
     >>> decimals(-0.0417), decimals(0), decimals(float("nan"))
     ('−0.042', '0.000', '–')
+    >>> decimals(116485.69), decimals(20455457311.277)
+    ('116,486', '2.046e+10')
     """
     if value is None or not math.isfinite(value):
         return DASH
+    if abs(value) >= 1000:
+        large = f"{value:,.0f}" if abs(value) < 1e6 else f"{value:.3e}"
+        return large.replace("-", MINUS)
     return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
 
 
