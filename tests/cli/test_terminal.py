@@ -173,7 +173,7 @@ def test_what_stdout_cannot_spell_is_spelt_out(
 
 def test_large_scores_are_not_broken_in_the_table() -> None:
     score = {"value": -20455457311.277, "low": 116485.69, "high": 0.5, "n": 24}
-    assert with_interval(score) == "-2.046e+10 [116,486, 0.500]"
+    assert with_interval(score) == "-2.046e10 [116,486, 0.500]"
 
 
 def test_the_version(warmstart: Warmstart) -> None:

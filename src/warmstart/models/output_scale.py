@@ -40,8 +40,8 @@ class OutputScale:
         """A sentence about the training."""
         return (
             f"the labels are standardised in training (mean {shown_number(self.mean)}, standard "
-            f"deviation {shown_number(self.deviation)}), and the loss is in squared standard deviations; predictions, "
-            "scores and model/ have the unit of the labels"
+            f"deviation {shown_number(self.deviation)}), and the loss is in squared standard "
+            "deviations; predictions, scores and model/ have the unit of the labels"
         )
 
 
