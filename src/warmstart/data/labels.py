@@ -341,3 +341,15 @@ def grades_of(table: Table, column: str) -> Floats:
         row = int(np.isfinite(found).argmin())
         raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
     return found
+
+
+def shown_number(value: float) -> str:
+    """A number for a person: four significant digits, and no digit before the point is rounded.
+
+    >>> [shown_number(x) for x in (0.123456, 12.3456, -405070.375, 2e20)]
+    ['0.1235', '12.35', '-405070', '2e+20']
+
+    Args:
+        value: a label, a predicted number, or a statistic of them.
+    """
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"

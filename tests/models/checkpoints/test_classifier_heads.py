@@ -156,7 +156,7 @@ def test_another_problem_gets_a_new_head(
         assert not torch.equal(model.state_dict()[name], old[name])
     (sentence,) = new_parts(checkpoint, model.config)
     assert said in sentence
-    assert sentence.endswith("the head starts new")
+    assert sentence.endswith("a new head is trained")
 
 
 def test_a_head_of_another_size_than_config_json_starts_new_and_this_is_said(
@@ -171,7 +171,7 @@ def test_a_head_of_another_size_than_config_json_starts_new_and_this_is_said(
     model = sequence_classifier(checkpoint, ["bad", "good"], seed=7)
     assert not torch.equal(model.state_dict()["classifier.weight"], old["classifier.weight"])
     (said,) = new_parts(checkpoint, model.config)
-    assert said.endswith("does not fit the 3 labels of its config.json: the head starts new")
+    assert said.endswith("does not fit the 3 labels of its config.json: a new head is trained")
 
 
 def test_a_head_without_one_of_its_weights_starts_new(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_head_without_one_of_its_weights_starts_new(tmp_path: Path) -> None:
     model = sequence_classifier(found(folder), ["bad", "good"], seed=7)
     assert not torch.equal(model.state_dict()["classifier.weight"], old["classifier.weight"])
     (said,) = new_parts(found(folder), model.config)
-    assert said.endswith("does not fit the 2 labels of its config.json: the head starts new")
+    assert said.endswith("does not fit the 2 labels of its config.json: a new head is trained")
 
 
 def test_a_head_for_tags_is_no_head_for_texts(tmp_path: Path) -> None:
