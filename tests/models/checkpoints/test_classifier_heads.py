@@ -50,7 +50,7 @@ def found(folder: Path, head: Head = TEXTS) -> Checkpoint:
     [
         (["bad", "good"], "single_label_classification", "for the same labels, which is kept"),
         (["good", "new"], "single_label_classification", "kept for good; new for bad; dropped for"),
-        (["no", "yes"], "single_label_classification", "for other labels (no, yes): the head"),
+        (["no", "yes"], "single_label_classification", "for other labels (no, yes): a new head"),
         (["bad", "good"], "multi_label_classification", "several labels per text; this run"),
     ],
 )
