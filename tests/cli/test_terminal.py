@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Trained, Warmstart, own_process
-from tests.cli.test_bad_input import ROWS
+from tests.cli.mistakes import ROWS
 from warmstart import api
 from warmstart.cli.output import with_interval
 
