@@ -16,15 +16,8 @@ from tests.crash_driver import COMMANDS, RUNS
 POINTS = os.environ.get("WARMSTART_CRASH_POINTS", "3")
 
 
-# Known fault: after a full disk, a resumed run of this kind can keep one checkpoint too many.
-AVERAGE = pytest.param(
-    "average of the best", marks=pytest.mark.xfail(reason="an old checkpoint is kept", strict=False)
-)
-SCENARIOS = [AVERAGE if name == "average of the best" else name for name in (*RUNS, *COMMANDS)]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", [*RUNS, *COMMANDS])
 def test_no_crash_loses_anything(scenario: str, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tests.crash_driver", str(tmp_path), scenario, POINTS]
     ran = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[1])

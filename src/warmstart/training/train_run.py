@@ -30,7 +30,7 @@ from warmstart.runs.safe_files import remove
 from warmstart.runs.words import sample_in_words
 from warmstart.tasks.capabilities import ScalesOutput
 from warmstart.training.average import forget, keep_average
-from warmstart.training.checkpoint import Progress, checkpoints, generators_kept
+from warmstart.training.checkpoint import Progress, checkpoints, generators_kept, remove_old
 from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
@@ -131,6 +131,8 @@ def _finish(
     except errors.Interrupted:
         job.log.write({"event": "interrupted", "step": progress.step - 1})
         raise
+    # A run that was stopped after its last checkpoint, before it removed the one before, has both.
+    remove_old(job.run, job.config.keep_checkpoints)
     write_manifest(job.run.model)
     remove(job.run.entry("report.html"))  # of the unfinished run: it is made again at the end
     job.log.write(
