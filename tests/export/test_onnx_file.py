@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.quick import slow_except
 from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint
 from warmstart.config import DataConfig, ModelConfig
 from warmstart.data.examples.batches import Examples, collate
@@ -54,13 +55,9 @@ def inputs_of(architecture: str) -> list[str]:
     return ["input_ids", "attention_mask", *typed]
 
 
-QUICK = ("bert", "modernbert")
-"""Their exports take seconds each; ``make test-slow`` exports the others."""
-
-
 @pytest.mark.parametrize(
     "architecture",
-    [pytest.param(a, marks=[] if a in QUICK else [pytest.mark.slow]) for a in ARCHITECTURES],
+    slow_except(ARCHITECTURES, "bert"),
 )
 @torch.no_grad()
 def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Path) -> None:

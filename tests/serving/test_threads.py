@@ -119,12 +119,14 @@ def in_threads(work: Callable[[int], Any]) -> list[Any]:
 
 
 CASES = [*((task, "torch") for task in SETTINGS), *((task, "onnx") for task in EXPORTED)]
+QUICK = [("text-classification", "torch"), ("text-classification", "onnx"), (WINDOWED, "torch")]
+"""In one round; ``make test-slow`` runs every case in several rounds."""
 
 
 @pytest.mark.parametrize(
     ("task", "engine", "rounds"),
     [
-        *((*case, 1) for case in CASES),
+        *((*case, 1) for case in QUICK),
         *(pytest.param(*case, ROUNDS, marks=pytest.mark.slow) for case in CASES),
     ],
 )

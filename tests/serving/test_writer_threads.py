@@ -56,8 +56,14 @@ def _threads_change_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-@pytest.mark.parametrize("engine", ["torch", "onnx"])
-@pytest.mark.parametrize("rounds", [1, pytest.param(ROUNDS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("engine", "rounds"),
+    [
+        ("torch", 1),
+        pytest.param("torch", ROUNDS, marks=pytest.mark.slow),
+        pytest.param("onnx", ROUNDS, marks=pytest.mark.slow),
+    ],
+)
 def test_threads_generate_what_one_thread_generates(writes: Run, engine: Any, rounds: int) -> None:
     serial = [writes.generate(texts, engine=engine, **changes) for texts, changes in CALLS]
     run, together = api.load(writes.path), Barrier(THREADS)
