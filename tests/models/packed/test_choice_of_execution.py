@@ -1,4 +1,4 @@
-"""Which models run packed, and how the others run; the reference is that of ``test_packed_runner``."""
+"""Which models run packed, and how the others run; compared as in ``test_packed_runner``."""
 
 from pathlib import Path
 from typing import Any
