@@ -1,4 +1,4 @@
-"""Which models run packed, and how the others run; compared as in ``test_packed_runner``."""
+"""When a model runs packed, and when it runs padded, with the reason."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from transformers import (
     AttentionInterface,
 )
 
-from tests.models.packed.test_packed_runner import HEAD, assert_same, twice
+from tests.models.packed.pairs import HEAD, assert_same, twice
 from tests.tiny import ARCHITECTURES
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.targets import NoTargets
