@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -34,12 +35,19 @@ def every_check() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def driven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DrivenRun:
-    task = request.param
-    foreign = [mark for name, case in CASES.items() if name != task for mark in case.marks]
-    return DrivenRun(CASES[task], task, tmp_path_factory.mktemp(task), tuple(foreign))
+def driven(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], DrivenRun]:
+    """A function from a task to its run, which all checks of the task share."""
+
+    @cache
+    def run(task: str) -> DrivenRun:
+        foreign = [mark for name, case in CASES.items() if name != task for mark in case.marks]
+        return DrivenRun(CASES[task], task, tmp_path_factory.mktemp(task), tuple(foreign))
+
+    return run
 
 
-@pytest.mark.parametrize(("driven", "check"), list(every_check()), indirect=["driven"])
-def test_the_command_line(driven: DrivenRun, check: Callable[[DrivenRun], None]) -> None:
-    check(driven)
+@pytest.mark.parametrize(("task", "check"), list(every_check()))
+def test_the_command_line(
+    driven: Callable[[str], DrivenRun], task: str, check: Callable[[DrivenRun], None]
+) -> None:
+    check(driven(task))
