@@ -5,6 +5,7 @@ connections that leave the machine are detected. An attempt is refused *and* fai
 made it, because a library may ignore the refusal.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -53,6 +54,17 @@ def _watch_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_watch_network)
+
+
+def pytest_collection() -> None:
+    """Modules that are imported are not garbage: it is not searched for among them."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From now on, garbage is searched for only among what the tests create."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
