@@ -20,6 +20,9 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # The models are tiny and test files run in parallel: more threads would only be slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Commands that are printed begin with the program that was started: pytest is not `warmstart`.
+sys.argv[0] = "pytest"
+
 # By default, Hypothesis fails an example that takes more than 200 ms.
 settings.register_profile("warmstart", deadline=None)
 settings.load_profile("warmstart")

@@ -112,6 +112,7 @@ def test_the_folder_says_what_it_is(trained: Trained, architecture: str) -> None
     assert tokenizer.is_fast
 
 
+@pytest.mark.slow
 def test_the_real_bundled_model_after_a_step(tmp_path: Path) -> None:
     source = write_reviews(tmp_path / "reviews.csv", rows=16)
     config = {
