@@ -5,6 +5,7 @@ connections that leave the machine are detected. An attempt is refused *and* fai
 made it, because a library may ignore the refusal.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 # The models are tiny and test files run in parallel: more threads would only be slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Commands that are printed begin with the program that was started: pytest is not `warmstart`.
+sys.argv[0] = "pytest"
 
 # By default, Hypothesis fails an example that takes more than 200 ms.
 settings.register_profile("warmstart", deadline=None)
@@ -53,6 +57,17 @@ def _watch_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_watch_network)
+
+
+def pytest_collection() -> None:
+    """Modules that are imported are not garbage: it is not searched for among them."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From now on, garbage is searched for only among what the tests create."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

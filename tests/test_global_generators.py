@@ -13,6 +13,7 @@ import rich.style  # noqa: F401  # its import takes a number from Python's globa
 import torch
 
 import warmstart
+from tests.quick import slow_except
 from tests.runs_in_memory import filling_settings, settings, writing_settings
 from warmstart.api import Run
 from warmstart.errors import Interrupted
@@ -42,7 +43,10 @@ def with_dropout(folder: Path, **train: Any) -> dict[str, Any]:
     return settings(folder, dropout=0.1, **train)
 
 
-@pytest.mark.parametrize("made", [with_dropout, writing_settings, filling_settings])
+@pytest.mark.parametrize(
+    "made",
+    slow_except([with_dropout, writing_settings, filling_settings], with_dropout, writing_settings),
+)
 def test_train_and_what_follows_leave_the_generators_alone(made: Settings, tmp_path: Path) -> None:
     config = made(tmp_path, epochs=1)
     data = config["data"]["train"]

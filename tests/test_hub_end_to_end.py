@@ -2,6 +2,7 @@
 
 Guarantee 7 of the design: with a folder or the bundled model no network call is made, even for
 metrics. The hub runs on this machine and is set as the mirror, for ``hub_commands.py``.
+``models/checkpoints/test_model_hub.py`` is quick and checks the same for reading a checkpoint.
 """
 
 import json
@@ -18,6 +19,8 @@ from tests.hub_commands import commands
 from tests.runs_in_memory import write_reviews
 from tests.tiny import tiny_checkpoint
 from tests.tiny.hub import Hub
+
+pytestmark = pytest.mark.slow
 
 Session = dict[str, Any]
 
@@ -80,7 +83,6 @@ def test_local_checkpoints_need_no_network(session: Session, kind: str) -> None:
     assert not any(asked.values()), asked
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("session")
 def test_from_the_cache_alone_when_the_hub_is_gone(folder: Path) -> None:
     """In another process, so that nothing is remembered except on disk."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from tests.quick import EACH_ARCHITECTURE
 from tests.runs_in_memory import settings, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart import api, config_file
@@ -81,7 +82,7 @@ def by_hand(run: Run, texts: list[str]) -> list[dict[str, float]]:
     ]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EACH_ARCHITECTURE)
 def test_a_bare_pipeline_gives_the_same_probabilities(trained: Trained, architecture: str) -> None:
     run = trained(architecture)
     short = [text for text in TEXTS if not run.predict([text])[0]["truncated"]]
@@ -111,6 +112,7 @@ def test_the_folder_says_what_it_is(trained: Trained, architecture: str) -> None
     assert tokenizer.is_fast
 
 
+@pytest.mark.slow
 def test_the_real_bundled_model_after_a_step(tmp_path: Path) -> None:
     source = write_reviews(tmp_path / "reviews.csv", rows=16)
     config = {

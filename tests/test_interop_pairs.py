@@ -11,6 +11,7 @@ import pytest
 from sentence_transformers import CrossEncoder
 from transformers import AutoTokenizer, pipeline
 
+from tests.quick import slow_except
 from tests.runs_in_memory import ranking_settings
 from tests.test_pairs import pair_settings
 from warmstart import api, config_file
@@ -52,7 +53,7 @@ def ours(run: Run) -> list[dict[str, Any]]:
     return run.predict(list(queries), list(documents), engine="torch")
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", slow_except(LOSSES, "cross-entropy", "pairwise"))
 def test_a_cross_encoder_gives_the_scores(trained: Trained, loss: str) -> None:
     run = trained(loss)
     encoder = CrossEncoder(str(run.path / "model"), device="cpu")
@@ -63,7 +64,7 @@ def test_a_cross_encoder_gives_the_scores(trained: Trained, loss: str) -> None:
     np.testing.assert_allclose(scores[:, 1] if two else scores, expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", slow_except(LOSSES, "cross-entropy", "pairwise"))
 def test_the_lines_of_the_card_give_the_scores(
     trained: Trained, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +86,7 @@ def test_the_lines_of_the_card_give_the_scores(
     assert api.info(run.path).labels == ()
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", slow_except(LOSSES, "cross-entropy", "pairwise"))
 def test_a_bare_pipeline_gives_the_scores(trained: Trained, loss: str) -> None:
     run = trained(loss)
     classify: Any = pipeline("text-classification", model=str(run.path / "model"), device="cpu")

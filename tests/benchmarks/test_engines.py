@@ -14,6 +14,7 @@ from benchmarks.materials import Material
 from benchmarks.window import Window
 from benchmarks.workloads import WORKLOADS, Workload
 from tests.benchmarks.conftest import sentences
+from tests.quick import slow_except
 from warmstart.config import TrainConfig
 from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.training.optimizer import decays
@@ -23,7 +24,15 @@ RANDOM = [
 ]
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINING if name != "setfit"])
+@pytest.mark.parametrize(
+    "name",
+    slow_except(
+        [name for name in TRAINING if name != "setfit"],
+        "warmstart",
+        "transformers-trainer",
+        "tutorial-loop-64",
+    ),
+)
 def test_a_window_is_measured(name: str, material: Material) -> None:
     row = measure(name, material, seed=1, started_at=time.time())
     steps = material.workload.fixed_steps if TRAINING[name].fixed_width else material.workload.steps
@@ -151,7 +160,12 @@ def test_warmstart_freezes_too(material: Material) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["transformers-trainer", "tutorial-loop-64", "sentence-transformers"]
+    "name",
+    slow_except(
+        ["transformers-trainer", "tutorial-loop-64", "sentence-transformers"],
+        "transformers-trainer",
+        "tutorial-loop-64",
+    ),
 )
 def test_a_frozen_backbone_does_not_learn(
     name: str, material: Material, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from benchmarks.limit import DecoderShape
 from benchmarks.materials import Material
 from benchmarks.workloads import Gpt2Shape, Steps, Workload
 from tests.benchmarks.conftest import sentences
+from tests.quick import slow_except
 from tests.tiny.decoders import tiny_gpt2
 from warmstart.preparation.prepare import prepare
 
@@ -44,7 +45,7 @@ def writing(tmp_path_factory: pytest.TempPathFactory) -> Material:
     return materials.make(workload, Path(), tmp_path_factory.mktemp("writing"), None)
 
 
-@pytest.mark.parametrize("name", WRITING)
+@pytest.mark.parametrize("name", slow_except(WRITING, "warmstart", "transformers-trainer"))
 def test_a_window_is_measured(name: str, writing: Material) -> None:
     row = measure(name, writing, seed=1, started_at=time.time())
     steps = 1 if WRITING[name].fixed_width else 3

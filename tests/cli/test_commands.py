@@ -281,6 +281,7 @@ def test_chinese_from_end_to_end(
     assert "这本书0很好看" in Path("答案.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_report")
 def test_interrupted_and_resumed(
     tiny: Path,

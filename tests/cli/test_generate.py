@@ -3,9 +3,7 @@
 import json
 import os
 import pty
-import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,24 +111,18 @@ def test_a_text_appears_as_it_is_made(
     assert "".join(pieces) == f"a cat{made[0]['text']}\n"
 
 
-def test_at_a_terminal_a_prompt_is_requested(run: Path) -> None:
+def test_at_a_terminal_a_prompt_is_requested(
+    run: Path, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terminal, behind = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "warmstart", "generate", str(run), "--json"],
-        stdin=behind,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as process:
-        os.write(terminal, b"the dog\n")
-        out, err = process.communicate(timeout=60)
-    with suppress(OSError):
-        os.close(terminal)
-        os.close(behind)
-    assert process.returncode == 0, err
-    assert err.startswith("prompt:")
-    assert generations(out)[0]["prompt"] == "the dog"
+    os.write(terminal, b"the dog\n")
+    with os.fdopen(behind) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        ran = warmstart("generate", str(run), "--json")
+    os.close(terminal)
+    assert ran.code == 0, ran.err
+    assert ran.err.startswith("prompt:")
+    assert generations(ran.out)[0]["prompt"] == "the dog"
 
 
 def test_novelty_is_of_the_rows_the_run_was_trained_on(run: Path, warmstart: Warmstart) -> None:

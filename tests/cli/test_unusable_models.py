@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import warmstart as package
 from tests.cli.conftest import Ran, Trained, Warmstart
+from tests.quick import slow_except
 from tests.runs_in_memory import writing_settings
 from tests.tiny.decoders import tiny_gpt2
 
@@ -50,7 +51,7 @@ def with_file(run: Path, content: bytes) -> None:
     (run / "export" / "parity.json").write_text(json.dumps(parity))
 
 
-@pytest.mark.parametrize("content", [b"", b"no model" * 100, None])
+@pytest.mark.parametrize("content", slow_except([b"", b"no model" * 100, None], None))
 def test_an_exported_file_that_is_no_model_or_another_one(
     content: bytes | None, exported: Path, writer: Path, warmstart: Warmstart, tmp_path: Path
 ) -> None:

@@ -147,6 +147,7 @@ def usage(driven: DrivenRun) -> None:
 
 def evaluate(driven: DrivenRun) -> None:
     """``evaluate`` scores a labelled file and keeps its predictions."""
+    assert driven.run.is_dir()
     found = one_object(driven.type("evaluate", "run", "--data", driven.labelled, "--json"))
     assert found.keys() == documented("evaluate")
     assert found["data"] == [driven.labelled]

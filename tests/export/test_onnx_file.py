@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.quick import slow_except
 from tests.tiny import ARCHITECTURES, TYPED, tiny_checkpoint
 from warmstart.config import DataConfig, ModelConfig
 from warmstart.data.examples.batches import Examples, collate
@@ -54,14 +55,7 @@ def inputs_of(architecture: str) -> list[str]:
     return ["input_ids", "attention_mask", *typed]
 
 
-QUICK = ("bert", "modernbert")
-"""Their exports take seconds each; ``make test-slow`` exports the others."""
-
-
-@pytest.mark.parametrize(
-    "architecture",
-    [pytest.param(a, marks=[] if a in QUICK else [pytest.mark.slow]) for a in ARCHITECTURES],
-)
+@pytest.mark.parametrize("architecture", slow_except(ARCHITECTURES, "bert"))
 @torch.no_grad()
 def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Path) -> None:
     checkpoint, model = classifier(tmp_path / "model", architecture)
@@ -89,9 +83,9 @@ def test_every_architecture_is_exported_exactly(architecture: str, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """An exported BERT with three layers, and the model."""
+    """An exported BERT, and the model."""
     folder = tmp_path_factory.mktemp("bert")
-    _, model = classifier(folder / "model", "bert", layers=3)
+    _, model = classifier(folder / "model", "bert")
     write_onnx(model, inputs_of("bert"), 7, folder / "model.onnx")
     return folder / "model.onnx", model
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.driven_run import without_figures
 from tests.report.example_run import example_run, write_json
 from warmstart.metrics.scores import Score
-from warmstart.report import html
 from warmstart.report.html import leader, write_report
 from warmstart.runs.run_record import EvaluationRecord
 
@@ -53,17 +53,20 @@ class Page(HTMLParser):
         self.text += data
 
 
-def page_of(run: Path, *, images: bool = False) -> Page:
-    """The page of a run; the PNG files, which take longest, are only written on request."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not images:
-            patch.setattr(html, "to_png", lambda _figure, path: path.touch())
-        return Page(write_report(run).read_text(encoding="utf-8"))
+def text_of(run: Path) -> str:
+    """The page of a run, with empty figures: drawing them takes longest."""
+    with without_figures():
+        return write_report(run).read_text(encoding="utf-8")
+
+
+def page_of(run: Path) -> Page:
+    """The page with empty figures, parsed."""
+    return Page(text_of(run))
 
 
 def test_a_finished_run_has_every_figure_and_needs_no_server(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run")
-    page = page_of(run, images=True)
+    page = Page(write_report(run).read_text(encoding="utf-8"))
     names = {
         "scores",
         "loss",
@@ -204,7 +207,7 @@ def test_the_best_of_a_row_may_be_a_baseline(
 
 def test_a_leading_baseline_is_bold(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run", skill=-1.0)
-    text = write_report(run).read_text(encoding="utf-8")
+    text = text_of(run)
     tfidf = json.loads((run / "evaluation" / "test" / "scores.json").read_text())["baselines"][
         "tfidf"
     ]

@@ -164,10 +164,11 @@ def killed_at(number: int, work: Callable[[], object], patch: pytest.MonkeyPatch
     return False
 
 
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_earlier_run_is_there_until_the_new_one_has_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
-    """Killed at every renaming of ``--overwrite``, also while the earlier run is put back."""
+    """Killed at each (or each third) renaming, also while the earlier run is put back."""
     monkeypatch.setattr(os, "fsync", lambda _: None)  # thousands, and here the machine stays on
     number, again = 0, 0
     while True:
@@ -181,9 +182,9 @@ def test_an_earlier_run_is_there_until_the_new_one_has_begun(
         assert (RunDirectory.open(run.path).model / "model.safetensors").read_text() == "weights"
         assert not {".previous", ".previous.partial"} & set(names(run.path))
         if stopped_again:
-            again += 1
+            again += every
         elif stopped:
-            number, again = number + 1, 0
+            number, again = number + every, 0
         else:
             break
     assert number > 4

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.quick import slow_except
 from tests.runs_in_memory import (
     filling_settings,
     ranking_settings,
@@ -106,30 +107,32 @@ def _threads_change_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def in_threads(work: Callable[[int], Any]) -> list[Any]:
+def in_threads(work: Callable[[int], Any], count: int = THREADS) -> list[Any]:
     """The results of ``work(thread)`` in threads that start together."""
-    together = Barrier(THREADS)
+    together = Barrier(count)
 
     def start(thread: int) -> Any:
         together.wait()
         return work(thread)
 
-    with ThreadPoolExecutor(THREADS) as threads:
-        return list(threads.map(start, range(THREADS)))
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(start, range(count)))
 
 
 CASES = [*((task, "torch") for task in SETTINGS), *((task, "onnx") for task in EXPORTED)]
+QUICK = [("text-classification", "torch"), ("text-classification", "onnx"), (WINDOWED, "torch")]
+"""In one round of few threads; ``make test-slow`` runs every case in several rounds of many."""
 
 
 @pytest.mark.parametrize(
-    ("task", "engine", "rounds"),
+    ("task", "engine", "threads", "rounds"),
     [
-        *((*case, 1) for case in CASES),
-        *(pytest.param(*case, ROUNDS, marks=pytest.mark.slow) for case in CASES),
+        *((*case, 3, 1) for case in QUICK),
+        *(pytest.param(*case, THREADS, ROUNDS, marks=pytest.mark.slow) for case in CASES),
     ],
 )
 def test_threads_predict_what_one_thread_predicts(
-    trained: Callable[[str], Trained], task: str, engine: str, rounds: int
+    trained: Callable[[str], Trained], task: str, engine: str, threads: int, rounds: int
 ) -> None:
     """In each round a thread predicts all texts: some alone, some of them in one call."""
     one = trained(task)
@@ -149,7 +152,7 @@ def test_threads_predict_what_one_thread_predicts(
                 assert one.predict(part, engine, fresh) == serial[index]
         return rounds
 
-    assert in_threads(work) == [rounds] * THREADS
+    assert in_threads(work, threads) == [rounds] * threads
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,7 @@ def test_threads_that_come_together_open_one_model(
 
 
 @pytest.mark.filterwarnings("ignore:of .* rows, truncated to")
-@pytest.mark.parametrize("task", ["text-ranking", "fill-mask"])
+@pytest.mark.parametrize("task", slow_except(["text-ranking", "fill-mask"], "fill-mask"))
 def test_a_file_can_be_evaluated_while_others_predict(
     trained: Callable[[str], Trained], task: str
 ) -> None:

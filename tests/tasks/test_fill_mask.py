@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 import warmstart
+from tests.quick import slow_except
 from tests.runs_in_memory import filling_settings, job_of, never, settings, write_reviews
 from tests.tiny import tiny_checkpoint
 from tests.tiny.decoders import tiny_gpt2
@@ -101,7 +102,7 @@ def stopping_after(steps: int) -> Any:
     return lambda: next(made, None) is None
 
 
-@pytest.mark.parametrize("whole_words", [False, True])
+@pytest.mark.parametrize("whole_words", slow_except([False, True], True))
 def test_stopped_and_resumed_is_bit_identical(tmp_path: Path, whole_words: bool) -> None:
     prepared = prepared_of(tmp_path, {"whole_words": whole_words}, batch_size=24)
     whole = job_of(prepared, tmp_path / "whole")

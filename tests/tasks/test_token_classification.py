@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
+from tests.quick import slow_except
 from tests.tagging_runs import EXPORTS, Span, sentences, tagging_settings, texts, write_brat
 from tests.tiny import WORDS, tiny_checkpoint
 from warmstart import api, config_file, errors
@@ -128,7 +129,7 @@ def run_spans(run: api.Run, texts: Sequence[str]) -> list[list[tuple[int, int, s
     return [[(one["start"], one["end"], one["type"]) for one in row] for row in found]
 
 
-@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+@pytest.mark.parametrize("architecture", slow_except(["bert", "roberta"], "bert"))
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 def test_the_pipeline_of_transformers_finds_the_same_entities(
     tmp_path: Path, architecture: str
@@ -235,7 +236,9 @@ FORMATS = (
 )
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "name", slow_except(FORMATS, "brat, files", "lists in JSON lines", "spans in Parquet")
+)
 def test_every_format_trains_and_gives_back_its_own_offsets(tmp_path: Path, name: str) -> None:
     config = tagging_settings(tmp_path, epochs=1)
     source, settings = source_of(name, tmp_path)

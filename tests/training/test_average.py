@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
+from tests.quick import slow_except
 from tests.runs_in_memory import (
     job_of,
     never,
@@ -86,7 +87,7 @@ def test_the_last_models_are_those_of_a_run_on_the_whole_table(
     assert same({n: t for n, t in bare.state_dict().items() if n in mean}, mean)
 
 
-@pytest.mark.parametrize("of", ["last", "best"])
+@pytest.mark.parametrize("of", slow_except(["last", "best"], "last"))
 def test_a_mean_that_is_worse_is_not_kept(tmp_path: Path, of: str) -> None:
     job = job_of(
         prepared_run(tmp_path, average={"of": of, "count": 2}, **SETTINGS), tmp_path / "run"
@@ -142,7 +143,7 @@ def whole(
     return whole_run(prepared_run(folder, dropout=0.1, **train), folder / "run")
 
 
-@pytest.mark.parametrize("stop_after", [7, 20, 35])
+@pytest.mark.parametrize("stop_after", slow_except([7, 20, 35], 20))
 def test_a_resumed_run_keeps_the_same_mean(
     whole: tuple[Prepared, Job], tmp_path: Path, stop_after: int
 ) -> None:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.limits import file_size
+from tests.quick import slow_except
 from tests.runs_in_memory import job_of, never, prepared_run, settings, whole_run
 from warmstart.errors import Interrupted, RunError
 from warmstart.preparation.prepare import Prepared
@@ -60,7 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return whole_run(prepared, folder / "run")
 
 
-@pytest.mark.parametrize("stop_after", [1, 5, 11, 12, 17])
+@pytest.mark.parametrize("stop_after", slow_except([1, 5, 11, 12, 17], 1, 12))
 def test_stopped_and_resumed_is_bit_identical(
     whole: Whole, tmp_path: Path, stop_after: int
 ) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from tests.models.test_refusals import change_weights, edit
+from tests.quick import EACH_ARCHITECTURE, slow_except
 from tests.runs_in_memory import (
     filling_settings,
     job_of,
@@ -21,7 +22,7 @@ from tests.runs_in_memory import (
     whole_run,
     writing_settings,
 )
-from tests.tiny import ARCHITECTURES, tiny_checkpoint
+from tests.tiny import tiny_checkpoint
 from tests.training.test_rates import losses_of, plain_losses
 from warmstart import api, config_file
 from warmstart.data.examples.batches import collate
@@ -74,7 +75,7 @@ def test_steps_equal_a_plain_peft_loop(tmp_path: Path) -> None:
 
 @DEPRECATED
 @pytest.mark.parametrize("modules", [None, "all"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EACH_ARCHITECTURE)
 def test_model_opens_bare_and_adapter_opens_in_peft(
     tmp_path: Path, architecture: str, modules: str | None
 ) -> None:
@@ -108,7 +109,7 @@ def test_model_opens_bare_and_adapter_opens_in_peft(
 
 
 @pytest.mark.parametrize("layers", [2, 4])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EACH_ARCHITECTURE)
 def test_adapters_run_packed_as_they_run_padded(
     tmp_path: Path, architecture: str, layers: int
 ) -> None:
@@ -189,7 +190,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return whole_run(prepared, folder / "run")
 
 
-@pytest.mark.parametrize("stop_after", [3, 12, 15])
+@pytest.mark.parametrize("stop_after", slow_except([3, 12, 15], 12))
 def test_a_resumed_run_ends_with_the_same_weights(
     whole: Whole, tmp_path: Path, stop_after: int
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import warmstart
 from tests.cli.conftest import ran
+from tests.quick import slow_except
 from tests.runs_in_memory import settings, writing_settings
 from tests.tiny.decoders import tiny_gpt2
 from warmstart.run import Run
@@ -92,7 +93,12 @@ def test_failed_baselines_are_a_notice(tmp_path: Path, monkeypatch: pytest.Monke
     assert "the baselines were left out: ValueError: made up" in notices(run.path)
 
 
-@pytest.mark.parametrize("fails", ["report.html.write_report", "runs.model_card.write_card"])
+@pytest.mark.parametrize(
+    "fails",
+    slow_except(
+        ["report.html.write_report", "runs.model_card.write_card"], "report.html.write_report"
+    ),
+)
 def test_a_failed_report_is_a_notice_and_can_be_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:

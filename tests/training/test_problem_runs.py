@@ -13,6 +13,7 @@ import torch
 from transformers import pipeline
 
 from tests.cli.conftest import ran
+from tests.quick import slow_except
 from tests.runs_in_memory import TOPICS, job_of, never, number_settings, topic_settings
 from warmstart import api, config_file
 from warmstart.api import Run
@@ -211,7 +212,7 @@ def test_the_report_of_labels(topics: Run) -> None:
     assert "one of its labels" not in card
 
 
-@pytest.mark.parametrize("make", [number_settings, topic_settings])
+@pytest.mark.parametrize("make", slow_except([number_settings, topic_settings], topic_settings))
 def test_stopped_and_resumed_is_bit_identical(
     tmp_path: Path, make: Callable[..., dict[str, Any]]
 ) -> None:
@@ -229,7 +230,7 @@ def test_stopped_and_resumed_is_bit_identical(
         assert torch.equal(value, broken.model.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("kind", ["numbers", "topics"])
+@pytest.mark.parametrize("kind", slow_except(["numbers", "topics"], "topics"))
 def test_the_exported_model_gives_the_same_predictions(
     kind: str, request: pytest.FixtureRequest
 ) -> None:

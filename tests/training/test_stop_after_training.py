@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import warmstart
+from tests.quick import slow_except
 from tests.runs_in_memory import settings, write_reviews, writing_settings
 from warmstart import cli
 from warmstart.api import Run
@@ -97,7 +98,7 @@ STAGES = {
 """The module that calls each function."""
 
 
-@pytest.mark.parametrize("stage", list(STAGES))
+@pytest.mark.parametrize("stage", slow_except(list(STAGES), "keep_average", "with_final_scores"))
 def test_scoring_stops_at_once_and_is_completed_by_a_resume(
     stage: str, config: dict[str, Any], whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +127,7 @@ def test_samples_stop_at_once_and_are_completed_by_a_resume(
     assert len(json.loads((path / "samples.json").read_text())["samples"]) == 16
 
 
-@pytest.mark.parametrize("stage", ["report", "export"])
+@pytest.mark.parametrize("stage", slow_except(["report", "export"], "report"))
 def test_report_and_export_stop_at_once_and_are_completed_by_a_resume(
     stage: str, config: dict[str, Any], whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

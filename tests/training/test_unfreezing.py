@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.quick import slow_except
 from tests.runs_in_memory import (
     filling_settings,
     job_of,
@@ -83,7 +84,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return whole_run(prepared, folder / "run")
 
 
-@pytest.mark.parametrize("stop_after", [2, 4, 7, 13, 17])
+@pytest.mark.parametrize("stop_after", slow_except([2, 4, 7, 13, 17], 7))
 def test_a_resumed_run_ends_with_the_same_weights(
     whole: Whole, tmp_path: Path, stop_after: int
 ) -> None:

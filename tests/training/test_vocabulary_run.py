@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
+from tests.quick import EACH_ARCHITECTURE, slow_except
 from tests.runs_in_memory import job_of, never, prepared_run
-from tests.tiny import ARCHITECTURES, tiny_checkpoint
+from tests.tiny import tiny_checkpoint
 from warmstart.config import TrainConfig
 from warmstart.errors import Interrupted
 from warmstart.preparation.prepare import Prepared
@@ -66,7 +67,7 @@ def norms(job: Job) -> list[float]:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EACH_ARCHITECTURE)
 def test_without_clipping_every_weight_is_the_same_bit_for_bit(
     tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str, dropout: float
 ) -> None:
@@ -92,7 +93,7 @@ def test_without_clipping_every_weight_is_the_same_bit_for_bit(
     assert np.ptp(kept) < 1e-6 < 1e-5 < 1 - kept.mean()
 
 
-@pytest.mark.parametrize("architecture", ["bert", "electra"])
+@pytest.mark.parametrize("architecture", slow_except(["bert", "electra"], "bert"))
 def test_rows_without_use_decay_at_the_embeddings_own_rate(
     tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str
 ) -> None:
@@ -124,7 +125,7 @@ def test_rows_without_use_decay_from_when_the_embeddings_train(
     assert not torch.equal(table, before)
 
 
-@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+@pytest.mark.parametrize("architecture", slow_except(["bert", "roberta"], "bert"))
 def test_with_clipping_they_are_the_same_within_rounding(
     tmp_path: Path, whole: Callable[[Prepared, Path], Job], architecture: str
 ) -> None:
@@ -138,7 +139,7 @@ def test_with_clipping_they_are_the_same_within_rounding(
     assert max(float((expected[key] - found[key]).abs().max()) for key in expected) < 1e-6
 
 
-@pytest.mark.parametrize("stop_after", [2, 6, 7, 11])
+@pytest.mark.parametrize("stop_after", slow_except([2, 6, 7, 11], 6))
 def test_stopped_in_the_middle_it_is_still_the_run_on_the_whole_table(
     tmp_path: Path, whole: Callable[[Prepared, Path], Job], stop_after: int
 ) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.quick import slow_except
 from tests.runs_in_memory import job_of, never, writing_settings
 from warmstart import config_file
 from warmstart.data.examples.batches import collate
@@ -87,7 +88,7 @@ def test_fifty_steps_equal_a_plain_transformers_loop(tmp_path: Path, long_docume
     np.testing.assert_allclose(ours, plain_losses(job, twin, steps=50), atol=1e-5)
 
 
-@pytest.mark.parametrize("stop_after", [3, 12])
+@pytest.mark.parametrize("stop_after", slow_except([3, 12], 12))
 def test_stopped_and_resumed_is_bit_identical(tmp_path: Path, stop_after: int) -> None:
     prepared = prepared_writer(tmp_path, "model.dropout=0.1", sample_every_steps=2)
     whole = job_of(prepared, tmp_path / "whole")

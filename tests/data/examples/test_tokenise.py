@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, GPT2TokenizerFast, PreTrainedTokenizerBase
 
+from tests.quick import EACH_ARCHITECTURE
 from tests.tiny import ARCHITECTURES, WORDS, tiny_tokenizer
 from warmstart.data import mapped
 from warmstart.data.examples.tokenise import RowTokeniser, plain_copy
@@ -113,7 +114,7 @@ def tokenised(
     )
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EACH_ARCHITECTURE)
 @given(rows=st.lists(TEXT, min_size=1, max_size=4), max_tokens=st.integers(3, 40))
 def test_single_texts_are_cut_as_transformers_cuts_them(
     architecture: str, rows: list[str], max_tokens: int
@@ -122,7 +123,7 @@ def test_single_texts_are_cut_as_transformers_cuts_them(
 
 
 @pytest.mark.parametrize("truncation", ["longest_first", "second_only"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EACH_ARCHITECTURE)
 @given(rows=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4), max_tokens=st.integers(3, 40))
 @settings(max_examples=60)
 def test_pairs_are_cut_as_transformers_cuts_them(
@@ -188,11 +189,12 @@ def test_the_copy_of_a_real_tokenizer_is_the_tokenizer(
     assert copy.to_str() == backend.to_str()
 
 
-THREADS, TEXTS, ROUNDS = 8, 64, 20
+THREADS, TEXTS = 8, 64
 
 
+@pytest.mark.parametrize("rounds", [4, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("words", [False, True])
-def test_threads_get_what_one_thread_gets(words: bool) -> None:
+def test_threads_get_what_one_thread_gets(words: bool, rounds: int) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.backend_tokenizer.enable_padding(length=50)
     tokenizer.backend_tokenizer.enable_truncation(6)
@@ -216,14 +218,14 @@ def test_threads_get_what_one_thread_gets(words: bool) -> None:
     assert len(lengths) > 10 if words else lengths >= {7, 12, 30}
     together = Barrier(THREADS)
 
-    def rounds(thread: int) -> bool:
+    def work(thread: int) -> bool:
         """Every thread starts with a different text."""
         together.wait()
         order = [(n + 8 * thread) % TEXTS for n in range(TEXTS)]
-        return all(one(n) == serial[n] for _ in range(ROUNDS) for n in order)
+        return all(one(n) == serial[n] for _ in range(rounds) for n in order)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        assert list(pool.map(rounds, range(THREADS))) == [True] * THREADS
+        assert list(pool.map(work, range(THREADS))) == [True] * THREADS
     assert tokenizer.backend_tokenizer.to_str() == before
 
 
@@ -285,7 +287,7 @@ def assert_words_equal_transformers(
     assert [ids[start:stop].tolist() for start, stop in found.bodies] == bodies
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EACH_ARCHITECTURE)
 @given(rows=st.lists(st.lists(WORD, max_size=12), min_size=1, max_size=4))
 def test_words_are_what_transformers_gives(architecture: str, rows: list[list[str]]) -> None:
     tokenizer = TOKENIZERS[architecture]

@@ -8,9 +8,17 @@ import pytest
 import torch
 
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart.config import ModelConfig
+from warmstart.config import LoraConfig, ModelConfig, TrainConfig
 from warmstart.errors import ModelError
-from warmstart.models.checkpoints.configuration import READS, Head, auto_class, read_config
+from warmstart.models.checkpoints.configuration import (
+    READS,
+    Head,
+    auto_class,
+    read_config,
+    skeleton,
+    with_labels,
+)
+from warmstart.models.checkpoints.description import describe_training
 from warmstart.models.checkpoints.load import find, sequence_classifier
 
 
@@ -30,6 +38,23 @@ def test_without_a_setting_it_stays(tmp_path: Path, architecture: str) -> None:
     folder = tiny_checkpoint(tmp_path / "model", architecture)
     kept = find(ModelConfig(name=str(folder))).config
     assert kept.to_dict() == read_config("tiny", folder, None).to_dict()
+
+
+def test_equal_configurations_share_a_model_that_describing_does_not_change(
+    tmp_path: Path,
+) -> None:
+    folder = tiny_checkpoint(tmp_path / "model")
+    checkpoint, again = find(ModelConfig(name=str(folder))), find(ModelConfig(name=str(folder)))
+    two, three = (with_labels(checkpoint.config, [*"abc"[:count]]) for count in (2, 3))
+    one = skeleton(with_labels(again.config, ["LABEL_0", "LABEL_1"]), checkpoint.head)
+    assert skeleton(two, checkpoint.head) is not one
+    assert skeleton(three, checkpoint.head).num_labels == 3
+    assert skeleton(two, "masked-lm") is not skeleton(two, checkpoint.head)
+    before = [name for name, _ in one.named_parameters()]
+    describe_training(checkpoint, TrainConfig(lora=LoraConfig(rank=2)))
+    assert skeleton(with_labels(checkpoint.config, ["LABEL_0", "LABEL_1"]), checkpoint.head) is one
+    assert [name for name, _ in one.named_parameters()] == before
+    assert all(parameter.requires_grad for parameter in one.parameters())
 
 
 def test_every_head_has_a_class_and_reads_some_tokens() -> None:

@@ -11,6 +11,8 @@ Source: https://docs.pytorch.org/docs/stable/meta.html.
 import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -174,16 +176,34 @@ def auto_class(head: Head) -> Any:
 def skeleton(config: "PreTrainedConfig", head: Head) -> "PreTrainedModel":
     """Build the model of a configuration without weights (on the meta device).
 
+    Building takes time, so equal configurations get the same model: read it, or change a copy.
+
     Args:
         config: configuration; for a classifier ``id2label`` gives the number of logits.
         head: head of the model.
     """
+    settings = {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
+    return _built(_Plan(type(config), repr(settings), head, config))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a model is built from; equal plans give equal models."""
+
+    kind: type
+    settings: str
+    head: Head
+    config: "PreTrainedConfig" = field(compare=False)
+
+
+@lru_cache(maxsize=16)
+def _built(plan: _Plan) -> "PreTrainedModel":
     import torch
 
     # Building a model may use random numbers; `fork_rng` restores the global generator.
     with quiet(), torch.random.fork_rng(devices=[]), torch.device("meta"):
-        build: Callable[..., PreTrainedModel] = auto_class(head).from_config
-        return build(config, trust_remote_code=False)
+        build: Callable[..., PreTrainedModel] = auto_class(plan.head).from_config
+        return build(copy.deepcopy(plan.config), trust_remote_code=False)
 
 
 def longest_input(config: "PreTrainedConfig", head: Head = "sequence-classification") -> int | None:

@@ -9,6 +9,7 @@ Units: parameters are counted as numbers; memory is in MiB (2**20 bytes), in flo
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -186,7 +187,7 @@ def describe_training(
         config: Settings that fit the checkpoint.
         labels: Number of labels, if the checkpoint has no head of this kind yet.
     """
-    model = _skeleton_of(checkpoint, labels)
+    model = deepcopy(_skeleton_of(checkpoint, labels))
     choose_trained(model, config, checkpoint.head, new_pooler=lacks_pooler(checkpoint))
     return replace(describe(checkpoint, labels), trains=trained_parts(model, config))
 
