@@ -269,6 +269,37 @@ def test_as_many_rows_as_are_wanted_are_compared(
     assert found == [texts[row] for row in rows.table.rows.tolist()]
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda rows: rows.slice(0, 0), "it has no rows"),
+        (lambda rows: rows.drop_columns(["text"]), "text"),
+        (lambda rows: rows.drop_columns(["label"]), "label"),
+        (lambda rows: rows.drop_columns(["row"]), "row"),
+        (lambda rows: with_values(rows, "text", [None]), "text"),
+        (lambda rows: with_values(rows, "text", [3]), "text"),
+        (lambda rows: with_values(rows, "row", [[]]), "row"),
+        (lambda rows: with_values(rows, "line", ["x"]), "line"),
+    ],
+)
+def test_damaged_predictions_are_named(
+    exported: Run, tmp_path: Path, damage: Callable[[pa.Table], pa.Table], said: str
+) -> None:
+    run = copied(exported, tmp_path)
+    path = run.path / "evaluation/test/predictions.parquet"
+    pyarrow.parquet.write_table(damage(pyarrow.parquet.read_table(path)), path)
+    with pytest.raises(RunError) as error:
+        parity.scored_rows(load_run(export_module.RunDirectory(run.path)))
+    assert error.value.found.startswith(f"cannot read {path}: ")
+    assert said in error.value.found.removeprefix(f"cannot read {path}")
+
+
+def with_values(rows: pa.Table, column: str, value: list[Any]) -> pa.Table:
+    """The rows with one value in a whole column."""
+    place = rows.column_names.index(column)
+    return rows.set_column(place, column, pa.array(value * len(rows)))
+
+
 def test_a_sample_takes_queries_whole() -> None:
     queries = [str(row % 7) for row in range(50)]
     taken = sample(50, 20, pa.chunked_array([queries]))

@@ -191,6 +191,25 @@ def only_with_data(option: str) -> UsageError:
     )
 
 
+def settings_of_what(name: str | Path, sets: Sequence[str]) -> UsageError:
+    """``--set`` for ``info`` of a run or a checkpoint, which have no settings to change."""
+    return UsageError(
+        found=f"--set {sets[0]}, but {name} is not a config",
+        expected="--set only together with a config or recipe",
+        do=f"warmstart info {shlex.quote(str(name))}; or warmstart info CONFIG.yaml "
+        f"--set {shlex.quote(sets[0])}",
+    )
+
+
+def labels_of_what(name: str | Path, labels: int, kind: str) -> UsageError:
+    """``--labels`` for ``info`` of a run or a config; ``kind`` is ``run`` or ``config``."""
+    return UsageError(
+        found=f"--labels {labels}, but {name} is a {kind}",
+        expected="--labels only together with a checkpoint (Hub id or folder)",
+        do=f"warmstart info {shlex.quote(str(name))}",
+    )
+
+
 def output_format(path: Path, known: Collection[str]) -> ConfigError:
     """The suffix of the predictions file is not that of a known format."""
     return ConfigError(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 import torch
 
@@ -36,6 +37,7 @@ from warmstart.models.packed.forward import Forward, padded_forward
 from warmstart.preparation.stages import group_column
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.runs.run_record import SPLIT_ORDER
+from warmstart.runs.stored import reading
 from warmstart.tasks.capabilities import Compares, CountsChanges, RestoresRows
 from warmstart.tasks.predictions.tag_predictions import TagPredictions
 from warmstart.tasks.task import FloatArray
@@ -88,8 +90,9 @@ def scored_rows(run: LoadedRun) -> Rows:
         RunError: the file of the split is damaged.
     """
     split, table = kept_rows(run, MAX_ROWS, labelled=True)
-    labels = run.task.labels(table)
-    examples = run.task.encode(table, labels, run.tokenizer, run.max_tokens)
+    with reading(predictions_path(run, split)):
+        labels = run.task.labels(table)
+        examples = run.task.encode(table, labels, run.tokenizer, run.max_tokens)
     logits = torch_logits(run, padded_forward(run.model, run.task.head), examples)
     return Rows(split, table, labels, examples, logits)
 
@@ -109,7 +112,35 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
         ExportError: the run has neither split.
         RunError: the file of the split is damaged.
     """
-    split, saved = _saved_predictions(run)
+    for split in SPLIT_ORDER:
+        path = predictions_path(run, split)
+        if path.exists():
+            with reading(path):
+                saved = pyarrow.parquet.read_table(path)
+                return split, _table_of(run, split, saved, most, labelled=labelled)
+    raise errors.export.without_rows(run.directory.path)
+
+
+def predictions_path(run: LoadedRun, split: str) -> Path:
+    """The path of the rows and predictions of a split.
+
+    Args:
+        run: the run.
+        split: name of the split.
+    """
+    return run.directory.evaluation(split) / "predictions.parquet"
+
+
+def _table_of(run: LoadedRun, split: str, saved: Any, most: int, *, labelled: bool) -> Table:
+    """The rows of ``predictions.parquet`` as a table with the columns of the original data."""
+    if not len(saved):
+        raise ValueError("it has no rows")
+    for column in ("row", "line"):
+        if saved[column].null_count or not pa.types.is_integer(saved[column].type):
+            raise ValueError(f"the column {column!r} has a value that is not a whole number")
+    for column in (setting.removeprefix("data.") for setting in run.config.data.text_columns):
+        if saved[column].null_count or saved[column].type not in (pa.string(), pa.large_string()):
+            raise ValueError(f"the column {column!r} has a value that is not a text")
     data = run.config.data
     # In `predictions.parquet` columns have the names of settings (`text`, `label`); the table needs
     # the names of the original data.
@@ -127,14 +158,13 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
     if isinstance(run.task, RestoresRows):
         for name, values in run.task.restored(saved).items():
             columns = columns.append_column(name, values)
-    table = Table(
+    return Table(
         columns=columns,
         rows=saved["row"].to_numpy(),
         files=(SourceFile(f"evaluation/{split}", sha256="", encoding=None, rows=len(saved)),),
         file_index=np.zeros(len(saved), dtype=np.int32),
         lines=saved["line"].to_numpy(),
     )
-    return split, table
 
 
 def sample(rows: int, most: int, groups: Any = None) -> Ints:
@@ -155,18 +185,6 @@ def sample(rows: int, most: int, groups: Any = None) -> Ints:
     taken = np.cumsum(np.bincount(group_ids)[order]) <= most
     taken[0] = True
     return np.flatnonzero(np.isin(group_ids, order[taken]))
-
-
-def _saved_predictions(run: LoadedRun) -> tuple[str, Any]:
-    """The name of the split and its ``predictions.parquet``."""
-    for split in SPLIT_ORDER:
-        path = run.directory.evaluation(split) / "predictions.parquet"
-        if path.exists():
-            try:
-                return split, pyarrow.parquet.read_table(path)
-            except (OSError, ValueError) as error:
-                raise errors.run.unreadable(path, error) from error
-    raise errors.export.without_rows(run.directory.path)
 
 
 @torch.no_grad()
