@@ -255,7 +255,7 @@ def info(
     from warmstart.models.checkpoints.description import describe, describe_training
     from warmstart.models.checkpoints.load import find, model_named
     from warmstart.models.tuning.trainable import parts_from_json
-    from warmstart.runs.loaded_run import load_task
+    from warmstart.runs.loaded_run import load_task, no_model, refuse_damaged_model
     from warmstart.tasks.capabilities import label_names_of
 
     if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
@@ -273,12 +273,13 @@ def info(
         raise errors.command.settings_of_what(name, overrides)
     model, directory = model_named(name), RunDirectory(Path(name))
     if directory.is_run and not directory.model.is_dir():
-        raise errors.run.no_model(directory.path)
+        no_model(directory)
     if not directory.is_run:
         return describe(find(model), labels=2 if labels is None else labels)
     if labels is not None:
         raise errors.command.labels_of_what(name, labels, "run")
     _, task = load_task(directory)
+    refuse_damaged_model(directory)
     description = describe(find(model_named(directory.model), task.head))
     trains = directory.read_json("environment.json").get("trains", [])
     # A head for numbers or scores has output names in config.json, but these are not labels.
