@@ -25,7 +25,7 @@ from warmstart.api import Run
 from warmstart.errors import ExportError, RunError
 from warmstart.export import export_run as export_module
 from warmstart.export import first_tokens, parity
-from warmstart.export.parity import sample
+from warmstart.export.kept_rows import sample
 from warmstart.runs.loaded_run import load_run
 from warmstart.tasks import TASKS
 
