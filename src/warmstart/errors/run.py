@@ -298,6 +298,17 @@ def unreadable(path: Path, error: object) -> RunError:
     )
 
 
+def other_labels(path: Path, names: Sequence[str], outputs: Sequence[str]) -> RunError:
+    """The labels in ``task.json`` at ``path`` are not those of the saved model."""
+    if len(names) != len(outputs):
+        reason = f"it has {len(names)} labels, and the model in {path.parent}/model has "
+        return unreadable(path, f"{reason}{len(outputs)}")
+    pairs = enumerate(zip(names, outputs, strict=True), start=1)
+    number, name, output = next((n, a, b) for n, (a, b) in pairs if a != b)
+    reason = f"label {number} is {name!r}, and that of the model in {path.parent}/model is "
+    return unreadable(path, f"{reason}{output!r}")
+
+
 def diverged(path: Path, step: int, kept_step: int | None) -> RunError:
     """The training loss is no longer finite; ``step`` counts from 0, the message from 1."""
     kept = (
