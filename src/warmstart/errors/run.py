@@ -209,6 +209,27 @@ def processes_differ(process: int, what: Sequence[str]) -> RunError:
     )
 
 
+def unusable_launcher(given: Mapping[str, str]) -> RunError:
+    """Environment variables of a launcher are wrong or incomplete."""
+    return RunError(
+        found=f"the environment has {' '.join(f'{name}={text}' for name, text in given.items())}",
+        expected="RANK from 0, WORLD_SIZE above RANK, and LOCAL_RANK from 0, as torchrun and "
+        "accelerate launch set them; or none of them",
+        do=f"unset {' '.join(given)}; to train with several processes: torchrun "
+        "--nproc-per-node 2 -m warmstart train CONFIG",
+    )
+
+
+def unusable_by_accelerate(given: Sequence[str], error: Exception) -> RunError:
+    """Accelerate cannot start with the environment variables ``given``."""
+    names = " ".join(given)
+    return RunError(
+        found=f"Accelerate cannot start with the environment variables {', '.join(given)}: {error}",
+        expected="the variables as `torchrun` or `accelerate launch` sets them, or none of them",
+        do=f"unset {names}; the settings of warmstart replace them (warmstart train --help)",
+    )
+
+
 def lost_process(reason: str) -> RunError:
     """Another process of the training run ended, or never started."""
     return RunError(
