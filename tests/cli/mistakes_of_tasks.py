@@ -148,7 +148,7 @@ PROBLEMS = [
          found=("cannot be the name of a file: file name too long",)),
     Case("a run whose name is too long", f"predict {'x' * 5000} --text nice",
          found=("cannot be the name of a file: file name too long",)),
-    Case("an output whose name is too long", f"{TRAIN} --output {'x' * 5000}",
+    Case("an output whose name is too long", f"train --train rows.csv --output {'x' * 5000}",
          found=("cannot be the name of a file: file name too long",)),
     Case("a setting for a model", "info bundled/minilm-l6 --set data.limit=5",
          found=("--set data.limit=5, but bundled/minilm-l6 is not a config",),

@@ -123,6 +123,24 @@ def wrong_value(
     )
 
 
+def repeated_option(option: str, command: str) -> UsageError:
+    """An option that takes one value was given more than once."""
+    return UsageError(
+        found=f"{option} is given more than once",
+        expected=f"{option} once, with one value",
+        do=f"remove one of them; all options: {command} --help",
+    )
+
+
+def given_twice(name: str, first: str, second: str) -> ConfigError:
+    """A setting that the command line has twice; ``first`` and ``second`` are the arguments."""
+    return ConfigError(
+        found=f"{name} is given twice: {first} and {second}",
+        expected="one value for each setting",
+        do=f"remove {first} or {second}",
+    )
+
+
 def wrong_usage(message: str, command: str) -> UsageError:
     """Another mistake in the arguments; ``message``: Typer's."""
     return UsageError(
