@@ -31,7 +31,7 @@ Only `data.train` has no default. Settings come from
 - flags, instead of a file: `--task`, `--model`, `--train`, `--text`, `--text-pair`,
   `--label`, `--validation`, `--test`;
 - `--set KEY=VALUE`, in addition to any of these and as often as needed; if a setting is given
-  twice, the last value is used;
+  twice on the command line, it is refused;
 - Python: `warmstart.train({"data": {"train": "reviews.csv"}}, ["train.epochs=2"])`.
 
 `--print-config` prints every setting that the task reads as YAML and exits. `--dry-run` reads and

@@ -250,16 +250,20 @@ def _completed(run: Run, export: ExportConfig, log: "EventLog | None" = None) ->
     return run
 
 
-def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "Description":
+def info(
+    name: str | Path, labels: int | None = None, overrides: Sequence[str] = ()
+) -> "Description":
     """Describe a model: configuration, parameters, memory; for a run or config also what trains.
 
     Args:
         name: a run directory, hub id, folder, or a bundled model, such as ``bundled/minilm-l6``; or
             a config or recipe, whose model is described as it would be trained.
-        labels: number of classes of the head, for a checkpoint that is not a run.
-        overrides: for a config, settings that replace its own.
+        labels: number of classes of the head, only for a checkpoint that is not a run; 2 by
+            default.
+        overrides: only for a config: settings that replace its own.
 
     Raises:
+        UsageError: ``labels`` or ``overrides`` are given for something that does not use them.
         ConfigError: the config is not usable.
         ModelError: there is no such checkpoint, or it lacks parts that the settings name.
         RunError: the run has no kept model yet.
@@ -274,19 +278,25 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
         from warmstart.preparation.prepare import refuse_unfit_parts
         from warmstart.tasks import task_type
 
+        if labels is not None:
+            raise errors.command.labels_of_what(name, labels, "config")
         settings = config_file.load(name, overrides)
         refuse_other_verb(settings, pretraining=False)
         checkpoint = find(settings.model, task_type(settings).head)
         refuse_unfit_parts(settings.train, settings.task, checkpoint)
-        return describe_training(checkpoint, settings.train, labels=labels)
+        return describe_training(checkpoint, settings.train)
+    if overrides:
+        raise errors.command.settings_of_what(name, overrides)
     model, directory = model_named(name), RunDirectory(Path(name))
     if directory.is_run and not directory.model.is_dir():
         no_model(directory)
     if not directory.is_run:
-        return describe(find(model), labels=labels)
+        return describe(find(model), labels=2 if labels is None else labels)
+    if labels is not None:
+        raise errors.command.labels_of_what(name, labels, "run")
     _, task = load_task(directory)
     refuse_damaged_model(directory)
-    description = describe(find(model_named(directory.model), task.head), labels=labels)
+    description = describe(find(model_named(directory.model), task.head))
     trains = directory.read_json("environment.json").get("trains", [])
     # A head for numbers or scores has output names in config.json, but these are not labels.
     return replace(description, labels=label_names_of(task), trains=parts_from_json(trains))

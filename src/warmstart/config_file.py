@@ -38,11 +38,11 @@ def load(
     Args:
         source: a YAML file, the name of a recipe, nested mappings, or a config.
         overrides: texts such as ``train.epochs=2``. The right side is parsed as YAML; if it is not
-            valid YAML, it is text. If a setting is given twice, the last value is used.
+            valid YAML, it is text.
 
     Raises:
         ConfigError: there is no such file or recipe, it is not YAML, or the settings are not
-            valid; one message lists all errors of the settings.
+            valid or are given twice; one message lists all errors of the settings.
 
     >>> load({"data": {"train": "a.csv"}}, ["train.learning_rate=2e-5"]).train.learning_rate
     2e-05
@@ -243,6 +243,9 @@ def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.Co
     if isinstance(value, bool | int | float) and SETTINGS[name].accepts_only_text:
         value = right.strip()
     place = tuple(name.split("."))
+    earlier = origins.get(place)
+    if earlier is not None and earlier.where.startswith("--") and _has(content, place):
+        return errors.command.given_twice(name, earlier.where, origin.where)
     _put(content, place, value)
     origins[place] = origin
     return None
@@ -273,6 +276,15 @@ def _put(content: dict[str, Any], place: Place, value: Any) -> None:
     # A group that is not a mapping is reported when the config is validated.
     if isinstance(content, dict):
         content[last] = value
+
+
+def _has(content: Any, place: Place) -> bool:
+    """Whether ``content`` has a value at ``place``."""
+    for key in place:
+        if not isinstance(content, dict) or key not in content:
+            return False
+        content = content[key]
+    return True
 
 
 def settings_read(config: RunConfig) -> dict[str, Any]:

@@ -100,22 +100,23 @@ READING = [
          expected=("different rows for training",), mends="--set data.allow_same_file=true"),
 ]  # fmt: skip
 
+NO_MODEL = "train --output run --train rows.csv"
 MODELS = [
     Case("max_tokens above the positions", TRAIN, "--set model.max_tokens=129",
          found=("model.max_tokens is 129, but tiny accepts at most 128",), expected=("3 to 128",),
          mends="--set model.max_tokens=128"),
-    Case("unknown model", TRAIN, "--model no/such-model", found=("'no/such-model'", "cache"),
+    Case("unknown model", NO_MODEL, "--model no/such-model", found=("'no/such-model'", "cache"),
          expected=("a folder with config.json", "model.safetensors"),
          do=("--set model.name=FOLDER",)),
-    Case("no such model folder", TRAIN, "--model ./nowhere", found=("nowhere does not exist",),
+    Case("no such model folder", NO_MODEL, "--model ./nowhere", found=("nowhere does not exist",),
          expected=("a folder with config.json",), do=("--set model.name",)),
-    Case("folder without weights", TRAIN, "--model copy", make=no_weights,
+    Case("folder without weights", NO_MODEL, "--model copy", make=no_weights,
          found=("copy has no weights", "tokenizer.json"), expected=("model.safetensors",),
          do=("download model.safetensors",)),
-    Case("pickled weights", f"{TRAIN} --model copy", make=pickled,
+    Case("pickled weights", f"{NO_MODEL} --model copy", make=pickled,
          found=("only in pytorch_model.bin, which is a pickle",), expected=("cannot contain code",),
          mends="--set model.allow_pickle=true"),
-    Case("tokenizer larger than the embedding", TRAIN, "--model copy", make=fewer_embeddings,
+    Case("tokenizer larger than the embedding", NO_MODEL, "--model copy", make=fewer_embeddings,
          found=("has 393 tokens, but the model has only 50",), expected=("at most as many tokens",),
          do=("resize_token_embeddings",)),
 ]  # fmt: skip

@@ -19,9 +19,55 @@ def test_numbers_of_the_training_are_options(warmstart: Warmstart, source: tuple
     assert (train["epochs"], train["batch_size"], train["learning_rate"]) == (7, 5, 3e-4)
 
 
-def test_set_wins_over_an_option(warmstart: Warmstart) -> None:
-    words = ("--epochs", "7", "--set", "train.epochs=2", "--print-config", "--json")
-    assert json.loads(warmstart("train", "demo", *words).out)["train"]["epochs"] == 2
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train demo --epochs 7 --set train.epochs=2", "--epochs 7 and --set train.epochs=2"),
+        ("train demo --set train.epochs=1 --set train.epochs=2", "epochs=1 and --set train.e"),
+        (
+            "train demo --learning-rate 1 --set train.learning_rate=1",
+            "learning_rate is given twice",
+        ),
+        ("train --train a.csv --set data.train=b.csv", "--train and --set data.train=b.csv"),
+        ("train --train a.csv --text t --set data.text=u", "--text and --set data.text=u"),
+        ("train a.csv --task fill-mask --set task=x", "--task and --set task=x"),
+        ("train a.csv --model a/b --set model.name=x", "--model and --set model.name=x"),
+        ("check a.csv --set data.train=b.csv", "--train and --set data.train=b.csv"),
+        ("info demo --set data.limit=5 --set data.limit=5", "data.limit is given twice"),
+    ],
+)
+def test_a_setting_given_twice_is_refused(words: str, said: str, warmstart: Warmstart) -> None:
+    refused = warmstart(*words.split())
+    assert refused.code == 1
+    assert said in refused.err
+    assert "expected: one value for each setting" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("train demo --output a --output b", "--output"),
+        ("train demo -o a --output=b", "--output"),
+        ("train demo --epochs 1 --epochs 1", "--epochs"),
+        ("train demo --model a --model b --resume", "--model"),
+        ("pretrain demo -oa -ob", "--output"),
+        ("check a.csv --text a --text b", "--text"),
+        ("info demo --labels 2 --labels 3", "--labels"),
+        ("predict run --engine torch --engine onnx", "--engine"),
+        ("generate run --seed 1 --seed 2", "--seed"),
+        ("export run --max-drop 1 --max-drop 2", "--max-drop"),
+    ],
+)
+def test_an_option_given_twice_is_refused(words: str, option: str, warmstart: Warmstart) -> None:
+    refused = warmstart(*words.split())
+    assert refused.code == 2
+    assert refused.err.startswith(f"error: {option} is given more than once\n")
+
+
+def test_options_that_may_be_repeated(warmstart: Warmstart) -> None:
+    words = "--train a.csv --train b.csv --set train.seed=1 --set train.epochs=2 --json --json"
+    printed = warmstart("train", *words.split(), "--print-config")
+    assert json.loads(printed.out)["data"]["train"] == ["a.csv", "b.csv"]
 
 
 def test_a_wrong_number_is_refused(warmstart: Warmstart) -> None:

@@ -18,6 +18,7 @@ import pyarrow.parquet
 import torch
 import transformers
 
+from tests.cli.conftest import ran
 from tests.contract.driven_run import DrivenRun, one_object
 from warmstart.runs.words import task_title
 from warmstart.tasks import TASKS
@@ -353,6 +354,34 @@ def reload(driven: DrivenRun) -> None:
     assert torch.isfinite(logits).all()
 
 
+def other_labels(driven: DrivenRun) -> None:
+    """Every command refuses a ``task.json`` whose labels are not those of the saved model."""
+    path = driven.run / "task.json"
+    saved = path.read_bytes()
+    content = json.loads(saved)
+    if "label_names" not in content["facts"]:
+        return
+    content["facts"]["label_names"].append("one more")
+    count = len(driven.case.labels)
+    try:
+        path.write_text(json.dumps(content))
+        for words in (
+            ("predict", "run", *driven.case.predict, "--engine", "torch"),
+            ("evaluate", "run", "--data", driven.labelled, "--json"),
+            ("export", "run", "--json"),
+            ("info", "run", "--json"),
+            ("report", "run", "--json"),
+        ):
+            with chdir(driven.folder):
+                refused = ran(*words)
+            assert refused.code == 1, refused.err
+            assert refused.out == ""
+            said = f"cannot read run/task.json: it has {count + 1} labels, and the model in "
+            assert f"{said}run/model has {count}" in refused.err
+    finally:
+        path.write_bytes(saved)
+
+
 CHECKS: tuple[Callable[[DrivenRun], None], ...] = (
     check,
     refusal,
@@ -368,5 +397,6 @@ CHECKS: tuple[Callable[[DrivenRun], None], ...] = (
     snippet,
     info,
     reload,
+    other_labels,
 )
 """Every check, in the order in which a user meets it; each also runs alone."""

@@ -25,7 +25,7 @@ from warmstart.api import Run
 from warmstart.errors import ExportError, RunError
 from warmstart.export import export_run as export_module
 from warmstart.export import first_tokens, parity
-from warmstart.export.parity import sample
+from warmstart.export.kept_rows import sample
 from warmstart.runs.loaded_run import load_run
 from warmstart.tasks import TASKS
 
@@ -267,6 +267,37 @@ def test_as_many_rows_as_are_wanted_are_compared(
     assert len(rows.table) == len(rows.logits) == 9
     found = rows.table.column("text", "data.text").to_pylist()
     assert found == [texts[row] for row in rows.table.rows.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda rows: rows.slice(0, 0), "it has no rows"),
+        (lambda rows: rows.drop_columns(["text"]), "text"),
+        (lambda rows: rows.drop_columns(["label"]), "label"),
+        (lambda rows: rows.drop_columns(["row"]), "row"),
+        (lambda rows: with_values(rows, "text", [None]), "text"),
+        (lambda rows: with_values(rows, "text", [3]), "text"),
+        (lambda rows: with_values(rows, "row", [[]]), "row"),
+        (lambda rows: with_values(rows, "line", ["x"]), "line"),
+    ],
+)
+def test_damaged_predictions_are_named(
+    exported: Run, tmp_path: Path, damage: Callable[[pa.Table], pa.Table], said: str
+) -> None:
+    run = copied(exported, tmp_path)
+    path = run.path / "evaluation/test/predictions.parquet"
+    pyarrow.parquet.write_table(damage(pyarrow.parquet.read_table(path)), path)
+    with pytest.raises(RunError) as error:
+        parity.scored_rows(load_run(export_module.RunDirectory(run.path)))
+    assert error.value.found.startswith(f"cannot read {path}: ")
+    assert said in error.value.found.removeprefix(f"cannot read {path}")
+
+
+def with_values(rows: pa.Table, column: str, value: list[Any]) -> pa.Table:
+    """The rows with one value in a whole column."""
+    place = rows.column_names.index(column)
+    return rows.set_column(place, column, pa.array(value * len(rows)))
 
 
 def test_a_sample_takes_queries_whole() -> None:

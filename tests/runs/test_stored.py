@@ -1,6 +1,7 @@
 """A damaged file of a run: one message, which names the file and what can still be done."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from tests.quick import slow_except
 from tests.runs_in_memory import prepared_run
 from warmstart import api
+from warmstart.config import DataConfig, RunConfig
 from warmstart.errors import ModelError, RunError, WarmstartError
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import read_events
 from warmstart.runs.loaded_run import load_run
 from warmstart.runs.run_record import read_record
+from warmstart.tasks import TASKS
 from warmstart.training.train_run import train_run
 
 FILES = {
@@ -103,6 +106,47 @@ def test_a_field_of_another_kind_is_tolerated_or_one_message(
             _ = api.load(copy.path).scores
         except WarmstartError as error:
             assert error.found.startswith(f"cannot read {copy.entry(name)}: ")  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("task", "facts", "said"),
+    [
+        ("text-classification", {"label_names": ["good", "bad"]}, "label 1 is 'good', and that of"),
+        ("text-classification", {"label_names": ["a", "b", "c"]}, "it has 3 labels, and the model"),
+        ("text-classification", {"label_names": "ab"}, "label_names is not a list of"),
+        ("text-classification", {"label_names": ["bad", "bad"]}, "label_names is not a list of"),
+        ("text-classification", {"class_weights": [1.0]}, "class_weights is not a list of 2"),
+        ("text-classification", {"class_weights": [1, "x"]}, "class_weights is 'x' and not a"),
+        ("text-classification", {"threshold": "0.5"}, "threshold is '0.5' and not a finite"),
+        ("text-classification", {"threshold": float("nan")}, "threshold is nan and not a finite"),
+        ("text-ranking", {}, "task is text-ranking, and config.yaml has text-classification"),
+    ],
+)
+def test_facts_that_do_not_fit_the_run_are_named(
+    task: str, facts: dict[str, Any], said: str, copy: RunDirectory
+) -> None:
+    saved = json.loads(copy.entry("task.json").read_text())
+    changed = {"task": task, "facts": saved["facts"] | facts}
+    copy.entry("task.json").write_text(json.dumps(changed))
+    with pytest.raises(RunError) as caught:
+        read_record(copy.path)
+    assert caught.value.found.startswith(f"cannot read {copy.entry('task.json')}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("task", "facts", "said"),
+    [
+        ("multi-label-classification", {"thresholds": [0.5]}, "thresholds is not a list of 2"),
+        ("multi-label-classification", {"label_weights": [1] * 3}, "label_weights is not a list"),
+        ("token-classification", {"scheme": "BIOX"}, "scheme is 'BIOX' and not one of: "),
+        ("text-regression", {"mean": "many"}, "mean is 'many' and not a finite number"),
+        ("text-regression", {"deviation": None}, "deviation is None and not a finite number"),
+    ],
+)
+def test_facts_of_other_tasks_are_checked(task: str, facts: dict[str, Any], said: str) -> None:
+    names = {} if task == "text-regression" else {"label_names": ["a", "b"]}
+    with pytest.raises(ValueError, match=re.escape(said)):
+        TASKS[task].from_facts(RunConfig(task=task, data=DataConfig(train="x.csv")), names | facts)
 
 
 def of_event(kind: str, field: str, value: Any) -> Callable[[str], str]:

@@ -71,6 +71,11 @@ def other_tokenizer(folder: Path) -> None:
     path.write_text(path.read_text() + "\n")
 
 
+def other_labels(folder: Path) -> None:
+    path = folder / "run" / "task.json"
+    path.write_text(path.read_text().replace('"good"', '"better"'))
+
+
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "rate": (in_config(learning_rate=0.002), "train.learning_rate (0.001, now 0.002)"),
     "seed": (in_config(seed=7), "train.seed (42, now 7)"),
@@ -82,6 +87,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "metric": (in_config(best_metric="accuracy"), 'train.best_metric (null, now "accuracy")'),
     "decay": (in_config(weight_decay=0.5), "train.weight_decay (0.01, now 0.5)"),
     "weights": (other_weights, "model.safetensors of the checkpoint that training started from"),
+    "labels": (other_labels, "label_names in task.json"),
     "tokenizer": (other_tokenizer, "tokenizer.json of the checkpoint that training started from"),
 }
 

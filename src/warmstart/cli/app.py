@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.rich_utils import rich_format_error
 
+from warmstart import errors
+
 USAGE_FAULT: Any = typer.BadParameter.__base__
 """Typer's class of all errors in the arguments, which has no public name."""
 
@@ -77,6 +79,21 @@ def _add_commands() -> None:
 _add_commands()
 
 
+def _refuse_repeated(words: list[str]) -> None:
+    """Raise if an option that takes one value is given twice; Typer would use the last one."""
+    group: Any = typer.main.get_command(app)
+    name = next((word for word in words if word in group.commands), None)
+    if name is None:
+        return
+    command = group.commands[name]
+    parser = command.make_parser(typer.Context(command, info_name=name))
+    _, _, given = parser.parse_args(words[words.index(name) + 1 :])
+    once = [one for one in given if one.param_type_name == "option" and not one.multiple]
+    for option in once:
+        if once.count(option) > 1 and not option.is_flag:
+            raise errors.command.repeated_option(option.opts[0], f"warmstart {name}")
+
+
 def run(arguments: list[str] | None) -> int:
     """Run one command and return the exit code that Typer gives it.
 
@@ -86,12 +103,13 @@ def run(arguments: list[str] | None) -> int:
     Raises:
         UsageError: the arguments are wrong.
     """
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        _refuse_repeated(words)
         code = app(arguments, prog_name="warmstart", standalone_mode=False)
     except typer.Abort:
         return 1
     except USAGE_FAULT as fault:
-        words = sys.argv[1:] if arguments is None else arguments
         if not words:  # Typer's help, as the answer to no arguments at all
             rich_format_error(fault)
             return int(fault.exit_code)

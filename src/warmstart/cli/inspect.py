@@ -80,10 +80,17 @@ def info(
         ),
     ],
     labels: Annotated[
-        int,
-        typer.Option(metavar="N", help="Number of labels of the head; only with MODEL.", min=2),
-    ] = 2,
-    sets: Set = None,
+        int | None,
+        typer.Option(
+            metavar="N", help="Number of labels of the head; only with MODEL; default: 2.", min=2
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a setting; repeatable; only with CONFIG."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print a model's configuration, parameters, memory and trained parts."""

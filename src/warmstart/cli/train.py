@@ -103,7 +103,7 @@ def train(
     if resume:
         _resume(config, output, sets, given | changed, options)
         return
-    sets = [*(f"train.{name}={value}" for name, value in changed.items()), *(sets or ())]
+    sets = _with_numbers(sets or [], changed)
     if config is not None and train_file is None and _is_data(config, given):
         config, given = None, {"train": [config], **given}
     if config is not None and given:
@@ -117,6 +117,18 @@ def train(
     )
     api.refuse_other_verb(settings, pretraining=False)
     _train(settings, output or api.default_output(config or settings, settings), options)
+
+
+def _with_numbers(sets: list[str], changed: Mapping[str, Any]) -> list[str]:
+    """The values of ``--set``, with those of options such as ``--epochs``."""
+    from warmstart import errors
+
+    for name, value in changed.items():
+        for one in sets:
+            if one.partition("=")[0].strip() == f"train.{name}":
+                option = f"--{name.replace('_', '-')} {value}"
+                raise errors.command.given_twice(f"train.{name}", option, f"--set {one}")
+    return [*(f"train.{name}={value}" for name, value in changed.items()), *sets]
 
 
 def _is_data(source: str, flags: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ the forward pass (torch documentation, "Automatic Mixed Precision"). ``auto`` ch
 - float32 on a CPU and on an Apple GPU.
 """
 
+import os
 from typing import Literal
 
 import torch
@@ -20,6 +21,9 @@ from warmstart.devices.allocator import keep_freed_memory
 from warmstart.devices.place import Place
 from warmstart.devices.processes import current, started
 
+READ_BY_ACCELERATE = ("ACCELERATE_", "FORK_LAUNCHED", "LOCAL_RANK", "MASTER_")
+"""Beginnings of the names of environment variables in which Accelerate finds its settings."""
+
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -31,6 +35,7 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
     Raises:
         ConfigError: the device does not support ``train.precision``, or several processes were
             started but ``processes.join`` was not called.
+        RunError: Accelerate cannot use the environment variables.
     """
     if started() > current().count:
         raise errors.config.several_processes(started())
@@ -39,7 +44,13 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
     # Accelerate has one global state per process. Without a reset, a second run would get the
     # device and precision of the first. Transformers' ``TrainingArguments`` resets it as well.
     AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
+    try:
+        accelerator = Accelerator(mixed_precision=names[precision], cpu=config.device == "cpu")
+    except (ValueError, ImportError) as error:
+        given = [name for name in os.environ if name.startswith(READ_BY_ACCELERATE)]
+        if not given:
+            raise
+        raise errors.run.unusable_by_accelerate(given, error) from error
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     return accelerator

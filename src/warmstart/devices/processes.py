@@ -30,6 +30,12 @@ T = TypeVar("T")
 PACK_BYTES = 16 * 2**20
 """Tensors are concatenated up to this size for one message, because most tensors are small."""
 
+LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+"""Environment variables in which a launcher describes a process; the last one may be missing."""
+
+MPI = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Environment variables with the number of processes that MPI started, which cannot be used."""
+
 TIMEOUT = timedelta(days=30)
 """Long, because the other ranks wait while rank 0 downloads files or fits baselines."""
 
@@ -149,15 +155,29 @@ def current() -> Processes:
 
 
 def started() -> int:
-    """The number of processes that a launcher started; 1 without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    """The number of processes that a launcher started; 1 without a launcher.
+
+    Raises:
+        RunError: the variables of the launcher are incomplete, or are not whole numbers.
+    """
+    given = {name: os.environ[name] for name in LAUNCHER if name in os.environ}
+    if not given:
+        of_mpi = {name: os.environ[name] for name in MPI if os.environ.get(name, "1") != "1"}
+        if of_mpi:
+            raise errors.run.unusable_launcher(of_mpi)
+        return 1
+    numbers = {name: int(text) for name, text in given.items() if re.fullmatch("[0-9]{1,9}", text)}
+    rank, count = numbers.get("RANK", 0), numbers.get("WORLD_SIZE", 0)
+    if numbers.keys() != given.keys() or "RANK" not in numbers or rank >= count:
+        raise errors.run.unusable_launcher(given)
+    return count
 
 
 def join() -> Processes:
     """Initialise the process group of the launcher; ``current`` then returns it.
 
     Raises:
-        RunError: the other processes cannot be reached.
+        RunError: the other processes cannot be reached, or the launcher's variables are wrong.
     """
     global _current
     if started() > 1:

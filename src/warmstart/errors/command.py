@@ -123,6 +123,24 @@ def wrong_value(
     )
 
 
+def repeated_option(option: str, command: str) -> UsageError:
+    """An option that takes one value was given more than once."""
+    return UsageError(
+        found=f"{option} is given more than once",
+        expected=f"{option} once, with one value",
+        do=f"remove one of them; all options: {command} --help",
+    )
+
+
+def given_twice(name: str, first: str, second: str) -> ConfigError:
+    """A setting that the command line has twice; ``first`` and ``second`` are the arguments."""
+    return ConfigError(
+        found=f"{name} is given twice: {first} and {second}",
+        expected="one value for each setting",
+        do=f"remove {first} or {second}",
+    )
+
+
 def wrong_usage(message: str, command: str) -> UsageError:
     """Another mistake in the arguments; ``message``: Typer's."""
     return UsageError(
@@ -189,6 +207,25 @@ def only_with_data(option: str) -> UsageError:
         do="put the texts in a file: warmstart predict RUN --data FILE; "
         f"or leave {option.split()[0]} out: "
         "warmstart predict RUN --text '…' --json > predictions.json",
+    )
+
+
+def settings_of_what(name: str | Path, sets: Sequence[str]) -> UsageError:
+    """``--set`` for ``info`` of a run or a checkpoint, which have no settings to change."""
+    return UsageError(
+        found=f"--set {sets[0]}, but {name} is not a config",
+        expected="--set only together with a config or recipe",
+        do=f"warmstart info {shlex.quote(str(name))}; or warmstart info CONFIG.yaml "
+        f"--set {shlex.quote(sets[0])}",
+    )
+
+
+def labels_of_what(name: str | Path, labels: int, kind: str) -> UsageError:
+    """``--labels`` for ``info`` of a run or a config; ``kind`` is ``run`` or ``config``."""
+    return UsageError(
+        found=f"--labels {labels}, but {name} is a {kind}",
+        expected="--labels only together with a checkpoint (Hub id or folder)",
+        do=f"warmstart info {shlex.quote(str(name))}",
     )
 
 

@@ -209,6 +209,27 @@ def processes_differ(process: int, what: Sequence[str]) -> RunError:
     )
 
 
+def unusable_launcher(given: Mapping[str, str]) -> RunError:
+    """Environment variables of a launcher are wrong or incomplete."""
+    return RunError(
+        found=f"the environment has {' '.join(f'{name}={text}' for name, text in given.items())}",
+        expected="RANK from 0, WORLD_SIZE above RANK, and LOCAL_RANK from 0, as torchrun and "
+        "accelerate launch set them; or none of them",
+        do=f"unset {' '.join(given)}; to train with several processes: torchrun "
+        "--nproc-per-node 2 -m warmstart train CONFIG",
+    )
+
+
+def unusable_by_accelerate(given: Sequence[str], error: Exception) -> RunError:
+    """Accelerate cannot start with the environment variables ``given``."""
+    names = " ".join(given)
+    return RunError(
+        found=f"Accelerate cannot start with the environment variables {', '.join(given)}: {error}",
+        expected="the variables as `torchrun` or `accelerate launch` sets them, or none of them",
+        do=f"unset {names}; the settings of warmstart replace them (warmstart train --help)",
+    )
+
+
 def lost_process(reason: str) -> RunError:
     """Another process of the training run ended, or never started."""
     return RunError(
@@ -296,6 +317,17 @@ def unreadable(path: Path, error: object) -> RunError:
         expected="a run directory as this version of warmstart wrote it",
         do=_STILL_POSSIBLE.get(name, again),
     )
+
+
+def other_labels(path: Path, names: Sequence[str], outputs: Sequence[str]) -> RunError:
+    """The labels in ``task.json`` at ``path`` are not those of the saved model."""
+    if len(names) != len(outputs):
+        reason = f"it has {len(names)} labels, and the model in {path.parent}/model has "
+        return unreadable(path, f"{reason}{len(outputs)}")
+    pairs = enumerate(zip(names, outputs, strict=True), start=1)
+    number, name, output = next((n, a, b) for n, (a, b) in pairs if a != b)
+    reason = f"label {number} is {name!r}, and that of the model in {path.parent}/model is "
+    return unreadable(path, f"{reason}{output!r}")
 
 
 def diverged(path: Path, step: int, kept_step: int | None) -> RunError:

@@ -25,7 +25,8 @@ from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
 from warmstart.export.decoder import WithPast, empty_past, positions
 from warmstart.export.decoder_session import OnnxDecoder, as_model
-from warmstart.export.parity import METRIC_TOLERANCE, TOLERANCE, kept_rows
+from warmstart.export.kept_rows import kept_rows
+from warmstart.export.parity import METRIC_TOLERANCE, TOLERANCE
 from warmstart.models.checkpoints.configuration import longest_input
 from warmstart.models.packed.forward import padded_forward
 from warmstart.runs.loaded_run import LoadedRun

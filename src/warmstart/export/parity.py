@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet
 import torch
 
 from warmstart import errors
@@ -27,16 +26,15 @@ from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.targets import NoTargets
 from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.examples.tokenise import Tokenizer
-from warmstart.data.examples.tokens import Ints
-from warmstart.data.table import SourceFile, Table
+from warmstart.data.table import Table
+from warmstart.export.kept_rows import kept_rows, predictions_path
 from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
 from warmstart.export.word_parity import in_example_order, same_spans, taken
 from warmstart.models.packed.forward import Forward, padded_forward
-from warmstart.preparation.stages import group_column
 from warmstart.runs.loaded_run import LoadedRun
-from warmstart.runs.run_record import SPLIT_ORDER
-from warmstart.tasks.capabilities import Compares, CountsChanges, RestoresRows
+from warmstart.runs.stored import reading
+from warmstart.tasks.capabilities import Compares, CountsChanges
 from warmstart.tasks.predictions.tag_predictions import TagPredictions
 from warmstart.tasks.task import FloatArray
 
@@ -88,85 +86,11 @@ def scored_rows(run: LoadedRun) -> Rows:
         RunError: the file of the split is damaged.
     """
     split, table = kept_rows(run, MAX_ROWS, labelled=True)
-    labels = run.task.labels(table)
-    examples = run.task.encode(table, labels, run.tokenizer, run.max_tokens)
+    with reading(predictions_path(run, split)):
+        labels = run.task.labels(table)
+        examples = run.task.encode(table, labels, run.tokenizer, run.max_tokens)
     logits = torch_logits(run, padded_forward(run.model, run.task.head), examples)
     return Rows(split, table, labels, examples, logits)
-
-
-def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]:
-    """The rows on which a run was scored, from ``evaluation/``.
-
-    Args:
-        run: the run.
-        most: largest number of rows; if there are more rows, a sample is used.
-        labelled: whether to include the labels.
-
-    Returns:
-        The name of the split (test, or validation if there is no test split) and the rows.
-
-    Raises:
-        ExportError: the run has neither split.
-        RunError: the file of the split is damaged.
-    """
-    split, saved = _saved_predictions(run)
-    data = run.config.data
-    # In `predictions.parquet` columns have the names of settings (`text`, `label`); the table needs
-    # the names of the original data.
-    names = {setting.removeprefix("data."): name for setting, name in data.text_columns.items()}
-    if len(saved) > most:
-        group = group_column(run.config)
-        grouped = [column for column, name in names.items() if name == group]
-        groups = saved["group" if not grouped else grouped[0]] if group else None
-        saved = saved.take(sample(len(saved), most, groups))
-    if labelled:
-        names["label"] = data.label
-    if data.group is not None and "group" in saved.column_names:
-        names["group"] = data.group
-    columns = saved.select(list(names)).rename_columns(list(names.values()))
-    if isinstance(run.task, RestoresRows):
-        for name, values in run.task.restored(saved).items():
-            columns = columns.append_column(name, values)
-    table = Table(
-        columns=columns,
-        rows=saved["row"].to_numpy(),
-        files=(SourceFile(f"evaluation/{split}", sha256="", encoding=None, rows=len(saved)),),
-        file_index=np.zeros(len(saved), dtype=np.int32),
-        lines=saved["line"].to_numpy(),
-    )
-    return split, table
-
-
-def sample(rows: int, most: int, groups: Any = None) -> Ints:
-    """Sorted positions of a random sample of rows; groups are not split (a ranking needs all).
-
-    Args:
-        rows: number of rows.
-        most: largest number of rows to take; exceeded only by a single group that is larger.
-        groups: the group of each row, an Arrow column; None if every row is its own group.
-
-    >>> len(sample(5, 3))
-    3
-    """
-    group_ids = np.arange(rows)
-    if groups is not None:
-        group_ids = groups.dictionary_encode().combine_chunks().indices.to_numpy().astype(np.int64)
-    order = np.random.default_rng(0).permutation(int(group_ids.max()) + 1)
-    taken = np.cumsum(np.bincount(group_ids)[order]) <= most
-    taken[0] = True
-    return np.flatnonzero(np.isin(group_ids, order[taken]))
-
-
-def _saved_predictions(run: LoadedRun) -> tuple[str, Any]:
-    """The name of the split and its ``predictions.parquet``."""
-    for split in SPLIT_ORDER:
-        path = run.directory.evaluation(split) / "predictions.parquet"
-        if path.exists():
-            try:
-                return split, pyarrow.parquet.read_table(path)
-            except (OSError, ValueError) as error:
-                raise errors.run.unreadable(path, error) from error
-    raise errors.export.without_rows(run.directory.path)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ the other, since a BERT has almost no parallel branches).
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -222,11 +223,13 @@ def batches_by_length(lengths: Ints) -> Iterator[Ints]:
 
 
 def threads() -> int:
-    """Threads per operator: ``OMP_NUM_THREADS`` if it is set, otherwise the number of cores."""
-    setting = os.environ.get("OMP_NUM_THREADS", "")
-    if setting.isdigit() and int(setting):
-        return int(setting)
-    cores = psutil.cpu_count(logical=False) or 1
-    if sys.platform == "linux":  # the process may be restricted to some of the cores
-        cores = min(cores, len(os.sched_getaffinity(0)))
-    return cores
+    """Threads per operator: ``OMP_NUM_THREADS``, at most one per processor; or one per core.
+
+    As in PyTorch, the first of several numbers counts, and a text that is no number is ignored.
+    """
+    cores, processors = psutil.cpu_count(logical=False) or 1, os.cpu_count() or 1
+    if sys.platform == "linux":  # the process may be restricted to some of the processors
+        processors = len(os.sched_getaffinity(0))
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    asked = int(setting) if re.fullmatch("[0-9]{1,9}", setting) else 0
+    return min(asked or cores, processors)

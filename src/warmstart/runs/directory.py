@@ -33,6 +33,7 @@ from filelock import FileLock, Timeout
 
 from warmstart import config_file, errors
 from warmstart.config import RunConfig
+from warmstart.data.reading.paths import local_path
 from warmstart.runs.safe_files import (
     previous,
     refuse_unwritable,
@@ -121,6 +122,7 @@ class RunDirectory:
         Raises:
             RunError: the folder contains files that must not be overwritten, is in use, or is not
                 writable.
+            DataError: no folder can have this name, or a folder on the way cannot be opened.
         """
         self.recover()
         try:
@@ -145,6 +147,7 @@ class RunDirectory:
 
         Raises:
             RunError: the folder does not exist or is not a run directory.
+            DataError: no folder can have this name, or a folder on the way cannot be opened.
         """
         run = cls(path)
         run.recover()
@@ -156,7 +159,11 @@ class RunDirectory:
         """Complete or undo a replacement that a killed process left, unless another one works here.
 
         Afterwards the run, and its export, are either the old or the new one.
+
+        Raises:
+            DataError: no folder can have this name, or a folder on the way cannot be opened.
         """
+        local_path(str(self.path))
         left = (self.path / EARLIER, self.path / MOVING, previous(self.entry("export")))
         if any(place.exists() for place in left):
             with suppress(errors.RunError), self.locked():

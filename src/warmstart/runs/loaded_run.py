@@ -1,5 +1,6 @@
 """Open a finished run: its settings, its task and its best model."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.manifest import MANIFEST, damage_in
 from warmstart.runs.stored import reading
-from warmstart.tasks import task_type
-from warmstart.tasks.capabilities import facts_of
+from warmstart.tasks import TASKS, task_type
+from warmstart.tasks.capabilities import facts_of, label_names_of
 from warmstart.tasks.task import AnyTask
 
 if TYPE_CHECKING:
@@ -86,12 +87,34 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
     """The settings and the task of a run, without its model.
 
     Raises:
-        RunError: the folder is not a run directory, or is damaged.
+        RunError: the folder is not a run directory, or is damaged; or its model has other labels.
     """
     config = directory.read_config()
     content = directory.read_json("task.json")
     with reading(directory.entry("task.json")):
-        return config, task_type(config).from_facts(config, content["facts"])
+        if TASKS.get(content["task"]) is not task_type(config):
+            raise ValueError(f"task is {content['task']}, and config.yaml has {config.task}")
+        task = task_type(config).from_facts(config, content["facts"])
+        names, outputs = label_names_of(task), _outputs_of(directory)
+        if names and outputs is not None and names != outputs:
+            raise errors.run.other_labels(directory.entry("task.json"), names, outputs)
+    return config, task
+
+
+def _outputs_of(directory: RunDirectory) -> tuple[str, ...] | None:
+    """The names of the model's outputs; None if no model was saved yet, or its file is damaged.
+
+    Transformers omits the names from ``config.json`` if they are its defaults, LABEL_0 and LABEL_1.
+    The commands that open the model report a damaged file.
+    """
+    try:
+        content = json.loads(directory.model.joinpath("config.json").read_bytes())
+        if not content.get("architectures"):
+            return None
+        names = content.get("id2label", {0: "LABEL_0", 1: "LABEL_1"})
+        return tuple(names[key] for key in sorted(names, key=int))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def no_model(directory: RunDirectory) -> NoReturn:

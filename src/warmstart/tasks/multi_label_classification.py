@@ -65,6 +65,7 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.predictions.shown_labels import with_top
+from warmstart.tasks.stored_facts import names_in, numbers_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
     CLASSES,
@@ -186,13 +187,14 @@ class MultiLabelClassification:
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
         """The task with the label names that it learned."""
+        names = names_in(facts)
         return cls(
             config.data,
-            tuple(facts["label_names"]),
+            names,
             config.train.loss or cls.losses[0],
             config.train.focal_gamma,
-            tuple(facts.get("label_weights", ())),
-            tuple(facts.get("thresholds", ())),
+            numbers_in(facts, "label_weights", len(names)),
+            numbers_in(facts, "thresholds", len(names)),
         )
 
     def labels(self, table: Table) -> LabelSets:

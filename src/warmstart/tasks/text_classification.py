@@ -54,6 +54,7 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
+from warmstart.tasks.stored_facts import names_in, number_in, numbers_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, PAIRS, RARE_LABELS
 
@@ -168,13 +169,14 @@ class TextClassification:
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
         """The task with the label names that it learned."""
+        names = names_in(facts)
         return cls(
             config.data,
-            tuple(facts["label_names"]),
+            names,
             config.train.loss or cls.losses[0],
             config.train.focal_gamma,
-            tuple(facts.get("class_weights", ())),
-            facts.get("threshold"),
+            numbers_in(facts, "class_weights", len(names)),
+            number_in(facts, "threshold") if "threshold" in facts else None,
         )
 
     def labels(self, table: Table) -> Ints:

@@ -41,6 +41,7 @@ from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers
+from warmstart.tasks.stored_facts import number_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS
 
@@ -109,7 +110,7 @@ class TextRegression:
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
         """The task with the mean and the standard deviation that it learned."""
-        return cls(config.data, OutputScale(**facts))
+        return cls(config.data, OutputScale(**{name: number_in(facts, name) for name in facts}))
 
     @property
     def facts(self) -> dict[str, Any]:

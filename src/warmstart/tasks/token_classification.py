@@ -61,6 +61,7 @@ from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.tag_predictions import TagPredictions
 from warmstart.tasks.span_mistakes import span_mistakes
+from warmstart.tasks.stored_facts import names_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import NAMES, NEW_HEAD, OVERLAP, WORDS_AND_TAGS
 
@@ -157,8 +158,9 @@ class TokenClassification:
     @classmethod
     def from_facts(cls, config: RunConfig, facts: Mapping[str, Any]) -> Self:
         """The task with the tags that it learned."""
-        names, evidence = tuple(facts["label_names"]), facts.get("evidence", "")
-        return cls(config.data, names, facts["scheme"], evidence)
+        if facts["scheme"] not in SCHEMES:
+            raise ValueError(f"scheme is {facts['scheme']!r} and not one of: {', '.join(SCHEMES)}")
+        return cls(config.data, names_in(facts), facts["scheme"], str(facts.get("evidence", "")))
 
     def labels(self, table: Table) -> WordLabels:
         """The tag of each word and the annotated spans."""

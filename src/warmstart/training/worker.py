@@ -14,6 +14,7 @@ from warmstart.config import RunConfig
 from warmstart.devices.processes import current
 from warmstart.preparation.prepare import Prepared, given_rows, prepare
 from warmstart.runs.directory import RunDirectory
+from warmstart.tasks.capabilities import facts_of
 from warmstart.training.average import keep_average
 from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
@@ -87,6 +88,10 @@ def other_data(directory: RunDirectory, prepared: Prepared) -> list[str]:
         {name: [file["sha256"] for file in files] for name, files in content["files"].items()}
         for content in (before, data)
     ]
-    return ["the data files"] * (hashes[0] != hashes[1]) + ["the splits"] * (
-        before["splits"] != data["splits"]
-    )
+    # A run that was scored has more facts than were learned: its thresholds.
+    facts, learned = directory.read_json("task.json")["facts"], facts_of(prepared.task)
+    return [
+        *["the data files"] * (hashes[0] != hashes[1]),
+        *["the splits"] * (before["splits"] != data["splits"]),
+        *[f"{name} in task.json" for name in learned if facts.get(name) != learned[name]],
+    ]
