@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from warmstart import config_file, errors
-from warmstart.config import ExportConfig, RunConfig
+from warmstart.config import ControlTokens, ExportConfig, RunConfig
 from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
 
@@ -308,6 +308,7 @@ def generate(
     *,
     engine: "WriterName | None" = None,
     on_text: Callable[[str], None] | None = None,
+    control_tokens: ControlTokens | None = None,
     **settings: Any,
 ) -> list[dict[str, Any]]:
     """Continue each prompt with a run's model or any decoder; see ``Run.generate``.
@@ -318,12 +319,14 @@ def generate(
         engine: ``torch`` or ``onnx``; by default ``onnx`` for a run that was exported, if ONNX
             Runtime is installed, and otherwise ``torch``.
         on_text: called with the text while it is generated.
+        control_tokens: how the name of a control token in a prompt is read; by default as in the
+            run's training, and as ``text`` for a model without a run.
         settings: replace the run's own settings, or the defaults.
     """
     from warmstart.serving.writer import open_writer
 
     writer = open_writer(name, engine)
-    return [made.to_json() for made in writer.write(prompts, settings, on_text)]
+    return [made.to_json() for made in writer.write(prompts, settings, on_text, control_tokens)]
 
 
 def is_finished(directory: RunDirectory) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warmstart.config import RunConfig
+from warmstart.config import ControlTokens, RunConfig
 from warmstart.runs.directory import RunDirectory
 from warmstart.serving.open_once import OpenOnce
 
@@ -188,6 +188,7 @@ class Run:
         *,
         engine: "WriterName | None" = None,
         on_text: Callable[[str], None] | None = None,
+        control_tokens: ControlTokens | None = None,
         **settings: Any,
     ) -> list[dict[str, Any]]:
         """Continue each prompt: ``{"prompt", "text", "finish"}``, in order.
@@ -196,6 +197,8 @@ class Run:
             prompts: texts to continue; an empty prompt starts a new text.
             engine: ``torch`` or ``onnx``; by default as for ``predict``.
             on_text: called with the text during generation, for one prompt and one continuation.
+            control_tokens: how the name of a control token in a prompt is read, ``text`` or
+                ``tokens``; by default as in training (``data.control_tokens``).
             settings: settings of the group ``generate`` in place of the run's: ``temperature=0.7``.
 
         Raises:
@@ -208,7 +211,8 @@ class Run:
         path = RunDirectory.open(self.path).path
         name = engine or engine_name(RunDirectory(path))
         writer = self._writers.get(name, lambda: open_writer(path, name))
-        return [made.to_json() for made in writer.write(prompts, settings, on_text)]
+        found = writer.write(prompts, settings, on_text, control_tokens)
+        return [made.to_json() for made in found]
 
     def novelty(self, texts: Sequence[str]) -> dict[str, Any]:
         """How much of these texts occurs in the training rows: see ``evaluation/novelty.py``.

@@ -279,6 +279,18 @@ def test_an_encoder_does_not_write(tiny: Path, warmstart: Warmstart) -> None:
     assert "task: text-classification" in do
 
 
+def test_control_tokens_in_prompts_act_as_asked(run: Path, warmstart: Warmstart) -> None:
+    """As text, the name is so many tokens that the prompt is too long."""
+    words = ("generate", str(run), "--prompt", "<|endoftext|>" * 40, "--max-new-tokens", "1")
+    ran = warmstart(*words)
+    assert ran.code == 1
+    assert "prompt 1 of 1 has" in ran.err
+    assert warmstart(*words, "--control-tokens", "tokens").code == 0
+    model = str(run / "model")  # a decoder without a run
+    assert warmstart("generate", model, *words[2:]).code == 1
+    assert warmstart("generate", model, *words[2:], "--control-tokens", "tokens").code == 0
+
+
 def test_a_decoder_without_an_end_is_refused(warmstart: Warmstart, tmp_path: Path) -> None:
     folder = tiny_gpt2(tmp_path / "model")
     settings = folder / "tokenizer_config.json"

@@ -63,6 +63,13 @@ Stop = Annotated[
     typer.Option(metavar="TEXT", help="Stop before this text; may be repeated."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed for sampling.")]
+ControlTokens = Annotated[
+    Literal["text", "tokens"] | None,
+    typer.Option(
+        help="How the name of a control token in a prompt (<|im_end|>) is read: like other text, "
+        "or as the token; default: as in training, for a model without a run: text."
+    ),
+]
 EngineOption = Annotated[Engine | None, typer.Option(help=ENGINE_HELP)]
 Novelty = Annotated[
     bool,
@@ -83,6 +90,7 @@ def generate(
     count: Count = None,
     stop: Stop = None,
     seed: Seed = None,
+    control_tokens: ControlTokens = None,
     engine: EngineOption = None,
     with_novelty: Novelty = False,
     as_json: Json = False,
@@ -108,7 +116,8 @@ def generate(
     base = api.load(name).config.generate if is_run else GenerateConfig()
     settings = config_file.generation(base, given, flags=True)
     texts = _prompts(prompt or [], prompts)
-    generations, printed = _generate_texts(name, texts, settings, given, engine, stream=not as_json)
+    given |= {"engine": engine, "control_tokens": control_tokens}
+    generations, printed = _generate_texts(name, texts, settings, given, stream=not as_json)
     content: dict[str, Any] = {"generations": generations}
     output = "\n---\n".join(one["prompt"] + one["text"] for one in generations)
     if with_novelty:
@@ -128,7 +137,6 @@ def _generate_texts(
     texts: list[str],
     settings: "GenerateConfig",
     given: dict[str, Any],
-    engine: Engine | None,
     *,
     stream: bool,
 ) -> tuple[list[dict[str, Any]], str]:
@@ -146,7 +154,7 @@ def _generate_texts(
     single = (len(texts), settings.count, settings.beams) == (1, 1, 1)
     on_text = print_piece if single and stream else None
     with notes():
-        generations = api.generate(name, texts, engine=engine, on_text=on_text, **given)
+        generations = api.generate(name, texts, on_text=on_text, **given)
     return generations, printed
 
 

@@ -5,6 +5,7 @@ The groups of settings are re-exported here. ``config_file`` reads and writes th
 
 from warmstart.config.model_settings import BYTES_AND_END as BYTES_AND_END
 from warmstart.config.model_settings import CLOSED as CLOSED
+from warmstart.config.model_settings import ControlTokens as ControlTokens
 from warmstart.config.model_settings import ExportConfig as ExportConfig
 from warmstart.config.model_settings import GenerateConfig as GenerateConfig
 from warmstart.config.model_settings import ModelConfig as ModelConfig

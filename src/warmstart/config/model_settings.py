@@ -29,6 +29,10 @@ CLOSED = ConfigDict(
 changed, and no type is converted into another."""
 
 
+ControlTokens = Literal["text", "tokens"]
+"""How the name of a control token in a text is read: like other text, or as the token itself."""
+
+
 class _Part(BaseModel):
     """A group of settings."""
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from warmstart import errors
 from warmstart.config.model_settings import (
     CLOSED,
+    ControlTokens,
     ExportConfig,
     GenerateConfig,
     ModelConfig,
@@ -65,9 +66,8 @@ class DataConfig(_Part):
     test: Sources | None = None
     """Test file(s); they are scored once, after training."""
     limit: Annotated[int, Field(ge=1)] | None = None
-    """For a quick try: train on a sample of this number of training rows, which ``split_seed``
-    selects, with the label proportions of all rows (``stratify``). Validation and test rows are not
-    limited."""
+    """For a quick try: train on a sample of this number of training rows (``split_seed``), with the
+    label proportions of all rows (``stratify``). Validation and test rows are not limited."""
     dir: str | None = None
     """A folder, zip file or URL of a zip file; relative names above are looked up in it."""
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "spans"] = "auto"
@@ -123,6 +123,9 @@ class DataConfig(_Part):
     """For fill-mask: share of each row's tokens to mask; at least one token is masked."""
     whole_words: bool = False
     """For fill-mask: mask whole words (all tokens of a word) instead of single tokens."""
+    control_tokens: ControlTokens = "text"
+    """How the name of a control token in a text or prompt (``[SEP]``, ``<|im_end|>``) is read: like
+    other ``text``, or as the token itself (``tokens``), for texts written for a chat model."""
     words: str | None = None
     """For token classification: column with the words of each row, a list; in a CoNLL file its name
     or number. By default ``words``, or the first column."""
@@ -331,11 +334,9 @@ class TrainConfig(_Part):
     keep_checkpoints: Annotated[int, Field(ge=1)] = 1
     """Number of checkpoints to keep on disk; the oldest are deleted."""
     sample_every_steps: Annotated[int, Field(ge=1)] | None = None
-    """For text generation: steps between samples generated with the settings of ``generate``; by
-    default samples are generated at each evaluation."""
+    """For text generation: steps between samples (``generate``); by default one per evaluation."""
     cuda_graphs: bool = False
-    """On a GPU, launch each step as one CUDA graph instead of kernel by kernel. Not yet measured.
-    """
+    """On a GPU, launch each step as one CUDA graph, not kernel by kernel. Not yet measured."""
     tensorboard: bool = False
     """Write TensorBoard events next to ``events.jsonl`` (needs the ``tensorboard`` package)."""
 

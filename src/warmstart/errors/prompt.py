@@ -1,5 +1,7 @@
 """Error messages about single texts: the prompts of text generation, and texts to predict."""
 
+from collections.abc import Sequence
+
 from warmstart.errors.base import ConfigError, DataError, UsageError
 
 
@@ -31,6 +33,16 @@ def not_unicode(which: str, text: str) -> DataError:
         expected="text in UTF-8",
         do="set the terminal to UTF-8 (export LC_ALL=C.UTF-8); or write the text into a file in"
         " UTF-8 and name the file (--data FILE; for generate: --prompts FILE)",
+    )
+
+
+def control_tokens(value: object, allowed: Sequence[str]) -> ConfigError:
+    """An unknown way to read the names of control tokens in prompts."""
+    return ConfigError(
+        found=f"control_tokens={value!r}",
+        expected=" or ".join(allowed),
+        do=f"control_tokens={allowed[-1]!r} reads names such as <|endoftext|> as tokens, "
+        f"{allowed[0]!r} like other text",
     )
 
 

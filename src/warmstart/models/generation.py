@@ -24,7 +24,7 @@ repetition penalty: Keskar et al. 2019, arXiv:1909.05858, section 4.1.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -95,6 +95,7 @@ def generate(
     bos: int | None,
     eos: int,
     max_positions: int | None,
+    control: Collection[str] = (),
     on_text: Callable[[str], None] | None = None,
 ) -> list[Generation]:
     """Continue each prompt.
@@ -111,6 +112,7 @@ def generate(
         bos: id of the token at the beginning of a text; None if there is none.
         eos: id of the token at the end of a text; may be equal to ``bos``.
         max_positions: the model's longest input, new tokens included; None if there is no limit.
+        control: control tokens that a prompt may contain (``plain_copy``).
         on_text: called with each new piece of text; for one prompt, continuation and beam only.
 
     Returns:
@@ -122,7 +124,7 @@ def generate(
     """
     if on_text is not None and (len(prompts), settings.count, settings.beams) != (1, 1, 1):
         raise ValueError("on_text is for one prompt, one continuation and one beam")
-    encoded = encode_prompts(tokenizer, prompts, bos, max_positions)
+    encoded = encode_prompts(tokenizer, prompts, bos, max_positions, control)
     rows = list(_rows(prompts, encoded, settings, max_positions))
     results: dict[int, Generation] = {}
     with evaluation_mode(model), _without_own_settings(model):
@@ -168,6 +170,7 @@ def encode_prompts(
     prompts: Sequence[str],
     bos: int | None,
     max_positions: int | None,
+    control: Collection[str],
 ) -> list[tuple[int, ...]]:
     """Tokenise and check prompts; needs no weights.
 
@@ -176,6 +179,7 @@ def encode_prompts(
         prompts: texts.
         bos: id to put before each prompt; None for none.
         max_positions: the model's longest input; a prompt must be shorter by at least one token.
+        control: control tokens that a prompt may contain (``plain_copy``).
 
     Raises:
         DataError: as for ``generate``.
@@ -184,7 +188,7 @@ def encode_prompts(
         raise errors.prompt.unusable("prompts", prompts)
     begin = () if bos is None else (bos,)
     # A copy: ``tokenizer.encode`` may change the truncation that all threads share.
-    backend = plain_copy(tokenizer.backend_tokenizer)
+    backend = plain_copy(tokenizer.backend_tokenizer, control)
     encoded: list[tuple[int, ...]] = []
     for number, prompt in enumerate(prompts, start=1):
         which = f"prompt {number} of {len(prompts)}"

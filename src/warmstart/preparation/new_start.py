@@ -6,6 +6,7 @@ them to ``start/`` in the run directory, where a resumed run finds them like any
 Everything else is an ordinary run.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from warmstart.data.examples.tokenise import CHUNK_ROWS
 from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.model_sizes import HEADS, refuse_too_large
-from warmstart.models.checkpoints.new_model import new_checkpoint, tokenizer_for
+from warmstart.models.checkpoints.new_model import SPECIAL_TOKENS, new_checkpoint, tokenizer_for
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.safe_files import write_folder
 from warmstart.tasks import task_type
@@ -97,11 +98,21 @@ def keep_start(checkpoint: Checkpoint, config: RunConfig, directory: RunDirector
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """All texts of the rows; can be iterated again; a few hundred are in memory at a time."""
+    """All texts of the rows; can be iterated again; a few hundred are in memory at a time.
+
+    Control tokens that act as tokens are no text, so nothing is learned from their names.
+    """
 
     table: Table
     config: RunConfig
 
     def __iter__(self) -> Iterator[str]:
+        assert self.config.pretrain is not None
+        names = SPECIAL_TOKENS[self.config.pretrain.architecture]
+        control = re.compile("|".join(map(re.escape, names)))
         for setting, column in self.config.data.text_columns.items():
-            yield from chain.from_iterable(self.table.chunks({setting: column}, CHUNK_ROWS))
+            for text in chain.from_iterable(self.table.chunks({setting: column}, CHUNK_ROWS)):
+                if self.config.data.control_tokens == "tokens":
+                    yield from control.split(text)
+                else:
+                    yield text

@@ -242,7 +242,7 @@ def _findings(
             tables,
             {name: split.tokens for name, split in examples.items()},
             {*config.data.text_columns.values(), WORDS},
-            Vocabulary.of(checkpoint.tokenizer),
+            Vocabulary.of(checkpoint.tokenizer, config.data.control_tokens),
         ),
     )
 

@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from warmstart import config_file, errors
-from warmstart.config import GenerateConfig, TrainConfig
-from warmstart.data.examples.tokenise import CHUNK_ROWS
+from warmstart.config import ControlTokens, GenerateConfig, TrainConfig
+from warmstart.data.examples.tokenise import CHUNK_ROWS, control_in_text
 from warmstart.devices.device import choose_place
 from warmstart.evaluation.novelty import Novelty, novelty
 from warmstart.models.checkpoints.configuration import Head
@@ -77,6 +77,7 @@ class Writer:
         begin: id of the token at the beginning of every text; None if there is none.
         end: id of the token at the end of a text.
         max_positions: the model's longest input, new tokens included; None if there is no limit.
+        control_tokens: how the name of a control token in a prompt is read by default.
         onnx: the file to run instead of the checkpoint's weights; None for the weights.
     """
 
@@ -86,6 +87,7 @@ class Writer:
     begin: int | None
     end: int
     max_positions: int | None
+    control_tokens: ControlTokens
     onnx: Path | None = None
     _opened: OpenOnce[OpenDecoder] = field(
         default_factory=OpenOnce, init=False, repr=False, compare=False
@@ -96,6 +98,7 @@ class Writer:
         prompts: Iterable[str],
         changes: Mapping[str, Any],
         on_text: Callable[[str], None] | None = None,
+        control_tokens: ControlTokens | None = None,
     ) -> list[Generation]:
         """Continue each prompt.
 
@@ -103,6 +106,8 @@ class Writer:
             prompts: texts.
             changes: settings that replace the defaults.
             on_text: called with each new piece of text; for one prompt and continuation only.
+            control_tokens: how the name of a control token in a prompt is read; None for the
+                default.
 
         Raises:
             ConfigError: a setting is unknown or outside its limits.
@@ -111,18 +116,23 @@ class Writer:
         settings = config_file.generation(self.settings, changes)
         if (texts := listed(prompts)) is None:
             raise errors.prompt.unusable("prompts", prompts)
+        tokenizer, read_as = self.checkpoint.tokenizer, control_tokens or self.control_tokens
+        if read_as not in get_args(ControlTokens):
+            raise errors.prompt.control_tokens(read_as, get_args(ControlTokens))
+        control = control_in_text(tokenizer, read_as)
         # Before weights are loaded, so that an unusable prompt is refused at once.
-        encode_prompts(self.checkpoint.tokenizer, texts, self.begin, self.max_positions)
+        encode_prompts(tokenizer, texts, self.begin, self.max_positions, control)
         opened = self._opened.get("decoder", self._open)
         with opened.turn:
             return generate(
                 opened.model,
-                self.checkpoint.tokenizer,
+                tokenizer,
                 texts,
                 settings,
                 bos=self.begin,
                 eos=self.end,
                 max_positions=self.max_positions,
+                control=control,
                 on_text=on_text,
             )
 
@@ -160,6 +170,7 @@ def open_writer(name: str | Path, engine: WriterName | None = None) -> Writer:
     model, directory = model_named(name), RunDirectory(Path(name))
     directory.recover()
     settings, train = GenerateConfig(), TrainConfig()
+    control: ControlTokens = "text"
     if directory.is_run:
         _, task = load_task(directory)
         if not isinstance(task, Generates):
@@ -167,6 +178,7 @@ def open_writer(name: str | Path, engine: WriterName | None = None) -> Writer:
         refuse_damaged_model(directory)
         config = directory.read_config()
         settings, train = config.generate, config.train
+        control = config.data.control_tokens
         engine = engine or engine_name(directory)
         warn_if_unfinished(directory)
     elif engine == "onnx":
@@ -180,7 +192,7 @@ def open_writer(name: str | Path, engine: WriterName | None = None) -> Writer:
     own = directory.is_run or checkpoint.tokenizer.bos_token_id is not None
     # The limit is determined by building an empty model: once, not in every call.
     limit = checkpoint.max_positions
-    return Writer(checkpoint, settings, train, begin if own else None, end, limit, onnx)
+    return Writer(checkpoint, settings, train, begin if own else None, end, limit, control, onnx)
 
 
 def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:

@@ -28,7 +28,7 @@ from warmstart.data.examples.masking import Masking
 from warmstart.data.examples.overlap import overlap_of
 from warmstart.data.examples.targets import of_kind
 from warmstart.data.examples.token_targets import HiddenTokens, TokenBatchTargets
-from warmstart.data.examples.tokenise import encode_table
+from warmstart.data.examples.tokenise import control_in_text, encode_table
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
@@ -136,6 +136,7 @@ class FillMask:
             framed=True,
             unasked=special,
             words=data.whole_words,
+            control=control_in_text(tokenizer, data.control_tokens),
         )
         texts = table.chunks(data.text_columns, DOCUMENTS_AT_ONCE)
         found = encode_documents(tokenizer, texts, table.rows, layout)

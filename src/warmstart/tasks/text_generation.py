@@ -24,6 +24,7 @@ from warmstart.data.examples.chunking import Layout, encode_documents
 from warmstart.data.examples.overlap import overlap_of
 from warmstart.data.examples.targets import of_kind
 from warmstart.data.examples.token_targets import NextTokens, TokenBatchTargets
+from warmstart.data.examples.tokenise import control_in_text
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
@@ -116,7 +117,8 @@ class TextGeneration:
         if self.data.long_documents == "chunk":
             overlap = overlap_of(self.data.overlap_tokens, max_tokens, framing=0, least=1)
         texts = table.chunks(self.data.text_columns, DOCUMENTS_AT_ONCE)
-        layout = Layout(begin, end, max_tokens, overlap)
+        control = control_in_text(tokenizer, self.data.control_tokens)
+        layout = Layout(begin, end, max_tokens, overlap, control=control)
         found = encode_documents(tokenizer, texts, table.rows, layout)
         return Examples(found.tokens, NextTokens(found.predict_from, found.text_bytes))
 

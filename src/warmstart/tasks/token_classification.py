@@ -174,8 +174,8 @@ class TokenClassification:
         values = np.full(len(layout.words.starts), NO_LABEL, dtype=np.int64)
         if labels is not None:
             values = labels.classes
-        overlap = self.data.overlap_tokens
-        found = encode_words(table, layout, values, tokenizer, max_tokens, overlap)
+        overlap, control = self.data.overlap_tokens, self.data.control_tokens
+        found = encode_words(table, layout, values, tokenizer, max_tokens, overlap, control)
         return Examples(found.tokens, found.targets, notes=found.notes())
 
     def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":

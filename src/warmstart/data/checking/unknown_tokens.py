@@ -1,8 +1,8 @@
 """What the model's tokenizer makes of the texts: unknown tokens, and names of control tokens.
 
 The unknown token stands for every word or character that the vocabulary lacks, so the model cannot
-tell these apart. The name of a control token in a text is read as text; this is counted, because
-the author of a file may have meant the token itself.
+tell these apart. The name of a control token in a text is read as text or as the token
+(``data.control_tokens``); this is counted, because the author of a file may have meant the other.
 
 Letters: N rows, V vocabulary.
 """
@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from warmstart.config import ControlTokens
 from warmstart.data.checking.label_messages import NAMES, Finding
+from warmstart.data.examples.tokenise import control_tokens
 from warmstart.data.examples.tokens import Bools, Tokens
 from warmstart.data.table import Table
 
@@ -27,6 +29,10 @@ MUCH = 0.05
 """From this share of unknown tokens on, the finding is a warning."""
 
 _ROWS_AT_ONCE = 1 << 12
+_READ_AS: Mapping[ControlTokens, str] = {
+    "text": "read as text; --set data.control_tokens=tokens reads it as the token",
+    "tokens": "read as the token (data.control_tokens)",
+}
 _NAMED = ("bos_token", "eos_token", "cls_token", "sep_token", "pad_token", "mask_token")
 
 
@@ -39,19 +45,22 @@ class Vocabulary:
         is_unknown: whether each id is the unknown token, bool [V].
         is_text: whether each id is text that the tokenizer knows, bool [V].
         control: names of the control tokens, without the unknown token.
+        read_as: how these names in a text are read, the value of ``data.control_tokens``.
     """
 
     unknown: str | None
     is_unknown: Bools
     is_text: Bools
     control: tuple[str, ...]
+    read_as: ControlTokens
 
     @classmethod
-    def of(cls, tokenizer: "PreTrainedTokenizerBase") -> Self:
+    def of(cls, tokenizer: "PreTrainedTokenizerBase", read_as: ControlTokens) -> Self:
         """The vocabulary of a checkpoint's tokenizer.
 
         Args:
             tokenizer: it is not changed.
+            read_as: value of ``data.control_tokens``.
         """
         named = {getattr(tokenizer, name) for name in _NAMED}
         # GPT-2 names its end-of-text token as the unknown token, which it never needs.
@@ -62,8 +71,8 @@ class Vocabulary:
         is_text[special] = False
         if unknown is not None:
             is_unknown[tokenizer.unk_token_id] = True
-        control = tuple(token for token in tokenizer.all_special_tokens if token != unknown)
-        return cls(unknown, is_unknown, is_text, control)
+        control = tuple(token for token in control_tokens(tokenizer) if token != unknown)
+        return cls(unknown, is_unknown, is_text, control, read_as)
 
 
 def about_vocabulary(
@@ -84,7 +93,7 @@ def about_vocabulary(
     for split, table in tables.items():
         name = NAMES.get(split, split)
         found += _about_unknown(tokens[split], name, vocabulary)
-        found += _about_control(table, name, columns, vocabulary.control)
+        found += _about_control(table, name, columns, vocabulary)
     return found
 
 
@@ -133,12 +142,12 @@ def _counted(tokens: Tokens, kind: Bools) -> tuple[int, int]:
 
 
 def _about_control(
-    table: Table, name: str, columns: Collection[str], control: tuple[str, ...]
+    table: Table, name: str, columns: Collection[str], vocabulary: Vocabulary
 ) -> list[Finding]:
     """A message if texts contain the name of a control token."""
-    if not control:
+    if not vocabulary.control:
         return []
-    pattern = "|".join(map(re.escape, control))
+    pattern = "|".join(map(re.escape, vocabulary.control))
     hits = np.zeros(len(table), dtype=np.bool_)
     token, first = "", len(table)
     for column in columns:
@@ -154,7 +163,7 @@ def _about_control(
         return []
     text = (
         f"{int(hits.sum()):,} of {len(table):,} {name} rows contain the name of a control token "
-        f"({token}, first in {table.where(first)}): it is read as text, not as the token"
+        f"({token}, first in {table.where(first)}): it is {_READ_AS[vocabulary.read_as]}"
     )
     return [Finding("info", text)]
 

@@ -13,7 +13,7 @@ pretrained only on rows with a begin and an end token, so each of its chunks has
 Letters: N rows, D documents, T tokens.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +42,7 @@ class Layout:
             ``end``; then there are no prompts.
         unasked: ids that are never predicted; a row with only such ids is dropped.
         words: whether to record which tokens of framed rows begin a word.
+        control: control tokens that the texts may contain (``plain_copy``).
     """
 
     begin: int
@@ -51,6 +52,7 @@ class Layout:
     framed: bool = False
     unasked: frozenset[int] = frozenset()
     words: bool = False
+    control: Collection[str] = ()
 
 
 class Documents(NamedTuple):
@@ -60,7 +62,7 @@ class Documents(NamedTuple):
     predict_from: Ints
     """Place in each row of the first token to predict, int64 [N]."""
     text_bytes: Ints
-    """UTF-8 bytes of the text of each row's predicted tokens, int64 [N]."""
+    """UTF-8 bytes of the text of each row's predicted tokens, without control tokens, int64 [N]."""
     begins_word: Bools | None
     """Whether each token begins a word, bool [T]; None unless ``Layout.words`` is set."""
 
@@ -82,7 +84,7 @@ def encode_documents(
         rows: row ids of the documents, int64 [D].
         layout: how documents are turned into rows.
     """
-    backend = plain_copy(tokenizer.backend_tokenizer)
+    backend = plain_copy(tokenizer.backend_tokenizer, layout.control)
     border = border_of(backend)
     tokens, facts, begins = FlatArray(np.int32), FlatArray(np.int64), FlatArray(np.bool_)
     numbers = iter(rows.tolist())
@@ -146,9 +148,18 @@ def _rows(text: str, prompt: list[int], body: BodyTokens, layout: Layout) -> Ite
             continue
         ids = [*before, *document[cut.start : cut.stop], *after]
         whole = framing + len(document) if layout.overlap is None else len(ids)
-        text_bytes = len(text[text_start:text_end].encode("utf-8", "surrogatepass"))
+        predicted = slice(cut.start + cut.predict_from - first, cut.stop - first)
+        text_bytes = _bytes(text[text_start:text_end])
+        if layout.control:
+            pieces = (text[start:stop] for start, stop in body.offsets[predicted])
+            text_bytes -= sum(_bytes(one) for one in pieces if one.strip() in layout.control)
         starts = [True, *words[cut.start : cut.stop], True] if layout.words else []
         yield _Row(ids, whole, len(before) + cut.predict_from, text_bytes, starts)
+
+
+def _bytes(text: str) -> int:
+    """Number of UTF-8 bytes."""
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 class _Cut(NamedTuple):

@@ -12,9 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from warmstart import errors
+from warmstart.config import ControlTokens
 from warmstart.data.examples.overlap import overlap_of
 from warmstart.data.examples.token_targets import WordTags
-from warmstart.data.examples.tokenise import CHUNK_ROWS, RowTokeniser, Tokenizer
+from warmstart.data.examples.tokenise import (
+    CHUNK_ROWS,
+    RowTokeniser,
+    Tokenizer,
+    control_in_text,
+)
 from warmstart.data.examples.tokens import NO_PIECE, Ints, Tokens, WordTokens
 from warmstart.data.table import Table
 from warmstart.data.tags.windows import Windows, cut_windows
@@ -73,6 +79,7 @@ def encode_words(
     tokenizer: Tokenizer,
     max_tokens: int,
     overlap_tokens: int | None,
+    read_as: ControlTokens = "text",
 ) -> EncodedWords:
     """Tokenise the words of a table.
 
@@ -83,11 +90,12 @@ def encode_words(
         tokenizer: the checkpoint's tokenizer.
         max_tokens: longest window, special tokens included.
         overlap_tokens: largest number of tokens that a window repeats; None for the default.
+        read_as: value of ``data.control_tokens``.
 
     Raises:
         ConfigError: a window has no room for a word, or the overlap is more than half of it.
     """
-    tokeniser = RowTokeniser.of(tokenizer, control=UNKNOWN_TOKENS)
+    tokeniser = RowTokeniser.of(tokenizer, {*UNKNOWN_TOKENS, *control_in_text(tokenizer, read_as)})
     words = [row for chunk in table.chunks({"data.words": WORDS}, CHUNK_ROWS) for row in chunk]
     found = _tokenised(tokeniser, words, table.rows)
     replaced = len(found.without_piece)

@@ -44,6 +44,8 @@ END_OF_TEXT = "<|endoftext|>"
 """GPT-2's only special token, at the beginning and the end of a text."""
 PAD, UNKNOWN, FIRST, SEPARATOR, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's special tokens, in the order of their ids."""
+SPECIAL_TOKENS = {"gpt2": (END_OF_TEXT,), "bert": SPECIAL}
+"""The special tokens of each architecture."""
 INSIDE = "##"
 """Prefix of a WordPiece token that continues a word."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from warmstart import errors
-from warmstart.data.examples.tokenise import CHUNK_ROWS
+from warmstart.data.examples.tokenise import CHUNK_ROWS, control_in_text
 from warmstart.evaluation.novelty import novelty
 from warmstart.models.checkpoints.special_tokens import begin_and_end
 from warmstart.models.generation import Generation, encode_prompts, generate
@@ -80,10 +80,11 @@ def _prompts(job: Job, count: int) -> list[str]:
     """The first prompts of the validation rows that leave room for a new token; may be none."""
     assert isinstance(job.task, Generates)
     begin, _ = begin_and_end(job.tokenizer)
+    control = control_in_text(job.tokenizer, job.settings.data.control_tokens)
 
     def leaves_room(prompt: str) -> bool:
         try:
-            encode_prompts(job.tokenizer, [prompt], begin, job.max_tokens)
+            encode_prompts(job.tokenizer, [prompt], begin, job.max_tokens, control)
         except errors.DataError:
             return False
         return True
@@ -96,7 +97,14 @@ def _generate(job: Job, model: PreTrainedModel, prompts: list[str]) -> list[Gene
     begin, end = begin_and_end(job.tokenizer)
     settings = job.settings.generate
     return generate(
-        model, job.tokenizer, prompts, settings, bos=begin, eos=end, max_positions=job.max_tokens
+        model,
+        job.tokenizer,
+        prompts,
+        settings,
+        bos=begin,
+        eos=end,
+        max_positions=job.max_tokens,
+        control=control_in_text(job.tokenizer, job.settings.data.control_tokens),
     )
 
 
