@@ -12,6 +12,7 @@ WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
+│                                                                               .json_files,
 │                                                                               .labels, .prompt,
 │                                                                               .splits, .tags,
 │                                                                               .unlearnable
@@ -31,6 +32,7 @@ from warmstart.errors import (
     delimited,
     export,
     files,
+    json_files,
     labels,
     model,
     prompt,
@@ -67,6 +69,7 @@ __all__ = [
     "delimited",
     "export",
     "files",
+    "json_files",
     "labels",
     "model",
     "prompt",

@@ -136,8 +136,8 @@ def unknown_suffix(path: str, setting: str, suffixes: Sequence[str]) -> DataErro
     return DataError(
         f"{setting}: the format cannot be derived from the name {path}",
         f"a name that ends in one of {' '.join(suffixes)} (optionally with .gz or .xz), or a .zip",
-        "--set data.format=csv (or tsv, jsonl, parquet, text); a spreadsheet must first be saved "
-        "as CSV",
+        "--set data.format=csv (or tsv, jsonl, json, parquet, text); a spreadsheet must first be "
+        "saved as CSV",
     )
 
 

@@ -172,6 +172,7 @@ def _read_one(
         path, sha256 = file.path, _sha256(file.content)
         kind = file_format(file.name, path, data, setting)
         parsed, encoding = parse(file.content, kind, path, data, every_line=every_line)
+        kind = parsed.format
     dropped = parsed.total - len(parsed.lines)
     file_read = SourceFile(
         path, sha256, encoding, parsed.total, dropped, parsed.notes, parsed.row_unit, kind
