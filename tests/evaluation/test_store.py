@@ -68,9 +68,9 @@ def test_scores_carry_n_interval_loss_and_baselines(tmp_path: Path, found: Evalu
     run = RunDirectory.create(tmp_path)
     write_evaluation(run, "test", TASK, found, SPLIT, DATA, BASELINES)
     content = run.read_json("evaluation/test/scores.json")
-    assert content == json.loads(
-        json.dumps(scores_json("test", TASK, found, len(TABLE), BASELINES))
-    )
+    expected = scores_json("test", TASK, found, len(TABLE), BASELINES)
+    files = {"files": ["a.csv", "b.csv"], "overrides": []}
+    assert content == json.loads(json.dumps({**expected, **files}))
     assert content["split"] == "test"
     assert content["n"] == 3
     assert content["scored_unit"] == "rows"

@@ -39,13 +39,19 @@ def number(value: float | None) -> str:
 
 
 def decimals(value: float | None, places: int = 3) -> str:
-    """A number with a fixed number of decimals, so that columns line up.
+    """A number with a fixed number of decimals, so that columns line up; a large one has none.
 
     >>> decimals(-0.0417), decimals(0), decimals(float("nan"))
     ('−0.042', '0.000', '–')
+    >>> decimals(151756.687), decimals(23607819478.409)
+    ('151,757', '2.361e10')
     """
     if value is None or not math.isfinite(value):
         return DASH
+    if abs(value) >= 1e7:
+        return f"{value:.3e}".replace("e+", "e").replace("-", MINUS)
+    if abs(value) >= 1e4:
+        return f"{value:,.0f}".replace("-", MINUS)
     return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
 
 
