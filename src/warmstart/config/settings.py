@@ -45,8 +45,8 @@ class DataConfig(_Part):
 
     train: Sources
     """Training file(s): a path, ``archive.zip!member``, a URL (``#sha256=…`` verifies it),
-    ``hub:NAME[/CONFIG]:SPLIT`` (a Hugging Face data set), a folder of brat files, or
-    ``bundled/grammar/train``."""
+    ``hub:NAME[/CONFIG]:SPLIT`` (a Hugging Face data set), a folder of ``.txt`` files (with a
+    sub-folder for each label) or brat files, or ``bundled/grammar/train``."""
     validation: Annotated[float, Field(gt=0, lt=1)] | Sources = 0.1
     """Validation file(s), or the share of the ``train`` rows to set aside for validation."""
     test: Sources | None = None

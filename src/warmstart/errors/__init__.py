@@ -12,6 +12,7 @@ WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
+│                                                                               .folders,
 │                                                                               .json_files,
 │                                                                               .labels, .prompt,
 │                                                                               .splits, .tags,
@@ -32,6 +33,7 @@ from warmstart.errors import (
     delimited,
     export,
     files,
+    folders,
     json_files,
     labels,
     model,
@@ -69,6 +71,7 @@ __all__ = [
     "delimited",
     "export",
     "files",
+    "folders",
     "json_files",
     "labels",
     "model",

@@ -52,7 +52,7 @@ def is_folder(path: str, setting: str, *, inside: Sequence[str]) -> DataError:
     choice = f"{path.rstrip('/')}/{inside[0] if inside else 'FILE'}"
     return DataError(
         f"{setting}: {path} is a folder",
-        f"one file or a list of files; the folder contains: {_listed(inside)}",
+        f"a file, several files, or a folder of .txt files; the folder contains: {_listed(inside)}",
         _typed(setting, choice),
     )
 

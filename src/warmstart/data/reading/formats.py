@@ -153,12 +153,7 @@ def parse(
         raise errors.files.empty_file(path)
     if kind == "parquet":
         return replace(_parquet(content, path), format=kind), None
-    head = bytes(content[:_HEAD])
-    for magic, what, remedy in _DISGUISED:
-        if head.startswith(magic) or (
-            magic in _WEB_PAGE and head.lstrip().lower().startswith(magic)
-        ):
-            raise errors.files.disguised(path, what, remedy)
+    refuse_disguised(content, path)
     text, encoding = to_utf8(content, data.encoding, path)
     if all(block.isspace() for block in blocks(text)):
         raise errors.files.empty_file(path)
@@ -177,6 +172,24 @@ def parse(
     else:
         parsed = _annotated(text, path, data)
     return replace(parsed, format=kind), encoding
+
+
+def refuse_disguised(content: Content, path: str) -> None:
+    """Fail if the content of a text file starts like another kind of file.
+
+    Args:
+        content: the content of the file.
+        path: the file as shown in messages.
+
+    Raises:
+        DataError: it does.
+    """
+    head = bytes(content[:_HEAD])
+    for magic, what, remedy in _DISGUISED:
+        if head.startswith(magic) or (
+            magic in _WEB_PAGE and head.lstrip().lower().startswith(magic)
+        ):
+            raise errors.files.disguised(path, what, remedy)
 
 
 def _decoded(text: Content) -> str:
