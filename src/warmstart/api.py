@@ -10,7 +10,7 @@ Every function takes and returns plain values (paths, mappings, strings). It rai
 on stderr.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from warmstart import config_file, errors
 from warmstart.config import ExportConfig, RunConfig
+from warmstart.config.overrides import Overrides
 from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
 
@@ -42,14 +43,15 @@ def load(path: str | Path) -> Run:
     return Run(RunDirectory.open(Path(path)).path)
 
 
-def check(config: ConfigSource, overrides: Sequence[str] = ()) -> "Prepared":
+def check(config: ConfigSource, overrides: Overrides = ()) -> "Prepared":
     """Read and check everything a run needs, without loading weights.
 
     The findings in the data are in ``.findings`` of the result.
 
     Args:
         config: what to train, and on which data.
-        overrides: settings that replace the config's, e.g. ``["train.epochs=2"]``.
+        overrides: settings that replace the config's: ``["train.epochs=2"]`` or
+            ``{"train.epochs": 2}``.
 
     Raises:
         WarmstartError: an error that would make the run fail.
@@ -60,7 +62,7 @@ def check(config: ConfigSource, overrides: Sequence[str] = ()) -> "Prepared":
 
 def train(
     config: ConfigSource,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
@@ -70,7 +72,8 @@ def train(
 
     Args:
         config: what to train, and on which data.
-        overrides: settings that replace the config's, e.g. ``["train.epochs=2"]``.
+        overrides: settings that replace the config's: ``["train.epochs=2"]`` or
+            ``{"train.epochs": 2}``.
         output: the run directory; by default a new folder under ``runs/``.
         overwrite: replace an earlier run in ``output``.
         progress: show live progress on stderr.
@@ -86,7 +89,7 @@ def train(
 
 def pretrain(
     config: ConfigSource,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
@@ -234,7 +237,7 @@ def _completed(run: Run, export: ExportConfig, log: "EventLog | None" = None) ->
     return run
 
 
-def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "Description":
+def info(name: str | Path, labels: int = 2, overrides: Overrides = ()) -> "Description":
     """Describe a model: configuration, parameters, memory; for a run or config also what trains.
 
     Args:

@@ -22,6 +22,7 @@ from warmstart import errors
 from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
+from warmstart.config.overrides import Overrides, override_texts
 from warmstart.data.reading.paths import device_kind
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
@@ -31,14 +32,15 @@ SET = "--set {name}={value}"
 
 
 def load(
-    source: str | Path | Mapping[str, Any] | RunConfig, overrides: Sequence[str] = ()
+    source: str | Path | Mapping[str, Any] | RunConfig, overrides: Overrides = ()
 ) -> RunConfig:
     """Load a config from ``source`` and apply ``overrides``.
 
     Args:
         source: a YAML file, the name of a recipe, nested mappings, or a config.
         overrides: texts such as ``train.epochs=2``. The right side is parsed as YAML; if it is not
-            valid YAML, it is text. If a setting is given twice, the last value is used.
+            valid YAML, it is text. If a setting is given twice, the last value is used. Or a
+            mapping: ``{"train.epochs": 2}``.
 
     Raises:
         ConfigError: there is no such file or recipe, it is not YAML, or the settings are not
@@ -47,6 +49,7 @@ def load(
     >>> load({"data": {"train": "a.csv"}}, ["train.learning_rate=2e-5"]).train.learning_rate
     2e-05
     """
+    overrides = override_texts(overrides)
     if isinstance(source, str | Path):
         name, text = _text_of(source)
         document = config_yaml.read_yaml(text, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warmstart.config import RunConfig
+from warmstart.config.overrides import Overrides, override_texts
 from warmstart.runs.directory import RunDirectory
 from warmstart.serving.open_once import OpenOnce
 
@@ -105,7 +106,7 @@ class Run:
     def predict_file(
         self,
         data: "Source | Sequence[Source]",
-        overrides: Sequence[str] = (),
+        overrides: Overrides = (),
         *,
         engine: "EngineName | None" = None,
         top_k: int | None = None,
@@ -117,7 +118,8 @@ class Run:
 
         Args:
             data: the file(s), in the format of the training file.
-            overrides: what is different in them, e.g. ``["data.format=csv", "data.text=body"]``.
+            overrides: what is different in them, e.g. ``["data.format=csv", "data.text=body"]`` or
+                ``{"data.format": "csv", "data.text": "body"}``.
             engine: as for ``predict``.
             top_k: as for ``predict``; the columns are then ``label_1``, ``probability_1``, ….
             keep_columns: whether the table has the other columns of the file, too.
@@ -130,6 +132,7 @@ class Run:
         from warmstart.serving.file_settings import file_config
         from warmstart.serving.predictor import predict_file
 
+        overrides = override_texts(overrides)
         # Refuse wrong settings before opening the model.
         file_config(self.config, overrides, data, labelled=False)
         found = predict_file(
@@ -145,12 +148,13 @@ class Run:
         """
         return self._engine(engine)
 
-    def evaluate(self, data: "Source | Sequence[Source]", overrides: Sequence[str] = ()) -> Metrics:
+    def evaluate(self, data: "Source | Sequence[Source]", overrides: Overrides = ()) -> Metrics:
         """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.
 
         Args:
             data: the file(s), in the format of the training file.
-            overrides: what is different in them, e.g. ``["data.format=csv", "data.label=y"]``.
+            overrides: what is different in them, e.g. ``["data.format=csv", "data.label=y"]`` or
+                ``{"data.format": "csv", "data.label": "y"}``.
 
         Raises:
             DataError: the file cannot be read, or contains a label that was not seen in training.
@@ -159,6 +163,7 @@ class Run:
         from warmstart.serving.file_evaluation import evaluate_file
         from warmstart.serving.file_settings import file_config
 
+        overrides = override_texts(overrides)
         file_config(self.config, overrides, data)  # refuse wrong settings before opening the model
         engine = self._engine("torch")
         return evaluate_file(engine, RunDirectory.open(self.path), data, overrides).scores
