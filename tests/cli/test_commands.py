@@ -302,7 +302,8 @@ def test_interrupted_and_resumed(
     assert process.returncode == 130, err
     assert not out
     assert "stopped after step" in err
-    assert err.endswith("try:      warmstart train run --resume\n")
+    assert err.splitlines()[-1].startswith("  try:  ")
+    assert err.endswith("warmstart train run --resume\n")
 
     ran = warmstart("train", "run", "--resume", "--json")
     assert ran.code == 0, ran.err

@@ -69,8 +69,10 @@ def test_scores_carry_n_interval_loss_and_baselines(tmp_path: Path, found: Evalu
     write_evaluation(run, "test", TASK, found, SPLIT, DATA, BASELINES)
     content = run.read_json("evaluation/test/scores.json")
     expected = scores_json("test", TASK, found, len(TABLE), BASELINES)
-    files = {"files": ["a.csv", "b.csv"], "overrides": []}
-    assert content == json.loads(json.dumps({**expected, **files}))
+    assert content == json.loads(json.dumps(expected))
+    write_evaluation(run, "file-a", TASK, found, SPLIT, DATA, BASELINES, ["data.text=b"])
+    of_files = run.read_json("evaluation/file-a/scores.json")
+    assert (of_files["files"], of_files["overrides"]) == (["a.csv", "b.csv"], ["data.text=b"])
     assert content["split"] == "test"
     assert content["n"] == 3
     assert content["scored_unit"] == "rows"

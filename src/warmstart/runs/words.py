@@ -197,10 +197,10 @@ def task_title(task: str) -> str:
     return task.replace("-", " ").replace("multi ", "multi-")
 
 
-def file_name(path: str) -> str:
+def base_name(path: str) -> str:
     """A file's name without its folders, which may be private.
 
-    >>> file_name("/home/ada/cola/train.tsv"), file_name("bundled/grammar/train")
+    >>> base_name("/home/ada/cola/train.tsv"), base_name("bundled/grammar/train")
     ('train.tsv', 'bundled/grammar/train')
     """
     if "://" in path or path.startswith(("hub:", "bundled/")):
@@ -251,7 +251,7 @@ def _result(record: RunRecord) -> str:
     named = titles.metric_in_sentence(metric)
     score = evaluation.scores[metric]
     unit = evaluation.scored_unit
-    what = f"{unit} of {evaluation_title(evaluation, file_name)}"
+    what = f"{unit} of {evaluation_title(evaluation, base_name)}"
     opening = f"On {score.n:,} {what if evaluation.is_file else f'{evaluation.split} {unit}'}"
     if score.value is None:
         return f"{opening} the model has {named} that is undefined."

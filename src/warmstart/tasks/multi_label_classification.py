@@ -124,12 +124,7 @@ class MultiLabelClassification:
 
     name: ClassVar[str] = "multi-label-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
-    other_names: ClassVar[tuple[str, ...]] = (
-        "multi-label",
-        "multilabel",
-        "multilabel-classification",
-        "multi_label",
-    )
+    other_names: ClassVar[tuple[str, ...]] = ("multi-label", "multilabel", "multi_label")
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
         LABELS | CLASSES | NAMES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
