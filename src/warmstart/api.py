@@ -50,7 +50,8 @@ def check(config: ConfigSource, overrides: Overrides = ()) -> "Prepared":
     keep of the checkpoint's head, if its weights are on disk.
 
     Args:
-        config: what to train, and on which data.
+        config: what to train, and on which data; in a mapping, the data may be tables (pandas,
+            polars, pyarrow, ``datasets.Dataset``) or lists of dicts.
         overrides: settings that replace the config's: ``["train.epochs=2"]`` or
             ``{"train.epochs": 2}``.
 
@@ -87,7 +88,8 @@ def train(
     """Fine-tune, keep the best model, score it and the baselines, write report and model card.
 
     Args:
-        config: what to train, and on which data.
+        config: what to train, and on which data; in a mapping, the data may be tables (pandas,
+            polars, pyarrow, ``datasets.Dataset``) or lists of dicts.
         overrides: settings that replace the config's: ``["train.epochs=2"]`` or
             ``{"train.epochs": 2}``.
         output: the run directory; by default a new folder under ``runs/``.

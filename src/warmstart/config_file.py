@@ -24,6 +24,7 @@ from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Or
 from warmstart.config.config_yaml import Place
 from warmstart.config.overrides import Overrides, override_texts
 from warmstart.data.reading.paths import device_kind
+from warmstart.data.reading.python_tables import with_files
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
 from warmstart.tasks.task_settings import is_read, needed_value
@@ -37,7 +38,8 @@ def load(
     """Load a config from ``source`` and apply ``overrides``.
 
     Args:
-        source: a YAML file, the name of a recipe, nested mappings, or a config.
+        source: a YAML file, the name of a recipe, nested mappings, or a config. In a mapping,
+            sources of data may be tables of Python (see ``data.reading.python_tables``).
         overrides: texts such as ``train.epochs=2``. The right side is parsed as YAML; if it is not
             valid YAML, it is text. If a setting is given twice, the last value is used. Or a
             mapping: ``{"train.epochs": 2}``.
@@ -45,10 +47,13 @@ def load(
     Raises:
         ConfigError: there is no such file or recipe, it is not YAML, or the settings are not
             valid; one message lists all errors of the settings.
+        DataError: a table of Python cannot be used as data.
 
     >>> load({"data": {"train": "a.csv"}}, ["train.learning_rate=2e-5"]).train.learning_rate
     2e-05
     """
+    if isinstance(overrides, Mapping):
+        overrides = with_files(overrides)
     overrides = override_texts(overrides)
     if isinstance(source, str | Path):
         name, text = _text_of(source)
@@ -60,7 +65,7 @@ def load(
         return _checked(document.content or {}, origins, overrides, document.faults)
     # Settings that were never given stay out, so that they are not checked as if they were.
     given = source.model_dump(exclude_unset=True) if isinstance(source, RunConfig) else source
-    content = _plain(given)
+    content = _plain(with_files(given))
     return _checked(content, {(): Origin()}, overrides, [])
 
 

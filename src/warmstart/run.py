@@ -16,8 +16,8 @@ from warmstart.serving.open_once import OpenOnce
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from warmstart.data.reading.python_tables import Data
     from warmstart.serving.engine import Engine, EngineName
-    from warmstart.serving.file_settings import Source
     from warmstart.serving.writer import Writer, WriterName
     from warmstart.tasks.task import Usage
 
@@ -105,7 +105,7 @@ class Run:
 
     def predict_file(
         self,
-        data: "Source | Sequence[Source]",
+        data: "Data",
         overrides: Overrides = (),
         *,
         engine: "EngineName | None" = None,
@@ -117,7 +117,7 @@ class Run:
         A row without a text stays in the table, with nulls for its prediction.
 
         Args:
-            data: the file(s), in the format of the training file.
+            data: the file(s), or a table as for ``train``.
             overrides: what is different in them, e.g. ``["data.format=csv", "data.text=body"]`` or
                 ``{"data.format": "csv", "data.text": "body"}``.
             engine: as for ``predict``.
@@ -129,14 +129,15 @@ class Run:
             ExportError: this ONNX model does not exist, or was changed.
             RunError: the run has no kept model yet.
         """
+        from warmstart.data.reading.python_tables import paths_of
         from warmstart.serving.file_settings import file_config
         from warmstart.serving.predictor import predict_file
 
-        overrides = override_texts(overrides)
+        overrides, files = override_texts(overrides), paths_of(data, "data")
         # Refuse wrong settings before opening the model.
-        file_config(self.config, overrides, data, labelled=False)
+        file_config(self.config, overrides, files, labelled=False)
         found = predict_file(
-            self._engine(engine), data, overrides, top_k=top_k, keep_columns=keep_columns
+            self._engine(engine), files, overrides, top_k=top_k, keep_columns=keep_columns
         )
         return found.table
 
@@ -148,11 +149,11 @@ class Run:
         """
         return self._engine(engine)
 
-    def evaluate(self, data: "Source | Sequence[Source]", overrides: Overrides = ()) -> Metrics:
+    def evaluate(self, data: "Data", overrides: Overrides = ()) -> Metrics:
         """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.
 
         Args:
-            data: the file(s), in the format of the training file.
+            data: the file(s), or a table as for ``train``.
             overrides: what is different in them, e.g. ``["data.format=csv", "data.label=y"]`` or
                 ``{"data.format": "csv", "data.label": "y"}``.
 
@@ -160,13 +161,14 @@ class Run:
             DataError: the file cannot be read, or contains a label that was not seen in training.
             RunError: the run has no kept model yet.
         """
+        from warmstart.data.reading.python_tables import paths_of
         from warmstart.serving.file_evaluation import evaluate_file
         from warmstart.serving.file_settings import file_config
 
-        overrides = override_texts(overrides)
-        file_config(self.config, overrides, data)  # refuse wrong settings before opening the model
+        overrides, files = override_texts(overrides), paths_of(data, "data")
+        file_config(self.config, overrides, files)  # refuse wrong settings before opening the model
         engine = self._engine("torch")
-        return evaluate_file(engine, RunDirectory.open(self.path), data, overrides).scores
+        return evaluate_file(engine, RunDirectory.open(self.path), files, overrides).scores
 
     def export(self, *, int8: bool = False, max_drop: float = 0.01) -> dict[str, Any]:
         """Write ``export/model.onnx``, verified against PyTorch; return what ``parity.json`` has.

@@ -15,6 +15,7 @@ WarmstartError
 │                                                                               .folders,
 │                                                                               .json_files,
 │                                                                               .labels, .prompt,
+│                                                                               .python_tables,
 │                                                                               .splits, .tags,
 │                                                                               .unlearnable
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
@@ -38,6 +39,7 @@ from warmstart.errors import (
     labels,
     model,
     prompt,
+    python_tables,
     run,
     splits,
     tags,
@@ -76,6 +78,7 @@ __all__ = [
     "labels",
     "model",
     "prompt",
+    "python_tables",
     "run",
     "splits",
     "tags",

@@ -37,6 +37,7 @@ from warmstart.data.reading.formats import FORMATS, file_format, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
 from warmstart.data.reading.paths import expanded, local_path, refuse_device
+from warmstart.data.reading.python_tables import is_stored
 from warmstart.data.reading.text_folders import is_text_folder, read_text_folder
 from warmstart.data.spellings import plain
 from warmstart.data.table import SourceFile, Table
@@ -253,6 +254,8 @@ def _existing(path: Path, shown: str, setting: str) -> Path:
     if path.is_dir():
         raise errors.files.is_folder(shown, setting, inside=_data_files(path))
     if not path.exists():
+        if is_stored(path):
+            raise errors.python_tables.gone(shown, setting)
         near = _data_files(path.parent) if path.parent.is_dir() else []
         raise errors.files.not_found(shown, setting, name=path.name, near=near)
     refuse_device(path)
