@@ -142,6 +142,7 @@ def _is_data(source: str, flags: Mapping[str, Any]) -> bool:
         ".ndjson",
         ".json",
         ".parquet",
+        ".xlsx",
     )
 
 

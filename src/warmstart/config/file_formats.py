@@ -9,7 +9,9 @@ Source = Annotated[str, Field(min_length=1)]
 Sources = Source | Annotated[list[Source], Field(min_length=1)]
 """One source, or several, read one after the other."""
 
-FileFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "text", "conll", "spans"]
+FileFormat = Literal[
+    "auto", "csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text", "conll", "spans"
+]
 """``auto``, or the format of the files."""
 
 FORMAT_SETTINGS = {

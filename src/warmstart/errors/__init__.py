@@ -16,7 +16,9 @@ WarmstartError
 │                                                                               .json_files,
 │                                                                               .labels, .prompt,
 │                                                                               .python_tables,
-│                                                                               .splits, .tags,
+│                                                                               .splits,
+│                                                                               .spreadsheets,
+│                                                                               .tags,
 │                                                                               .unlearnable
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
 │                                                                               .checkpoint
@@ -42,6 +44,7 @@ from warmstart.errors import (
     python_tables,
     run,
     splits,
+    spreadsheets,
     tags,
     transfer,
     unlearnable,
@@ -81,6 +84,7 @@ __all__ = [
     "python_tables",
     "run",
     "splits",
+    "spreadsheets",
     "tags",
     "transfer",
     "unlearnable",

@@ -30,6 +30,7 @@ from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.json_arrays import array_blocks, kind_of_json
 from warmstart.data.reading.json_lines import parse_json_lines
 from warmstart.data.reading.lines import MAX_COLUMNS, Ints, Parsed, line_starts, slices
+from warmstart.data.reading.spreadsheets import parse_spreadsheet
 from warmstart.data.table import SourceFile
 from warmstart.data.tags.conll import OPTIONAL, ConllColumns, read_conll
 from warmstart.data.tags.span_formats import read_spans
@@ -41,6 +42,7 @@ FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".xlsx": "xlsx",
     ".txt": "text",
     ".conll": "conll",
     ".conllu": "conll",
@@ -69,7 +71,7 @@ _DISGUISED = (
     (
         b"PK\x03\x04",
         "a zip or a spreadsheet",
-        "if it is a spreadsheet, save it as CSV; if it is a zip archive, rename it to end in .zip",
+        "if it is a spreadsheet, rename it to end in .xlsx; if it is a zip archive, in .zip",
     ),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet or document (.xls, .doc)", _OTHER_TOOL),
     (b"{\\rtf", "a document (.rtf)", _OTHER_TOOL),
@@ -137,7 +139,7 @@ def parse(
 ) -> tuple[Parsed, str | None]:
     """Rows of a file with the format that they have, and the file's original encoding.
 
-    The encoding of Parquet is ``None``.
+    The encoding of Parquet and of a spreadsheet is ``None``.
 
     Args:
         content: the uncompressed content of the file.
@@ -153,6 +155,8 @@ def parse(
         raise errors.files.empty_file(path)
     if kind == "parquet":
         return replace(_parquet(content, path), format=kind), None
+    if kind == "xlsx":
+        return replace(parse_spreadsheet(content, path), format=kind), None
     refuse_disguised(content, path)
     text, encoding = to_utf8(content, data.encoding, path)
     if all(block.isspace() for block in blocks(text)):
