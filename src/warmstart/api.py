@@ -10,7 +10,7 @@ Every function takes and returns plain values (paths, mappings, strings). It rai
 on stderr.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from warmstart import config_file, errors
 from warmstart.config import ControlTokens, ExportConfig, RunConfig
+from warmstart.config.overrides import Overrides, override_texts
 from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
 
@@ -42,15 +43,17 @@ def load(path: str | Path) -> Run:
     return Run(RunDirectory.open(Path(path)).path)
 
 
-def check(config: ConfigSource, overrides: Sequence[str] = ()) -> "Prepared":
+def check(config: ConfigSource, overrides: Overrides = ()) -> "Prepared":
     """Read and check everything a run needs, without loading weights.
 
     The findings in the data are in ``.findings`` of the result. They include what the run would
     keep of the checkpoint's head, if its weights are on disk.
 
     Args:
-        config: what to train, and on which data.
-        overrides: settings that replace the config's, e.g. ``["train.epochs=2"]``.
+        config: what to train, and on which data; in a mapping, the data may be tables (pandas,
+            polars, pyarrow, ``datasets.Dataset``) or lists of dicts.
+        overrides: settings that replace the config's: ``["train.epochs=2"]`` or
+            ``{"train.epochs": 2}``.
 
     Raises:
         WarmstartError: an error that would make the run fail.
@@ -76,7 +79,7 @@ def with_model_findings(prepared: "Prepared") -> "Prepared":
 
 def train(
     config: ConfigSource,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
@@ -85,8 +88,10 @@ def train(
     """Fine-tune, keep the best model, score it and the baselines, write report and model card.
 
     Args:
-        config: what to train, and on which data.
-        overrides: settings that replace the config's, e.g. ``["train.epochs=2"]``.
+        config: what to train, and on which data; in a mapping, the data may be tables (pandas,
+            polars, pyarrow, ``datasets.Dataset``) or lists of dicts.
+        overrides: settings that replace the config's: ``["train.epochs=2"]`` or
+            ``{"train.epochs": 2}``.
         output: the run directory; by default a new folder under ``runs/``.
         overwrite: replace an earlier run in ``output``.
         progress: show live progress on stderr.
@@ -102,7 +107,7 @@ def train(
 
 def pretrain(
     config: ConfigSource,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
@@ -250,9 +255,7 @@ def _completed(run: Run, export: ExportConfig, log: "EventLog | None" = None) ->
     return run
 
 
-def info(
-    name: str | Path, labels: int | None = None, overrides: Sequence[str] = ()
-) -> "Description":
+def info(name: str | Path, labels: int | None = None, overrides: Overrides = ()) -> "Description":
     """Describe a model: configuration, parameters, memory; for a run or config also what trains.
 
     Args:
@@ -286,7 +289,7 @@ def info(
         refuse_unfit_parts(settings.train, settings.task, checkpoint)
         return describe_training(checkpoint, settings.train)
     if overrides:
-        raise errors.command.settings_of_what(name, overrides)
+        raise errors.command.settings_of_what(name, override_texts(overrides))
     model, directory = model_named(name), RunDirectory(Path(name))
     if directory.is_run and not directory.model.is_dir():
         no_model(directory)

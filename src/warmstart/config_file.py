@@ -22,7 +22,9 @@ from warmstart import errors
 from warmstart.config import GenerateConfig, RunConfig, config_faults, config_yaml
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
+from warmstart.config.overrides import Overrides, override_texts
 from warmstart.data.reading.paths import device_kind
+from warmstart.data.reading.python_tables import with_files
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
 from warmstart.tasks.task_settings import is_read, needed_value
@@ -31,22 +33,27 @@ SET = "--set {name}={value}"
 
 
 def load(
-    source: str | Path | Mapping[str, Any] | RunConfig, overrides: Sequence[str] = ()
+    source: str | Path | Mapping[str, Any] | RunConfig, overrides: Overrides = ()
 ) -> RunConfig:
     """Load a config from ``source`` and apply ``overrides``.
 
     Args:
-        source: a YAML file, the name of a recipe, nested mappings, or a config.
+        source: a YAML file, the name of a recipe, nested mappings, or a config. In a mapping,
+            sources of data may be tables of Python (see ``data.reading.python_tables``).
         overrides: texts such as ``train.epochs=2``. The right side is parsed as YAML; if it is not
-            valid YAML, it is text.
+            valid YAML, it is text. Or a mapping: ``{"train.epochs": 2}``.
 
     Raises:
         ConfigError: there is no such file or recipe, it is not YAML, or the settings are not
             valid or are given twice; one message lists all errors of the settings.
+        DataError: a table of Python cannot be used as data.
 
     >>> load({"data": {"train": "a.csv"}}, ["train.learning_rate=2e-5"]).train.learning_rate
     2e-05
     """
+    if isinstance(overrides, Mapping):
+        overrides = with_files(overrides)
+    overrides = override_texts(overrides)
     if isinstance(source, str | Path):
         name, text = _text_of(source)
         document = config_yaml.read_yaml(text, name)
@@ -57,7 +64,7 @@ def load(
         return _checked(document.content or {}, origins, overrides, document.faults)
     # Settings that were never given stay out, so that they are not checked as if they were.
     given = source.model_dump(exclude_unset=True) if isinstance(source, RunConfig) else source
-    content = _plain(given)
+    content = _plain(with_files(given))
     return _checked(content, {(): Origin()}, overrides, [])
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warmstart.config import ControlTokens, RunConfig
+from warmstart.config.overrides import Overrides, override_texts
 from warmstart.runs.directory import RunDirectory
 from warmstart.serving.open_once import OpenOnce
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from warmstart.data.reading.python_tables import Data
     from warmstart.serving.engine import Engine, EngineName
-    from warmstart.serving.file_settings import Source
     from warmstart.serving.writer import Writer, WriterName
     from warmstart.tasks.task import Usage
 
@@ -104,8 +105,8 @@ class Run:
 
     def predict_file(
         self,
-        data: "Source | Sequence[Source]",
-        overrides: Sequence[str] = (),
+        data: "Data",
+        overrides: Overrides = (),
         *,
         engine: "EngineName | None" = None,
         top_k: int | None = None,
@@ -116,8 +117,9 @@ class Run:
         A row without a text stays in the table, with nulls for its prediction.
 
         Args:
-            data: the file(s), in the format of the training file.
-            overrides: what is different in them, e.g. ``["data.format=csv", "data.text=body"]``.
+            data: the file(s), or a table as for ``train``.
+            overrides: what is different in them, e.g. ``["data.format=csv", "data.text=body"]`` or
+                ``{"data.format": "csv", "data.text": "body"}``.
             engine: as for ``predict``.
             top_k: as for ``predict``; the columns are then ``label_1``, ``probability_1``, ….
             keep_columns: whether the table has the other columns of the file, too.
@@ -127,13 +129,15 @@ class Run:
             ExportError: this ONNX model does not exist, or was changed.
             RunError: the run has no kept model yet.
         """
+        from warmstart.data.reading.python_tables import paths_of
         from warmstart.serving.file_settings import file_config
         from warmstart.serving.predictor import predict_file
 
+        overrides, files = override_texts(overrides), paths_of(data, "data")
         # Refuse wrong settings before opening the model.
-        file_config(self.config, overrides, data, labelled=False)
+        file_config(self.config, overrides, files, labelled=False)
         found = predict_file(
-            self._engine(engine), data, overrides, top_k=top_k, keep_columns=keep_columns
+            self._engine(engine), files, overrides, top_k=top_k, keep_columns=keep_columns
         )
         return found.table
 
@@ -145,23 +149,26 @@ class Run:
         """
         return self._engine(engine)
 
-    def evaluate(self, data: "Source | Sequence[Source]", overrides: Sequence[str] = ()) -> Metrics:
+    def evaluate(self, data: "Data", overrides: Overrides = ()) -> Metrics:
         """Score the kept model on labelled file(s), and keep the result in ``evaluation/``.
 
         Args:
-            data: the file(s), in the format of the training file.
-            overrides: what is different in them, e.g. ``["data.format=csv", "data.label=y"]``.
+            data: the file(s), or a table as for ``train``.
+            overrides: what is different in them, e.g. ``["data.format=csv", "data.label=y"]`` or
+                ``{"data.format": "csv", "data.label": "y"}``.
 
         Raises:
             DataError: the file cannot be read, or contains a label that was not seen in training.
             RunError: the run has no kept model yet.
         """
+        from warmstart.data.reading.python_tables import paths_of
         from warmstart.serving.file_evaluation import evaluate_file
         from warmstart.serving.file_settings import file_config
 
-        file_config(self.config, overrides, data)  # refuse wrong settings before opening the model
+        overrides, files = override_texts(overrides), paths_of(data, "data")
+        file_config(self.config, overrides, files)  # refuse wrong settings before opening the model
         engine = self._engine("torch")
-        return evaluate_file(engine, RunDirectory.open(self.path), data, overrides).scores
+        return evaluate_file(engine, RunDirectory.open(self.path), files, overrides).scores
 
     def export(self, *, int8: bool = False, max_drop: float = 0.01) -> dict[str, Any]:
         """Write ``export/model.onnx``, verified against PyTorch; return what ``parity.json`` has.

@@ -146,7 +146,16 @@ def _is_data(source: str, flags: Mapping[str, Any]) -> bool:
         return False
     if local_path(source).is_dir():
         return False
-    return bool(flags) or suffix in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
+    return bool(flags) or suffix in (
+        ".csv",
+        ".tsv",
+        ".tab",
+        ".jsonl",
+        ".ndjson",
+        ".json",
+        ".parquet",
+        ".xlsx",
+    )
 
 
 def pretrain(

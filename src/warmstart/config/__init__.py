@@ -3,6 +3,9 @@
 The groups of settings are re-exported here. ``config_file`` reads and writes them.
 """
 
+from warmstart.config.file_formats import FORMAT_SETTINGS as FORMAT_SETTINGS
+from warmstart.config.file_formats import Source as Source
+from warmstart.config.file_formats import Sources as Sources
 from warmstart.config.model_settings import BYTES_AND_END as BYTES_AND_END
 from warmstart.config.model_settings import CLOSED as CLOSED
 from warmstart.config.model_settings import ControlTokens as ControlTokens
@@ -11,13 +14,10 @@ from warmstart.config.model_settings import GenerateConfig as GenerateConfig
 from warmstart.config.model_settings import ModelConfig as ModelConfig
 from warmstart.config.model_settings import PretrainConfig as PretrainConfig
 from warmstart.config.model_settings import SpecialTokens as SpecialTokens
-from warmstart.config.settings import FORMAT_SETTINGS as FORMAT_SETTINGS
 from warmstart.config.settings import LIST_LOSSES as LIST_LOSSES
 from warmstart.config.settings import AverageConfig as AverageConfig
 from warmstart.config.settings import DataConfig as DataConfig
 from warmstart.config.settings import LoraConfig as LoraConfig
 from warmstart.config.settings import LossName as LossName
 from warmstart.config.settings import RunConfig as RunConfig
-from warmstart.config.settings import Source as Source
-from warmstart.config.settings import Sources as Sources
 from warmstart.config.settings import TrainConfig as TrainConfig

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from warmstart import errors
+from warmstart.config.file_formats import FORMAT_SETTINGS, FileFormat, Sources
 from warmstart.config.model_settings import (
     CLOSED,
     ControlTokens,
@@ -25,21 +26,7 @@ from warmstart.config.model_settings import (
     refusal,
 )
 
-Source = Annotated[str, Field(min_length=1)]
-"""One file, archive member, URL or data set of the Hugging Face Hub."""
-Sources = Source | Annotated[list[Source], Field(min_length=1)]
-"""One source, or several, read one after the other."""
-
 _COLUMNS = ("text", "text_pair", "label", "prompt")
-
-FORMAT_SETTINGS = {
-    "delimiter": ("csv", "tsv"),
-    "columns": ("csv", "tsv", "conll"),
-    "quoting": ("csv", "tsv"),
-    "encoding": ("csv", "tsv", "jsonl", "text", "conll", "spans"),
-    "ragged": ("csv", "tsv"),
-}
-"""The settings of ``data`` that only some file formats read, and these formats."""
 
 LossName = Literal[
     "cross-entropy", "focal", "binary-cross-entropy", "pairwise", "listwise", "squared-error"
@@ -59,8 +46,8 @@ class DataConfig(_Part):
 
     train: Sources
     """Training file(s): a path, ``archive.zip!member``, a URL (``#sha256=…`` verifies it),
-    ``hub:NAME[/CONFIG]:SPLIT`` (a Hugging Face data set), a folder of brat files, or
-    ``bundled/grammar/train``."""
+    ``hub:NAME[/CONFIG]:SPLIT`` (a Hugging Face data set), a folder of ``.txt`` files (with a
+    sub-folder for each label) or brat files, or ``bundled/grammar/train``."""
     validation: Annotated[float, Field(gt=0, lt=1)] | Sources = 0.1
     """Validation file(s), or the share of the ``train`` rows to set aside for validation."""
     test: Sources | None = None
@@ -70,9 +57,9 @@ class DataConfig(_Part):
     label proportions of all rows (``stratify``). Validation and test rows are not limited."""
     dir: str | None = None
     """A folder, zip file or URL of a zip file; relative names above are looked up in it."""
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "spans"] = "auto"
-    """File format; ``auto`` chooses it by the file name. ``spans``: an export of Label Studio,
-    doccano, spaCy or brat."""
+    format: FileFormat = "auto"
+    """File format; ``auto`` chooses it by the file name, for ``.json`` by the content. ``spans``:
+    an export of Label Studio, doccano, spaCy or brat."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Character between the columns of a csv file; by default a comma, or a tab for ``tsv``."""
     columns: Annotated[list[str], Field(min_length=1)] | None = None

@@ -10,7 +10,8 @@ list of row ids, and a prediction can be traced back to its line.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,20 @@ class SourceFile:
     """What the numbers of its rows count: lines, records of a JSON array, or documents."""
     format: str = ""
     """The format it was read as: a value of ``data.format``, or ``hub``."""
+    documents: tuple[str, ...] = ()
+    """The file of each row of a folder of texts, relative to ``path``; else empty."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``data.json`` says of the file: all but the names of the documents."""
+        return {name: value for name, value in asdict(self).items() if name != "documents"}
+
+    def path_of(self, line: int) -> str:
+        """The path of the file with this row.
+
+        Args:
+            line: line of the row, or the number of its document.
+        """
+        return str(Path(self.path, self.documents[line - 1])) if self.documents else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +110,17 @@ class Table:
 
     def where(self, index: int) -> str:
         """``file:line`` of the row with this index in the table (not its row id)."""
-        file = self.files[int(self.file_index[index])]
-        return place_of(file.path, int(self.lines[index]), file.row_unit)
+        file, line = self.files[int(self.file_index[index])], int(self.lines[index])
+        if file.documents:
+            return file.path_of(line)
+        return place_of(file.path, line, file.row_unit)
+
+    def paths(self) -> pa.Array:
+        """The file of each row, N; of a folder of texts, the file of its document."""
+        if not any(file.documents for file in self.files):
+            return pa.array([file.path for file in self.files]).take(pa.array(self.file_index))
+        pairs = zip(self.file_index.tolist(), self.lines.tolist(), strict=True)
+        return pa.array([self.files[file].path_of(line) for file, line in pairs])
 
     def filter(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> "Table":
         """The rows where ``kept`` [N] is true, in the same order and with their ids and lines."""

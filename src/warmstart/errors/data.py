@@ -74,19 +74,21 @@ def bad_json_line(path: str, line: int, *, reason: str, text: str) -> DataError:
     return DataError(
         f"{path}:{line} is not a JSON object ({reason}): {_short(text, 60)}",
         'one object per line, such as {"text": "…", "label": "…"}',
-        "correct the line; if the file is one JSON array, write one object per line: "
-        "jq -c '.[]' FILE > FILE.jsonl",
+        "correct the line; if the file is one JSON array: --set data.format=json",
     )
 
 
-def too_many_columns(path: str, line: int, limit: int) -> DataError:
-    """A header, or the keys of all objects of JSON lines, with too many names."""
+def too_many_columns(where: str, limit: int, *, each: str = "") -> DataError:
+    """A header, or the keys of all objects of JSON, with too many names.
+
+    ``each``: what jq needs before the change of one object: ``.[] | `` for an array.
+    """
     return DataError(
-        f"{path}:{line}: the file has more than {limit:,} columns",
+        f"{where}: the file has more than {limit:,} columns",
         "a table with a column for the text, one for the label, and few others",
         "keep only the columns that you need: cut -d, -f1,2 FILE > NEW (CSV), or "
-        "jq -c '{text, label}' FILE > NEW (JSON lines); if a value is used as a key, write it as a "
-        "value",
+        f"jq -c '{each}{{text, label}}' FILE > NEW.jsonl (JSON); if a value is used as a "
+        "key, write it as a value",
     )
 
 
@@ -220,13 +222,16 @@ _CHAT = (
 """Advice for chat data: lists of messages with the keys role and content."""
 
 
-def nested_text(column: str, where: str, value: str, *, setting: str) -> DataError:
-    """A list or an object in a text column of JSON lines; ``value``: its JSON text."""
+def nested_text(column: str, where: str, value: str, *, setting: str, each: str = "") -> DataError:
+    """A list or an object in a text column of JSON; ``value``: its JSON text.
+
+    ``each``: as for ``too_many_columns``.
+    """
     name, chat = json.dumps(column), '"role":' in value and '"content":' in value
     joined = (
-        f'jq -c \'.text = (.{name} | map(.role + ": " + .content) | join("\\n"))\''
+        f'jq -c \'{each}.text = (.{name} | map(.role + ": " + .content) | join("\\n"))\''
         if chat
-        else f"jq -c '.{name} |= join(\" \")'"
+        else f"jq -c '{each}.{name} |= join(\" \")'"
     )
     into = " with --set data.text=text" if chat else ""
     return DataError(

@@ -52,7 +52,7 @@ def is_folder(path: str, setting: str, *, inside: Sequence[str]) -> DataError:
     choice = f"{path.rstrip('/')}/{inside[0] if inside else 'FILE'}"
     return DataError(
         f"{setting}: {path} is a folder",
-        f"one file or a list of files; the folder contains: {_listed(inside)}",
+        f"a file, several files, or a folder of .txt files; the folder contains: {_listed(inside)}",
         _typed(setting, choice),
     )
 
@@ -136,8 +136,8 @@ def unknown_suffix(path: str, setting: str, suffixes: Sequence[str]) -> DataErro
     return DataError(
         f"{setting}: the format cannot be derived from the name {path}",
         f"a name that ends in one of {' '.join(suffixes)} (optionally with .gz or .xz), or a .zip",
-        "--set data.format=csv (or tsv, jsonl, parquet, text); a spreadsheet must first be saved "
-        "as CSV",
+        "--set data.format=csv (or tsv, jsonl, json, parquet, text); a spreadsheet must first be "
+        "saved as CSV",
     )
 
 

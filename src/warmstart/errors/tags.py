@@ -253,10 +253,11 @@ def no_words(text: str, columns: Sequence[str], path: str) -> DataError:
 
 def forgotten_task(path: str, name: str, form: str) -> DataError:
     """A file for token classification is read for another task."""
+    records = "; or, if the records of a .json file have this column: --set data.format=json"
     return DataError(
         f"{path} has no column {name!r}; it has {form}",
         f"a file with the column {name!r}, or the task for {form}",
-        "--set task=token-classification",
+        "--set task=token-classification" + (records if form == "texts with spans" else ""),
     )
 
 

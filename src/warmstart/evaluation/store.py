@@ -132,10 +132,9 @@ def prediction_table(
         data: names the columns.
         labels: label of each row, if they are known, N.
     """
-    paths = pa.array([file.path for file in table.files])
     columns: dict[str, Any] = {
         "row": pa.array(table.rows),
-        "file": paths.take(pa.array(table.file_index)),
+        "file": table.paths(),
         "line": pa.array(table.lines),
     }
     for setting, name in data.text_columns.items():

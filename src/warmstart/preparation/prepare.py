@@ -7,7 +7,7 @@ pretraining run is created here, in a temporary folder.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ class Prepared:
         """The content of ``data.json``: files, splits by row id, findings."""
         return {
             "files": {
-                name: [asdict(f) for f in table.files] for name, table in self.tables.items()
+                name: [f.to_json() for f in table.files] for name, table in self.tables.items()
             },
             "splits": {
                 name: {

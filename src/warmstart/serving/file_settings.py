@@ -129,7 +129,8 @@ def read_files(
     refuse_unread_settings(data.model_copy(update=unasked), table.files)
     if "data.group" in given and data.group is not None:
         table.column(data.group, "data.group")  # fails if there is no such column
-    if all(file.format == "text" for file in table.files) and data.text_pair is None:
+    is_plain = all(file.format == "text" and not file.documents for file in table.files)
+    if is_plain and data.text_pair is None:
         # The only column of a plain text is the text, whatever the column has been in training.
         if "data.text" in given:
             raise errors.files.text_has_no_columns(table.files[0].path, data.text)

@@ -57,7 +57,7 @@ def test_a_line_that_is_no_object(tmp_path: Path, line: str, reason: str) -> Non
     assert error.found.startswith(f"{path}:3 is not a JSON object (")
     assert reason in error.found
     assert "one object per line" in error.expected
-    assert "jq -c" in error.do
+    assert error.do.endswith("--set data.format=json")
 
 
 def test_an_object_without_keys(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from warmstart.data.reading.content import blocks, content_of
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.formats import all_rows
 from warmstart.data.reading.lines import Parsed
-from warmstart.data.reading.paths import local_path, refuse_device
+from warmstart.data.reading.paths import refuse_device
 from warmstart.data.table import SourceFile
 from warmstart.data.tags.span_formats import read_brat
 
@@ -26,28 +26,23 @@ _FORMATS = ("auto", "spans")
 """Values of ``data.format`` that allow brat's files."""
 
 
-def brat_source(source: str, data: DataConfig) -> Path | None:
-    """The folder or ``.ann`` file that a source names; None if it is not a brat source.
+def is_brat_source(path: Path, data: DataConfig) -> bool:
+    """Whether the path is a folder with ``.ann`` files or an ``.ann`` file.
 
     Args:
-        source: the source as the user wrote it.
-        data: the format, and the folder in which relative names are looked up.
+        path: a file or a folder; it need not exist.
+        data: the format.
     """
-    if data.format not in _FORMATS or "://" in source or source.startswith(("hub:", "bundled/")):
-        return None
-    path = local_path(source)
-    if data.dir is not None and not path.is_absolute():
-        path = local_path(data.dir) / path
-    if path.is_dir():
-        return path if any(path.glob("*.ann")) else None
-    return path if path.suffix == ".ann" and path.exists() else None
+    if data.format not in _FORMATS:
+        return False
+    return any(path.glob("*.ann")) if path.is_dir() else path.suffix == ".ann" and path.exists()
 
 
 def read_brat_source(path: Path, data: DataConfig) -> tuple[Parsed, SourceFile]:
     """The texts and spans of a folder or of one pair of files.
 
     Args:
-        path: from ``brat_source``.
+        path: for which ``is_brat_source`` is true.
         data: the encoding of the files, and the name of the text column.
 
     Raises:

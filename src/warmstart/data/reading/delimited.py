@@ -202,7 +202,7 @@ def _layout(body: Content, path: str, delimiter: str, data: DataConfig, line: in
             raise errors.delimited.wrong_delimiter(path, line, delimiter=delimiter, likely=likely)
     names = first if data.columns is None else data.columns
     if len(names) > MAX_COLUMNS:
-        raise errors.data.too_many_columns(path, line, MAX_COLUMNS)
+        raise errors.data.too_many_columns(f"{path}:{line}", MAX_COLUMNS)
     repeated = sorted(name for name, times in Counter(names).items() if name and times > 1)
     if repeated:
         raise errors.delimited.duplicate_columns(path, line, repeated)

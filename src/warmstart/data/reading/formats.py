@@ -27,8 +27,10 @@ from warmstart.data.mapped import PIECE_ROWS, mapped_table
 from warmstart.data.reading.content import BLOCK, Content, blocks, line_blocks
 from warmstart.data.reading.delimited import parse_delimited
 from warmstart.data.reading.encodings import to_utf8
+from warmstart.data.reading.json_arrays import array_blocks, kind_of_json
 from warmstart.data.reading.json_lines import parse_json_lines
 from warmstart.data.reading.lines import MAX_COLUMNS, Ints, Parsed, line_starts, slices
+from warmstart.data.reading.spreadsheets import parse_spreadsheet
 from warmstart.data.table import SourceFile
 from warmstart.data.tags.conll import OPTIONAL, ConllColumns, read_conll
 from warmstart.data.tags.span_formats import read_spans
@@ -40,13 +42,15 @@ FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".xlsx": "xlsx",
     ".txt": "text",
     ".conll": "conll",
     ".conllu": "conll",
     ".bio": "conll",
-    ".json": "spans",
+    ".json": "json",
 }
-"""Suffix of a file's name (without .gz and .xz) -> format."""
+"""Suffix of a file's name (without .gz and .xz) -> format. The content of a ``.json`` file decides
+whether it is read as ``json``, ``jsonl`` or ``spans``."""
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
@@ -67,7 +71,7 @@ _DISGUISED = (
     (
         b"PK\x03\x04",
         "a zip or a spreadsheet",
-        "if it is a spreadsheet, save it as CSV; if it is a zip archive, rename it to end in .zip",
+        "if it is a spreadsheet, rename it to end in .xlsx; if it is a zip archive, in .zip",
     ),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet or document (.xls, .doc)", _OTHER_TOOL),
     (b"{\\rtf", "a document (.rtf)", _OTHER_TOOL),
@@ -87,6 +91,8 @@ Column = TypeVar("Column", pa.Array, pa.ChunkedArray)
 ParseLines = Callable[[bytes, Ints, pa.LargeStringArray, Sequence[str]], Iterable[pa.Table]]
 """(block of complete lines, line numbers [N], the lines as texts [N], column names so far) ->
 tables of N rows together."""
+NumberedLines = tuple[bytes, Ints, pa.LargeStringArray]
+"""(block of complete lines, line numbers [N], the lines as texts [N])."""
 
 
 def file_format(name: str, path: str, data: DataConfig, setting: str) -> str:
@@ -120,7 +126,7 @@ def refuse_unread_settings(data: DataConfig, files: Iterable[SourceFile]) -> Non
         ConfigError: a setting has a value, and no file has a format that reads it.
     """
     formats = {file.path: file.format for file in files}
-    local = tuple(dict.fromkeys(FORMATS.values()))
+    local = (*dict.fromkeys(FORMATS.values()), "spans")
     for name, readers in {"format": local, **FORMAT_SETTINGS}.items():
         default = DataConfig.model_fields[name].default
         if getattr(data, name) != default and not {*formats.values()} & {*readers}:
@@ -131,7 +137,9 @@ def refuse_unread_settings(data: DataConfig, files: Iterable[SourceFile]) -> Non
 def parse(
     content: Content, kind: str, path: str, data: DataConfig, *, every_line: bool = False
 ) -> tuple[Parsed, str | None]:
-    """Rows of a file, and its original encoding (``None`` for Parquet).
+    """Rows of a file with the format that they have, and the file's original encoding.
+
+    The encoding of Parquet and of a spreadsheet is ``None``.
 
     Args:
         content: the uncompressed content of the file.
@@ -146,25 +154,64 @@ def parse(
     if not content:
         raise errors.files.empty_file(path)
     if kind == "parquet":
-        return _parquet(content, path), None
+        return replace(_parquet(content, path), format=kind), None
+    if kind == "xlsx":
+        return replace(parse_spreadsheet(content, path), format=kind), None
+    refuse_disguised(content, path)
+    text, encoding = to_utf8(content, data.encoding, path)
+    if all(block.isspace() for block in blocks(text)):
+        raise errors.files.empty_file(path)
+    if kind == "json" and data.format == "auto":
+        kind = kind_of_json(_decoded(text))
+    if kind in DELIMITERS:
+        parsed = parse_delimited(text, path, data.delimiter or DELIMITERS[kind], data)
+    elif kind == "jsonl":
+        parsed = _by_lines(text, partial(parse_json_lines, path, data))
+    elif kind == "json":
+        parsed = _array(text, path, data)
+    elif kind == "text":
+        parsed = _by_lines(text, _plain, every_line=every_line)
+    elif kind == "conll":
+        parsed = _conll(text, path, data)
+    else:
+        parsed = _annotated(text, path, data)
+    return replace(parsed, format=kind), encoding
+
+
+def refuse_disguised(content: Content, path: str) -> None:
+    """Fail if the content of a text file starts like another kind of file.
+
+    Args:
+        content: the content of the file.
+        path: the file as shown in messages.
+
+    Raises:
+        DataError: it does.
+    """
     head = bytes(content[:_HEAD])
     for magic, what, remedy in _DISGUISED:
         if head.startswith(magic) or (
             magic in _WEB_PAGE and head.lstrip().lower().startswith(magic)
         ):
             raise errors.files.disguised(path, what, remedy)
-    text, encoding = to_utf8(content, data.encoding, path)
-    if all(block.isspace() for block in blocks(text)):
-        raise errors.files.empty_file(path)
-    if kind == "jsonl":
-        return _by_lines(text, partial(parse_json_lines, path, data)), encoding
-    if kind == "text":
-        return _by_lines(text, _plain, every_line=every_line), encoding
-    if kind == "conll":
-        return _conll(text, path, data), encoding
-    if kind == "spans":
-        return _annotated(text, path, data), encoding
-    return parse_delimited(text, path, data.delimiter or DELIMITERS[kind], data), encoding
+
+
+def _decoded(text: Content) -> str:
+    return bytes(text[:]).decode("utf-8")
+
+
+def _array(text: Content, path: str, data: DataConfig) -> Parsed:
+    """The records of a JSON array; their numbers count records."""
+
+    def numbered() -> Iterator[NumberedLines]:
+        before = 0
+        for records in array_blocks(_decoded(text), path):
+            numbers = np.arange(before + 1, before + len(records) + 1)
+            before += len(records)
+            yield "\n".join(records).encode(), numbers, pa.array(records, pa.large_string())
+
+    parsed = _rows_of(numbered(), partial(parse_json_lines, path, data, unit="record"))
+    return replace(parsed, row_unit="record")
 
 
 def _conll(text: Content, path: str, data: DataConfig) -> Parsed:
@@ -177,7 +224,7 @@ def _conll(text: Content, path: str, data: DataConfig) -> Parsed:
 def _annotated(text: Content, path: str, data: DataConfig) -> Parsed:
     """Texts with character spans, from the export of an annotation tool."""
     key = data.text if "text" in data.model_fields_set else None
-    found = read_spans(bytes(text[:]).decode("utf-8"), path, text_key=key)
+    found = read_spans(_decoded(text), path, text_key=key)
     table = found.columns.rename_columns(
         [data.text if name == "text" else name for name in found.columns.column_names]
     )
@@ -186,10 +233,8 @@ def _annotated(text: Content, path: str, data: DataConfig) -> Parsed:
 
 def _by_lines(text: Content, parse_lines: ParseLines, *, every_line: bool = False) -> Parsed:
     """Rows of a file with one row per line; unless ``every_line``, blank lines are skipped."""
-    numbers: list[Ints] = []
-    names: dict[str, None] = {}
 
-    def tables() -> Iterator[pa.Table]:
+    def numbered() -> Iterator[NumberedLines]:
         before = 0
         for block in line_blocks(text):
             starts = line_starts(block)
@@ -199,10 +244,22 @@ def _by_lines(text: Content, parse_lines: ParseLines, *, every_line: bool = Fals
             lines = lines + before
             before += len(starts)
             if len(lines):
-                for table in parse_lines(block, lines, pieces, list(names)):
-                    names.update(dict.fromkeys(table.column_names))
-                    yield _with_columns(table, names)
-                numbers.append(lines)
+                yield block, lines, pieces
+
+    return _rows_of(numbered(), parse_lines)
+
+
+def _rows_of(blocks: Iterable[NumberedLines], parse_lines: ParseLines) -> Parsed:
+    """The rows of all blocks; a column that a block lacks is null there."""
+    numbers: list[Ints] = []
+    names: dict[str, None] = {}
+
+    def tables() -> Iterator[pa.Table]:
+        for block, lines, pieces in blocks:
+            for table in parse_lines(block, lines, pieces, list(names)):
+                names.update(dict.fromkeys(table.column_names))
+                yield _with_columns(table, names)
+            numbers.append(lines)
 
     # A new table starts where a new column first occurs; the column is null in the tables before.
     parts = []
@@ -243,7 +300,7 @@ def _parquet(content: Content, path: str) -> Parsed:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise errors.delimited.duplicate_columns(path, 1, twice)
         if len(names) > MAX_COLUMNS:
-            raise errors.data.too_many_columns(path, 1, MAX_COLUMNS)
+            raise errors.data.too_many_columns(f"{path}:1", MAX_COLUMNS)
         if not file.metadata.num_rows:
             raise errors.data.no_rows(path, 0)
         table = _strings_of(file, path)

@@ -2,7 +2,7 @@
 
 Class labels are converted to their names in the data set; the label -1 ("no label") becomes null.
 
-Source: datasets documentation, ``load_dataset`` and ``ClassLabel``.
+Source: datasets documentation, ``load_dataset``.
 """
 
 import hashlib
@@ -10,13 +10,12 @@ import re
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from warmstart import errors
 from warmstart.data.mapped import mapped_table
 from warmstart.data.reading.formats import all_rows, as_strings
 from warmstart.data.reading.lines import Parsed
+from warmstart.data.reading.python_tables import dataset_table
 
 _SOURCE = re.compile(r"hub:(?P<name>[^:/]+(?:/[^:/]+){0,2}):(?P<split>.+)")
 _BATCH_ROWS = 1 << 16
@@ -36,15 +35,9 @@ def read_hub(source: str) -> tuple[Parsed, str]:
     if match is None:
         raise errors.files.bad_hub_source(source)
     dataset = _load(source, match["name"].split("/"), match["split"])
-    table = dataset.with_format("arrow")[:]
+    table = as_strings(dataset_table(dataset))
     if not table.num_rows:
         raise errors.data.no_rows(source, 0)
-    for position, (name, feature) in enumerate(dataset.features.items()):
-        if type(feature).__name__ == "ClassLabel":
-            codes = table.column(name)
-            known = pc.if_else(pc.less(codes, 0), None, codes)
-            table = table.set_column(position, name, pc.take(pa.array(feature.names), known))
-    table = as_strings(table)
     digest = hashlib.sha256()
     for batch in table.combine_chunks().to_batches(max_chunksize=_BATCH_ROWS):
         digest.update(batch.serialize())

@@ -20,6 +20,7 @@ import pyarrow.json as pajson
 from warmstart import errors
 from warmstart.config import DataConfig
 from warmstart.data.reading.lines import MAX_COLUMNS, Ints
+from warmstart.data.tags.spans import place_of
 
 _EXACT_TYPES = frozenset({pa.string(), pa.bool_(), pa.int64(), pa.null()})
 """Types of pyarrow's JSON reader that convert back to the exact text of the file: not dates and
@@ -30,6 +31,9 @@ _CHUNK_LINES = 1024
 _MOST_BRACKETS = 500
 """A line with more opening brackets could be nested more deeply than pyarrow can parse."""
 
+_EACH = {"line": "", "record": ".[] | "}
+"""What the advice with jq needs to change each object of a file."""
+
 
 def parse_json_lines(
     path: str,
@@ -38,6 +42,7 @@ def parse_json_lines(
     lines: Ints,
     pieces: pa.LargeStringArray,
     names: Sequence[str],
+    unit: str = "line",
 ) -> Iterator[pa.Table]:
     """The rows of a block, in one or several tables; a key that an object lacks is null.
 
@@ -48,6 +53,7 @@ def parse_json_lines(
         lines: the numbers of the N lines that are not blank.
         pieces: these lines.
         names: the keys of earlier blocks.
+        unit: what the numbers count: ``line``, or ``record`` of an array.
 
     Raises:
         DataError: a line is not one object, repeats a key, or has a list or an object in a text
@@ -64,12 +70,14 @@ def parse_json_lines(
         texts = pieces.slice(start, _CHUNK_LINES).to_pylist()
         rows = []
         for number, line in zip(numbers, texts, strict=True):
-            rows.append(_object(line, path, number, settings))
+            rows.append(_object(line, path, number, settings, unit))
             keys.update(dict.fromkeys(rows[-1]))
             if len(keys) > MAX_COLUMNS:
-                raise errors.data.too_many_columns(path, number, MAX_COLUMNS)
+                raise errors.data.too_many_columns(
+                    place_of(path, number, unit), MAX_COLUMNS, each=_EACH[unit]
+                )
         if not keys:
-            raise errors.data.bad_json_line(path, int(lines[0]), reason="it is empty", text="{}")
+            raise _no_object(path, int(lines[0]), unit, "it is empty", "{}")
         yield pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in keys})
 
 
@@ -111,7 +119,9 @@ def _text_settings(data: DataConfig) -> dict[str, str]:
     return {name: setting for name, setting in columns.items() if name not in lists}
 
 
-def _object(line: str, path: str, number: int, settings: dict[str, str]) -> dict[str, str | None]:
+def _object(
+    line: str, path: str, number: int, settings: dict[str, str], unit: str
+) -> dict[str, str | None]:
     """The object on a line; values other than strings and null are converted to JSON text.
 
     ``settings``: column -> setting, for columns that must not contain lists or objects.
@@ -123,22 +133,28 @@ def _object(line: str, path: str, number: int, settings: dict[str, str]) -> dict
         line.encode() if "\\u" not in line else json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise errors.data.bad_json_line(path, number, reason=reason, text=line) from None
+        raise _no_object(path, number, unit, reason, line) from None
     if not isinstance(value, dict):
-        reason = f"it is a {type(value).__name__}"
-        raise errors.data.bad_json_line(path, number, reason=reason, text=line)
+        raise _no_object(path, number, unit, f"it is a {type(value).__name__}", line)
     for column in settings.keys() & value.keys():
         if isinstance(value[column], list | dict):
             raise errors.data.nested_text(
                 column,
-                f"{path}:{number}",
+                place_of(path, number, unit),
                 json.dumps(value[column], ensure_ascii=False),
                 setting=settings[column],
+                each=_EACH[unit],
             )
     return {
         key: item if item is None or isinstance(item, str) else json.dumps(item, ensure_ascii=False)
         for key, item in value.items()
     }
+
+
+def _no_object(path: str, number: int, unit: str, reason: str, text: str) -> errors.DataError:
+    if unit == "line":
+        return errors.data.bad_json_line(path, number, reason=reason, text=text)
+    return errors.json_files.no_record(place_of(path, number, unit), reason, text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Parsed:
         total: number of rows in the file, including dropped ones.
         notes: how the file was read, for the findings, one sentence each.
         row_unit: what ``lines`` counts.
+        format: the format that was read, a value of ``data.format``.
     """
 
     columns: pa.Table
@@ -41,6 +42,7 @@ class Parsed:
     total: int
     notes: tuple[str, ...] = ()
     row_unit: str = "line"
+    format: str = ""
 
 
 def line_starts(text: Content) -> Ints:

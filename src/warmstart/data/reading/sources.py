@@ -3,6 +3,7 @@
 A source is one of
 
 - a folder with brat's pairs of ``.txt`` and ``.ann`` files, or one ``.ann`` file;
+- a folder of ``.txt`` files, or with a sub-folder of them for each label;
 - a path, such as ``train.csv``, ``train.jsonl.gz`` or ``train.parquet``;
 - ``archive.zip!member``; a zip with a single data file needs no member;
 - a URL, ``https://…/train.csv#sha256=HEX``; without the checksum, the hash is only recorded;
@@ -18,7 +19,7 @@ file. The first folders of a name can be missing: for ``cola_public/raw/in_domai
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -29,13 +30,15 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import DataConfig, Sources
 from warmstart.data.reading import archives
-from warmstart.data.reading.brat_files import brat_source, read_brat_source
+from warmstart.data.reading.brat_files import is_brat_source, read_brat_source
 from warmstart.data.reading.content import BLOCK, Content, blocks, collected, content_of
 from warmstart.data.reading.fetch import fetch, file_name, is_url
 from warmstart.data.reading.formats import FORMATS, file_format, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
 from warmstart.data.reading.paths import expanded, local_path, refuse_device
+from warmstart.data.reading.python_tables import is_stored
+from warmstart.data.reading.text_folders import is_text_folder, read_text_folder
 from warmstart.data.spellings import plain
 from warmstart.data.table import SourceFile, Table
 from warmstart.data.tags.documents import ONE_DOCUMENT, joined_documents
@@ -138,12 +141,20 @@ def file_states(sources: Sources, data: DataConfig) -> tuple[tuple[str, int, int
             places += [Path(data.dir), *(Path(data.dir, tail) for tail in _tails(name))]
         for place in dict.fromkeys(expanded(path).absolute() for path in places):
             try:
-                files = sorted(place.iterdir()) if place.is_dir() else [place]
+                files = sorted(_files_of(place)) if place.is_dir() else [place]
                 states += [(str(file), file.stat().st_mtime_ns, file.stat().st_size)
                            for file in files]  # fmt: skip
             except (OSError, ValueError):  # not a local file
                 continue
     return tuple(states)
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    """What is in the folder and in its sub-folders, which may be labels."""
+    for one in folder.iterdir():
+        yield one
+        if one.is_dir():
+            yield from one.iterdir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +173,11 @@ def _read_one(
 ) -> tuple[Parsed, SourceFile]:
     """The rows of one source, and the record of the file for ``data.json``."""
     encoding: str | None
-    if (pairs := brat_source(source, data)) is not None:
-        return read_brat_source(pairs, data)
+    if (place := _local_place(source, data.dir)) is not None:
+        if is_brat_source(place, data):
+            return read_brat_source(place, data)
+        if is_text_folder(place, data):
+            return read_text_folder(place, data, setting)
     if source.startswith("hub:"):
         parsed, sha256 = read_hub(source)
         path, encoding, kind = source, None, "hub"
@@ -172,11 +186,20 @@ def _read_one(
         path, sha256 = file.path, _sha256(file.content)
         kind = file_format(file.name, path, data, setting)
         parsed, encoding = parse(file.content, kind, path, data, every_line=every_line)
+        kind = parsed.format
     dropped = parsed.total - len(parsed.lines)
     file_read = SourceFile(
         path, sha256, encoding, parsed.total, dropped, parsed.notes, parsed.row_unit, kind
     )
     return parsed, file_read
+
+
+def _local_place(source: str, folder: str | None) -> Path | None:
+    """The path that a source names; None if it is not a local name. It need not exist."""
+    if source == STDIN or "://" in source or source.startswith(("hub:", "bundled/")):
+        return None
+    path = local_path(source)
+    return path if folder is None or path.is_absolute() else local_path(folder) / path
 
 
 def _sha256(content: Content) -> str:
@@ -231,6 +254,8 @@ def _existing(path: Path, shown: str, setting: str) -> Path:
     if path.is_dir():
         raise errors.files.is_folder(shown, setting, inside=_data_files(path))
     if not path.exists():
+        if is_stored(path):
+            raise errors.python_tables.gone(shown, setting)
         near = _data_files(path.parent) if path.parent.is_dir() else []
         raise errors.files.not_found(shown, setting, name=path.name, near=near)
     refuse_device(path)
