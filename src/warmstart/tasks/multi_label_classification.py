@@ -28,8 +28,9 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
-from warmstart.data.examples.tokenise import Tokenizer, encode_table
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.label_lists import (
     SEPARATOR,
@@ -69,6 +70,7 @@ from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
     CLASSES,
+    DOCUMENTS,
     LABEL_LISTS,
     LABELS,
     LOSS,
@@ -132,7 +134,7 @@ class MultiLabelClassification:
     )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | NAMES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | LABEL_LISTS | PAIRS | DOCUMENTS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -211,7 +213,7 @@ class MultiLabelClassification:
         self, table: Table, labels: LabelSets | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
         """Tokenise the text column, or both columns of pairs."""
-        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        tokens = encode_rows(table, self.data, tokenizer, max_tokens)
         if labels is None:
             return Examples(tokens, NoTargets())
         return Examples(tokens, RowTargets(labels.matrix.astype(np.float32)))

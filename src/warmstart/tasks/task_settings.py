@@ -102,6 +102,7 @@ share of the training rows (or ``data.limit``, which also draws rows), ``POSITIV
 
 VALUE_NEEDS: Mapping[tuple[str, Any], tuple[str, Any]] = {
     ("data.duplicates", "together"): ("data.validation", "SHARE"),
+    ("data.long_documents", "chunk"): ("data.text_pair", None),
 }
 """The same for settings of which only one value needs another setting."""
 

@@ -25,8 +25,9 @@ import pyarrow.compute as pc
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
-from warmstart.data.examples.tokenise import Tokenizer, encode_table
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import class_index, clean_rows, label_names
 from warmstart.data.named_labels import class_texts, in_order_of_ids
@@ -55,7 +56,16 @@ from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, PAIRS, RARE_LABELS
+from warmstart.tasks.task_settings import (
+    CLASSES,
+    DOCUMENTS,
+    LABELS,
+    LOSS,
+    NAMES,
+    NEW_HEAD,
+    PAIRS,
+    RARE_LABELS,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +110,7 @@ class TextClassification:
     )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | NAMES | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | PAIRS | DOCUMENTS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -185,7 +195,7 @@ class TextClassification:
         self, table: Table, labels: Ints | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
         """Tokenise the text column, or both columns of pairs."""
-        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        tokens = encode_rows(table, self.data, tokenizer, max_tokens)
         return Examples(tokens, NoTargets() if labels is None else RowTargets(labels))
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":

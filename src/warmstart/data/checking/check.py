@@ -70,6 +70,7 @@ class SplitFindings:
             of that text: ``{"rows": n, "tokens": n}``.
         label_unit: what ``label_counts`` counts: ``row``, or ``span`` for spans of words.
         chunked_rows: number of rows above the limit that are read in pieces and not truncated.
+        pieces: number of pieces of all rows together, if some are read in pieces.
     """
 
     split: str
@@ -80,6 +81,7 @@ class SplitFindings:
     cut: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     label_unit: str = "row"
     chunked_rows: int = 0
+    pieces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def collect_findings(
     remarks: Mapping[str, Sequence[str]] | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
     chunked: bool | None = None,
+    pieces: Mapping[str, int] | None = None,
     label_unit: str = "row",
     further: Sequence[Finding] = (),
 ) -> Findings:
@@ -144,6 +147,7 @@ def collect_findings(
         remarks: split -> messages of the task on its rows.
         notes: split -> messages of the task on what was changed in its rows.
         chunked: whether long rows become chunks; None follows ``data.long_documents``.
+        pieces: split -> number of chunks of all its rows, if it is known.
         label_unit: what has a label: ``row``, or ``span``.
         further: other messages, for example about the vocabulary.
 
@@ -166,7 +170,8 @@ def collect_findings(
         )
         for split, table in tables.items()
     ]
-    splits = [_in_chunks(split) for split in splits] if chunked else splits
+    if chunked:
+        splits = [_in_chunks(split, (pieces or {}).get(split.split, 0)) for split in splits]
     repeats = find_repeats(
         tables, data.text_columns, comparable(labels, data.label_separator or SEPARATOR)
     )
@@ -180,10 +185,11 @@ def _label_texts(tables: Mapping[str, Table], column: str) -> dict[str, pa.Chunk
     return {split: label_texts(table, column) for split, table in tables.items()}
 
 
-def _in_chunks(split: SplitFindings) -> SplitFindings:
+def _in_chunks(split: SplitFindings, pieces: int) -> SplitFindings:
     """The findings of a split whose long rows are read in pieces, so that nothing is truncated."""
     whole = replace(split.lengths, truncated_rows=0, lost_tokens=0)
-    return replace(split, lengths=whole, chunked_rows=split.lengths.truncated_rows)
+    long = split.lengths.truncated_rows
+    return replace(split, lengths=whole, chunked_rows=long, pieces=pieces if long else 0)
 
 
 def _ragged_rows(tables: Mapping[str, Table]) -> dict[str, int]:
@@ -319,7 +325,8 @@ def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
             rows = rows_of(split.rows, name)
             longer = f"{beyond:,} of {rows} longer than {lengths.max_tokens:,} tokens"
             if split.chunked_rows:
-                text = f"{longer} and split into chunks (longest {lengths.longest:,})"
+                text = f"{longer} and split into chunks (longest {lengths.longest:,}"
+                text += f"; {split.pieces:,} chunks in all)" if split.pieces else ")"
                 messages.append(Finding("info", text))
                 continue
             text = (

@@ -117,12 +117,15 @@ class Batch:
     Args:
         input_ids: the rows' tokens end to end, int64 [T].
         offsets: row i is ``input_ids[offsets[i]:offsets[i + 1]]``, int64 [B + 1]; on the CPU,
-            because shapes are computed there.
+            because shapes are computed there. With ``windows``, the same for each window, [V + 1].
         rows: row ids, int64 [B].
         truncated: whether each row was truncated to the maximum length, bool [B].
         targets: the targets of these rows.
         token_type_ids: which text of its pair each token belongs to, int64 [T]; None means 0.
         computed: outputs of the frozen part of the model: [T, H] or [B, H].
+        windows: row i is the windows ``windows[i]`` to ``windows[i + 1] - 1``, int64 [B + 1], if
+            rows were cut into windows, which the model reads one by one; all else is per row. With
+            windows, vectors in ``computed`` are [V, H]. None if rows are whole.
     """
 
     input_ids: "Tensor"
@@ -132,6 +135,7 @@ class Batch:
     targets: BatchTargets
     token_type_ids: "Tensor | None" = None
     computed: Computed | None = None
+    windows: Ints | None = None
 
     def __len__(self) -> int:
         """Number of rows, B."""
@@ -141,6 +145,11 @@ class Batch:
     def tokens(self) -> int:
         """Number of real tokens, T."""
         return int(self.offsets[-1])
+
+    @property
+    def row_offsets(self) -> Ints:
+        """Row i is tokens ``row_offsets[i]`` to ``row_offsets[i + 1] - 1``, int64 [B + 1]."""
+        return self.offsets if self.windows is None else self.offsets[self.windows]
 
     @property
     def count(self) -> int:
@@ -202,17 +211,19 @@ def collate(examples: Examples, positions: Ints, draw: Draw = FIXED) -> Batch:
     places, offsets = tokens.places_of(positions)
     ids, targets = examples.targets.collate(tokens, positions, draw)
     types, computed = tokens.token_type_ids, examples.computed
+    windowed = tokens.window_offsets is not None
     if computed is not None:
-        values = computed.values[positions if computed.by_row else places]
+        values = computed.values[tokens.windows_of(positions)[0] if computed.by_row else places]
         computed = computed._replace(values=torch.from_numpy(values))
     return Batch(
         input_ids=torch.from_numpy(ids),
-        offsets=offsets,
+        offsets=tokens.window_starts(positions) if windowed else offsets,
         rows=tokens.rows[positions],
         truncated=tokens.full_lengths[positions] > np.diff(offsets),
         targets=targets,
         token_type_ids=None if types is None else torch.from_numpy(types[places].astype(np.int64)),
         computed=computed,
+        windows=tokens.windows_of(positions)[1] if windowed else None,
     )
 
 
@@ -234,17 +245,36 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
 
 def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
     """The rows from ``start`` to ``stop - 1`` as a batch."""
-    rows, offsets = slice(start, stop), batch.offsets
+    rows, windows = slice(start, stop), batch.windows
+    first, last = (start, stop) if windows is None else windows[[start, stop]].tolist()
+    return replace(
+        windows_between(batch, first, last),
+        rows=batch.rows[rows],
+        truncated=batch.truncated[rows],
+        targets=batch.targets.piece(rows, batch.row_offsets),
+        windows=None if windows is None else windows[start : stop + 1] - first,
+    )
+
+
+def windows_between(batch: Batch, start: int, stop: int) -> Batch:
+    """The input of the model for some consecutive windows: all but the fields that are per row.
+
+    Args:
+        batch: the batch; if its rows were not cut into windows, each row counts as one.
+        start: the first window.
+        stop: the window after the last one.
+    """
+    windows, offsets = slice(start, stop), batch.offsets
     tokens = slice(offsets[start], offsets[stop])
     types, computed = batch.token_type_ids, batch.computed
     if computed is not None:
-        computed = computed._replace(values=computed.values[rows if computed.by_row else tokens])
-    return Batch(
+        chosen = windows if computed.by_row else tokens
+        computed = computed._replace(values=computed.values[chosen])
+    return replace(
+        batch,
         input_ids=batch.input_ids[tokens],
         offsets=offsets[start : stop + 1] - offsets[start],
-        rows=batch.rows[rows],
-        truncated=batch.truncated[rows],
-        targets=batch.targets.piece(rows, offsets),
         token_type_ids=None if types is None else types[tokens],
         computed=computed,
+        windows=None,
     )

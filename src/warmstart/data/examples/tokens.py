@@ -3,7 +3,10 @@
 One token takes 4 bytes, or 5 with type ids, which distinguish the two texts of a pair. Rows are not
 padded here: each batch has its own width. Targets are not stored here.
 
-Letters: N rows, T tokens of all rows together, B rows of one batch.
+A row that is longer than the model's limit may be cut into *windows*: the model reads each of them,
+and the row's logits are the mean over them. The windows of a row follow each other in its tokens.
+
+Letters: N rows, T tokens of all rows together, B rows of one batch, V windows.
 """
 
 from dataclasses import dataclass
@@ -38,6 +41,8 @@ class Tokens:
             None for single texts and for models without type ids.
         cut: what truncation removed from the first and from the second text of the pairs; None for
             single texts.
+        window_offsets: window i is ``input_ids[window_offsets[i]:window_offsets[i + 1]]``, and a row
+            is one or more whole windows, int64 [V + 1]; None if the model reads whole rows.
     """
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
@@ -46,6 +51,7 @@ class Tokens:
     full_lengths: Ints
     token_type_ids: np.ndarray[Any, np.dtype[np.int8]] | None = None
     cut: tuple[Cut, Cut] | None = None
+    window_offsets: Ints | None = None
 
     def __len__(self) -> int:
         """Number of rows, N."""
@@ -89,12 +95,48 @@ class Tokens:
         >>> [found.tolist() for found in tokens.places_of(np.array([1, 0]))]
         [[1, 2, 0], [0, 2, 3]]
         """
-        lengths = self.offsets[positions + 1] - self.offsets[positions]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        # Index of a token = start of its row in the flat array + its position in the row, and
-        # the latter is its position among all selected tokens minus the offset of its row.
-        starts = np.repeat(self.offsets[positions] - offsets[:-1], lengths)
-        return starts + np.arange(offsets[-1]), offsets
+        return _ranges(self.offsets, positions)
+
+    @property
+    def window_bounds(self) -> Ints:
+        """Row i is the windows ``window_bounds[i]`` to ``window_bounds[i + 1] - 1``, int64 [N + 1].
+
+        Without windows, every row counts as one.
+        """
+        if self.window_offsets is None:
+            return np.arange(len(self) + 1)
+        return np.searchsorted(self.window_offsets, self.offsets)
+
+    @property
+    def window_count(self) -> int:
+        """Number of windows of all rows together, V."""
+        return len(self if self.window_offsets is None else self.window_offsets[1:])
+
+    def windows_of(self, positions: Ints) -> tuple[Ints, Ints]:
+        """The positions of the windows of some rows among all windows.
+
+        Args:
+            positions: positions of the rows, int64 [B].
+
+        Returns:
+            The windows, row after row, int64 [windows of these rows]; and the index of the first
+            window of each row among them, int64 [B + 1].
+
+        >>> offsets, rows, full_lengths = np.array([0, 1, 3]), np.array([0, 1]), np.array([1, 2])
+        >>> ids, windows = np.int32([7, 8, 9]), np.array([0, 1, 2, 3])
+        >>> tokens = Tokens(ids, offsets, rows, full_lengths, window_offsets=windows)
+        >>> [found.tolist() for found in tokens.windows_of(np.array([1, 0]))]
+        [[1, 2, 0], [0, 2, 3]]
+        """
+        return _ranges(self.window_bounds, positions)
+
+    def as_windows(self) -> "Tokens":
+        """The same tokens with a row for each window; the same object without windows."""
+        if self.window_offsets is None:
+            return self
+        counts = np.diff(self.window_bounds)
+        rows, full = (np.repeat(values, counts) for values in (self.rows, self.full_lengths))
+        return Tokens(self.input_ids, self.window_offsets, rows, full, self.token_type_ids)
 
     def taken(self, positions: Ints) -> "Tokens":
         """A copy with only the rows at these positions, in this order; ``cut`` is not kept.
@@ -110,7 +152,31 @@ class Tokens:
             rows=self.rows[positions],
             full_lengths=self.full_lengths[positions],
             token_type_ids=None if types is None else types[places],
+            window_offsets=None if self.window_offsets is None else self.window_starts(positions),
         )
+
+    def window_starts(self, positions: Ints) -> Ints:
+        """The offsets of the windows of some rows that are put end to end, int64 [windows + 1].
+
+        Args:
+            positions: positions of the rows, int64 [B].
+        """
+        bounds = self.offsets if self.window_offsets is None else self.window_offsets
+        lengths = np.diff(bounds)[self.windows_of(positions)[0]]
+        return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _ranges(bounds: Ints, positions: Ints) -> tuple[Ints, Ints]:
+    """The numbers ``bounds[i]`` to ``bounds[i + 1] - 1`` for each position i, end to end.
+
+    Also the index of the first number of each position among them, int64 [B + 1].
+    """
+    lengths = bounds[positions + 1] - bounds[positions]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    # A number = start of its range + its place in the range, and the latter is its place among
+    # all selected numbers minus the offset of its range.
+    starts = np.repeat(bounds[positions] - offsets[:-1], lengths)
+    return starts + np.arange(offsets[-1]), offsets
 
 
 NO_PIECE = -1

@@ -72,7 +72,8 @@ def with_features(
         OSError: The cache folder cannot be written, or the disk is full.
     """
     by_row = frozen.backbone and packed.reads == "first"
-    count = len(examples) if by_row else len(examples.tokens.input_ids)
+    tokens = examples.tokens
+    count = tokens.window_count if by_row else len(tokens.input_ids)
     shape = (count, model.config.hidden_size)
 
     def features_of(batch: Batch) -> Tensor:
@@ -100,11 +101,12 @@ def _compute(
     *,
     by_row: bool,
 ) -> None:
-    """Fill ``values``: [N, H] if there is one vector per row, otherwise [T, H]."""
+    """Fill ``values``: [V, H] if there is one vector per row or window, otherwise [T, H]."""
     for positions in evaluation_batches(examples.lengths, batch_tokens):
         batch = collate(examples, positions).to(device)
-        tokens, _ = examples.tokens.places_of(positions)
-        values[positions if by_row else tokens] = features_of(batch).float().cpu().numpy()
+        tokens = examples.tokens
+        places, _ = tokens.windows_of(positions) if by_row else tokens.places_of(positions)
+        values[places] = features_of(batch).float().cpu().numpy()
 
 
 def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> Floats32:
@@ -204,7 +206,7 @@ def _key(
             digest.update(name.encode())
             digest.update(parameter.detach().cpu().contiguous().numpy().data)
     rows = examples.tokens
-    for array in (rows.input_ids, rows.offsets, rows.token_type_ids):
+    for array in (rows.input_ids, rows.offsets, rows.token_type_ids, rows.window_offsets):
         if array is not None:
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:32]
