@@ -113,7 +113,7 @@ class DataConfig(_Part):
     or test row, and all rows of a text that has different labels. ``together``: if ``validation``
     is a share of ``train``, rows with the same text stay in one split."""
     long_documents: Literal["truncate", "chunk"] = "truncate"
-    """``truncate`` keeps the beginning of a text longer than ``model.max_tokens``; ``chunk`` cuts it
+    """``truncate`` keeps the beginning of a text above ``model.max_tokens``; ``chunk`` cuts it
     into pieces that overlap. For text generation and fill-mask, each piece is learned like a row;
     for classification and regression of single texts, logits are averaged over a row's pieces."""
     overlap_tokens: Annotated[int, Field(ge=0)] | None = None

@@ -41,7 +41,7 @@ class Tokens:
             None for single texts and for models without type ids.
         cut: what truncation removed from the first and from the second text of the pairs; None for
             single texts.
-        window_offsets: window i is ``input_ids[window_offsets[i]:window_offsets[i + 1]]``, and a row
+        window_offsets: window i is ``input_ids[window_offsets[i]:window_offsets[i + 1]]``; a row
             is one or more whole windows, int64 [V + 1]; None if the model reads whole rows.
     """
 

@@ -217,7 +217,7 @@ def _verified(
     runner = None
     try:
         runner = PackedRunner(model, head)
-        packed = Forward(runner.logits, "packed", runner)
+        packed = Forward(row_logits(runner.logits), "packed", runner)
         found = [_compared(packed, model, head, rows, context) for context in contexts]
         if all(map(_same, found, expected, precisions)):
             return runner
