@@ -301,7 +301,6 @@ def problems_of_commands(folder: Path, name: str, wanted: int) -> Iterator[dict[
         if name == "overwrite" and "is finished" in tried[-1].said:
             tried.append(command(work, words) if tried[-1].said else tried[-1])
         final, left = command(work, predict).said, left_over(work / "run")
-        left = [one for one in left if name == "overwrite"]  # others are swept by the next training
         codes = [one.code for one in [*tried, seen]]
         if 70 in codes or not usable or final != after or left or tried[-1].code:
             said = [one.said[-1500:] for one in [*tried, seen]]

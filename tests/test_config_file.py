@@ -292,7 +292,7 @@ def test_files_that_hold_no_config(tmp_path: Path) -> None:
     assert refused(path).found == f"{path}: data.train is missing"
     path = written(tmp_path, "text,label\ngood,1\n")
     assert refused(path).found == f"{path} contains text,label good,1, not settings"
-    assert "warmstart train --train FILE" in refused(path).do
+    assert "warmstart train FILE --text" in refused(path).do
     path.write_bytes("task: x\n# größe\n".encode("latin-1"))
     assert refused(path).found == f"{path}:2: bytes that are not UTF-8"
     assert refused(path).do == "save the file as UTF-8"

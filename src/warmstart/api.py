@@ -251,7 +251,7 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
     from warmstart.models.checkpoints.description import describe, describe_training
     from warmstart.models.checkpoints.load import find, model_named
     from warmstart.models.tuning.trainable import parts_from_json
-    from warmstart.runs.loaded_run import load_task
+    from warmstart.runs.loaded_run import load_task, no_model, refuse_damaged_model
     from warmstart.tasks.capabilities import label_names_of
 
     if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
@@ -265,10 +265,11 @@ def info(name: str | Path, labels: int = 2, overrides: Sequence[str] = ()) -> "D
         return describe_training(checkpoint, settings.train, labels=labels)
     model, directory = model_named(name), RunDirectory(Path(name))
     if directory.is_run and not directory.model.is_dir():
-        raise errors.run.no_model(directory.path)
+        no_model(directory)
     if not directory.is_run:
         return describe(find(model), labels=labels)
     _, task = load_task(directory)
+    refuse_damaged_model(directory)
     description = describe(find(model_named(directory.model), task.head), labels=labels)
     trains = directory.read_json("environment.json").get("trains", [])
     # A head for numbers or scores has output names in config.json, but these are not labels.

@@ -229,14 +229,15 @@ def _override(text: str, content: dict[str, Any], origins: Origins) -> errors.Co
     origin = Origin(f"--set {text}", SET)
     if not equals or not name:
         return errors.config.bad_override(text)
-    if name in GROUPS:
+    value = _override_value(right)
+    left_out = name in OPTIONAL_GROUPS and value is None  # `pretrain=null`
+    if name in GROUPS and not left_out:
         fault = errors.config.not_a_group(name, right, GROUPS[name][0])
         return errors.config.located(fault, origin.where)
-    if name not in SETTINGS:
-        fault = config_faults.unknown(name, _override_value(right), origin)
+    if name not in SETTINGS and not left_out:
+        fault = config_faults.unknown(name, value, origin)
         return errors.config.located(fault, origin.where)
-    value = _override_value(right)
-    if "mapping" in SETTINGS[name].type:
+    if name in SETTINGS and "mapping" in SETTINGS[name].type:
         value = config_yaml.read_yaml(right, "--set").content
     # `data.text=1` names a column: a setting that accepts only text gets the text "1".
     if isinstance(value, bool | int | float) and SETTINGS[name].accepts_only_text:

@@ -225,8 +225,10 @@ class Run:
         from warmstart.report.html import write_report
         from warmstart.runs.model_card import write_card
 
-        write_card(self.path)
-        return write_report(self.path)
+        directory = RunDirectory(self.path)
+        with directory.holding(directory.identity):
+            write_card(self.path)
+            return write_report(self.path)
 
     def _repr_html_(self) -> str:
         """The scores with their intervals, and the paths, for notebooks."""

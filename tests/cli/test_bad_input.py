@@ -125,7 +125,7 @@ READING = [
     bad_file("empty file", "", found=("bad.csv is empty",), expected=("a header line",),
              do=("written or downloaded completely",)),
     bad_file("header only", "text,label\n", found=("bad.csv:1 is a header",),
-             expected=("at least one row",), do=("--set data.columns=[",)),
+             expected=("at least one row",), do=("--set 'data.columns=[",)),
     Case("missing file", DATA, "--train row.csv", found=("data.train: row.csv does not exist",),
          expected=("rows.csv",), do=("--set data.train=rows.csv",),
          mends="--set data.train=rows.csv"),
@@ -245,8 +245,9 @@ SETTINGS = [
          do=("cola",)),
     Case("missing config", "train demo.yaml", found=("demo.yaml does not exist",),
          expected=("a YAML file",), do=("demo (the recipe)",)),
-    Case("a table for a config", "train rows.csv", found=("rows.csv contains text,label",),
-         expected=("task: text-classification",), do=("train --train FILE --text COLUMN",)),
+    Case("a table for a config", "train rows.csv --set train.epochs=1 --dry-run --text nowhere",
+         found=("rows.csv has no column 'nowhere'",), expected=("one of: text, label",),
+         do=("--set data.text=COLUMN",)),
 ]  # fmt: skip
 
 FOLDERS = [
@@ -331,7 +332,7 @@ USE = [
     Case("settings for --text", "predict done --text x --set data.text=y", code=2,
          found=("--text with --set data.text=y",), expected=("--data",), do=("--data FILE",)),
     Case("nothing to train", "train", found=("nothing to train",), expected=("a config file",),
-         do=("warmstart train --train reviews.csv",), code=2),
+         do=("warmstart train reviews.csv",), code=2),
     Case("config and flags", "train cola", "--label y", found=("both a config (cola) and --label",),
          expected=("changed with --set",), do=("warmstart train cola --set data.label=y",), code=2),
     Case("flags beside a config to check", "check demo --text 'my text'", code=2,

@@ -137,13 +137,15 @@ def test_evaluate(trained: Trained, warmstart: Warmstart) -> None:
     assert content["baselines"]["tfidf"] == of_run["tfidf"]["test"]
     stored = json.loads((Path(content["output"]) / "scores.json").read_text("utf-8"))
     assert stored["baselines"] == content["baselines"]
+    assert stored["files"] == [data]
     assert content["scores"] == one_object(trained.ran.out)["scores"]["test"]
     plain = warmstart("evaluate", str(trained.path), "--data", data)
     assert re.fullmatch(
-        r"matthews correlation -?\d\.\d{3}\nscores +\S+scores.json\npredictions +\S+\n", plain.out
+        r"matthews correlation -?\d\.\d{3}\nscores +\S+scores.json\npredictions +\S+\n"
+        rf"report +warmstart report {re.escape(str(trained.path))} adds these scores and figures\n",
+        plain.out,
     )
     assert "TF-IDF" in plain.err
-    assert "figures are drawn in the report" in plain.err
     assert "n = 20" in plain.err
 
 
@@ -300,7 +302,8 @@ def test_interrupted_and_resumed(
     assert process.returncode == 130, err
     assert not out
     assert "stopped after step" in err
-    assert err.endswith("try:      warmstart train run --resume\n")
+    assert err.splitlines()[-1].startswith("  try:  ")
+    assert err.endswith("warmstart train run --resume\n")
 
     ran = warmstart("train", "run", "--resume", "--json")
     assert ran.code == 0, ran.err

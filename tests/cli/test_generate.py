@@ -191,7 +191,10 @@ CASES = {
         "--prompt a --repetition-penalty 0", "repetition_penalty is 0", "> 0",
         "--repetition-penalty 1.0",
     ),
-    "an empty stop text": Case("--prompt a --stop=", "generate.stop is", "list", "--stop []"),
+    "an empty stop text": Case(
+        "--prompt a --stop=", "--stop is given with an empty text", "a text that ends", "leave out",
+        code=2,
+    ),
     "beams while drawing": Case(
         "--prompt a --beams 3", "beams is 3 and generate.temperature is 1", "one of the two",
         "--temperature 0",

@@ -68,9 +68,11 @@ def test_scores_carry_n_interval_loss_and_baselines(tmp_path: Path, found: Evalu
     run = RunDirectory.create(tmp_path)
     write_evaluation(run, "test", TASK, found, SPLIT, DATA, BASELINES)
     content = run.read_json("evaluation/test/scores.json")
-    assert content == json.loads(
-        json.dumps(scores_json("test", TASK, found, len(TABLE), BASELINES))
-    )
+    expected = scores_json("test", TASK, found, len(TABLE), BASELINES)
+    assert content == json.loads(json.dumps(expected))
+    write_evaluation(run, "file-a", TASK, found, SPLIT, DATA, BASELINES, ["data.text=b"])
+    of_files = run.read_json("evaluation/file-a/scores.json")
+    assert (of_files["files"], of_files["overrides"]) == (["a.csv", "b.csv"], ["data.text=b"])
     assert content["split"] == "test"
     assert content["n"] == 3
     assert content["scored_unit"] == "rows"

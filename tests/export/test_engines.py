@@ -71,6 +71,9 @@ def test_a_model_that_changed_after_the_export_is_refused(exported: Run, tmp_pat
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
+    with pytest.raises(RunError, match="the content of model.safetensors has changed"):
+        run.predict(TEXTS)
+    (run.path / "model" / "manifest.json").unlink()
     with pytest.raises(ExportError, match="model.safetensors was changed after") as caught:
         run.predict(TEXTS)
     assert caught.value.do.startswith(f"export it again: warmstart export {run.path};")

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from warmstart.data.checking.lengths import describe_lengths
 from warmstart.report import figures
+from warmstart.report import svg as svg_module
 from warmstart.report.canvas import MAX_POINTS
 from warmstart.report.svg import Colour, can_draw, drawing, to_png, to_svg
 from warmstart.runs.run_record import Check, Step
@@ -76,12 +77,50 @@ def test_every_filled_cell_of_a_confusion_matrix_has_its_count(classes: int) -> 
     assert {f"{count:,}" for count in matrix.flat} <= texts(svg)
 
 
-def test_labels_that_no_font_can_write_are_numbered() -> None:
+def test_labels_in_any_script_are_text_for_the_browser_and_numbers_in_a_picture(
+    tmp_path: Path,
+) -> None:
+    labels = [LINEAR_A, "投诉建议", "$b_$"]
+    matrix = [[3, 1, 0], [0, 4, 5], [2, 2, 2]]
+    with drawing(labels):
+        svg = to_svg(figures.confusion(matrix, labels), "x", "")
+        numbered = figures.confusion(matrix, labels, numbered=True)
+        to_png(numbered, tmp_path / "numbered.png")
+    assert {*labels} <= texts(svg)
+    assert "font-family" not in svg  # the fonts of the page
     assert not can_draw(LINEAR_A)
+    names = [label.get_text() for label in numbered.axes[0].get_yticklabels()]
+    assert names == ["0", "1", "2"]
+    assert "numbered" in numbered.axes[0].get_xlabel()
+
+
+def test_other_installed_fonts_are_found_for_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(svg_module, "FONTS", ())
+    with drawing(["Zürich"]):
+        assert matplotlib.rcParams["font.family"] != []
+    assert can_draw("Zürich")
+
+
+@pytest.mark.parametrize("letter", ["w", "长"])
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 6])
+def test_long_names_of_columns_do_not_overlap(classes: int, letter: str) -> None:
+    labels = [f"{number} {letter * 9} {letter * 30}" for number in range(classes)]
+    with drawing(labels):
+        axes = figures.confusion([[1] * classes] * classes, labels).axes[0]
+    width = 2 if letter == "长" else 1
+    for label in axes.get_xticklabels():
+        lines = label.get_text().split("\n")
+        assert len(lines) <= 2
+        assert max(map(len, lines)) * width <= 40 // classes + 1
+
+
+def test_ticks_of_a_large_loss_are_written_in_full() -> None:
+    large = [Step(step.step, step.epoch, 3e10 * step.loss, 1e-5) for step in steps(20)]
     with drawing():
-        svg = to_svg(figures.confusion([[3, 1], [0, 4]], [LINEAR_A, "b"]), "x", "")
-    assert LINEAR_A not in svg
-    assert {"0", "1"} <= texts(svg)
+        figure = figures.loss(large, [], None)
+        svg = to_svg(figure, "loss", "")
+    assert "1e10" not in texts(svg)
+    assert "3e+10" in texts(svg)
 
 
 def test_the_truncated_part_of_a_histogram_stands_out() -> None:

@@ -57,3 +57,5 @@ def test_batches_of_one_label_are_not_shown(tmp_path: Path) -> None:
     with drawing():
         assert "matthews_per_batch" not in draw(content)
     assert "have rows of one label only" in content.batch_note
+    content.evaluation.details["matthews_per_batch"] = [0.3]
+    assert "in one batch" in content.batch_note

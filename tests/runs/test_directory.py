@@ -28,6 +28,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+NOBODY = 0x0A1B2C3D
+"""The id of no process."""
+
+
 class Crash(Exception):
     """An error that is not one of the operating system."""
 
@@ -150,6 +154,7 @@ def killed_at(number: int, work: Callable[[], object], patch: pytest.MonkeyPatch
         return call
 
     with patch.context() as changed:
+        changed.setattr(os, "getpid", lambda: NOBODY)  # the process ends
         for owner, name in ((Path, "rename"), (Path, "unlink"), (Path, "rmdir"), (os, "unlink")):
             changed.setattr(owner, name, counted(getattr(owner, name)))
         try:

@@ -1,13 +1,15 @@
 """Open a finished run: the kept model predicts, and errors name what is wrong."""
 
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.runs_in_memory import prepared_run
+from warmstart import api, cli
 from warmstart.errors import ModelError, RunError
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_run, load_task
@@ -60,8 +62,56 @@ def test_a_run_that_kept_no_model_yet_is_told_to_go_on(copy: RunDirectory) -> No
 def test_weights_that_were_cut_are_named(copy: RunDirectory) -> None:
     weights = copy.model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
+    (copy.model / "manifest.json").unlink()
     with pytest.raises(ModelError, match=str(weights)):
         load_run(copy)
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_changed_bit_in_a_finished_model_is_found_by_every_command(
+    name: str, copy: RunDirectory
+) -> None:
+    flip_a_bit(copy.model / name)
+    run, data = api.load(copy.path), str(load_task(copy)[0].data.train)
+    again = {"model": {"name": str(copy.path)}, "data": {"train": data}}
+    for use in (
+        lambda: run.predict(["nice"]),
+        lambda: run.evaluate(data),
+        lambda: api.info(copy.path),
+        lambda: api.check(again),
+        lambda: api.check({**again, "model": {"name": str(copy.model)}}),
+    ):
+        with pytest.raises((RunError, ModelError), match="model"):
+            use()
+
+
+def test_a_model_that_was_changed_on_purpose_can_be_used(
+    copy: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The advice: remove the manifest and score the model again, or train again."""
+    weights = copy.model / "model.safetensors"
+    save_file({name: value * 0.5 for name, value in load_file(weights).items()}, weights)
+    with pytest.raises(RunError, match="was changed after the run was finished") as caught:
+        load_run(copy)
+    commands = [part.partition("warmstart ")[2] for part in caught.value.do.split(";")]
+    assert cli.main([*shlex.split(commands[0]), "--dry-run"]) == 0, capsys.readouterr().err
+    (copy.model / "manifest.json").unlink()
+    data = str(load_task(copy)[0].data.train)
+    words = shlex.split(commands[1].replace("FILE", shlex.quote(data)))
+    assert cli.main(words) == 0, capsys.readouterr().err
+
+
+def test_a_model_that_another_process_trains_is_waited_for(copy: RunDirectory) -> None:
+    shutil.rmtree(copy.model)
+    with copy.locked(), pytest.raises(RunError, match="another process is using it") as caught:
+        load_run(copy)
+    assert caught.value.do.startswith("wait")
 
 
 @pytest.mark.parametrize("name", ["task.json", "data.json"])

@@ -67,6 +67,14 @@ def test_the_bundled_model_is_named_as_on_the_hub(tmp_path: Path) -> None:
     assert header["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
 
 
+def test_a_bundled_model_that_is_not_on_the_hub_is_not_linked(tmp_path: Path) -> None:
+    run = example_run(tmp_path / "run", model="bundled/gpt2-mini", rows=64)
+    card = write_card(run).read_text(encoding="utf-8")
+    assert "base_model" not in header_of(card)
+    assert "bundled/gpt2-mini fine-tuned for" in card
+    assert "huggingface.co" not in card
+
+
 def test_scores_stand_with_interval_and_baselines(tmp_path: Path) -> None:
     run = example_run(tmp_path / "run")
     card = write_card(run).read_text(encoding="utf-8")

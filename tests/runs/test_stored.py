@@ -171,5 +171,6 @@ def test_a_file_that_the_model_lost_is_named(name: str, copy: RunDirectory) -> N
 @pytest.mark.parametrize("text", ["", "[]", "{}", "5", '{"model_type": "nothing"}'])
 def test_a_damaged_configuration_of_the_model_is_named(text: str, copy: RunDirectory) -> None:
     (copy.model / "config.json").write_text(text)
+    (copy.model / "manifest.json").unlink()
     with pytest.raises(ModelError, match=str(copy.model)):
         load_run(copy)

@@ -96,7 +96,9 @@ def test_texts_of_training_in_the_scored_split_are_named(
 def test_what_is_said_of_a_doubtful_lead(
     record: RunRecord, model: Score, baseline: Score, says: str
 ) -> None:
-    assert says in verdict(record, model, majority=baseline)
+    said = verdict(record, model, majority=baseline)
+    assert says in said
+    assert "reaches an undefined" not in said
 
 
 def test_the_strongest_baseline_is_the_one_to_beat(record: RunRecord) -> None:
@@ -121,3 +123,8 @@ def test_a_number_keeps_three_digits(value: float) -> None:
 )
 def test_durations_carry_over(seconds: float | None, text: str) -> None:
     assert words.duration(seconds) == text
+
+
+def test_large_scores_are_short() -> None:
+    assert words.decimals(-23607819478.4) == "−2.361e10"
+    assert words.decimals(123456.7) == "123,457"

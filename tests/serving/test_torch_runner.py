@@ -68,7 +68,7 @@ def loaded(
     model = model_of(checkpoint, head)
     model.train(mode=False)
     directory: Any = None
-    return LoadedRun(directory, config, task, model, checkpoint.tokenizer, max_tokens)
+    return LoadedRun(directory, config, task, model, checkpoint.tokenizer, max_tokens, None)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def writes(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run.export()
     preferred = {"suppress_tokens": list(range(5, 200)), "do_sample": True, "temperature": 3.0}
     (run.path / "model/generation_config.json").write_text(json.dumps(preferred))
+    (run.path / "model/manifest.json").unlink()  # changed on purpose
     return run
 
 

@@ -13,8 +13,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import warmstart
-from tests.runs_in_memory import prepared_run, settings
-from warmstart import api, cli
+from tests.runs_in_memory import filling_settings, prepared_run, settings
+from warmstart import api, cli, config_file
 from warmstart.errors import Interrupted, RunError
 from warmstart.models.tuning import features
 from warmstart.training.train_run import train_run
@@ -133,6 +133,30 @@ def test_the_advice_works(advice: str, copy: Path, capsys: pytest.CaptureFixture
     assert any(word.startswith("model.name=") for word in words) == (advice == "continued")
     assert cli.main(words) == 0, capsys.readouterr().err
     assert json.loads((copy / "run-2" / "environment.json").read_text())["settings"]
+
+
+@pytest.mark.parametrize("advice", ["again", "continued"])
+def test_the_advice_works_for_pretraining(
+    advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = filling_settings(tmp_path, batch_size=16, checkpoint_every_steps=2, epochs=1)
+    config.pop("model")
+    sizes = {"architecture": "bert", "vocabulary": 90, "layers": 1, "hidden": 32, "heads": 2}
+    prepared = api.prepared_for(config_file.load({**config, "pretrain": sizes}))
+    calls = iter(range(10**6))
+    with prepared as ready, pytest.raises(Interrupted):
+        train_run(ready, tmp_path / "run", stop_requested=lambda: next(calls) == 2)
+    (tmp_path / "run" / "model").exists() or shutil.copytree(
+        tmp_path / "run" / "start", tmp_path / "run" / "model"
+    )
+    in_config(seed=7)(tmp_path)
+    with pytest.raises(RunError, match="train.seed") as caught:
+        warmstart.resume(tmp_path / "run", progress=False)
+    commands = [part.partition("warmstart ")[2] for part in caught.value.do.split("; or ")]
+    words = shlex.split(commands[1 + (advice == "continued")])
+    assert words[0] == ("train" if advice == "continued" else "pretrain")
+    assert cli.main(words) == 0, capsys.readouterr().err
+    assert (tmp_path / "run-2" / "model" / "model.safetensors").exists()
 
 
 def test_features_that_were_cached_at_the_start_only(

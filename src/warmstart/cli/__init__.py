@@ -31,8 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         # As on stderr: a character that the encoding lacks is escaped and does not raise an error.
         sys.stdout.reconfigure(errors="backslashreplace")
     code = _command(arguments)
-    if code == 0:
-        leave()
+    leave(failed=code != 0)
     return code
 
 

@@ -99,6 +99,8 @@ def generate(
         "stop": stop or None, "seed": seed,
     }  # fmt: skip
     given = {option: value for option, value in options.items() if value is not None}
+    if "" in (stop or []):
+        raise errors.prompt.empty_stop()
     refuse_unusable_name(name)
     is_run = RunDirectory(Path(name)).is_run
     if with_novelty and not is_run:

@@ -172,16 +172,25 @@ def join() -> Processes:
     return _current
 
 
-def leave() -> None:
-    """Leave the process group at the end; rank 0 first tells the others that no run follows."""
+def leave(*, failed: bool = False) -> None:
+    """Leave the process group at the end; rank 0 first tells the others that no run follows.
+
+    Without this, a thread of gloo may still run when the process ends, which then aborts.
+
+    Args:
+        failed: whether this process ends with an error. The others may then be in another exchange:
+            they are not told anything, and find the connection closed.
+    """
     global _current
     if _current.count > 1:
         from torch import distributed
 
-        if _current.first:
+        if _current.first and not failed:
             with suppress(errors.RunError):
                 _current.from_first(None)
-        distributed.destroy_process_group()
+        if not failed or "nccl" not in distributed.get_backend():
+            # NCCL would wait for the other processes, and ends with its own process.
+            distributed.destroy_process_group()
         _current = ALONE
 
 

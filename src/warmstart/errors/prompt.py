@@ -80,3 +80,12 @@ def nothing_sampled(given: str) -> ConfigError:
         "token is always chosen",
         do=f"leave out {given}, or set the temperature to 1",
     )
+
+
+def empty_stop() -> UsageError:
+    """An empty stop text, which every text contains."""
+    return UsageError(
+        found="--stop is given with an empty text",
+        expected="a text that ends the generation, such as --stop END",
+        do="leave out --stop to generate without stop texts",
+    )

@@ -80,12 +80,42 @@ def no_model(path: Path) -> RunError:
     )
 
 
+def no_model_yet(path: Path) -> RunError:
+    """Another process is training the run, and has not saved a model yet."""
+    return RunError(
+        found=f"{path} has no finished model/ yet: another process is using it",
+        expected="a run that reached at least one evaluation",
+        do="wait until it has been evaluated, and repeat the command",
+    )
+
+
+def replaced(path: Path) -> RunError:
+    """Another process replaced the run while a command used it."""
+    return RunError(
+        found=f"the run in {path} was replaced by another one in the meantime (--overwrite)",
+        expected="one and the same run from the beginning of a command to its end",
+        do="repeat the command, which then uses the new run",
+    )
+
+
 def incomplete_model(folder: Path, name: str) -> RunError:
     """A file of the saved model is missing."""
     return RunError(
         found=f"cannot read {folder}/{name}: the file is missing",
         expected="the model as it was saved: without this file, its predictions could be wrong",
         do=f"restore the file from a copy, or train again: {_again(folder.parent)}",
+    )
+
+
+def changed_model(folder: Path, damage: str) -> RunError:
+    """A file of the model of a finished run was damaged or replaced."""
+    run = folder.parent
+    return RunError(
+        found=f"{folder} was changed after the run was finished: {damage}",
+        expected="the model as it was saved, whose scores the run has",
+        do=f"restore the file from a copy, or train again: {_again(run)}; if you changed the model "
+        f"yourself, remove {folder}/manifest.json and score it again: warmstart evaluate {run} "
+        "--data FILE",
     )
 
 
@@ -193,8 +223,9 @@ def locked(path: Path) -> RunError:
     """Another process has locked the run directory."""
     return RunError(
         found=f"another process is using {path}",
-        expected="one process per run directory",
-        do=f"wait for it or stop it, or choose another folder: --output {path}-2",
+        expected="one process at a time that trains in a run directory or exports its model",
+        do="wait until it has ended, or stop it, and repeat the command; a new training can use "
+        f"another folder: --output {path}-2",
     )
 
 

@@ -33,7 +33,7 @@ def write_evaluation(
     split: Split,
     data: DataConfig,
     baselines: Mapping[str, Scores],
-    overrides: Sequence[str] = (),
+    overrides: Sequence[str] | None = None,
 ) -> None:
     """Write one split's predictions and scores.
 
@@ -45,7 +45,8 @@ def write_evaluation(
         split: the rows of the split and their labels.
         data: names the columns.
         baselines: scores of the baselines on the same rows.
-        overrides: settings for the file(s) that differ from the run's, as typed.
+        overrides: for file(s) that are not a split of the run, the settings that differ from the
+            run's, as typed.
     """
     labels = None
     if isinstance(task, StoresLabels):
@@ -58,8 +59,9 @@ def write_evaluation(
         lambda temporary: pyarrow.parquet.write_table(rows, temporary),
     )
     content = scores_json(name, task, evaluation, len(split.table), baselines)
-    content["files"] = [file.path for file in split.table.files]
-    content["overrides"] = list(overrides)
+    if overrides is not None:
+        content["files"] = [file.path for file in split.table.files]
+        content["overrides"] = list(overrides)
     run.write_json(f"evaluation/{name}/scores.json", content)
 
 

@@ -51,9 +51,16 @@ def export_run(
         RunError: the run directory cannot be written, or is damaged.
     """
     refuse_missing("onnx", "onnxscript", "onnxruntime")
+    refuse_unwritable(directory.path)
+    with directory.locked():
+        directory.settle()
+        return _export(directory, int8=int8, max_drop=max_drop)
+
+
+def _export(directory: RunDirectory, *, int8: bool, max_drop: float) -> dict[str, Any]:
+    """Load the model and write its files; the directory is locked."""
     if not events_of(read_events(directory.entry("events.jsonl")), "finish"):
         raise errors.export.unfinished(directory.path)
-    refuse_unwritable(directory.path)
     run = load_run(directory)
     if not isinstance(run.task, Exports):
         exported = [name for name, task in TASKS.items() if task.reads >= ONNX]
@@ -69,9 +76,7 @@ def export_run(
         (folder / Path(PARITY).name).write_text(text + "\n", encoding="utf-8")
 
     write = partial(exporter, max_drop=max_drop if int8 else None)
-    with directory.locked():
-        directory.settle()
-        write_folder(directory.entry("export"), fill)
+    write_folder(directory.entry("export"), fill)
     return content
 
 

@@ -12,7 +12,6 @@ from warmstart.config import RunConfig
 from warmstart.data.checking.check import comparable
 from warmstart.data.checking.duplicates import text_ids
 from warmstart.data.examples.tokens import Bools, Ints
-from warmstart.data.label_lists import SEPARATOR
 from warmstart.data.split import codes
 from warmstart.data.table import Table
 from warmstart.tasks import task_type
@@ -58,7 +57,7 @@ def _label_codes(config: RunConfig, train: Table) -> Ints:
     if not isinstance(task, ShowsLabels):
         return np.zeros(len(train), np.int64)
     shown = {"train": task.shown_labels(task.labels(train))}
-    return codes(comparable(shown, config.data.label_separator or SEPARATOR)["train"])
+    return codes(comparable(shown, config.data)["train"])
 
 
 def _has_several_labels(texts: Ints, labels: Ints) -> Bools:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from warmstart import errors
-from warmstart.config import LIST_LOSSES, RunConfig, TrainConfig
+from warmstart.config import LIST_LOSSES, ModelConfig, RunConfig, TrainConfig
 from warmstart.data.checking.check import Findings, collect_findings
 from warmstart.data.checking.label_messages import Finding
 from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
@@ -24,6 +24,7 @@ from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
 from warmstart.data.tags.word_table import WORDS
+from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import Checkpoint, resolve_max_tokens
 from warmstart.models.checkpoints.load import find as find_checkpoint
 from warmstart.models.tuning.adapters import refuse_unfit
@@ -44,6 +45,7 @@ from warmstart.preparation.stages import (
     split_tables,
 )
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.loaded_run import refuse_damaged_start
 from warmstart.runs.stored import reading
 from warmstart.tasks.capabilities import LabelsSpans, ShowsLabels
 from warmstart.tasks.task import AnyTask, Split
@@ -144,7 +146,7 @@ def prepare(
         plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
         schedule_for(config.train, plan.total_steps)
     model = config.model if start is None else new_start(config, tables["train"], start)
-    checkpoint = find_checkpoint(model, task.head)
+    checkpoint = _intact_checkpoint(model, task.head)
     if start is not None:  # the name of the temporary folder would confuse the user
         checkpoint = replace(checkpoint, name="the new model")
     refuse_unfit_parts(config.train, task.name, checkpoint)
@@ -167,6 +169,13 @@ def prepare(
         _extended(_about_limit(config, tables, whole), findings, _about_tokens(config, checkpoint)),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
     )
+
+
+def _intact_checkpoint(model: ModelConfig, head: Head) -> Checkpoint:
+    """The checkpoint that training starts from; the model of a run must be as the run saved it."""
+    checkpoint = find_checkpoint(model, head)
+    refuse_damaged_start(checkpoint.folder)
+    return checkpoint
 
 
 def refuse_unfit_plan(config: TrainConfig, plan: Plan) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -64,6 +65,13 @@ def loss_axis(axes: Axes, training: Floats, validation: Floats) -> None:
     tops += [validation.max()] if validation.size else []
     if tops:
         axes.set_ylim(0, max(*map(float, tops), 1e-6) * 1.06)
+        plain_numbers(axes.yaxis, max(map(float, tops)))
+
+
+def plain_numbers(axis: Axis, largest: float) -> None:
+    """Write large numbers in full next to their ticks: the factor of all ticks hides the legend."""
+    if largest >= 1e5:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ Matplotlib are not used, so reports can be created in threads and servers.
 Letters: C classes, K evaluations, B batches.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 from unicodedata import east_asian_width
@@ -31,6 +32,7 @@ from warmstart.report.canvas import (
     floats,
     legend_above,
     loss_axis,
+    plain_numbers,
     smoothed,
     thinned,
     thousands,
@@ -230,14 +232,13 @@ def confusion(
     height = HEIGHT if classes <= 3 else 0.8 * WIDTH if not wide else 1.2 + 0.34 * classes
     figure, axes = canvas(width=2 * WIDTH if wide else WIDTH, height=height)
     _shaded_cells(axes, counts, name_zeros=not wide)
-    limit = 28 if wide else max(6, 56 // classes)
-    names = [_shortened(label, limit) for label in labels]
-    columns, rows = names, names
+    columns = [_in_lines(label, 40 // classes, lines=2) for label in labels]
+    rows = [_in_lines(label, 28 if wide else 18, lines=1 if wide else 2) for label in labels]
     if numbered:
         columns = rows = [str(index) for index in range(classes)]
     elif wide:
         columns = [str(index) for index in range(classes)]
-        rows = [_numbered(index, name) for index, name in enumerate(names)]
+        rows = [_numbered(index, name) for index, name in enumerate(rows)]
     axes.set_xticks(range(classes), columns)
     axes.set_yticks(range(classes), rows)
     axes.set_xlim(-0.5, classes - 0.5)
@@ -298,6 +299,8 @@ def scatter(true: Floats, predicted: Floats) -> Figure:
     axes.plot(ends, ends, color=Colour.MUTED, label="predicted = true", **DASHED)
     points = floats([true, predicted])
     axes.plot(*points, "o", color=Colour.MODEL, ms=3.5, alpha=0.4, mew=0, label="one row")
+    plain_numbers(axes.xaxis, max(map(abs, ends)))
+    plain_numbers(axes.yaxis, float(np.abs(points).max()))
     axes.set_xlabel("true number")
     axes.set_ylabel("predicted number")
     legend_above(axes)
@@ -359,13 +362,14 @@ def _shaded_cells(axes: Axes, counts: np.ndarray[Any, Any], *, name_zeros: bool)
             axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=size, color=ink)
 
 
-def _shortened(label: str, limit: int) -> str:
-    """The label on one line, cut to a width of ``limit`` letters; Chinese ones count twice."""
-    label = " ".join(label.split())
-    widths = np.cumsum([2 if east_asian_width(letter) in "WF" else 1 for letter in label])
-    if len(label) == 0 or widths[-1] <= limit:
-        return label
-    return f"{label[: int(np.searchsorted(widths, limit - 1, side='right'))]}…"
+def _in_lines(label: str, width: int, lines: int) -> str:
+    """The label in lines of at most ``width`` letters, cut after ``lines`` of them.
+
+    A Chinese letter is as wide as two others.
+    """
+    if any(east_asian_width(letter) in "WF" for letter in label):
+        width //= 2
+    return textwrap.fill(label, max(width, 2), max_lines=lines, placeholder="…")
 
 
 def _numbered(index: int, name: str) -> str:

@@ -93,6 +93,8 @@ class ReportContent:
         values = details.get("matthews_per_batch") or ()
         if not values:
             return ""
+        if len(values) == 1:
+            return "The Matthews correlation per batch is not shown: all rows are in one batch."
         if len(details["labels"]) > 2:
             return (
                 "The Matthews correlation per batch is shown only for two labels: with "

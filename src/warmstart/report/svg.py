@@ -155,7 +155,8 @@ def _fonts_for(text: str) -> tuple[list[str], set[int]]:
     for name in names:
         missing -= _characters(places[name])
     for name, place in places.items():
-        if missing and name not in names and missing & _characters(place):
+        is_last_resort = "lastresort" in name.lower().replace(" ", "")  # it has boxes only
+        if missing and not is_last_resort and missing & _characters(place):
             names.append(name)
             missing -= _characters(place)
     return names, missing

@@ -129,6 +129,8 @@ class RunDirectory:
             entries = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
         except OSError as error:
             raise errors.run.cannot_write(self.path, error) from error
+        if self.in_use:
+            raise errors.run.locked(self.path)
         existing = sorted(entries - {LOCK})
         began = self._only_began
         if existing and not began and not overwrite:
@@ -136,9 +138,6 @@ class RunDirectory:
         if existing and not began and not self.is_run:
             raise errors.run.overwrites_no_run(self.path, existing)
         refuse_unwritable(self.path)
-        if LOCK in entries:
-            with self.locked():
-                pass
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -179,7 +178,7 @@ class RunDirectory:
                     settle(entry)
             for folder in self.entry("evaluation").glob("*/"):
                 settle(folder)
-            if earlier.exists() and not self.is_run and not self._holds_results:
+            if earlier.exists() and not self.is_run and not self.entry("events.jsonl").exists():
                 # Stopped before the new run began.
                 self._remove_entries()
                 earlier.rename(moving)
@@ -301,6 +300,53 @@ class RunDirectory:
             yield
         finally:
             lock.release()
+
+    @property
+    def in_use(self) -> bool:
+        """Whether another process has locked the directory: it trains or exports."""
+        if not (self.path / LOCK).exists():
+            return False
+        lock = FileLock(self.path / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        except OSError:  # the directory is not writable
+            return False
+        lock.release()
+        return False
+
+    @property
+    def identity(self) -> str | None:
+        """What another run in the same folder does not have: the line that begins the log."""
+        try:
+            with self.entry("events.jsonl").open(encoding="utf-8", errors="replace") as log:
+                return log.readline()
+        except OSError:
+            return None
+
+    @contextmanager
+    def holding(self, identity: str | None) -> Iterator[None]:
+        """Make sure that within the block the folder holds one run, and always the same.
+
+        Commands that do not lock the directory may work while ``--overwrite`` replaces the run.
+
+        Args:
+            identity: that of the run.
+
+        Raises:
+            RunError: the run was replaced; an error in the block is then a consequence.
+        """
+        if self.identity != identity:
+            raise errors.run.replaced(self.path)
+        try:
+            yield
+        except errors.WarmstartError:
+            if self.identity != identity:
+                raise errors.run.replaced(self.path) from None
+            raise
+        if self.identity != identity:
+            raise errors.run.replaced(self.path)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a UTF-8 file; returns its path."""

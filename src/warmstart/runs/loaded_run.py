@@ -1,11 +1,14 @@
 """Open a finished run: its settings, its task and its best model."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.manifest import MANIFEST, damage_in
 from warmstart.runs.stored import reading
 from warmstart.tasks import task_type
 from warmstart.tasks.capabilities import facts_of
@@ -14,6 +17,9 @@ from warmstart.tasks.task import AnyTask
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class LoadedRun:
         model: the best weights, on the CPU, in evaluation mode.
         tokenizer: the checkpoint's tokenizer.
         max_tokens: longest input in tokens.
+        identity: that of the run, see ``RunDirectory.identity``.
     """
 
     directory: RunDirectory
@@ -35,6 +42,7 @@ class LoadedRun:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     max_tokens: int
+    identity: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +94,74 @@ def load_task(directory: RunDirectory) -> tuple[RunConfig, AnyTask]:
         return config, task_type(config).from_facts(config, content["facts"])
 
 
-def refuse_incomplete_model(directory: RunDirectory) -> None:
-    """Raise if a file of ``model/`` is missing, which Transformers would replace by a guess.
+def no_model(directory: RunDirectory) -> NoReturn:
+    """Raise the error for a run without a saved model, which another process may be training.
 
     Args:
         directory: the run directory.
 
     Raises:
-        RunError: no model was saved yet, or the folder has lost a file.
+        RunError: always.
     """
-    if not (directory.model / "model.safetensors").is_file():
-        raise errors.run.no_model(directory.path)
+    if directory.in_use:
+        raise errors.run.no_model_yet(directory.path)
+    raise errors.run.no_model(directory.path)
+
+
+def refuse_damaged_model(directory: RunDirectory, without: Collection[str] = ()) -> None:
+    """Raise if a file of ``model/`` is missing, or is not as the finished run saved it.
+
+    Transformers would replace a missing file by a guess, and read weights with a changed bit.
+
+    Args:
+        directory: the run directory.
+        without: names of files that are not compared and may be missing.
+
+    Raises:
+        RunError: no model was saved yet, or the folder has lost a file or was changed.
+    """
+    if not (directory.model / WEIGHTS).is_file() and WEIGHTS not in without:
+        no_model(directory)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if not (directory.model / name).is_file():
             raise errors.run.incomplete_model(directory.model, name)
+    if (directory.model / MANIFEST).is_file():
+        damage = damage_in(directory.model, without)
+        if damage is not None:
+            raise errors.run.changed_model(directory.model, damage)
+
+
+def refuse_damaged_start(folder: Path) -> None:
+    """Raise if a checkpoint is the model of a finished run, and is not as the run saved it.
+
+    Args:
+        folder: the folder of any checkpoint.
+
+    Raises:
+        RunError: a file of the model is missing or was changed.
+    """
+    directory = RunDirectory(folder.parent)
+    if folder.name == directory.model.name and directory.is_run:
+        refuse_damaged_model(directory)
 
 
 def load_run(directory: RunDirectory) -> LoadedRun:
     """Open the best model of a run.
 
     Raises:
-        RunError: no model was saved yet, or the folder is damaged.
+        RunError: no model was saved yet, the folder is damaged, or the run was replaced.
     """
+    identity = directory.identity
+    with directory.holding(identity):
+        return _load(directory, identity)
+
+
+def _load(directory: RunDirectory, identity: str | None) -> LoadedRun:
     from warmstart.models.checkpoints.checkpoint_tokenizer import open_tokenizer, refuse_ids_beyond
     from warmstart.models.checkpoints.load import load_run_model
 
     config, task = load_task(directory)
-    refuse_incomplete_model(directory)
+    refuse_damaged_model(directory)
     model = load_run_model(directory.model, task.head)
     model.requires_grad_(requires_grad=False)
     model.train(mode=False)
@@ -128,4 +177,5 @@ def load_run(directory: RunDirectory) -> LoadedRun:
         model=model,
         tokenizer=tokenizer,
         max_tokens=directory.read_json("data.json")["max_tokens"],
+        identity=identity,
     )

@@ -93,7 +93,7 @@ def _result(record: RunRecord, evaluation: EvaluationRecord) -> dict[str, Any]:
     titles = Titles.of(record.task)
     files = record.files.get(evaluation.split, ())
     names = evaluation.files or [file.path for file in files]
-    dataset = {"type": "file", "name": ", ".join(map(words.file_name, names)) or evaluation.split}
+    dataset = {"type": "file", "name": ", ".join(map(words.base_name, names)) or evaluation.split}
     if not evaluation.is_file:
         dataset["split"] = evaluation.split
     return {
@@ -113,12 +113,12 @@ def _result(record: RunRecord, evaluation: EvaluationRecord) -> dict[str, Any]:
 
 def _without_folders(text: str, record: RunRecord) -> str:
     for file, _ in record.sources:
-        text = text.replace(file.path, words.file_name(file.path))
+        text = text.replace(file.path, words.base_name(file.path))
     return text
 
 
 def _file_names(record: RunRecord) -> list[str]:
-    return [words.file_name(file.path) for file, _ in record.sources]
+    return [words.base_name(file.path) for file, _ in record.sources]
 
 
 def _hub_name(model: str) -> str | None:
@@ -159,9 +159,9 @@ def _body(record: RunRecord) -> str:
         "metric_title": titles.metric,
         "baseline_head": titles.baseline_head,
         "sentence_case": partial(words.sentence_case, names=_file_names(record)),
-        "file_name": words.file_name,
+        "file_name": words.base_name,
         "task_title": words.task_title,
-        "evaluation_title": partial(words.evaluation_title, shown=words.file_name),
+        "evaluation_title": partial(words.evaluation_title, shown=words.base_name),
         "setting": words.setting,
     }
     name = record.config.model.name

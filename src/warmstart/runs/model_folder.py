@@ -2,7 +2,7 @@
 
 The files are first written to a temporary folder and then moved one by one. Only the weights differ
 between two best models of a run, so a reader sees either the old or the new model and never a
-mixture of both.
+mixture of both. A finished run has a manifest of them (``manifest``).
 """
 
 import shutil
@@ -17,6 +17,7 @@ from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.models.tuning.adapters import save_adapter
 from warmstart.runs.directory import RunDirectory
+from warmstart.runs.manifest import MANIFEST
 from warmstart.runs.safe_files import flush_to_disk, temporary_path, write_errors
 
 
@@ -80,6 +81,7 @@ def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:
             for file in partial.iterdir():
                 flush_to_disk(file)
             target.mkdir(exist_ok=True)
+            (target / MANIFEST).unlink(missing_ok=True)  # of the model that is replaced
             # The weights are moved last: until then, the folder contains the complete older model.
             for file in sorted(partial.iterdir(), key=lambda file: file.suffix == ".safetensors"):
                 file.replace(target / file.name)

@@ -81,7 +81,7 @@ class EvaluationRecord:
     baselines: Mapping[str, Mapping[str, Score]]
     """Scores by metric for each baseline (``majority``, ``tfidf``)."""
     files: tuple[str, ...] = ()
-    """The files of the rows, as the user wrote them; empty in runs of an older version."""
+    """The files that ``evaluate`` has scored, as the user wrote them."""
     overrides: tuple[str, ...] = ()
     """Settings for the files that differ from the run's."""
 

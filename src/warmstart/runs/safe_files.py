@@ -4,27 +4,39 @@ Everything is made under a temporary name, flushed to disk and then renamed (POS
 replaces a file atomically). A folder is renamed before it is removed. So under its own name, a file
 or folder is always complete. The temporary names of a process that was killed:
 
-    .NAME.1a2b3c4d.partial   was being written
-    .NAME.1a2b3c4d.old       was being removed
-    .NAME.previous           was being replaced; complete, and put back if the new one is missing
+    .NAME.000012345a6b.partial   was being written; the name starts with the id of the process
+    .NAME.000012345a6b.old       was being removed
+    .NAME.previous               was being replaced; complete; put back if the new one is missing
 
-``settle`` removes the first two and completes or undoes a replacement.
+``settle`` removes the first two and completes or undoes a replacement. Whoever writes a file or
+folder again also removes what a killed process left of it. Files of a process that still runs are
+never removed.
 """
 
 import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+import psutil
 from safetensors import SafetensorError
 
 from warmstart import errors
 
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(partial|old)")
+T = TypeVar("T")
+
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.+)\.(?P<process>[0-9a-f]{8})([0-9a-f]{4})?\.(?P<state>partial|old)"
+)
 _PREVIOUS = re.compile(r"\.(?P<name>.+)\.previous")
+
+CLOCKS_DIFFER = 1.0
+"""Largest difference in seconds between the clocks of processes and files."""
 
 
 def temporary_path(target: Path, state: str) -> Path:
@@ -34,7 +46,8 @@ def temporary_path(target: Path, state: str) -> Path:
         target: the file or folder to write or to remove.
         state: ``partial`` or ``old``.
     """
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.{state}")
+    process = f"{os.getpid():08x}{secrets.token_hex(2)}"
+    return target.with_name(f".{target.name}.{process}.{state}")
 
 
 def previous(target: Path) -> Path:
@@ -79,6 +92,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         with write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path)
             write(temporary)
             flush_to_disk(temporary)
             temporary.replace(path)
@@ -104,7 +118,9 @@ def write_folder(target: Path, fill: Callable[[Path], object]) -> None:
     partial, older = temporary_path(target, "partial"), previous(target)
     try:
         with write_errors(target):
-            partial.mkdir(parents=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(target)
+            partial.mkdir()
             fill(partial)
             for file in partial.iterdir():
                 flush_to_disk(file)
@@ -119,6 +135,40 @@ def write_folder(target: Path, fill: Callable[[Path], object]) -> None:
             remove(older)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_replaceable(folder: Path, read: Callable[[], T]) -> T:
+    """Read from a folder that another process may replace with ``write_folder`` meanwhile.
+
+    If it was replaced, what was read may come from both versions, and is read again.
+
+    Args:
+        folder: the folder.
+        read: reads from it.
+
+    Raises:
+        WarmstartError: that of ``read``.
+    """
+    for _ in range(100):
+        before, moving = _version(folder), previous(folder).exists()
+        try:
+            found = read()
+        except errors.WarmstartError:
+            if _version(folder) == before and not moving:
+                raise
+        else:
+            if _version(folder) == before:
+                return found
+        time.sleep(0.01)  # it is missing between two renames
+    return read()
+
+
+def _version(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def remove(place: Path) -> None:
@@ -164,7 +214,7 @@ def settle(folder: Path, owns: Callable[[str], bool] = lambda _: True) -> None:
         return
     for place in list(folder.iterdir()):
         name = target_of(place.name)
-        if name is None or not owns(name):
+        if name is None or not owns(name) or is_in_use(place):
             continue
         if _PREVIOUS.fullmatch(place.name):
             if (folder / name).exists():
@@ -175,6 +225,36 @@ def settle(folder: Path, owns: Callable[[str], bool] = lambda _: True) -> None:
             shutil.rmtree(place)
         else:
             place.unlink()
+
+
+def is_in_use(place: Path) -> bool:
+    """Whether a file or folder has a temporary name and is written by a process that still runs.
+
+    A process that started after the last change is another one with the same id.
+
+    Args:
+        place: any path.
+    """
+    found = _TEMPORARY.fullmatch(place.name)
+    if found is None or found["state"] == "old":
+        return False
+    try:
+        started = psutil.Process(int(found["process"], 16)).create_time()
+        return bool(started <= place.stat().st_mtime + CLOCKS_DIFFER)
+    except psutil.AccessDenied:
+        return True
+    except (psutil.Error, OSError, OverflowError):
+        return False
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed processes left when they wrote ``target``."""
+    for place in list(target.parent.iterdir()):
+        found = _TEMPORARY.fullmatch(place.name)
+        if found is None or found["name"] != target.name or is_in_use(place):
+            continue
+        with suppress(OSError):  # of another user, or removed by another process
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
 
 
 def refuse_unwritable(path: Path) -> None:

@@ -39,13 +39,19 @@ def number(value: float | None) -> str:
 
 
 def decimals(value: float | None, places: int = 3) -> str:
-    """A number with a fixed number of decimals, so that columns line up.
+    """A number with a fixed number of decimals, so that columns line up; a large one has none.
 
     >>> decimals(-0.0417), decimals(0), decimals(float("nan"))
     ('−0.042', '0.000', '–')
+    >>> decimals(151756.687), decimals(23607819478.409)
+    ('151,757', '2.361e10')
     """
     if value is None or not math.isfinite(value):
         return DASH
+    if abs(value) >= 1e7:
+        return f"{value:.3e}".replace("e+", "e").replace("-", MINUS)
+    if abs(value) >= 1e4:
+        return f"{value:,.0f}".replace("-", MINUS)
     return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
 
 
@@ -191,10 +197,10 @@ def task_title(task: str) -> str:
     return task.replace("-", " ").replace("multi ", "multi-")
 
 
-def file_name(path: str) -> str:
+def base_name(path: str) -> str:
     """A file's name without its folders, which may be private.
 
-    >>> file_name("/home/ada/cola/train.tsv"), file_name("bundled/grammar/train")
+    >>> base_name("/home/ada/cola/train.tsv"), base_name("bundled/grammar/train")
     ('train.tsv', 'bundled/grammar/train')
     """
     if "://" in path or path.startswith(("hub:", "bundled/")):
@@ -245,7 +251,7 @@ def _result(record: RunRecord) -> str:
     named = titles.metric_in_sentence(metric)
     score = evaluation.scores[metric]
     unit = evaluation.scored_unit
-    what = f"{unit} of {evaluation_title(evaluation, file_name)}"
+    what = f"{unit} of {evaluation_title(evaluation, base_name)}"
     opening = f"On {score.n:,} {what if evaluation.is_file else f'{evaluation.split} {unit}'}"
     if score.value is None:
         return f"{opening} the model has {named} that is undefined."

@@ -48,6 +48,7 @@ class Engine:
         tokenizer: the run's tokenizer; no call changes it.
         max_tokens: the model's maximum input length, special tokens included.
         runner: the open model.
+        identity: that of the run, see ``RunDirectory.identity``.
     """
 
     config: RunConfig
@@ -55,6 +56,7 @@ class Engine:
     tokenizer: Tokenizer
     max_tokens: int
     runner: Runner
+    identity: str | None = None
 
     def predictions(self, task: AnyTask, table: Table) -> Predictions:
         """Predictions for the rows of a table, in their order.

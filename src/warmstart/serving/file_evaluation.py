@@ -60,6 +60,7 @@ def evaluate_file(
     Raises:
         ConfigError: an override is not a setting for reading files.
         DataError: a file cannot be read, or has a label that was not in the training rows.
+        RunError: the run was replaced after the engine was opened; nothing is written.
     """
     runner = engine.runner
     assert isinstance(runner, TorchRunner)
@@ -82,7 +83,8 @@ def evaluate_file(
     if baselines:
         with only_shown("the baselines", warnings.warn):
             beside = _baselines(engine, directory, split, config)
-    write_evaluation(directory, name, task, found, split, config.data, beside, overrides)
+    with directory.holding(engine.identity):
+        write_evaluation(directory, name, task, found, split, config.data, beside, overrides)
     return FileScores(
         directory.evaluation(name),
         found.scores.metrics_json(),

@@ -16,7 +16,8 @@ from warmstart.data.examples.batches import Examples
 from warmstart.data.reading.fetch import sha256_of
 from warmstart.export.session import FILES, PARITY, OnnxModel
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.loaded_run import RunTokenizer, load_task
+from warmstart.runs.loaded_run import WEIGHTS, RunTokenizer, load_task, refuse_damaged_model
+from warmstart.runs.safe_files import read_replaceable
 from warmstart.runs.stored import reading
 from warmstart.serving.engine import Engine, EngineName
 from warmstart.tasks.capabilities import Generates, label_names_of
@@ -55,8 +56,18 @@ def open_onnx(directory: RunDirectory, name: EngineName) -> Engine:
 
     Raises:
         ExportError: it was never exported, its file was changed, or ONNX Runtime is missing.
-        RunError: the run directory is damaged, or the run generates text.
+        RunError: the run directory is damaged or was replaced, or the run generates text.
     """
+    identity = directory.identity
+
+    def read() -> Engine:
+        with directory.holding(identity):
+            return _open(directory, name, identity)
+
+    return read_replaceable(directory.entry("export"), read)
+
+
+def _open(directory: RunDirectory, name: EngineName, identity: str | None) -> Engine:
     config, task = load_task(directory)
     if isinstance(task, Generates):  # before its file is opened as that of a classifier
         raise errors.run.generates_instead(task.name, task.usage().command)
@@ -67,7 +78,7 @@ def open_onnx(directory: RunDirectory, name: EngineName) -> Engine:
             _warn_of_overflow(parity["int8"]["reduce_range"])
     model = OnnxModel.open(path)
     tokenizer = RunTokenizer.open(directory, list(model.input_names))
-    return Engine(config, task, tokenizer, max_tokens, OnnxRunner(model))
+    return Engine(config, task, tokenizer, max_tokens, OnnxRunner(model), identity)
 
 
 def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict[str, Any]]:
@@ -94,8 +105,10 @@ def verified_file(directory: RunDirectory, name: EngineName) -> tuple[Path, dict
         if file.is_file() != (known is not None) or (known and sha256_of(file) != known):
             raise errors.export.changed(file, directory.path)
     # A copy of the run for serving may leave out PyTorch's weights.
-    weights = directory.model / "model.safetensors"
+    weights = directory.model / WEIGHTS
+    refuse_damaged_model(directory, without=[WEIGHTS])
     if weights.is_file() and sha256_of(weights) != parity["model_sha256"]:
+        refuse_damaged_model(directory)
         raise errors.export.other_model(weights, directory.path)
     return path, parity
 

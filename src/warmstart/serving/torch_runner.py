@@ -66,7 +66,7 @@ def open_torch(directory: RunDirectory) -> Engine:
     """
     run = load_run(directory)
     runner = runner_for(run, choose_place(run.config.train))
-    return Engine(run.config, run.task, run.tokenizer, run.max_tokens, runner)
+    return Engine(run.config, run.task, run.tokenizer, run.max_tokens, runner, run.identity)
 
 
 def runner_for(run: LoadedRun, place: Place) -> TorchRunner:

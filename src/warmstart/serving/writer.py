@@ -33,7 +33,7 @@ from warmstart.models.generation import (
     prepare_to_generate,
 )
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.loaded_run import load_task, refuse_incomplete_model
+from warmstart.runs.loaded_run import load_task, refuse_damaged_model
 from warmstart.serving.engine import engine_name, warn_if_unfinished
 from warmstart.serving.given_texts import listed
 from warmstart.serving.onnx_runner import verified_file
@@ -164,7 +164,7 @@ def open_writer(name: str | Path, engine: WriterName | None = None) -> Writer:
         _, task = load_task(directory)
         if not isinstance(task, Generates):
             raise errors.run.does_not_write(directory.path, task.name)
-        refuse_incomplete_model(directory)
+        refuse_damaged_model(directory)
         config = directory.read_config()
         settings, train = config.generate, config.train
         engine = engine or engine_name(directory)

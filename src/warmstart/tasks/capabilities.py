@@ -152,15 +152,10 @@ class Stratifies(Protocol):
 
     @staticmethod
     def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
-        """The stratum of each row, numbered from 0, int64 [N].
-
-        Args:
-            data: names the columns.
-            table: N clean rows.
-            both_sides: whether every stratum must give rows to two splits.
+        """The stratum of each row of a clean table, numbered from 0, int64 [N].
 
         Raises:
-            DataError: a stratum cannot be on both sides.
+            DataError: ``both_sides`` is true, and a stratum has too few rows for two splits.
         """
         ...
 

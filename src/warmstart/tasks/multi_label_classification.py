@@ -67,7 +67,7 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.predictions.shown_labels import with_top
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, limits_of_windows
 from warmstart.tasks.task_settings import (
     CLASSES,
     DOCUMENTS,
@@ -126,12 +126,7 @@ class MultiLabelClassification:
 
     name: ClassVar[str] = "multi-label-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
-    other_names: ClassVar[tuple[str, ...]] = (
-        "multi-label",
-        "multilabel",
-        "multilabel-classification",
-        "multi_label",
-    )
+    other_names: ClassVar[tuple[str, ...]] = ("multi-label", "multilabel", "multi_label")
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
         LABELS | CLASSES | NAMES | LABEL_LISTS | PAIRS | DOCUMENTS | LOSS | RARE_LABELS | NEW_HEAD
@@ -270,7 +265,10 @@ class MultiLabelClassification:
             'classify("Your text here.", truncation=True)',
             note="Each `score` is the probability that the label applies. warmstart also applies "
             "the thresholds of the run and reports which texts were truncated",
-            limits=("It knows only the labels of its training rows.",),
+            limits=(
+                "It knows only the labels of its training rows.",
+                *limits_of_windows(self.data),
+            ),
         )
 
     def baselines(

@@ -55,7 +55,7 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, limits_of_windows
 from warmstart.tasks.task_settings import (
     CLASSES,
     DOCUMENTS,
@@ -251,6 +251,7 @@ class TextClassification:
             limits=(
                 "The model always predicts one of its labels, even for a text to which none "
                 "applies.",
+                *limits_of_windows(self.data),
             ),
         )
 

@@ -42,7 +42,7 @@ from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, limits_of_windows
 from warmstart.tasks.task_settings import DOCUMENTS, LABELS, LOSS, NEW_HEAD, PAIRS
 
 if TYPE_CHECKING:
@@ -163,7 +163,10 @@ class TextRegression:
             python='predict = pipeline("text-classification", model="model")\n'
             'predict("Your text here.", truncation=True)',
             note="The `score` is the predicted number. warmstart also reports truncated texts",
-            limits=("The model always predicts a number, even for a text that allows none.",),
+            limits=(
+                "The model always predicts a number, even for a text that allows none.",
+                *limits_of_windows(self.data),
+            ),
         )
 
     def baselines(

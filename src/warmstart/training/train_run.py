@@ -26,6 +26,7 @@ from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import task_json
+from warmstart.runs.manifest import write_manifest
 from warmstart.runs.safe_files import remove
 from warmstart.runs.words import sample_in_words
 from warmstart.tasks.capabilities import ScalesOutput
@@ -131,6 +132,7 @@ def _finish(
     except errors.Interrupted:
         job.log.write({"event": "interrupted", "step": progress.step - 1})
         raise
+    write_manifest(job.run.model)
     remove(job.run.entry("report.html"))  # of the unfinished run: it is made again at the end
     job.log.write(
         {

@@ -347,3 +347,17 @@ def test_an_encoding_other_than_utf8_is_named() -> None:
         lengths = {"train": np.full(len(rows), 5)}
         findings = collect_findings(tables, DATA, lengths, 100, dropped={})
         assert (f"train.csv: the encoding is {encoding}" in texts(findings, "info")) == named
+
+
+def test_several_labels_are_shown_with_the_separator_of_the_file() -> None:
+    rows = table("train", [("same", "a"), ("same", "b")])
+    findings = collect_findings(
+        {"train": rows},
+        DATA.model_copy(update={"label_separator": ","}),
+        {"train": np.full(2, 4)},
+        100,
+        dropped={},
+        labels={"train": pa.array([["6", "26"], ["6"]])},
+        classes=False,
+    )
+    assert any("'6,26'" in text for text in texts(findings, "warning"))

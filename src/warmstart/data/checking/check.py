@@ -172,9 +172,7 @@ def collect_findings(
     ]
     if chunked:
         splits = [_in_chunks(split, (pieces or {}).get(split.split, 0)) for split in splits]
-    repeats = find_repeats(
-        tables, data.text_columns, comparable(labels, data.label_separator or SEPARATOR)
-    )
+    repeats = find_repeats(tables, data.text_columns, comparable(labels, data))
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     messages += _about_splits(splits, repeats, remarks or {}, labels, classes=classes)
     ordered = sorted([*messages, *further], key=lambda message: message.level != "warning")
@@ -247,15 +245,15 @@ def _about_split(data: DataConfig, together: str | None) -> list[Finding]:
 
 
 def comparable(
-    labels: Mapping[str, pa.Array | pa.ChunkedArray], separator: str
+    labels: Mapping[str, pa.Array | pa.ChunkedArray], data: DataConfig
 ) -> dict[str, pa.ChunkedArray]:
     """Labels that can be compared between rows: a list of labels is joined to one text.
 
     Args:
         labels: split -> the label of each row, in the form of ``ShowsLabels.shown_labels``.
-        separator: text between the labels of a list.
+        data: has the text between the labels of a list.
     """
-    found = {}
+    found, separator = {}, data.label_separator or SEPARATOR
     for split, values in labels.items():
         plain = as_texts(values, separator) if pa.types.is_list(values.type) else values
         chunked = isinstance(plain, pa.ChunkedArray)
