@@ -67,17 +67,16 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.predictions.shown_labels import with_top
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, limits_of_windows
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
 from warmstart.tasks.task_settings import (
     CLASSES,
-    DOCUMENTS,
     LABEL_LISTS,
     LABELS,
     LOSS,
     NAMES,
     NEW_HEAD,
-    PAIRS,
     RARE_LABELS,
+    TEXTS,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ class MultiLabelClassification:
     other_names: ClassVar[tuple[str, ...]] = ("multi-label", "multilabel", "multi_label")
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | NAMES | LABEL_LISTS | PAIRS | DOCUMENTS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | LABEL_LISTS | TEXTS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -267,7 +266,7 @@ class MultiLabelClassification:
             "the thresholds of the run and reports which texts were truncated",
             limits=(
                 "It knows only the labels of its training rows.",
-                *limits_of_windows(self.data),
+                *window_limits(self.data),
             ),
         )
 

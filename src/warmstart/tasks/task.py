@@ -154,7 +154,7 @@ class Usage(NamedTuple):
     """A warmstart command, with ``{run}`` for the run directory."""
 
 
-def limits_of_windows(data: DataConfig) -> tuple[str, ...]:
+def window_limits(data: DataConfig) -> tuple[str, ...]:
     """For ``Usage.limits`` of a task with a label for each row: what long rows need, if any.
 
     Args:

@@ -26,6 +26,8 @@ OVERLAP = frozenset({"data.overlap_tokens"})
 """Windows or chunks of a long text overlap."""
 DOCUMENTS = OVERLAP | {"data.long_documents"}
 """Long texts may be cut into chunks."""
+TEXTS = PAIRS | DOCUMENTS
+"""A row is a text, which may be cut into chunks, or a pair of texts."""
 MASKS = frozenset({"data.mask_share", "data.whole_words"})
 """Tokens are hidden and predicted."""
 LOSS = frozenset({"train.loss"})

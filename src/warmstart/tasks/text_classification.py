@@ -55,17 +55,8 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, limits_of_windows
-from warmstart.tasks.task_settings import (
-    CLASSES,
-    DOCUMENTS,
-    LABELS,
-    LOSS,
-    NAMES,
-    NEW_HEAD,
-    PAIRS,
-    RARE_LABELS,
-)
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
+from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, RARE_LABELS, TEXTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +101,7 @@ class TextClassification:
     )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | NAMES | PAIRS | DOCUMENTS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | TEXTS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -251,7 +242,7 @@ class TextClassification:
             limits=(
                 "The model always predicts one of its labels, even for a text to which none "
                 "applies.",
-                *limits_of_windows(self.data),
+                *window_limits(self.data),
             ),
         )
 

@@ -42,8 +42,8 @@ from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, limits_of_windows
-from warmstart.tasks.task_settings import DOCUMENTS, LABELS, LOSS, NEW_HEAD, PAIRS
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
+from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, TEXTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ class TextRegression:
         "scoring",
     )
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | DOCUMENTS | LOSS | NEW_HEAD
+    reads: ClassVar[frozenset[str]] = LABELS | TEXTS | LOSS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("squared-error",)
     loss_unit: ClassVar[str] = "squared error of standardised labels"
     scored_unit: ClassVar[str] = "rows"
@@ -165,7 +165,7 @@ class TextRegression:
             note="The `score` is the predicted number. warmstart also reports truncated texts",
             limits=(
                 "The model always predicts a number, even for a text that allows none.",
-                *limits_of_windows(self.data),
+                *window_limits(self.data),
             ),
         )
 
