@@ -174,7 +174,7 @@ def test_predict_on_the_command_line(run: Run) -> None:
     [
         ("--text a", 1, "only one text, but the run was trained on pairs"),
         ("--text-pair a", 1, "0 first and 1 second text"),
-        ("--text-pair a --data b.csv", 2, "neither --text nor --data, or both"),
+        ("--text-pair a --data b.csv", 2, "both --text and --data"),
         ("--text-pair a --output b.csv", 2, "--text with --output b.csv"),
     ],
 )

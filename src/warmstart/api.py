@@ -45,7 +45,8 @@ def load(path: str | Path) -> Run:
 def check(config: ConfigSource, overrides: Sequence[str] = ()) -> "Prepared":
     """Read and check everything a run needs, without loading weights.
 
-    The findings in the data are in ``.findings`` of the result.
+    The findings in the data are in ``.findings`` of the result. They include what the run would
+    keep of the checkpoint's head, if its weights are on disk.
 
     Args:
         config: what to train, and on which data.
@@ -55,7 +56,22 @@ def check(config: ConfigSource, overrides: Sequence[str] = ()) -> "Prepared":
         WarmstartError: an error that would make the run fail.
     """
     with prepared_for(config_file.load(config, overrides)) as prepared:
-        return prepared
+        return with_model_findings(prepared)
+
+
+def with_model_findings(prepared: "Prepared") -> "Prepared":
+    """The same run; its findings include the sentences about the checkpoint's weights.
+
+    A run logs these sentences as notices, so its own findings do not contain them.
+
+    Args:
+        prepared: a run that is only checked.
+    """
+    from warmstart.data.checking.label_messages import Finding
+
+    said = [Finding("info", text) for text in prepared.about_model()]
+    findings = prepared.findings
+    return replace(prepared, findings=replace(findings, messages=(*findings.messages, *said)))
 
 
 def train(

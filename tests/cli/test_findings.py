@@ -95,6 +95,15 @@ def test_a_warning_is_marked_without_colour() -> None:
     assert "· something to know" in text
 
 
+def test_no_word_is_cut_beside_a_label_of_wide_characters() -> None:
+    text = (
+        "3 of 3 labels have fewer than 10 validation rows ('差评' has 8): "
+        "too few for a reliable score"
+    )
+    out = shown(Findings(TWO.splits, (), (Finding("warning", text),)))
+    assert " ".join(out.split()).endswith(text)
+
+
 def test_a_hundred_labels_do_not_fill_the_screen() -> None:
     names = {f"class {number:03}": 10 for number in range(100)}
     text = shown(Findings((split("train", names),), (), ()))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Trained, Warmstart, own_process
-from tests.cli.test_bad_input import ROWS
+from tests.cli.mistakes import ROWS
 from warmstart import api
+from warmstart.cli.output import with_interval
 
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*[39][0-7](?:;\d+)*m")
 """The escape sequence of a foreground colour."""
@@ -168,6 +169,11 @@ def test_what_stdout_cannot_spell_is_spelt_out(
     written.truncate()
     assert warmstart("info", str(model), "--json").code == 0
     assert json.loads(written.getvalue())["name"] == str(model)
+
+
+def test_large_scores_are_not_broken_in_the_table() -> None:
+    score = {"value": -20455457311.277, "low": 116485.69, "high": 0.5, "n": 24}
+    assert with_interval(score) == "-2.046e10 [116,486, 0.500]"
 
 
 def test_the_version(warmstart: Warmstart) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Trained, Warmstart
-from tests.cli.test_bad_input import ROWS, json_lines
+from tests.cli.mistakes import ROWS, json_lines
 
 LONG = ROWS + "film " * 200 + ",good\n"
 NUMBERS = ROWS.replace(",good", ",1.0").replace(",bad", ",0.0")

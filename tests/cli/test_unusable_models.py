@@ -100,10 +100,11 @@ def test_a_model_whose_outputs_are_not_numbers(
         weights = load_file(path)
         next(iter(weights.values())).view(-1)[3] = value
         save_file(weights, path, metadata={"format": "pt"})
+        path.with_name("manifest.json").unlink()
         commands = (
             [("predict", "--text", "nice"), ("predict", "--text", "nice", "--json")]
             if source == trained.path
-            else [("generate", "--prompt", "a", "--json")]
+            else [("generate", "--prompt", "a", "--json", "--engine", "torch")]
         )
         for command, *words in [*commands, ("evaluate", "--data", data)]:
             assert "outputs are not numbers" in said(warmstart(command, str(run), *words))
@@ -118,6 +119,7 @@ def test_finite_weights_with_infinite_outputs(
     weights["bert.pooler.dense.bias"].fill_(100)  # tanh of it is 1
     weights["classifier.weight"].fill_(3e38)
     save_file(weights, path, metadata={"format": "pt"})
+    path.with_name("manifest.json").unlink()
     data = str(trained.folder / "test.csv")
     for words in (("--text", "nice", "--json"), ("--data", data)):
         assert "outputs are not numbers" in said(warmstart("predict", str(run), *words))
@@ -133,6 +135,7 @@ def test_a_tokenizer_with_ids_beyond_the_model(
     content = json.loads(path.read_text())
     content["model"]["vocab"]["nice"] = 10**6
     path.write_text(json.dumps(content))
+    path.with_name("manifest.json").unlink()
     error = said(warmstart("predict", str(run), "--text", "nice"))
     assert "has 1000001 tokens, but the model has only" in error
 

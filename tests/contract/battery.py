@@ -19,6 +19,7 @@ import torch
 import transformers
 
 from tests.contract.driven_run import DrivenRun, one_object
+from warmstart.runs.words import task_title
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Exports, Generates, ShowsMistakes, metrics_of
 
@@ -267,7 +268,7 @@ def report(driven: DrivenRun) -> None:
     found = one_object(driven.type("report", "run", "--json"))
     assert found.keys() == documented("report")
     page = shown_text((driven.folder / found["report"]).read_text("utf-8"))
-    assert driven.task.replace("-", " ") in page
+    assert task_title(driven.task) in page
     for metric in metrics_of(driven.learned):
         assert metric.title in page
     if isinstance(driven.learned, ShowsMistakes):

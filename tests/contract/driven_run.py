@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class DrivenRun:
 
     def type_advice(self, command: str) -> Ran:
         """Run a printed command: ``warmstart train run --resume``."""
-        name, *words = shlex.split(command)
+        name, *words = shlex.split(command.replace(f"{sys.executable} -m warmstart", "warmstart"))
         assert name == "warmstart"
         return self.type(*words)
 

@@ -103,6 +103,12 @@ def test_name_and_metrics(case: Case) -> None:
     assert len(set(names)) == len(names)
 
 
+def test_the_configuration_is_known_without_weights(case: Case) -> None:
+    known, loaded = case.prepared.task.model_config(case.prepared.checkpoint), case.model.config
+    assert (known.id2label, known.label2id) == (loaded.id2label, loaded.label2id)
+    assert known.problem_type == loaded.problem_type
+
+
 def test_facts_survive_json(case: Case) -> None:
     task, config = case.prepared.task, case.prepared.config
     again = type(task).from_facts(config, json.loads(json.dumps(facts_of(task))))

@@ -27,7 +27,7 @@ from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
 from warmstart.metrics.intervals import percentile_interval, resampled_sums
 from warmstart.metrics.scores import Metric, Score, Scores
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import Mistakes, mistake, percent, worst_rows
@@ -39,7 +39,7 @@ from warmstart.tasks.task_settings import NEW_HEAD
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
 
@@ -173,6 +173,10 @@ class TextParity:
         """Tokenise the text column."""
         tokens = encode_table(table, self.data, tokenizer, max_tokens)
         return Examples(tokens, NoTargets() if labels is None else RowTargets(labels))
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration with the labels of the head."""
+        return with_labels(checkpoint.config, LABELS)
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head."""

@@ -174,6 +174,10 @@ def test_other_files_and_two_parts_of_one_setting_are_fine() -> None:
     train, held = hold_out(table({"y": ["a", "b"]}), 0.5, 0)
     test = replace(table({"y": ["a", "b"]}, sha256="bb"), setting="data.test")
     refuse_same_file({"train": train, "validation": held, "test": test}, allow=False)
+    # Both would be refused if the content or the settings were those of the other case.
+    assert train.files[0].sha256 == held.files[0].sha256 != test.files[0].sha256
+    with pytest.raises(DataError):
+        refuse_same_file({"train": train, "test": replace(held, setting="data.test")}, allow=False)
 
 
 @given(

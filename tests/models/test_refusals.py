@@ -128,7 +128,7 @@ BEFORE_WEIGHTS = {
         lambda f: other_architecture(f, model_type="gpt2"),
         "a decoder (model_type 'gpt2')",
         "an encoder",
-        "--set model.name=google-bert/bert-base-uncased",
+        "--set model.name=bundled/minilm-l6",
     ),
     "an encoder-decoder": Case(
         lambda f: other_architecture(f, model_type="t5"),

@@ -244,7 +244,8 @@ def test_the_advice_on_fewer_layers_works(whole: Path, tmp_path: Path) -> None:
         short.save_pretrained(tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(whole / name, tmp_path / name)
-    find(ModelConfig(name=str(tmp_path)), "sequence-classification")
+    found = find(ModelConfig(name=str(tmp_path)), "sequence-classification")
+    assert found.config.num_hidden_layers == 1
 
 
 @pytest.mark.parametrize(

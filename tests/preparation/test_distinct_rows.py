@@ -198,3 +198,22 @@ def test_what_cannot_be_done_is_refused(
     assert found in caught.value.found
     advised = caught.value.do.partition("--set data.duplicates=")[2].split(",")[0]
     assert prepare(config_of(tmp_path, **{**given, "duplicates": advised}), **more)
+
+
+def test_rows_left_out_for_the_test_file_stay_left_out_when_they_are_read_again(
+    tmp_path: Path,
+) -> None:
+    train = Path(write_reviews(tmp_path / "reviews.csv"))
+    lines = train.read_text("utf-8").splitlines()
+    test = tmp_path / "test.csv"
+    test.write_text("\n".join(lines[:6]), "utf-8")
+    config = config_of(tmp_path, train=str(train), test=str(test), duplicates="drop")
+    prepared = prepare(config)
+    assert prepared.dropped["train"]["scored_text"] >= 4
+    asked = iter([True])
+    with pytest.raises(Interrupted):
+        train_run(prepared, tmp_path / "run", stop_requested=lambda: next(asked))
+    again = training_splits(RunDirectory(tmp_path / "run"))
+    assert again.keys() == {"train", "validation"}
+    for name, table in again.items():
+        assert table.rows.tolist() == prepared.tables[name].rows.tolist()

@@ -75,3 +75,5 @@ def test_what_stays_may_be_read(run: RunDirectory, tmp_path: Path) -> None:
     config = {**settings(tmp_path), "model": {"name": str(other)}}
     config["data"] |= {"train": str(run.path / "mine.csv")}
     refuse_replaced_inputs(prepare(config_file.load(config)), run)
+    # The model of the run itself is replaced.
+    assert refused({**config, "model": {"name": str(run.path)}}, run).found

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Barrier
-from time import sleep, thread_time
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -238,24 +238,23 @@ def test_two_engines_of_one_run_predict_at_the_same_time(
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
-def test_a_single_text_costs_little_more_than_its_forward_pass(
+def test_a_single_text_needs_one_forward_pass(
     trained: Callable[[str], Trained], engine: EngineName
 ) -> None:
-    """Less than 1 ms of processor time for everything else: tokenising, batches, predictions."""
+    """The check of packed execution, for example, is not repeated for each text."""
     opened = trained("text-classification").run.open(engine)
     logits = np.array([[0.5, -0.5]], dtype=np.float32)
     runner: Any = opened.runner
+    passes = []
     if isinstance(runner, TorchRunner):
         given = torch.from_numpy(logits)
-        runner = replace(runner, forward=Forward(lambda *_: given, "no forward pass at all"))
+        counted = Forward(lambda *_: passes.append(1) or given, "no forward pass at all")
+        runner = replace(runner, forward=counted)
     else:
-        model = replace(runner.model, session=SimpleNamespace(run=lambda *_: [logits]))
-        runner = replace(runner, model=model)
+        session = SimpleNamespace(run=lambda *_: passes.append(1) or [logits])
+        runner = replace(runner, model=replace(runner.model, session=session))
     without_forward = replace(opened, runner=runner)
-    seconds = []
-    for _ in range(100):
-        start = thread_time()
+    for _ in range(3):
         (found,) = predict_texts(without_forward, ["the old cat saw my house"])
         assert found.to_json()["label"] in ("bad", "good")
-        seconds.append(thread_time() - start)
-    assert min(seconds) < 1e-3
+    assert len(passes) == 3

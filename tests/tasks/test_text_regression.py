@@ -78,5 +78,5 @@ def test_labels_are_learned_in_standard_deviations_from_their_mean() -> None:
     # Scores and predictions have the unit of the labels.
     assert task.predictions(logits, batch).values.tolist() == [2e5, 5e5]
     assert task.remarks(task.labels(table)) == [
-        "labels from 100000 to 900000, mean 4.333e+05, standard deviation 3.399e+05"
+        "labels from 100000 to 900000, mean 433333, standard deviation 339935"
     ]

@@ -16,6 +16,7 @@ from tests.cli.conftest import ran
 from tests.runs_in_memory import TOPICS, job_of, never, number_settings, topic_settings
 from warmstart import api, config_file
 from warmstart.api import Run
+from warmstart.data.labels import shown_number
 from warmstart.errors import Interrupted
 from warmstart.preparation.prepare import prepare
 from warmstart.training.loop import fit
@@ -134,7 +135,7 @@ def test_the_command_line_gives_numbers(numbers: Run, tmp_path: Path) -> None:
     words = ("predict", str(numbers.path), "--text", TEXTS[0])
     found = json.loads(ran(*words, "--json").out)["predictions"]
     assert found == numbers.predict(TEXTS[:1])
-    assert ran(*words).out.strip() == f"{found[0]['value']:.4g}"
+    assert ran(*words).out.strip() == shown_number(found[0]["value"])
     file = numbers.config.data.train
     out = tmp_path / "values.jsonl"
     assert ran("predict", str(numbers.path), "--data", str(file), "--output", str(out)).code == 0

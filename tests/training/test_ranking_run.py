@@ -125,14 +125,15 @@ def test_what_was_scored_is_what_is_served(run: Run) -> None:
     ).to_pylist()
     served = run.predict([row["text"] for row in rows], [row["text_pair"] for row in rows])
     assert [answer["score"] for answer in served] == pytest.approx([row["score"] for row in rows])
-    assert served[0].keys() == {"row", "score", "truncated"}
+    assert served[0].keys() == {"row", "score", "logit", "truncated"}
 
 
 def test_the_command_line_gives_scores(run: Run, tmp_path: Path) -> None:
     words = ("predict", str(run.path), "--text", "which cat", "--text-pair", "a great story")
     found = json.loads(ran(*words, "--json").out)["predictions"]
     assert found == run.predict(["which cat"], ["a great story"])
-    assert ran(*words).out.strip() == f"{found[0]['score']:.4g}"
+    shown = f"{found[0]['score']:.4g}  logit {found[0]['logit']:.4g}"
+    assert ran(*words).out.strip() == shown
     file = str(run.path.parent / "rankings.csv")
     evaluated = json.loads(ran("evaluate", str(run.path), "--data", file, "--json").out)
     assert evaluated["scores"]["ndcg_at_10"]["n"] > 10

@@ -18,6 +18,7 @@ from warmstart.evaluation import final_scoring
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.training import keep, kept_model_scores, train_run
+from warmstart.training.checkpoint import checkpoints
 from warmstart.training.stop import SIGNALS, stop_on_signals, stops_at_once
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -193,3 +194,18 @@ def test_within_the_block_both_signals_end_the_work_and_handlers_are_put_back() 
 def test_an_earlier_stop_request_ends_the_block_before_it_begins() -> None:
     with pytest.raises(ZeroDivisionError), stops_at_once(lambda: True, ZeroDivisionError):
         pytest.fail("the block was entered")
+
+
+def test_a_checkpoint_that_was_not_removed_is_gone_when_the_run_is_finished(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    """As after a full disk: the newest checkpoint was written, and the one before not removed."""
+    path = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in(patch, train_run, "score_kept_model")
+        with pytest.raises(Interrupted):
+            warmstart.train(config, output=path, progress=False)
+    (newest,) = checkpoints(RunDirectory(path))
+    shutil.copytree(newest, newest.with_name("step-00000000"))
+    warmstart.resume(path, progress=False)
+    assert checkpoints(RunDirectory(path)) == [newest]

@@ -85,10 +85,10 @@ def speeds(content: Mapping[str, Any]) -> Table:
         content: the content of ``parity.json``.
     """
     speed = content["speed"]
-    generates = "texts_together" in speed
+    generates, threads = "texts_together" in speed, speed["threads"]
     what = "greedy generation" if generates else "without tokenisation"
     table = Table(
-        title=f"speed on this machine, {speed['threads']} threads, {what}",
+        title=f"speed on this machine, {threads} thread{'s' * (threads != 1)}, {what}",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

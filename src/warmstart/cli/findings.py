@@ -108,7 +108,9 @@ def _messages(findings: Findings) -> Table:
     for message in findings.messages:
         warning = message.level == "warning"
         style = "yellow" if warning else ""
-        grid.add_row(Text("!" if warning else "·", style=style), Text(message.text))
+        grid.add_row(
+            Text("!" if warning else "·", style=style), Text(message.text, overflow="fold")
+        )
     return grid
 
 

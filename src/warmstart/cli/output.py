@@ -151,8 +151,11 @@ def with_interval(score: Mapping[str, Any]) -> str:
     """``0.456 [0.401, 0.512]``, or ``undefined``."""
     if score["value"] is None or score["low"] is None:
         return _number(score["value"])
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+    value, low, high = (_number(score[part]) for part in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
+    from warmstart.runs.words import MINUS, decimals
+
+    return "undefined" if value is None else decimals(value).replace(MINUS, "-")

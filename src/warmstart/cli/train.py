@@ -213,11 +213,12 @@ def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
     api.refuse_missing_packages(settings)
     with api.prepared_for(settings) as prepared:
         refuse_replaced_inputs(prepared, RunDirectory(path))
-        show(rendered_findings(prepared.findings))
         if options.dry_run:
+            show(rendered_findings(api.with_model_findings(prepared).findings))
             content = {"run": None, "status": "checked", "output": str(path)}
             result(content, f"ready to train; output would be {path}", as_json=options.as_json)
             return
+        show(rendered_findings(prepared.findings))
         show(f"training {prepared.checkpoint.name}, output in {path}")
         run = api.train_prepared(prepared, path, overwrite=options.overwrite)
     _print_run(run, as_json=options.as_json)

@@ -115,7 +115,7 @@ def predict(
     )
 
     if bool(text or text_pair) == bool(data):
-        raise errors.command.text_or_data()
+        raise errors.command.text_or_data(both=bool(data))
     _refuse_options_without_effect(
         data, output, sets, overwrite=overwrite, keep_columns=keep_columns, as_json=as_json
     )

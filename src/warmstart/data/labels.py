@@ -317,3 +317,39 @@ def label_numbers(table: Table, column: str) -> Floats:
         row = int(finite.argmin())
         raise errors.labels.not_a_number(column, str(values[row].as_py()), table.where(row))
     return result
+
+
+def grades_of(table: Table, column: str) -> Floats:
+    """A column of grades, which are numbers of 0 or more, float64 [N].
+
+    Args:
+        table: N rows.
+        column: name of the column.
+
+    Raises:
+        DataError: a value is not a grade.
+    """
+    values = table.column(column, "data.label")
+    texts = values.cast(pa.string())
+    plain = pc.utf8_trim_whitespace(texts)
+    number = pc.match_substring_regex(plain, r"^[+]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+    if not pc.all(number).as_py():
+        row = int(pc.index(number, False).as_py())
+        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
+    found: Floats = plain.cast(pa.float64()).to_numpy()
+    if not np.isfinite(found).all():
+        row = int(np.isfinite(found).argmin())
+        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
+    return found
+
+
+def shown_number(value: float) -> str:
+    """A number for a person: four significant digits, and no digit before the point is rounded.
+
+    >>> [shown_number(x) for x in (0.123456, 12.3456, -405070.375, 2e20)]
+    ['0.1235', '12.35', '-405070', '2e+20']
+
+    Args:
+        value: a label, a predicted number, or a statistic of them.
+    """
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"

@@ -170,13 +170,14 @@ def resume_what() -> UsageError:
     )
 
 
-def text_or_data() -> UsageError:
+def text_or_data(*, both: bool) -> UsageError:
     """``warmstart predict`` got neither or both of ``--text`` and ``--data``."""
     return UsageError(
-        found="neither --text nor --data, or both",
+        found="both --text and --data" if both else "neither --text nor --data",
         expected="exactly one of them",
         do="warmstart predict RUN --text '…' (add --text-pair '…' if the run was trained on "
-        "pairs); or warmstart predict RUN --data FILE",
+        "pairs); or warmstart predict RUN --data FILE; or warmstart predict RUN --data - to read "
+        "the standard input",
     )
 
 

@@ -81,7 +81,7 @@ def column_count(path: str, line: int, *, columns: int, fields: int) -> DataErro
     return DataError(
         f"{path}:{line} has {fields} field{'s' * (fields != 1)}, but data.columns names {columns}",
         "one name for each field, in file order",
-        f"give {fields} names in data.columns; if the file has a header, leave data.columns out",
+        f"give {fields} names in data.columns; if the file has a header, --set data.columns=null",
     )
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from warmstart.data.labels import shown_number
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
@@ -37,9 +39,9 @@ class OutputScale:
     def in_words(self) -> str:
         """A sentence about the training."""
         return (
-            f"the labels are standardised in training (mean {self.mean:.4g}, standard deviation "
-            f"{self.deviation:.4g}), and the loss is in squared standard deviations; predictions, "
-            "scores and model/ have the unit of the labels"
+            f"the labels are standardised in training (mean {shown_number(self.mean)}, standard "
+            f"deviation {shown_number(self.deviation)}), and the loss is in squared standard "
+            "deviations; predictions, scores and model/ have the unit of the labels"
         )
 
 

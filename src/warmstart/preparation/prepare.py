@@ -27,6 +27,7 @@ from warmstart.data.tags.word_table import WORDS
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import Checkpoint, resolve_max_tokens
 from warmstart.models.checkpoints.load import find as find_checkpoint
+from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
@@ -86,6 +87,15 @@ class Prepared:
     def tables(self) -> dict[str, Table]:
         """The rows of each split."""
         return {name: split.table for name, split in self.splits.items()}
+
+    def about_model(self) -> list[str]:
+        """What the run keeps of the checkpoint's weights, in sentences; the weights stay unread.
+
+        Empty if the weights are not on disk yet.
+        """
+        if not all(path.exists() for path in self.checkpoint.weight_paths):
+            return []
+        return new_parts(self.checkpoint, self.task.model_config(self.checkpoint))
 
     def data_json(self) -> dict[str, Any]:
         """The content of ``data.json``: files, splits by row id, findings."""

@@ -19,9 +19,11 @@ def training_splits(directory: RunDirectory) -> dict[str, Table]:
         DataError: a file no longer exists, or cannot be read.
     """
     config = directory.read_config()
-    config = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
+    if config.data.duplicates != "drop":  # which leaves out training rows with a text of the test
+        config = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
     tables, _ = distinct(config, split_tables(config, read_sources(config), given_rows(directory)))
     tables = limited(config, tables)
+    tables.pop("test", None)
     known = {file["sha256"] for file in directory.read_json("data.json")["files"]["train"]}
     for file in tables["train"].files:
         if file.sha256 not in known:

@@ -51,7 +51,7 @@ from warmstart.tasks.task_settings import DOCUMENTS, FREEZING, MASKS
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.devices.place import DeviceAndPrecision
     from warmstart.devices.processes import Processes
@@ -154,6 +154,10 @@ class FillMask:
                     raise errors.data.no_mask(table.where(place), text, mask)
         tokens = encode_table(table, self.data, tokenizer, max_tokens, control=(mask,))
         return Examples(tokens, MaskPlaces(tokenizer.mask_token_id, tokenizer))
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration."""
+        return checkpoint.config
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint's encoder with its family's masked-language-model head."""

@@ -129,3 +129,22 @@ def percent(share: float) -> str:
 def joined_labels(labels: Sequence[str]) -> str:
     """Several labels separated by commas; ``none`` if there are none."""
     return ", ".join(labels) or "none"
+
+
+def most_certain_of_lists(rows: pa.RecordBatch) -> pa.Array:
+    """The highest probability of a wrong outcome in each row; null if all labels are correct.
+
+    Args:
+        rows: N rows with several labels each.
+    """
+    columns = share_columns(rows)
+    names = [name.removeprefix(PROBABILITY) for name in columns]
+    shares = zip(*(rows[name].to_pylist() for name in columns), strict=True)
+    pairs = zip(rows["label"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
+    amounts: list[float | None] = []
+    for (true, predicted), of_row in zip(pairs, shares, strict=True):
+        share = dict(zip(names, of_row, strict=True))
+        missed = [1 - share[name] for name in set(true) - set(predicted)]
+        added = [share[name] for name in set(predicted) - set(true)]
+        amounts.append(max(missed + added, default=None))
+    return pa.array(amounts, pa.float64())

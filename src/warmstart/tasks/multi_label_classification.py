@@ -51,17 +51,16 @@ from warmstart.metrics.intervals import Difference
 from warmstart.metrics.label_set_metrics import METRICS, label_set_difference, label_set_scores
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.focal_loss import focal_factor
 from warmstart.tasks.mistakes import (
     CHECK_LABELS,
-    PROBABILITY,
     Mistakes,
     joined_labels,
     mistake,
+    most_certain_of_lists,
     percent,
-    share_columns,
     worst_rows,
 )
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
@@ -81,7 +80,7 @@ from warmstart.tasks.task_settings import (
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
 
@@ -211,6 +210,11 @@ class MultiLabelClassification:
         if labels is None:
             return Examples(tokens, NoTargets())
         return Examples(tokens, RowTargets(labels.matrix.astype(np.float32)))
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration with the labels of the head."""
+        names = self.label_names
+        return with_labels(checkpoint.config, names, "multi_label_classification")
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head, one logit per label."""
@@ -355,7 +359,7 @@ class MultiLabelClassification:
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The rows with wrong labels for which the model was most certain about one of them."""
-        rows, count = worst_rows(predictions, most, _most_certain)
+        rows, count = worst_rows(predictions, most, most_certain_of_lists)
         return Mistakes(
             heading="Most confident mistakes",
             note=f"{len(rows)} of {count:,} rows with wrong labels, the most confident first; the "
@@ -377,21 +381,6 @@ class MultiLabelClassification:
     @property
     def _thresholds(self) -> tuple[float, ...]:
         return self.thresholds or (0.5,) * len(self.label_names)
-
-
-def _most_certain(rows: pa.RecordBatch) -> pa.Array:
-    """The highest probability of a wrong outcome in each row; null if all labels are correct."""
-    columns = share_columns(rows)
-    names = [name.removeprefix(PROBABILITY) for name in columns]
-    shares = zip(*(rows[name].to_pylist() for name in columns), strict=True)
-    pairs = zip(rows["label"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
-    amounts: list[float | None] = []
-    for (true, predicted), of_row in zip(pairs, shares, strict=True):
-        share = dict(zip(names, of_row, strict=True))
-        missed = [1 - share[name] for name in set(true) - set(predicted)]
-        added = [share[name] for name in set(predicted) - set(true)]
-        amounts.append(max(missed + added, default=None))
-    return pa.array(amounts, pa.float64())
 
 
 def _listed(names: tuple[str, ...], thresholds: tuple[float, ...]) -> str:

@@ -48,7 +48,7 @@ from warmstart.models.checkpoints.configuration import Head
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
 
@@ -260,6 +260,10 @@ class Task(Protocol[LabelsT, LogitsT, PredictionsT]):
         Raises:
             DataError: a column is missing.
         """
+        ...
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The configuration of ``model`` with its labels; needs no weights."""
         ...
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":

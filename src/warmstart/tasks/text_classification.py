@@ -41,7 +41,7 @@ from warmstart.metrics.classification_metrics import (
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.focal_loss import focal_factor
 from warmstart.tasks.mistakes import (
@@ -60,7 +60,7 @@ from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
 
@@ -188,6 +188,10 @@ class TextClassification:
         """Tokenise the text column, or both columns of pairs."""
         tokens = encode_rows(table, self.data, tokenizer, max_tokens)
         return Examples(tokens, NoTargets() if labels is None else RowTargets(labels))
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration with the labels of the head."""
+        return with_labels(checkpoint.config, self.label_names)
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head."""

@@ -42,7 +42,7 @@ from warmstart.tasks.task_settings import DOCUMENTS, GENERATION, ONNX, PROMPTS
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
     from warmstart.models.packed.token_logits import TokenLogits
@@ -119,6 +119,10 @@ class TextGeneration:
         layout = Layout(begin, end, max_tokens, overlap)
         found = encode_documents(tokenizer, texts, table.rows, layout)
         return Examples(found.tokens, NextTokens(found.predict_from, found.text_bytes))
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration."""
+        return checkpoint.config
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint's decoder, with an embedding row for every token of its tokenizer."""

@@ -46,12 +46,12 @@ from warmstart.data.examples.targets import (
 )
 from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats, Ints
-from warmstart.data.labels import clean_rows
+from warmstart.data.labels import clean_rows, grades_of
 from warmstart.data.table import Table
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.ranking_metrics import METRICS, ranking_difference, ranking_scores
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.list_losses import listwise, pairwise
 from warmstart.tasks.mistakes import Mistakes, Segment, mistake, shortened
@@ -62,7 +62,7 @@ from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
 
@@ -181,7 +181,7 @@ class TextRanking:
             DataError: a grade is not a number or is below zero, or the loss does not support it.
         """
         column = self.data.label
-        grades = _numbers(table, column)
+        grades = grades_of(table, column)
         beyond = (grades > 1) | (grades != np.round(grades))
         if self.loss_name in BINARY and beyond.any():
             row = int(beyond.argmax())
@@ -202,6 +202,12 @@ class TextRanking:
         if self.loss_name in LIST_LOSSES:
             return Examples(tokens, ListTargets(grades, labels.lists))
         return Examples(tokens, RowTargets(grades))
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration with the labels of the head."""
+        if self.loss_name == "cross-entropy":
+            return with_labels(checkpoint.config, ("irrelevant", "relevant"))
+        return with_labels(checkpoint.config, ("relevance",), None)
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head: one logit, or two."""
@@ -380,19 +386,3 @@ def worst_queries(
         best, top = (table.take([rows[at]]).to_pylist()[0] for at in (place, place - rank[place]))
         shown.append((best, top, int(rank[place]) + 1))
     return shown, len(wrong)
-
-
-def _numbers(table: Table, column: str) -> Floats:
-    """A column of numbers, 0 or more, float64 [N]."""
-    values = table.column(column, "data.label")
-    texts = values.cast(pa.string())
-    plain = pc.utf8_trim_whitespace(texts)
-    number = pc.match_substring_regex(plain, r"^[+]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-    if not pc.all(number).as_py():
-        row = int(pc.index(number, False).as_py())
-        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
-    found: Floats = plain.cast(pa.float64()).to_numpy()
-    if not np.isfinite(found).all():
-        row = int(np.isfinite(found).argmin())
-        raise errors.labels.not_a_grade(column, str(texts[row].as_py()), table.where(row))
-    return found

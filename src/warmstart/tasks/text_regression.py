@@ -31,12 +31,12 @@ from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Floats
-from warmstart.data.labels import clean_rows, label_numbers
+from warmstart.data.labels import clean_rows, label_numbers, shown_number
 from warmstart.data.table import Table
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.regression_metrics import METRICS, regression_difference, regression_scores
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.models.output_scale import OutputScale
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
@@ -47,7 +47,7 @@ from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, TEXTS
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
 
@@ -134,6 +134,10 @@ class TextRegression:
             return Examples(tokens, NoTargets())
         return Examples(tokens, RowTargets(labels.astype(np.float32)))
 
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration with the labels of the head."""
+        return with_labels(checkpoint.config, ("value",), "regression")
+
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's sequence-classification head of one logit."""
         from warmstart.models.checkpoints.load import regressor
@@ -195,8 +199,9 @@ class TextRegression:
     def remarks(self, labels: Floats) -> list[str]:
         """The range of the labels."""
         return [
-            f"labels from {labels.min():g} to {labels.max():g}, mean {labels.mean():.4g}, "
-            f"standard deviation {labels.std():.4g}"
+            f"labels from {shown_number(labels.min())} to {shown_number(labels.max())}, "
+            f"mean {shown_number(labels.mean())}, "
+            f"standard deviation {shown_number(labels.std())}"
         ]
 
     def difference(
@@ -217,7 +222,7 @@ class TextRegression:
             note=f"{len(rows)} of {count:,} rows, the largest error first. {CHECK_LABELS}",
             columns=("text", "true number", "predicted number", "error"),
             rows=tuple(
-                mistake(row, f"{row['label']:.4g}", f"{row['value']:.4g}", f"{row['amount']:.3g}")
+                mistake(row, *(shown_number(row[name]) for name in ("label", "value", "amount")))
                 for row in rows
             ),
             count=count,

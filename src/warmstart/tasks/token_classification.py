@@ -55,7 +55,7 @@ from warmstart.metrics.entity_metrics import (
 )
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.scores import Metric, Scores
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
@@ -66,7 +66,7 @@ from warmstart.tasks.task_settings import NAMES, NEW_HEAD, OVERLAP, WORDS_AND_TA
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
 
@@ -175,6 +175,11 @@ class TokenClassification:
         overlap = self.data.overlap_tokens
         found = encode_words(table, layout, values, tokenizer, max_tokens, overlap)
         return Examples(found.tokens, found.targets, notes=found.notes())
+
+    def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
+        """The checkpoint's configuration with the labels of the head."""
+        # A problem_type describes whole texts; Transformers' token classifiers do not use it.
+        return with_labels(checkpoint.config, self.label_names, None)
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint with its family's token-classification head."""

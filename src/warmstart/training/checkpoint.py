@@ -121,6 +121,16 @@ def save(
         write_manifest(folder)
 
     write_folder(run.entry("checkpoint") / f"step-{progress.step - 1:08d}", fill)
+    remove_old(run, keep)
+
+
+def remove_old(run: RunDirectory, keep: int) -> None:
+    """Remove all checkpoints but the newest.
+
+    Args:
+        run: the run directory.
+        keep: number of checkpoints to keep on disk.
+    """
     for old in checkpoints(run)[:-keep]:
         remove(old)
 

@@ -18,7 +18,6 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.devices.device import precision_of
 from warmstart.evaluation.final_scoring import HELD_OUT
-from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.preparation.new_start import keep_start
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
@@ -31,7 +30,7 @@ from warmstart.runs.safe_files import remove
 from warmstart.runs.words import sample_in_words
 from warmstart.tasks.capabilities import ScalesOutput
 from warmstart.training.average import forget, keep_average
-from warmstart.training.checkpoint import Progress, checkpoints, generators_kept
+from warmstart.training.checkpoint import Progress, checkpoints, generators_kept, remove_old
 from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
@@ -132,6 +131,8 @@ def _finish(
     except errors.Interrupted:
         job.log.write({"event": "interrupted", "step": progress.step - 1})
         raise
+    # A run that was stopped after its last checkpoint, before it removed the one before, has both.
+    remove_old(job.run, job.config.keep_checkpoints)
     write_manifest(job.run.model)
     remove(job.run.entry("report.html"))  # of the unfinished run: it is made again at the end
     job.log.write(
@@ -206,7 +207,7 @@ def _announce(job: Job, prepared: Prepared, *, resume: bool) -> None:
             job.log.notice(f"the model runs {job.forward.path}")
         if isinstance(job.task, ScalesOutput):
             job.log.notice(job.task.scale.in_words())
-        parts = new_parts(prepared.checkpoint, job.model.config)
+        parts = prepared.about_model()
         for text in (sample_in_words(prepared.config.data) or None, *parts, schedule_in_words(job)):
             if text is not None:
                 job.log.notice(text)

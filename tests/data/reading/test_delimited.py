@@ -102,14 +102,14 @@ def test_header_only(tmp_path: Path, content: str) -> None:
     error = refusal(path := written(tmp_path, content))
     line = 1 + content.startswith("\n")
     assert error.found == f"{path}:{line} is a header, but no row follows"
-    assert "--set data.columns=" in error.do
+    assert "--set 'data.columns=" in error.do
 
 
 def test_missing_column_names_the_nearest(tmp_path: Path) -> None:
     read = table(written(tmp_path, "id,txt,label\n1,a,b\n"))
     with pytest.raises(Exception, match=r"try: +--set data.text=txt$"):
         read.column("text", "data.text")
-    with pytest.raises(Exception, match=r"--set data.group=COLUMN .*--set data.columns="):
+    with pytest.raises(Exception, match=r"--set data.group=COLUMN .*--set 'data.columns="):
         read.column("zzz", "data.group")
 
 
@@ -167,7 +167,7 @@ def test_a_ragged_first_row_does_not_condemn_the_columns(tmp_path: Path) -> None
 def test_duplicate_columns(tmp_path: Path) -> None:
     error = refusal(path := written(tmp_path, "text,label,text\na,b,c\n"))
     assert error.found == f"{path}:1 has repeated column names: text"
-    assert "--set data.columns=" in error.do
+    assert "--set 'data.columns=" in error.do
 
 
 def test_a_nul_byte(tmp_path: Path) -> None:

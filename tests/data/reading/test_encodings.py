@@ -189,6 +189,15 @@ def test_the_advice_shows_the_text_that_the_encoding_gives(tmp_path: Path) -> No
     )
 
 
+def test_a_degree_sign_beside_a_letter_is_western(tmp_path: Path) -> None:
+    row = "Le caf\u00e9 n\u00b0 {} \u00e9tait tr\u00e8s bon \u00e0 Orl\u00e9ans,bon\n"
+    rows = "".join(row.format(number) for number in range(60))
+    error = refusal(written(tmp_path, f"text,label\n{rows}".encode("latin-1")))
+    assert error.do.startswith(
+        "--set data.encoding=cp1252 if the text should read 'Le caf\u00e9 n\u00b0"
+    )
+
+
 @pytest.mark.parametrize("codec", ["cp1252", "latin-1", "utf-8", "big5"])
 def test_an_encoding_that_failed_is_not_advised_again(tmp_path: Path, codec: str) -> None:
     path = written(tmp_path, ENGLISH.encode() + b"caf\x81\xff\x8d,1\n")

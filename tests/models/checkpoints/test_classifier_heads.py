@@ -9,9 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import warmstart
 from tests.models.test_refusals import change_weights
+from tests.runs_in_memory import settings
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig
+from warmstart.models.checkpoints import load
 from warmstart.models.checkpoints.classifier_heads import label_weights
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
@@ -40,6 +43,38 @@ def classifier(
 
 def found(folder: Path, head: Head = TEXTS) -> Checkpoint:
     return find(ModelConfig(name=str(folder)), head)
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem", "said"),
+    [
+        (["bad", "good"], "single_label_classification", "for the same labels, which is kept"),
+        (["good", "new"], "single_label_classification", "kept for good; new for bad; dropped for"),
+        (["no", "yes"], "single_label_classification", "for other labels (no, yes): a new head"),
+        (["bad", "good"], "multi_label_classification", "several labels per text; this run"),
+    ],
+)
+def test_check_says_what_happens_to_the_head_without_reading_weights(
+    labels: list[str],
+    problem: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sentences of the run, in ``check`` and ``train --dry-run``."""
+    folder, _ = classifier(tmp_path, labels, problem)
+    plain = settings(tmp_path)
+    config = {**plain, "model": {"name": str(folder)}}
+    with monkeypatch.context() as patched:
+        patched.setattr(load, "read_model", None)
+        patched.setattr(load, "read_by_label", None)
+        prepared = warmstart.check(config)
+    messages = [message.text for message in prepared.findings.messages]
+    model = prepared.task.model(prepared.checkpoint, seed=3)
+    (sentence,) = new_parts(prepared.checkpoint, model.config)
+    assert said in sentence
+    assert messages.count(sentence) == 1
+    assert not warmstart.check(plain).about_model()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -121,7 +156,7 @@ def test_another_problem_gets_a_new_head(
         assert not torch.equal(model.state_dict()[name], old[name])
     (sentence,) = new_parts(checkpoint, model.config)
     assert said in sentence
-    assert sentence.endswith("the head starts new")
+    assert sentence.endswith("a new head is trained")
 
 
 def test_a_head_of_another_size_than_config_json_starts_new_and_this_is_said(
@@ -136,7 +171,7 @@ def test_a_head_of_another_size_than_config_json_starts_new_and_this_is_said(
     model = sequence_classifier(checkpoint, ["bad", "good"], seed=7)
     assert not torch.equal(model.state_dict()["classifier.weight"], old["classifier.weight"])
     (said,) = new_parts(checkpoint, model.config)
-    assert said.endswith("does not fit the 3 labels of its config.json: the head starts new")
+    assert said.endswith("does not fit the 3 labels of its config.json: a new head is trained")
 
 
 def test_a_head_without_one_of_its_weights_starts_new(tmp_path: Path) -> None:
@@ -145,7 +180,7 @@ def test_a_head_without_one_of_its_weights_starts_new(tmp_path: Path) -> None:
     model = sequence_classifier(found(folder), ["bad", "good"], seed=7)
     assert not torch.equal(model.state_dict()["classifier.weight"], old["classifier.weight"])
     (said,) = new_parts(found(folder), model.config)
-    assert said.endswith("does not fit the 2 labels of its config.json: the head starts new")
+    assert said.endswith("does not fit the 2 labels of its config.json: a new head is trained")
 
 
 def test_a_head_for_tags_is_no_head_for_texts(tmp_path: Path) -> None:

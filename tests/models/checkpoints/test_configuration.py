@@ -53,4 +53,4 @@ def test_who_cannot_classify_tokens(tmp_path: Path, model_type: str, found: str)
         find(ModelConfig(name=str(folder)), "token-classification")
     assert found in raised.value.found
     assert "an encoder with a token-classification head" in raised.value.expected
-    assert "--set model.name=google-bert/bert-base-uncased" in raised.value.do
+    assert "--set model.name=bundled/minilm-l6" in raised.value.do

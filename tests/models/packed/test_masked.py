@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel
 
-from tests.models.packed.test_packed_runner import set_weights
+from tests.models.packed.pairs import set_weights
 from tests.tiny import ARCHITECTURES as TINY
 from tests.tiny import tiny_checkpoint, tiny_sentences
 from warmstart.config import DataConfig, ModelConfig

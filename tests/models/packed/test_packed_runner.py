@@ -5,122 +5,70 @@ rectangle, an attention mask. Rows differ in length: one has a single word, one 
 a word, one is as long as the model allows.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import (
-    AttentionInterface,
-    AutoModelForSequenceClassification,
-    PreTrainedModel,
+
+from tests.models.packed.pairs import (
+    LABELS,
+    LIKE_ROBERTA,
+    assert_same,
+    loss_of,
+    packed_runner,
+    plain_logits,
+    rows_for,
+    twice,
 )
-
-from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_sentences
+from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig
-from warmstart.data.examples.batches import Batch, Examples, collate
-from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
-from warmstart.data.examples.tokenise import RowTokeniser
-from warmstart.models.checkpoints.configuration import Head, with_labels
-from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
+from warmstart.data.examples.batches import collate
+from warmstart.models.checkpoints.load import find, sequence_classifier
 from warmstart.models.packed import packed_attention as attention
-from warmstart.models.packed.architectures import why_not_packed
-from warmstart.models.packed.dropout import FastDropout, Noise, dropped_share
-from warmstart.models.packed.forward import Forward, forward_for, padded_forward, two_rows
-from warmstart.models.packed.packed_runner import PackedRunner
+from warmstart.models.packed.dropout import Noise, dropped_share
 from warmstart.models.packed.packing import pack
-
-HEAD: Head = "sequence-classification"
-LABELS = ["a", "b", "c"]
-LIKE_ROBERTA = ("xlm-roberta", "camembert")
-
-
-class Pair(NamedTuple):
-    """One model twice, and rows for it."""
-
-    plain: PreTrainedModel
-    packed: PreTrainedModel
-    examples: Examples
-    pad_token_id: int
-
-
-def packed_runner(model: PreTrainedModel) -> PackedRunner:
-    return PackedRunner(model, HEAD)
-
-
-def rows_for(checkpoint: Checkpoint, count: int = 24, *, pairs: bool = False) -> Examples:
-    long = " ".join(tiny_sentences(40, seed=3))
-    texts = [*tiny_sentences(count - 3), "a", f"the {checkpoint.tokenizer.pad_token} is here", long]
-    rows = np.arange(count)
-    chunk = list(zip(texts, texts[::-1], strict=True)) if pairs else texts
-    tokens = RowTokeniser.of(checkpoint.tokenizer).tokenise([chunk], rows, 128)
-    return Examples(tokens, RowTargets(rows % 3))
-
-
-def twice(folder: Path, architecture: str, *, pairs: bool = False, **config: Any) -> Pair:
-    base = "roberta" if architecture in LIKE_ROBERTA else architecture
-    # Four layers: ModernBERT's first and fourth have global attention, the others a window.
-    tiny_checkpoint(folder, base, layers=4)
-    checkpoint = find(ModelConfig(name=str(folder), dropout=0.0))
-    checkpoint.config.update(config)
-    settings = with_labels(checkpoint.config, LABELS)
-    models = [AutoModelForSequenceClassification.from_config(settings).train() for _ in range(2)]
-    for model in models:
-        set_weights(model)
-    if architecture in LIKE_ROBERTA:
-        models[1].config.model_type = architecture
-    return Pair(*models, rows_for(checkpoint, pairs=pairs), checkpoint.tokenizer.pad_token_id)
-
-
-def set_weights(model: nn.Module) -> None:
-    """The same for both, larger than in a new model, so that errors of attention are visible."""
-    draw = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            norm = parameter.ndim == 1
-            parameter.copy_(torch.randn(parameter.shape, generator=draw) * 0.2 + norm)
-
-
-def plain_logits(pair: Pair, batch: Batch) -> Tensor:
-    logits: Tensor = pair.plain(**batch.padded(pair.pad_token_id)).logits
-    return logits
-
-
-def loss_of(logits: Tensor, batch: Batch) -> Tensor:
-    labels = of_kind(batch.targets, RowBatchTargets).values
-    return nn.functional.cross_entropy(logits, labels)
-
-
-def assert_same(pair: Pair, run: Callable[[PreTrainedModel, Batch], Tensor]) -> None:
-    """Loss and every gradient, relative to the largest entry of each."""
-    batch = collate(pair.examples, np.arange(len(pair.examples)))
-    expected, found = plain_logits(pair, batch), run(pair.packed, batch)
-    assert (expected - found).abs().max() < 2e-5 * expected.abs().max()
-    loss_of(expected, batch).backward()
-    loss_of(found, batch).backward()
-    assert_same_gradients(pair)
-
-
-def assert_same_gradients(pair: Pair) -> None:
-    """Gradients of every parameter, after a backward pass of each model."""
-    for (name, one), two in zip(
-        pair.plain.named_parameters(), pair.packed.parameters(), strict=True
-    ):
-        assert (one.grad is None) == (two.grad is None), name
-        if one.grad is not None and two.grad is not None:
-            # Five digits smaller than the largest gradient of the parameter; a gradient that is 0
-            # except for rounding (a key's bias) is compared with the scale of the whole step.
-            scale = max(float(one.grad.abs().max()), 1e-2)
-            assert (one.grad - two.grad).abs().max() < 5e-5 * scale, name
 
 
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, *LIKE_ROBERTA])
 def test_loss_and_gradients(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture)
     assert_same(pair, packed_runner(pair.packed).logits)
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, *LIKE_ROBERTA])
+def test_a_single_row_without_gradients(tmp_path: Path, architecture: str) -> None:
+    """Attention then uses PyTorch's own operation instead of rectangles."""
+    pair = twice(tmp_path, architecture)
+    run = packed_runner(pair.packed).logits
+    longest = int(np.argmax(pair.examples.lengths))
+    for model in (pair.plain, pair.packed):
+        model.eval()
+    for row in (0, longest):
+        batch = collate(pair.examples, np.array([row]))
+        with torch.no_grad():
+            found, expected = run(pair.packed, batch), plain_logits(pair, batch)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("causal", "first"), [(False, False), (False, True), (True, False)])
+def test_attention_of_a_single_row_with_and_without_gradients(
+    *, causal: bool, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three query heads share a key and value head; ``first``: one query, of the first token."""
+    packing = pack(np.array([0, 7]), 6, Noise(), torch.device("cpu"), causal=causal)
+    draw = torch.Generator().manual_seed(1)
+    query = torch.randn(1, 6, 1 if first else 7, 4, generator=draw)
+    key, value = (torch.randn(1, 2, 7, 4, generator=draw) for _ in range(2))
+    states = nn.Identity(), query, key, value, None
+    expected, _ = attention.packed_attention(*states, scaling=0.5, packing=packing)
+    for used_with_gradients in ("RectangleAttention", "CausalAttention"):
+        monkeypatch.delattr(attention, used_with_gradients)
+    with torch.no_grad():
+        found, _ = attention.packed_attention(*states, scaling=0.5, packing=packing)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "electra"])
@@ -263,147 +211,3 @@ def test_bfloat16_on_a_cpu(tmp_path: Path) -> None:
 
 
 # Choice of the execution
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_known_architectures_run_packed(tmp_path: Path, architecture: str) -> None:
-    pair = twice(tmp_path, architecture)
-    forward = forward_for(pair.packed.eval(), HEAD, pair.examples)
-    assert forward.packed
-    assert forward.path == "packed: real tokens only, no padding"
-
-
-def test_an_attention_that_ignores_the_packing_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def blind(module: nn.Module, *states: Tensor, **kwargs: Any) -> tuple[Tensor, None]:
-        """Every token attends to every token of the batch."""
-        out = nn.functional.scaled_dot_product_attention(*states[:3])
-        return out.transpose(1, 2), None
-
-    pair = twice(tmp_path, "bert")
-    monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, blind)
-    forward = forward_for(pair.packed, HEAD, pair.examples)
-    assert not forward.packed
-    assert "gave different logits for two rows of the data" in forward.path
-    assert not any(isinstance(module, FastDropout) for module in pair.packed.modules())
-    monkeypatch.undo()
-    assert_same(pair, forward.run)
-
-
-ERRORS = [
-    RuntimeError("no kernel for this head\nand more"),
-    ValueError("no kernel for this head"),
-    TypeError("no kernel for this head"),
-    AttributeError("no kernel for this head"),
-    NotImplementedError("no kernel for this head"),
-    AssertionError(),
-]
-
-
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_whatever_packed_execution_raises_the_model_runs_padded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise error
-
-    pair = twice(tmp_path, "bert")
-    modules = {name: type(module) for name, module in pair.packed.named_modules()}
-    attention_before = pair.packed.config._attn_implementation
-    monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, fail)
-    forward = forward_for(pair.packed, HEAD, pair.examples)
-    assert not forward.packed
-    message = ": no kernel for this head" * bool(error.args)
-    assert forward.path == (
-        "padded, in rectangles of similar length: "
-        f"packed execution failed, {type(error).__name__}{message}"
-    )
-    # Mode, modules and attention are restored: the padded run does not use the broken attention.
-    assert pair.packed.training
-    assert {name: type(module) for name, module in pair.packed.named_modules()} == modules
-    assert pair.packed.config._attn_implementation == attention_before
-    assert_same(pair, forward.run)
-
-
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_a_request_to_stop_is_no_failure_of_packed_execution(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise stop
-
-    pair = twice(tmp_path, "bert")
-    monkeypatch.setitem(AttentionInterface._global_mapping, attention.PACKED, fail)
-    with pytest.raises(stop):
-        forward_for(pair.packed, HEAD, pair.examples)
-
-
-def test_a_model_that_refuses_packed_attention_keeps_its_modules(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_implementation: str) -> None:
-        raise ValueError("this model has its own attention")
-
-    pair = twice(tmp_path, "bert")
-    monkeypatch.setattr(pair.packed, "set_attn_implementation", refuse)
-    forward = forward_for(pair.packed, HEAD, pair.examples)
-    assert forward.path.endswith("failed, ValueError: this model has its own attention")
-    assert not any(isinstance(module, FastDropout) for module in pair.packed.modules())
-
-
-def test_a_model_that_claims_to_be_of_another_family_runs_padded(tmp_path: Path) -> None:
-    """Its configuration lacks a field, so checking whether it can run packed raises an error."""
-    pair = twice(tmp_path, "modernbert")
-    pair.packed.config.model_type = "bert"
-    with pytest.raises(AttributeError):
-        why_not_packed(pair.packed, HEAD)
-    forward = forward_for(pair.packed, HEAD, pair.examples)
-    assert "packed execution failed, AttributeError: " in forward.path
-    assert_same(pair, forward.run)
-
-
-def test_rows_of_one_length_are_two_rows_all_the_same(tmp_path: Path) -> None:
-    pair = twice(tmp_path, "bert")
-    like = np.flatnonzero(pair.examples.lengths == np.bincount(pair.examples.lengths).argmax())
-    batch = two_rows(Examples(pair.examples.tokens.taken(like), NoTargets()))
-    assert len(batch) == 2
-    assert len(set(batch.rows.tolist())) == 2
-
-
-@pytest.mark.parametrize(
-    ("config", "reason"),
-    [
-        ({"chunk_size_feed_forward": 1}, "config.json sets chunk_size_feed_forward"),
-        ({"is_decoder": True}, "it is configured as a decoder"),
-        ({"model_type": "albert"}, "no packed execution for albert models"),
-    ],
-)
-def test_a_model_that_cannot_run_packed_runs_padded_with_a_reason(
-    tmp_path: Path, config: dict[str, Any], reason: str
-) -> None:
-    pair = twice(tmp_path, "bert")
-    for name, value in config.items():
-        setattr(pair.packed.config, name, value)
-    forward = forward_for(pair.packed, HEAD, pair.examples)
-    assert forward.path == f"padded, in rectangles of similar length: {reason}"
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_padded_in_rectangles_of_like_length(tmp_path: Path, architecture: str) -> None:
-    pair = twice(tmp_path, architecture)
-    areas = []
-    pair.packed.register_forward_pre_hook(
-        lambda _model, _args, inputs: areas.append(inputs["input_ids"].numel()), with_kwargs=True
-    )
-    assert_same(pair, padded_forward(pair.packed, HEAD).run)
-    lengths = pair.examples.lengths
-    assert len(areas) > 1
-    assert lengths.sum() <= sum(areas) < len(lengths) * lengths.max()
-
-
-def test_without_rows_nothing_is_tried(tmp_path: Path) -> None:
-    pair = twice(tmp_path, "bert")
-    none = Examples(pair.examples.tokens.taken(np.zeros(0, dtype=np.int64)), NoTargets())
-    assert isinstance(forward := forward_for(pair.packed, HEAD, none), Forward)
-    assert not forward.packed

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.flash_on_cpu import flash_kernels
-from tests.models.packed.test_packed_runner import (
+from tests.models.packed.pairs import (
     assert_same_gradients,
     loss_of,
     packed_runner,

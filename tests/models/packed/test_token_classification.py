@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForTokenClassification
 
-from tests.models.packed.test_packed_runner import (
+from tests.models.packed.pairs import (
     LIKE_ROBERTA,
     Pair,
     assert_same_gradients,

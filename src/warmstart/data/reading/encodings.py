@@ -348,8 +348,8 @@ def _guess(content: Content, around: bytes, failed: str) -> str | None:
 def _has_western_symbols(around: bytes, guess: str) -> bool:
     """Whether all bytes of which cp1252 and ``guess`` give other characters are symbols in cp1252.
 
-    A symbol such as £ is beside a digit or a space. In a language of another encoding the same byte
-    is a letter (Ł) among letters.
+    A symbol such as £ is beside a digit or a space; only ° is also beside a letter (n° 5). In a
+    language of another encoding the same byte is a letter (Ł) among letters.
     """
     western = around.decode("cp1252", errors="replace")
     other = around.decode(guess, errors="replace")
@@ -359,5 +359,5 @@ def _has_western_symbols(around: bytes, guess: str) -> bool:
     return western != other and all(
         not any(map(str.isalpha, padded[index : index + 3]))
         for index, (one, two) in enumerate(zip(western, other, strict=True))
-        if one != two
+        if one not in (two, "°")
     )

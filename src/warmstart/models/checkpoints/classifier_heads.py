@@ -100,17 +100,17 @@ def head_in_words(
     if _rows_held(new, head, paths) not in (None, old.num_labels):
         return (
             f"{name} has a head that does not fit the {old.num_labels} labels of its config.json: "
-            "the head starts new"
+            "a new head is trained"
         )
     was, now = _problems(old, new, head)
     if was != now:
         return (
             f"{name} has a head that predicts {PROBLEMS[was]}; this run predicts {PROBLEMS[now]}: "
-            "the head starts new"
+            "a new head is trained"
         )
     names, labels = _names(old), _names(new)
     if all(row is None for row in rows):
-        return f"{name} has a head for other labels ({_listed(names)}): the head starts new"
+        return f"{name} has a head for other labels ({_listed(names)}): a new head is trained"
     if rows == tuple(range(len(names))):
         return f"{name} has a head for the same labels, which is kept"
     kept = [label for label, row in zip(labels, rows, strict=True) if row is not None]

@@ -76,6 +76,14 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+    alone = len(packing.first) == 1 and query.device.type == "cpu"
+    if alone and sliding_window is None and not torch.is_grad_enabled():
+        # A single row without gradients: no other row to exclude, and no probabilities to store.
+        grouped = query.shape[1] != key.shape[1]
+        out = nn.functional.scaled_dot_product_attention(
+            query, key, value, is_causal=packing.causal, scale=scaling, enable_gqa=grouped
+        )
+        return out.transpose(1, 2), None
     # [1, h, T, d] to [T, h, d]
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     # Grouped-query attention: several query heads share a key and value head (arXiv:2305.13245).

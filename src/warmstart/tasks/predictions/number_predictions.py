@@ -10,6 +10,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
+from warmstart.data.labels import shown_number
 from warmstart.tasks.predictions.row_order import joined_rows
 
 
@@ -34,9 +35,9 @@ class NumberPrediction:
         return {"row": self.row, self.name: self.value, **logit, "truncated": self.truncated}
 
     def shown(self) -> str:
-        """The number with four significant digits; after a score also its logit."""
-        logit = "" if self.logit is None else f"  logit {self.logit:.4g}"
-        return f"{self.value:.4g}{logit}"
+        """The number, as by ``shown_number``; after a score also its logit."""
+        logit = "" if self.logit is None else f"  logit {shown_number(self.logit)}"
+        return f"{shown_number(self.value)}{logit}"
 
 
 @dataclass(frozen=True, slots=True)
