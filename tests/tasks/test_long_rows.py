@@ -1,31 +1,40 @@
 """Rows longer than the model's input: windows whose logits are averaged."""
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from tests.runs_in_memory import job_of, never, settings, windowed, write_reviews
 from warmstart import api, config_file, errors
 from warmstart.data.examples.batches import collate, split_batch
-from warmstart.data.examples.long_rows import mean_of_windows
 from warmstart.data.examples.masking import FIXED
+from warmstart.devices.device import build_accelerator
 from warmstart.devices.processes import ALONE
 from warmstart.evaluation.evaluate import predict
-from warmstart.models.packed import forward
+from warmstart.models.packed import row_logits
 from warmstart.models.packed.forward import Forward, forward_for, padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.runs.directory import RunDirectory
+from warmstart.training.job import job_for
 from warmstart.training.loop import fit
 from warmstart.training.sharing import own_rows
 from warmstart.training.train_run import train_run
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    folder = tmp_path_factory.mktemp("windows")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny checkpoint and its data, which all tests use."""
+    return tmp_path_factory.mktemp("windows")
+
+
+@pytest.fixture(scope="module")
+def prepared(folder: Path) -> Prepared:
     return prepare(config_file.load(windowed(settings, folder, dropout=0.0, epochs=1)))
 
 
@@ -64,20 +73,20 @@ def test_logits_are_the_mean_of_transformers_logits_of_each_window(
         counts.append(len(windows))
     assert max(counts) > 2
     assert min(counts) == 1
-    assert np.diff(examples.tokens.window_bounds).tolist() == counts
+    assert examples.tokens.window_counts.tolist() == counts
 
 
 def test_rows_are_counted_and_nothing_is_truncated(
     prepared: Prepared, model: Any, run: tuple[Any, Forward]
 ) -> None:
     examples = prepared.examples["validation"]
-    accelerator = job_place(prepared)
-    found, _, count = predict(prepared.task, run[0], run[1], examples, accelerator)
-    assert len(found) == count == len(prepared.tables["validation"])
+    place = build_accelerator(prepared.config.train)
+    found, _, rows = predict(prepared.task, run[0], run[1], examples, place)
+    assert len(found) == rows == len(prepared.tables["validation"])
     assert not found.truncated.any()
     split = prepared.findings.splits[1]
     assert split.chunked_rows == (examples.tokens.full_lengths > 8).sum() > 0
-    assert split.pieces == examples.tokens.window_count
+    assert split.pieces == examples.tokens.window_counts.sum() > split.rows
     assert split.lengths.truncated_rows == 0
     message = f"{split.chunked_rows} of {split.rows} validation rows longer than 8 tokens"
     assert any(
@@ -86,53 +95,65 @@ def test_rows_are_counted_and_nothing_is_truncated(
     )
 
 
-def job_place(prepared: Prepared) -> Any:
-    from warmstart.devices.device import build_accelerator
-
-    return build_accelerator(prepared.config.train)
-
-
-def test_few_windows_at_once_give_the_same_gradient(
-    prepared: Prepared, run: tuple[Any, Forward], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_windows_in_parts_give_the_same_gradient(
+    folder: Path, dropout: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, way = run
+    """Activations are computed again in the backward pass, with the dropout of the first time."""
+    prepared = prepare(config_file.load(windowed(settings, folder, dropout=dropout)))
+    model = prepared.task.model(prepared.checkpoint, seed=1)
+    way = forward_for(model, prepared.task.head, prepared.examples["train"])
+    model.train()
     batch = collate(prepared.examples["train"], np.arange(8))
 
     def gradient() -> list[torch.Tensor]:
+        torch.manual_seed(0)
         model.zero_grad()
         loss, _ = prepared.task.loss(way.run(model, batch), batch)
         loss.backward()
         return [one.grad.clone() for one in model.parameters() if one.grad is not None]
 
-    whole = gradient()
-    sizes: list[int] = []
-    plain = forward.windows_between
+    whole = gradient()  # at most `WINDOWS_AT_ONCE`: one part
+    calls: list[int] = []
 
-    def counted(*args: Any) -> Any:
-        sizes.append(args[2] - args[1])
-        return plain(*args)
+    def counted(run: Any, *given: Any, **options: Any) -> Any:
+        calls.append(len(given[0]))
+        return checkpoint(run, *given, **options)
 
-    monkeypatch.setattr(forward, "windows_between", counted)
-    monkeypatch.setattr(forward, "WINDOWS_AT_ONCE", 3)
-    for one, two in zip(gradient(), whole, strict=True):
-        torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-4)
-    assert len(sizes) > 2
-    assert max(sizes) == 3
+    monkeypatch.setattr(row_logits, "checkpoint", counted)
+    monkeypatch.setattr(row_logits, "WINDOWS_AT_ONCE", 1)  # as many windows as rows
+    parts = gradient()
+    assert len(calls) > 1
+    assert sum(calls) == batch.tokens
+    if not dropout:
+        for one, two in zip(parts, whole, strict=True):
+            torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-4)
+    monkeypatch.setattr(row_logits, "checkpoint", lambda run, ids, **_: run(ids))
+    assert all(torch.equal(one, two) for one, two in zip(parts, gradient(), strict=True))
 
 
-def test_recomputed_windows_have_the_same_dropout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_stopped_and_resumed_is_bit_identical(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A layer that is computed again draws the numbers of the first time: the run is repeatable."""
-    monkeypatch.setattr(forward, "WINDOWS_AT_ONCE", 3)
-    config = windowed(settings, tmp_path, dropout=0.5, epochs=1)
-    config["data"]["limit"] = 16
-    losses = []
-    for name in ("one", "two"):
-        job = job_of(prepare(config_file.load(config)), tmp_path / name)
-        fit(job, resume=False, stop_requested=never)
-        losses.append([p.detach().clone() for p in job.model.parameters()])
-    assert all(torch.equal(one, two) for one, two in zip(*losses, strict=True))
+    monkeypatch.setattr(row_logits, "WINDOWS_AT_ONCE", 1)
+    config = windowed(settings, folder, dropout=0.2, epochs=1)
+    config["data"]["limit"] = 40
+    prepared = prepare(config_file.load(config))
+    whole = job_of(prepared, tmp_path / "whole")
+    fit(whole, resume=False, stop_requested=never)
+    done = count(1)
+    with pytest.raises(errors.Interrupted):
+        fit(
+            job_of(prepared, tmp_path / "stopped"),
+            resume=False,
+            stop_requested=lambda: next(done) >= 2,
+        )
+    resumed = job_for(prepared, RunDirectory(tmp_path / "stopped"))
+    torch.manual_seed(99)
+    fit(resumed, resume=True, stop_requested=never)
+    expected = whole.model.state_dict()
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
 
 
 def test_processes_share_whole_rows(prepared: Prepared) -> None:
@@ -144,27 +165,31 @@ def test_processes_share_whole_rows(prepared: Prepared) -> None:
     ]
     rows = np.concatenate([share.rows for share in shares])
     assert sorted(rows) == sorted(batch.rows)
-    assert sum(share.windows[-1] for share in shares) == batch.windows[-1]
-    assert abs(shares[0].tokens - shares[1].tokens) <= np.diff(batch.row_offsets).max()
+    assert sum(share.window_counts.sum() for share in shares) == batch.window_counts.sum()
+    assert abs(shares[0].tokens - shares[1].tokens) <= np.diff(batch.offsets).max()
     pieces = split_batch(batch, 4)
-    assert [len(piece.offsets) - 1 for piece in pieces] == [piece.windows[-1] for piece in pieces]
+    assert np.concatenate([piece.window_counts for piece in pieces]).tolist() == (
+        batch.window_counts.tolist()
+    )
     assert torch.equal(torch.cat([piece.input_ids for piece in pieces]), batch.input_ids)
 
 
 def test_taken_rows_keep_their_windows(prepared: Prepared) -> None:
     tokens = prepared.examples["train"].tokens
     chosen = np.array([5, 0, 3])
-    some, logits = tokens.taken(chosen), np.arange(tokens.window_count, dtype=np.float32)[:, None]
-    counts = np.diff(tokens.window_bounds)
-    assert np.diff(some.window_bounds).tolist() == counts[chosen].tolist()
-    expected = [part.mean() for part in np.split(logits[:, 0], tokens.window_bounds[1:-1])]
-    assert mean_of_windows(logits, tokens)[:, 0].tolist() == pytest.approx(expected)
-    assert mean_of_windows(logits[: len(tokens)], replace(tokens, window_offsets=None)).shape
+    some = tokens.taken(chosen)
+    assert some.window_counts.tolist() == tokens.window_counts[chosen].tolist()
+    windows = [tokens.taken(np.array([row])).as_windows() for row in chosen]
+    assert np.array_equal(
+        some.as_windows().lengths, np.concatenate([one.lengths for one in windows])
+    )
+    assert np.array_equal(some.input_ids, np.concatenate([one.input_ids for one in windows]))
 
 
-@pytest.mark.parametrize("freeze", ["backbone", 1])
-def test_a_frozen_part_runs_once(tmp_path: Path, freeze: Any) -> None:
-    config = windowed(settings, tmp_path, dropout=0.0, epochs=1, freeze=freeze)
+@pytest.mark.parametrize("freeze", ["backbone", "embeddings+layers:1"])
+def test_a_frozen_part_runs_once(folder: Path, tmp_path: Path, freeze: str) -> None:
+    config = windowed(settings, folder, dropout=0.0, epochs=1, freeze=freeze)
+    config["data"]["limit"] = 40
     weights = []
     for name, cached in (("once", True), ("again", False)):
         job = job_of(prepare(config_file.load(config)), tmp_path / name)
@@ -175,8 +200,8 @@ def test_a_frozen_part_runs_once(tmp_path: Path, freeze: Any) -> None:
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
 
 
-def test_pairs_are_refused(tmp_path: Path) -> None:
-    config = windowed(settings, tmp_path)
+def test_pairs_are_refused(folder: Path) -> None:
+    config = windowed(settings, folder)
     config["data"]["text_pair"] = "other"
     with pytest.raises(errors.ConfigError, match=r"long_documents") as caught:
         config_file.load(config)
@@ -184,14 +209,20 @@ def test_pairs_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_export_averages_the_same_windows(tmp_path: Path) -> None:
-    config = windowed(settings, tmp_path, epochs=1)
+def test_an_export_averages_the_same_windows(folder: Path, tmp_path: Path) -> None:
+    config = windowed(settings, folder, epochs=1)
     config["data"]["test"] = str(write_reviews(tmp_path / "test.csv", rows=40, seed=3))
+    config["data"]["limit"] = 40
     train_run(prepare(config_file.load(config)), tmp_path / "run")
     run = api.load(tmp_path / "run")
-    text = " ".join(["the cat saw my house"] * 9)
-    before = run.predict([text])[0].to_json()
-    assert not before["truncated"]
+    texts = [" ".join(["the cat saw my house"] * 9), "a happy cat", "it was awful " * 40]
+    before = run.predict(texts, engine="torch")
+    assert not any(row["truncated"] for row in before)
     run.export()
-    after = api.load(tmp_path / "run").predict([text], engine="onnx")[0].to_json()
-    assert after["probabilities"] == pytest.approx(before["probabilities"], abs=1e-5)
+    for engine in ("torch", "onnx"):
+        together = run.predict(texts, engine=engine)
+        alone = [run.predict([text], engine=engine)[0] for text in texts]
+        for row, single, expected in zip(together, alone, before, strict=True):
+            assert row["label"] == single["label"] == expected["label"]
+            for one in (row, single):
+                assert one["probabilities"] == (pytest.approx(expected["probabilities"], abs=1e-5))

@@ -149,7 +149,7 @@ class OnnxModel:
         parts = [self.run(self.padded_batch(windows, rows)) for rows in batches]
         logits = np.empty((len(windows), parts[0].shape[1]), dtype=np.float32)
         logits[np.concatenate(batches)] = np.concatenate(parts)  # back to row order
-        return mean_of_windows(logits, tokens)
+        return mean_of_windows(logits, tokens.window_counts)
 
     def logits_of(self, examples: Examples) -> FloatArray:
         """The logits that the task reads, in the order of the examples: rows [N, C], words [W, C].

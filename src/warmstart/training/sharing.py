@@ -41,7 +41,7 @@ def own_rows(
         return window
     own = []
     for rows, batch in zip(positions, window, strict=True):
-        lengths = np.diff(batch.row_offsets)
+        lengths = np.diff(batch.offsets)
         share = share_rows(lengths, processes.count, batch.targets.groups)[processes.index]
         if len(share):
             own.append(collate(examples, rows[share], draw))

@@ -127,7 +127,6 @@ def collect_findings(
     together: str | None = None,
     remarks: Mapping[str, Sequence[str]] | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
-    chunked: bool | None = None,
     pieces: Mapping[str, int] | None = None,
     label_unit: str = "row",
     further: Sequence[Finding] = (),
@@ -146,8 +145,7 @@ def collect_findings(
         together: the column whose equal values are kept in the same split.
         remarks: split -> messages of the task on its rows.
         notes: split -> messages of the task on what was changed in its rows.
-        chunked: whether long rows become chunks; None follows ``data.long_documents``.
-        pieces: split -> number of chunks of all its rows, if it is known.
+        pieces: split -> number of chunks in which its rows are read; None if they are truncated.
         label_unit: what has a label: ``row``, or ``span``.
         further: other messages, for example about the vocabulary.
 
@@ -156,7 +154,6 @@ def collect_findings(
     """
     labels = _label_texts(tables, data.label) if labels is None else labels
     distributions, ragged = describe_lengths(lengths, max_tokens), _ragged_rows(tables)
-    chunked = data.long_documents == "chunk" if chunked is None else chunked
     counts = _label_counts(labels, classes=classes)
     splits = [
         SplitFindings(
@@ -170,8 +167,8 @@ def collect_findings(
         )
         for split, table in tables.items()
     ]
-    if chunked:
-        splits = [_in_chunks(split, (pieces or {}).get(split.split, 0)) for split in splits]
+    if pieces and any(pieces[split.split] > split.rows for split in splits):
+        splits = [_in_chunks(split, pieces[split.split]) for split in splits]
     repeats = find_repeats(tables, data.text_columns, comparable(labels, data))
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     messages += _about_splits(splits, repeats, remarks or {}, labels, classes=classes)
@@ -323,9 +320,8 @@ def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
             rows = rows_of(split.rows, name)
             longer = f"{beyond:,} of {rows} longer than {lengths.max_tokens:,} tokens"
             if split.chunked_rows:
-                text = f"{longer} and split into chunks (longest {lengths.longest:,}"
-                text += f"; {split.pieces:,} chunks in all)" if split.pieces else ")"
-                messages.append(Finding("info", text))
+                text = f"{longer} and split into chunks (longest {lengths.longest:,}): the rows "
+                messages.append(Finding("info", f"{text}have {split.pieces:,} chunks in all"))
                 continue
             text = (
                 f"{longer} and truncated (longest {lengths.longest:,}): the model does not see "

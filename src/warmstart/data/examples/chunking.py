@@ -136,12 +136,12 @@ def _rows(text: str, prompt: list[int], body: BodyTokens, layout: Layout) -> Ite
     before, after = (begin, end) if layout.framed else ([], [])
     document = body.ids if layout.framed else [*begin, *prompt, *body.ids, *end]
     first, framing = (0, 2) if layout.framed else (len(prompt) + 1, 0)
-    found = list(cuts(len(document), first, layout.max_tokens - framing, layout.overlap))
+    cuts = list(_cuts(len(document), first, layout.max_tokens - framing, layout.overlap))
     words = _word_begins(body.word_ids) if layout.words else []
     # Character positions where the predicted text of a row ends and that of the next row begins.
     positions = [*(start for start, _ in body.offsets), len(text), len(text)]
-    ends = [positions[cut.stop - first] for cut in found]
-    for cut, text_start, text_end in zip(found, [0, *ends], ends, strict=False):
+    ends = [positions[cut.stop - first] for cut in cuts]
+    for cut, text_start, text_end in zip(cuts, [0, *ends], ends, strict=False):
         if layout.unasked.issuperset(document[cut.start + cut.predict_from : cut.stop]):
             continue
         ids = [*before, *document[cut.start : cut.stop], *after]
@@ -151,7 +151,7 @@ def _rows(text: str, prompt: list[int], body: BodyTokens, layout: Layout) -> Ite
         yield _Row(ids, whole, len(before) + cut.predict_from, text_bytes, starts)
 
 
-class Cut(NamedTuple):
+class _Cut(NamedTuple):
     """Tokens ``start`` to ``stop`` of a document, as one row.
 
     The first ``predict_from`` tokens of the row are context and not predicted.
@@ -167,23 +167,16 @@ def _word_begins(words: Sequence[int | None]) -> list[bool]:
     return [word is None or word != last for last, word in zip([None, *words], words, strict=False)]
 
 
-def cuts(length: int, first: int, size: int, overlap: int | None) -> Iterator[Cut]:
-    """Cut a document into rows.
+def _cuts(length: int, first: int, size: int, overlap: int | None) -> Iterator[_Cut]:
+    """Cut a document of ``length`` tokens into rows of at most ``size`` tokens.
 
-    Args:
-        length: number of tokens of the document.
-        first: its first token to predict; a row without one is skipped, and -1 keeps every row.
-        size: largest number of tokens of a row.
-        overlap: tokens that a row repeats from the previous one; None for the first row only.
-
-    >>> [(cut.start, cut.stop) for cut in cuts(9, -1, 5, 2)]
-    [(0, 5), (3, 8), (6, 9)]
+    ``first`` is the first token of the document to predict; a row without one is skipped.
     """
     start, stop = 0, min(length, size)
     if first < stop:
-        yield Cut(start, stop, first)
+        yield _Cut(start, stop, first)
     while stop < length and overlap is not None:
         start, previous_stop = stop - overlap, stop
         stop = min(length, start + size)
         if first < stop:
-            yield Cut(start, stop, max(previous_stop, first) - start)
+            yield _Cut(start, stop, max(previous_stop, first) - start)

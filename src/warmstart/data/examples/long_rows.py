@@ -8,13 +8,10 @@ Source: Sun et al. 2019, arXiv:1905.05583, section 5.3.1 (hierarchical methods, 
 logits are averaged, not hidden states, so that the head works as on a single window.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from warmstart import errors
 from warmstart.config import DataConfig
-from warmstart.data.examples.chunking import cuts
 from warmstart.data.examples.long_texts import encoded_bodies
 from warmstart.data.examples.overlap import overlap_of
 from warmstart.data.examples.tokenise import RowTokeniser, Tokenizer, encode_table
@@ -44,35 +41,33 @@ def encode_rows(table: Table, data: DataConfig, tokenizer: Tokenizer, max_tokens
     tokeniser = RowTokeniser.of(tokenizer)
     before, after = _framing(tokeniser)
     framing = len(before) + len(after)
-    if framing >= max_tokens:
+    room = max_tokens - framing
+    if room < 1:
         raise errors.labels.no_room_for_text(table.where(0), framing, max_tokens)
     overlap = overlap_of(data.overlap_tokens, max_tokens, framing)
-    ids, sizes, counts = FlatArray(np.int32), FlatArray(np.int64), FlatArray(np.int64)
-    lengths = []
-    for texts in table.chunks(data.text_columns, TEXTS_AT_ONCE):
-        for body in encoded_bodies(tokeniser.backend, texts, tokeniser.border):
-            lengths.append(framing + len(body.ids))
-            windows = [
-                [*before, *body.ids[start:stop], *after]
-                for start, stop in _bounds(len(body.ids), max_tokens - framing, overlap)
-            ]
-            ids.append(np.array([one for window in windows for one in window], np.int32))
-            sizes.append(np.array([len(window) for window in windows], np.int64))
-            counts.append(np.array([len(windows)], np.int64))
-    window_offsets = np.concatenate([[0], np.cumsum(sizes.finished())])
+    ids = FlatArray(np.int32)
+    window_lengths: list[int] = []
+    lengths, full_lengths = (np.zeros(len(table), np.int64) for _ in range(2))
+    bodies = (
+        body.ids
+        for texts in table.chunks(data.text_columns, TEXTS_AT_ONCE)
+        for body in encoded_bodies(tokeniser.backend, texts, tokeniser.border)
+    )
+    for row, body in enumerate(bodies):
+        starts = range(0, max(len(body) - overlap, 1), room - overlap)
+        windows = [[*before, *body[start : start + room], *after] for start in starts]
+        ids.append(np.concatenate(windows, dtype=np.int32))
+        window_lengths += map(len, windows)
+        lengths[row], full_lengths[row] = sum(map(len, windows)), framing + len(body)
     return Tokens(
         input_ids=ids.finished(),
-        offsets=window_offsets[np.concatenate([[0], np.cumsum(counts.finished())])],
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
         rows=table.rows,
-        full_lengths=np.array(lengths, dtype=np.int64),
-        window_offsets=window_offsets,
+        full_lengths=full_lengths,
+        window_offsets=np.concatenate([[0], np.cumsum(window_lengths)])
+        if len(window_lengths) > len(table)
+        else None,
     )
-
-
-def _bounds(length: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Start and stop of each window of a text; a text without tokens has one empty window."""
-    for cut in cuts(length, -1, size, overlap):
-        yield cut.start, cut.stop
 
 
 def _framing(tokeniser: RowTokeniser) -> tuple[list[int], list[int]]:
@@ -86,10 +81,15 @@ def _framing(tokeniser: RowTokeniser) -> tuple[list[int], list[int]]:
     return encoding.ids[: body[0]], encoding.ids[body[-1] + 1 :]
 
 
-def mean_of_windows(logits: np.ndarray, tokens: Tokens) -> np.ndarray:
-    """The mean of the logits of each row's windows, [V, C] to [N, C], in the same precision."""
-    if tokens.window_offsets is None:
-        return logits
-    bounds: Ints = tokens.window_bounds
-    sums = np.add.reduceat(logits.astype(np.float64), bounds[:-1], axis=0)
-    return (sums / np.diff(bounds)[:, None]).astype(logits.dtype)
+def mean_of_windows(logits: np.ndarray, counts: Ints) -> np.ndarray:
+    """The logits of rows from those of their windows, in the same precision.
+
+    Args:
+        logits: the windows of row after row, float32 [V, C].
+        counts: number of windows of each row, int64 [N].
+
+    >>> mean_of_windows(np.array([[1.0], [3.0], [5.0]]), np.array([2, 1])).tolist()
+    [[2.0], [5.0]]
+    """
+    sums = np.add.reduceat(logits, np.cumsum(counts) - counts, axis=0, dtype=np.float64)
+    return (sums / counts[:, None]).astype(logits.dtype)

@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from warmstart.data.examples.batches import Batch, Examples, collate, windows_between
+from warmstart.data.examples.batches import Batch, Examples, collate
 from warmstart.data.examples.tokens import Ints
 from warmstart.models.checkpoints.configuration import READS, Head
 from warmstart.models.evaluation_mode import evaluation_mode
 from warmstart.models.packed.architectures import why_not_packed
 from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_similar_length
+from warmstart.models.packed.row_logits import for_rows
 from warmstart.models.packed.token_logits import DenseLogits
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
@@ -39,9 +39,6 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
 Rounding causes about 1e-6 in float32 and 1e-2 in half precision. If rows attend to each other, or
 positions start elsewhere, the difference is as large as the logits themselves.
 """
-
-WINDOWS_AT_ONCE = 64
-"""Largest number of windows in one forward pass of training, whose activations are all kept."""
 
 TRIED_TOKENS = 64
 """Largest number of tokens whose logits are compared for a language model."""
@@ -106,9 +103,8 @@ def forward_verified_on(
         assert rows is not None, "without rows there is a reason"
         packed = _verified(model, head, rows.to(model.device), padded, autocast)
         if isinstance(packed, PackedRunner):
-            return Forward(
-                row_logits(packed.logits), "packed: real tokens only, no padding", packed
-            )
+            run = for_rows(packed.logits)
+            return Forward(run, "packed: real tokens only, no padding", packed)
         reason = packed
     return Forward(padded.run, f"{padded.path}: {reason}")
 
@@ -144,46 +140,16 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
             return of_tokens.index_select(0, batch.asked)  # [A, C]
         return DenseLogits(of_tokens)
 
-    return Forward(row_logits(run), "padded, in rectangles of similar length")
-
-
-def row_logits(run: Callable[[Any, Batch], Any]) -> Callable[[Any, Batch], Any]:
-    """The same forward pass, which also accepts rows that were cut into windows.
-
-    The logits of such a row are the mean of those of its windows. In training, no more than
-    ``WINDOWS_AT_ONCE`` windows are in memory with all their activations: of a batch with more,
-    activations are computed again during the backward pass. The gradient stays the same.
-
-    Args:
-        run: (model, batch) to the logits of each window, [V, C].
-
-    Source: Chen et al. 2016, arXiv:1604.06174 (activation checkpointing).
-    """
-
-    def of_rows(model: Any, batch: Batch) -> Any:
-        if batch.windows is None:
-            return run(model, batch)
-        count = len(batch.offsets) - 1
-        pieces = [
-            windows_between(batch, start, min(start + WINDOWS_AT_ONCE, count))
-            for start in range(0, count, WINDOWS_AT_ONCE)
-        ]
-        if len(pieces) > 1 and torch.is_grad_enabled():
-            parts = [checkpoint(run, model, piece, use_reentrant=False) for piece in pieces]
-        else:
-            parts = [run(model, piece) for piece in pieces]
-        windows = torch.from_numpy(np.diff(batch.windows)).to(parts[0].device)  # of each row, [B]
-        return torch.segment_reduce(torch.cat(parts).float(), "mean", lengths=windows)  # [B, C]
-
-    return of_rows
+    return Forward(for_rows(run), "padded, in rectangles of similar length")
 
 
 def two_rows(examples: Examples) -> Batch:
-    """A batch of a short row and a long one, to verify packed execution on.
+    """A batch of a short row (or window) and a long one, to verify packed execution on.
 
     Args:
         examples: At least one row; if there is only one, the batch is that row.
     """
+    examples = examples.as_windows()
     order = np.argsort(examples.lengths[:1000], kind="stable")
     return collate(examples, np.unique(order[[0, -1]]))
 
@@ -217,7 +183,7 @@ def _verified(
     runner = None
     try:
         runner = PackedRunner(model, head)
-        packed = Forward(row_logits(runner.logits), "packed", runner)
+        packed = Forward(runner.logits, "packed", runner)
         found = [_compared(packed, model, head, rows, context) for context in contexts]
         if all(map(_same, found, expected, precisions)):
             return runner

@@ -72,8 +72,8 @@ def with_features(
         OSError: The cache folder cannot be written, or the disk is full.
     """
     by_row = frozen.backbone and packed.reads == "first"
-    tokens = examples.tokens
-    count = tokens.window_count if by_row else len(tokens.input_ids)
+    windows = examples.as_windows()
+    count = len(windows) if by_row else len(windows.tokens.input_ids)
     shape = (count, model.config.hidden_size)
 
     def features_of(batch: Batch) -> Tensor:
@@ -81,13 +81,13 @@ def with_features(
 
     def fill(values: Floats32) -> None:
         with evaluation_mode(model), autocast():
-            _compute(values, examples, features_of, model.device, batch_tokens, by_row=by_row)
+            _compute(values, windows, features_of, model.device, batch_tokens, by_row=by_row)
 
     if count * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
         values = np.empty(shape, dtype=np.float32)
         fill(values)
     else:
-        values = _cached(_key(examples, model, frozen, autocast, by_row=by_row), shape, fill)
+        values = _cached(_key(windows, model, frozen, autocast, by_row=by_row), shape, fill)
     return replace(examples, computed=Computed(values, frozen.layers, by_row))
 
 
@@ -101,12 +101,11 @@ def _compute(
     *,
     by_row: bool,
 ) -> None:
-    """Fill ``values``: [V, H] if there is one vector per row or window, otherwise [T, H]."""
+    """Fill ``values``: [N, H] if there is one vector per row, otherwise [T, H]."""
     for positions in evaluation_batches(examples.lengths, batch_tokens):
         batch = collate(examples, positions).to(device)
-        tokens = examples.tokens
-        places, _ = tokens.windows_of(positions) if by_row else tokens.places_of(positions)
-        values[places] = features_of(batch).float().cpu().numpy()
+        tokens, _ = examples.tokens.places_of(positions)
+        values[positions if by_row else tokens] = features_of(batch).float().cpu().numpy()
 
 
 def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) -> Floats32:
@@ -206,7 +205,7 @@ def _key(
             digest.update(name.encode())
             digest.update(parameter.detach().cpu().contiguous().numpy().data)
     rows = examples.tokens
-    for array in (rows.input_ids, rows.offsets, rows.token_type_ids, rows.window_offsets):
+    for array in (rows.input_ids, rows.offsets, rows.token_type_ids):
         if array is not None:
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:32]
