@@ -1,5 +1,6 @@
 """Rows longer than the model's input: windows whose logits are averaged."""
 
+import json
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -226,3 +227,20 @@ def test_an_export_averages_the_same_windows(folder: Path, tmp_path: Path) -> No
             assert row["label"] == single["label"] == expected["label"]
             for one in (row, single):
                 assert one["probabilities"] == (pytest.approx(expected["probabilities"], abs=1e-5))
+
+
+@pytest.mark.parametrize("long_documents", ["truncate", "chunk"])
+def test_a_row_without_any_token_is_refused(tmp_path: Path, long_documents: str) -> None:
+    config = settings(tmp_path)
+    config["data"]["long_documents"] = long_documents
+    path = tmp_path / "checkpoint" / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "post_processor": None}))
+    data = Path(config["data"]["train"])
+    lines = data.read_text().splitlines()
+    data.write_text("\n".join([*lines[:3], "\x01\x07,good", *lines[3:]]))
+    with pytest.raises(errors.DataError, match="adds no special tokens") as caught:
+        prepare(config_file.load(config))
+    assert caught.value.found.startswith(f"{data}:4: ")
+    assert caught.value.do.startswith("remove the row")
+    data.write_text("\n".join(lines))
+    assert prepare(config_file.load(config)).examples["train"].lengths.min() > 0

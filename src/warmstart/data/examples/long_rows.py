@@ -34,10 +34,21 @@ def encode_rows(table: Table, data: DataConfig, tokenizer: Tokenizer, max_tokens
 
     Raises:
         ConfigError: windows would overlap too much.
-        DataError: a column is missing, or special tokens alone fill ``max_tokens``.
+        DataError: a column is missing, special tokens alone fill ``max_tokens``, or a row has no
+            token at all.
     """
-    if data.long_documents != "chunk":
-        return encode_table(table, data, tokenizer, max_tokens)
+    if data.long_documents == "chunk":
+        tokens = _in_windows(table, data, tokenizer, max_tokens)
+    else:
+        tokens = encode_table(table, data, tokenizer, max_tokens)
+    empty = np.flatnonzero(tokens.lengths == 0)
+    if len(empty):
+        raise errors.labels.no_token_in_row(table.where(int(empty[0])))
+    return tokens
+
+
+def _in_windows(table: Table, data: DataConfig, tokenizer: Tokenizer, max_tokens: int) -> Tokens:
+    """The tokens of single texts, of which the long ones are cut into windows."""
     tokeniser = RowTokeniser.of(tokenizer)
     before, after = _framing(tokeniser)
     framing = len(before) + len(after)
@@ -56,7 +67,7 @@ def encode_rows(table: Table, data: DataConfig, tokenizer: Tokenizer, max_tokens
     for row, body in enumerate(bodies):
         starts = range(0, max(len(body) - overlap, 1), room - overlap)
         windows = [[*before, *body[start : start + room], *after] for start in starts]
-        ids.append(np.concatenate(windows, dtype=np.int32))
+        ids.append(np.array([one for window in windows for one in window], np.int32))
         window_lengths += map(len, windows)
         lengths[row], full_lengths[row] = sum(map(len, windows)), framing + len(body)
     return Tokens(
