@@ -55,7 +55,6 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "multi-label-classification, rare labels": partial(
         topic_settings, class_weights="balanced", loss="focal"
     ),
-    "multi-label-classification, windows": partial(windowed, topic_settings),
     "text-ranking": ranking_settings,
     "text-ranking, two logits": partial(ranking_settings, loss="cross-entropy"),
     "text-ranking, pairwise": partial(ranking_settings, loss="pairwise"),
