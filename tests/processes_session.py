@@ -154,6 +154,7 @@ def main(folder: Path) -> None:
         "stopped": stop_and_resume,
         "diverged": diverge,
         "apart": resume_apart,
+        "windows": train,
         "fill-mask": train,
         **dict.fromkeys(ARCHITECTURES, train),
     }

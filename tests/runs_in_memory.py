@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,14 @@ def topic_settings(folder: Path, **train: Any) -> dict[str, Any]:
     config = settings(folder, **train)
     data_config = {"train": str(data), "validation": 0.2, "label": "topics"}
     return {**config, "task": "multi-label-classification", "data": data_config}
+
+
+def windowed(make: Callable[..., dict[str, Any]], folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run whose rows are mostly longer than the model's input."""
+    config = make(folder, **train)
+    config["model"]["max_tokens"] = 8
+    config["data"] |= {"long_documents": "chunk", "overlap_tokens": 2}
+    return config
 
 
 def write_tags(path: Path, rows: int = 60, seed: int = 0) -> Path:

@@ -22,6 +22,7 @@ from tests.runs_in_memory import (
     settings,
     tagging_settings,
     topic_settings,
+    windowed,
     writing_settings,
 )
 from warmstart import config_file
@@ -47,7 +48,9 @@ from warmstart.tasks.task import Split
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-classification": settings,
     "text-classification, rare labels": partial(settings, class_weights="balanced", loss="focal"),
+    "text-classification, windows": partial(windowed, settings),
     "text-regression": number_settings,
+    "text-regression, windows": partial(windowed, number_settings),
     "multi-label-classification": topic_settings,
     "multi-label-classification, rare labels": partial(
         topic_settings, class_weights="balanced", loss="focal"

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.runs_in_memory import job_of, never, settings, write_reviews
+from tests.runs_in_memory import job_of, never, settings, windowed, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart import config_file
 from warmstart.errors import RunError
@@ -122,6 +122,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
         "diverged": plain,
     }
     content["stopped"] = content["apart"] = content["whole"]
+    content["windows"] = windowed(settings, folder, dropout=0.0, epochs=1)
     content["fill-mask"] = changed({**plain, "task": "fill-mask"}, epochs=2)
     for architecture in ARCHITECTURES:
         model = str(tiny_checkpoint(folder / architecture, architecture))
@@ -147,7 +148,7 @@ def trained_alone(folder: Path, name: str) -> Path:
     return job.run.path
 
 
-@pytest.mark.parametrize("scene", ["accumulated", "fill-mask", *ARCHITECTURES])
+@pytest.mark.parametrize("scene", ["accumulated", "windows", "fill-mask", *ARCHITECTURES])
 def test_every_step_is_that_of_one_process(
     scenes: tuple[Path, dict[str, list[Any]]], scene: str
 ) -> None:

@@ -100,8 +100,9 @@ class DataConfig(_Part):
     or test row, and all rows of a text that has different labels. ``together``: if ``validation``
     is a share of ``train``, rows with the same text stay in one split."""
     long_documents: Literal["truncate", "chunk"] = "truncate"
-    """For text generation and fill-mask: ``truncate`` keeps the beginning of a document that is
-    longer than ``model.max_tokens``; ``chunk`` cuts it into several rows that overlap."""
+    """``truncate`` keeps the beginning of a text above ``model.max_tokens``; ``chunk`` cuts it
+    into pieces that overlap. For text generation and fill-mask, each piece is learned like a row;
+    for classification and regression of single texts, logits are averaged over a row's pieces."""
     overlap_tokens: Annotated[int, Field(ge=0)] | None = None
     """Number of tokens that a chunk (``long_documents: chunk``) or a window of a long text
     (token classification) repeats from the end of the previous one, as context; at most half of a

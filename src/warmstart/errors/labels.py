@@ -31,6 +31,15 @@ def no_room_for_text(where: str, special: int, max_tokens: int) -> DataError:
     )
 
 
+def no_token_in_row(where: str) -> DataError:
+    """A row without any token: the text has none, and the tokenizer adds no special tokens."""
+    return DataError(
+        found=f"{where}: the tokenizer knows no character of this text, and adds no special tokens",
+        expected="at least one token, because the model cannot read an empty row",
+        do="remove the row; or set model.name to a model whose tokenizer knows these characters",
+    )
+
+
 def not_a_grade(column: str, value: str, where: str) -> DataError:
     """A relevance grade that is not a number, or is negative."""
     return DataError(

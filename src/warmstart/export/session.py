@@ -27,6 +27,7 @@ import psutil
 
 from warmstart import errors
 from warmstart.data.examples.batches import Examples
+from warmstart.data.examples.long_rows import mean_of_windows
 from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.examples.tokens import Ints, Tokens
 from warmstart.tasks.task import FloatArray
@@ -139,16 +140,17 @@ class OnnxModel:
         return cls(session, names, int(facts[PADDING_KEY]), path)
 
     def logits(self, tokens: Tokens) -> FloatArray:
-        """The logits of every row, in row order, float32 [N, C].
+        """The logits of every row, in row order, float32 [N, C]; the mean over a row's windows.
 
         Args:
             tokens: at least one tokenised row.
         """
-        batches = list(batches_by_length(tokens.lengths))
-        parts = [self.run(self.padded_batch(tokens, rows)) for rows in batches]
-        logits = np.empty((len(tokens), parts[0].shape[1]), dtype=np.float32)
+        windows = tokens.as_windows()
+        batches = list(batches_by_length(windows.lengths))
+        parts = [self.run(self.padded_batch(windows, rows)) for rows in batches]
+        logits = np.empty((len(windows), parts[0].shape[1]), dtype=np.float32)
         logits[np.concatenate(batches)] = np.concatenate(parts)  # back to row order
-        return logits
+        return mean_of_windows(logits, tokens.window_counts)
 
     def logits_of(self, examples: Examples) -> FloatArray:
         """The logits that the task reads, in the order of the examples: rows [N, C], words [W, C].

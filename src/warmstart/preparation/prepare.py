@@ -235,9 +235,9 @@ def _findings(
         together=group_column(config),
         remarks=remarks,
         notes={name: split.notes for name, split in examples.items()},
-        # A long row that is cut into pieces has several examples.
         label_unit=task.label_unit if isinstance(task, LabelsSpans) else "row",
-        chunked=any(len(examples[name]) > len(split.table) for name, split in splits.items()),
+        # A long row that is cut into pieces has several examples, or several windows.
+        pieces={name: len(split.tokens.as_windows()) for name, split in examples.items()},
         further=about_vocabulary(
             tables,
             {name: split.tokens for name, split in examples.items()},

@@ -28,8 +28,9 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
-from warmstart.data.examples.tokenise import Tokenizer, encode_table
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.label_lists import (
     SEPARATOR,
@@ -66,7 +67,7 @@ from warmstart.tasks.predictions.label_set_predictions import LabelSetPrediction
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.stored_facts import names_in, numbers_in
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
 from warmstart.tasks.task_settings import (
     CLASSES,
     LABEL_LISTS,
@@ -74,8 +75,8 @@ from warmstart.tasks.task_settings import (
     LOSS,
     NAMES,
     NEW_HEAD,
-    PAIRS,
     RARE_LABELS,
+    TEXTS,
 )
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class MultiLabelClassification:
     other_names: ClassVar[tuple[str, ...]] = ("multi-label", "multilabel", "multi_label")
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | NAMES | LABEL_LISTS | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | LABEL_LISTS | TEXTS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -207,7 +208,7 @@ class MultiLabelClassification:
         self, table: Table, labels: LabelSets | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
         """Tokenise the text column, or both columns of pairs."""
-        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        tokens = encode_rows(table, self.data, tokenizer, max_tokens)
         if labels is None:
             return Examples(tokens, NoTargets())
         return Examples(tokens, RowTargets(labels.matrix.astype(np.float32)))
@@ -269,7 +270,10 @@ class MultiLabelClassification:
             'classify("Your text here.", truncation=True)',
             note="Each `score` is the probability that the label applies. warmstart also applies "
             "the thresholds of the run and reports which texts were truncated",
-            limits=("It knows only the labels of its training rows.",),
+            limits=(
+                "It knows only the labels of its training rows.",
+                *window_limits(self.data),
+            ),
         )
 
     def baselines(

@@ -26,6 +26,8 @@ OVERLAP = frozenset({"data.overlap_tokens"})
 """Windows or chunks of a long text overlap."""
 DOCUMENTS = OVERLAP | {"data.long_documents"}
 """Long texts may be cut into chunks."""
+TEXTS = PAIRS | DOCUMENTS
+"""A row is a text, which may be cut into chunks, or a pair of texts."""
 MASKS = frozenset({"data.mask_share", "data.whole_words"})
 """Tokens are hidden and predicted."""
 LOSS = frozenset({"train.loss"})
@@ -102,6 +104,7 @@ share of the training rows (or ``data.limit``, which also draws rows), ``POSITIV
 
 VALUE_NEEDS: Mapping[tuple[str, Any], tuple[str, Any]] = {
     ("data.duplicates", "together"): ("data.validation", "SHARE"),
+    ("data.long_documents", "chunk"): ("data.text_pair", None),
 }
 """The same for settings of which only one value needs another setting."""
 

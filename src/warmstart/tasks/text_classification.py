@@ -25,8 +25,9 @@ import pyarrow.compute as pc
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
-from warmstart.data.examples.tokenise import Tokenizer, encode_table
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import class_index, clean_rows, label_names
 from warmstart.data.named_labels import class_texts, in_order_of_ids
@@ -55,8 +56,8 @@ from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.stored_facts import names_in, number_in, numbers_in
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, PAIRS, RARE_LABELS
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
+from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, RARE_LABELS, TEXTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,7 +102,7 @@ class TextClassification:
     )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | NAMES | PAIRS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | TEXTS | LOSS | RARE_LABELS | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -187,7 +188,7 @@ class TextClassification:
         self, table: Table, labels: Ints | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
         """Tokenise the text column, or both columns of pairs."""
-        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        tokens = encode_rows(table, self.data, tokenizer, max_tokens)
         return Examples(tokens, NoTargets() if labels is None else RowTargets(labels))
 
     def model_config(self, checkpoint: "Checkpoint") -> "PreTrainedConfig":
@@ -247,6 +248,7 @@ class TextClassification:
             limits=(
                 "The model always predicts one of its labels, even for a text to which none "
                 "applies.",
+                *window_limits(self.data),
             ),
         )
 

@@ -27,8 +27,9 @@ import pyarrow.parquet as pq
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
+from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
-from warmstart.data.examples.tokenise import Tokenizer, encode_table
+from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Floats
 from warmstart.data.labels import clean_rows, label_numbers, shown_number
 from warmstart.data.table import Table
@@ -42,8 +43,8 @@ from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers
 from warmstart.tasks.stored_facts import number_in
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
+from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, TEXTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +75,7 @@ class TextRegression:
         "scoring",
     )
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | NEW_HEAD
+    reads: ClassVar[frozenset[str]] = LABELS | TEXTS | LOSS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = ("squared-error",)
     loss_unit: ClassVar[str] = "squared error of standardised labels"
     scored_unit: ClassVar[str] = "rows"
@@ -129,7 +130,7 @@ class TextRegression:
         self, table: Table, labels: Floats | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
         """Tokenise the text column, or both columns of pairs."""
-        tokens = encode_table(table, self.data, tokenizer, max_tokens)
+        tokens = encode_rows(table, self.data, tokenizer, max_tokens)
         if labels is None:
             return Examples(tokens, NoTargets())
         return Examples(tokens, RowTargets(labels.astype(np.float32)))
@@ -167,7 +168,10 @@ class TextRegression:
             python='predict = pipeline("text-classification", model="model")\n'
             'predict("Your text here.", truncation=True)',
             note="The `score` is the predicted number. warmstart also reports truncated texts",
-            limits=("The model always predicts a number, even for a text that allows none.",),
+            limits=(
+                "The model always predicts a number, even for a text that allows none.",
+                *window_limits(self.data),
+            ),
         )
 
     def baselines(

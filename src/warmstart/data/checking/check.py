@@ -70,6 +70,7 @@ class SplitFindings:
             of that text: ``{"rows": n, "tokens": n}``.
         label_unit: what ``label_counts`` counts: ``row``, or ``span`` for spans of words.
         chunked_rows: number of rows above the limit that are read in pieces and not truncated.
+        pieces: number of pieces of all rows together, if some are read in pieces.
     """
 
     split: str
@@ -80,6 +81,7 @@ class SplitFindings:
     cut: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     label_unit: str = "row"
     chunked_rows: int = 0
+    pieces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def collect_findings(
     together: str | None = None,
     remarks: Mapping[str, Sequence[str]] | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
-    chunked: bool | None = None,
+    pieces: Mapping[str, int] | None = None,
     label_unit: str = "row",
     further: Sequence[Finding] = (),
 ) -> Findings:
@@ -143,7 +145,7 @@ def collect_findings(
         together: the column whose equal values are kept in the same split.
         remarks: split -> messages of the task on its rows.
         notes: split -> messages of the task on what was changed in its rows.
-        chunked: whether long rows become chunks; None follows ``data.long_documents``.
+        pieces: split -> number of chunks in which its rows are read; None if they are truncated.
         label_unit: what has a label: ``row``, or ``span``.
         further: other messages, for example about the vocabulary.
 
@@ -152,7 +154,6 @@ def collect_findings(
     """
     labels = _label_texts(tables, data.label) if labels is None else labels
     distributions, ragged = describe_lengths(lengths, max_tokens), _ragged_rows(tables)
-    chunked = data.long_documents == "chunk" if chunked is None else chunked
     counts = _label_counts(labels, classes=classes)
     splits = [
         SplitFindings(
@@ -166,7 +167,8 @@ def collect_findings(
         )
         for split, table in tables.items()
     ]
-    splits = [_in_chunks(split) for split in splits] if chunked else splits
+    if pieces and any(pieces[split.split] > split.rows for split in splits):
+        splits = [_in_chunks(split, pieces[split.split]) for split in splits]
     repeats = find_repeats(tables, data.text_columns, comparable(labels, data))
     messages = [*_about_files(tables), *_about_split(data, together), *_about_notes(notes or {})]
     messages += _about_splits(splits, repeats, remarks or {}, labels, classes=classes)
@@ -178,10 +180,11 @@ def _label_texts(tables: Mapping[str, Table], column: str) -> dict[str, pa.Chunk
     return {split: label_texts(table, column) for split, table in tables.items()}
 
 
-def _in_chunks(split: SplitFindings) -> SplitFindings:
+def _in_chunks(split: SplitFindings, pieces: int) -> SplitFindings:
     """The findings of a split whose long rows are read in pieces, so that nothing is truncated."""
     whole = replace(split.lengths, truncated_rows=0, lost_tokens=0)
-    return replace(split, lengths=whole, chunked_rows=split.lengths.truncated_rows)
+    long = split.lengths.truncated_rows
+    return replace(split, lengths=whole, chunked_rows=long, pieces=pieces if long else 0)
 
 
 def _ragged_rows(tables: Mapping[str, Table]) -> dict[str, int]:
@@ -317,8 +320,8 @@ def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
             rows = rows_of(split.rows, name)
             longer = f"{beyond:,} of {rows} longer than {lengths.max_tokens:,} tokens"
             if split.chunked_rows:
-                text = f"{longer} and split into chunks (longest {lengths.longest:,})"
-                messages.append(Finding("info", text))
+                text = f"{longer} and split into chunks (longest {lengths.longest:,}): the rows "
+                messages.append(Finding("info", f"{text}have {split.pieces:,} chunks in all"))
                 continue
             text = (
                 f"{longer} and truncated (longest {lengths.longest:,}): the model does not see "

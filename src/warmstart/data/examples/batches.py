@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from warmstart.data.examples.masking import FIXED, Draw
-from warmstart.data.examples.targets import BatchTargets, Targets
-from warmstart.data.examples.tokens import Bools, Ints, Tokens
+from warmstart.data.examples.targets import BatchTargets, NoBatchTargets, NoTargets, Targets
+from warmstart.data.examples.tokens import Bools, Ints, Tokens, window_bounds
 
 if TYPE_CHECKING:
     import torch
@@ -47,12 +47,13 @@ class Computed(NamedTuple):
     """Outputs of the frozen part of a model, computed once (``models.tuning.features``)."""
 
     values: Any
-    """float32: the hidden states of all tokens end to end, [T, H], or one vector for each row,
-    [N, H]. In ``Examples`` a numpy array, possibly memory-mapped; in a ``Batch`` a tensor."""
+    """float32: the hidden states of all tokens end to end, [T, H], or one vector for each row (or
+    window), [N, H]. In ``Examples`` a numpy array, possibly memory-mapped; in a ``Batch`` a
+    tensor."""
     layers: int
     """Number of layers that were run."""
     by_row: bool
-    """Whether there is one vector for each row."""
+    """Whether there is one vector for each row (or window)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,12 @@ class Examples:
         """
         return self.targets.count(self.tokens, positions, draw)
 
+    def as_windows(self) -> "Examples":
+        """A row for each window, to be predicted; the same object if no row is cut."""
+        if self.tokens.window_offsets is None:
+            return self
+        return Examples(self.tokens.as_windows(), NoTargets())
+
     @property
     def document_lengths(self) -> Ints:
         """Number of tokens of each table row without truncation, all its pieces together, [D]."""
@@ -122,7 +129,8 @@ class Batch:
         truncated: whether each row was truncated to the maximum length, bool [B].
         targets: the targets of these rows.
         token_type_ids: which text of its pair each token belongs to, int64 [T]; None means 0.
-        computed: outputs of the frozen part of the model: [T, H] or [B, H].
+        computed: outputs of the frozen part of the model: [T, H], [B, H], or [V, H] with windows.
+        window_offsets: as in ``Tokens``, int64 [V + 1]; None if no row is cut into windows.
     """
 
     input_ids: "Tensor"
@@ -132,6 +140,7 @@ class Batch:
     targets: BatchTargets
     token_type_ids: "Tensor | None" = None
     computed: Computed | None = None
+    window_offsets: Ints | None = None
 
     def __len__(self) -> int:
         """Number of rows, B."""
@@ -151,6 +160,24 @@ class Batch:
     def asked(self) -> "Tensor | None":
         """Indices of the tokens that the head reads, int64 [A]; None if it reads rows."""
         return self.targets.asked
+
+    @property
+    def window_counts(self) -> Ints:
+        """Number of windows of each row, int64 [B]; 1 for a row that is not cut."""
+        return np.diff(window_bounds(self.offsets, self.window_offsets))
+
+    def as_windows(self) -> "Batch":
+        """A batch with a row for each window, to be predicted; the same object without windows."""
+        if self.window_offsets is None:
+            return self
+        return replace(
+            self,
+            offsets=self.window_offsets,
+            rows=np.repeat(self.rows, self.window_counts),
+            truncated=np.repeat(self.truncated, self.window_counts),
+            targets=NoBatchTargets(),
+            window_offsets=None,
+        )
 
     def to(self, device: "torch.device") -> "Batch":
         """The same batch with its tensors on ``device``."""
@@ -202,8 +229,9 @@ def collate(examples: Examples, positions: Ints, draw: Draw = FIXED) -> Batch:
     places, offsets = tokens.places_of(positions)
     ids, targets = examples.targets.collate(tokens, positions, draw)
     types, computed = tokens.token_type_ids, examples.computed
+    windows, window_offsets = tokens.windows_of(positions)
     if computed is not None:
-        values = computed.values[positions if computed.by_row else places]
+        values = computed.values[windows if computed.by_row else places]
         computed = computed._replace(values=torch.from_numpy(values))
     return Batch(
         input_ids=torch.from_numpy(ids),
@@ -213,6 +241,7 @@ def collate(examples: Examples, positions: Ints, draw: Draw = FIXED) -> Batch:
         targets=targets,
         token_type_ids=None if types is None else torch.from_numpy(types[places].astype(np.int64)),
         computed=computed,
+        window_offsets=window_offsets,
     )
 
 
@@ -234,11 +263,13 @@ def split_batch(batch: Batch, pieces: int) -> list[Batch]:
 
 def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
     """The rows from ``start`` to ``stop - 1`` as a batch."""
-    rows, offsets = slice(start, stop), batch.offsets
+    rows, offsets, cuts = slice(start, stop), batch.offsets, batch.window_offsets
     tokens = slice(offsets[start], offsets[stop])
+    first, last = window_bounds(offsets, cuts)[[start, stop]].tolist()
     types, computed = batch.token_type_ids, batch.computed
     if computed is not None:
-        computed = computed._replace(values=computed.values[rows if computed.by_row else tokens])
+        chosen = slice(first, last) if computed.by_row else tokens
+        computed = computed._replace(values=computed.values[chosen])
     return Batch(
         input_ids=batch.input_ids[tokens],
         offsets=offsets[start : stop + 1] - offsets[start],
@@ -247,4 +278,5 @@ def _rows_between(batch: Batch, start: int, stop: int) -> Batch:
         targets=batch.targets.piece(rows, offsets),
         token_type_ids=None if types is None else types[tokens],
         computed=computed,
+        window_offsets=None if cuts is None else cuts[first : last + 1] - offsets[start],
     )

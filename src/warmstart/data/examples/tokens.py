@@ -3,7 +3,10 @@
 One token takes 4 bytes, or 5 with type ids, which distinguish the two texts of a pair. Rows are not
 padded here: each batch has its own width. Targets are not stored here.
 
-Letters: N rows, T tokens of all rows together, B rows of one batch.
+A row that is longer than the model's limit may be cut into *windows*: the model reads each of them,
+and the row's logits are the mean over them. The windows of a row follow each other in its tokens.
+
+Letters: N rows, T tokens of all rows together, B rows of one batch, V windows.
 """
 
 from dataclasses import dataclass
@@ -38,6 +41,8 @@ class Tokens:
             None for single texts and for models without type ids.
         cut: what truncation removed from the first and from the second text of the pairs; None for
             single texts.
+        window_offsets: window i is ``input_ids[window_offsets[i]:window_offsets[i + 1]]``; a row
+            is one or more whole windows, int64 [V + 1]; None if no row is cut.
     """
 
     input_ids: np.ndarray[Any, np.dtype[np.int32]]
@@ -46,6 +51,7 @@ class Tokens:
     full_lengths: Ints
     token_type_ids: np.ndarray[Any, np.dtype[np.int8]] | None = None
     cut: tuple[Cut, Cut] | None = None
+    window_offsets: Ints | None = None
 
     def __len__(self) -> int:
         """Number of rows, N."""
@@ -89,12 +95,45 @@ class Tokens:
         >>> [found.tolist() for found in tokens.places_of(np.array([1, 0]))]
         [[1, 2, 0], [0, 2, 3]]
         """
-        lengths = self.offsets[positions + 1] - self.offsets[positions]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        # Index of a token = start of its row in the flat array + its position in the row, and
-        # the latter is its position among all selected tokens minus the offset of its row.
-        starts = np.repeat(self.offsets[positions] - offsets[:-1], lengths)
-        return starts + np.arange(offsets[-1]), offsets
+        return _ranges(self.offsets[positions], self.offsets[positions + 1])
+
+    @property
+    def window_counts(self) -> Ints:
+        """Number of windows of each row, int64 [N]; 1 for a row that is not cut."""
+        return np.diff(window_bounds(self.offsets, self.window_offsets))
+
+    def windows_of(self, positions: Ints) -> tuple[Ints, Ints | None]:
+        """The windows of some rows; a row that is not cut is one window.
+
+        Args:
+            positions: positions of the rows, int64 [B].
+
+        Returns:
+            The position of each window among all windows, int64 [windows of these rows], row after
+            row; and ``window_offsets`` for the tokens of these rows put end to end, int64 [windows
+            of these rows + 1].
+
+        >>> offsets, rows, full_lengths = np.array([0, 1, 4]), np.array([0, 1]), np.array([1, 3])
+        >>> ids, windows = np.int32([7, 8, 9, 9]), np.array([0, 1, 3, 4])
+        >>> tokens = Tokens(ids, offsets, rows, full_lengths, window_offsets=windows)
+        >>> [found.tolist() for found in tokens.windows_of(np.array([1, 0]))]
+        [[1, 2, 0], [0, 2, 3, 4]]
+        """
+        starts = self.window_offsets
+        if starts is None:
+            return positions, None
+        bounds = (np.searchsorted(starts, self.offsets[positions + end]) for end in (0, 1))
+        windows, _ = _ranges(*bounds)
+        lengths = starts[windows + 1] - starts[windows]
+        return windows, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+    def as_windows(self) -> "Tokens":
+        """The same tokens with a row for each window; the same object without windows."""
+        if self.window_offsets is None:
+            return self
+        rows = np.repeat(self.rows, self.window_counts)
+        lengths = np.diff(self.window_offsets)
+        return Tokens(self.input_ids, self.window_offsets, rows, lengths, self.token_type_ids)
 
     def taken(self, positions: Ints) -> "Tokens":
         """A copy with only the rows at these positions, in this order; ``cut`` is not kept.
@@ -110,7 +149,32 @@ class Tokens:
             rows=self.rows[positions],
             full_lengths=self.full_lengths[positions],
             token_type_ids=None if types is None else types[places],
+            window_offsets=self.windows_of(positions)[1],
         )
+
+
+def window_bounds(offsets: Ints, window_offsets: Ints | None) -> Ints:
+    """Row i is the windows ``bounds[i]`` to ``bounds[i + 1] - 1``, int64 [N + 1].
+
+    Args:
+        offsets: the offsets of the rows, int64 [N + 1].
+        window_offsets: the offsets of the windows, int64 [V + 1]; None if each row is one window.
+    """
+    if window_offsets is None:
+        return np.arange(len(offsets))
+    return np.searchsorted(window_offsets, offsets)
+
+
+def _ranges(starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
+    """The numbers from ``starts[i]`` to ``stops[i] - 1`` for each i, end to end.
+
+    Also the place of the first number of each range among them, int64 [B + 1].
+    """
+    lengths = stops - starts
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    # A number = start of its range + its place in the range, and the latter is its place among
+    # all selected numbers minus the offset of its range.
+    return np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1]), offsets
 
 
 NO_PIECE = -1

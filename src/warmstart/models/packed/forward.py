@@ -30,6 +30,7 @@ from warmstart.models.evaluation_mode import evaluation_mode
 from warmstart.models.packed.architectures import why_not_packed
 from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_similar_length
+from warmstart.models.packed.row_logits import for_rows
 from warmstart.models.packed.token_logits import DenseLogits
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
@@ -102,7 +103,8 @@ def forward_verified_on(
         assert rows is not None, "without rows there is a reason"
         packed = _verified(model, head, rows.to(model.device), padded, autocast)
         if isinstance(packed, PackedRunner):
-            return Forward(packed.logits, "packed: real tokens only, no padding", packed)
+            run = for_rows(packed.logits)
+            return Forward(run, "packed: real tokens only, no padding", packed)
         reason = packed
     return Forward(padded.run, f"{padded.path}: {reason}")
 
@@ -138,15 +140,16 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
             return of_tokens.index_select(0, batch.asked)  # [A, C]
         return DenseLogits(of_tokens)
 
-    return Forward(run, "padded, in rectangles of similar length")
+    return Forward(for_rows(run), "padded, in rectangles of similar length")
 
 
 def two_rows(examples: Examples) -> Batch:
-    """A batch of a short row and a long one, to verify packed execution on.
+    """A batch of a short row (or window) and a long one, to verify packed execution on.
 
     Args:
         examples: At least one row; if there is only one, the batch is that row.
     """
+    examples = examples.as_windows()
     order = np.argsort(examples.lengths[:1000], kind="stable")
     return collate(examples, np.unique(order[[0, -1]]))
 

@@ -72,7 +72,8 @@ def with_features(
         OSError: The cache folder cannot be written, or the disk is full.
     """
     by_row = frozen.backbone and packed.reads == "first"
-    count = len(examples) if by_row else len(examples.tokens.input_ids)
+    windows = examples.as_windows()
+    count = len(windows) if by_row else len(windows.tokens.input_ids)
     shape = (count, model.config.hidden_size)
 
     def features_of(batch: Batch) -> Tensor:
@@ -80,13 +81,13 @@ def with_features(
 
     def fill(values: Floats32) -> None:
         with evaluation_mode(model), autocast():
-            _compute(values, examples, features_of, model.device, batch_tokens, by_row=by_row)
+            _compute(values, windows, features_of, model.device, batch_tokens, by_row=by_row)
 
     if count * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
         values = np.empty(shape, dtype=np.float32)
         fill(values)
     else:
-        values = _cached(_key(examples, model, frozen, autocast, by_row=by_row), shape, fill)
+        values = _cached(_key(windows, model, frozen, autocast, by_row=by_row), shape, fill)
     return replace(examples, computed=Computed(values, frozen.layers, by_row))
 
 
