@@ -5,16 +5,16 @@ The groups of settings are re-exported here. ``config_file`` reads and writes th
 
 from warmstart.config.model_settings import BYTES_AND_END as BYTES_AND_END
 from warmstart.config.model_settings import CLOSED as CLOSED
+from warmstart.config.model_settings import AverageConfig as AverageConfig
 from warmstart.config.model_settings import ExportConfig as ExportConfig
 from warmstart.config.model_settings import GenerateConfig as GenerateConfig
+from warmstart.config.model_settings import LoraConfig as LoraConfig
 from warmstart.config.model_settings import ModelConfig as ModelConfig
 from warmstart.config.model_settings import PretrainConfig as PretrainConfig
 from warmstart.config.model_settings import SpecialTokens as SpecialTokens
 from warmstart.config.settings import FORMAT_SETTINGS as FORMAT_SETTINGS
 from warmstart.config.settings import LIST_LOSSES as LIST_LOSSES
-from warmstart.config.settings import AverageConfig as AverageConfig
 from warmstart.config.settings import DataConfig as DataConfig
-from warmstart.config.settings import LoraConfig as LoraConfig
 from warmstart.config.settings import LossName as LossName
 from warmstart.config.settings import RunConfig as RunConfig
 from warmstart.config.settings import Source as Source

@@ -52,6 +52,7 @@ ENTRIES = (
     "start",
     "model",
     "adapter",
+    "head_start.safetensors",
     "average",
     "checkpoint",
     "evaluation",

@@ -67,7 +67,9 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
         _write_models(job, progress.step, score, result.loss, best=best)
     seconds = time.perf_counter() - began
     event = {"event": "evaluation", "step": step, "epoch": epoch, "split": "validation"}
-    losses = {"loss": result.loss, "train_loss": progress.loss_sum / max(progress.loss_count, 1)}
+    trained = progress.loss_count > 0  # otherwise the evaluation is that of a fitted head
+    train_loss = progress.loss_sum / progress.loss_count if trained else None
+    losses = {"loss": result.loss, "train_loss": train_loss}
     times = {"train_seconds": progress.train_seconds, "seconds": seconds}
     scores = {"metric": job.best_metric, "best": best, "scores": result.scores.metrics_json()}
     job.log.write({**event, **losses, **times, **scores})
@@ -186,7 +188,7 @@ def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool
         save_run_model(job, job.model, weights)
     if best and job.config.lora is not None and job.config.lora.save == "adapter":
         save_adapter_folder(job.run, job.model, job.adapters, weights or {})
-    if job.config.average is not None:
+    if job.config.average is not None and steps:
         average.remember(job, steps - 1, score, loss, weights)
 
 
