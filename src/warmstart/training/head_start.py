@@ -66,7 +66,7 @@ class Features:
 def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
     """Fit the last layer of a new head before the first step, if the settings request it.
 
-    Rank 0 does it while the others wait; afterwards only its weights have changed.
+    Rank 0 fits it while the others wait.
 
     Args:
         job: the training job before its first step.
@@ -94,6 +94,8 @@ def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
 
     reason = job.processes.from_first(job.processes.agreed(fit))
     if reason is None:
+        layer, _ = last_layer(job.model, job.task.head)
+        job.processes.copy_first([parameter.detach() for parameter in layer.parameters()])
         seconds = time.perf_counter() - began
         job.log.notice(f"the head starts as a linear probe of the checkpoint ({seconds:.1f} s)")
     else:
@@ -165,7 +167,8 @@ def _features(job: Job, layer: nn.Linear, examples: Examples) -> Features:
 
 def _sample(job: Job, examples: Examples, width: int) -> Ints:
     """Positions of the rows to use: all, or as many random ones as the limit allows."""
-    by_row = READS[job.task.head] == "first"
+    head = job.task.head
+    by_row = READS[head] == "first"
     vectors = np.ones(len(examples), np.int64) if by_row else examples.lengths
     windows = Plan.of(examples, job.config).epoch_windows(0)
     # Whole batches: rows that are compared with each other stay together.

@@ -32,7 +32,6 @@ from warmstart.preparation.schedule import schedule_for
 from warmstart.training import keep
 from warmstart.training.checkpoint import Progress, newest_step, seed_step
 from warmstart.training.graphs.graphed_steps import GraphedSteps, graphed_steps
-from warmstart.training.head_start import start_head
 from warmstart.training.job import Job, with_features_computed
 from warmstart.training.monitoring.recorder import NotFinite, StepRecorder
 from warmstart.training.monitoring.samples import sample_is_due, write_sample
@@ -64,12 +63,9 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     job.model.train()
     # A frozen part must exist before the optimiser: it gets only parameters that train.
     optimizer = build_optimizer(job.model, job.config)
-    progress = keep.restored(job, optimizer) if resume else keep.begun(job)
-    started = not resume and start_head(job, stop_requested)
+    progress = keep.restored(job, optimizer) if resume else keep.begun(job, stop_requested)
     # All processes start from the weights of rank 0.
     job.processes.copy_first([parameter.detach() for parameter in job.model.parameters()])
-    if started:  # the model can predict already, and may stay the best one
-        progress = keep.evaluate_and_keep_best(job, progress, epoch=0)
     stepper = job.accelerator.prepare(optimizer)
     # A float16 gradient may overflow in some steps; the loss scaler then skips the update.
     recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
