@@ -36,6 +36,7 @@ VALUES: dict[str, Any] = {
     "train.choose_threshold": True,
     "train.freeze": "embeddings+layers:1",
     "train.unfreeze_layers_per_epoch": 2,
+    "train.head_start": "linear-probe",
     "train.sample_every_steps": 10,
     "generate.max_new_tokens": 5,
     "generate.temperature": 0.5,

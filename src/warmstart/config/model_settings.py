@@ -161,3 +161,29 @@ class ExportConfig(_Part):
         if int8 and not info.data.get("onnx", True):
             raise refusal(errors.config.int8_without_onnx())
         return int8
+
+
+class LoraConfig(_Part):
+    """Low-rank adapters next to frozen weights (``models.tuning.adapters``)."""
+
+    rank: Annotated[int, Field(ge=1)] = 8
+    """Rank of the low-rank update."""
+    alpha: Annotated[int, Field(ge=1)] = 16
+    """Scale of the update: the output of an adapter is multiplied by ``alpha / rank``."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout probability on the input of each adapter."""
+    modules: Literal["all"] | Annotated[list[str], Field(min_length=1)] | None = None
+    """Names of the linear modules of a layer that get an adapter, or ``all``; by default the query
+    and value projections of attention."""
+    save: Literal["merged", "adapter"] = "merged"
+    """``adapter``: also save the adapters separately, in ``adapter/`` in peft's format. ``model/``
+    contains the full merged weights in both cases."""
+
+
+class AverageConfig(_Part):
+    """The mean of the weights at several evaluations, kept if it scores no worse than the best."""
+
+    of: Literal["last", "best"] = "last"
+    """Average the weights of the last evaluations, or of the best by ``train.best_metric``."""
+    count: Annotated[int, Field(ge=2)] = 3
+    """Number of evaluations. Each needs the disk space of one model until the run ends."""

@@ -18,9 +18,11 @@ from warmstart import errors
 from warmstart.config.file_formats import FORMAT_SETTINGS, FileFormat, Sources
 from warmstart.config.model_settings import (
     CLOSED,
+    AverageConfig,
     ControlTokens,
     ExportConfig,
     GenerateConfig,
+    LoraConfig,
     ModelConfig,
     PretrainConfig,
     refusal,
@@ -215,32 +217,6 @@ class DataConfig(_Part):
         return column
 
 
-class LoraConfig(_Part):
-    """Low-rank adapters next to frozen weights (``models.tuning.adapters``)."""
-
-    rank: Annotated[int, Field(ge=1)] = 8
-    """Rank of the low-rank update."""
-    alpha: Annotated[int, Field(ge=1)] = 16
-    """Scale of the update: the output of an adapter is multiplied by ``alpha / rank``."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout probability on the input of each adapter."""
-    modules: Literal["all"] | Annotated[list[str], Field(min_length=1)] | None = None
-    """Names of the linear modules of a layer that get an adapter, or ``all``; by default the query
-    and value projections of attention."""
-    save: Literal["merged", "adapter"] = "merged"
-    """``adapter``: also save the adapters separately, in ``adapter/`` in peft's format. ``model/``
-    contains the full merged weights in both cases."""
-
-
-class AverageConfig(_Part):
-    """The mean of the weights at several evaluations, kept if it scores no worse than the best."""
-
-    of: Literal["last", "best"] = "last"
-    """Average the weights of the last evaluations, or of the best by ``train.best_metric``."""
-    count: Annotated[int, Field(ge=2)] = 3
-    """Number of evaluations. Each needs the disk space of one model until the run ends."""
-
-
 class TrainConfig(_Part):
     """How the model is trained. Defaults follow Devlin et al. 2019, appendix A.3, if it has one."""
 
@@ -299,6 +275,9 @@ class TrainConfig(_Part):
     freeze: str | None = None
     """``backbone``: train only the head; ``embeddings+layers:k``: freeze the embeddings and the
     first k layers."""
+    head_start: Literal["linear-probe", "random"] = "random"
+    """``linear-probe``: before the first step, fit the last layer of a new head on the unchanged
+    checkpoint; ``random``: start from random weights."""
     unfreeze_layers_per_epoch: Annotated[int, Field(ge=1)] | None = None
     """Train only the pooler and the head in the first epoch, and unfreeze this number of layers in
     each later epoch, from the top. The embeddings come last and count as one layer."""

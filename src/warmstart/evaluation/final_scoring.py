@@ -19,6 +19,7 @@ from warmstart.models.packed.forward import forward_for
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import task_json
+from warmstart.runs.model_folder import HEAD_START, load_head_start
 from warmstart.runs.only_shown import only_shown
 from warmstart.tasks.capabilities import ChoosesThreshold, ComparesWithStart
 from warmstart.tasks.task import AnyTask
@@ -102,22 +103,31 @@ def with_chosen_threshold(
 
 
 def start_scores(
-    scoring: Scoring, task: AnyTask, splits: tuple[str, ...]
+    scoring: Scoring, directory: RunDirectory, task: AnyTask, splits: tuple[str, ...]
 ) -> dict[str, dict[str, Scores]]:
-    """Scores of the model before training: ``{"untouched": {split: scores}}``.
+    """Scores of the model before the first step, if it could predict already.
 
     Args:
         scoring: the scoring of the run.
-        task: the task of the run; without ``ComparesWithStart`` there is nothing to score.
+        directory: the run directory.
+        task: the task of the run.
         splits: names of the splits to score.
+
+    Returns:
+        ``{"untouched": {split: scores}}`` if the checkpoint itself can do the task,
+        ``{"linear-probe": …}`` if the head was fitted before the first step, otherwise nothing.
     """
-    if not isinstance(task, ComparesWithStart):
+    fitted = directory.entry(HEAD_START).exists()
+    if not fitted and not isinstance(task, ComparesWithStart):
         return {}
     prepared = scoring.prepared
     model = task.model(prepared.checkpoint, prepared.config.train.seed)
+    if fitted:
+        load_head_start(directory, model)
     model.to(scoring.accelerator.device)
     found = scoring.evaluations(task, model, splits)
-    return {"untouched": {name: evaluation.scores for name, evaluation in found.items()}}
+    scores = {name: evaluation.scores for name, evaluation in found.items()}
+    return {"linear-probe" if fitted else "untouched": scores}
 
 
 def write_scores(

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from warmstart.data.labels import shown_number
+from warmstart.models.checkpoints.classifier_heads import last_layer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,7 +60,7 @@ def scale_output(
     """
     import torch
 
-    layer, names = _last_layer(model, head)
+    layer, names = last_layer(model, head)
     mean = scale.mean if layer.bias is not None else 0.0
     if trained:
         with torch.no_grad():
@@ -85,7 +86,7 @@ def folded(
         weights: its weights by name; None for its ``state_dict``.
     """
     found = dict(model.state_dict() if weights is None else weights)
-    for name in _last_layer(model, head)[1]:
+    for name in last_layer(model, head)[1]:
         shift = scale.mean if name.endswith("bias") else 0.0
         found[name] = (found[name].double() * scale.deviation + shift).to(found[name].dtype)
     return found
@@ -100,7 +101,7 @@ def full_precision_output(model: "PreTrainedModel", head: "Head") -> None:
         model: a model with one output; changed in place.
         head: its head.
     """
-    _last_layer(model, head)[0].register_forward_hook(_in_float32)
+    last_layer(model, head)[0].register_forward_hook(_in_float32)
 
 
 def _scaled(_: "nn.Module", __: Any, output: "Tensor", *, mean: float, deviation: float) -> Any:
@@ -116,11 +117,3 @@ def _in_float32(layer: "nn.Linear", inputs: "tuple[Tensor, ...]", _: "Tensor") -
         return None
     with torch.autocast(device, enabled=False):
         return torch.nn.functional.linear(inputs[0].float(), layer.weight, layer.bias)
-
-
-def _last_layer(model: "PreTrainedModel", head: "Head") -> "tuple[Any, list[str]]":
-    """The layer with one row per output, and the names of its weights."""
-    from warmstart.models.checkpoints.classifier_heads import label_weights
-
-    names = label_weights(model.config, head)
-    return model.get_submodule(names[0].rpartition(".")[0]), names

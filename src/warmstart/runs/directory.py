@@ -53,6 +53,7 @@ ENTRIES = (
     "start",
     "model",
     "adapter",
+    "head_start.safetensors",
     "average",
     "checkpoint",
     "evaluation",

@@ -10,15 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from warmstart import errors
+from warmstart.models.checkpoints.classifier_heads import last_layer
+from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.models.tuning.adapters import save_adapter
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.manifest import MANIFEST
-from warmstart.runs.safe_files import flush_to_disk, temporary_path, write_errors
+from warmstart.runs.safe_files import flush_to_disk, temporary_path, write_atomically, write_errors
 
 
 def save_model_folder(
@@ -70,6 +76,46 @@ def save_adapter_folder(
         RunError: the disk is full or the folder is not writable; an older ``adapter/`` is intact.
     """
     _replace_folder(run.entry("adapter"), lambda to: save_adapter(model, config, to, weights))
+
+
+HEAD_START = "head_start.safetensors"
+"""The last layer of the head as it was before the first step, if it was fitted."""
+
+
+def save_head_start(run: RunDirectory, model: PreTrainedModel, head: Head) -> None:
+    """Write the last layer of a head that was fitted before the first step.
+
+    Args:
+        run: the run directory.
+        model: the model with the fitted head.
+        head: its head.
+
+    Raises:
+        RunError: the disk is full, or writing is not permitted.
+    """
+    _, names = last_layer(model, head)
+    weights = {name: model.get_parameter(name).detach().cpu() for name in names}
+    write_atomically(run.entry(HEAD_START), lambda temporary: save_file(weights, temporary))
+
+
+def load_head_start(run: RunDirectory, model: PreTrainedModel) -> None:
+    """Set the last layer of the head as ``save_head_start`` wrote it.
+
+    Args:
+        run: the run directory.
+        model: the model with a new head, changed in place.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = run.entry(HEAD_START)
+    try:
+        weights = load_file(path)
+        with torch.no_grad():
+            for name, weight in weights.items():
+                model.get_parameter(name).copy_(weight)
+    except (SafetensorError, AttributeError, RuntimeError) as error:
+        raise errors.run.unreadable(path, str(error)) from error
 
 
 def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:

@@ -112,8 +112,11 @@ class ComparesWithStart(Protocol):
     scores_start: ClassVar[Literal[True]]
 
 
-START_TITLES = {"untouched": "the model before training"}
-"""The name of that baseline for use in a sentence."""
+START_TITLES = {
+    "untouched": "the model before training",
+    "linear-probe": "a linear model on the unchanged checkpoint",
+}
+"""Names of the baselines that are the model before the first step, for use in a sentence."""
 
 
 @runtime_checkable

@@ -36,8 +36,8 @@ RARE_LABELS = frozenset({"train.focal_gamma", "train.class_weights", "train.choo
 """Settings for rare labels."""
 FREEZING = frozenset({"train.freeze"})
 """Lower layers can be frozen."""
-UNFREEZING = frozenset({"train.unfreeze_layers_per_epoch"})
-"""A new head can be trained alone first."""
+UNFREEZING = frozenset({"train.unfreeze_layers_per_epoch", "train.head_start"})
+"""A new head can be trained, or fitted, alone first."""
 GENERATION = frozenset(
     {
         "generate.max_new_tokens",

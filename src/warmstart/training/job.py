@@ -14,6 +14,7 @@ from warmstart.data.examples.token_targets import HiddenTokens
 from warmstart.devices.device import Precision, build_accelerator, precision_of
 from warmstart.devices.processes import Processes, current
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
+from warmstart.models.checkpoints.classifier_heads import is_new_head
 from warmstart.models.checkpoints.configuration import READS, Head
 from warmstart.models.checkpoints.missing_parts import lacks_pooler
 from warmstart.models.packed.forward import Forward, forward_for
@@ -51,6 +52,7 @@ class Job:
         run: where everything is written.
         log: where events go.
         trains: every part of the model, and which of its parameters train.
+        new_head: whether the head has rows for labels, and the checkpoint has none of them.
         frozen: the part of the model that does not train.
         adapters: peft's configuration of the adapters, if adapters train.
         capture: captures steps for ``train.cuda_graphs``, if the device supports it.
@@ -74,6 +76,7 @@ class Job:
     run: RunDirectory
     log: EventLog
     trains: tuple[TrainedPart, ...]
+    new_head: bool
     frozen: Frozen | None = None
     adapters: Any = None
     capture: Capture | None = None
@@ -95,7 +98,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     accelerator, processes = build_accelerator(config), current()
     model = prepared.task.model(prepared.checkpoint, config.seed)
     new_pooler = lacks_pooler(prepared.checkpoint)
-    head = prepared.task.head
+    head, base, paths = prepared.task.head, prepared.checkpoint, prepared.checkpoint.weight_paths
     frozen, adapters = choose_trained(
         model, config, head, new_pooler=new_pooler, new_tokens=prepared.checkpoint.new_tokens
     )
@@ -125,6 +128,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         run=run,
         log=EventLog(run.entry("events.jsonl"), listeners, silent=not processes.first),
         trains=trains,
+        new_head=READS[head] != "every" and is_new_head(base.config, model.config, head, paths),
         frozen=frozen,
         adapters=adapters,
         capture=capture_for(accelerator) if config.cuda_graphs else None,

@@ -1,6 +1,7 @@
 """What the loop saves: the best model so far, and checkpoints to resume from."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from warmstart.runs.safe_files import remove
 from warmstart.tasks.capabilities import ScalesOutput
 from warmstart.training import average, checkpoint
 from warmstart.training.checkpoint import Progress
+from warmstart.training.head_start import start_head
 from warmstart.training.job import Job
 from warmstart.training.model_saving import save_run_model
 from warmstart.training.monitoring.recorder import NotFinite
@@ -67,7 +69,9 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
         _write_models(job, progress.step, score, result.loss, best=best)
     seconds = time.perf_counter() - began
     event = {"event": "evaluation", "step": step, "epoch": epoch, "split": "validation"}
-    losses = {"loss": result.loss, "train_loss": progress.loss_sum / max(progress.loss_count, 1)}
+    trained = progress.loss_count > 0  # otherwise the evaluation is that of a fitted head
+    train_loss = progress.loss_sum / progress.loss_count if trained else None
+    losses = {"loss": result.loss, "train_loss": train_loss}
     times = {"train_seconds": progress.train_seconds, "seconds": seconds}
     scores = {"metric": job.best_metric, "best": best, "scores": result.scores.metrics_json()}
     job.log.write({**event, **losses, **times, **scores})
@@ -87,14 +91,20 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     return job.processes.from_first(progress)
 
 
-def begun(job: Job) -> Progress:
+def begun(job: Job, stop_requested: Callable[[], bool]) -> Progress:
     """The progress before the first step, after noting how the frozen part is computed.
+
+    If the head is fitted before the first step, the model can predict already: it is evaluated and
+    stays the best one until another is better.
 
     Args:
         job: the training job, with features if they could be computed.
+        stop_requested: as for ``loop.fit``.
     """
     if job.frozen is not None and job.processes.first and _noted(job) is not None:
         job.run.write_json("environment.json", {**_noted(job), "features": _features(job)})
+    if start_head(job, stop_requested):
+        return evaluate_and_keep_best(job, Progress(), epoch=0)
     return Progress()
 
 
@@ -186,7 +196,7 @@ def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool
         save_run_model(job, job.model, weights)
     if best and job.config.lora is not None and job.config.lora.save == "adapter":
         save_adapter_folder(job.run, job.model, job.adapters, weights or {})
-    if job.config.average is not None:
+    if job.config.average is not None and steps:
         average.remember(job, steps - 1, score, loss, weights)
 
 

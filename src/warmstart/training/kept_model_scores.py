@@ -38,7 +38,7 @@ def score_kept_model(
     splits = tuple(name for name in splits if name in prepared.splits)
     found = scoring.evaluations(job.task, kept.model, splits)
     task, found = with_chosen_threshold(scoring, job.task, found)
-    beside = start_scores(scoring, task, splits) if baselines else {}
+    beside = start_scores(scoring, job.run, task, splits) if baselines else {}
     write_final_samples(prepared, job, kept.model)
     if not job.processes.first:
         return {}

@@ -63,7 +63,7 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     job.model.train()
     # A frozen part must exist before the optimiser: it gets only parameters that train.
     optimizer = build_optimizer(job.model, job.config)
-    progress = keep.restored(job, optimizer) if resume else keep.begun(job)
+    progress = keep.restored(job, optimizer) if resume else keep.begun(job, stop_requested)
     # All processes start from the weights of rank 0.
     job.processes.copy_first([parameter.detach() for parameter in job.model.parameters()])
     stepper = job.accelerator.prepare(optimizer)

@@ -18,7 +18,7 @@ from warmstart.models.checkpoints.configuration import CLASSIFIERS, Head, skelet
 from warmstart.models.checkpoints.weight_files import weight_shapes
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 Rows = tuple[int | None, ...]
 """For each label the checkpoint's row that is kept for it; None for a new row."""
@@ -76,6 +76,32 @@ def label_weights(config: "PreTrainedConfig", head: Head) -> list[str]:
     wider = {name: p.shape for name, p in skeleton(more, head).named_parameters()}
     named = skeleton(config, head).named_parameters()
     return [name for name, p in named if p.shape != wider[name]]
+
+
+def last_layer(model: "PreTrainedModel", head: Head) -> tuple[Any, list[str]]:
+    """The linear layer with one row per label, and the names of its weights.
+
+    Args:
+        model: a classifier.
+        head: its head.
+    """
+    names = label_weights(model.config, head)
+    return model.get_submodule(names[0].rpartition(".")[0]), names
+
+
+def is_new_head(
+    old: "PreTrainedConfig", new: "PreTrainedConfig", head: Head, paths: Sequence[Path]
+) -> bool:
+    """Whether a model keeps nothing of its checkpoint's head.
+
+    Args:
+        old: as for ``rows_to_keep``.
+        new: as for ``rows_to_keep``.
+        head: as for ``rows_to_keep``.
+        paths: as for ``rows_to_keep``.
+    """
+    rows = rows_to_keep(old, new, head, paths)
+    return rows is None or all(row is None for row in rows)
 
 
 def head_in_words(

@@ -152,9 +152,9 @@ def describe_event(event: Event) -> str | None:
             score = event["scores"][name]
             value = "undefined" if score["value"] is None else f"{score['value']:.3f}"
             losses = [_number(event[name]) for name in ("train_loss", "loss")]
+            train = f"{losses[0]:.3f} train, " * (event["step"] >= 0)  # before the first step: none
             return (
-                f"epoch {round(event['epoch'], 2):g}  "
-                f"loss {losses[0]:.3f} train, {losses[1]:.3f} validation  "
+                f"epoch {round(event['epoch'], 2):g}  loss {train}{losses[1]:.3f} validation  "
                 f"{name.replace('_', ' ')} {value}" + ("  best" if event["best"] else "")
             )
         case "sample":

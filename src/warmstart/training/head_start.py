@@ -1,0 +1,222 @@
+"""The start of a new head: where a linear model on the checkpoint's features ends.
+
+A new head is random. In the first steps its errors change the pretrained layers at random as well,
+and part of what they know is lost (Kumar et al. 2022). With ``train.head_start: linear-probe`` the
+last layer of the head is therefore fitted before the first step, while all other weights stay: its
+inputs (*features*) are computed once, in evaluation mode, and L-BFGS minimises the task's own loss
+plus an L2 penalty on the weights of standardised features. The strength of the penalty is the one
+with the lowest loss on the validation rows. This is a convex problem for most tasks and takes
+seconds.
+
+The fitted model is evaluated before the first step, so the kept model is never worse on the
+validation rows than this linear model. It is also a baseline of the run (``linear-probe``).
+
+Letters: N features of the sampled rows or words, H their width, C labels.
+
+Source: Kumar et al. 2022, arXiv:2202.10054, "Fine-tuning can distort pretrained features", section
+3.4 (LP-FT).
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from warmstart.data.examples.batches import Batch, Examples, collate
+from warmstart.data.examples.ordering import evaluation_batches
+from warmstart.data.examples.tokens import Ints
+from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
+from warmstart.models.checkpoints.classifier_heads import last_layer
+from warmstart.models.checkpoints.configuration import READS
+from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.preparation.plan import Plan
+from warmstart.runs.model_folder import save_head_start
+from warmstart.training.job import Job
+
+STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+"""Factors of the penalty that are tried, the strongest first: each fit starts from the one before.
+"""
+
+MOST_ITERATIONS = 100
+"""Iterations of L-BFGS for each strength."""
+
+MAX_FEATURE_BYTES = 2**28
+"""Largest size of the features of one split; of a larger split, random rows are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The inputs of the last layer for some rows, and these rows as a batch.
+
+    Args:
+        values: float32 [N, H].
+        batch: the rows, in the same order, with their targets.
+    """
+
+    values: Tensor
+    batch: Batch
+
+
+def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
+    """Fit the last layer of a new head before the first step, if the settings request it.
+
+    Rank 0 fits it while the others wait.
+
+    Args:
+        job: the training job before its first step.
+        stop_requested: as for ``loop.fit``.
+
+    Returns:
+        Whether the head was fitted; the same in every process.
+
+    Raises:
+        RunError: the disk is full, or writing is not permitted.
+    """
+    if job.config.head_start == "random":
+        return False
+    began = time.perf_counter()
+
+    def fit() -> str | None:
+        if not job.processes.first:
+            return None
+        if not job.new_head:
+            return "the head of the checkpoint is kept"
+        reason = fit_head(job, stop_requested)
+        if reason is None:
+            save_head_start(job.run, job.model, job.task.head)
+        return reason
+
+    reason = job.processes.from_first(job.processes.agreed(fit))
+    if reason is None:
+        layer, _ = last_layer(job.model, job.task.head)
+        job.processes.copy_first([parameter.detach() for parameter in layer.parameters()])
+        seconds = time.perf_counter() - began
+        job.log.notice(f"the head starts as a linear probe of the checkpoint ({seconds:.1f} s)")
+    else:
+        job.log.notice(f"the head does not start as a linear probe: {reason}")
+    return reason is None
+
+
+def fit_head(job: Job, stop_requested: Callable[[], bool]) -> str | None:
+    """Fit the last layer of a new head, in place.
+
+    Args:
+        job: the training job before its first step; its model is in training mode.
+        stop_requested: called between fits; if it returns True, the best fit so far is used.
+
+    Returns:
+        The reason why the head was not fitted; None if it was.
+    """
+    layer, _ = last_layer(job.model, job.task.head)
+    with evaluation_mode(job.model):
+        features = [_features(job, layer, rows) for rows in (job.train, job.validation)]
+    train, validation = features
+    if not all(split.values.isfinite().all() for split in features):
+        return "its inputs are not finite numbers"
+    mean, deviation = _standardise(train.values, centred=layer.bias is not None)
+    validation.values.sub_(mean).div_(deviation)
+    best, lowest = None, math.inf
+    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in layer.parameters()]
+    for strength in STRENGTHS:
+        _minimise(job, layer, weights, train, strength)
+        with torch.no_grad():
+            loss = float(_mean_loss(job, layer, weights, validation))
+        if not loss < lowest:  # higher, or not a number: weaker penalties only fit more noise
+            break
+        best, lowest = [weight.detach().clone() for weight in weights], loss
+        if stop_requested():
+            break
+    if best is None:
+        return "no linear model with a finite loss was found"
+    _write(layer, best, mean, deviation)
+    return None
+
+
+@torch.no_grad()
+def _features(job: Job, layer: nn.Linear, examples: Examples) -> Features:
+    """The inputs of the last layer for the rows of one split, or for a sample of them."""
+    device, found = job.accelerator.device, list[Tensor]()
+    positions = _sample(job, examples, layer.in_features)
+    budget = MAX_TOKENS_PER_BATCH.get(device.type, 8192)
+    groups = examples.targets.groups
+    batches = [
+        positions[batch]
+        for batch in evaluation_batches(
+            examples.lengths[positions], budget, None if groups is None else groups[positions]
+        )
+    ]
+
+    def keep_input(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found.append(inputs[0].float().reshape(-1, layer.in_features))
+
+    hook = layer.register_forward_pre_hook(keep_input)
+    try:
+        for batch in batches:
+            with job.accelerator.autocast():
+                job.forward.run(job.model, collate(examples, batch).to(device))
+    finally:
+        hook.remove()
+    return Features(torch.cat(found), collate(examples, np.concatenate(batches)).to(device))
+
+
+def _sample(job: Job, examples: Examples, width: int) -> Ints:
+    """Positions of the rows to use: all, or as many random ones as the limit allows."""
+    head = job.task.head
+    by_row = READS[head] == "first"
+    vectors = np.ones(len(examples), np.int64) if by_row else examples.lengths
+    windows = Plan.of(examples, job.config).epoch_windows(0)
+    # Whole batches: rows that are compared with each other stay together.
+    order = [batch for window in windows for batch in window]
+    sizes = np.cumsum([int(vectors[batch].sum()) for batch in order]) * 4 * width  # float32
+    count = max(1, int(np.searchsorted(sizes, MAX_FEATURE_BYTES, side="right")))
+    return np.sort(np.concatenate(order[:count]))
+
+
+def _standardise(values: Tensor, *, centred: bool) -> tuple[Tensor, Tensor]:
+    """Standardise features in place; returns the subtracted means and the divisors, [H] each."""
+    deviation = values.std(0, correction=0)
+    # A constant feature stays constant, and has no effect on the difference between labels.
+    deviation = torch.where(deviation > 0, deviation, 1.0)
+    mean = values.mean(0) if centred else torch.zeros_like(deviation)
+    values.sub_(mean).div_(deviation)
+    return mean, deviation
+
+
+def _minimise(
+    job: Job, layer: nn.Linear, weights: list[nn.Parameter], features: Features, strength: float
+) -> None:
+    """Minimise the mean loss plus the penalty, from the weights given and in place."""
+    optimizer = torch.optim.LBFGS(
+        weights, max_iter=MOST_ITERATIONS, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
+    )
+
+    def objective() -> Tensor:
+        optimizer.zero_grad()
+        loss = _mean_loss(job, layer, weights, features) + strength * weights[0].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(objective)  # type: ignore[no-untyped-call]
+
+
+def _mean_loss(job: Job, layer: nn.Linear, weights: list[Any], features: Features) -> Tensor:
+    """The task's loss with other weights of the last layer, as a mean over the labels, []."""
+    named = dict(zip((name for name, _ in layer.named_parameters()), weights, strict=True))
+    # A call of the layer, not the bare product: a regression scales its outputs in a hook.
+    logits = functional_call(layer, named, (features.values,))
+    total, count = job.task.loss(logits, features.batch)
+    return total / max(count, 1)
+
+
+@torch.no_grad()
+def _write(layer: nn.Linear, weights: list[Tensor], mean: Tensor, deviation: Tensor) -> None:
+    """Set the weights of the layer: those of standardised features, for the features themselves."""
+    layer.weight.copy_(weights[0] / deviation)
+    if layer.bias is not None:
+        layer.bias.copy_(weights[1] - layer.weight @ mean)

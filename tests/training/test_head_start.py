@@ -1,0 +1,196 @@
+"""A new head starts as a linear probe: its optimum, what changes, the run around it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from tests.runs_in_memory import (
+    job_of,
+    never,
+    number_settings,
+    prepared_run,
+    ranking_settings,
+    settings,
+    tagging_settings,
+    topic_settings,
+    writing_settings,
+)
+from warmstart import config_file
+from warmstart.errors import ConfigError, Interrupted
+from warmstart.evaluation.evaluate import evaluate
+from warmstart.models.checkpoints.classifier_heads import last_layer
+from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.preparation.prepare import prepare
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.events import events_of, read_events
+from warmstart.training import head_start
+from warmstart.training.head_start import fit_head
+from warmstart.training.job import Job
+from warmstart.training.train_run import train_run
+
+PROBE: dict[str, Any] = {"head_start": "linear-probe"}
+TASKS = {
+    "classification": settings,
+    "labels": topic_settings,
+    "numbers": number_settings,
+    "rankings": ranking_settings,
+    "tags": tagging_settings,
+}
+
+
+def validation_loss(job: Job) -> float:
+    labels = job.validation_split.labels
+    return evaluate(job.task, job.model, job.forward, job.validation, labels, job.accelerator).loss
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_only_the_last_layer_changes_and_the_loss_falls(tmp_path: Path, task: str) -> None:
+    job = job_of(prepare(config_file.load(TASKS[task](tmp_path, **PROBE))), tmp_path / "run")
+    before = {name: weight.clone() for name, weight in job.model.state_dict().items()}
+    modes = {name: module.training for name, module in job.model.named_modules()}
+    loss = validation_loss(job)
+    assert fit_head(job, never) is None
+    assert validation_loss(job) < 0.98 * loss
+    _, names = last_layer(job.model, job.task.head)
+    changed = {n for n, weight in job.model.state_dict().items() if not weight.equal(before[n])}
+    assert changed == set(names)
+    assert {name: module.training for name, module in job.model.named_modules()} == modes
+
+
+@pytest.mark.parametrize("strength", [1e-1, 1e-3])
+def test_the_optimum_is_that_of_a_logistic_regression(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strength: float
+) -> None:
+    """The same predictions as scikit-learn's on the same features, with the same penalty."""
+    monkeypatch.setattr(head_start, "STRENGTHS", (strength,))
+    job = job_of(prepared_run(tmp_path, **PROBE), tmp_path / "run")
+    features, labels, values = features_of(job)
+    assert fit_head(job, never) is None
+    # The sum of losses plus |w|^2 / (2 C) there; the mean plus strength · |w|^2 for each of two
+    # rows of weights, w / 2 and -w / 2, here.
+    fitted = LogisticRegression(C=1 / (len(labels) * strength), tol=1e-8, max_iter=2000)
+    expected = fitted.fit(features, labels).decision_function(features)
+    logits = last_layer(job.model, job.task.head)[0](values).detach().numpy()
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], expected, atol=0.02)
+
+
+def test_the_optimum_is_that_of_a_ridge_regression(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_start, "STRENGTHS", (1e-2,))
+    job = job_of(prepare(config_file.load(number_settings(tmp_path, **PROBE))), tmp_path / "run")
+    features, labels, values = features_of(job)
+    scale = job.task.scale
+    assert fit_head(job, never) is None
+    fitted = Ridge(alpha=1e-2 * len(labels), tol=1e-10).fit(features, labels)
+    found = last_layer(job.model, job.task.head)[0](values).detach().numpy()[:, 0]
+    expected = fitted.predict(features)
+    np.testing.assert_allclose(found / scale.deviation, expected / scale.deviation, atol=0.02)
+
+
+def features_of(job: Job) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """Standardised features of the training rows, their labels, and the features themselves."""
+    layer, _ = last_layer(job.model, job.task.head)
+    with evaluation_mode(job.model):
+        found = head_start._features(job, layer, job.train)
+    values = found.values.clone()
+    head_start._standardise(found.values, centred=True)
+    return found.values.numpy(), found.batch.targets.values.numpy(), values
+
+
+def test_of_a_large_split_random_rows_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(prepared_run(tmp_path, **PROBE), tmp_path / "run")
+    layer, _ = last_layer(job.model, job.task.head)
+    monkeypatch.setattr(head_start, "MAX_FEATURE_BYTES", 20 * 4 * layer.in_features)
+    found = head_start._features(job, layer, job.train)
+    assert len(found.values) == len(found.batch) == 16  # two batches of 8
+    assert set(found.batch.rows.tolist()) < set(job.train.rows.tolist())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_features_that_never_change(tmp_path: Path, bias: bool) -> None:
+    """The same text in every row: nothing can be learned but how frequent the labels are."""
+    made = settings(tmp_path, **PROBE)
+    lines = ["text,label", *("the cat was very old,good" for _ in range(30))]
+    lines += ["the cat was very old,bad" for _ in range(10)]
+    Path(made["data"]["train"]).write_text("\n".join(lines) + "\n", "utf-8")
+    made["data"]["duplicates"] = "keep"
+    job = job_of(prepare(config_file.load(made)), tmp_path / "run")
+    layer, _ = last_layer(job.model, job.task.head)
+    if not bias:
+        layer.bias = None
+    assert fit_head(job, never) is None
+    assert all(parameter.isfinite().all() for parameter in layer.parameters())
+    if bias:
+        labels = job.validation_split.labels
+        share = float(np.mean(job.train.targets.values == 0))
+        least = -float(np.mean(np.where(labels == 0, np.log(share), np.log(1 - share))))
+        assert validation_loss(job) == pytest.approx(least, abs=1e-3)
+
+
+def test_outputs_that_are_not_numbers_leave_the_head_random(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path, **PROBE), tmp_path / "run")
+    before = last_layer(job.model, job.task.head)[0].weight.clone()
+    with torch.no_grad():
+        job.model.bert.pooler.dense.bias[0] = torch.nan
+    assert fit_head(job, never) == "its inputs are not finite numbers"
+    assert last_layer(job.model, job.task.head)[0].weight.equal(before)
+
+
+def test_a_run_evaluates_the_probe_first_and_scores_it_as_a_baseline(tmp_path: Path) -> None:
+    prepared = prepared_run(tmp_path, **PROBE, learning_rate=1e-6)
+    finished = train_run(prepared, tmp_path / "run", stop_requested=never)
+    events = read_events(tmp_path / "run" / "events.jsonl")
+    first, *others = events_of(events, "evaluation")
+    assert (first["step"], first["epoch"], first["best"]) == (-1, 0, True)
+    assert first["train_loss"] is None
+    assert all(event["train_loss"] > 0 for event in others)
+    content = finished.evaluations["validation"]
+    name = first["metric"]
+    assert content["baselines"]["linear-probe"][name]["value"] == first["scores"][name]["value"]
+    assert content["scores"][name]["value"] >= first["scores"][name]["value"]
+    assert any("starts as a linear probe" in e["text"] for e in events_of(events, "notice"))
+
+
+def interrupted_after(steps: int) -> Callable[[], bool]:
+    left = iter(range(steps))
+    return lambda: next(left, None) is None
+
+
+@pytest.mark.parametrize("steps", [3, 15])
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, steps: int) -> None:
+    prepared = prepared_run(tmp_path, **PROBE)
+    train_run(prepared, tmp_path / "whole", stop_requested=never)
+    with pytest.raises(Interrupted):
+        train_run(prepared, tmp_path / "run", stop_requested=interrupted_after(steps))
+    train_run(prepared, tmp_path / "run", resume=True, stop_requested=never)
+    whole, resumed = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "run")
+    )
+    assert all(weight.equal(resumed[name]) for name, weight in whole.items())
+
+
+def test_a_head_of_the_checkpoint_is_kept(tmp_path: Path) -> None:
+    first = prepared_run(tmp_path, epochs=1)
+    train_run(first, tmp_path / "first", stop_requested=never)
+    made = settings(tmp_path, **PROBE)
+    made["model"]["name"] = str(tmp_path / "first")
+    train_run(prepare(config_file.load(made)), tmp_path / "second", stop_requested=never)
+    events = read_events(tmp_path / "second" / "events.jsonl")
+    said = [event["text"] for event in events_of(events, "notice")]
+    assert any("not start as a linear probe: the head of the checkpoint is kept" in t for t in said)
+    assert all(event["step"] >= 0 for event in events_of(events, "evaluation"))
+    assert not RunDirectory(tmp_path / "second").entry("head_start.safetensors").exists()
+
+
+def test_a_language_model_has_no_such_head(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train\.head_start"):
+        config_file.load(writing_settings(tmp_path, **PROBE))
