@@ -1,6 +1,7 @@
 """A new head starts as a linear probe: its optimum, what changes, the run around it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from warmstart.errors import ConfigError, Interrupted
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.models.checkpoints.classifier_heads import last_layer
 from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.models.packed.forward import padded_forward
 from warmstart.preparation.prepare import prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
@@ -102,6 +104,29 @@ def features_of(job: Job) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
     values = found.values.clone()
     head_start._standardise(found.values, centred=True)
     return found.values.numpy(), found.batch.targets.values.numpy(), values
+
+
+@pytest.mark.parametrize("task", ["classification", "numbers", "tags"])
+@pytest.mark.parametrize("how", ["packed", "padded", "windows"])
+def test_the_last_layer_gives_the_logits_of_its_features(
+    tmp_path: Path, how: str, task: str
+) -> None:
+    """In the order of the rows, also if the model runs padded or rows are cut into windows."""
+    made = TASKS[task](tmp_path, **PROBE)
+    made["model"]["max_tokens"] = 128
+    if how == "windows":
+        made["data"]["long_documents"] = "chunk"
+        made["model"]["max_tokens"] = 8
+    if how == "windows" and task == "tags":
+        del made["data"]["long_documents"]  # tags are always predicted in windows
+    job = job_of(prepare(config_file.load(made)), tmp_path / "run")
+    if how == "padded":
+        job = replace(job, forward=padded_forward(job.model, job.task.head))
+    layer, _ = last_layer(job.model, job.task.head)
+    with evaluation_mode(job.model), torch.no_grad():
+        found = head_start._features(job, layer, job.train)
+        expected = job.forward.run(job.model, found.batch)
+    torch.testing.assert_close(layer(found.values), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_of_a_large_split_random_rows_are_used(

@@ -151,15 +151,14 @@ def _features(job: Job, layer: nn.Linear, examples: Examples) -> Features:
             examples.lengths[positions], budget, None if groups is None else groups[positions]
         )
     ]
-
-    def keep_input(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found.append(inputs[0].float().reshape(-1, layer.in_features))
-
-    hook = layer.register_forward_pre_hook(keep_input)
+    # The layer passes on its inputs, so that the forward pass returns them instead of the logits,
+    # in the order of the rows, and averaged over the windows of a row as logits are.
+    hook = layer.register_forward_hook(lambda _layer, inputs, _output: inputs[0])
     try:
         for batch in batches:
             with job.accelerator.autocast():
-                job.forward.run(job.model, collate(examples, batch).to(device))
+                inputs = job.forward.run(job.model, collate(examples, batch).to(device))
+            found.append(inputs.float())
     finally:
         hook.remove()
     return Features(torch.cat(found), collate(examples, np.concatenate(batches)).to(device))
