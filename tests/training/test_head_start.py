@@ -161,6 +161,17 @@ def test_features_that_never_change(tmp_path: Path, bias: bool) -> None:
         assert validation_loss(job) == pytest.approx(least, abs=1e-3)
 
 
+def test_noise_in_a_dead_feature_gets_no_weight(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path, **PROBE), tmp_path / "run")
+    layer, _ = last_layer(job.model, job.task.head)
+    with torch.no_grad():
+        job.model.bert.pooler.dense.weight[3] *= 1e-20
+        job.model.bert.pooler.dense.bias[3] = 0.0
+    assert fit_head(job, never) is None
+    others = layer.weight[:, [index for index in range(layer.in_features) if index != 3]]
+    assert layer.weight[:, 3].abs().max() < others.abs().max()
+
+
 def test_outputs_that_are_not_numbers_leave_the_head_random(tmp_path: Path) -> None:
     job = job_of(prepared_run(tmp_path, **PROBE), tmp_path / "run")
     before = last_layer(job.model, job.task.head)[0].weight.clone()

@@ -46,7 +46,10 @@ STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 MOST_ITERATIONS = 100
 """Iterations of L-BFGS for each strength."""
 
-MAX_FEATURE_BYTES = 2**28
+SMALLEST_DEVIATION = 0.1
+"""Smallest divisor of a feature, as a share of the root mean square of all deviations."""
+
+MAX_FEATURE_BYTES = 2**27
 """Largest size of the features of one split; of a larger split, random rows are used."""
 
 
@@ -178,10 +181,14 @@ def _sample(job: Job, examples: Examples, width: int) -> Ints:
 
 
 def _standardise(values: Tensor, *, centred: bool) -> tuple[Tensor, Tensor]:
-    """Standardise features in place; returns the subtracted means and the divisors, [H] each."""
+    """Standardise features in place; returns the subtracted means and the divisors, [H] each.
+
+    The divisor of a feature that hardly changes is larger than its deviation: otherwise noise in it
+    would get huge weights.
+    """
     deviation = values.std(0, correction=0)
-    # A constant feature stays constant, and has no effect on the difference between labels.
-    deviation = torch.where(deviation > 0, deviation, 1.0)
+    typical = float(deviation.square().mean().sqrt()) or 1.0
+    deviation = deviation.clamp(min=SMALLEST_DEVIATION * typical)
     mean = values.mean(0) if centred else torch.zeros_like(deviation)
     values.sub_(mean).div_(deviation)
     return mean, deviation
@@ -192,7 +199,11 @@ def _minimise(
 ) -> None:
     """Minimise the mean loss plus the penalty, from the weights given and in place."""
     optimizer = torch.optim.LBFGS(
-        weights, max_iter=MOST_ITERATIONS, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
+        weights,
+        max_iter=MOST_ITERATIONS,
+        tolerance_grad=1e-5,
+        tolerance_change=1e-6,  # also of the loss, in nats
+        line_search_fn="strong_wolfe",
     )
 
     def objective() -> Tensor:
