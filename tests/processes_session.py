@@ -143,7 +143,7 @@ def mistyped(rank: int) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    """Run every scene, with the settings that the test wrote into the folder."""
+    """Run every scene for which the test wrote settings into the folder."""
     settings: dict[str, Settings] = json.loads((folder / "settings.json").read_text())
     evaluate.MAX_TOKENS_PER_BATCH["cpu"] = 40  # so that there are batches to share
     processes = join()
@@ -161,6 +161,7 @@ def main(folder: Path) -> None:
     found = {
         name: processes.gather(scene(folder / "two", settings[name], processes, name))
         for name, scene in scenes.items()
+        if name in settings
     }
     found["alone"] = processes.gather(fail_alone(processes))
     leave()

@@ -64,7 +64,7 @@ def test_a_cross_encoder_gives_the_scores(trained: Trained, loss: str) -> None:
     np.testing.assert_allclose(scores[:, 1] if two else scores, expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("loss", slow_except(LOSSES, "cross-entropy", "pairwise"))
+@pytest.mark.parametrize("loss", slow_except(LOSSES, "cross-entropy"))
 def test_the_lines_of_the_card_give_the_scores(
     trained: Trained, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

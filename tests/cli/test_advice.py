@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.quick import slow_except
 from warmstart import cli, config_file
 from warmstart.cli.output import runnable
 from warmstart.config import DataConfig
@@ -18,7 +19,11 @@ ROWS = "text,label\n" + "".join(f"a good day {i},good\na bad day {i},bad\n" for 
 
 
 @pytest.mark.parametrize(
-    "more", [[], ["--text", "text", "--label", "label"], ["--validation", "0.5"]]
+    "more",
+    slow_except(
+        [[], ["--text", "text", "--label", "label"], ["--validation", "0.5"]],
+        ["--text", "text", "--label", "label"],
+    ),
 )
 def test_a_file_is_trained_as_it_is_checked(
     more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -256,6 +256,7 @@ def test_recipes(warmstart: Warmstart) -> None:
     assert (content["recipe"], content["yaml"]) == ("cola", yaml)
 
 
+@pytest.mark.slow
 def test_chinese_from_end_to_end(
     warmstart: Warmstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,7 +132,7 @@ def test_a_whole_run_reports_both_scores_and_leaves_no_files(tmp_path: Path) -> 
     assert any(mean in text for text in notices)
 
 
-@pytest.fixture(scope="module", params=["last", "best"])
+@pytest.fixture(scope="module", params=slow_except(["last", "best"], "last"))
 def whole(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Prepared, Job]:

@@ -13,6 +13,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import warmstart
+from tests.quick import slow_except
 from tests.runs_in_memory import filling_settings, prepared_run, settings
 from warmstart import api, cli, config_file
 from warmstart.errors import Interrupted, RunError
@@ -141,7 +142,7 @@ def test_the_advice_works(advice: str, copy: Path, capsys: pytest.CaptureFixture
     assert json.loads((copy / "run-2" / "environment.json").read_text())["settings"]
 
 
-@pytest.mark.parametrize("advice", ["again", "continued"])
+@pytest.mark.parametrize("advice", slow_except(["again", "continued"], "continued"))
 def test_the_advice_works_for_pretraining(
     advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

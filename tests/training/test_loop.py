@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.quick import slow_except
 from tests.runs_in_memory import job_of, never, prepared_run
 from warmstart.data.examples.batches import Batch
 from warmstart.data.examples.targets import RowTargets, of_kind
@@ -86,7 +87,7 @@ def test_it_learns(tmp_path: Path) -> None:
     assert (fit(job, resume=False, stop_requested=never).best or 0.0) > 0.8
 
 
-@pytest.mark.parametrize("accumulation", [2, 5])
+@pytest.mark.parametrize("accumulation", slow_except([2, 5], 2))
 def test_accumulated_batches_are_the_big_batch(tmp_path: Path, accumulation: int) -> None:
     whole = prepared_run(tmp_path, dropout=0.0, batch_size=20, epochs=2)
     one = job_of(whole, tmp_path / "one")

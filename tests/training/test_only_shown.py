@@ -72,7 +72,7 @@ def test_without_a_prompt_that_leaves_room_there_are_no_samples(tmp_path: Path) 
     ("fails", "said"),
     [
         ("generate", "samples after 12 steps"),
-        ("novelty", "samples.json and the novelty report"),
+        pytest.param("novelty", "samples.json and the novelty report", marks=pytest.mark.slow),
     ],
 )
 def test_a_failed_sample_is_a_notice(

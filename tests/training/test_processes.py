@@ -108,13 +108,15 @@ def assert_one_run(one: Path, two: Path) -> None:
         torch.testing.assert_close(second[name], tensor, atol=1e-4, rtol=0, msg=name)
 
 
+Scenes = tuple[Path, dict[str, list[Any]]]
+"""The folder of ``processes_session``, and the results of each process in each scene."""
+
+
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
-    """The folder of ``processes_session``, and the results of each process in each scene."""
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     folder = tmp_path_factory.mktemp("processes")
     write_reviews(folder / "reviews.csv", rows=40)
     plain = settings(folder, dropout=0.0, epochs=1, max_gradient_norm=0.5)
-    rows = len(prepare(config_file.load(plain)).examples["train"])
     content = {
         "accumulated": changed(plain, batch_size=3, gradient_accumulation=3, epochs=2),
         "memory": changed(plain, batch_size=12),
@@ -124,11 +126,26 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
     content["stopped"] = content["apart"] = content["whole"]
     content["windows"] = windowed(settings, folder, dropout=0.0, epochs=1)
     content["fill-mask"] = changed({**plain, "task": "fill-mask"}, epochs=2)
+    return played(folder, content)
+
+
+@pytest.fixture(scope="module")
+def architectures(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    folder = tmp_path_factory.mktemp("architectures")
+    write_reviews(folder / "reviews.csv", rows=40)
+    plain = settings(folder, dropout=0.0, epochs=1, max_gradient_norm=0.5)
+    rows = len(prepare(config_file.load(plain)).examples["train"])
+    content = {}
     for architecture in ARCHITECTURES:
         model = str(tiny_checkpoint(folder / architecture, architecture))
         # The second batch has one row, so one of the two processes has none.
         uneven = changed(plain, batch_size=rows - 1, epochs=2)
         content[architecture] = {**uneven, "model": {"name": model, "dropout": 0.0}}
+    return played(folder, content)
+
+
+def played(folder: Path, content: dict[str, dict[str, Any]]) -> Scenes:
+    """Scenes by name, with the settings of each, in two processes."""
     (folder / "settings.json").write_text(json.dumps(content))
     both = ended(start("-m", "tests.processes_session", str(folder), cwd=folder))
     assert [one.code for one in both] == [0, 0], both[0].err + both[1].err
@@ -148,11 +165,18 @@ def trained_alone(folder: Path, name: str) -> Path:
     return job.run.path
 
 
-@pytest.mark.parametrize("scene", ["accumulated", "windows", "fill-mask", *ARCHITECTURES])
-def test_every_step_is_that_of_one_process(
-    scenes: tuple[Path, dict[str, list[Any]]], scene: str
-) -> None:
-    folder, found = scenes
+@pytest.mark.parametrize("scene", ["accumulated", "windows", "fill-mask"])
+def test_every_step_is_that_of_one_process(scenes: Scenes, scene: str) -> None:
+    assert_steps_of_one_process(*scenes, scene)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_makes_the_same_steps(architectures: Scenes, architecture: str) -> None:
+    assert_steps_of_one_process(*architectures, architecture)
+
+
+def assert_steps_of_one_process(folder: Path, found: dict[str, list[Any]], scene: str) -> None:
     one = trained_alone(folder, scene)
     assert found[scene] == [len(losses(one))] * 2
     assert_one_run(one, folder / "two" / scene)
@@ -163,9 +187,7 @@ def test_every_step_is_that_of_one_process(
         assert here == there
 
 
-def test_when_one_runs_out_of_memory_all_make_the_step_again(
-    scenes: tuple[Path, dict[str, list[Any]]],
-) -> None:
+def test_when_one_runs_out_of_memory_all_make_the_step_again(scenes: Scenes) -> None:
     folder, found = scenes
     assert found["memory"] == [4, 4]
     assert_one_run(trained_alone(folder, "memory"), folder / "two" / "memory")
@@ -175,9 +197,7 @@ def test_when_one_runs_out_of_memory_all_make_the_step_again(
     ] * 2
 
 
-def test_one_is_asked_to_stop_and_all_resume_bit_identically(
-    scenes: tuple[Path, dict[str, list[Any]]],
-) -> None:
+def test_one_is_asked_to_stop_and_all_resume_bit_identically(scenes: Scenes) -> None:
     folder, found = scenes
     stopped = folder / "two" / "stopped"
     assert found["stopped"][0] == found["stopped"][1]
@@ -192,17 +212,13 @@ def test_one_is_asked_to_stop_and_all_resume_bit_identically(
     assert without_times(folder / "two" / "whole") == without_times(stopped)
 
 
-def test_a_loss_that_is_no_number_in_one_ends_all(
-    scenes: tuple[Path, dict[str, list[Any]]],
-) -> None:
+def test_a_loss_that_is_no_number_in_one_ends_all(scenes: Scenes) -> None:
     _, found = scenes
     assert "the loss of step 4 is not a finite number" in found["diverged"][0]
     assert found["diverged"][1] == found["diverged"][0]
 
 
-def test_processes_that_see_different_checkpoints_do_not_train(
-    scenes: tuple[Path, dict[str, list[Any]]],
-) -> None:
+def test_processes_that_see_different_checkpoints_do_not_train(scenes: Scenes) -> None:
     _, found = scenes
     assert (
         found["apart"]
@@ -211,9 +227,7 @@ def test_processes_that_see_different_checkpoints_do_not_train(
     )
 
 
-def test_the_first_learns_what_went_wrong_in_another(
-    scenes: tuple[Path, dict[str, list[Any]]],
-) -> None:
+def test_the_first_learns_what_went_wrong_in_another(scenes: Scenes) -> None:
     _, found = scenes
     assert found["alone"] == ["gone does not exist"] * 2
 

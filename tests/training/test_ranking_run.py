@@ -34,7 +34,11 @@ STEPS = 50
 
 
 @pytest.mark.parametrize(
-    ("loss", "by_hand"), [("pairwise", pairwise_by_hand), ("listwise", listwise_by_hand)]
+    ("loss", "by_hand"),
+    [
+        ("pairwise", pairwise_by_hand),
+        pytest.param("listwise", listwise_by_hand, marks=pytest.mark.slow),
+    ],
 )
 def test_steps_are_those_of_a_plain_loop(tmp_path: Path, loss: str, by_hand: Any) -> None:
     """Padded by Transformers, query by query; the mean over the queries with different grades."""

@@ -98,7 +98,7 @@ STAGES = {
 """The module that calls each function."""
 
 
-@pytest.mark.parametrize("stage", slow_except(list(STAGES), "keep_average", "with_final_scores"))
+@pytest.mark.parametrize("stage", slow_except(list(STAGES), "with_final_scores"))
 def test_scoring_stops_at_once_and_is_completed_by_a_resume(
     stage: str, config: dict[str, Any], whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

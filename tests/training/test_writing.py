@@ -66,7 +66,7 @@ def plain_losses(job: Job, model: Any, steps: int) -> list[float]:
     return losses
 
 
-@pytest.mark.parametrize("long_documents", ["truncate", "chunk"])
+@pytest.mark.parametrize("long_documents", slow_except(["truncate", "chunk"], "chunk"))
 def test_fifty_steps_equal_a_plain_transformers_loop(tmp_path: Path, long_documents: str) -> None:
     prepared = prepared_writer(
         tmp_path,

@@ -23,6 +23,7 @@ from tests.models.packed.pairs import (
     rows_for,
     twice,
 )
+from tests.quick import EACH_ARCHITECTURE
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart.config import ModelConfig
 from warmstart.data.examples.batches import collate
@@ -105,7 +106,7 @@ def test_scores_too_far_apart_for_one_shift(tmp_path: Path) -> None:
     assert (expected - found).abs().max() < 1e-3 * expected.abs().max()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EACH_ARCHITECTURE)
 def test_fifty_steps_compared_with_a_plain_loop(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture)
     run = packed_runner(pair.packed).logits

@@ -36,10 +36,10 @@ def model_of(folder: Path, head: Head, architecture: str) -> tuple[Any, Examples
     ("head", "architecture"),
     [
         ("sequence-classification", "bert"),
-        ("sequence-classification", "modernbert"),
-        ("token-classification", "roberta"),
+        pytest.param("sequence-classification", "modernbert", marks=pytest.mark.slow),
+        pytest.param("token-classification", "roberta", marks=pytest.mark.slow),
         ("causal-lm", "gpt2"),
-        ("causal-lm", "llama"),
+        pytest.param("causal-lm", "llama", marks=pytest.mark.slow),
     ],
 )
 def test_threads_get_what_one_thread_gets(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.quick import slow_except
 from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
 from warmstart import api, config_file
 from warmstart.errors import ConfigError, ModelError
@@ -22,14 +23,18 @@ def described(folder: Path, *sets: str, **train: Any) -> dict[str, TrainedPart]:
 
 @pytest.mark.parametrize(
     "train",
-    [
-        {},
-        {"freeze": "backbone"},
+    slow_except(
+        [
+            {},
+            {"freeze": "backbone"},
+            {"freeze": "embeddings+layers:1"},
+            {"lora": {"rank": 2}},
+            {"layer_decay": 0.5, "head_learning_rate": 1e-2},
+            {"unfreeze_layers_per_epoch": 1},
+        ],
         {"freeze": "embeddings+layers:1"},
         {"lora": {"rank": 2}},
-        {"layer_decay": 0.5, "head_learning_rate": 1e-2},
-        {"unfreeze_layers_per_epoch": 1},
-    ],
+    ),
 )
 def test_a_config_has_the_settings_of_its_run(tmp_path: Path, train: dict[str, Any]) -> None:
     said = described(tmp_path, **train)
