@@ -6,6 +6,8 @@ engines predict the same sentences of CoLA, first all together, then some of the
 
 - ``samples_per_second``: all sentences in one call (the pipeline with ``batch_size=32``).
 - ``one_ms``, ``one_ms_high``: one sentence per call, median and 95th percentile.
+- ``forward_ms``: the forward pass alone of the same sentences, tokenised before: Transformers' own
+  model for the pipeline and PyTorch, otherwise a bare session of ONNX Runtime; median.
 
 Values are medians over the measurements; ``_low`` and ``_high`` are the lowest and highest rates.
 """
@@ -24,11 +26,14 @@ from benchmarks.machine import own_process
 from benchmarks.outcome import Outcome, Row, Verdict
 from benchmarks.peers import quiet
 from benchmarks.training import DATA, abba
+from warmstart.export.session import FILES, open_session
 
 DESCRIPTION = "predicted sentences per second, and time of one: pipeline, PyTorch, ONNX, int8"
 ENGINES = ("transformers-pipeline", "warmstart-torch", "warmstart-onnx", "warmstart-int8")
 TOGETHER_TARGET, INT8_TARGET, ALONE_TARGET = 3.0, 1.2, 2.0
-SENTENCES, ALONE = 10_000, 200
+AROUND_FORWARD_TARGET = 1.0
+"""Most milliseconds that ``Run.predict`` adds to the forward pass of one sentence."""
+SENTENCES, ALONE, WARM_UP = 10_000, 200, 20
 
 Predict = Callable[[list[str]], Any]
 
@@ -70,16 +75,49 @@ def measure(name: str, run: Path, texts: Sequence[str]) -> Row:
     start = time.perf_counter()
     predict(list(texts))
     rate = len(texts) / (time.perf_counter() - start)
-    alone = []
-    for text in texts[:ALONE]:
-        start = time.perf_counter()
-        predict([text])
-        alone.append(1e3 * (time.perf_counter() - start))
+    alone = milliseconds(predict, [[text] for text in texts[:ALONE]])
     return {
         "samples_per_second": rate,
         "one_ms": median(alone),
         "one_ms_high": quantiles(alone, n=20)[-1],
+        "forward_ms": median(forward_milliseconds(name, run, texts[:ALONE])),
     }
+
+
+def milliseconds(call: Callable[[Any], Any], arguments: Sequence[Any]) -> list[float]:
+    """The time of each call, after a few to warm up."""
+    for argument in arguments[:WARM_UP]:
+        call(argument)
+    times = []
+    for argument in arguments:
+        start = time.perf_counter()
+        call(argument)
+        times.append(1e3 * (time.perf_counter() - start))
+    return times
+
+
+def forward_milliseconds(name: str, run: Path, texts: Sequence[str]) -> list[float]:
+    """The time of the forward pass alone for each text.
+
+    Args:
+        name: a name of ``ENGINES``.
+        run: the run directory.
+        texts: texts, tokenised before the measurement.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(run / "model")
+    rows = [tokenizer(text, truncation=True, return_tensors="pt") for text in texts]
+    engine = name.rpartition("-")[2]
+    if engine in FILES:
+        session = open_session(run / "export" / FILES[engine])
+        names = {tensor.name for tensor in session.get_inputs()}
+        feeds = [{key: row[key].numpy() for key in names} for row in rows]
+        return milliseconds(partial(session.run, None), feeds)
+    model = AutoModelForSequenceClassification.from_pretrained(run / "model").eval()
+    with torch.inference_mode():
+        return milliseconds(lambda row: model(**row), rows)
 
 
 def pipeline(run: Path) -> Predict:
@@ -114,17 +152,23 @@ def summary(name: str, runs: Sequence[Row]) -> Row:
         "samples_per_second_high": max(rates),
         "one_ms": median(one["one_ms"] for one in runs),
         "one_ms_high": median(one["one_ms_high"] for one in runs),
+        "forward_ms": median(one["forward_ms"] for one in runs),
         "runs": list(runs),
     }
 
 
 def judge(runs_of: dict[str, list[Row]]) -> list[Verdict]:
     """Compare with our targets; each ratio is the median of the ratios within a turn."""
-    peer, _, onnx, int8 = (runs_of[name] for name in ENGINES)
+    peer, torch, onnx, int8 = (runs_of[name] for name in ENGINES)
 
     def verdict(claim: str, fast: list[Row], slow: list[Row], key: str, target: float) -> Verdict:
         ratios = [one[key] / other[key] for one, other in zip(fast, slow, strict=True)]
         return Verdict(f"{claim} ≥ {target:g}", median(ratios), target, median(ratios) >= target)
+
+    def around_forward(engine: str, runs: list[Row]) -> Verdict:
+        added = median(run["one_ms"] - run["forward_ms"] for run in runs)
+        claim = f"{engine}, predict - forward of one, ms ≤ {AROUND_FORWARD_TARGET:g}"
+        return Verdict(claim, added, AROUND_FORWARD_TARGET, added <= AROUND_FORWARD_TARGET)
 
     rate, one = "samples_per_second", "one_ms"
     return [
@@ -133,4 +177,6 @@ def judge(runs_of: dict[str, list[Row]]) -> list[Verdict]:
         verdict("int8 ÷ onnx, together", int8, onnx, rate, INT8_TARGET),
         verdict("pipeline ÷ onnx, time of one", peer, onnx, one, ALONE_TARGET),
         verdict("pipeline ÷ int8, time of one", peer, int8, one, ALONE_TARGET),
+        around_forward("torch", torch),
+        around_forward("onnx", onnx),
     ]

@@ -38,6 +38,39 @@ def test_loss_and_gradients(tmp_path: Path, architecture: str) -> None:
     assert_same(pair, packed_runner(pair.packed).logits)
 
 
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, *LIKE_ROBERTA])
+def test_a_single_row_without_gradients(tmp_path: Path, architecture: str) -> None:
+    """Attention then uses PyTorch's own operation instead of rectangles."""
+    pair = twice(tmp_path, architecture)
+    run = packed_runner(pair.packed).logits
+    longest = int(np.argmax(pair.examples.lengths))
+    for model in (pair.plain, pair.packed):
+        model.eval()
+    for row in (0, longest):
+        batch = collate(pair.examples, np.array([row]))
+        with torch.no_grad():
+            found, expected = run(pair.packed, batch), plain_logits(pair, batch)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("causal", "first"), [(False, False), (False, True), (True, False)])
+def test_attention_of_a_single_row_with_and_without_gradients(
+    *, causal: bool, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three query heads share a key and value head; ``first``: one query, of the first token."""
+    packing = pack(np.array([0, 7]), 6, Noise(), torch.device("cpu"), causal=causal)
+    draw = torch.Generator().manual_seed(1)
+    query = torch.randn(1, 6, 1 if first else 7, 4, generator=draw)
+    key, value = (torch.randn(1, 2, 7, 4, generator=draw) for _ in range(2))
+    states = nn.Identity(), query, key, value, None
+    expected, _ = attention.packed_attention(*states, scaling=0.5, packing=packing)
+    for used_with_gradients in ("RectangleAttention", "CausalAttention"):
+        monkeypatch.delattr(attention, used_with_gradients)
+    with torch.no_grad():
+        found, _ = attention.packed_attention(*states, scaling=0.5, packing=packing)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("architecture", ["bert", "electra"])
 def test_pairs_of_texts_with_segments(tmp_path: Path, architecture: str) -> None:
     pair = twice(tmp_path, architecture, pairs=True)
