@@ -349,6 +349,6 @@ def test_what_a_killed_command_left_is_removed_when_the_run_is_opened(tmp_path: 
         for process in (0x7FFFFFFF, os.getpid()):  # the first one does not exist
             place.with_name(f".{place.name}.{process:08x}0a0b.partial").touch()
     RunDirectory.open(run.path)
-    left = [path for path in run.path.rglob(".*.partial")]
+    left = list(run.path.rglob(".*.partial"))
     assert sorted(path.parent for path in left) == sorted(place.parent for place in places)
     assert all(f".{os.getpid():08x}" in path.name for path in left)
