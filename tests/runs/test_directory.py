@@ -337,3 +337,19 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, content: bytes | Non
     with pytest.raises(RunError, match="cannot read .*data.json") as caught:
         run.read_json("data.json")
     assert "train again from the run's config.yaml" in caught.value.do
+
+
+def test_what_a_killed_command_left_is_removed_when_the_run_is_opened(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run")
+    for name in ("config.yaml", "task.json"):
+        run.write_text(name, "{}")
+    places = [run.entry("report.html"), run.entry("figures") / "a.png"]
+    places.append(run.evaluation("file-1") / "scores.json")
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for process in (0x7FFFFFFF, os.getpid()):  # the first one does not exist
+            place.with_name(f".{place.name}.{process:08x}0a0b.partial").touch()
+    RunDirectory.open(run.path)
+    left = list(run.path.rglob(".*.partial"))
+    assert sorted(path.parent for path in left) == sorted(place.parent for place in places)
+    assert all(f".{os.getpid():08x}" in path.name for path in left)

@@ -6,6 +6,15 @@ from pathlib import Path
 from warmstart.errors.base import ConfigError, ModelError
 
 
+def no_temporary_room(error: OSError) -> ModelError:
+    """The temporary folder is full or cannot be used."""
+    return ModelError(
+        found=f"cannot write to the temporary folder: {error.strerror or error}",
+        expected="a temporary folder with free space",
+        do="free some space there, or set TMPDIR to another folder: TMPDIR=FOLDER warmstart …",
+    )
+
+
 def too_large_number(path: Path, key: str, value: int, limit: int) -> ModelError:
     """``config.json`` asks for more layers or labels than any model has."""
     return ModelError(

@@ -26,6 +26,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.data.reading.paths import local_path
 from warmstart.runs.safe_files import (
+    is_left,
     previous,
     refuse_unwritable,
     remove,
@@ -157,16 +159,18 @@ class RunDirectory:
         return run
 
     def recover(self) -> None:
-        """Complete or undo a replacement that a killed process left, unless another one works here.
+        """Remove what a killed process left, and complete or undo its replacement.
 
-        Afterwards the run, and its export, are either the old or the new one.
+        Afterwards the run, and its export, are either the old or the new one. Nothing is done while
+        another process trains or exports here.
 
         Raises:
             DataError: no folder can have this name, or a folder on the way cannot be opened.
         """
         local_path(str(self.path))
         left = (self.path / EARLIER, self.path / MOVING, previous(self.entry("export")))
-        if any(place.exists() for place in left):
+        hidden = chain.from_iterable(map(self.path.glob, (".*", "*/.*", "evaluation/*/.*")))
+        if any(place.exists() for place in left) or (self.is_run and any(map(is_left, hidden))):
             with suppress(errors.RunError), self.locked():
                 self.settle()
 

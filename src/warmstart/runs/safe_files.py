@@ -227,6 +227,15 @@ def settle(folder: Path, owns: Callable[[str], bool] = lambda _: True) -> None:
             place.unlink()
 
 
+def is_left(place: Path) -> bool:
+    """Whether a file or folder has a temporary name, and its process no longer runs.
+
+    Args:
+        place: any path.
+    """
+    return target_of(place.name) is not None and not is_in_use(place)
+
+
 def is_in_use(place: Path) -> bool:
     """Whether a file or folder has a temporary name and is written by a process that still runs.
 

@@ -79,7 +79,8 @@ def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig
     Raises:
         ModelError: ``config.json`` is missing or cannot be read, the architecture is unknown or
             needs remote code, it does not support the head (classification needs an encoder,
-            generation needs a decoder), the weights are quantized or have an adapter.
+            generation needs a decoder), the weights are quantized or have an adapter; or the
+            temporary folder is full.
     """
     from transformers import CONFIG_MAPPING, AutoConfig
 
@@ -102,6 +103,10 @@ def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig
         skeleton(config, head)  # building the model checks the numbers in the configuration
     except errors.ModelError:
         raise
+    except OSError as error:
+        if error.errno is not None:  # of the temporary folder
+            raise errors.checkpoint.no_temporary_room(error) from error
+        raise errors.model.unreadable_config(path, str(error)) from error
     except Exception as error:  # model families raise different exceptions for bad numbers
         reason = " ".join(line.strip() for line in str(error).split("\n")[:2])
         raise errors.model.unreadable_config(path, reason) from error
