@@ -178,6 +178,6 @@ def test_lengths_have_whole_numbers_at_their_ticks() -> None:
 
 def test_a_long_label_without_spaces_shows_its_beginning() -> None:
     labels = [f"unbreakable_{number}_{'x' * 60}" for number in range(10)]
-    axes = figures.confusion([[1] * 10] * 10, labels, numbered=True).axes[0]
+    axes = figures.confusion([[1] * 10] * 10, labels).axes[0]
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert all(text.startswith("unbreak") and text.endswith(str(n)) for n, text in enumerate(shown))
