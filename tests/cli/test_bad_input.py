@@ -141,7 +141,7 @@ SETTINGS = [
     Case("wrong value of a flag", TRAIN, "--validation 2", found=("--validation",),
          expected=("a number > 0 and < 1",), mends="--validation 0.1"),
     Case("warm-up longer than the run", TRAIN, "--set train.warmup_steps=1000",
-         found=("a warm-up of 1000 steps in a run of 3",), expected=("shorter than the run",),
+         found=("a warm-up of 1,000 steps in a run of 3",), expected=("shorter than the run",),
          mends="--set train.warmup_steps=0"),
     Case("unknown metric", TRAIN, "--set train.best_metric=acuracy",
          found=("train.best_metric is acuracy",), expected=("matthews_correlation, accuracy",),
