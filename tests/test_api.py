@@ -169,7 +169,7 @@ def test_an_occupied_folder_is_refused_before_anything_is_read(
     config: dict[str, Any], run: Run
 ) -> None:
     absent = {**config, "data": {**config["data"], "train": "no-such-file.csv"}}
-    with pytest.raises(RunError, match="already contains a run"):
+    with pytest.raises(RunError, match="already contains a finished run"):
         warmstart.train(absent, output=run.path, progress=False)
     with pytest.raises(DataError):
         warmstart.train(absent, output=run.path, overwrite=True, progress=False)

@@ -53,7 +53,7 @@ NEW_MODELS = [
     Case("nothing to make", "pretrain demo", found=("has no `pretrain` section",),
          expected=("its architecture, its size",), do=("--set pretrain.size=mini", "train CONFIG")),
     Case("pretraining over a run", "pretrain new.yaml", "--output done", files=NEW_FILES,
-         found=("done already contains a run",), expected=("a new or empty folder",),
+         found=("done already contains a finished run",), expected=("a new or empty folder",),
          mends="--output done-2"),
     Case("pretrain without a config", "pretrain", found=("nothing to pretrain",), code=2,
          expected=("a config file",), do=("pretrain: {size: mini}", "warmstart pretrain CONFIG")),

@@ -1,5 +1,6 @@
 """The commands when all is correct: what they print, where, and which files they write."""
 
+import codecs
 import json
 import re
 import signal
@@ -279,7 +280,11 @@ def test_chinese_from_end_to_end(
     assert "好评" in ran.out
     ran = warmstart("predict", "结果", "--data", "评论.csv", "--output", "答案.csv")
     assert ran.out == "24 predictions in 答案.csv\n"
-    assert "这本书0很好看" in Path("答案.csv").read_text(encoding="utf-8")
+    # Excel reads a CSV file as UTF-8 only if it begins with a byte order mark.
+    assert Path("答案.csv").read_bytes().startswith(codecs.BOM_UTF8)
+    assert "这本书0很好看" in Path("答案.csv").read_text(encoding="utf-8-sig")
+    ran = warmstart("predict", "结果", "--data", "答案.csv", "--json")
+    assert len(one_object(ran.out)["predictions"]) == 24
 
 
 @pytest.mark.slow

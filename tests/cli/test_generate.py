@@ -137,7 +137,7 @@ def test_novelty_is_of_the_rows_the_run_was_trained_on(run: Path, warmstart: War
     table = warmstart(*words)
     assert table.out.count("---") == 1
     assert "n = 2 (" in table.err
-    assert "longest passage from a training row" in table.err
+    assert "longest passage that a training row also has" in table.err
 
     file = run.parent / "documents.csv"
     before = file.read_text("utf-8")

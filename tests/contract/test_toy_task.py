@@ -299,5 +299,5 @@ def test_a_csv_file_has_the_tasks_columns(driven: DrivenRun) -> None:
     assert driven.run.is_dir()
     written = driven.type("predict", "run", "--data", driven.labelled, "--output", "p.csv")
     assert written.code == 0, written.err
-    head = (driven.folder / "p.csv").read_text("utf-8").splitlines()[0]
+    head = (driven.folder / "p.csv").read_text("utf-8-sig").splitlines()[0]
     assert head.replace('"', "") == "row,file,line,text,even,confidence,truncated"

@@ -118,7 +118,7 @@ def test_a_resume_uses_the_existing_start(
         stop_at(patch, 4)
         pretrained(config, path)
     start = files(path / "start")
-    with pytest.raises(RunError, match="already contains a run"):
+    with pytest.raises(RunError, match="already contains a run that"):
         pretrained(config, path)
     assert files(path / "start") == start
     moved = (tmp_path / "elsewhere").resolve()

@@ -133,7 +133,7 @@ def test_every_setting_of_the_data_that_decides_what_is_read_is_part_of_the_key(
         *("truncation", "long_documents", "overlap_tokens", "mask_share", "whole_words"),
         "duplicates",
         *("label_separator", "tag_scheme", "group", "stratify", "split_seed", "allow_same_file"),
-        *("limit", "label_names"),
+        *("limit", "label_names", "control_tokens"),
     }
     assert set(READING) | afterwards == DataConfig.model_fields.keys()
     assert not set(READING) & afterwards
@@ -333,8 +333,8 @@ def test_a_limit_samples_the_training_rows_and_keeps_the_validation_rows(
     assert part.tables["validation"].rows.tolist() == whole.tables["validation"].rows.tolist()
     said = part.findings.messages[0]
     of_all = len(whole.tables["train"])
-    assert said.level == "warning"
-    assert said.text.startswith(f"only 20 of {of_all} training rows are used (data.limit=20)")
+    assert said.level == "info"
+    assert said.text == f"only 20 of {of_all} training rows are used (data.limit=20)"
     counts = [prepared.findings.splits[0].label_counts for prepared in (whole, part)]
     share = 20 / of_all
     assert all(abs(counts[1][name] - share * counts[0][name]) < 1 for name in ("good", "bad"))

@@ -158,3 +158,26 @@ def test_any_loss_curve_can_be_drawn(losses: list[float]) -> None:
     checks = [Check(0, 1.0, losses[-1], 0.0, 1.0, 1.0, best=True, scores={})]
     with drawing():
         assert "var(--model)" in to_svg(figures.loss(curve, checks, checks[0]), "loss", "")
+
+
+@pytest.mark.parametrize("last", [1.0, 1.5, 2.0, 3.0])
+def test_epochs_have_plain_ticks(last: float) -> None:
+    """Halves of one epoch, and whole numbers of several."""
+    many = [Step(i, last * (i + 1) / 8, 1.0, 1e-5) for i in range(8)]
+    ticks = figures.loss(many, [], None).axes[0].get_xticks()
+    unit = 0.5 if last < 2 else 1.0
+    assert all(float(tick / unit).is_integer() for tick in ticks)
+
+
+def test_lengths_have_whole_numbers_at_their_ticks() -> None:
+    """A tick at 2.5 tokens would be written as 2."""
+    found = describe_lengths({"train": np.arange(4, 20)}, max_tokens=128)["train"]
+    axes = figures.lengths(found).axes[0]
+    assert all(float(tick).is_integer() for tick in [*axes.get_xticks(), *axes.get_yticks()])
+
+
+def test_a_long_label_without_spaces_shows_its_beginning() -> None:
+    labels = [f"unbreakable_{number}_{'x' * 60}" for number in range(10)]
+    axes = figures.confusion([[1] * 10] * 10, labels).axes[0]
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert all(text.startswith("unbreak") and text.endswith(str(n)) for n, text in enumerate(shown))

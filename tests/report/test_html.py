@@ -116,8 +116,8 @@ def test_a_run_that_never_began(tmp_path: Path) -> None:
     page = page_of(example_run(tmp_path / "run", epochs=0, scored=False))
     assert "Training has not started, so there is no result yet." in page.text
     assert "No step has been made yet." in page.text
-    assert page.text.count("No split has been scored yet.") == 2
-    assert "No predictions have been made yet." in page.text
+    assert page.text.count("No split has been scored yet.") == 1
+    assert_no_empty_section(page)
 
 
 def test_an_interrupted_run(tmp_path: Path) -> None:
@@ -176,8 +176,13 @@ def test_scores_without_details_baselines_or_predictions(tmp_path: Path) -> None
         write_json(path, {key: content[key] for key in ("split", "n", "loss", "scores")})
     page = page_of(run)
     assert "No baseline was scored." in page.text
-    assert "This task reports no confusion matrix and no calibration." in page.text
-    assert "the predictions of this split were not kept." in page.text
+    assert_no_empty_section(page)
+
+
+def assert_no_empty_section(page: Page) -> None:
+    """Sections about errors and mistakes are left out, in the navigation too, if there are none."""
+    assert "Errors" not in page.text
+    assert "Mistakes" not in page.text
 
 
 def test_a_model_without_mistakes(tmp_path: Path) -> None:

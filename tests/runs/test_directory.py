@@ -97,12 +97,25 @@ def test_a_new_run_takes_a_new_or_empty_folder(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     run = started(tmp_path / "run")
-    with pytest.raises(RunError, match="already contains a run") as caught:
+    with pytest.raises(RunError, match="already contains a run that is not finished") as caught:
         RunDirectory.create(run.path)
-    assert f"warmstart train {run.path} --resume" in caught.value.do
+    assert caught.value.do.startswith(f"resume it: warmstart train {run.path} --resume; or")
     assert f"--output {run.path}-2" in caught.value.do
     assert "--overwrite" in caught.value.do
     assert run.entry("task.json").read_text() == "{}\n"
+
+
+def test_a_finished_run_is_not_resumed_but_kept_or_replaced(tmp_path: Path) -> None:
+    run = started(tmp_path / "run")
+    for name in ("README.md", "report.html", "model/manifest.json", "figures/loss.svg"):
+        run.entry(name).parent.mkdir(exist_ok=True)
+        run.entry(name).write_text("{}")
+    (tmp_path / "run-2").mkdir()  # the advice names a folder that does not exist
+    with pytest.raises(RunError, match="already contains a finished run") as caught:
+        RunDirectory.create(run.path)
+    assert caught.value.do == (
+        f"choose another folder: --output {run.path}-3; or replace it: --overwrite"
+    )
 
 
 def test_a_file_is_no_run_directory(tmp_path: Path) -> None:

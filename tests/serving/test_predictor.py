@@ -271,7 +271,7 @@ def test_columns_of_the_file_are_kept_on_request(run: Run, tmp_path: Path) -> No
     assert [answer["columns"]["row"] for answer in found.to_json()] == rows["row"]
     for suffix in (".csv", ".jsonl", ".parquet"):
         write_predictions(found, tmp_path / f"out{suffix}")
-    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as opened:
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as opened:
         assert [row["more"] for row in csv.DictReader(opened)] == ['{"n": 1}', "", '{"n": 2}']
 
 

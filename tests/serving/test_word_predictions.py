@@ -90,7 +90,7 @@ def test_every_format_has_the_same_spans(run: Run, tmp_path: Path) -> None:
     spans = [line["spans"] for line in lines]
     rows = pq.read_table(tmp_path / "tagged.parquet").to_pylist()
     assert [row["prediction"] for row in rows] == spans
-    with (tmp_path / "tagged.csv").open(newline="") as file:
+    with (tmp_path / "tagged.csv").open(encoding="utf-8-sig", newline="") as file:
         cells = list(csv.DictReader(file))
     assert [json.loads(cell["prediction"]) for cell in cells] == spans
     assert sum(map(len, spans)) > 4

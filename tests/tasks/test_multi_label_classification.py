@@ -140,7 +140,7 @@ def test_labels_are_predicted_from_a_threshold_for_each_label() -> None:
 def test_remarks_count_labels_and_miss_the_separator() -> None:
     table = table_of(label=["rude", "", "spam", "rude"])
     assert task().remarks(task().labels(table)) == [
-        "0.75 labels per row; 1 of 4 rows have none (25.0%)",
+        "0.75 labels per row; 1 of 4 rows has none (25.0%)",
         "no row has '|' between labels, so none has more than one: if that is wrong, set "
         "data.label_separator",
     ]

@@ -198,7 +198,7 @@ def test_queries_whose_documents_have_equal_grades_are_in_no_list() -> None:
     task = TextRanking.learn(config("listwise"), table)
     assert task.labels(table).lists.tolist() == [NO_GROUP, 0, NO_GROUP, 0, NO_GROUP, NO_GROUP]
     sentence, counts = task.remarks(task.labels(table))
-    assert sentence.endswith("; 1 have documents to compare")
+    assert sentence.endswith("; 1 has documents to compare")
     assert counts == "documents by grade: 0: 2, 1: 3, 2: 1"
 
 

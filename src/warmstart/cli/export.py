@@ -9,6 +9,7 @@ from rich.table import Table
 
 from warmstart.cli.app import Json, RunArgument
 from warmstart.cli.output import result, show
+from warmstart.errors.counts import counted
 
 
 def export(
@@ -48,7 +49,7 @@ def checks(content: Mapping[str, Any]) -> list[str]:
     same = "" if "greedy" in content else " same predictions,"
     lines = [
         f"batch shapes {', '.join(shapes)}: logits differ by at most {largest:.1e}",
-        f"{rows['compared']:,} rows of {rows['split']}: logits differ by at most "
+        f"{counted(rows['compared'], 'row')} of {rows['split']}: logits differ by at most "
         f"{rows['max_difference']:.1e},{same} {name} {_number(metric['torch'])} (PyTorch) and "
         f"{_number(metric['onnx'])} (ONNX)",
     ]
@@ -56,8 +57,9 @@ def checks(content: Mapping[str, Any]) -> list[str]:
         greedy = content["greedy"]
         ties = f"; {greedy['ties']} compared only up to a tie" if greedy["ties"] else ""
         lines.append(
-            f"greedy generation with the KV cache: {greedy['steps']} steps from {greedy['texts']}"
-            f" prompts, the same {greedy['tokens']:,} tokens{ties}"
+            f"greedy generation with the KV cache: {counted(greedy['steps'], 'step')} from "
+            f"{counted(greedy['texts'], 'prompt')}, the same "
+            f"{counted(greedy['tokens'], 'token')}{ties}"
         )
     for engine, counts in content["fused"].items():
         fused = ", ".join(f"{count} {operator}" for operator, count in counts.items() if count)
@@ -68,7 +70,7 @@ def checks(content: Mapping[str, Any]) -> list[str]:
         int8 = content["int8"]["metric"]
         lines.append(
             f"int8: {name} drops by {_number(int8['drop'])} [{_number(int8['low'])},"
-            f" {_number(int8['high'])}] on {int8['rows']:,} rows; accepted: at most"
+            f" {_number(int8['high'])}] on {counted(int8['rows'], 'row')}; accepted: at most"
             f" {int8['max_drop']:g}"
         )
     if any(file.endswith(".data") for file in content["files"]):

@@ -8,6 +8,7 @@ import typer
 
 from warmstart.cli.app import ENGINE_HELP, Json
 from warmstart.cli.output import notes, result, show, write
+from warmstart.errors.counts import counted, form
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -126,10 +127,9 @@ def generate(
         show(_novelty_table(content["novelty"]))
     result(content, output[len(printed) :], as_json=as_json)
     if cut := sum(one["finish"] == "length" for one in generations):
-        limit = (
-            f"{settings.max_new_tokens:,} new tokens (--max-new-tokens) or the model's own limit"
-        )
-        show(f"note: {cut:,} of {len(generations):,} texts were cut off at {limit}")
+        limit = f"{counted(settings.max_new_tokens, 'new token')} (--max-new-tokens)"
+        texts_cut = f"{cut:,} of {counted(len(generations), 'text')} {form(cut, 'was', 'were')}"
+        show(f"note: {texts_cut} cut off at {limit} or the model's own limit")
 
 
 def _generate_texts(
@@ -180,20 +180,30 @@ def _novelty_table(novelty: dict[str, Any]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    samples, words = novelty["samples"], novelty["words"]
-    title = f"compared with the training rows, n = {samples:,} ({words:,} words)"
+    texts, words = counted(novelty["samples"], "text"), counted(novelty["words"], "word")
+    title = f"{texts} ({words}) compared with the training rows"
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE, show_header=False
     )
-    seen = _share(novelty["seen_ngrams"])
-    table.add_row("8-grams that occur in training rows", f"{seen} of {novelty['ngrams']:,}")
-    longest = f"{novelty['longest_words']:,} words, {novelty['longest_characters']:,} characters"
-    table.add_row("longest passage from a training row", longest)
-    table.add_row("", novelty["longest_passage"])
-    distinct = ", ".join(_share(novelty[f"distinct_{n}"]) for n in (1, 2, 3))
-    table.add_row("distinct words, bigrams, trigrams", distinct)
+    seen = f"{_share(novelty['seen_ngrams'])} of {novelty['ngrams']:,}"
+    table.add_row(
+        "sequences of 8 words that a training row also has",
+        seen if novelty["ngrams"] else "no text has 8 words",
+    )
+    longest = counted(novelty["longest_words"], "word")
+    longest += f", {counted(novelty['longest_characters'], 'character')}"
+    table.add_row(
+        "longest passage that a training row also has",
+        longest if novelty["longest_words"] else "none",
+    )
+    if novelty["longest_words"]:
+        table.add_row("", novelty["longest_passage"])
+    distinct = "; ".join(_share(novelty[f"distinct_{n}"]) for n in (1, 2, 3))
+    table.add_row("different words; pairs; triples of words", f"{distinct} of all")
     count = len(novelty["regurgitated"])
-    table.add_row("texts or sentences copied from training rows", f"{count:,}")
+    table.add_row(
+        "texts, and sentences of 8 words or more, that a training row also has", f"{count:,}"
+    )
     for text in novelty["regurgitated"][:_LISTED]:
         table.add_row("", text)
     if count > _LISTED:
@@ -202,4 +212,4 @@ def _novelty_table(novelty: dict[str, Any]) -> "Table":
 
 
 def _share(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.1%}"
+    return "–" if value is None else f"{value:.1%}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from warmstart.errors.base import ConfigError, UsageError
+from warmstart.errors.counts import counted
 
 
 def config_and_flags(config: str, flags: Mapping[str, Any], command: str) -> UsageError:
@@ -298,7 +299,7 @@ def top_k_of_what(count: int, task: str, able: Collection[str]) -> ConfigError:
 def top_k_out_of_range(count: int, labels: int) -> ConfigError:
     """``--top-k`` is not between 1 and the number of labels."""
     return ConfigError(
-        found=f"--top-k {count}, and the run has {labels} labels",
+        found=f"--top-k {count}, and the run has {counted(labels, 'label')}",
         expected=f"a number from 1 to {labels}",
         do=f"--top-k {min(max(count, 1), labels)}",
     )

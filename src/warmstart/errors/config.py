@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from warmstart.errors.base import ConfigError
+from warmstart.errors.counts import counted
 
 LIST_SETTINGS = "`warmstart recipes cola` prints a config to start from"
 
@@ -192,7 +193,8 @@ def vocabulary_too_large(size: int, available: int, works: int | None) -> Config
     """More tokens than were learned from the training rows; the size ``works`` was tried."""
     fewer = "" if works is None else f"--set pretrain.vocabulary={works}, or "
     return ConfigError(
-        found=f"pretrain.vocabulary is {size}, but the training rows give only {available} tokens",
+        found=f"pretrain.vocabulary is {size}, but the training rows give only "
+        f"{counted(available, 'token')}",
         expected="a vocabulary of subwords that each occur at least twice in the training rows",
         do=f"{fewer}train on more text",
     )
@@ -238,7 +240,7 @@ def unknown_part(freeze: str) -> ConfigError:
 def warmup_too_long(warmup_steps: int, total_steps: int) -> ConfigError:
     """A warm-up that is longer than the run, both in steps."""
     return ConfigError(
-        found=f"a warm-up of {warmup_steps} steps in a run of {total_steps}",
+        found=f"a warm-up of {counted(warmup_steps, 'step')} in a run of {total_steps:,}",
         expected="a warm-up shorter than the run",
         do="--set train.warmup_steps=0, or raise train.epochs",
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from warmstart.errors.base import ConfigError, DataError
+from warmstart.errors.counts import counted, form
 from warmstart.errors.files import _listed
 
 # --- reading rows
@@ -196,7 +197,8 @@ def nothing_left(rows: int, columns: Mapping[str, str], *, setting: str) -> Data
     """Every row lacks a text or label and was dropped; ``columns``: setting -> text column."""
     places = " and ".join(map(repr, columns.values()))
     return DataError(
-        f"all {rows:,} rows of {setting} lack a text or a label",
+        f"{setting} has {counted(rows, 'row')}, {form(rows, 'and it lacks', 'which all lack')} a "
+        "text or a label",
         f"rows with a text in the column{'s' * (len(columns) > 1)} {places}, and a label",
         f"check that {', '.join(columns)} and data.label name the right columns; check "
         "data.delimiter",
@@ -277,11 +279,6 @@ def same_file(one: tuple[str, str], other: tuple[str, str]) -> DataError:
         f"name another file for {other[0]}, or allow it with --set data.allow_same_file=true "
         "(the score then shows only how well the model remembers its training rows)",
     )
-
-
-def _rows(count: int) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _in_all(rows: int) -> str:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from warmstart.errors.base import DataError
+from warmstart.errors.counts import counted
 from warmstart.errors.data import _short
 from warmstart.errors.files import _listed
 
@@ -81,7 +82,8 @@ def column_count(path: str, line: int, *, columns: int, fields: int) -> DataErro
     return DataError(
         f"{path}:{line} has {fields} field{'s' * (fields != 1)}, but data.columns names {columns}",
         "one name for each field, in file order",
-        f"give {fields} names in data.columns; if the file has a header, --set data.columns=null",
+        f"give {counted(fields, 'name')} in data.columns; if the file has a header, --set "
+        "data.columns=null",
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from warmstart.errors.base import ExportError
+from warmstart.errors.counts import counted
 
 
 def packages_missing(names: Sequence[str]) -> ExportError:
@@ -67,7 +68,7 @@ def differs(what: str, found: str, expected: str) -> ExportError:
 def int8_worse(metric: str, drop: float, interval: str, rows: int, max_drop: float) -> ExportError:
     """int8 weights lower the main metric by more than the allowed drop; nothing was kept."""
     return ExportError(
-        found=f"with int8, {metric} drops by {drop:.4f} {interval} on {rows:,} rows",
+        found=f"with int8, {metric} drops by {drop:.4f} {interval} on {counted(rows, 'row')}",
         expected=f"a drop of at most {max_drop:g}; nothing was written",
         do=f"allow it: --max-drop {drop + 0.00005:.4f}; or leave --int8 out",
     )

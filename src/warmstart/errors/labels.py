@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from warmstart.errors.base import ConfigError, DataError
-from warmstart.errors.data import _in_all, _rows
+from warmstart.errors.counts import counted
+from warmstart.errors.data import _in_all
 
 _LABEL_CHARACTERS = 120
 """Maximum number of characters of a label in a message."""
@@ -14,7 +15,7 @@ _LABEL_CHARACTERS = 120
 def no_room_for_second(where: str, tokens: int, max_tokens: int) -> DataError:
     """A pair whose first text leaves no room for the second, with truncation ``second_only``."""
     return DataError(
-        found=f"{where}: the first text alone has {tokens:,} tokens; model.max_tokens is "
+        found=f"{where}: the first text alone has {counted(tokens, 'token')}; model.max_tokens is "
         f"{max_tokens:,} and data.truncation is second_only",
         expected="room for the second text: second_only never truncates the first",
         do="--set data.truncation=longest_first",
@@ -268,7 +269,8 @@ def unseen_label(
     others = f"; {other_labels:,} more such label{'s' * (other_labels > 1)}" if other_labels else ""
     if same is not None:
         return DataError(
-            f"{where}: the label {_label(label, ascii_too=True)} ({_rows(rows)}{others}) is "
+            f"{where}: the label {_label(label, ascii_too=True)} "
+            f"({counted(rows, 'row')}{others}) is "
             f"written {_label(same, ascii_too=True)} in the training rows",
             "the same spelling of a label in all files",
             f"write {_label(same, ascii_too=True)} in {setting} too"
@@ -279,7 +281,7 @@ def unseen_label(
     nearest = get_close_matches(label.strip(), known, n=1)
     fix = f"write {_label(nearest[0])} if you meant that label" if nearest else "correct the label"
     return DataError(
-        f"{where}: no training row has the label {_label(label)} ({_rows(rows)}{others})",
+        f"{where}: no training row has the label {_label(label)} ({counted(rows, 'row')}{others})",
         f"one of the {len(known):,} labels of the training rows: {listed}",
         f"{fix}, remove the rows from {setting}, or add rows with this label to data.train",
     )

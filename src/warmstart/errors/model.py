@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from warmstart.errors.base import ModelError
+from warmstart.errors.counts import counted, form
 
 LAYOUT = "config.json, tokenizer.json (or vocab.txt) and model.safetensors"
 """The files of a checkpoint folder."""
@@ -246,7 +247,7 @@ def damaged_weights(path: Path, reason: str) -> ModelError:
 
 def missing_weights(name: str, missing: Sequence[str]) -> ModelError:
     """The weights file lacks tensors of the base model: it belongs to another architecture."""
-    tensors = "tensor" if len(missing) == 1 else "tensors"
+    tensors = form(len(missing), "tensor", "tensors")
     return ModelError(
         found=f"the weights of {name} lack {len(missing)} {tensors} that its config.json requires:"
         f" {_listed(missing)}",
@@ -260,7 +261,7 @@ def wrong_shapes(
 ) -> ModelError:
     """Tensor shapes differ from the config; ``wrong``: name, actual shape, expected shape."""
     first, found, asked = wrong[0]
-    tensors = "1 tensor has" if len(wrong) == 1 else f"{len(wrong)} tensors have"
+    tensors = f"{counted(len(wrong), 'tensor')} {form(len(wrong), 'has', 'have')}"
     return ModelError(
         found=f"{name}: {tensors} a shape that differs from config.json, e.g."
         f" {first} is {list(found)} but should be {list(asked)}",
@@ -381,7 +382,7 @@ def too_many_frozen_layers(setting: str, layers: int) -> ModelError:
     """``train.freeze`` names too many layers; the model has ``layers``."""
     shown = setting if len(setting) <= 40 else f"{setting[:39]}…"
     return ModelError(
-        found=f"train.freeze is {shown}, but the model has {layers} layers",
+        found=f"train.freeze is {shown}, but the model has {counted(layers, 'layer')}",
         expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}",
         do="--set train.freeze=backbone, which freezes all layers",
     )

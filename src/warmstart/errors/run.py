@@ -4,9 +4,11 @@ import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from warmstart.errors.base import Interrupted, RunError
+from warmstart.errors.counts import counted
 
 
 def not_a_directory(path: Path) -> RunError:
@@ -18,16 +20,24 @@ def not_a_directory(path: Path) -> RunError:
     )
 
 
-def not_empty(path: Path, is_run: bool) -> RunError:
+def not_empty(path: Path, *, is_run: bool, is_finished: bool) -> RunError:
     """The output folder is not empty."""
-    what = "a run" if is_run else "files that do not belong to a run"
-    resume = f"resume it: warmstart train {path} --resume; or " if is_run else ""
+    run = "a finished run" if is_finished else "a run that is not finished"
+    what = run if is_run else "files that do not belong to a run"
+    resume = f"resume it: warmstart train {path} --resume; or "
     replace = "; or replace it: --overwrite" if is_run else ""
     return RunError(
         found=f"{path} already contains {what}",
         expected="a new or empty folder; existing files are only overwritten on request",
-        do=f"{resume}choose another folder: --output {path}-2{replace}",
+        do=f"{resume * (is_run and not is_finished)}choose another folder: --output "
+        f"{_unused(path)}{replace}",
     )
+
+
+def _unused(path: Path) -> Path:
+    """``run-2`` for ``run``, or the next number that does not exist yet."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(one for one in numbered if not os.path.lexists(one))
 
 
 def overwrites_no_run(path: Path, held: Sequence[str]) -> RunError:
@@ -45,7 +55,7 @@ def replaces_its_input(path: Path, setting: str, value: str) -> RunError:
     return RunError(
         found=f"{setting}: {value} is in {path}, which --overwrite would empty",
         expected="an output folder without any file that the new run reads",
-        do=f"choose another folder: --output {path}-2",
+        do=f"choose another folder: --output {_unused(path)}",
     )
 
 
@@ -142,7 +152,7 @@ def already_finished(path: Path) -> RunError:
     return RunError(
         found=f"the run in {path} is finished",
         expected="an interrupted run to resume",
-        do=f"use it: warmstart predict {path} --text '…'; or train again: --output {path}-2",
+        do=f"use it: warmstart predict {path} --text '…'; or train again: --output {_unused(path)}",
     )
 
 
@@ -389,4 +399,4 @@ def _resume_command(path: Path, processes: int) -> str:
 
 
 def _processes(count: int) -> str:
-    return f"{count} process" + ("" if count == 1 else "es")
+    return counted(count, "process", "processes")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from warmstart.errors.base import ConfigError, DataError
+from warmstart.errors.counts import counted, form
 
 
 def unknown_rows(rows: Sequence[int], count: int) -> DataError:
@@ -65,7 +66,8 @@ def limit_without_effect(limit: int, rows: int) -> ConfigError:
     """A limit that is not below the number of training rows."""
     smaller = f"--set data.limit={rows // 2}, for example; or " if rows > 1 else ""
     return ConfigError(
-        found=f"data.limit is {limit:,}, and there are {rows:,} training rows",
+        found=f"data.limit is {limit:,}, and there {form(rows, 'is', 'are')} "
+        f"{counted(rows, 'training row')}",
         expected="a limit below the number of training rows: this one has no effect",
         do=f"{smaller}--set data.limit=null",
     )
@@ -92,11 +94,14 @@ def limit_too_small(limit: int, parts: int, needed: int, group: str | None) -> C
     if parts > 1:
         found = f"data.limit is {limit:,}, and the training rows have {parts:,} labels"
     else:
-        found = f"data.limit is {limit:,}, and the first {group} of the sample has {needed:,} rows"
+        found = (
+            f"data.limit is {limit:,}, and the first {group} of the sample has "
+            f"{counted(needed, 'row')}"
+        )
     together = f"; rows with the same {group} stay together" if group is not None else ""
     return ConfigError(
         found=found,
-        expected=f"at least {needed:,} rows{together}",
+        expected=f"at least {counted(needed, 'row')}{together}",
         do=f"--set data.limit={needed}, or more",
     )
 
@@ -111,7 +116,8 @@ def problem_of_sample(limit: int, rows: int, problem: DataError) -> DataError:
     """
     more = f"--set data.limit={2 * limit}, or more; or " if 2 * limit < rows else ""
     return DataError(
-        found=f"{problem.found}; only data.limit={limit} of {rows:,} training rows are used",
+        found=f"{problem.found}; only data.limit={limit} of {counted(rows, 'training row')} are "
+        "used",
         expected=problem.expected,
         do=f"{more}--set data.limit=null: with all training rows, there is no such error",
     )

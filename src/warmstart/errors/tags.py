@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from warmstart.errors.base import ConfigError, DataError
+from warmstart.errors.counts import counted
 
 
 def mixed_tags(where: str, plain: str, prefixed: str) -> DataError:
@@ -226,7 +227,8 @@ def bad_brat_line(path: str, line: int, text: str) -> DataError:
 def no_room_for_words(max_pieces: int) -> ConfigError:
     """``model.max_tokens`` leaves no room next to the special tokens."""
     return ConfigError(
-        f"model.max_tokens leaves room for {max_pieces} tokens next to the special tokens",
+        f"model.max_tokens leaves room for {counted(max_pieces, 'token')} next to the special "
+        "tokens",
         "room for at least one token of the text",
         "--set model.max_tokens=128",
     )
@@ -304,7 +306,7 @@ def not_a_list(where: str, column: str, text: str, setting: str) -> DataError:
 def unequal_lengths(where: str, words: int, tags: int) -> DataError:
     """A row in which the number of tags differs from the number of words."""
     return DataError(
-        f"{where} has {words} words and {tags} tags",
+        f"{where} has {counted(words, 'word')} and {counted(tags, 'tag')}",
         "one tag for each word",
         "correct the row in the file",
     )

@@ -23,6 +23,7 @@ from warmstart.data.examples.batches import Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
+from warmstart.errors.counts import counted
 from warmstart.export.decoder import WithPast, empty_past, positions
 from warmstart.export.decoder_session import OnnxDecoder, as_model
 from warmstart.export.kept_rows import kept_rows
@@ -164,7 +165,7 @@ def check_documents(
         ExportError: a logit or the metric differs.
     """
     models = (run.model, as_model(decoder))
-    what = f"{len(table):,} documents of the {split} split"
+    what = f"{counted(len(table), 'document')} of the {split} split"
     batches = list(evaluation_batches(examples.lengths, TOKENS_AT_ONCE))
     differences, parts = [], []
     for rows in batches:

@@ -27,6 +27,7 @@ from warmstart.data.examples.targets import NoTargets
 from warmstart.data.examples.token_targets import WordTags
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.table import Table
+from warmstart.errors.counts import counted
 from warmstart.export.kept_rows import kept_rows, predictions_path
 from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
@@ -153,14 +154,14 @@ def check_rows(
     """
     examples = run.task.encode(rows.table, rows.labels, tokenizer, run.max_tokens)
     actual = onnx_model.logits_of(examples)
-    what = f"{len(rows.table):,} rows of the {rows.split} split"
+    what = f"{counted(len(rows.table), 'row')} of the {rows.split} split"
     difference = _difference(what, actual, rows.logits)
     predictions = [run.task.predictions(logits, examples) for logits in (rows.logits, actual)]
     first, second = predictions
     different = first.changed(second) if isinstance(first, CountsChanges) else 0
     if different:
         raise errors.export.differs(
-            what, f"{different:,} different labels", "the same label for every row"
+            what, counted(different, "different label"), "the same label for every row"
         )
     spans = same_spans(what, first, second) if isinstance(first, TagPredictions) else {}
     before, after = (_main_score(run, one, rows.labels) for one in predictions)

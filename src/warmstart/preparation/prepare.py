@@ -18,12 +18,13 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, ModelConfig, RunConfig, TrainConfig
 from warmstart.data.checking.check import Findings, collect_findings
-from warmstart.data.checking.label_messages import Finding
+from warmstart.data.checking.label_messages import Finding, rows_of
 from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
 from warmstart.data.tags.word_table import WORDS
+from warmstart.errors.counts import counted, form
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import Checkpoint, resolve_max_tokens
 from warmstart.models.checkpoints.load import find as find_checkpoint
@@ -275,11 +276,12 @@ def _about_limit(
     """A message if only a sample of the training rows is used."""
     if config.data.limit is None:
         return []
+    used = len(tables["train"])
     text = (
-        f"only {len(tables['train']):,} of {len(whole['train']):,} training rows are used "
-        f"(data.limit={config.data.limit}): the scores are those of a quick try, not of all rows"
+        f"only {used:,} of {rows_of(len(whole['train']), 'training')} "
+        f"{form(used, 'is', 'are')} used (data.limit={config.data.limit})"
     )
-    return [Finding("warning", text)]
+    return [Finding("info", text)]
 
 
 def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
@@ -287,7 +289,7 @@ def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
     new = checkpoint.tokenizer.convert_ids_to_tokens(list(checkpoint.new_tokens))
     if config.train.lora is None or not new:
         return []
-    tokens = "1 token is new" if len(new) == 1 else f"{len(new)} tokens are new"
+    tokens = f"{counted(len(new), 'token')} {form(len(new), 'is', 'are')} new"
     text = f"{tokens} ({', '.join(new)}): train.lora also trains their vectors in the embedding"
     return [Finding("info", text)]
 

@@ -49,9 +49,12 @@ def legend_above(axes: Axes) -> None:
 
 
 def epoch_axis(axes: Axes, last: float) -> None:
-    """Set the x axis to epochs from 0 to ``last``, with whole numbers if there are several."""
+    """Set the x axis to epochs from 0 to ``last``: whole numbers, or halves of a single one."""
     axes.set_xlim(0, max(last, 1e-3) * 1.03)
-    axes.xaxis.set_major_locator(MaxNLocator(8 if last >= 2 else 4, integer=last >= 2))
+    several = last >= 2
+    axes.xaxis.set_major_locator(
+        MaxNLocator(8 if several else 4, integer=several, steps=None if several else [1, 2, 5, 10])
+    )
 
 
 def loss_axis(axes: Axes, training: Floats, validation: Floats) -> None:

@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from warmstart.data.checking.lengths import Lengths
+from warmstart.errors.counts import counted
 from warmstart.metrics.scores import Score
 from warmstart.report.canvas import (
     DASHED,
@@ -209,7 +210,7 @@ def matthews_per_batch(
     axes.set_xlim(0.2, len(heights) + 0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=False, axis="x")
-    axes.set_xlabel(f"batch of {batch_rows} rows, in file order")
+    axes.set_xlabel(f"batch of {counted(batch_rows, 'row')}, in file order")
     axes.set_ylabel("Matthews correlation")
     legend_above(axes)
     return figure
@@ -336,6 +337,8 @@ def lengths(rows: Lengths) -> Figure:
     else:
         axes.plot([], [], " ", label=f"({limit}, outside the figure)")
     axes.set_xlim(left=max(0.0, edges[0]))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(thousands())
     axes.yaxis.set_major_formatter(thousands())
     axes.grid(visible=False, axis="x")
@@ -369,7 +372,11 @@ def _in_lines(label: str, width: int, lines: int) -> str:
     """
     if any(east_asian_width(letter) in "WF" for letter in label):
         width //= 2
-    return textwrap.fill(label, max(width, 2), max_lines=lines, placeholder="…")
+    width = max(width, 2)
+    words = label.split()
+    if lines == 1 and words and len(words[0]) > width:  # textwrap would show no letter of it
+        return f"{words[0][: width - 1]}…"
+    return textwrap.fill(label, width, max_lines=lines, placeholder="…")
 
 
 def _numbered(index: int, name: str) -> str:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from warmstart import config_file
 from warmstart.config import DataConfig, RunConfig
+from warmstart.errors.counts import counted, form
 from warmstart.report import figures
 from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
@@ -79,8 +80,8 @@ def draw(content: ReportContent) -> dict[str, tuple[Figure, str]]:
     if record.steps:
         drawn["loss"] = (
             figures.loss(record.steps, record.checks, content.overfits_after, _unit(record)),
-            f"Training loss over {len(record.steps):,} steps and validation loss at "
-            f"{len(record.checks)} evaluations.",
+            f"Training loss over {counted(len(record.steps), 'step')} and validation loss at "
+            f"{counted(len(record.checks), 'evaluation')}.",
         )
     metric = content.training_metric
     if metric is not None:
@@ -117,7 +118,7 @@ def _evaluation_figures(content: ReportContent) -> dict[str, tuple[Figure, str]]
     if content.points is not None:
         drawn["scatter"] = (
             figures.scatter(*content.points),
-            f"Predicted against true numbers of {len(content.points[0]):,} rows.",
+            f"Predicted against true numbers of {counted(len(content.points[0]), 'row')}.",
         )
     if details.get("matthews_per_batch") and not content.batch_note:
         whole = evaluation.scores.get("matthews_correlation")
@@ -164,6 +165,8 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
     )
     titles = Titles.of(content.record.task)
     environment.filters |= {
+        "counted": counted,
+        "form": form,
         "number": words.number,
         "decimals": words.decimals,
         "interval": words.interval,

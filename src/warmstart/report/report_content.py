@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from warmstart.data.checking.lengths import Lengths
+from warmstart.errors.counts import counted
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import Check, EvaluationRecord, RunRecord, Sample, read_record
 from warmstart.runs.stored import reading
@@ -98,13 +99,14 @@ class ReportContent:
         if len(details["labels"]) > 2:
             return (
                 "The Matthews correlation per batch is shown only for two labels: with "
-                f"{len(details['labels']):,} labels, a batch of {details['batch_rows']} rows has "
-                "too few rows of each."
+                f"{len(details['labels']):,} labels, a batch of "
+                f"{counted(details['batch_rows'], 'row')} has too few rows of each."
             )
         if 2 * sum(value is None for value in values) > len(values):
             return (
                 "The Matthews correlation per batch is not shown: most batches of "
-                f"{details['batch_rows']} rows in file order have rows of one label only."
+                f"{counted(details['batch_rows'], 'row')} in file order have rows of one label "
+                "only."
             )
         return ""
 

@@ -139,7 +139,10 @@ class RunDirectory:
         existing = sorted(entries - {LOCK})
         began = self._only_began
         if existing and not began and not overwrite:
-            raise errors.run.not_empty(self.path, self.is_run)
+            finished = self.entry("model/manifest.json").is_file() and self.is_complete(
+                exported=False
+            )
+            raise errors.run.not_empty(self.path, is_run=self.is_run, is_finished=finished)
         if existing and not began and not self.is_run:
             raise errors.run.overwrites_no_run(self.path, existing)
         refuse_unwritable(self.path)

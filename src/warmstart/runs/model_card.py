@@ -17,6 +17,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from warmstart import config_file
+from warmstart.errors.counts import counted
 from warmstart.models.checkpoints.bundled import PREFIX
 from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory
@@ -152,6 +153,7 @@ def _body(record: RunRecord) -> str:
     )
     titles = Titles.of(record.task)
     environment.filters |= {
+        "counted": counted,
         "md": markdown,
         "number": words.number,
         "decimals": words.decimals,

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from warmstart import errors
+from warmstart.errors.counts import counted
 from warmstart.runs import words
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task
@@ -38,6 +39,7 @@ def run_html(run_path: Path) -> str:
         return Markup("<pre>{}\n{}</pre>").format(run_path, error)
     titles = Titles.of(task)
     environment.filters |= {
+        "counted": counted,
         "decimals": words.decimals,
         "interval": words.interval,
         "metric_title": titles.metric,

@@ -47,23 +47,37 @@ class Titles:
         return self.metrics.get(name, spaced[:1].upper() + spaced[1:])
 
     def metric_in_sentence(self, name: str) -> str:
-        """A metric's name with its article.
+        """A metric's name after other words.
 
-        >>> titles = Titles({"mcc": "Matthews correlation", "ndcg_at_10": "nDCG@10"}, {})
-        >>> titles.metric_in_sentence("mcc"), titles.metric_in_sentence("accuracy")
-        ('a Matthews correlation', 'an accuracy')
-        >>> titles.metric_in_sentence("ndcg_at_10")
-        'an nDCG@10'
-        >>> Titles({"map": "MAP"}, {}).metric_in_sentence("map")
-        'a MAP'
+        >>> Titles({"mcc": "Matthews correlation"}, {}).metric_in_sentence("mcc")
+        'Matthews correlation'
+        >>> Titles({}, {}).metric_in_sentence("accuracy")
+        'accuracy'
         """
         title = self.metric(name)
         short = not title[1:2].islower()  # nDCG, MAP, F1
-        if not short and not title.startswith(_PERSONS):
-            title = title[0].lower() + title[1:]
+        return title if short or title.startswith(_PERSONS) else title[0].lower() + title[1:]
+
+    def with_value(self, name: str, value: str) -> str:
+        """A metric with its value in a sentence.
+
+        >>> titles = Titles({"mcc": "Matthews correlation", "ndcg_at_10": "nDCG@10"}, {})
+        >>> titles.with_value("mcc", "0.8"), titles.with_value("accuracy", "0.9")
+        ('a Matthews correlation of 0.8', 'an accuracy of 0.9')
+        >>> titles.with_value("ndcg_at_10", "0.5")
+        'an nDCG@10 of 0.5'
+        >>> Titles({"map": "MAP"}, {}).with_value("map", "0.5")
+        'a MAP of 0.5'
+        >>> titles.with_value("bits_per_byte", "1.7")
+        '1.7 bits per byte'
+        """
+        title = self.metric_in_sentence(name)
+        if title.startswith("bits "):
+            return f"{value} {title}"
         # MRR is pronounced letter by letter ("em"), MAP as a word.
-        spelt = short and title[1:2] not in "AEIO"
-        return f"{'an' if title[0] in ('nMF' if spelt else 'aeio') else 'a'} {title}"
+        spelt = not title[1:2].islower() and title[1:2] not in "AEIO"
+        article = "an" if title[0] in ("nMF" if spelt else "aeio") else "a"
+        return f"{article} {title} of {value}"
 
     def baseline(self, name: str) -> str:
         """A baseline's name in a sentence.

@@ -11,6 +11,7 @@ from typing import Any
 
 from warmstart.config import DataConfig
 from warmstart.data.checking.check import Findings
+from warmstart.errors.counts import counted, form
 from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import EvaluationRecord, RunRecord
 from warmstart.runs.titles import Titles
@@ -248,14 +249,15 @@ def _result(record: RunRecord) -> str:
         return _without_scores(record)
     titles = Titles.of(record.task)
     metric = evaluation.main_metric
-    named = titles.metric_in_sentence(metric)
     score = evaluation.scores[metric]
     unit = evaluation.scored_unit
+    if score.n == 1:
+        unit = "query" if unit == "queries" else unit.removesuffix("s")
     what = f"{unit} of {evaluation_title(evaluation, base_name)}"
     opening = f"On {score.n:,} {what if evaluation.is_file else f'{evaluation.split} {unit}'}"
     if score.value is None:
-        return f"{opening} the model has {named} that is undefined."
-    reached = f"{opening} the model reaches {named} of {_value(score)}"
+        return f"{opening} the model has no defined {titles.metric_in_sentence(metric)}."
+    reached = f"{opening} the model reaches {titles.with_value(metric, _value(score))}"
     rivals = {
         titles.baseline(name): scores[metric]
         for name, scores in evaluation.baselines.items()
@@ -282,10 +284,10 @@ def shared_texts(findings: Findings, split: str) -> str:
     total = {found.split: found.rows for found in findings.splits}.get(split, 0)
     for repeats in findings.repeats:
         if (repeats.split, repeats.stands_in) == (split, "train"):
-            have = "has" if repeats.rows == 1 else "have"
+            have = form(repeats.rows, "has", "have")
             return (
-                f"{repeats.rows:,} of {total:,} {split} rows {have} the same text as a training "
-                "row, so the score may be too high (see data.duplicates)."
+                f"{repeats.rows:,} of {counted(total, f'{split} row')} {have} the same text as a "
+                "training row, so the score may be too high (see data.duplicates)."
             )
     return ""
 
@@ -303,7 +305,8 @@ def _without_scores(record: RunRecord) -> str:
     if not record.steps:
         return "Training has not started, so there is no result yet."
     planned = record.start.get("steps")
-    done = f"{len(record.steps):,}{f' of {planned:,}' if planned else ''} steps"
+    steps = len(record.steps)
+    done = f"{steps:,} of {counted(planned, 'step')}" if planned else counted(steps, "step")
     if record.finish:
         return f"Training ended after {done}; no split has been scored."
     state = "was interrupted after" if record.interrupted else "had reached"

@@ -10,6 +10,7 @@ import numpy as np
 
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
+from warmstart.errors.counts import counted
 from warmstart.evaluation.baseline_scores import baseline_scores
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
@@ -131,5 +132,5 @@ def _baselines(
 def _warn_of_truncated_rows(examples: Examples, max_tokens: int) -> None:
     cut = len(np.unique(examples.rows[examples.truncated]))  # a row can have several examples
     if cut:
-        rows = len(np.unique(examples.rows))
-        warnings.warn(f"of {rows:,} rows, truncated to {max_tokens} tokens: {cut:,}", stacklevel=4)
+        rows = counted(len(np.unique(examples.rows)), "row")
+        warnings.warn(f"of {rows}, truncated to {max_tokens} tokens: {cut:,}", stacklevel=4)

@@ -1,5 +1,6 @@
 """Write the predictions for a file as CSV, JSON lines, Parquet or CoNLL."""
 
+import codecs
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -80,7 +81,10 @@ def write_predictions(found: FilePredictions, path: Path, *, overwrite: bool = F
 
 
 def _write_csv(found: FilePredictions, path: Path) -> None:
-    """As CSV, whose cells cannot contain lists: a list is joined to one text."""
+    """As CSV, whose cells cannot contain lists: a list is joined to one text.
+
+    It begins with a byte order mark, without which Excel does not read it as UTF-8.
+    """
     table = found.table
     for place, field in enumerate(table.schema):
         column = table.column(place).combine_chunks()
@@ -91,7 +95,9 @@ def _write_csv(found: FilePredictions, path: Path) -> None:
         else:
             continue
         table = table.set_column(place, field.name, texts)
-    pyarrow.csv.write_csv(table, path)
+    with path.open("wb") as file:
+        file.write(codecs.BOM_UTF8)
+        pyarrow.csv.write_csv(table, file)
 
 
 def _json_text(value: object) -> str | None:

@@ -20,6 +20,7 @@ from warmstart.data.checking.check import REASONS
 from warmstart.data.examples.tokens import Bools
 from warmstart.data.label_lists import SEPARATOR
 from warmstart.data.table import SourceFile, Table
+from warmstart.errors.counts import counted
 from warmstart.evaluation.store import prediction_table
 from warmstart.serving.engine import Engine
 from warmstart.serving.file_settings import Source, file_config, given_settings, read_files
@@ -275,7 +276,9 @@ def _warn_of_unanswered_rows(table: Table, unused: Mapping[str, int]) -> None:
     """Warn about rows that stay in the result without a prediction."""
     _warn_of_unused_rows(table, {})
     if told := _counted(unused):
-        warnings.warn(f"of {len(table):,} rows, without a prediction: {told}", stacklevel=4)
+        warnings.warn(
+            f"of {counted(len(table), 'row')}, without a prediction: {told}", stacklevel=4
+        )
 
 
 def warn_of_left_out_rows(rows: int, reasons: Mapping[str, int]) -> None:
@@ -286,7 +289,7 @@ def warn_of_left_out_rows(rows: int, reasons: Mapping[str, int]) -> None:
         reasons: number of rows by reason, a key of ``data.checking.check.REASONS``.
     """
     if told := _counted(reasons):
-        warnings.warn(f"of {rows:,} rows, left out: {told}", stacklevel=5)
+        warnings.warn(f"of {counted(rows, 'row')}, left out: {told}", stacklevel=5)
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

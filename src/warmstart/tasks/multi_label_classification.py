@@ -47,6 +47,7 @@ from warmstart.data.label_lists import (
 from warmstart.data.labels import clean_rows
 from warmstart.data.named_labels import in_order_of_ids
 from warmstart.data.table import Table
+from warmstart.errors.counts import counted, form
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.label_set_metrics import METRICS, label_set_difference, label_set_scores
 from warmstart.metrics.scores import Metric, Scores
@@ -304,7 +305,8 @@ class MultiLabelClassification:
         counts, absent = matrix.sum(axis=1), ~matrix.any(axis=0)
         none = int((counts == 0).sum())
         sentences = [
-            f"{counts.mean():.2f} labels per row; {none:,} of {len(matrix):,} rows have none "
+            f"{counts.mean():.2f} labels per row; {none:,} of {counted(len(matrix), 'row')} "
+            f"{form(none, 'has', 'have')} none "
             f"({none / len(matrix):.1%})"
         ]
         if absent.any():
@@ -364,9 +366,9 @@ class MultiLabelClassification:
         rows, count = worst_rows(predictions, most, most_certain_of_lists)
         return Mistakes(
             heading="Most confident mistakes",
-            note=f"{len(rows)} of {count:,} rows with wrong labels, the most confident first; the "
-            "probability is that of the wrong outcome that the model predicted with most "
-            f"certainty. {CHECK_LABELS}",
+            note=f"{len(rows)} of {counted(count, 'row')} with wrong labels, the most confident "
+            "first; the probability is that of the wrong outcome that the model predicted with "
+            f"most certainty. {CHECK_LABELS}",
             columns=("text", "true labels", "predicted labels", "probability"),
             rows=tuple(
                 mistake(

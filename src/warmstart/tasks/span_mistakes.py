@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from warmstart.errors.counts import counted
 from warmstart.tasks.mistakes import (
     TEXT_CHARACTERS,
     Mistake,
@@ -32,8 +33,8 @@ def span_mistakes(path: Path, most: int) -> Mistakes:
     rows, count = worst_rows(path, most, _wrong_spans)
     return Mistakes(
         heading="Rows with the most wrong spans",
-        note=f"{len(rows)} of {count:,} rows with a wrong span. Often the annotation is wrong and "
-        "not the model: check it first.",
+        note=f"{len(rows)} of {counted(count, 'row')} with a wrong span. Often the annotation is "
+        "wrong and not the model: check it first.",
         columns=("text", "annotated", "predicted", "wrong spans"),
         rows=tuple(_mistake(row) for row in rows),
         count=count,

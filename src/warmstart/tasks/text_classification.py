@@ -33,6 +33,7 @@ from warmstart.data.labels import class_index, clean_rows, label_names
 from warmstart.data.named_labels import class_texts, in_order_of_ids
 from warmstart.data.split import codes, refuse_single_rows
 from warmstart.data.table import Table
+from warmstart.errors.counts import counted
 from warmstart.metrics.classification_metrics import (
     classification_difference,
     classification_scores,
@@ -321,7 +322,7 @@ class TextClassification:
         rows, count = worst_rows(predictions, most, highest)
         return Mistakes(
             heading="Most confident mistakes",
-            note=f"{len(rows)} of {count:,} wrong predictions, the most confident first. "
+            note=f"{len(rows)} of {counted(count, 'wrong prediction')}, the most confident first. "
             f"{CHECK_LABELS}",
             columns=("text", "true label", "predicted label", "probability"),
             rows=tuple(

@@ -48,6 +48,7 @@ from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats, Ints
 from warmstart.data.labels import clean_rows, grades_of
 from warmstart.data.table import Table
+from warmstart.errors.counts import counted, form
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.ranking_metrics import METRICS, ranking_difference, ranking_scores
 from warmstart.metrics.scores import Metric, Scores
@@ -305,11 +306,15 @@ class TextRanking:
         np.maximum.at(best, labels.queries, labels.grades)
         without = int((best == 0).sum())
         grades, rows = np.unique(labels.grades, return_counts=True)
-        sentence = f"{len(best):,} queries (values of {self.query})"
+        sentence = f"{counted(len(best), 'query', 'queries')} (values of {self.query})"
         if without:
-            sentence += f"; {without:,} have no relevant document and are left out of the means"
+            have = form(
+                without, "has no relevant document and is", "have no relevant document and are"
+            )
+            sentence += f"; {without:,} {have} left out of the means"
         if self.loss_name in LIST_LOSSES:
-            sentence += f"; {int(labels.lists.max()) + 1:,} have documents to compare"
+            lists = int(labels.lists.max()) + 1
+            sentence += f"; {lists:,} {form(lists, 'has', 'have')} documents to compare"
         if len(grades) > SHOWN_GRADES:
             return [sentence, f"{len(grades):,} different grades"]
         counts = ", ".join(
@@ -328,8 +333,9 @@ class TextRanking:
         rows, count = worst_queries(predictions, most)
         return Mistakes(
             heading="Worst queries",
-            note=f"{len(rows)} of {count:,} queries whose first document is not a relevant one, "
-            "the worst first. Often a document is relevant and is not marked: check it first.",
+            note=f"{len(rows)} of {counted(count, 'query', 'queries')} whose first document is not "
+            "a relevant one, the worst first. Often a document is relevant and is not marked: "
+            "check it first.",
             columns=(
                 "query",
                 "first relevant document",

@@ -33,6 +33,7 @@ from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Floats
 from warmstart.data.labels import clean_rows, label_numbers, shown_number
 from warmstart.data.table import Table
+from warmstart.errors.counts import counted
 from warmstart.metrics.intervals import Difference
 from warmstart.metrics.regression_metrics import METRICS, regression_difference, regression_scores
 from warmstart.metrics.scores import Metric, Scores
@@ -220,7 +221,7 @@ class TextRegression:
         rows, count = worst_rows(predictions, most, distance)
         return Mistakes(
             heading="Largest errors",
-            note=f"{len(rows)} of {count:,} rows, the largest error first. {CHECK_LABELS}",
+            note=f"{len(rows)} of {counted(count, 'row')}, the largest error first. {CHECK_LABELS}",
             columns=("text", "true number", "predicted number", "error"),
             rows=tuple(
                 mistake(row, *(shown_number(row[name]) for name in ("label", "value", "amount")))

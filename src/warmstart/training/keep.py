@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from warmstart import errors
+from warmstart.errors.counts import counted
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.metrics.scores import Score
 from warmstart.models.output_scale import folded
@@ -163,7 +164,9 @@ def patience_ended(job: Job, progress: Progress) -> bool:
     patience = job.config.early_stopping
     if patience is None or progress.evaluations_without_gain < patience:
         return False
-    job.log.notice(f"stopped early: {patience} evaluations without a better {job.best_metric}")
+    job.log.notice(
+        f"stopped early: {counted(patience, 'evaluation')} without a better {job.best_metric}"
+    )
     return True
 
 

@@ -27,7 +27,6 @@ from warmstart.runs.events import Listener
 from warmstart.runs.loaded_run import task_json
 from warmstart.runs.manifest import write_manifest
 from warmstart.runs.safe_files import remove
-from warmstart.runs.words import sample_in_words
 from warmstart.tasks.capabilities import ScalesOutput
 from warmstart.training.average import forget, keep_average
 from warmstart.training.checkpoint import Progress, checkpoints, generators_kept, remove_old
@@ -208,7 +207,7 @@ def _announce(job: Job, prepared: Prepared, *, resume: bool) -> None:
         if isinstance(job.task, ScalesOutput):
             job.log.notice(job.task.scale.in_words())
         parts = prepared.about_model()
-        for text in (sample_in_words(prepared.config.data) or None, *parts, schedule_in_words(job)):
+        for text in (*parts, schedule_in_words(job)):
             if text is not None:
                 job.log.notice(text)
 

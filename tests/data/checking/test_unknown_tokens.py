@@ -43,7 +43,7 @@ def test_a_large_share_of_unknown_tokens_is_a_warning(tmp_path: Path) -> None:
         "20.0% of the tokens of the training rows are [UNK], which stands for all that the "
         "tokenizer does not know (in 2 of 5 rows): a model for the language" in said
     )
-    assert "1 of 5 training rows have no token that the tokenizer knows" in said
+    assert "1 of 5 training rows has no token that the tokenizer knows" in said
     assert "of the tokens of the validation rows are [UNK]" in said
 
 
@@ -103,7 +103,7 @@ def test_names_of_control_tokens_are_counted_in_words(tmp_path: Path) -> None:
     prepared = warmstart.check(made)
     said = messages(prepared, "info")
     assert (
-        f"1 of 60 training rows contain the name of a control token ([SEP], first in {file}:4"
+        f"1 of 60 training rows contains the name of a control token ([SEP], first in {file}:4"
         in said
     )
     tokens = prepared.examples["train"].tokens

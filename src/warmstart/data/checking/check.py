@@ -30,6 +30,7 @@ from warmstart.data.examples.tokens import Cut
 from warmstart.data.label_lists import SEPARATOR, as_texts
 from warmstart.data.labels import in_order, label_texts
 from warmstart.data.table import Table
+from warmstart.errors.counts import counted, form
 
 PAIR = ("data.text", "data.text_pair")
 """The settings that name the two columns of a pair."""
@@ -328,7 +329,7 @@ def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
                 f"{lengths.lost_share:.1%} of all tokens (model.max_tokens)"
             )
             truncated = [
-                f"{setting} in {cut['rows']:,} ({cut['tokens']:,} tokens)"
+                f"{setting} in {cut['rows']:,} ({counted(cut['tokens'], 'token')})"
                 for setting, cut in split.cut.items()
                 if cut["rows"]
             ]
@@ -350,7 +351,7 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     name, other = (NAMES.get(split, split) for split in (repeats.split, repeats.stands_in))
     inside = repeats.split == repeats.stands_in
     some = f"{repeats.rows:,} of {rows_of(rows, name)}"
-    have = "has" if repeats.rows == 1 else "have"
+    have = form(repeats.rows, "has", "have")
     row, twin = repeats.examples[0]
     of_training = repeats.stands_in == "train"
     advice = "; data.duplicates: drop leaves such training rows out" if of_training else ""
@@ -366,7 +367,7 @@ def _about_repeats(repeats: Repeats, splits: Sequence[SplitFindings]) -> list[Fi
     if not repeats.conflicting:
         return [repeated]
     row, twin = repeats.conflicting_examples[0]
-    have = "has" if repeats.conflicting == 1 else "have"
+    have = form(repeats.conflicting, "has", "have")
     where = "an earlier row" if inside else f"a {other} row"
     conflicting = (
         f"{repeats.conflicting:,} of {rows_of(rows, name)} {have} another label than {where} "

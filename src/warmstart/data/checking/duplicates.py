@@ -178,9 +178,9 @@ def _repeats(
         differ = np.flatnonzero(pc.not_equal(labels_later, labels_earlier).to_numpy())
         conflicting = len(differ)
         for index in differ[:EXAMPLES].tolist():
-            row = f"{tables[split].where(rows[index])} {labels_later[index].as_py()!r}"
+            row = f"{tables[split].where(rows[index])} {_shown(labels_later[index].as_py())}"
             original = tables[stands_in].where(originals[index])
-            conflicts.append((row, f"{original} {labels_earlier[index].as_py()!r}"))
+            conflicts.append((row, f"{original} {_shown(labels_earlier[index].as_py())}"))
     return Repeats(
         split=split,
         stands_in=stands_in,
@@ -189,3 +189,12 @@ def _repeats(
         examples=tuple((tables[split].where(a), tables[stands_in].where(b)) for a, b in pairs),
         conflicting_examples=tuple(conflicts),
     )
+
+
+def _shown(label: object) -> str:
+    """A label in a message; two different numbers are never shown alike.
+
+    >>> _shown("good"), _shown(242321.0), _shown(0.25)
+    ("'good'", '242321', '0.25')
+    """
+    return f"{label:.17g}" if isinstance(label, float) and label.is_integer() else repr(label)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from warmstart.data.spellings import NUMBER
+from warmstart.errors.counts import counted
 
 FEW_ROWS = 10
 """With fewer rows than this, a label can neither be learned nor scored reliably."""
@@ -38,7 +39,7 @@ def rows_of(count: int, split: str, unit: str = "row") -> str:
         split: the split, as in a message.
         unit: what is counted.
     """
-    return f"{count:,} {split} {unit}{'s' * (count != 1)}"
+    return counted(count, f"{split} {unit}")
 
 
 def about_largest(counts: Mapping[str, int], rows: int, name: str) -> list[Finding]:

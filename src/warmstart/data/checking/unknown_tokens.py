@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmstart.config import ControlTokens
-from warmstart.data.checking.label_messages import NAMES, Finding
+from warmstart.data.checking.label_messages import NAMES, Finding, rows_of
 from warmstart.data.examples.tokenise import control_tokens
 from warmstart.data.examples.tokens import Bools, Tokens
 from warmstart.data.table import Table
+from warmstart.errors.counts import counted, form
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -108,7 +109,7 @@ def _about_unknown(tokens: Tokens, name: str, vocabulary: Vocabulary) -> list[Fi
         text = (
             f"{share:.1%} of the tokens of the {name} rows are {vocabulary.unknown}, which stands "
             f"for all that the tokenizer does not know (in {with_unknown:,} of "
-            f"{documents:,} rows)"
+            f"{counted(documents, 'row')})"
         )
         if share >= MUCH:
             text += ": a model for the language of the texts knows more of them (model.name)"
@@ -116,8 +117,8 @@ def _about_unknown(tokens: Tokens, name: str, vocabulary: Vocabulary) -> list[Fi
     blind = documents - with_known
     if blind:
         text = (
-            f"{blind:,} of {documents:,} {name} rows have no token that the tokenizer knows: the "
-            "model cannot tell them apart"
+            f"{blind:,} of {rows_of(documents, name)} {form(blind, 'has', 'have')} no token that "
+            "the tokenizer knows: the model cannot tell such rows apart"
         )
         messages.append(Finding("warning", text))
     return messages
@@ -159,11 +160,13 @@ def _about_control(
             first = int(found.argmax())
             value = table.columns.column(column)[first].as_py()
             token = re.findall(pattern, value if isinstance(value, str) else " ".join(value))[0]
-    if not hits.any():
+    count = int(hits.sum())
+    if not count:
         return []
     text = (
-        f"{int(hits.sum()):,} of {len(table):,} {name} rows contain the name of a control token "
-        f"({token}, first in {table.where(first)}): it is {_READ_AS[vocabulary.read_as]}"
+        f"{count:,} of {rows_of(len(table), name)} {form(count, 'contains', 'contain')} the name "
+        f"of a control token ({token}, first in {table.where(first)}): it is "
+        f"{_READ_AS[vocabulary.read_as]}"
     )
     return [Finding("info", text)]
 

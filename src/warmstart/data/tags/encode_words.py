@@ -25,6 +25,7 @@ from warmstart.data.examples.tokens import NO_PIECE, Ints, Tokens, WordTokens
 from warmstart.data.table import Table
 from warmstart.data.tags.windows import Windows, cut_windows
 from warmstart.data.tags.word_table import WORDS, WordLayout
+from warmstart.errors.counts import counted, form
 
 UNKNOWN_TOKENS = ("[UNK]", "<unk>")
 """Used instead of a word without any token (a zero-width space); otherwise a full stop. As a word
@@ -54,7 +55,7 @@ class EncodedWords:
         notes = []
         if self.long:
             total = len(self.tokens) - (len(np.unique(self.tokens.rows)) - self.long)
-            rows = "1 row is" if self.long == 1 else f"{self.long:,} rows are"
+            rows = f"{counted(self.long, 'row')} {form(self.long, 'is', 'are')}"
             notes.append(
                 f"{rows} longer than the model's limit and became {total:,} windows with overlap; "
                 "every word is predicted once"

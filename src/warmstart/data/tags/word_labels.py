@@ -29,6 +29,7 @@ from warmstart.data.tags.schemes import (
 from warmstart.data.tags.span_formats import REFUSED_SPANS, SPAN_TYPE, SPANS, spans_of_column
 from warmstart.data.tags.spans import Ints, Spans
 from warmstart.data.tags.word_table import TAGS, layout_of
+from warmstart.errors.counts import counted
 
 OVERLAPS = REASONS.index("overlaps another")
 """Spans that were refused although they are correct: they count as missed."""
@@ -81,7 +82,7 @@ class WordLabels:
     def remarks(self) -> list[str]:
         """Messages for the user about these rows."""
         words, spans = int(self.bounds[-1]), len(self.characters)
-        size = f"{words:,} word{'s' * (words != 1)}, {spans:,} span{'s' * (spans != 1)}"
+        size = f"{counted(words, 'word')}, {counted(spans, 'span')}"
         totals = np.bincount(self.characters.types, minlength=len(self.characters.names)).tolist()
         shares = [
             f"{kind} {count:,}"
@@ -89,7 +90,7 @@ class WordLabels:
             if kind and count
         ]
         if len(shares) > TYPES_SHOWN:
-            shares[TYPES_SHOWN:] = [f"{len(shares) - TYPES_SHOWN:,} other types"]
+            shares[TYPES_SHOWN:] = [counted(len(shares) - TYPES_SHOWN, "other type")]
         sentences = [f"{size} ({', '.join(shares)})" if shares else size]
         if self.evidence:
             sentences.append(self.evidence.rstrip("."))
@@ -101,8 +102,9 @@ class WordLabels:
         """The messages about spans that were changed, refused or cannot be predicted."""
         sentences = [self._outcomes()] if self._has_changed_spans else []
         if self.repaired:
-            which = "1 span" if self.repaired == 1 else f"{self.repaired:,} spans"
-            sentences.append(f"{which} with invalid tags, read by {REPAIR_RULE}")
+            sentences.append(
+                f"{counted(self.repaired, 'span')} with invalid tags, read by {REPAIR_RULE}"
+            )
         if self.unseen:
             types = ", ".join(f"{kind!r} ({count:,})" for kind, count in self.unseen.items())
             sentences.append(f"types that no training row has, never predicted: {types}")

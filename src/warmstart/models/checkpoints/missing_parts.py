@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from warmstart.errors.counts import counted
 from warmstart.models.checkpoints.classifier_heads import head_in_words
 from warmstart.models.checkpoints.config_json import read_content
 from warmstart.models.checkpoints.configuration import CLASSIFIERS, skeleton
@@ -34,7 +35,7 @@ def new_parts(checkpoint: Checkpoint, config: "PreTrainedConfig") -> list[str]:
     paths = checkpoint.weight_paths
     unused = weights_not_used(paths, checkpoint.config, checkpoint.head)
     if unused:
-        weights = "1 weight" if len(unused) == 1 else f"{len(unused)} weights"
+        weights = counted(len(unused), "weight")
         said.append(
             f"{checkpoint.name}: the model that config.json describes does not use {weights} of "
             f"the checkpoint, e.g. {unused[0]}"

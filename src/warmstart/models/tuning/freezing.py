@@ -17,6 +17,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.modernbert.modeling_modernbert import ModernBertAttention
 
 from warmstart import errors
+from warmstart.errors.counts import counted
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.packed.architectures import body_of, known_model_types
 
@@ -40,7 +41,11 @@ class Frozen:
         """A name of the frozen part, for use in a sentence."""
         if self.backbone:
             return "the backbone"
-        return f"the embeddings and {self.layers} layers" if self.layers else "the embeddings"
+        return (
+            f"the embeddings and {counted(self.layers, 'layer')}"
+            if self.layers
+            else "the embeddings"
+        )
 
 
 def frozen_part(setting: str, config: PreTrainedConfig, head: Head) -> Frozen:

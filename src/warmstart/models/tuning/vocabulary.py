@@ -40,6 +40,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warmstart.errors.counts import counted
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -107,7 +109,7 @@ class CompactVocabulary:
 
     def __str__(self) -> str:
         """Used and total rows, for ``environment.json``."""
-        return f"{len(self.embedding.weight):,} of {len(self.table):,} rows"
+        return f"{len(self.embedding.weight):,} of {counted(len(self.table), 'row')}"
 
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's weights under Transformers' names, with the whole table.
@@ -162,7 +164,7 @@ def whole_because(
     if len(uses) > 1:
         return "its output layer shares the table"
     if used.sum() > WORTHWHILE_SHARE * len(used):
-        return f"the data use {used.sum():,} of {len(used):,} rows"
+        return f"the data use {used.sum():,} of {counted(len(used), 'row')}"
     return None
 
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from warmstart import errors
 from warmstart.data.examples.tokenise import CHUNK_ROWS, control_in_text
+from warmstart.errors.counts import counted
 from warmstart.evaluation.novelty import novelty
 from warmstart.models.checkpoints.special_tokens import begin_and_end
 from warmstart.models.generation import Generation, encode_prompts, generate
@@ -41,7 +42,7 @@ def sample_is_due(job: Job, plan: Plan, step: int) -> bool:
 
 def write_sample(job: Job, step: int, epoch: float) -> None:
     """Generate one text and write it to the event log."""
-    with only_shown(f"samples after {step + 1} steps", job.log.notice):
+    with only_shown(f"samples after {counted(step + 1, 'step')}", job.log.notice):
         for sample in _generate(job, job.model, _prompts(job, 1)):
             job.log.write({"event": "sample", "step": step, "epoch": epoch, **_sample_json(sample)})
 
