@@ -78,12 +78,7 @@ def packed_attention(
         )
     alone = len(packing.first) == 1 and query.device.type == "cpu"
     if alone and sliding_window is None and not torch.is_grad_enabled():
-        # A single row without gradients: no other row to exclude, and no probabilities to store.
-        grouped = query.shape[1] != key.shape[1]
-        out = nn.functional.scaled_dot_product_attention(
-            query, key, value, is_causal=packing.causal, scale=scaling, enable_gqa=grouped
-        )
-        return out.transpose(1, 2), None
+        return _single_row(query, key, value, packing, scaling), None
     # [1, h, T, d] to [T, h, d]
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     # Grouped-query attention: several query heads share a key and value head (arXiv:2305.13245).
@@ -104,6 +99,17 @@ def packed_attention(
     else:
         rows = attend(*flat, packing, slots, scaling, dropout, sliding_window)
     return rows.view(1, -1, heads, width), None  # [T * h, d] to [1, T, h, d]
+
+
+def _single_row(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scaling: float
+) -> Tensor:
+    """A single row without gradients has no other row to exclude and no probabilities to store."""
+    grouped = query.shape[1] != key.shape[1]
+    out = nn.functional.scaled_dot_product_attention(
+        query, key, value, is_causal=packing.causal, scale=scaling, enable_gqa=grouped
+    )
+    return out.transpose(1, 2)  # [1, h, T, d] to [1, T, h, d]
 
 
 def flash_serves(width: int, dtype: torch.dtype, device: torch.device) -> bool:
