@@ -126,7 +126,7 @@ def test_a_name_that_tells_no_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "kind", "advice"),
     [
-        (b"PK\x03\x04", "a zip or a spreadsheet", "save it as CSV"),
+        (b"PK\x03\x04", "a zip or a spreadsheet", "rename it to end in .xlsx"),
         (b"\x1f\x8b", "gzip", ".gz"),
         (b"PAR1", "Parquet", "--set data.format=parquet"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet or document (.xls, .doc)", "as CSV"),

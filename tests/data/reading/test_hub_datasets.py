@@ -1,12 +1,15 @@
 """Data sets by name, with a stand-in for the ``datasets`` library."""
 
+import socket
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
 from tests.data.reading_helpers import refusal, table
+from warmstart.data.reading import hub_datasets
 
 
 class ClassLabel:
@@ -53,7 +56,36 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     exceptions = SimpleNamespace(DatasetNotFoundError=NotFound)
     module = SimpleNamespace(load_dataset=load_dataset, exceptions=exceptions)
     monkeypatch.setitem(sys.modules, "datasets", module)
+    monkeypatch.setattr(hub_datasets, "_unreachable", lambda: None)
     return asked
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_hub_that_does_not_answer_is_asked_once(
+    cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    asked: list[str] = []
+
+    def load_dataset(name: str, split: str) -> None:
+        asked.append(name)
+        raise ConnectionError("no network")
+
+    with socket.socket() as closed:  # bound, but it accepts no connections
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+        if cached:
+            (tmp_path / "some_one___my_reviews").mkdir()
+        error = refusal("hub:Some_one/MyReviews:train")
+    # A data set that may be in the cache is left to the library.
+    assert asked == (["Some_one/MyReviews"] if cached else [])
+    assert cached or f"{endpoint} does not answer" in error.found
+    assert "HF_ENDPOINT" in error.do
+    assert "name a local file" in error.do
 
 
 def test_a_data_set_by_name(hub: list[tuple[str, ...]]) -> None:

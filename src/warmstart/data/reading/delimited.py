@@ -105,7 +105,8 @@ def parse_delimited(text: Content, path: str, delimiter: str, data: DataConfig) 
     fits = np.ones(table.num_rows + len(ragged), np.bool_)
     fits[[record.record for record in ragged]] = False
     breaks = np.zeros(len(fits), np.int64)
-    if layout.quoted:
+    starts = line_starts(body) if layout.quoted else breaks
+    if len(starts) != len(fits):  # a record has several lines
         breaks[fits] = _line_ends_inside(table, find_byte(body, b"\r") >= 0)
         breaks[~fits] = [record.breaks for record in ragged]
     lines = layout.line + np.cumsum(1 + breaks) - (1 + breaks)
@@ -113,7 +114,7 @@ def parse_delimited(text: Content, path: str, delimiter: str, data: DataConfig) 
         table = table.slice(1)
         fits[0] = False
     if layout.quoted:
-        texts = slices(body, line_starts(body)[lines - layout.line])
+        texts = slices(body, starts[lines - layout.line])
         label = layout.names.index(data.label) if data.label in layout.names else None
         labels = None if label is None else table.column(label)
         records = Records(texts, lines, breaks, fits, label, labels)

@@ -67,6 +67,10 @@ _NOT_FOR_FILES = frozenset(
 _SHIFTS = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
 """Escape sequences of encodings that only use ASCII bytes."""
 
+_SPECIAL = (b"\0", b"\x1b", b"~")
+"""NUL, and the first bytes of escape sequences. Most texts have none of them, and a search for one
+byte is much faster than one for a sequence."""
+
 _HZ = re.compile(rb"~\{((?:[\x21-\x77][\x21-\x7e])+)~\}")
 """A part of a text in HZ (RFC 1843) with Chinese characters."""
 
@@ -118,20 +122,28 @@ def detect(content: Content, path: str) -> str:
     invalid = _first_invalid(content, "utf-8")
     # In UTF-16, every second byte of English text is zero. Chinese text has few zero bytes, but it
     # is not valid UTF-8.
-    zeros = sum(block.count(0) for block in blocks(content))
-    may_have_no_mark = zeros * 4 >= len(content) or invalid is not None
-    if may_have_no_mark and (codec := _without_mark(content)):
-        return codec
+    special = {byte for block in blocks(content) for byte in _SPECIAL if byte in block}
+    zeros = sum(block.count(0) for block in blocks(content)) if b"\0" in special else 0
+    if invalid is not None or zeros * 4 >= len(content):
+        codec = _without_mark(content)
+        if codec is not None:
+            return codec
     if invalid is None:
-        for escape, codec in _SHIFTS.items():
-            if (offset := content.find(escape)) >= 0:
-                raise errors.files.escape_sequence(path, _line_feeds(content, offset) + 1, codec)
-        if (line := _hz_line(content)) is not None:
-            raise errors.files.escape_sequence(path, line, "hz")
+        if special - {b"\0"}:
+            _refuse_escapes(content, path)
         return "utf-8"
     if _is_gb18030(content):
         return "gb18030"
     raise _undecodable(content, invalid, "utf-8", "UTF-8, UTF-16, UTF-32 or GB18030", path)
+
+
+def _refuse_escapes(content: Content, path: str) -> None:
+    """Fail if the text has escape sequences of an encoding that only uses ASCII bytes."""
+    for escape, codec in _SHIFTS.items():
+        if (offset := content.find(escape)) >= 0:
+            raise errors.files.escape_sequence(path, _line_feeds(content, offset) + 1, codec)
+    if (line := _hz_line(content)) is not None:
+        raise errors.files.escape_sequence(path, line, "hz")
 
 
 def _named(content: Content, encoding: str, path: str) -> str:

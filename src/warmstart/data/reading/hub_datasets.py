@@ -7,6 +7,7 @@ Source: datasets documentation, ``load_dataset``.
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from warmstart.data.reading.python_tables import dataset_table
 
 _SOURCE = re.compile(r"hub:(?P<name>[^:/]+(?:/[^:/]+){0,2}):(?P<split>.+)")
 _BATCH_ROWS = 1 << 16
+
+_TIMEOUT_SECONDS = 5
+"""Timeout of the request that shows whether the Hub can be reached."""
 
 
 def read_hub(source: str) -> tuple[Parsed, str]:
@@ -51,6 +55,8 @@ def _load(source: str, parts: list[str], split: str) -> Any:
         import datasets
     except ImportError:
         raise errors.files.datasets_missing(source) from None
+    if (problem := _unreachable()) is not None and not _may_be_cached(datasets, parts):
+        raise errors.files.hub_failed(source, problem) from problem
     attempts = [("/".join(parts[:2]), *parts[2:])]
     if len(parts) == 2:
         attempts.append((parts[0], parts[1]))
@@ -64,3 +70,34 @@ def _load(source: str, parts: list[str], split: str) -> Any:
             failures.append(error)
             break
     raise errors.files.hub_failed(source, failures[0]) from failures[0]
+
+
+def _unreachable() -> Exception | None:
+    """Why the Hub does not answer; None if it does, or if the libraries do not ask it.
+
+    ``datasets`` tries for 20 seconds to reach it before it says so.
+    """
+    import requests
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return None
+    try:
+        requests.head(constants.ENDPOINT, timeout=_TIMEOUT_SECONDS)
+    except requests.exceptions.RequestException:
+        return ConnectionError(
+            f"{constants.ENDPOINT} does not answer, and the data set is not in the cache"
+        )
+    return None
+
+
+def _may_be_cached(datasets: Any, parts: list[str]) -> bool:
+    """Whether the cache of ``datasets`` has a folder with the name of this data set."""
+    names = {_plain("".join(parts[:2])), _plain(parts[0])}
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    return cache.is_dir() and any(_plain(folder.name) in names for folder in cache.iterdir())
+
+
+def _plain(name: str) -> str:
+    """The name without what the cache changes: case and underscores."""
+    return name.lower().replace("_", "")

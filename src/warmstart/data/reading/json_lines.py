@@ -11,6 +11,7 @@ names in an object should be unique).
 
 import json
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
@@ -83,11 +84,7 @@ def parse_json_lines(
 
 def _by_arrow(block: bytes, pieces: pa.LargeStringArray) -> pa.Table | None:
     """The table, if all values convert back to their exact text; else ``None``."""
-    brackets = pc.add(pc.count_substring(pieces, "["), pc.count_substring(pieces, "{"))
-    if pc.max(brackets).as_py() > _MOST_BRACKETS:
-        return None
-    trimmed = pc.utf8_trim_whitespace(pieces)
-    if not pc.all(pc.and_(pc.starts_with(trimmed, "{"), pc.ends_with(trimmed, "}"))).as_py():
+    if not _look_like_objects(pieces) or _are_deep(block, pieces):
         return None
     try:
         head = "".join(pieces.slice(0, _CHUNK_LINES).to_pylist()).encode()
@@ -102,6 +99,28 @@ def _by_arrow(block: bytes, pieces: pa.LargeStringArray) -> pa.Table | None:
     if not 0 < table.num_columns <= MAX_COLUMNS or not _EXACT_TYPES.issuperset(table.schema.types):
         return None
     return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
+
+
+def _look_like_objects(pieces: pa.LargeStringArray) -> bool:
+    """Whether each line begins with { and ends with }, except for white space."""
+
+    def all_within(lines: pa.LargeStringArray, end: str) -> bool:
+        return bool(pc.all(pc.and_(pc.starts_with(lines, "{"), pc.ends_with(lines, end))).as_py())
+
+    # The usual form needs no copy of the lines; the last one may have no line break.
+    usual = all_within(pieces[:-1], "}\n") and all_within(pieces[-1:], "}")
+    return usual or all_within(pc.utf8_trim_whitespace(pieces), "}")
+
+
+def _are_deep(block: bytes, pieces: pa.LargeStringArray) -> bool:
+    """Whether a line has more opening brackets than ``_MOST_BRACKETS``; each line has at least one.
+
+    ``block``: contains all lines.
+    """
+    if block.count(b"[") + block.count(b"{") < len(pieces) + _MOST_BRACKETS:
+        return False
+    brackets = pc.add(pc.count_substring(pieces, "["), pc.count_substring(pieces, "{"))
+    return bool(pc.max(brackets).as_py() > _MOST_BRACKETS)
 
 
 def _read(text: bytes, options: pajson.ParseOptions) -> pa.Table:
@@ -127,28 +146,34 @@ def _object(
     ``settings``: column -> setting, for columns that must not contain lists or objects.
     """
     try:
-        value = json.loads(
-            line, object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer
-        )
-        line.encode() if "\\u" not in line else json.dumps(value, ensure_ascii=False).encode()
+        value = _DECODER.decode(line)
+        if "\\u" in line:  # only so can a text contain half of a surrogate pair
+            _ENCODER.encode(value).encode()
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         raise _no_object(path, number, unit, reason, line) from None
     if not isinstance(value, dict):
         raise _no_object(path, number, unit, f"it is a {type(value).__name__}", line)
-    for column in settings.keys() & value.keys():
-        if isinstance(value[column], list | dict):
+    for column in settings:
+        if isinstance(value.get(column), list | dict):
             raise errors.data.nested_text(
                 column,
                 place_of(path, number, unit),
-                json.dumps(value[column], ensure_ascii=False),
+                _ENCODER.encode(value[column]),
                 setting=settings[column],
                 each=_EACH[unit],
             )
     return {
-        key: item if item is None or isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+        key: item if item is None or isinstance(item, str) else _json_text(item)
         for key, item in value.items()
     }
+
+
+def _json_text(value: Any) -> str:
+    """A value as JSON; a usual float as the encoder writes it, without the encoder."""
+    if type(value) is float and isfinite(value):
+        return repr(value)
+    return _ENCODER.encode(value)
 
 
 def _no_object(path: str, number: int, unit: str, reason: str, text: str) -> errors.DataError:
@@ -179,3 +204,7 @@ def _integer(digits: str) -> int | str:
         return int(digits)
     except ValueError:
         return digits
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer)
+_ENCODER = json.JSONEncoder(ensure_ascii=False)

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -84,7 +84,7 @@ def source_of(value: Any, setting: str) -> Any:
     if _is_dataset(value) or isinstance(value, ArrowTable):
         table = _arrow(value, setting)
         return _stored(lambda path: _write_parquet(table, path, setting), ".parquet")
-    if isinstance(value, Mapping | Iterable) and not isinstance(value, str | bytes):
+    if isinstance(value, Mapping | Iterator):
         raise errors.python_tables.no_table(setting, value)
     return value
 
