@@ -50,7 +50,7 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
         given = [name for name in os.environ if name.startswith(READ_BY_ACCELERATE)]
         if not given:
             raise
-        raise errors.run.unusable_by_accelerate(given, error) from error
+        raise errors.launch.unusable_by_accelerate(given, error) from error
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     return accelerator

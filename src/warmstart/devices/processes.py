@@ -164,12 +164,12 @@ def started() -> int:
     if not given:
         of_mpi = {name: os.environ[name] for name in MPI if os.environ.get(name, "1") != "1"}
         if of_mpi:
-            raise errors.run.unusable_launcher(of_mpi)
+            raise errors.launch.unusable_launcher(of_mpi)
         return 1
     numbers = {name: int(text) for name, text in given.items() if re.fullmatch("[0-9]{1,9}", text)}
     rank, count = numbers.get("RANK", 0), numbers.get("WORLD_SIZE", 0)
     if numbers.keys() != given.keys() or "RANK" not in numbers or rank >= count:
-        raise errors.run.unusable_launcher(given)
+        raise errors.launch.unusable_launcher(given)
     return count
 
 
@@ -222,7 +222,7 @@ def _connected() -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         # Remove the source location and the suggested reasons from gloo's message.
         reason = re.sub(r"^\[[^\]]*\.cc:\d+\] ", "", str(error)).partition("\n")[0]
-        raise errors.run.lost_process(reason.partition(". This is")[0]) from error
+        raise errors.launch.lost_process(reason.partition(". This is")[0]) from error
 
 
 def _packs(tensors: "Sequence[Tensor]") -> "Iterator[list[Tensor]]":

@@ -22,7 +22,8 @@ WarmstartError
 │                                                                               .unlearnable
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
 │                                                                               .checkpoint
-├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run
+├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run,
+│                                                                               .launch
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
 ├── UsageError    a command has wrong or missing arguments                      errors.command
 └── Interrupted   the run was stopped by request; its state is saved            errors.run
@@ -39,6 +40,7 @@ from warmstart.errors import (
     folders,
     json_files,
     labels,
+    launch,
     model,
     prompt,
     python_tables,
@@ -79,6 +81,7 @@ __all__ = [
     "folders",
     "json_files",
     "labels",
+    "launch",
     "model",
     "prompt",
     "python_tables",

@@ -199,57 +199,6 @@ def changed_since(path: Path, what: Sequence[str]) -> RunError:
     )
 
 
-def other_processes(path: Path, then: int, now: int) -> RunError:
-    """A run was to be resumed with another number of processes."""
-    return RunError(
-        found=f"the run in {path} was started with {_processes(then)}, but would resume with {now}",
-        expected="the same number of processes: each has its own dropout seed, so another number "
-        "gives another result",
-        do=f"{_resume_command(path, then)}; or start a new run: {_again(path)}",
-    )
-
-
-def processes_differ(process: int, what: Sequence[str]) -> RunError:
-    """The data, settings or versions of a rank differ from those of rank 0."""
-    return RunError(
-        found=f"rank {process} differs from rank 0 in: {', '.join(what)}",
-        expected="the same files and versions in all processes of a training run",
-        do="on several machines, keep the files on a shared disk under the same path, and install"
-        " the same versions",
-    )
-
-
-def unusable_launcher(given: Mapping[str, str]) -> RunError:
-    """Environment variables of a launcher are wrong or incomplete."""
-    return RunError(
-        found=f"the environment has {' '.join(f'{name}={text}' for name, text in given.items())}",
-        expected="RANK from 0, WORLD_SIZE above RANK, and LOCAL_RANK from 0, as torchrun and "
-        "accelerate launch set them; or none of them",
-        do=f"unset {' '.join(given)}; to train with several processes: torchrun "
-        "--nproc-per-node 2 -m warmstart train CONFIG",
-    )
-
-
-def unusable_by_accelerate(given: Sequence[str], error: Exception) -> RunError:
-    """Accelerate cannot start with the environment variables ``given``."""
-    names = " ".join(given)
-    return RunError(
-        found=f"Accelerate cannot start with the environment variables {', '.join(given)}: {error}",
-        expected="the variables as `torchrun` or `accelerate launch` sets them, or none of them",
-        do=f"unset {names}; the settings of warmstart replace them (warmstart train --help)",
-    )
-
-
-def lost_process(reason: str) -> RunError:
-    """Another process of the training run ended, or never started."""
-    return RunError(
-        found=f"another process of this training run cannot be reached: {reason}",
-        expected="all processes running until the end",
-        do="read the messages of that process; a run that has a checkpoint can be resumed: use the"
-        " same launcher with -m warmstart train RUN --resume",
-    )
-
-
 def locked(path: Path) -> RunError:
     """Another process has locked the run directory."""
     return RunError(
@@ -338,6 +287,16 @@ def other_labels(path: Path, names: Sequence[str], outputs: Sequence[str]) -> Ru
     number, name, output = next((n, a, b) for n, (a, b) in pairs if a != b)
     reason = f"label {number} is {name!r}, and that of the model in {path.parent}/model is "
     return unreadable(path, f"{reason}{output!r}")
+
+
+def other_processes(path: Path, then: int, now: int) -> RunError:
+    """A run was to be resumed with another number of processes."""
+    return RunError(
+        found=f"the run in {path} was started with {_processes(then)}, but would resume with {now}",
+        expected="the same number of processes: each has its own dropout seed, so another number "
+        "gives another result",
+        do=f"{_resume_command(path, then)}; or start a new run: {_again(path)}",
+    )
 
 
 def diverged(path: Path, step: int, kept_step: int | None) -> RunError:

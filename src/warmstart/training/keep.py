@@ -131,7 +131,7 @@ def restored(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
     for rank, step in enumerate(steps):
         if step != steps[0]:
             found = f"the newest checkpoint (of step {step - 1}; rank 0 has step {steps[0] - 1})"
-            raise errors.run.processes_differ(rank, [found])
+            raise errors.launch.processes_differ(rank, [found])
     return progress
 
 

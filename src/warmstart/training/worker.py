@@ -78,7 +78,7 @@ def _refuse_differences(job: Job, prepared: Prepared) -> None:
     other = [key for key in EQUAL_ON_ALL_RANKS if theirs[key] != facts[key]]
     other += other_data(job.run, prepared)
     if other:
-        raise errors.run.processes_differ(job.processes.index, other)
+        raise errors.launch.processes_differ(job.processes.index, other)
 
 
 def other_data(directory: RunDirectory, prepared: Prepared) -> list[str]:
