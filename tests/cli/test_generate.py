@@ -80,7 +80,7 @@ def test_the_text_follows_its_prompt(run: Path, warmstart: Warmstart) -> None:
     (one,) = generations(warmstart("generate", str(run), "--prompt", "a cat", "--json").out)
     ran = warmstart("generate", str(run), "--prompt", "a cat")
     assert ran.out == f"a cat{one['text']}\n"
-    assert "note: 1 of 1 texts were cut off at 8 new tokens" in ran.err
+    assert "note: 1 of 1 text was cut off at 8 new tokens" in ran.err
     two = generations(
         warmstart("generate", str(run), "--prompt", "a", "--count", "2", "--json").out
     )
@@ -136,7 +136,7 @@ def test_novelty_is_of_the_rows_the_run_was_trained_on(run: Path, warmstart: War
     assert content["novelty"]["samples"] == 2
     table = warmstart(*words)
     assert table.out.count("---") == 1
-    assert "n = 2 (" in table.err
+    assert "2 texts (" in table.err
     assert "longest passage that a training row also has" in table.err
 
     file = run.parent / "documents.csv"

@@ -305,7 +305,7 @@ def test_an_existing_file_is_overwritten_only_on_request(run: Run, tmp_path: Pat
         write_predictions(found, output)
     refuse_output(output, run.path, [str(file)], overwrite=True)
     write_predictions(found, output, overwrite=True)
-    assert output.read_text().startswith('"row"')
+    assert output.read_text("utf-8-sig").startswith('"row"')
     (tmp_path / "link.csv").symlink_to(file)
     for path in (file, tmp_path / "link.csv", run.path / "evaluation/test/predictions.parquet"):
         with pytest.raises(ConfigError, match="the file for the predictions, is"):
@@ -350,7 +350,7 @@ def test_every_format_has_the_same_predictions(run: Run, tmp_path: Path, suffix:
     elif suffix == ".jsonl":
         assert [json.loads(line) for line in path.read_text("utf-8").splitlines()] == expected
     else:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         assert [row["text"] for row in rows] == table.column("text").to_pylist()
         assert [int(row["row"]) for row in rows] == [0, 1, 2]
