@@ -47,7 +47,15 @@ def events(run: Run) -> list[Event]:
     return read_events(run.path / "events.jsonl")
 
 
-OF_OTHER_RUNS = {"adapter", "average", "export", "samples.json", "start", "tensorboard"}
+OF_OTHER_RUNS = {
+    "head_start.safetensors",
+    "adapter",
+    "average",
+    "export",
+    "samples.json",
+    "start",
+    "tensorboard",
+}
 """Files that some settings or commands write, in addition to those of every run."""
 
 

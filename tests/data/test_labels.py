@@ -118,7 +118,7 @@ def test_a_missing_label_is_refused_by_default(gap: float | None) -> None:
 
 def test_dropping_every_row_is_refused() -> None:
     rows = table({"text": ["", " "], "label": ["0", "1"]})
-    with pytest.raises(DataError, match="all 2 rows of data.train") as error:
+    with pytest.raises(DataError, match="data.train has 2 rows, which all lack") as error:
         clean_rows(rows, DataConfig(train="a.csv", missing="drop"), labelled=True)
     assert "data.text" in error.value.do
 

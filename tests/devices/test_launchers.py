@@ -23,7 +23,6 @@ from warmstart.errors import RunError
         {"RANK": "2", "WORLD_SIZE": "2"},
         {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "x"},
         {"RANK": "0"},
-        {"WORLD_SIZE": "2"},
         {"LOCAL_RANK": "-1"},
         {"LOCAL_RANK": "0"},
         {"LOCAL_RANK": ""},

@@ -88,7 +88,7 @@ def test_texts_of_training_in_the_scored_split_are_named(
         (score(0.40), score(0.70), "not better than the majority class"),
         (score(0.50, None), score(0.40), "this may be due to chance"),
         (score(0.50), score(None), "cannot be compared"),
-        (score(None), score(0.40), "undefined"),
+        (score(None), score(0.40), "no defined"),
         (score(0.30, higher=False), score(0.60, higher=False), "clearly ahead"),
         (score(0.60, higher=False), score(0.30, higher=False), "not better"),
     ],

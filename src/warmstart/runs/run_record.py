@@ -206,7 +206,8 @@ def read_record(run_path: Path) -> RunRecord:
 
 def _source_file(content: Mapping[str, Any]) -> SourceFile:
     """A file as recorded in ``data.json``; lists become tuples, so that it can be a key."""
-    return SourceFile(**{**content, "notes": tuple(content.get("notes", ()))})
+    lists = {name: tuple(content.get(name, ())) for name in ("notes", "documents")}
+    return SourceFile(**{**content, **lists})
 
 
 def _step(event: Event) -> Step:

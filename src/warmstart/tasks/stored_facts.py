@@ -20,7 +20,7 @@ def names_in(facts: Mapping[str, Any]) -> tuple[str, ...]:
     """
     names = facts["label_names"]
     texts = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    if not names or not texts or len(set(names)) < len(names):
+    if not texts or len(set(names)) < len(names):
         raise ValueError("label_names is not a list of different texts")
     return tuple(names)
 
