@@ -48,10 +48,10 @@ def events(run: Run) -> list[Event]:
 
 
 OF_OTHER_RUNS = {
-    "head_start.safetensors",
     "adapter",
     "average",
     "export",
+    "head_start.safetensors",
     "samples.json",
     "start",
     "tensorboard",

@@ -129,6 +129,7 @@ def test_neither_torch_nor_transformers_is_loaded(exported: Run) -> None:
     )
     words = [sys.executable, "-c", program, str(exported.path)]
     ran = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert ran.stdout.count("\n") == 2, ran.stderr
     answer, modules = ran.stdout.splitlines()
     code, *loaded = modules.split()
     assert answer.split()[0] in {"good", "bad"}
