@@ -357,8 +357,7 @@ def reload(driven: DrivenRun) -> None:
 def other_labels(driven: DrivenRun) -> None:
     """Every command refuses a ``task.json`` whose labels are not those of the saved model."""
     path = driven.run / "task.json"
-    saved = path.read_bytes()
-    content = json.loads(saved)
+    content = json.loads(saved := path.read_bytes())
     if "label_names" not in content["facts"]:
         return
     content["facts"]["label_names"].append("one more")
@@ -374,8 +373,7 @@ def other_labels(driven: DrivenRun) -> None:
         ):
             with chdir(driven.folder):
                 refused = ran(*words)
-            assert refused.code == 1, refused.err
-            assert refused.out == ""
+            assert (refused.code, refused.out) == (1, ""), refused.err
             said = f"cannot read run/task.json: it has {count + 1} labels, and the model in "
             assert f"{said}run/model has {count}" in refused.err
     finally:
