@@ -283,7 +283,8 @@ def test_chinese_from_end_to_end(
     # Excel reads a CSV file as UTF-8 only if it begins with a byte order mark.
     assert Path("答案.csv").read_bytes().startswith(codecs.BOM_UTF8)
     assert "这本书0很好看" in Path("答案.csv").read_text(encoding="utf-8-sig")
-    ran = warmstart("predict", "结果", "--data", "答案.csv", "--json")
+    ran = warmstart("predict", "结果", "--data", "答案.csv", "--set", "data.text=text", "--json")
+    assert ran.code == 0, ran.err
     assert len(one_object(ran.out)["predictions"]) == 24
 
 
