@@ -14,11 +14,10 @@ import numpy as np
 
 from warmstart import errors
 from warmstart.config import DataConfig
-from warmstart.data.reading.content import blocks, content_of
+from warmstart.data.reading.content import hashed_content
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.formats import all_rows
 from warmstart.data.reading.lines import Parsed
-from warmstart.data.reading.paths import refuse_device
 from warmstart.data.table import SourceFile
 from warmstart.data.tags.span_formats import read_brat
 
@@ -76,14 +75,7 @@ def read_brat_source(path: Path, data: DataConfig) -> tuple[Parsed, SourceFile]:
 
 def _decoded(file: Path, encoding: str, digest: "hashlib._Hash") -> str:
     """The text of a file, with its line ends unchanged; its bytes are added to the hash."""
-    try:
-        refuse_device(file)
-        content = content_of(file)
-    except OSError as error:
-        raise errors.files.unreadable(str(file), error) from error
-    for block in blocks(content):
-        digest.update(block)
-    digest.update(b"\0")  # so that moving text from one file to the next changes the hash
+    content = hashed_content(file, digest)
     if not len(content):  # brat writes an empty .ann file for a text without spans
         return ""
     return bytes(to_utf8(content, encoding, str(file))[0][:]).decode("utf-8")

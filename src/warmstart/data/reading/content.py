@@ -13,13 +13,16 @@ Offsets and sizes are in bytes.
 Source: Python library reference, ``mmap`` (``madvise``).
 """
 
+import hashlib
 import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from warmstart import errors
 from warmstart.data.mapped import FlatBytes
+from warmstart.data.reading.paths import refuse_device
 
 Content = bytes | bytearray | mmap.mmap
 
@@ -39,6 +42,28 @@ def content_of(file: Path) -> Content:
     """
     with file.open("rb", buffering=0) as opened:
         return collected(iter(partial(opened.read, BLOCK), b""))
+
+
+def hashed_content(file: Path, digest: "hashlib._Hash") -> Content:
+    """The bytes of one of several files, which are added to the hash of them all.
+
+    Args:
+        file: a file of a folder.
+        digest: the hash, changed in place. A zero byte follows each file, so that text moved from
+            one file to the next changes it.
+
+    Raises:
+        DataError: the file cannot be read, or is a pipe or a device.
+    """
+    try:
+        refuse_device(file)
+        content = content_of(file)
+    except OSError as error:
+        raise errors.files.unreadable(str(file), error) from error
+    for block in blocks(content):
+        digest.update(block)
+    digest.update(b"\0")
+    return content
 
 
 def collected(pieces: Iterable[bytes]) -> Content:

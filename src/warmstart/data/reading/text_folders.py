@@ -20,11 +20,10 @@ import pyarrow as pa
 from warmstart import errors
 from warmstart.config import DataConfig
 from warmstart.data.mapped import mapped_table
-from warmstart.data.reading.content import BLOCK, blocks, content_of
+from warmstart.data.reading.content import BLOCK, hashed_content
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.data.reading.formats import FORMATS, all_rows, refuse_disguised
 from warmstart.data.reading.lines import Parsed
-from warmstart.data.reading.paths import refuse_device
 from warmstart.data.table import SourceFile
 
 _FORMATS = ("auto", "text")
@@ -136,14 +135,7 @@ def _is_text(file: Path) -> bool:
 
 def _text_of(file: Path, encoding: str, digest: "hashlib._Hash", encodings: set[str]) -> str | None:
     """The text of a file without the line break at its end; None if there is no character."""
-    try:
-        refuse_device(file)
-        content = content_of(file)
-    except OSError as error:
-        raise errors.files.unreadable(str(file), error) from error
-    for block in blocks(content):
-        digest.update(block)
-    digest.update(b"\0")
+    content = hashed_content(file, digest)
     if not len(content):
         return None
     refuse_disguised(content, str(file))
