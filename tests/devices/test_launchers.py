@@ -1,7 +1,11 @@
 """Environment variables of a launcher: used, or refused with a message that says what to unset."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from tests.launched import ended, start
 from warmstart import cli
 from warmstart.config import TrainConfig
 from warmstart.devices.device import build_accelerator
@@ -73,3 +77,26 @@ def test_variables_that_accelerate_cannot_use_are_named(
     assert name in caught.value.do
     monkeypatch.delenv(name)  # the advice
     assert build_accelerator(TrainConfig(device="cpu")).device.type == "cpu"
+
+
+GLOO_THREADS = """
+from pathlib import Path
+from warmstart.devices.processes import join, leave
+
+def count():
+    return sum("gloo" in path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
+
+processes = join()
+import torch._dynamo  # as Transformers does, after the process has joined
+processes.gather(None)
+before = count()
+leave()
+print(before > 0, count())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the names of threads from /proc")
+def test_no_thread_of_the_group_is_left_after_leaving_it(tmp_path: Path) -> None:
+    """A thread that still holds a tensor when Python ends aborts the process."""
+    for process in ended(start("-c", GLOO_THREADS, cwd=tmp_path)):
+        assert process.out.split() == ["True", "0"], process.err

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.launched import Ended, ended, start
 from tests.runs_in_memory import job_of, never, settings, windowed, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart import config_file
@@ -29,54 +29,6 @@ from warmstart.training.train_run import train_run
 
 TOLERANCE = 1e-5
 """Tolerance between one process and two: the order in which float32 numbers are added."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The result of one process."""
-
-    code: int
-    out: str
-    err: str
-
-
-def start(*words: str, cwd: Path, count: int = 2) -> list[subprocess.Popen[str]]:
-    """Run ``python WORDS`` in several processes of one group, like a launcher."""
-    with socket.socket() as one, socket.socket() as two:
-        for free in (one, two):
-            free.bind(("127.0.0.1", 0))
-        port, second = one.getsockname()[1], two.getsockname()[1]
-    root = Path(__file__).parents[2]
-    shared = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "SECOND_PORT": str(second),  # for processes that leave and join again
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)]),
-    }
-    return [
-        subprocess.Popen(
-            [sys.executable, *words],
-            cwd=cwd,
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-
-
-def ended(started: list[subprocess.Popen[str]]) -> list[Ended]:
-    """Wait for all of them; if one hangs, the test fails and the process is killed."""
-    try:
-        said = [process.communicate(timeout=120) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    return [Ended(p.returncode, *s) for p, s in zip(started, said, strict=True)]
 
 
 def losses(run: Path, kind: str = "step") -> list[float]:

@@ -181,7 +181,9 @@ def join() -> Processes:
     """
     global _current
     if started() > 1:
-        import torch
+        # Before the group exists: this module's functions have it as a default argument. Imported
+        # later (by ``torch._dynamo``, for example), they would keep the group, and its threads.
+        import torch.distributed.nn
         from torch import distributed
 
         nccl = torch.cuda.is_available() and distributed.is_nccl_available()
@@ -195,7 +197,7 @@ def join() -> Processes:
 def leave(*, failed: bool = False) -> None:
     """Leave the process group at the end; rank 0 first tells the others that no run follows.
 
-    Without this, a thread of gloo may still run when the process ends, which then aborts.
+    Without this, a thread of gloo may still hold a tensor when the process ends, which then aborts.
 
     Args:
         failed: whether this process ends with an error. The others may then be in another exchange:
