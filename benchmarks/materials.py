@@ -19,7 +19,7 @@ from benchmarks.corpora import Rows, held_out
 from benchmarks.limit import DecoderShape, Shape, Work, forward_work, training_work
 from benchmarks.workloads import BertShape, Gpt2Shape, Workload
 from warmstart import config_file
-from warmstart.config import RunConfig, TrainConfig
+from warmstart.config import ResolvedTrainConfig, RunConfig
 
 RANDOM_WEIGHTS_SEED = 0
 TOKENIZERS = Path("tokenizers")
@@ -45,7 +45,7 @@ class Setup:
     folder: Path
     checkpoint: Path
     max_tokens: int
-    train_config: TrainConfig
+    train_config: ResolvedTrainConfig
     frozen: bool
     train: Rows
     validation: Rows
@@ -102,7 +102,7 @@ class Material:
             self.folder,
             self.checkpoint,
             workload.max_tokens,
-            TrainConfig(
+            ResolvedTrainConfig(
                 epochs=workload.epochs,
                 batch_size=workload.batch_size,
                 learning_rate=workload.learning_rate,

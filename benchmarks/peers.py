@@ -20,7 +20,7 @@ from benchmarks.corpora import Rows
 from benchmarks.materials import Setup
 from benchmarks.outcome import Row
 from benchmarks.window import Window
-from warmstart.config import TrainConfig
+from warmstart.config import ResolvedTrainConfig
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -134,7 +134,7 @@ def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
 
 
 def optimiser_arguments(
-    config: TrainConfig, folder: Path, steps: int, warmup_steps: int
+    config: ResolvedTrainConfig, folder: Path, steps: int, warmup_steps: int
 ) -> dict[str, Any]:
     """The same for any task.
 
@@ -165,7 +165,7 @@ def optimiser_arguments(
     }
 
 
-def total_steps(rows: int, config: TrainConfig) -> int:
+def total_steps(rows: int, config: ResolvedTrainConfig) -> int:
     """Number of optimiser steps of the whole training.
 
     Args:
@@ -192,7 +192,9 @@ def features(rows: Rows, tokenizer: Any, max_tokens: int) -> list[dict[str, Any]
     ]
 
 
-def batches_by_length(lengths: Sequence[int], config: TrainConfig, steps: int) -> list[list[int]]:
+def batches_by_length(
+    lengths: Sequence[int], config: ResolvedTrainConfig, steps: int
+) -> list[list[int]]:
     """Batches of the ``Trainer``'s length-grouped sampler: the longest one, then typical ones.
 
     The sampler sorts the rows of every 50 batches (fewer for small data) from long to short, so

@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks.machine import own_process, peak_mib
 from benchmarks.outcome import Outcome, Row, Verdict
 from benchmarks.quality import standard_error
-from warmstart.config import TrainConfig
+from warmstart.config import ResolvedTrainConfig
 from warmstart.preparation.schedule import DEFAULT_WARMUP_SHARE
 
 DESCRIPTION = "entity F1 and speed on tweets, next to Transformers' Trainer"
@@ -194,7 +194,7 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[dict[str, float],
     return scores, clock.seconds
 
 
-def warmup_steps(config: TrainConfig, steps: int) -> int:
+def warmup_steps(config: ResolvedTrainConfig, steps: int) -> int:
     """Number of warm-up steps, computed as in warmstart.
 
     Args:

@@ -278,6 +278,7 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
     from warmstart.tasks.capabilities import label_names_of
 
     if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
+        from warmstart.preparation.auto import without_auto
         from warmstart.preparation.prepare import refuse_unfit_parts
         from warmstart.tasks import task_type
 
@@ -287,7 +288,7 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
         refuse_other_verb(settings, pretraining=False)
         checkpoint = find(settings.model, task_type(settings).head)
         refuse_unfit_parts(settings.train, settings.task, checkpoint)
-        return describe_training(checkpoint, settings.train)
+        return describe_training(checkpoint, without_auto(settings, checkpoint).train)
     if overrides:
         raise errors.command.settings_of_what(name, override_texts(overrides))
     model, directory = model_named(name), RunDirectory(Path(name))

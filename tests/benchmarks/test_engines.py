@@ -15,7 +15,7 @@ from benchmarks.window import Window
 from benchmarks.workloads import WORKLOADS, Workload
 from tests.benchmarks.conftest import sentences
 from tests.quick import slow_except
-from warmstart.config import TrainConfig
+from tests.resolved import resolved
 from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.training.optimizer import decays
 
@@ -66,7 +66,7 @@ def test_a_window_must_end_within_the_first_epoch(material: Material) -> None:
 
 def test_a_grouped_window_sees_every_length_as_often_as_it_is() -> None:
     lengths = np.random.default_rng(0).integers(5, 60, 8000).tolist()
-    settings = _config(batch_size=32, seed=4)
+    settings = resolved(batch_size=32, seed=4)
     for steps in (10, 25, 50, 100, 130):
         longest, *fair = peers.batches_by_length(lengths, settings, steps)
         assert max(lengths[i] for i in longest) == max(lengths)
@@ -77,15 +77,11 @@ def test_a_grouped_window_sees_every_length_as_often_as_it_is() -> None:
         assert np.mean(spread) < 3
 
 
-def _config(**settings: object) -> TrainConfig:
-    return TrainConfig.model_validate(settings)
-
-
 def test_the_trainer_has_the_same_settings(material: Material, tmp_path: Path) -> None:
     # None of them is Transformers' own default.
     unusual = {"seed": 7, "weight_decay": 0.2, "learning_rate": 3e-4, "adam_epsilon": 1e-7}
     unusual |= {"adam_beta1": 0.8, "adam_beta2": 0.9, "max_gradient_norm": 0.5, "epochs": 5}
-    config = _config(**unusual, batch_size=8)
+    config = resolved(**unusual, batch_size=8)
     setup = replace(material.setup(1), train_config=config)
     trainer = peers.trainer(setup, tmp_path, strategy="group_by_length", evaluating=True)
     group = trainer.create_optimizer().param_groups[0]
@@ -104,7 +100,7 @@ def test_the_trainer_has_the_same_settings(material: Material, tmp_path: Path) -
 
 def test_warmstart_has_the_same_settings(material: Material) -> None:
     setup = material.setup(3)
-    config = setup.run_config(group_by_length=True)
+    config = setup.runresolved(group_by_length=True)
     assert config.train == setup.train_config.model_copy(update={"group_by_length": True})
     assert (config.train.batch_size, config.train.seed, config.train.epochs) == (8, 3, 2)
     assert (config.model.name, config.model.max_tokens) == (str(material.checkpoint), 48)
@@ -115,7 +111,7 @@ def test_the_peers_see_the_rows_that_warmstart_sees(material: Material) -> None:
 
     from warmstart.preparation.prepare import prepare
 
-    prepared = prepare(material.setup(1).run_config())
+    prepared = prepare(material.setup(1).runresolved())
     tokenizer = AutoTokenizer.from_pretrained(material.checkpoint)
     for split, rows in (("train", material.train), ("validation", material.validation)):
         examples = prepared.examples[split]
@@ -155,7 +151,7 @@ def test_warmstart_makes_a_whole_run_too(material: Material) -> None:
 def test_warmstart_freezes_too(material: Material) -> None:
     workload = replace(material.workload, kind="run", frozen=True)
     frozen = replace(material, workload=workload)
-    assert frozen.setup(1).run_config().train.freeze == "backbone"
+    assert frozen.setup(1).runresolved().train.freeze == "backbone"
     assert measure("warmstart", frozen, seed=1, started_at=time.time())["rows"] == 2 * 180
 
 

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from transformers import BertConfig, PreTrainedConfig, RobertaPreLayerNormConfig
 
+from tests.resolved import resolved
 from tests.tiny import tiny_tokenizer
 from warmstart.cli.describe import rendered_description
-from warmstart.config import TrainConfig
 from warmstart.models.checkpoints.description import describe, describe_training
 from warmstart.models.checkpoints.load import Checkpoint
 
@@ -49,7 +49,7 @@ def test_what_trains_fits_80_columns_too() -> None:
     checkpoint = Checkpoint(
         "a/model", Path("nowhere"), BertConfig(), tiny_tokenizer(), (), "sequence-classification"
     )
-    settings = TrainConfig(layer_decay=0.9, unfreeze_layers_per_epoch=4, head_learning_rate=1e-3)
+    settings = resolved(layer_decay=0.9, unfreeze_layers_per_epoch=4, head_learning_rate=1e-3)
     screen = StringIO()
     Console(file=screen, width=80).print(
         rendered_description(describe_training(checkpoint, settings))

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from warmstart.config import TrainConfig
+from tests.resolved import resolved
 from warmstart.data.examples.masking import Draw
 from warmstart.preparation.plan import Plan
 
 
 def plan_of(rows: int, **train: Any) -> Plan:
-    return Plan(np.full(rows, 5), TrainConfig(**train))
+    return Plan(np.full(rows, 5), resolved(**train))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_every_epoch_has_another_order_and_every_step_its_epochs_masks(how: str)
     lists = np.arange(64) // 4 if how == "lists" else None
 
     def windows(seed: int, epoch: int) -> list[list[list[int]]]:
-        config = TrainConfig(batch_size=4, seed=seed, group_by_length=how == "grouped")
+        config = resolved(batch_size=4, seed=seed, group_by_length=how == "grouped")
         found = Plan(lengths, config, lists).epoch_windows(epoch)
         return [[rows.tolist() for rows in window] for window in found]
 

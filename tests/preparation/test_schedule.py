@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmstart.config import TrainConfig
+from tests.resolved import resolved
 from warmstart.errors import ConfigError
 from warmstart.preparation.schedule import schedule_for
 
@@ -16,7 +16,7 @@ from warmstart.preparation.schedule import schedule_for
 )
 def test_shape(total: int, data: st.DataObject, shape: str) -> None:
     warmup = data.draw(st.integers(0, total - 1))
-    share_at = schedule_for(TrainConfig(schedule=shape, warmup_steps=warmup), total)
+    share_at = schedule_for(resolved(schedule=shape, warmup_steps=warmup), total)
     shares = [share_at(step) for step in range(total)]
     assert all(0 < share <= 1 for share in shares)
     assert shares[warmup] == 1
@@ -25,14 +25,14 @@ def test_shape(total: int, data: st.DataObject, shape: str) -> None:
 
 
 def test_a_tenth_is_warmed_up_by_default() -> None:
-    share_at = schedule_for(TrainConfig(), 100)
+    share_at = schedule_for(resolved(), 100)
     assert [step for step in range(100) if share_at(step) == 1] == [10]
 
 
 def test_a_share_is_of_all_steps() -> None:
-    assert schedule_for(TrainConfig(warmup_share=0.5), 40)(20) == 1
+    assert schedule_for(resolved(warmup_share=0.5), 40)(20) == 1
 
 
 def test_a_warmup_longer_than_the_run_is_refused() -> None:
     with pytest.raises(ConfigError, match="warm-up of 40 steps in a run of 40"):
-        schedule_for(TrainConfig(warmup_steps=40), 40)
+        schedule_for(resolved(warmup_steps=40), 40)

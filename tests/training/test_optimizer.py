@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.resolved import resolved
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart.config import ModelConfig, TrainConfig
+from warmstart.config import ModelConfig
 from warmstart.models.checkpoints.load import find, sequence_classifier
 from warmstart.training.optimizer import build_optimizer, clip_gradients, decays, set_rates
 
@@ -23,7 +24,7 @@ def test_every_parameter_is_in_one_group_and_matrices_alone_decay(
     tmp_path: Path, architecture: str
 ) -> None:
     model = classifier(tmp_path, architecture)
-    decayed, spared = build_optimizer(model, TrainConfig(weight_decay=0.1)).param_groups
+    decayed, spared = build_optimizer(model, resolved(weight_decay=0.1)).param_groups
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0.0
     ids = [id(parameter) for group in (decayed, spared) for parameter in group["params"]]
@@ -60,13 +61,13 @@ def test_a_bias_is_spared_whatever_its_shape() -> None:
 def test_what_is_frozen_is_left_out(tmp_path: Path) -> None:
     model = classifier(tmp_path, "bert")
     model.get_submodule("bert.embeddings").requires_grad_(requires_grad=False)
-    optimizer = build_optimizer(model, TrainConfig())
+    optimizer = build_optimizer(model, resolved())
     count = sum(len(group["params"]) for group in optimizer.param_groups)
     assert count == sum(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_settings_reach_adamw() -> None:
-    config = TrainConfig(learning_rate=3e-4, adam_beta1=0.8, adam_beta2=0.95, adam_epsilon=1e-6)
+    config = resolved(learning_rate=3e-4, adam_beta1=0.8, adam_beta2=0.95, adam_epsilon=1e-6)
     optimizer = build_optimizer(nn.Linear(3, 2), config)
     for group in optimizer.param_groups:
         assert group["lr"] == group["peak_lr"] == 3e-4
@@ -76,7 +77,7 @@ def test_settings_reach_adamw() -> None:
 
 
 def test_every_group_keeps_its_own_peak() -> None:
-    optimizer = build_optimizer(nn.Linear(3, 2), TrainConfig(learning_rate=1e-3))
+    optimizer = build_optimizer(nn.Linear(3, 2), resolved(learning_rate=1e-3))
     optimizer.param_groups[1]["peak_lr"] = 1e-4
     set_rates(optimizer, 0.5)
     set_rates(optimizer, 0.25)
@@ -96,7 +97,7 @@ def gradients(seed: int) -> nn.Module:
 def test_a_clipped_step_is_pytorchs(max_norm: float) -> None:
     ours = gradients(1)
     theirs = copy.deepcopy(ours)
-    config = TrainConfig(weight_decay=0.1, learning_rate=1e-2)
+    config = resolved(weight_decay=0.1, learning_rate=1e-2)
     optimizers = [build_optimizer(model, config) for model in (ours, theirs)]
     for seed in (1, 2, 3):
         for model in (ours, theirs):
@@ -117,7 +118,7 @@ def test_a_gradient_within_the_limit_keeps_its_bits_and_null_never_clips() -> No
     for max_norm in (1e4, None):
         model, before = gradients(2), gradients(2)
         length = torch.cat([p.grad.flatten() for p in before.parameters() if p.grad is not None])
-        optimizer = build_optimizer(model, TrainConfig())
+        optimizer = build_optimizer(model, resolved())
         assert clip_gradients(model, optimizer, max_norm) == pytest.approx(length.norm().item())
         for one, other in zip(model.parameters(), before.parameters(), strict=True):
             if one.grad is not None:

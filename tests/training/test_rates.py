@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.resolved import resolved
 from tests.runs_in_memory import job_of, never, prepared_run, settings, writing_settings
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from tests.tiny.decoders import DECODERS, make_decoder
 from warmstart import config_file
-from warmstart.config import TrainConfig
 from warmstart.data.examples.targets import RowTargets, of_kind
 from warmstart.errors import ModelError
 from warmstart.models.packed.architectures import body_of
@@ -123,7 +123,7 @@ def test_every_parameter_of_an_encoder_has_its_depth(tmp_path: Path, architectur
 @pytest.mark.parametrize("architecture", DECODERS)
 def test_a_decoder_learns_more_slowly_below(architecture: str) -> None:
     model = make_decoder(architecture)
-    rates = peak_rates(model, TrainConfig(learning_rate=1.0e-2, layer_decay=0.5))
+    rates = peak_rates(model, resolved(learning_rate=1.0e-2, layer_decay=0.5))
     table = next(n for n, p in model.named_parameters() if p is model.get_input_embeddings().weight)
     assert rates[table] == pytest.approx(1e-2 * 0.5**3)
     (norm,) = {

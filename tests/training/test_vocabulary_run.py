@@ -14,9 +14,9 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from tests.quick import EACH_ARCHITECTURE, slow_except
+from tests.resolved import resolved
 from tests.runs_in_memory import job_of, never, prepared_run
 from tests.tiny import tiny_checkpoint
-from warmstart.config import TrainConfig
 from warmstart.errors import Interrupted
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
@@ -194,7 +194,7 @@ def test_the_past_cannot_be_saved_from_a_table_that_went_on(tmp_path: Path) -> N
 def test_decay_made_up_for_later_is_what_the_kernel_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both implementations: multiplication, and the kernel, as on devices other than a CPU."""
     monkeypatch.setattr("warmstart.training.optimizer.CPU_BLOCK", 64)
-    config = TrainConfig(learning_rate=3e-3, weight_decay=0.3)
+    config = resolved(learning_rate=3e-3, weight_decay=0.3)
     rows = torch.randn(37, 9)
     shares = [math.sin(step) ** 2 for step in range(50)]
     layer = torch.nn.Embedding.from_pretrained(rows.clone(), freeze=False)

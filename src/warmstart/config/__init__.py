@@ -16,8 +16,11 @@ from warmstart.config.model_settings import LoraConfig as LoraConfig
 from warmstart.config.model_settings import ModelConfig as ModelConfig
 from warmstart.config.model_settings import PretrainConfig as PretrainConfig
 from warmstart.config.model_settings import SpecialTokens as SpecialTokens
-from warmstart.config.settings import LIST_LOSSES as LIST_LOSSES
 from warmstart.config.settings import DataConfig as DataConfig
-from warmstart.config.settings import LossName as LossName
 from warmstart.config.settings import RunConfig as RunConfig
-from warmstart.config.settings import TrainConfig as TrainConfig
+from warmstart.config.train_settings import DEFAULT_WARMUP_SHARE as DEFAULT_WARMUP_SHARE
+from warmstart.config.train_settings import LIST_LOSSES as LIST_LOSSES
+from warmstart.config.train_settings import Auto as Auto
+from warmstart.config.train_settings import LossName as LossName
+from warmstart.config.train_settings import ResolvedTrainConfig as ResolvedTrainConfig
+from warmstart.config.train_settings import TrainConfig as TrainConfig

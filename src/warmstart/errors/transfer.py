@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from warmstart.errors.base import ConfigError, ModelError
+from warmstart.errors.base import ConfigError, ModelError, RunError
 
 
 def two_ways(setting: str, other: str) -> ConfigError:
@@ -101,4 +101,19 @@ def adapter_without_head(task: str) -> ConfigError:
         expected="merged: the masked-language-model head is tied to the word embedding, and peft "
         "cannot save one without the other",
         do="--set train.lora.save=merged",
+    )
+
+
+def no_linear_probe(reason: str) -> RunError:
+    """The whole training is a fit of the head, which is not possible.
+
+    Args:
+        reason: why, as a sentence without a full stop.
+    """
+    return RunError(
+        found=f"the head cannot be fitted on the model's outputs: {reason}",
+        expected="outputs of the model that are finite numbers, with which a linear model can "
+        "predict the labels",
+        do="--set train.epochs=3 to train the head step by step, or another model "
+        "(--set model.name=NAME)",
     )

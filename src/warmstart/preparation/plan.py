@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from warmstart.config import TrainConfig
+from warmstart.config import ResolvedTrainConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.masking import Draw
 from warmstart.data.examples.ordering import (
@@ -22,6 +22,19 @@ from warmstart.data.examples.ordering import (
     training_batches,
 )
 from warmstart.data.examples.tokens import Ints
+
+
+def batches_per_epoch(rows: int, groups: Ints | None, size: int) -> int:
+    """Number of batches in one pass over the training rows.
+
+    Args:
+        rows: number of rows.
+        groups: as ``Targets.groups``, int64 [N]; None if rows are learned alone.
+        size: rows per batch.
+    """
+    if groups is None:
+        return ceil(rows / size)
+    return ceil((int(groups.max()) + 1) / groups_per_batch(groups, size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +48,18 @@ class Plan:
     """
 
     lengths: Ints
-    config: TrainConfig
+    config: ResolvedTrainConfig
     groups: Ints | None = None
 
     @classmethod
-    def of(cls, train: Examples, config: TrainConfig) -> Self:
+    def of(cls, train: Examples, config: ResolvedTrainConfig) -> Self:
         """The plan for these training rows."""
         return cls(train.lengths, config, train.targets.groups)
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of optimiser updates per epoch."""
-        size = self.config.batch_size
-        batches = ceil(len(self.lengths) / size)
-        if self.groups is not None:
-            batches = ceil((int(self.groups.max()) + 1) / groups_per_batch(self.groups, size))
+        batches = batches_per_epoch(len(self.lengths), self.groups, self.config.batch_size)
         return ceil(batches / self.config.gradient_accumulation)
 
     @property

@@ -8,6 +8,7 @@ pretraining run is created here, in a temporary folder.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ import numpy as np
 import pyarrow as pa
 
 from warmstart import errors
-from warmstart.config import LIST_LOSSES, ModelConfig, RunConfig, TrainConfig
+from warmstart.config import (
+    LIST_LOSSES,
+    ModelConfig,
+    ResolvedTrainConfig,
+    RunConfig,
+    TrainConfig,
+)
 from warmstart.data.checking.check import Findings, collect_findings
 from warmstart.data.checking.label_messages import Finding, rows_of
 from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
@@ -32,10 +39,11 @@ from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
+from warmstart.preparation.auto import without_auto
 from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.learnable import learnable
 from warmstart.preparation.new_start import new_start, refuse_faulty
-from warmstart.preparation.plan import Plan
+from warmstart.preparation.plan import Plan, batches_per_epoch
 from warmstart.preparation.schedule import schedule_for
 from warmstart.preparation.stages import (
     Workspace,
@@ -61,7 +69,8 @@ class Prepared:
     """A run that could start now.
 
     Args:
-        config: the settings.
+        config: the settings, without ``auto``.
+        train: the settings of the training, ``config.train``.
         task: the task, with the facts learned from the training split.
         checkpoint: a checked checkpoint; its weights are not loaded.
         max_tokens: longest input in tokens.
@@ -74,6 +83,7 @@ class Prepared:
     """
 
     config: RunConfig
+    train: ResolvedTrainConfig
     task: AnyTask
     checkpoint: Checkpoint
     max_tokens: int
@@ -151,25 +161,30 @@ def prepare(
     known = [metric.name for metric in task.metrics]
     if best_metric not in known:
         raise errors.config.unknown_metric(best_metric, known)
-    if config.data.long_documents == "truncate" and config.train.loss not in LIST_LOSSES:
-        # The number of steps is known before tokenising unless a document may give several rows,
-        # or a batch consists of whole lists.
-        plan = Plan(np.ones(len(tables["train"]), dtype=np.int64), config.train)
-        schedule_for(config.train, plan.total_steps)
     model = config.model if start is None else new_start(config, tables["train"], start)
     checkpoint = _intact_checkpoint(model, task.head)
     if start is not None:  # the name of the temporary folder would confuse the user
         checkpoint = replace(checkpoint, name="the new model")
     refuse_unfit_parts(config.train, task.name, checkpoint)
+    if config.data.long_documents == "truncate" and config.train.loss not in LIST_LOSSES:
+        # The number of steps is known before tokenising unless a document may give several rows,
+        # or a batch consists of whole lists.
+        count = len(tables["train"])
+        early = without_auto(config, checkpoint, partial(batches_per_epoch, count, None)).train
+        schedule_for(early, Plan(np.ones(count, dtype=np.int64), early).total_steps)
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = encode(task, splits, checkpoint, max_tokens, workspace)
     for name, split in splits.items():
         splits[name], left_out = learnable(task, split, examples[name], max_tokens)
         dropped[name] = {**dropped[name], **left_out}
-    refuse_unfit_plan(config.train, Plan.of(examples["train"], config.train))
+    groups = examples["train"].targets.groups
+    batches = partial(batches_per_epoch, len(examples["train"]), groups)
+    resolved = without_auto(config, checkpoint, batches)
+    refuse_unfit_plan(resolved.train, Plan.of(examples["train"], resolved.train))
     findings = _findings(config, task, splits, examples, dropped, max_tokens, checkpoint)
     return Prepared(
-        config,
+        resolved.config,
+        resolved.train,
         task,
         checkpoint,
         max_tokens,
@@ -177,7 +192,11 @@ def prepare(
         splits,
         dropped,
         examples,
-        _extended(_about_limit(config, tables, whole), findings, _about_tokens(config, checkpoint)),
+        _extended(
+            _about_limit(config, tables, whole),
+            findings,
+            [*_about_tokens(config, checkpoint), *resolved.findings()],
+        ),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
     )
 
@@ -189,7 +208,7 @@ def _intact_checkpoint(model: ModelConfig, head: Head) -> Checkpoint:
     return checkpoint
 
 
-def refuse_unfit_plan(config: TrainConfig, plan: Plan) -> None:
+def refuse_unfit_plan(config: ResolvedTrainConfig, plan: Plan) -> None:
     """Refuse a warm-up longer than the run, and an average over more evaluations than the run has.
 
     Args:
@@ -201,7 +220,7 @@ def refuse_unfit_plan(config: TrainConfig, plan: Plan) -> None:
     """
     schedule_for(config, plan.total_steps)
     if config.average is not None and config.average.count > plan.evaluations:
-        enough = ceil(config.average.count / config.epochs)
+        enough = ceil(config.average.count / max(config.epochs, 1))
         count = config.average.count
         raise errors.transfer.too_few_evaluations(count, plan.evaluations, enough)
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from warmstart import errors
-from warmstart.config import TrainConfig
+from warmstart.config import DEFAULT_WARMUP_SHARE, ResolvedTrainConfig
 
 Schedule = Callable[[int], float]
 
@@ -29,11 +29,8 @@ warm-up remains; ``left`` falls from 1 to just above 0.
 
 Source of the cosine: Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5, without restarts."""
 
-DEFAULT_WARMUP_SHARE = 0.1
-"""Share of all steps used for the warm-up if the config sets neither share nor steps."""
 
-
-def schedule_for(config: TrainConfig, total_steps: int) -> Schedule:
+def schedule_for(config: ResolvedTrainConfig, total_steps: int) -> Schedule:
     """The schedule of ``train.schedule`` and ``train.warmup_*``.
 
     Args:
@@ -43,6 +40,8 @@ def schedule_for(config: TrainConfig, total_steps: int) -> Schedule:
     Raises:
         ConfigError: the warm-up is not shorter than the run.
     """
+    if total_steps == 0:  # only the head is fitted
+        return FALLS["constant"]
     warmup_steps = config.warmup_steps
     if warmup_steps is None:
         share = DEFAULT_WARMUP_SHARE if config.warmup_share is None else config.warmup_share

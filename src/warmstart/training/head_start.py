@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from warmstart import errors
 from warmstart.data.examples.batches import Batch, Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.tokens import Ints
@@ -79,16 +80,19 @@ def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
         Whether the head was fitted; the same in every process.
 
     Raises:
-        RunError: the disk is full, or writing is not permitted.
+        RunError: the disk is full, or writing is not permitted; or there is no epoch after it, and
+            the head cannot be fitted.
     """
     if job.config.head_start == "random":
         return False
     began = time.perf_counter()
+    # If nothing else changes the features, the fit is the best head, whatever there was before.
+    alone = job.config.freeze == "backbone" or job.config.epochs == 0
 
     def fit() -> str | None:
         if not job.processes.first:
             return None
-        if not job.new_head:
+        if not job.new_head and not alone:
             return "the head of the checkpoint is kept"
         reason = fit_head(job, stop_requested)
         if reason is None:
@@ -101,6 +105,8 @@ def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
         job.processes.copy_first([parameter.detach() for parameter in layer.parameters()])
         seconds = time.perf_counter() - began
         job.log.notice(f"the head starts as a linear probe of the checkpoint ({seconds:.1f} s)")
+    elif job.config.epochs == 0:
+        raise errors.transfer.no_linear_probe(reason)
     else:
         job.log.notice(f"the head does not start as a linear probe: {reason}")
     return reason is None

@@ -8,7 +8,7 @@ from typing import Any
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from warmstart.config import RunConfig, TrainConfig
+from warmstart.config import ResolvedTrainConfig, RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.token_targets import HiddenTokens
 from warmstart.devices.device import Precision, build_accelerator, precision_of
@@ -45,7 +45,7 @@ class Job:
         validation_split: the same rows and their labels.
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
-        config: how to train: ``settings.train``.
+        config: how to train: ``settings.train``, without ``auto``.
         settings: every setting.
         accelerator: device and precision.
         processes: the processes that train together, usually one.
@@ -69,7 +69,7 @@ class Job:
     validation_split: Split
     max_tokens: int
     best_metric: str
-    config: TrainConfig
+    config: ResolvedTrainConfig
     settings: RunConfig
     accelerator: Accelerator
     processes: Processes
@@ -94,7 +94,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         ConfigError: the device cannot compute in ``train.precision``.
         ModelError: the weights cannot be read or do not fit.
     """
-    config = prepared.config.train
+    config = prepared.train
     accelerator, processes = build_accelerator(config), current()
     model = prepared.task.model(prepared.checkpoint, config.seed)
     new_pooler = lacks_pooler(prepared.checkpoint)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from warmstart.config import TrainConfig
+from warmstart.config import ResolvedTrainConfig
 from warmstart.models.tuning.parts import peak_rates
 
 CPU_BLOCK = 2**16
@@ -35,7 +35,7 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2 and not name.endswith("bias")
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, config: ResolvedTrainConfig) -> torch.optim.AdamW:
     """Create AdamW over the trained parameters, with two groups per peak rate, highest rate first.
 
     The two groups are the parameters with and without weight decay.
@@ -58,7 +58,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     return _adamw(groups, config)
 
 
-def _adamw(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.AdamW:
+def _adamw(groups: list[dict[str, Any]], config: ResolvedTrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         groups,
         lr=config.learning_rate,
@@ -79,7 +79,7 @@ def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
 def decay_only(
     weights: Tensor,
     shares: Sequence[float],
-    config: TrainConfig,
+    config: ResolvedTrainConfig,
     device: torch.device,
     rate: float,
 ) -> None:
@@ -115,7 +115,7 @@ def decay_only(
 def _step_without_gradient(
     block: Tensor,
     shares: Sequence[float],
-    config: TrainConfig,
+    config: ResolvedTrainConfig,
     device: torch.device,
     rate: float,
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmstart.config import TrainConfig
+from tests.resolved import resolved
 from warmstart.data.examples.batches import Examples, collate, split_batch
 from warmstart.data.examples.ordering import batches_of_groups, evaluation_batches, share_rows
 from warmstart.data.examples.targets import NO_GROUP, ListTargets, RowTargets
@@ -46,7 +46,7 @@ def test_training_batches_keep_lists_whole(sizes: list[int], size: int, mixed: b
     lists = lists_of(sizes, mixed)
     batches = batches_of_groups(lists, size, seed=1, epoch=0)
     assert_whole(batches, lists)
-    plan = Plan(np.ones(len(lists), dtype=np.int64), TrainConfig(batch_size=size), lists)
+    plan = Plan(np.ones(len(lists), dtype=np.int64), resolved(batch_size=size), lists)
     assert plan.steps_per_epoch == len(batches) == len(plan.epoch_windows(5))
     for batch in batches:
         # Rows of a list are adjacent, because pieces of a batch are cut between lists.

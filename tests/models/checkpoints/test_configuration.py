@@ -7,8 +7,9 @@ from typing import get_args
 import pytest
 import torch
 
+from tests.resolved import resolved
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart.config import LoraConfig, ModelConfig, TrainConfig
+from warmstart.config import LoraConfig, ModelConfig
 from warmstart.errors import ModelError
 from warmstart.models.checkpoints.configuration import (
     READS,
@@ -51,7 +52,7 @@ def test_equal_configurations_share_a_model_that_describing_does_not_change(
     assert skeleton(three, checkpoint.head).num_labels == 3
     assert skeleton(two, "masked-lm") is not skeleton(two, checkpoint.head)
     before = [name for name, _ in one.named_parameters()]
-    describe_training(checkpoint, TrainConfig(lora=LoraConfig(rank=2)))
+    describe_training(checkpoint, resolved(lora=LoraConfig(rank=2)))
     assert skeleton(with_labels(checkpoint.config, ["LABEL_0", "LABEL_1"]), checkpoint.head) is one
     assert [name for name, _ in one.named_parameters()] == before
     assert all(parameter.requires_grad for parameter in one.parameters())

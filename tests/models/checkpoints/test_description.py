@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from transformers import BertConfig, DebertaV2Config, DebertaV2ForSequenceClassification
 
+from tests.resolved import resolved
 from tests.tiny import ARCHITECTURES, tiny_checkpoint, tiny_tokenizer
-from warmstart.config import ModelConfig, TrainConfig
+from warmstart.config import ModelConfig
 from warmstart.models.checkpoints.description import describe, describe_training
 from warmstart.models.checkpoints.load import (
     Checkpoint,
@@ -106,7 +107,7 @@ def test_a_model_that_fills_masks_has_no_labels(tmp_path: Path) -> None:
 
 def test_training_a_token_classifier_is_described_with_its_parts(tmp_path: Path) -> None:
     start = find(ModelConfig(name=str(tiny_checkpoint(tmp_path))), "token-classification")
-    described = describe_training(start, TrainConfig(freeze="backbone"), labels=4)
+    described = describe_training(start, resolved(freeze="backbone"), labels=4)
     assert [(part.name, part.trained > 0) for part in described.trains] == [
         ("embeddings", False),
         ("layers 0-1", False),

@@ -28,7 +28,7 @@ from warmstart.models.tuning.trainable import TrainedPart, choose_trained, train
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from warmstart.config import TrainConfig
+    from warmstart.config import ResolvedTrainConfig
 
 BYTES_PER_PARAMETER = 4
 """Size of a float32."""
@@ -178,7 +178,7 @@ def describe(source: "Checkpoint | PreTrainedModel", labels: int = 2) -> Descrip
 
 
 def describe_training(
-    checkpoint: Checkpoint, config: "TrainConfig", labels: int = 2
+    checkpoint: Checkpoint, config: "ResolvedTrainConfig", labels: int = 2
 ) -> Description:
     """Describe a checkpoint with its head, and the part of it that these settings train.
 

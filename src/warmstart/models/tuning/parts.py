@@ -17,7 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from warmstart import errors
-from warmstart.config import TrainConfig
+from warmstart.config import ResolvedTrainConfig, TrainConfig
 from warmstart.models.packed.architectures import body_of, known_model_types
 
 COUNTING_LAYERS = ("layer_decay", "head_learning_rate", "unfreeze_layers_per_epoch")
@@ -74,7 +74,7 @@ def depths(model: PreTrainedModel) -> dict[str, int]:
     }
 
 
-def peak_rate(config: TrainConfig, depth: int, top: int) -> float:
+def peak_rate(config: ResolvedTrainConfig, depth: int, top: int) -> float:
     """The peak learning rate of the part at a depth.
 
     Args:
@@ -82,7 +82,8 @@ def peak_rate(config: TrainConfig, depth: int, top: int) -> float:
         depth: depth of the part.
         top: depth of the topmost part, L + 1.
 
-    >>> config = TrainConfig(learning_rate=1e-3, layer_decay=0.5, head_learning_rate=1e-2)
+    >>> rates = {"learning_rate": 1e-3, "layer_decay": 0.5, "head_learning_rate": 1e-2}
+    >>> config = ResolvedTrainConfig(epochs=1, batch_size=1, **rates)
     >>> [peak_rate(config, depth, top=3) for depth in range(4)]
     [0.000125, 0.00025, 0.0005, 0.01]
     """
@@ -92,7 +93,7 @@ def peak_rate(config: TrainConfig, depth: int, top: int) -> float:
     return config.learning_rate * decay ** (top - depth)
 
 
-def peak_rates(model: nn.Module, config: TrainConfig) -> dict[str, float]:
+def peak_rates(model: nn.Module, config: ResolvedTrainConfig) -> dict[str, float]:
     """The peak learning rate of each named parameter.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
-from warmstart.config import TrainConfig
+from warmstart.config import ResolvedTrainConfig, TrainConfig
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.tuning.adapters import adapt
 from warmstart.models.tuning.freezing import Frozen, freeze, frozen_part
@@ -93,7 +93,7 @@ def choose_trained(
     return None, None
 
 
-def trained_parts(model: PreTrainedModel, config: TrainConfig) -> tuple[TrainedPart, ...]:
+def trained_parts(model: PreTrainedModel, config: ResolvedTrainConfig) -> tuple[TrainedPart, ...]:
     """Every part of a model from bottom to top, with the number of trained parameters.
 
     Args:
@@ -128,7 +128,7 @@ def trained_parts(model: PreTrainedModel, config: TrainConfig) -> tuple[TrainedP
     return tuple(_merge_layers(counted))
 
 
-def _first_epoch(config: TrainConfig, depth: int, top: int) -> int | None:
+def _first_epoch(config: ResolvedTrainConfig, depth: int, top: int) -> int | None:
     """The first epoch, counted from 1, in which the part at this depth is trained."""
     lowest = (lowest_trained(config, epoch, top) for epoch in range(config.epochs))
     return next((epoch for epoch, low in enumerate(lowest, start=1) if low <= depth), None)
