@@ -100,7 +100,7 @@ def test_the_trainer_has_the_same_settings(material: Material, tmp_path: Path) -
 
 def test_warmstart_has_the_same_settings(material: Material) -> None:
     setup = material.setup(3)
-    config = setup.runresolved(group_by_length=True)
+    config = setup.run_config(group_by_length=True)
     assert config.train == setup.train_config.model_copy(update={"group_by_length": True})
     assert (config.train.batch_size, config.train.seed, config.train.epochs) == (8, 3, 2)
     assert (config.model.name, config.model.max_tokens) == (str(material.checkpoint), 48)
@@ -111,7 +111,7 @@ def test_the_peers_see_the_rows_that_warmstart_sees(material: Material) -> None:
 
     from warmstart.preparation.prepare import prepare
 
-    prepared = prepare(material.setup(1).runresolved())
+    prepared = prepare(material.setup(1).run_config())
     tokenizer = AutoTokenizer.from_pretrained(material.checkpoint)
     for split, rows in (("train", material.train), ("validation", material.validation)):
         examples = prepared.examples[split]
@@ -151,7 +151,7 @@ def test_warmstart_makes_a_whole_run_too(material: Material) -> None:
 def test_warmstart_freezes_too(material: Material) -> None:
     workload = replace(material.workload, kind="run", frozen=True)
     frozen = replace(material, workload=workload)
-    assert frozen.setup(1).runresolved().train.freeze == "backbone"
+    assert frozen.setup(1).run_config().train.freeze == "backbone"
     assert measure("warmstart", frozen, seed=1, started_at=time.time())["rows"] == 2 * 180
 
 

@@ -274,11 +274,13 @@ def _resume(
 
 def _print_run(run: "Run", *, as_json: bool) -> None:
     from warmstart.data.checking.check import Findings
+    from warmstart.runs.advice import advice
     from warmstart.runs.directory import RunDirectory
     from warmstart.runs.events import events_of, read_events
     from warmstart.runs.loaded_run import load_task
+    from warmstart.runs.run_record import read_record
     from warmstart.runs.titles import Titles
-    from warmstart.runs.words import sample_in_words, shared_texts
+    from warmstart.runs.words import sample_in_words, shared_texts, verdict
 
     directory = RunDirectory(run.path)
     titles = Titles.of(load_task(directory)[1])
@@ -299,6 +301,12 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
             show(leak)
     if sample := sample_in_words(directory.read_config().data):
         show(sample)
+    record = read_record(run.path)
+    proposed = advice(record)
+    if proposed is not None:
+        show(" ".join([verdict(record), *proposed.reasons]))
+        if proposed.command:
+            show(f"next    {runnable(proposed.command)}")
     text = (
         f"run     {run.path}\n"
         f"report  {directory.entry('report.html')}\n"

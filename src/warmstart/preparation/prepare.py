@@ -80,6 +80,7 @@ class Prepared:
         examples: the same rows, tokenised.
         findings: counts and messages about the data.
         rows_given: the row ids of each split that was given so, in the form of ``ranges``.
+        chosen: names of the settings of ``train`` that were ``auto``.
     """
 
     config: RunConfig
@@ -93,6 +94,7 @@ class Prepared:
     examples: Mapping[str, Examples]
     findings: Findings
     rows_given: Mapping[str, str] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -127,6 +129,7 @@ class Prepared:
             "rows_given": bool(self.rows_given),
             "max_tokens": self.max_tokens,
             "findings": self.findings.to_json(),
+            "chosen": list(self.chosen),
         }
 
 
@@ -198,6 +201,7 @@ def prepare(
             [*_about_tokens(config, checkpoint), *resolved.findings()],
         ),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
+        chosen=tuple(choice.setting for choice in resolved.choices),
     )
 
 

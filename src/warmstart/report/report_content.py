@@ -14,6 +14,7 @@ import numpy as np
 
 from warmstart.data.checking.lengths import Lengths
 from warmstart.errors.counts import counted
+from warmstart.runs.advice import Advice, advice
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import Check, EvaluationRecord, RunRecord, Sample, read_record
 from warmstart.runs.stored import reading
@@ -51,6 +52,7 @@ class ReportContent:
     Args:
         record: the content of the run directory's files.
         verdict: the result of the run in one or two sentences.
+        advice: what to try next, if the model is not clearly better than its baselines.
         evaluation: the evaluation by which the run is judged.
         overfits_after: the evaluation during training after which validation loss only rises.
         mistakes: the worst rows of ``evaluation``'s split; None without predictions.
@@ -60,6 +62,7 @@ class ReportContent:
 
     record: RunRecord
     verdict: str
+    advice: Advice | None
     evaluation: EvaluationRecord | None
     overfits_after: Check | None
     mistakes: Mistakes | None
@@ -158,6 +161,7 @@ def gather(run_path: Path) -> ReportContent:
     return ReportContent(
         record=record,
         verdict=verdict(record),
+        advice=advice(record),
         evaluation=evaluation,
         overfits_after=overfitting_start(record.checks),
         mistakes=mistakes,

@@ -16,6 +16,9 @@ from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import EvaluationRecord, RunRecord
 from warmstart.runs.titles import Titles
 
+FAR = 0.25
+"""A model is far behind a baseline if it misses this share of the baseline's score."""
+
 DASH = "–"
 MINUS = "−"
 
@@ -269,7 +272,7 @@ def _result(record: RunRecord) -> str:
         return f"{reached}. No baseline was scored.{leak}"
     others = [
         f"for {name} it is undefined" if rival.value is None else f"{name} reaches {_value(rival)}"
-        for name, rival in _best_first(rivals)
+        for name, rival in best_first(rivals)
     ]
     return f"{reached}; {' and '.join(others)}. {_comparison(score, rivals)}{leak}"
 
@@ -313,7 +316,13 @@ def _without_scores(record: RunRecord) -> str:
     return f"Training {state} {done}; no split has been scored yet."
 
 
-def _best_first(rivals: Mapping[str, Score]) -> list[tuple[str, Score]]:
+def best_first(rivals: Mapping[str, Score]) -> list[tuple[str, Score]]:
+    """The scores of the baselines, the best first; undefined ones are last.
+
+    Args:
+        rivals: scores by name of the baseline.
+    """
+
     def rank(item: tuple[str, Score]) -> tuple[bool, float]:
         value = item[1].value
         if value is None:
@@ -324,19 +333,36 @@ def _best_first(rivals: Mapping[str, Score]) -> list[tuple[str, Score]]:
 
 
 def _comparison(score: Score, rivals: Mapping[str, Score]) -> str:
-    name, rival = _best_first(rivals)[0]
+    name, rival = best_first(rivals)[0]
     if rival.value is None:
         return f"The model cannot be compared with {name}."
+    if ahead(rival, score):
+        assert score.value is not None  # an undefined score has no interval
+        far = abs(rival.value - score.value) >= FAR * abs(rival.value)
+        return f"The model is {'far' if far else 'clearly'} behind {name}, which is much cheaper."
     if not score.better_than(rival):
         return f"The model is not better than {name}, which is much cheaper."
-    if score.low is None or score.high is None or rival.low is None or rival.high is None:
+    if None in (score.low, score.high, rival.low, rival.high):
         return f"The model is ahead of {name}, but without intervals this may be due to chance."
-    if max(score.low, rival.low) <= min(score.high, rival.high):
+    if not ahead(score, rival):
         return (
             f"The model is ahead of {name}, but their 95 % intervals overlap: "
             "more test rows are needed to be sure of the lead."
         )
     return f"The model is clearly ahead of {name}: their 95 % intervals do not overlap."
+
+
+def ahead(score: Score, rival: Score) -> bool:
+    """Whether a score is better than another one, and their intervals do not overlap.
+
+    Args:
+        score: a score.
+        rival: another score of the same metric.
+    """
+    if score.low is None or score.high is None or rival.low is None or rival.high is None:
+        return False
+    apart = max(score.low, rival.low) > min(score.high, rival.high)
+    return apart and score.better_than(rival)
 
 
 def _value(score: Score) -> str:

@@ -18,7 +18,7 @@ TEXT_CHARACTERS = 600
 """Longer texts are cut in the report; ``predictions.parquet`` has the full texts."""
 
 CHECK_LABELS = "Often the label is wrong and not the model: check it first."
-"""End of the note about rows that a model got wrong."""
+"""The hint about rows that a model got wrong."""
 
 PROBABILITY = "probability:"
 """Columns of ``predictions.parquet`` with the probability of a label begin with this."""
@@ -55,6 +55,7 @@ class Mistakes:
     Args:
         heading: heading of the section.
         note: one or two sentences that explain which rows these are.
+        hint: where to look first; not shown for a model that has learned nothing.
         columns: titles of the text, the label, the prediction and the size of the error.
         rows: worst first.
         count: total number of wrong rows.
@@ -62,6 +63,7 @@ class Mistakes:
 
     heading: str
     note: str
+    hint: str
     columns: tuple[str, str, str, str]
     rows: tuple[Mistake, ...]
     count: int

@@ -368,7 +368,8 @@ class MultiLabelClassification:
             heading="Most confident mistakes",
             note=f"{len(rows)} of {counted(count, 'row')} with wrong labels, the most confident "
             "first; the probability is that of the wrong outcome that the model predicted with "
-            f"most certainty. {CHECK_LABELS}",
+            "most certainty.",
+            hint=CHECK_LABELS,
             columns=("text", "true labels", "predicted labels", "probability"),
             rows=tuple(
                 mistake(

@@ -33,8 +33,8 @@ def span_mistakes(path: Path, most: int) -> Mistakes:
     rows, count = worst_rows(path, most, _wrong_spans)
     return Mistakes(
         heading="Rows with the most wrong spans",
-        note=f"{len(rows)} of {counted(count, 'row')} with a wrong span. Often the annotation is "
-        "wrong and not the model: check it first.",
+        note=f"{len(rows)} of {counted(count, 'row')} with a wrong span.",
+        hint="Often the annotation is wrong and not the model: check it first.",
         columns=("text", "annotated", "predicted", "wrong spans"),
         rows=tuple(_mistake(row) for row in rows),
         count=count,

@@ -322,8 +322,8 @@ class TextClassification:
         rows, count = worst_rows(predictions, most, highest)
         return Mistakes(
             heading="Most confident mistakes",
-            note=f"{len(rows)} of {counted(count, 'wrong prediction')}, the most confident first. "
-            f"{CHECK_LABELS}",
+            note=f"{len(rows)} of {counted(count, 'wrong prediction')}, the most confident first.",
+            hint=CHECK_LABELS,
             columns=("text", "true label", "predicted label", "probability"),
             rows=tuple(
                 mistake(row, row["label"], row["prediction"], percent(row["amount"]))

@@ -334,8 +334,8 @@ class TextRanking:
         return Mistakes(
             heading="Worst queries",
             note=f"{len(rows)} of {counted(count, 'query', 'queries')} whose first document is not "
-            "a relevant one, the worst first. Often a document is relevant and is not marked: "
-            "check it first.",
+            "a relevant one, the worst first.",
+            hint="Often a document is relevant and is not marked: check it first.",
             columns=(
                 "query",
                 "first relevant document",

@@ -221,7 +221,8 @@ class TextRegression:
         rows, count = worst_rows(predictions, most, distance)
         return Mistakes(
             heading="Largest errors",
-            note=f"{len(rows)} of {counted(count, 'row')}, the largest error first. {CHECK_LABELS}",
+            note=f"{len(rows)} of {counted(count, 'row')}, the largest error first.",
+            hint=CHECK_LABELS,
             columns=("text", "true number", "predicted number", "error"),
             rows=tuple(
                 mistake(row, *(shown_number(row[name]) for name in ("label", "value", "amount")))
