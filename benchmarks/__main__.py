@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks import (
+    defaults,
     generation,
     preparation,
     quality,
@@ -45,6 +46,7 @@ class Suite(Protocol):
 
 
 SUITES: dict[str, Suite] = {
+    "defaults": defaults,
     "quality": quality,
     "training": training,
     "generation": generation,

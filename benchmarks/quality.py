@@ -44,7 +44,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> Outcome:
     """Run every engine with every seed, each in its own process."""
-    finished = _read(options.work)
+    finished = finished_runs(options.work)
     runs = []
     with cola.resized(options.data, options.limit) as data:
         for seed in options.seeds:
@@ -63,7 +63,7 @@ def run(options: Namespace) -> Outcome:
                     print(f"quality: {engine}, seed {seed} …", file=sys.stderr, flush=True)
                     result = own_process(measure, engine, data, options.model, seed, options.epochs)
                     known = [{**key, **result}]
-                    _append(options.work, known[0])
+                    append_run(options.work, known[0])
                 runs.append(known[-1])
     workload = cola.workload(options.model)
     rows = {engine: summary(engine, runs, workload) for engine in options.engines}
@@ -203,7 +203,7 @@ def standard_error(values: Sequence[float]) -> float | None:
     return round(stdev(values) / len(values) ** 0.5, 12) if len(values) > 1 else None
 
 
-def _read(work: Path | None) -> list[Row]:
+def finished_runs(work: Path | None) -> list[Row]:
     """The finished runs; a last line that is incomplete because of a crash is ignored."""
     if work is None or not work.exists():
         return []
@@ -216,7 +216,7 @@ def _read(work: Path | None) -> list[Row]:
     return finished
 
 
-def _append(work: Path | None, row: Row) -> None:
+def append_run(work: Path | None, row: Row) -> None:
     if work is not None:
         with work.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

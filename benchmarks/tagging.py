@@ -29,8 +29,7 @@ import numpy as np
 from benchmarks.machine import own_process, peak_mib
 from benchmarks.outcome import Outcome, Row, Verdict
 from benchmarks.quality import standard_error
-from warmstart.config import ResolvedTrainConfig
-from warmstart.preparation.schedule import DEFAULT_WARMUP_SHARE
+from warmstart.config import DEFAULT_WARMUP_SHARE, ResolvedTrainConfig
 
 DESCRIPTION = "entity F1 and speed on tweets, next to Transformers' Trainer"
 WORKLOAD = "btc-minilm"

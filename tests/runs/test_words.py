@@ -85,12 +85,15 @@ def test_texts_of_training_in_the_scored_split_are_named(
     [
         (score(0.50), score(0.45), "intervals overlap"),
         (score(0.50), score(0.50), "not better than the majority class"),
-        (score(0.40), score(0.70), "not better than the majority class"),
+        (score(0.40), score(0.45), "not better than the majority class"),
+        (score(0.60), score(0.75), "clearly behind the majority class"),
+        (score(0.50), score(0.89), "far behind the majority class"),
         (score(0.50, None), score(0.40), "this may be due to chance"),
         (score(0.50), score(None), "cannot be compared"),
         (score(None), score(0.40), "no defined"),
         (score(0.30, higher=False), score(0.60, higher=False), "clearly ahead"),
-        (score(0.60, higher=False), score(0.30, higher=False), "not better"),
+        (score(0.60, higher=False), score(0.55, higher=False), "not better"),
+        (score(0.60, higher=False), score(0.30, higher=False), "far behind"),
     ],
 )
 def test_what_is_said_of_a_doubtful_lead(

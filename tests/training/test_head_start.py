@@ -22,7 +22,7 @@ from tests.runs_in_memory import (
     topic_settings,
     writing_settings,
 )
-from warmstart import config_file
+from warmstart import api, config_file
 from warmstart.errors import ConfigError, Interrupted
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.models.checkpoints.classifier_heads import last_layer
@@ -230,3 +230,31 @@ def test_a_head_of_the_checkpoint_is_kept(tmp_path: Path) -> None:
 def test_a_language_model_has_no_such_head(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train\.head_start"):
         config_file.load(writing_settings(tmp_path, **PROBE))
+
+
+def test_with_a_frozen_backbone_the_probe_is_the_whole_training(tmp_path: Path) -> None:
+    """No step, a scored model, and the head of a later run is fitted again."""
+    content = settings(tmp_path, freeze="backbone")
+    del content["train"]["epochs"], content["train"]["learning_rate"]
+    finished = train_run(prepare(config_file.load(content)), tmp_path / "run")
+    assert finished.steps == 0
+    scores = finished.evaluations["validation"]
+    assert scores["scores"] == scores["baselines"]["linear-probe"]
+    again = {**content, "model": {"name": str(tmp_path / "run" / "model")}}
+    second = train_run(prepare(config_file.load(again)), tmp_path / "again")
+    assert second.evaluations["validation"]["loss"] == pytest.approx(scores["loss"], rel=1e-3)
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert api.resume(tmp_path / "run").scores
+    assert (tmp_path / "run" / "events.jsonl").read_text() == events
+
+
+@pytest.mark.parametrize("given", [{"head_start": "random"}, {}])
+def test_no_epoch_and_no_probe_is_refused(tmp_path: Path, given: dict[str, Any]) -> None:
+    content = settings(tmp_path, **given)
+    content["train"]["epochs"] = 0
+    if not given:
+        content["task"] = "fill-mask"
+    with pytest.raises(ConfigError, match="nothing would be trained") as error:
+        prepare(config_file.load(content))
+    for advice in error.value.do.split(" or "):
+        prepare(config_file.load(content, [advice.removeprefix("--set ")]))

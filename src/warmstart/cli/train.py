@@ -280,7 +280,7 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
     from warmstart.runs.loaded_run import load_task
     from warmstart.runs.run_record import read_record
     from warmstart.runs.titles import Titles
-    from warmstart.runs.words import sample_in_words, shared_texts, verdict
+    from warmstart.runs.words import shared_texts, verdict
 
     directory = RunDirectory(run.path)
     titles = Titles.of(load_task(directory)[1])
@@ -294,22 +294,24 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
         "scores": run.scores,
         "baselines": run.baselines,
     }
+    record = read_record(run.path)
     for split, metrics in run.scores.items():
         baselines = {name: splits[split] for name, splits in run.baselines.items()}
         show(scores_table(split, metrics, baselines, titles))
-        if leak := shared_texts(findings, split):
+        judged = record.evaluation is not None and record.evaluation.split == split
+        # The verdict contains this sentence for the split by which the run is judged.
+        if not judged and (leak := shared_texts(findings, split)):
             show(leak)
-    if sample := sample_in_words(directory.read_config().data):
-        show(sample)
-    record = read_record(run.path)
+    show(verdict(record))
     proposed = advice(record)
-    if proposed is not None:
-        show(" ".join([verdict(record), *proposed.reasons]))
-        if proposed.command:
-            show(f"next    {runnable(proposed.command)}")
+    if proposed:
+        show(" ".join(proposed.reasons))
+        content["advice"] = {"reasons": proposed.reasons, "command": proposed.command or None}
     text = (
         f"run     {run.path}\n"
         f"report  {directory.entry('report.html')}\n"
         f"try     {runnable(run.usage.command.format(run=run.path))}"
     )
+    if proposed and proposed.command:
+        text += f"\nnext    {runnable(proposed.command)}"
     result(content, text, as_json=as_json)

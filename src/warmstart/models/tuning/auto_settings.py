@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WIDTH, DEPTH, BATCH_ROWS = 768, 12, 32
 """Hidden size and layers of BERT-base and GPT-2, and the batch size of the rates below."""
 
-RATE, WRITING_RATE, HEAD_RATE, NEW_MODEL_RATE = 3e-5, 5e-5, 1e-3, 6e-4
+RATE, WRITING_RATE, HEAD_RATE, NEW_MODEL_RATE = 3e-5, 1e-4, 1e-3, 6e-4
 """Peak learning rates at this width and depth: of an encoder and of a decoder that is fine-tuned,
 of a head alone, and of a model that starts from random weights (GPT-2 in nanoGPT, ``train.py``)."""
 
