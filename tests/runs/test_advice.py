@@ -106,6 +106,7 @@ def test_the_command_that_is_printed_can_be_typed(
     words = shlex.split(line.removeprefix("next "))
     assert cli.main([*words[1:], "--dry-run"]) == 0
     page = (tmp_path / "run" / "report.html").read_text()
+    assert "Chosen for this model and these rows: <code>warmup_share</code>." in page
     assert "it has learned nothing" in page
     assert "--set train.learning_rate=auto" in page
 

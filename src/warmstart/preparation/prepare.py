@@ -25,13 +25,12 @@ from warmstart.config import (
     TrainConfig,
 )
 from warmstart.data.checking.check import Findings, collect_findings
-from warmstart.data.checking.label_messages import Finding, rows_of
+from warmstart.data.checking.label_messages import Finding
 from warmstart.data.checking.unknown_tokens import Vocabulary, about_vocabulary
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
 from warmstart.data.tags.word_table import WORDS
-from warmstart.errors.counts import counted, form
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.load import Checkpoint, resolve_max_tokens
 from warmstart.models.checkpoints.load import find as find_checkpoint
@@ -39,6 +38,7 @@ from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
+from warmstart.preparation.about_run import about_limit, about_new_tokens, about_texts
 from warmstart.preparation.auto import without_auto
 from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.learnable import learnable
@@ -196,9 +196,13 @@ def prepare(
         dropped,
         examples,
         _extended(
-            _about_limit(config, tables, whole),
+            about_limit(config, tables, whole),
             findings,
-            [*_about_tokens(config, checkpoint), *resolved.findings()],
+            [
+                *about_texts(task, splits["train"].table, config, checkpoint),
+                *about_new_tokens(config, checkpoint),
+                *resolved.findings(),
+            ],
         ),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
         chosen=tuple(choice.setting for choice in resolved.choices),
@@ -291,30 +295,6 @@ def _learn(
         learn(config, whole)  # if this fails as well, its error is the one to report
         rows = len(whole["train"])
         raise errors.splits.problem_of_sample(config.data.limit, rows, problem) from None
-
-
-def _about_limit(
-    config: RunConfig, tables: Mapping[str, Table], whole: Mapping[str, Table]
-) -> list[Finding]:
-    """A message if only a sample of the training rows is used."""
-    if config.data.limit is None:
-        return []
-    used = len(tables["train"])
-    text = (
-        f"only {used:,} of {rows_of(len(whole['train']), 'training')} "
-        f"{form(used, 'is', 'are')} used (data.limit={config.data.limit})"
-    )
-    return [Finding("info", text)]
-
-
-def _about_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
-    """A message if adapters also train the vectors of new tokens."""
-    new = checkpoint.tokenizer.convert_ids_to_tokens(list(checkpoint.new_tokens))
-    if config.train.lora is None or not new:
-        return []
-    tokens = f"{counted(len(new), 'token')} {form(len(new), 'is', 'are')} new"
-    text = f"{tokens} ({', '.join(new)}): train.lora also trains their vectors in the embedding"
-    return [Finding("info", text)]
 
 
 def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -> None:

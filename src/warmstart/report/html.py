@@ -192,7 +192,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         pictures=pictures,
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         settings=settings,
-        changed=_changed(settings, content.record.config),
+        changed=_changed(settings, content.record),
         source=_source(content.record.config.data.train),
         status=words.status(content.record),
         kept=content.record.kept,
@@ -208,15 +208,16 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
     )
 
 
-def _changed(settings: Mapping[str, Any], config: RunConfig) -> set[tuple[str, str]]:
-    """Group and name of the settings that differ from their defaults."""
+def _changed(settings: Mapping[str, Any], record: RunRecord) -> set[tuple[str, str]]:
+    """Group and name of the settings that differ from their defaults and were not chosen."""
+    config, chosen = record.config, {("train", name) for name in record.chosen}
     plain = RunConfig(task=config.task, data=DataConfig(train=config.data.train)).model_dump()
     return {
         (group, name)
         for group, values in settings.items()
         if isinstance(values, Mapping)
         for name, value in values.items()
-        if value != (plain[group] or {}).get(name)
+        if value != (plain[group] or {}).get(name) and (group, name) not in chosen
     }
 
 

@@ -1,0 +1,121 @@
+"""The language of the texts, compared with that of a bundled model, which knows English only.
+
+A model learns little from a language that it has not seen: its tokenizer cuts the words into
+letters, and its layers have no knowledge of them, although no token is unknown.
+"""
+
+from collections import Counter
+from collections.abc import Collection
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from warmstart.data.checking.label_messages import Finding
+from warmstart.data.table import Table
+
+PIECES, CHARACTERS = 20, 1000
+"""The language is recognised in this number of pieces of this number of characters."""
+
+LETTERS = 100
+"""A piece with fewer letters is left out: numbers and names have no language."""
+
+NO_LANGUAGE = "zxx"
+"""The code for text without a language, such as source code (ISO 639-2)."""
+
+LANGUAGES = {
+    "ar": "Arabic", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "es": "Spanish",
+    "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi",
+    "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean",
+    "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian",
+    "ru": "Russian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
+    "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+
+ENCODERS = {
+    "ar": "aubmindlab/bert-base-arabertv02", "de": "google-bert/bert-base-german-cased",
+    "es": "dccuchile/bert-base-spanish-wwm-cased", "fi": "TurkuNLP/bert-base-finnish-cased-v1",
+    "fr": "almanach/camembert-base", "it": "dbmdz/bert-base-italian-cased",
+    "ko": "klue/bert-base", "nl": "GroNLP/bert-base-dutch-cased",
+    "pt": "neuralmind/bert-base-portuguese-cased", "ru": "DeepPavlov/rubert-base-cased",
+    "sv": "KBLab/bert-base-swedish-cased", "tr": "dbmdz/bert-base-turkish-cased",
+    "zh": "google-bert/bert-base-chinese",
+}  # fmt: skip
+"""Encoders of the Hugging Face Hub for one language, with 12 layers and a width of 768."""
+
+MULTILINGUAL = {
+    "intfloat/multilingual-e5-small": 118,
+    "google-bert/bert-base-multilingual-cased": 178,
+}
+"""Encoders for about a hundred languages -> millions of parameters."""
+
+DECODERS = {"zh": "uer/gpt2-chinese-cluecorpussmall"}
+"""GPT-2 models for one language."""
+
+
+def about_language(
+    table: Table, columns: Collection[str], model: str, *, generates: bool
+) -> list[Finding]:
+    """A warning if most of the training texts are not English and the model is bundled.
+
+    Args:
+        table: the training rows.
+        columns: the columns with texts or words; others are left out.
+        model: name of the checkpoint.
+        generates: whether the task needs a decoder.
+    """
+    if not model.startswith("bundled/"):
+        return []
+    found = languages(table, columns)
+    foreign = {code: count for code, count in found.items() if code != "en"}
+    if not foreign or 2 * sum(foreign.values()) < sum(found.values()):
+        return []
+    code = max(foreign, key=lambda one: foreign[one])
+    name = LANGUAGES.get(code, f"the language {code!r}")
+    own = (DECODERS if generates else ENCODERS).get(code)
+    others = {} if generates else MULTILINGUAL
+    named = [f"{own} ({name})"] if own else []
+    named += [f"{one} ({millions} million parameters)" for one, millions in others.items()]
+    advice = f"; models that know it are {', '.join(named)} (model.name)" if named else ""
+    if not named:
+        advice = f"; choose a model for {name} on huggingface.co (model.name)"
+    text = f"the training texts look like {name}, but {model} was trained on English only{advice}"
+    return [Finding("warning", text)]
+
+
+def languages(table: Table, columns: Collection[str]) -> Counter[str]:
+    """For each language, as an ISO 639-1 code, the number of pieces of text written in it.
+
+    Args:
+        table: any rows; pieces are taken from the whole table, at equal distances.
+        columns: the columns with texts or words.
+    """
+    from py3langid import classify  # reads its model, half a second
+
+    pieces = _pieces(table, columns)
+    found = Counter(classify(piece)[0] for piece in pieces if _letters(piece) >= LETTERS)
+    del found[NO_LANGUAGE]
+    return found
+
+
+def _pieces(table: Table, columns: Collection[str]) -> list[str]:
+    """At most ``PIECES`` pieces of neighbouring rows, or one of all rows if they are short."""
+    names = [name for name in table.columns.column_names if name in columns]
+    count = max(1, min(PIECES, len(table) // 10))
+    found = []
+    for number in range(count):
+        start = number * len(table) // count
+        rows = [_texts(table.columns.column(name).slice(start, 100)) for name in names]
+        found.append(" ".join(text for row in zip(*rows, strict=True) for text in row)[:CHARACTERS])
+    return found
+
+
+def _texts(values: pa.ChunkedArray) -> list[str]:
+    """The beginning of each text; of a list of words, the words."""
+    if pa.types.is_list(values.type):
+        return [" ".join(words or ()) for words in values.to_pylist()]
+    return [text or "" for text in pc.utf8_slice_codeunits(values, 0, CHARACTERS).to_pylist()]
+
+
+def _letters(text: str) -> int:
+    """Number of letters; a Chinese character says as much as three letters of an alphabet."""
+    return sum(3 if one > "\u2e80" else 1 for one in text if one.isalpha())
