@@ -5,19 +5,20 @@ letters, and its layers have no knowledge of them, although no token is unknown.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmstart.data.checking.label_messages import Finding
 from warmstart.data.table import Table
 
-PIECES, CHARACTERS = 20, 1000
-"""The language is recognised in this number of pieces of this number of characters."""
+ROWS, CHARACTERS = 1000, 1000
+"""The language is recognised in this number of rows, in the first characters of each."""
 
-LETTERS = 100
-"""A piece with fewer letters is left out: numbers and names have no language."""
+LETTERS = 60
+"""Letters of a piece of text: the language of a shorter one is often not recognised."""
 
 NO_LANGUAGE = "zxx"
 """The code for text without a language, such as source code (ISO 639-2)."""
@@ -86,27 +87,26 @@ def languages(table: Table, columns: Collection[str]) -> Counter[str]:
     """For each language, as an ISO 639-1 code, the number of pieces of text written in it.
 
     Args:
-        table: any rows; pieces are taken from the whole table, at equal distances.
+        table: any rows; at most ``ROWS`` of them are used, at equal distances.
         columns: the columns with texts or words.
     """
     from py3langid import classify  # reads its model, half a second
 
-    pieces = _pieces(table, columns)
-    found = Counter(classify(piece)[0] for piece in pieces if _letters(piece) >= LETTERS)
+    found = Counter(classify(piece)[0] for piece in _pieces(table, columns))
     del found[NO_LANGUAGE]
     return found
 
 
-def _pieces(table: Table, columns: Collection[str]) -> list[str]:
-    """At most ``PIECES`` pieces of neighbouring rows, or one of all rows if they are short."""
+def _pieces(table: Table, columns: Collection[str]) -> Iterator[str]:
+    """Texts with at least ``LETTERS`` letters; shorter ones are joined with the next."""
     names = [name for name in table.columns.column_names if name in columns]
-    count = max(1, min(PIECES, len(table) // 10))
-    found = []
-    for number in range(count):
-        start = number * len(table) // count
-        rows = [_texts(table.columns.column(name).slice(start, 100)) for name in names]
-        found.append(" ".join(text for row in zip(*rows, strict=True) for text in row)[:CHARACTERS])
-    return found
+    rows = table.columns.select(names).take(np.arange(0, len(table), -(-len(table) // ROWS)))
+    piece = ""
+    for row in zip(*(_texts(rows.column(name)) for name in names), strict=True):
+        piece = f"{piece} {' '.join(row)}"[-CHARACTERS:]
+        if _letters(piece) >= LETTERS:
+            yield piece
+            piece = ""
 
 
 def _texts(values: pa.ChunkedArray) -> list[str]:
