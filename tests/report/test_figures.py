@@ -66,7 +66,7 @@ def test_an_undefined_batch_is_a_cross_and_no_bar() -> None:
 def test_batches_that_are_all_undefined_are_drawn() -> None:
     with drawing():
         svg = to_svg(figures.matthews_per_batch([None], 32, None), "batches", "")
-    assert "undefined: one class only" in texts(svg)
+    assert "undefined: one class" in texts(svg)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6, 7, figures.MAX_CLASSES])
@@ -127,7 +127,7 @@ def test_the_truncated_part_of_a_histogram_stands_out() -> None:
     found = describe_lengths({"train": np.array([4, 5, 9, 9, 30])}, max_tokens=8)["train"]
     axes = figures.lengths(found).axes[0]
     names = axes.get_legend_handles_labels()[1]
-    assert names == ["longest input: 8 tokens", "not truncated", "truncated"]
+    assert names == ["limit: 8 tokens", "not truncated", "truncated"]
     cut = [bar for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_x() > 8]
     assert sum(heights(cut)) == found.truncated_rows == 3
 

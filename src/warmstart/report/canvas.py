@@ -12,8 +12,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-WIDTH = 5.9
-HEIGHT = 3.5
+WIDTH = 5.3
+HEIGHT = 3.2
 MAX_POINTS = 1200
 """Largest number of points of a curve; a longer curve is averaged over intervals of equal length.
 """
