@@ -119,9 +119,7 @@ def loss(
             **MARKED,
         )
     if overfits_after is not None:
-        axes.axvline(
-            overfits_after.epoch, color=Colour.INK, label="overfitting", **DASHED
-        )
+        axes.axvline(overfits_after.epoch, color=Colour.INK, label="overfitting", **DASHED)
     loss_axis(axes, values, floats([check.loss for check in checks]))
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"loss ({unit})")

@@ -8,13 +8,13 @@ from unicodedata import east_asian_width
 
 
 def in_lines(label: str, width: int, lines: int) -> str:
-    """The label in at most ``lines`` lines of at most ``width`` letters; "…" marks a cut.
+    r"""The label in at most ``lines`` lines of at most ``width`` letters; "…" marks a cut.
 
     Lines end after words; a word also ends at a sign such as ``_``, and before a capital within it.
     A longer word is broken.
 
     >>> in_lines("customer_service complaint", 10, 3)
-    'customer_\\nservice\\ncomplaint'
+    'customer_\nservice\ncomplaint'
     >>> in_lines("customer_service complaint", 10, 1)
     'customer…'
     """
