@@ -1,5 +1,6 @@
 """The figures show the correct numbers, and their SVG can be used in a page with others."""
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -147,6 +148,17 @@ def test_ticks_of_a_large_loss_are_written_in_full() -> None:
         svg = to_svg(figure, "loss", "")
     assert "1e10" not in texts(svg)
     assert "3e+10" in texts(svg)
+
+
+def test_ticks_of_large_numbers_do_not_overlap() -> None:
+    values = np.array([1e5, 4e5, 8.5e5])
+    with drawing():
+        figure = figures.scatter(values, values)
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+        svg = to_svg(figure, "scatter", "")
+    assert "400,000" in texts(svg)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_the_truncated_part_of_a_histogram_stands_out() -> None:

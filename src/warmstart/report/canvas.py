@@ -74,7 +74,8 @@ def loss_axis(axes: Axes, training: Floats, validation: Floats) -> None:
 def plain_numbers(axis: Axis, largest: float) -> None:
     """Write large numbers in full next to their ticks: the factor of all ticks hides the legend."""
     if largest >= 1e5:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        written = FuncFormatter(lambda value, _: f"{value:g}") if largest >= 1e7 else thousands()
+        axis.set_major_formatter(written)
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[Floats, Floats]:

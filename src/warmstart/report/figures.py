@@ -7,6 +7,7 @@ Matplotlib are not used, so reports can be created in threads and servers.
 Letters: C classes, K evaluations, B batches.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -122,7 +123,7 @@ def loss(
         axes.axvline(overfits_after.epoch, color=Colour.INK, label="overfitting", **DASHED)
     loss_axis(axes, values, floats([check.loss for check in checks]))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"loss ({unit})")
+    axes.set_ylabel(textwrap.fill(f"loss ({unit})", 32))
     epoch_axis(axes, epochs[-1])
     legend_above(axes)
     return figure
@@ -307,6 +308,7 @@ def scatter(true: Floats, predicted: Floats) -> Figure:
     axes.plot(ends, ends, color=Colour.MUTED, label="predicted = true", **DASHED)
     points = floats([true, predicted])
     axes.plot(*points, "o", color=Colour.MODEL, ms=3.5, alpha=0.4, mew=0, label="one row")
+    axes.locator_params(axis="x", nbins=5)
     plain_numbers(axes.xaxis, max(map(abs, ends)))
     plain_numbers(axes.yaxis, float(np.abs(points).max()))
     axes.set_xlabel("true number")
