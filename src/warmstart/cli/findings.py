@@ -73,7 +73,8 @@ def _label_rows(splits: Sequence[SplitFindings]) -> list[tuple[str, list[str]]]:
     shown = list(frequency)
     if len(shown) > LABELS_SHOWN + 1:
         shown = sorted(shown, key=lambda name: -frequency[name])[:LABELS_SHOWN]
-    what = "label" if splits[0].label_unit == "row" else f"{splits[0].label_unit}s"
+    unit = splits[0].label_unit
+    what, kinds = ("label", "labels") if unit == "row" else (f"{unit}s", "types")
     rows = [
         (f"{what} {name}", [_label(split.label_counts.get(name), split) for split in splits])
         for name in shown
@@ -81,7 +82,7 @@ def _label_rows(splits: Sequence[SplitFindings]) -> list[tuple[str, list[str]]]:
     if rest := frequency.keys() - {*shown}:
         sums = [sum(split.label_counts.get(name, 0) for name in rest) for split in splits]
         numbers = [_label(count, split) for count, split in zip(sums, splits, strict=True)]
-        rows.append((f"{len(rest):,} rarer labels", numbers))
+        rows.append((f"{len(rest):,} rarer {kinds}", numbers))
     return rows
 
 
