@@ -17,6 +17,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -37,6 +38,9 @@ from warmstart.runs.directory import ENTRIES, RunDirectory
 
 CHANGING = ("mkdir", "rename", "replace", "unlink", "remove", "rmdir", "fsync", "truncate", "link")
 """Functions of ``os`` that change a file or a folder."""
+
+SECONDS = re.compile(r" \(\d+\.\d s\)")
+"""A duration in a notice: it differs in every run."""
 
 NEEDS_SPACE = ("open", "mkdir", "fsync")
 """The calls that fail on a full disk."""
@@ -156,6 +160,7 @@ RUNS: dict[str, tuple[Settings, dict[str, Any]]] = {
         {"average": {"of": "last", "count": 2}, "evaluations_per_epoch": 2, "epochs": 2},
     ),
     "frozen": (runs_in_memory.settings, {"freeze": "backbone", "epochs": 2}),
+    "linear probe": (runs_in_memory.settings, {"head_start": "linear-probe", "epochs": 1}),
     "adapters": (runs_in_memory.settings, {"lora": {"save": "adapter"}, "epochs": 1}),
     "stopped early": (
         runs_in_memory.settings,
@@ -212,7 +217,9 @@ def digest(run: Path) -> dict[str, Any]:
     found["files"] = sorted(path.name for path in run.iterdir() if path.name in ENTRIES)
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     notices = [event["text"] for event in events if event["event"] == "notice"]
-    found["notices"] = [text for text in notices if not text.startswith("that took")]
+    found["notices"] = [
+        SECONDS.sub("", text) for text in notices if not text.startswith("that took")
+    ]
     found["events"] = [e["event"] for e in events if e["event"] not in ("resume", "interrupted")]
     return found
 

@@ -55,7 +55,7 @@ ENTRIES = (
     "start",
     "model",
     "adapter",
-    "head_start.safetensors",
+    "head_start",
     "average",
     "checkpoint",
     "evaluation",
