@@ -26,7 +26,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from warmstart.config import RunConfig
 from warmstart.data.reading.paths import local_path
 from warmstart.runs.safe_files import (
     is_left,
+    listed,
     previous,
     refuse_unwritable,
     remove,
@@ -172,8 +172,9 @@ class RunDirectory:
         """
         local_path(str(self.path))
         left = (self.path / EARLIER, self.path / MOVING, previous(self.entry("export")))
-        hidden = chain.from_iterable(map(self.path.glob, (".*", "*/.*", "evaluation/*/.*")))
-        if any(place.exists() for place in left) or (self.is_run and any(map(is_left, hidden))):
+        folders = (self.path, *map(self.entry, ENTRIES), *listed(self.entry("evaluation")))
+        hidden = any(is_left(place) for folder in folders for place in listed(folder))
+        if any(place.exists() for place in left) or (self.is_run and hidden):
             with suppress(errors.RunError), self.locked():
                 self.settle()
 
