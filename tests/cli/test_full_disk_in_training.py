@@ -50,7 +50,7 @@ def full_log(patch: pytest.MonkeyPatch, kind: str) -> None:
 BEFORE_IT_BEGAN = ("config.yaml", "task.json")
 
 PLACES = {
-    **{place: full_at for place in BEFORE_IT_BEGAN},
+    **dict.fromkeys(BEFORE_IT_BEGAN, full_at),
     "start": full_log,
     "run/.head_start": full_at,
     "run/.model": full_at,

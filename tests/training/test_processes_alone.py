@@ -1,6 +1,7 @@
 """Code for several processes, tested in one: exchanges, launchers, refusals."""
 
 import socket
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -82,7 +83,9 @@ def test_gradients_on_a_gpu_go_over_nccl_and_agreements_over_gloo(
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
     monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
-    monkeypatch.setattr(torch.distributed, "rendezvous", lambda *_, **__: iter([(None, 0, 2)]))
+    joined = iter([(None, 0, 2)])
+    module = sys.modules["torch.distributed.rendezvous"]  # the package has a function of this name
+    monkeypatch.setattr(module, "rendezvous", lambda *_, **__: joined)
     monkeypatch.setattr(torch.distributed, "init_process_group", init_process_group)
     with pytest.raises(RunError) as caught:
         processes.join()

@@ -188,11 +188,12 @@ def join() -> Processes:
         # later (by ``torch._dynamo``, for example), they would keep the group, and its threads.
         import torch.distributed.nn
         from torch import distributed
+        from torch.distributed.rendezvous import rendezvous
 
         nccl = torch.cuda.is_available() and distributed.is_nccl_available()
         backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
         try:
-            store, rank, _ = next(distributed.rendezvous("env://", timeout=JOINING))
+            store, rank, _ = next(rendezvous("env://", timeout=JOINING))
         except (RuntimeError, ValueError) as error:
             minutes = JOINING.total_seconds() / 60
             raise errors.launch.not_joined(count, minutes, _reason(error)) from error

@@ -123,15 +123,17 @@ def start_scores(
     if not fitted and not isinstance(task, ComparesWithStart):
         return {}
     prepared = scoring.prepared
+    scores: dict[str, dict[str, Scores]] = {}
     with only_shown("the scores before training", scoring.notice):
         model = task.model(prepared.checkpoint, prepared.config.train.seed)
         if fitted:
             load_head_start(directory, model)
         model.to(scoring.accelerator.device)
         found = scoring.evaluations(task, model, splits)
-        scores = {name: evaluation.scores for name, evaluation in found.items()}
-        return {"linear-probe" if fitted else "untouched": scores}
-    return {}
+        scores["linear-probe" if fitted else "untouched"] = {
+            name: evaluation.scores for name, evaluation in found.items()
+        }
+    return scores
 
 
 def write_scores(
