@@ -35,8 +35,8 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.data.reading.paths import local_path
 from warmstart.runs.safe_files import (
+    entries_of,
     is_left,
-    listed,
     previous,
     refuse_unwritable,
     remove,
@@ -172,8 +172,8 @@ class RunDirectory:
         """
         local_path(str(self.path))
         left = (self.path / EARLIER, self.path / MOVING, previous(self.entry("export")))
-        folders = (self.path, *map(self.entry, ENTRIES), *listed(self.entry("evaluation")))
-        hidden = any(is_left(place) for folder in folders for place in listed(folder))
+        folders = (self.path, *map(self.entry, ENTRIES), *entries_of(self.entry("evaluation")))
+        hidden = any(is_left(place) for folder in folders for place in entries_of(folder))
         if any(place.exists() for place in left) or (self.is_run and hidden):
             with suppress(errors.RunError), self.locked():
                 self.settle()

@@ -196,7 +196,7 @@ def _remove_folder(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
-def listed(folder: Path) -> list[Path]:
+def entries_of(folder: Path) -> list[Path]:
     """The entries of a folder; none if it cannot be read or another process has removed it.
 
     Args:

@@ -2,8 +2,8 @@
 
 A table is written to the folder ``tables`` of the cache, under a name made from its content, and is
 then a file like any other: it is recorded with its SHA-256, and the run can be resumed, also by the
-command. A list of mappings becomes JSON lines, everything else Parquet. When a table is written, those
-that nothing has read for ``KEPT_DAYS`` are removed.
+command. A list of mappings becomes JSON lines, everything else Parquet. When a table is written,
+those that nothing has read for ``KEPT_DAYS`` are removed.
 
 Source: Apache Arrow documentation, "The Arrow PyCapsule Interface" (``__arrow_c_stream__``);
 datasets documentation, ``ClassLabel``.
