@@ -42,6 +42,7 @@ def settings(folder: Path, *, dropout: float | None = None, **train: Any) -> dic
     if not data.exists():
         write_reviews(data)
     defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "device": "cpu"}
+    defaults["head_start"] = "random"  # no evaluation before the first step
     return {
         "model": {"name": str(model), "dropout": dropout},
         "data": {"train": str(data), "validation": 0.2},
@@ -172,6 +173,7 @@ def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:
 def filling_settings(folder: Path, **train: Any) -> dict[str, Any]:
     """The settings of a small run that adapts an encoder to the texts of ``settings``."""
     adapting = settings(folder, **train)
+    del adapting["train"]["head_start"]  # its head is the checkpoint's
     return {**adapting, "task": "fill-mask"}
 
 

@@ -30,20 +30,20 @@ def written(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("group", "line", "found", "expected", "advice"),
     [
-        ("train", "epochs: 0", "train.epochs is 0", "a whole number ≥ 1", "train.epochs: 3"),
+        ("train", "epochs: -1", "train.epochs is -1", "a whole number ≥ 0", "train.epochs: auto"),
         ("train", "epochs: 2.0", "train.epochs is 2.0", "a whole number", "train.epochs: 2"),
         ("train", "epochs: '5'", "train.epochs is '5'", "a whole number", "train.epochs: 5"),
-        ("train", "epochs: five", "train.epochs is five", "a whole number", "train.epochs: 3"),
-        ("train", "epochs: true", "train.epochs is true", "a whole number", "train.epochs: 3"),
-        ("train", "epochs: null", "train.epochs is null", "a whole number", "train.epochs: 3"),
-        ("train", "epochs: [1]", "train.epochs is [1]", "a whole number", "train.epochs: 3"),
-        ("train", "epochs: {a: 1}", 'train.epochs is {"a": 1}', "a whole", "train.epochs: 3"),
+        ("train", "epochs: five", "train.epochs is five", "a whole number", "train.epochs: auto"),
+        ("train", "epochs: true", "train.epochs is true", "a whole number", "train.epochs: auto"),
+        ("train", "epochs: null", "train.epochs is null", "a whole number", "train.epochs: auto"),
+        ("train", "epochs: [1]", "train.epochs is [1]", "a whole number", "train.epochs: auto"),
+        ("train", "epochs: {a: 1}", 'train.epochs is {"a": 1}', "a whole", "train.epochs: auto"),
         (
             "train",
             "learning_rate: 2",
             "train.learning_rate is 2",
             "a number > 0 and < 1",
-            "train.learning_rate: 3.0e-05",
+            "train.learning_rate: auto",
         ),
         (
             "train",
@@ -170,7 +170,7 @@ def test_all_faults_are_in_one_message_each_with_its_place(tmp_path: Path) -> No
         "  text: body\n"
         "  label: body\n"
         "train:\n"
-        "  epochs: 0\n"
+        "  epochs: -1\n"
         "  epochs: 3\n"
         "  warmup_steps: 1\n"
         "  warmup_share: 0.1\n"
@@ -184,7 +184,7 @@ def test_all_faults_are_in_one_message_each_with_its_place(tmp_path: Path) -> No
         f"  {path}:3: data.train is missing",
         f"  {path}:5: data.columns is set and data.format is jsonl",
         f"  {path}:7: data.text and data.label are both body",
-        f"  {path}:9: train.epochs is 0",
+        f"  {path}:9: train.epochs is -1",
         f"  {path}:10: train.epochs was already set in line 9",
         f"  {path}:12: train.warmup_share is 0.1 and train.warmup_steps is 1",
         f"  {path}:13: lr is not a setting",
@@ -234,7 +234,7 @@ def test_what_an_override_means(override: str, place: str, value: object) -> Non
     [
         ("train.epochs", "--set train.epochs", "--set train.epochs=VALUE"),
         ("=3", "--set =3", "=VALUE"),
-        ("train.epochs=0", "--set train.epochs=0: train.epochs is 0", "--set train.epochs=3"),
+        ("train.epochs=-1", "--set train.epochs=-1: train.epochs is -1", "--set train.epochs=auto"),
         ("train.lr=1e-4", "--set train.lr=1e-4: train.lr is not a", "train.learning_rate=0.0001"),
         ("train.epochs.x=1", "--set train.epochs.x=1: train.epochs.x is not", "remove it"),
         ("data=a.csv", "--set data=a.csv: data is a.csv", "such as data.train"),
@@ -249,9 +249,9 @@ def test_faults_of_an_override(override: str, found: str, advice: str) -> None:
 
 
 def test_an_override_replaces_the_value_in_the_file(tmp_path: Path) -> None:
-    path = written(tmp_path, "data: {train: a.csv}\ntrain: {epochs: 0}\n")
+    path = written(tmp_path, "data: {train: a.csv}\ntrain: {epochs: -1}\n")
     assert config_file.load(path, ["train.epochs=2"]).train.epochs == 2
-    assert refused(path).found == f"{path}:2: train.epochs is 0"
+    assert refused(path).found == f"{path}:2: train.epochs is -1"
 
 
 def test_overrides_leave_what_was_given_untouched() -> None:

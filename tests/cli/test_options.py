@@ -71,9 +71,9 @@ def test_options_that_may_be_repeated(warmstart: Warmstart) -> None:
 
 
 def test_a_wrong_number_is_refused(warmstart: Warmstart) -> None:
-    refused = warmstart("train", "demo", "--epochs", "0")
+    refused = warmstart("train", "demo", "--epochs", "-1")
     assert refused.code == 1
-    assert "train.epochs is 0" in refused.err
+    assert "train.epochs is -1" in refused.err
 
 
 def test_a_resumed_run_keeps_its_numbers(trained: Trained, warmstart: Warmstart) -> None:

@@ -65,7 +65,7 @@ def test_one_text_is_one_override() -> None:
     ("overrides", "found"),
     [
         ({"train": {"epoch": 1}}, "train.epoch"),
-        ({"train.epochs": 0}, "--set train.epochs=0"),
+        ({"train.epochs": -1}, "--set train.epochs=-1"),
         ({"train": 5}, "--set train=5"),
         ({"traing": {"epochs": 1}}, "traing.epochs"),
     ],

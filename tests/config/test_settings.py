@@ -39,7 +39,7 @@ def test_whole_numbers_serve_as_numbers() -> None:
         ("epochs", True),
         ("epochs", 3.0),
         ("epochs", "3"),
-        ("epochs", 0),
+        ("epochs", -1),
         ("learning_rate", True),
         ("learning_rate", "2e-5"),
         ("learning_rate", 1),
@@ -56,7 +56,8 @@ def test_whole_numbers_serve_as_numbers() -> None:
 def test_nothing_is_coerced_and_limits_hold(name: str, value: object) -> None:
     with pytest.raises(ValidationError) as caught:
         TrainConfig.model_validate({name: value})
-    assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+    # A union has one error for each member.
+    assert {error["loc"][0] for error in caught.value.errors()} == {name}
 
 
 @pytest.mark.parametrize("tokens", [2, -1, "all", 3.5, True, None])

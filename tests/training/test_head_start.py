@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from tests.runs_in_memory import (
+    filling_settings,
     job_of,
     never,
     number_settings,
@@ -234,7 +235,7 @@ def test_a_language_model_has_no_such_head(tmp_path: Path) -> None:
 
 def test_with_a_frozen_backbone_the_probe_is_the_whole_training(tmp_path: Path) -> None:
     """No step, a scored model, and the head of a later run is fitted again."""
-    content = settings(tmp_path, freeze="backbone")
+    content = settings(tmp_path, freeze="backbone", head_start="auto")
     del content["train"]["epochs"], content["train"]["learning_rate"]
     finished = train_run(prepare(config_file.load(content)), tmp_path / "run")
     assert finished.steps == 0
@@ -250,10 +251,8 @@ def test_with_a_frozen_backbone_the_probe_is_the_whole_training(tmp_path: Path) 
 
 @pytest.mark.parametrize("given", [{"head_start": "random"}, {}])
 def test_no_epoch_and_no_probe_is_refused(tmp_path: Path, given: dict[str, Any]) -> None:
-    content = settings(tmp_path, **given)
+    content = settings(tmp_path, **given) if given else filling_settings(tmp_path)
     content["train"]["epochs"] = 0
-    if not given:
-        content["task"] = "fill-mask"
     with pytest.raises(ConfigError, match="nothing would be trained") as error:
         prepare(config_file.load(content))
     for advice in error.value.do.split(" or "):

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.launched import Ended, ended, start
-from tests.runs_in_memory import job_of, never, settings, windowed, write_reviews
+from tests.runs_in_memory import filling_settings, job_of, never, settings, windowed, write_reviews
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
 from warmstart import config_file
 from warmstart.errors import RunError
@@ -77,7 +77,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     }
     content["stopped"] = content["apart"] = content["whole"]
     content["windows"] = windowed(settings, folder, dropout=0.0, epochs=1)
-    content["fill-mask"] = changed({**plain, "task": "fill-mask"}, epochs=2)
+    content["fill-mask"] = filling_settings(folder, dropout=0.0, epochs=2, max_gradient_norm=0.5)
     return played(folder, content)
 
 

@@ -60,6 +60,8 @@ def advice(record: RunRecord) -> Advice | None:
         return None
     metric = evaluation.main_metric
     score = evaluation.scores[metric]
+    if score.value == 1 and score.higher_is_better:
+        return None  # nothing can be better
     rivals = {n: scores[metric] for n, scores in evaluation.baselines.items() if metric in scores}
     failure = _only_answer(evaluation.details) or _nothing_learned(record)
     if not failure and all(ahead(score, rival) for rival in rivals.values()):
