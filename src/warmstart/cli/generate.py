@@ -1,7 +1,7 @@
 """``warmstart generate``: generate text from prompts with a decoder."""
 
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -164,8 +164,12 @@ def _prompts(typed: list[str], file: str | None) -> list[str]:
 
     if file is not None:
         from warmstart.config import DataConfig
+        from warmstart.data.reading.formats import FORMATS
         from warmstart.data.reading.sources import read
 
+        plain_name = file.lower().removesuffix(".gz").removesuffix(".xz")
+        if FORMATS.get(PurePath(plain_name).suffix, "text") != "text":
+            raise errors.prompt.table_of_prompts(file)
         table = read(file, DataConfig(train=file, format="text"), "--prompts")
         return typed + table.column("text", "--prompts").to_pylist()  # type: ignore[no-any-return]
     if typed:

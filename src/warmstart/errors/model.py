@@ -66,6 +66,15 @@ def unknown_model(name: str) -> ModelError:
     )
 
 
+def revision_without_hub(name: str, revision: str) -> ModelError:
+    """A folder or a bundled model has no revisions."""
+    return ModelError(
+        found=f"model.revision is {revision!r}, and model.name, {name}, is not on the Hub",
+        expected="a revision only for a model on the Hub; any other would be ignored",
+        do="use the model as it is: --set model.revision=null",
+    )
+
+
 def unknown_revision(name: str, revision: str) -> ModelError:
     """The model exists, but not this branch, tag or commit."""
     return ModelError(
