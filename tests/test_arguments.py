@@ -27,6 +27,11 @@ def test_what_is_no_source_is_refused(value: Any, listed: bool) -> None:
         paths_of([value] if listed else value, "data")
 
 
+def test_no_sources_at_all_are_refused() -> None:
+    with pytest.raises(DataError, match="data is an empty list"):
+        paths_of([], "data")
+
+
 @pytest.mark.parametrize("value", WRONG, ids=repr)
 @pytest.mark.parametrize("name", ["train", "check", "pretrain"])
 def test_what_is_no_config_is_refused(name: str, value: Any) -> None:

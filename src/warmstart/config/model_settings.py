@@ -63,7 +63,7 @@ class ModelConfig(_Part):
     """Hub id (``google-bert/bert-base-uncased``), folder, or a model that comes with warmstart:
     ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, a decoder."""
     revision: str | None = None
-    """Branch, tag or commit of a hub checkpoint."""
+    """Branch, tag or commit of a hub checkpoint; refused for any other model."""
     max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"
     """Longest input in tokens, special tokens included; ``auto`` is the model's own limit."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None

@@ -17,9 +17,9 @@ def no_path(name: str, value: object) -> DataError:
 
 
 def no_source(name: str, value: object) -> DataError:
-    """Something else in place of a file or a table."""
+    """Something else in place of a file or a table, or an empty list."""
     return DataError(
-        f"{name} is {_of(value)}",
+        f"{name} is {'an empty list' if value == [] else _of(value)}",
         "the name of a file, a pandas, polars or pyarrow table, a datasets.Dataset, a list of "
         "dicts, or a list of files or tables",
         "name a file: run.evaluate('FILE.csv')",

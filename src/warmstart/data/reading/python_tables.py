@@ -101,9 +101,9 @@ def paths_of(data: Data, setting: str) -> list[str]:
     """
     found = source_of(data, setting)
     paths = found if isinstance(found, list) else [found]
-    for one in paths:
-        if not isinstance(one, str | os.PathLike):
-            raise errors.arguments.no_source(setting, one)
+    wrong = [one for one in paths if not isinstance(one, str | os.PathLike)]
+    if wrong or not paths:
+        raise errors.arguments.no_source(setting, wrong[0] if wrong else found)
     return [os.fspath(one) for one in paths]
 
 
