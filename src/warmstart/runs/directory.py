@@ -17,8 +17,7 @@ Every path in it comes from ``RunDirectory.entry``, which accepts only the names
 ``--overwrite`` removes everything that an earlier run wrote, and no new file can be forgotten.
 
 The files are always complete: see ``safe_files``. With ``--overwrite`` the earlier run is in
-``.previous/`` until the new one is finished. A new run that was stopped before it began is removed,
-and the earlier one put back.
+``.previous/`` until the new one is finished, and put back if the new one stopped before it began.
 """
 
 import json
