@@ -13,7 +13,8 @@ def check(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="CONFIG|FILE|RUN", help="A config or recipe, a data file, or a run directory."
+            metavar="CONFIG|FILE|RUN",
+            help="A config or recipe, a data file or folder, or a run directory.",
         ),
     ],
     text: Annotated[
@@ -28,6 +29,9 @@ def check(
     ] = None,
     task: Annotated[
         str | None, typer.Option(help="Task to check the file for; only with FILE.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Hub id or folder of the checkpoint; only with FILE.")
     ] = None,
     validation: Annotated[
         str | None,
@@ -46,9 +50,13 @@ def check(
     from warmstart import api, config_file, errors
     from warmstart.cli.findings import rendered_findings
     from warmstart.cli.train import config_path
+    from warmstart.cli.usage import advice_as_typed, options_for
+    from warmstart.data.reading.paths import local_path
+    from warmstart.data.reading.text_folders import is_data_folder
 
     flags: dict[str, Any] = {
         "task": task,
+        "model": model,
         "text": text,
         "text_pair": text_pair,
         "label": label,
@@ -56,14 +64,19 @@ def check(
         "test": test,
     }
     given = {name: value for name, value in flags.items() if value not in (None, [])}
-    config = config_path(source)
-    if Path(config).suffix in (".yaml", ".yml") or config in config_file.recipe_names():
-        if given:
-            raise errors.command.config_and_flags(source, given, "check")
-        settings = config_file.load(config, sets or ())
-    else:
-        settings = config_file.from_arguments(train=[source], **given, overrides=sets or ())
-    findings = api.check(settings).findings
+    is_recipe = source in config_file.recipe_names()
+    is_data = not is_recipe and is_data_folder(local_path(source))
+    config = source if is_data else config_path(source)
+    is_config = is_recipe or Path(config).suffix in (".yaml", ".yml")
+    if is_config and given:
+        raise errors.command.config_and_flags(source, given, "check")
+    typed = options_for(flags) | {"data.train": "warmstart check "}
+    with advice_as_typed({} if is_config else typed):
+        findings = api.check(
+            config_file.load(config, sets or ())
+            if is_config
+            else config_file.from_arguments(train=[source], **given, overrides=sets or ())
+        ).findings
     show(rendered_findings(findings))
     warnings = [message for message in findings.messages if message.level == "warning"]
     count = f"{len(warnings)} warning{'s' * (len(warnings) != 1)}"
@@ -96,8 +109,10 @@ def info(
     """Print a model's configuration, parameters, memory and trained parts."""
     from warmstart import api
     from warmstart.cli.describe import rendered_description
+    from warmstart.cli.usage import advice_as_typed
 
-    description = api.info(name, labels, sets or ())
+    with advice_as_typed({"model.name": "warmstart info "}):
+        description = api.info(name, labels, sets or ())
     if not as_json:
         from rich.console import Console
 

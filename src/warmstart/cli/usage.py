@@ -1,7 +1,8 @@
-"""Translate Typer's errors about arguments into messages with three parts."""
+"""Errors about arguments: Typer's with three parts, and advice in the form that was typed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -60,6 +61,36 @@ def usage_error(fault: Any, group: Any, words: Sequence[str]) -> errors.UsageErr
     if not choices and not expected:
         return errors.command.wrong_usage(fault.format_message(), program)
     return errors.command.wrong_value(option, _value(option, words), expected, choices, program)
+
+
+@contextmanager
+def advice_as_typed(places: Mapping[str, str]) -> Iterator[None]:
+    """Within the block, errors advise options where the command line has options.
+
+    A setting that is given as an option cannot be given with ``--set`` as well.
+
+    Args:
+        places: name of a setting -> what replaces ``--set NAME=``, such as ``--text ``.
+    """
+    try:
+        yield
+    except errors.WarmstartError as error:
+        for name, typed in places.items():
+            pattern = rf"--set (['\"]?){re.escape(name)}=(?!null\b|\[|\")"
+            error.do = re.sub(pattern, lambda found, to=typed: f"{to}{found[1]}", error.do)
+        raise
+
+
+def options_for(names: Iterable[str]) -> dict[str, str]:
+    """``advice_as_typed`` for options of ``train`` and ``check``.
+
+    Args:
+        names: the options as names of Python: ``text_pair``.
+    """
+    groups = {"task": "task", "model": "model.name"} | {
+        name: f"train.{name}" for name in ("epochs", "batch_size", "learning_rate")
+    }
+    return {groups.get(name, f"data.{name}"): f"--{name.replace('_', '-')} " for name in names}
 
 
 def _first(words: Sequence[str]) -> str:
