@@ -108,11 +108,8 @@ def test_labels_with_spaces_between_them_are_asked_about() -> None:
         train=["x"],
         overrides=["task=multi-label-classification", f"data.label_separator={value}"],
     ).data
-    assert label_lists(table_of(label=["joy", "sad joy", "sad"]), data).to_pylist() == [
-        ["joy"],
-        ["sad", "joy"],
-        ["sad"],
-    ]
+    found = label_lists(table_of(label=["joy", "sad joy", "sad"]), data).to_pylist()
+    assert list(map(set, found)) == [{"joy"}, {"sad", "joy"}, {"sad"}]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +175,20 @@ REVIEWS = "review,stars\n" + "".join(f"a good day {i},a\na bad day {i},b\n" for 
         ),
         ("check rows.csv --model bundled/gpt-mini", "--model bundled/gpt2-mini", "only this"),
         ("info bundled/minilm-6", "warmstart info bundled/minilm-l6", "command"),
+        (
+            "train rows.csv --task fill-mask --label label --dry-run",
+            "leave --label out",
+            "only this",
+        ),
+        ("info elsewhere/", "check the path and the working directory", "only this"),
+        ("check rows.csv --set data.text = text", "write NAME=VALUE without", "only this"),
+        ("check row.csv", "warmstart check rows.csv", "command"),
+        ("check rows.tsv", "warmstart check rows.csv", "command"),
+        ("check unlike.csv", "check the path and the working directory", "only this"),
+        ("train rows.csv --lr 1e-4", "warmstart train … --learning-rate", "only this"),
+        ("train rows.csv --max_length 9", "warmstart train … --set model.max_tokens", "only this"),
+        ("generate bundled/gpt2-mini --prompts no.txt", "check the path", "only this"),
+        ("predict inside/model --text a", "name the run that contains it: inside", "only this"),
         ("generate bundled/gpt2 --prompt a", "warmstart generate bundled/gpt2-mini", "only this"),
     ],
 )
@@ -194,11 +205,14 @@ def test_advice_has_the_form_in_which_a_setting_was_given(
     Path("rows.csv").write_text(ROWS)
     Path("files").mkdir()
     Path("files/a.csv").write_text(ROWS)
-    assert cli.main(words.split()) == 1
+    Path("inside/model").mkdir(parents=True)
+    Path("inside/config.yaml").write_text("")
+    assert cli.main(words.split()) in (1, 2)
     message = capsys.readouterr().err
     advice = message.partition("try:")[2].strip()
     assert advice.startswith(advised)
-    assert "--set data.text" not in advice
+    assert "--set data.text=review" not in advice
+    assert "data.dir" not in advice or not words.startswith("generate")
     option, _, value = advised.partition(" ")
     given = words.split()
     if then == "command":

@@ -13,7 +13,7 @@ def check(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="CONFIG|FILE|RUN",
+            metavar="CONFIG|FILE|FOLDER|RUN",
             help="A config or recipe, a data file or folder, or a run directory.",
         ),
     ],

@@ -31,10 +31,10 @@ def usage_error(fault: Any, group: Any, words: Sequence[str]) -> errors.UsageErr
     if message.startswith("No such command"):
         return errors.command.unknown_command(words[-1] if name else _first(words), group.commands)
     if message.startswith("No such option"):
-        from warmstart.config.config_faults import SETTINGS
+        from warmstart.config.config_faults import ELSEWHERE, SETTINGS
 
         known = [opt for one in command.params for opt in one.opts if opt.startswith("-")]
-        return errors.command.unknown_option(fault.option_name, program, known, SETTINGS)
+        return errors.command.unknown_option(fault.option_name, program, known, SETTINGS, ELSEWHERE)
     if message.startswith("Got unexpected extra"):
         extra = message.partition(" (")[2].rstrip(")")
         places = [_shown(one) for one in command.params if one.param_type_name == "argument"]
@@ -77,7 +77,11 @@ def advice_as_typed(places: Mapping[str, str]) -> Iterator[None]:
     except errors.WarmstartError as error:
         for name, typed in places.items():
             pattern = rf"--set (['\"]?){re.escape(name)}=(?!null\b|\[|\")"
-            error.do = re.sub(pattern, lambda found, to=typed: f"{to}{found[1]}", error.do)
+            if typed.startswith("--"):
+                error.do = error.do.replace(f"remove {name},", f"leave {typed.strip()} out,")
+            typed_too = rf"{typed}\g<1>"
+            error.found = re.sub(pattern, typed_too, error.found)
+            error.do = re.sub(pattern, typed_too, error.do)
         raise
 
 

@@ -123,7 +123,9 @@ def no_folder(path: Path) -> ModelError:
     return ModelError(
         found=f"model.name: {path} {'is a file' if is_file else 'does not exist'}",
         expected=f"a folder with {LAYOUT}",
-        do=f"--set model.name={path.parent}" if is_file else "check the path in --set model.name",
+        do=f"--set model.name={path.parent}"
+        if is_file
+        else "check the path and the working directory",
     )
 
 

@@ -71,8 +71,8 @@ class Generation:
         prompt: the prompt as given.
         text: the generated text, without special tokens and without the stop text.
         finish: why generation ended: ``eos`` the model ended the text; ``stop`` a stop text, or a
-            control token that one names, was generated; ``length`` the limit of new tokens or of the
-            model's positions was reached.
+            control token that one names, was generated; ``length`` the limit of new tokens or of
+            the model's positions was reached.
         tokens: all generated token ids, the end-of-text token included.
     """
 
