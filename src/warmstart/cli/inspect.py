@@ -1,12 +1,16 @@
 """The commands that inspect without training: ``check``, ``info``, ``report``, ``recipes``."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from warmstart.cli.app import Json, RunArgument, Set
 from warmstart.cli.output import result, show
+
+if TYPE_CHECKING:
+    from warmstart.data.checking.check import Findings
 
 
 def check(
@@ -47,12 +51,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read and check the data as training would, and report problems."""
-    from warmstart import api, config_file, errors
     from warmstart.cli.findings import rendered_findings
-    from warmstart.cli.train import config_path
-    from warmstart.cli.usage import advice_as_typed, options_for
-    from warmstart.data.reading.paths import local_path
-    from warmstart.data.reading.text_folders import is_data_folder
 
     flags: dict[str, Any] = {
         "task": task,
@@ -63,25 +62,34 @@ def check(
         "validation": validation,
         "test": test,
     }
-    given = {name: value for name, value in flags.items() if value not in (None, [])}
-    is_recipe = source in config_file.recipe_names()
-    is_data = not is_recipe and is_data_folder(local_path(source))
-    config = source if is_data else config_path(source)
-    is_config = is_recipe or Path(config).suffix in (".yaml", ".yml")
-    if is_config and given:
-        raise errors.command.config_and_flags(source, given, "check")
-    typed = options_for(flags) | {"data.train": "warmstart check "}
-    with advice_as_typed({} if is_config else typed):
-        findings = api.check(
-            config_file.load(config, sets or ())
-            if is_config
-            else config_file.from_arguments(train=[source], **given, overrides=sets or ())
-        ).findings
+    findings = _findings(source, flags, sets or ())
     show(rendered_findings(findings))
     warnings = [message for message in findings.messages if message.level == "warning"]
     count = f"{len(warnings)} warning{'s' * (len(warnings) != 1)}"
     text_result = count if warnings else "no warnings"
     result(findings.to_json(), text_result, as_json=as_json)
+
+
+def _findings(source: str, flags: Mapping[str, Any], sets: Sequence[str]) -> "Findings":
+    """What ``check`` finds; ``flags``: the options that are only for a file."""
+    from warmstart import api, config_file, errors
+    from warmstart.cli.train import config_path
+    from warmstart.cli.usage import advice_as_typed, options_for
+    from warmstart.data.reading.paths import local_path
+    from warmstart.data.reading.text_folders import is_data_folder
+
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
+    is_recipe = source in config_file.recipe_names()
+    is_data = not is_recipe and is_data_folder(local_path(source))
+    config = source if is_data else config_path(source)
+    if is_recipe or Path(config).suffix in (".yaml", ".yml"):
+        if given:
+            raise errors.command.config_and_flags(source, given, "check")
+        return api.check(config_file.load(config, sets)).findings
+    typed = options_for(flags) | {"data.train": "warmstart check "}
+    with advice_as_typed(typed, sets):
+        settings = config_file.from_arguments(train=[source], **given, overrides=sets)
+        return api.check(settings).findings
 
 
 def info(

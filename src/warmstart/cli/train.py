@@ -104,7 +104,7 @@ def train(
     if resume:
         _resume(config, output, sets, given | changed, options)
         return
-    sets = _with_numbers(sets or [], changed)
+    given_sets, sets = sets or (), _with_numbers(sets or [], changed)
     typed = options_for([*flags, *changed])
     if config is not None and train_file is None and _is_data(config, given):
         typed["data.train"] = "warmstart train "
@@ -113,7 +113,7 @@ def train(
         raise errors.command.config_and_flags(config, given, "train")
     if config is None and not given:
         raise errors.command.nothing_to_train()
-    with advice_as_typed(typed if config is None else options_for(changed)):
+    with advice_as_typed(typed if config is None else options_for(changed), given_sets):
         settings = (
             config_file.load(config_path(config), sets)
             if config is not None

@@ -64,18 +64,22 @@ def usage_error(fault: Any, group: Any, words: Sequence[str]) -> errors.UsageErr
 
 
 @contextmanager
-def advice_as_typed(places: Mapping[str, str]) -> Iterator[None]:
+def advice_as_typed(places: Mapping[str, str], sets: Iterable[str] = ()) -> Iterator[None]:
     """Within the block, errors advise options where the command line has options.
 
     A setting that is given as an option cannot be given with ``--set`` as well.
 
     Args:
         places: name of a setting -> what replaces ``--set NAME=``, such as ``--text ``.
+        sets: what was given with ``--set``; advice about it stays as it is.
     """
+    given = {one.partition("=")[0].strip() for one in sets}
     try:
         yield
     except errors.WarmstartError as error:
         for name, typed in places.items():
+            if name in given:
+                continue
             pattern = rf"--set (['\"]?){re.escape(name)}=(?!null\b|\[|\")"
             if typed.startswith("--"):
                 error.do = error.do.replace(f"remove {name},", f"leave {typed.strip()} out,")
