@@ -11,7 +11,7 @@ trap 'rm -rf "$profile"' EXIT
 
 "${CHROMIUM:-chromium}" --headless --no-sandbox --disable-gpu --disable-background-networking \
   --disable-component-update --disable-sync --no-first-run --hide-scrollbars \
-  --user-data-dir="$profile" --window-size="1000,${HEIGHT:-1840}" --screenshot="$picture" \
+  --user-data-dir="$profile" --window-size="1000,${HEIGHT:-1860}" --screenshot="$picture" \
   "file://$(realpath "$run/report.html")" 2>"$profile/log" || { cat "$profile/log" >&2; exit 1; }
 
 # 128 colours are enough for a page of text and lines, and the file has a third of the size.

@@ -17,6 +17,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -37,6 +38,9 @@ from warmstart.runs.directory import ENTRIES, RunDirectory
 
 CHANGING = ("mkdir", "rename", "replace", "unlink", "remove", "rmdir", "fsync", "truncate", "link")
 """Functions of ``os`` that change a file or a folder."""
+
+SECONDS = re.compile(r" \(\d+\.\d s\)")
+"""A duration in a notice: it differs in every run."""
 
 NEEDS_SPACE = ("open", "mkdir", "fsync")
 """The calls that fail on a full disk."""
@@ -156,6 +160,7 @@ RUNS: dict[str, tuple[Settings, dict[str, Any]]] = {
         {"average": {"of": "last", "count": 2}, "evaluations_per_epoch": 2, "epochs": 2},
     ),
     "frozen": (runs_in_memory.settings, {"freeze": "backbone", "epochs": 2}),
+    "linear probe": (runs_in_memory.settings, {"head_start": "linear-probe", "epochs": 1}),
     "adapters": (runs_in_memory.settings, {"lora": {"save": "adapter"}, "epochs": 1}),
     "stopped early": (
         runs_in_memory.settings,
@@ -212,7 +217,9 @@ def digest(run: Path) -> dict[str, Any]:
     found["files"] = sorted(path.name for path in run.iterdir() if path.name in ENTRIES)
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     notices = [event["text"] for event in events if event["event"] == "notice"]
-    found["notices"] = [text for text in notices if not text.startswith("that took")]
+    found["notices"] = [
+        SECONDS.sub("", text) for text in notices if not text.startswith("that took")
+    ]
     found["events"] = [e["event"] for e in events if e["event"] not in ("resume", "interrupted")]
     return found
 
@@ -261,6 +268,8 @@ def problems_of_runs(folder: Path, kind: str, wanted: int) -> Iterator[dict[str,
         left = left_over(work / "run")
         resumable = codes[1] == 0 or "is finished" in tried[1].said or len(codes) > 2
         fine = 70 not in codes and resumable and found == expected and not left
+        if full and "--resume" in tried[0].said:  # printed advice must work
+            fine = fine and codes[0] == 1 and (codes[1] == 0 or "is finished" in tried[1].said)
         if not fine or (full and codes[0] not in (0, 1)):
             different = [k for k in expected if found is None or found.get(k) != expected[k]]
             said = [one.said[-1500:] for one in tried]

@@ -51,7 +51,7 @@ OF_OTHER_RUNS = {
     "adapter",
     "average",
     "export",
-    "head_start.safetensors",
+    "head_start",
     "samples.json",
     "start",
     "tensorboard",

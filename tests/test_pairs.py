@@ -1,6 +1,9 @@
 """Pairs of texts from file to prediction: all code that reads the first text reads the second."""
 
+import ast
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +185,25 @@ def test_half_a_pair_on_the_command_line(run: Run, words: str, code: int, found:
     answer = ran("predict", str(run.path), *words.split())
     assert answer.code == code
     assert found in answer.err
+
+
+def test_the_printed_command_and_the_lines_of_the_card_take_pairs(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (_, *command) = shlex.split(run.usage.command.format(run=run.path))
+    assert ran(*command).code == 0
+    card = (run.path / "README.md").read_text(encoding="utf-8")
+    lines = next(block for block in re.findall(r"```python\n(.*?)```", card, re.DOTALL))
+    monkeypatch.chdir(run.path)
+    *before, last = ast.parse(lines).body
+    assert isinstance(last, ast.Expr)
+    names: dict[str, Any] = {}
+    exec(compile(ast.Module(before, []), "card", "exec"), names)
+    found = eval(compile(ast.Expression(last.value), "card", "eval"), names)
+    (served,) = run.predict(["Your text here."], ["The second text."])
+    best = found[0] if isinstance(found, list) else found
+    assert best["label"] == served["label"]
+    assert best["score"] == pytest.approx(max(served["probabilities"].values()), abs=1e-6)
 
 
 def test_training_and_checking_by_flags(run: Run) -> None:

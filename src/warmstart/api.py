@@ -155,10 +155,11 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
             raise errors.run.already_finished(directory.path)
         from warmstart.training.train_run import tidy
 
-        with directory.locked():
-            directory.settle()
-            tidy(directory)
-        return _completed(Run(directory.path), export)
+        with _resumable(directory):
+            with directory.locked():
+                directory.settle()
+                tidy(directory)
+            return _completed(Run(directory.path), export)
     with directory.locked():  # refuse before the slow preparation if another process has the lock
         pass
     from warmstart.preparation.prepare import given_rows, prepare
@@ -210,10 +211,25 @@ def train_prepared(
 
     export = prepared.config.export
     refuse_missing_packages(prepared.config)
-    with listening(path, prepared.config.train, progress=progress) as listeners:
+    watching = listening(path, prepared.config.train, progress=progress)
+    with _resumable(RunDirectory(path)), watching as listeners:
         train_run(prepared, path, resume=resuming, overwrite=overwrite, listeners=listeners)
         log = EventLog(RunDirectory(path).entry("events.jsonl"), listeners)
         return _completed(Run(path), export, log)
+
+
+@contextmanager
+def _resumable(directory: RunDirectory) -> "Iterator[None]":
+    """Within the block, a full disk ends the run with the command that resumes it."""
+    from warmstart.devices.processes import current
+
+    try:
+        yield
+    except errors.RunError as error:
+        full = isinstance(error.__cause__, Exception) and errors.run.is_disk_full(error.__cause__)
+        if not full or not directory.is_run:
+            raise
+        raise errors.run.full_while_training(directory.path, error, current().count) from error
 
 
 def refuse_missing_packages(settings: RunConfig) -> None:

@@ -108,7 +108,7 @@ def test_a_hundred_labels_do_not_fill_the_screen() -> None:
     names = {f"class {number:03}": 10 for number in range(100)}
     text = shown(Findings((split("train", names),), (), ()))
     assert len(text.splitlines()) < 25
-    assert ["92", "other", "labels", "920", "92.0%"] in [line.split() for line in lines(text)]
+    assert ["92", "rarer", "labels", "920", "92.0%"] in [line.split() for line in lines(text)]
 
 
 def test_unlabelled_rows_have_no_label_lines() -> None:
@@ -118,7 +118,7 @@ def test_unlabelled_rows_have_no_label_lines() -> None:
 
 @pytest.mark.parametrize(
     ("label", "cell"),
-    [("[red]x[/red]", "[red]x[/red]"), ("x" * 200, "x" * 23 + "…"), ("[/]", "[/]")],
+    [("[red]x[/red]", "[red]x[/red]"), ("x" * 200, "x" * 34 + "…"), ("[/]", "[/]")],
 )
 def test_labels_are_shown_as_they_are_and_cut_to_fit(label: str, cell: str) -> None:
     splits = tuple(split(name, {label: 10, "b": 5}) for name in ("train", "validation", "test"))
@@ -131,3 +131,23 @@ def test_labels_are_shown_as_they_are_and_cut_to_fit(label: str, cell: str) -> N
 def test_showing_findings_loads_no_torch() -> None:
     program = "import sys, warmstart.cli.findings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_most_frequent_of_many_labels_are_shown() -> None:
+    names = {f"class {number:03}": 10 + number for number in range(100)}
+    text = shown(Findings((split("train", names),), (), ()))
+    assert "class 099" in text
+    assert "class 000" not in text
+    assert "92 rarer labels" in text
+
+
+@pytest.mark.parametrize(("width", "length"), [(80, 40), (120, 52)])
+def test_a_terminal_shows_as_much_of_a_label_as_fits(width: int, length: int) -> None:
+    """Its numbers are never cut."""
+    names = {"label " * 20 + str(number): 1234 for number in range(2)}
+    text = shown(Findings((split("train", names), split("validation", names)), (), ()), width)
+    rows = [line.strip() for line in text.splitlines() if "…" in line]
+    assert len(rows) == 2
+    for row in rows:
+        assert row.endswith("1,234  50.0%   1,234  50.0%")
+        assert row.index("…") >= length

@@ -54,7 +54,7 @@ def test_a_full_disk_loses_nothing(
         failed = warmstart(*words.split())
     assert failed.code == 1, failed.err
     assert "error: cannot write " in failed.err
-    assert "free some space" in failed.err
+    assert "free some space, and repeat the command" in failed.err
     after = contents(tmp_path)
     assert {name: after.get(name) for name in before} == before
     assert not left_over(run)

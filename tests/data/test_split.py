@@ -134,6 +134,8 @@ def test_a_label_with_one_row_cannot_be_stratified() -> None:
 def test_several_labels_with_one_row_are_counted() -> None:
     with pytest.raises(DataError, match=r"a.csv:2: .*'x'.*\(2 other labels also"):
         by_label(table({"y": list("xyzaa")}))
+    with pytest.raises(DataError, match=r"\(1 other label also has only one row\)"):
+        by_label(table({"y": list("xyaa")}))
 
 
 def test_one_row_cannot_be_split() -> None:

@@ -1,5 +1,6 @@
 """The figures show the correct numbers, and their SVG can be used in a page with others."""
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.patches import Patch, Rectangle
 
 from warmstart.data.checking.lengths import describe_lengths
+from warmstart.metrics.scores import Score
 from warmstart.report import figures
 from warmstart.report import svg as svg_module
 from warmstart.report.canvas import MAX_POINTS
@@ -66,7 +68,7 @@ def test_an_undefined_batch_is_a_cross_and_no_bar() -> None:
 def test_batches_that_are_all_undefined_are_drawn() -> None:
     with drawing():
         svg = to_svg(figures.matthews_per_batch([None], 32, None), "batches", "")
-    assert "undefined: one class only" in texts(svg)
+    assert "undefined: one class" in texts(svg)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6, 7, figures.MAX_CLASSES])
@@ -103,15 +105,40 @@ def test_other_installed_fonts_are_found_for_labels(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("letter", ["w", "长"])
 @pytest.mark.parametrize("classes", [2, 3, 4, 5, 6])
-def test_long_names_of_columns_do_not_overlap(classes: int, letter: str) -> None:
-    labels = [f"{number} {letter * 9} {letter * 30}" for number in range(classes)]
+def test_names_of_columns_are_whole_or_numbers(classes: int, letter: str) -> None:
+    """A name that is cut or broken in a word cannot be told from others."""
+    wide = 2 if letter == "长" else 1
+    for length in (2 // wide, 12, 40):
+        labels = [f"{letter * length}_{number}" for number in range(classes)]
+        with drawing(labels):
+            axes = figures.confusion([[1] * classes] * classes, labels).axes[0]
+        columns = [label.get_text() for label in axes.get_xticklabels()]
+        if length == 2 // wide:
+            assert [name.replace("\n", "") for name in columns] == labels
+        if length == 40:
+            assert columns == [str(number) for number in range(classes)]
+            rows = [label.get_text() for label in axes.get_yticklabels()]
+            assert all(row.endswith(f"… · {number}") for number, row in enumerate(rows))
+        for name in columns:
+            assert len(lines := name.split("\n")) <= 2
+            assert max(map(len, lines)) * wide <= 36 // classes + 1
+
+
+def test_names_of_labels_are_broken_between_words() -> None:
+    labels = ["airline_delay", "lost_luggage", "seat/legroom", "other"]
     with drawing(labels):
-        axes = figures.confusion([[1] * classes] * classes, labels).axes[0]
-    width = 2 if letter == "长" else 1
-    for label in axes.get_xticklabels():
-        lines = label.get_text().split("\n")
-        assert len(lines) <= 2
-        assert max(map(len, lines)) * width <= 40 // classes + 1
+        axes = figures.confusion([[1] * 4] * 4, labels).axes[0]
+    columns = [label.get_text() for label in axes.get_xticklabels()]
+    assert columns == ["airline_\ndelay", "lost_\nluggage", "seat/\nlegroom", "other"]
+
+
+def test_a_score_of_zero_has_no_scale_below_it() -> None:
+    score = Score(0.0, 0.0, 0.0, 9, higher_is_better=True)
+    check = Check(0, 1.0, 1.0, 1.0, 1.0, 1.0, best=True, scores={"f1": score})
+    with drawing():
+        low, high = figures.metric([check], "f1", "F1").axes[0].get_ylim()
+    assert -0.05 < low <= 0
+    assert high == 1
 
 
 def test_ticks_of_a_large_loss_are_written_in_full() -> None:
@@ -123,11 +150,22 @@ def test_ticks_of_a_large_loss_are_written_in_full() -> None:
     assert "3e+10" in texts(svg)
 
 
+def test_ticks_of_large_numbers_do_not_overlap() -> None:
+    values = np.array([1e5, 4e5, 8.5e5])
+    with drawing():
+        figure = figures.scatter(values, values)
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+        svg = to_svg(figure, "scatter", "")
+    assert "400,000" in texts(svg)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
 def test_the_truncated_part_of_a_histogram_stands_out() -> None:
     found = describe_lengths({"train": np.array([4, 5, 9, 9, 30])}, max_tokens=8)["train"]
     axes = figures.lengths(found).axes[0]
     names = axes.get_legend_handles_labels()[1]
-    assert names == ["longest input: 8 tokens", "not truncated", "truncated"]
+    assert names == ["limit: 8 tokens", "not truncated", "truncated"]
     cut = [bar for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_x() > 8]
     assert sum(heights(cut)) == found.truncated_rows == 3
 

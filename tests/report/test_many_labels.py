@@ -31,12 +31,12 @@ def test_further_rows_can_be_opened(page: str) -> None:
     assert page.count("<details>") == 3  # per label, mistakes, labels of the data
     assert page.count(f"{77 - SHOWN_ROWS} more labels") == 2
     assert f"{20 - SHOWN_MISTAKES} more rows" in page
-    assert all(page.count(f">{label}</th>") >= 2 for label in LABELS)
+    assert all(page.replace("<wbr>", "").count(f">{label}</th>") >= 2 for label in LABELS)
 
 
 def test_labels_may_be_broken_into_lines(page: str) -> None:
     """A table is then never wider than the page, a phone or a sheet of paper."""
-    cells = re.findall(r"<t[hd][^>]*>why_is[^<]*", page)
+    cells = re.findall(r"<t[hd][^>]*>why_<wbr>is_<wbr>my[^<]*", page)
     assert len(cells) > 77
     assert all("label" in cell.split(">")[0] for cell in cells)
     assert re.search(r"\.label \{[^}]*overflow-wrap: anywhere", page)

@@ -31,7 +31,8 @@ def test_the_report_marks_spans_and_counts_errors(run: Path) -> None:
     for kind in kinds:
         assert f'<span class="entity {kind}">{kind}</span>' in page
         assert re.search(rf"\.entity\.{kind} {{[^}}]*(text-decoration-line|outline)", page)
-    assert "<h3>Per type</h3>" in page
+    assert "<h3>Per type, the lowest F1 first</h3>" in page
+    assert "<li>2 types</li>" in page
     assert ">PER</th>" in page
     assert ">THING</th>" in page
     for kind in ("wrong type", "wrong border", "missed", "invented"):

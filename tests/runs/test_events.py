@@ -108,7 +108,7 @@ def test_a_full_disk_is_an_error_with_advice_and_is_told_to_nobody() -> None:
         pytest.skip("needs /dev/full, a device that is always full")
     with pytest.raises(RunError, match="cannot write /dev/full: No space left") as caught:
         EventLog(Path("/dev/full"), [told.append]).write(step(0))
-    assert "free some space, then resume with --resume" in caught.value.do
+    assert "free some space, and repeat the command" in caught.value.do
     assert not told
 
 

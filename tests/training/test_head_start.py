@@ -224,7 +224,7 @@ def test_a_head_of_the_checkpoint_is_kept(tmp_path: Path) -> None:
     said = [event["text"] for event in events_of(events, "notice")]
     assert any("not start as a linear probe: the head of the checkpoint is kept" in t for t in said)
     assert all(event["step"] >= 0 for event in events_of(events, "evaluation"))
-    assert not RunDirectory(tmp_path / "second").entry("head_start.safetensors").exists()
+    assert not RunDirectory(tmp_path / "second").entry("head_start").exists()
 
 
 def test_a_language_model_has_no_such_head(tmp_path: Path) -> None:

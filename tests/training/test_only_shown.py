@@ -6,14 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import warmstart
 from tests.cli.conftest import ran
 from tests.quick import slow_except
-from tests.runs_in_memory import settings, writing_settings
+from tests.runs_in_memory import (
+    filling_settings,
+    job_of,
+    prepared_run,
+    settings,
+    writing_settings,
+)
 from tests.tiny.decoders import tiny_gpt2
+from warmstart import config_file
+from warmstart.evaluation.final_scoring import Scoring, start_scores
+from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.run import Run
 from warmstart.runs.events import events_of, read_events
+from warmstart.runs.model_folder import save_head_start
+from warmstart.training.job import Job
 
 
 def notices(run: Path) -> list[str]:
@@ -91,6 +104,49 @@ def test_failed_baselines_are_a_notice(tmp_path: Path, monkeypatch: pytest.Monke
     assert run.scores["validation"]
     assert run.baselines == {}
     assert "the baselines were left out: ValueError: made up" in notices(run.path)
+
+
+def scores_before_training(prepared: Prepared, job: Job) -> tuple[dict[str, Any], list[str]]:
+    """The scores of the model before the first step, and the notices."""
+    said: list[str] = []
+    scoring = Scoring(prepared, job.accelerator, job.processes, said.append)
+    return start_scores(scoring, job.run, job.task, ("validation",)), said
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "missing", "shape"])
+def test_a_damaged_head_start_is_a_notice(tmp_path: Path, damage: str) -> None:
+    """The model before the first step is only compared with the trained one."""
+    prepared = prepared_run(tmp_path, head_start="linear-probe")
+    job = job_of(prepared, tmp_path / "run")
+    save_head_start(job.run, job.model, job.task.head)
+    scores, said = scores_before_training(prepared, job)
+    assert scores.keys() == {"linear-probe"}
+    assert not said
+    file = job.run.entry("head_start") / "head.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    if damage == "missing":
+        file.unlink()
+    elif damage == "shape":
+        save_file({"classifier.weight": torch.zeros(1)}, file)
+    else:
+        file.write_bytes(content if damage == "flipped" else content[:100])
+    scores, said = scores_before_training(prepared, job)
+    assert scores == {}
+    what = "head.safetensors cannot be read" if damage == "missing" else "has changed"
+    assert said[0].startswith("the scores before training were left out: cannot read ")
+    assert what in said[0]
+
+
+def test_a_checkpoint_that_is_gone_is_a_notice(tmp_path: Path) -> None:
+    """A checkpoint that can do the task itself is scored at the end, to compare with it."""
+    prepared = prepare(config_file.load(filling_settings(tmp_path)))
+    job = job_of(prepared, tmp_path / "run")
+    assert scores_before_training(prepared, job)[0].keys() == {"untouched"}
+    (tmp_path / "checkpoint" / "model.safetensors").unlink()
+    scores, said = scores_before_training(prepared, job)
+    assert scores == {}
+    assert said[0].startswith("the scores before training were left out: ")
 
 
 @pytest.mark.parametrize(

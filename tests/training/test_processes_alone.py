@@ -1,6 +1,9 @@
 """Code for several processes, tested in one: exchanges, launchers, refusals."""
 
+import socket
+import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +42,34 @@ def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch
     assert processes.join() == processes.current() == ALONE
 
 
-def test_a_launcher_without_an_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(RunError, match="cannot be reached: .*MASTER_ADDR"):
+@pytest.mark.parametrize(
+    ("rank", "address", "port", "said"),
+    [
+        ("0", None, "29500", "MASTER_ADDR expected, but not set"),
+        ("1", "127.0.0.1", "x", "invalid literal for int"),
+        ("0", "127.0.0.1", "free", "1/2 clients joined"),  # the other process does not start
+        ("1", "127.0.0.1", "free", "client socket has timed out"),  # rank 0 does not start
+    ],
+)
+def test_processes_that_do_not_find_each_other_end_soon(
+    rank: str, address: str | None, port: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = str(free.getsockname()[1])
+    given = {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": address, "MASTER_PORT": port}
+    for name, text in given.items():
+        monkeypatch.delenv(name, raising=False)
+        if text is not None:
+            monkeypatch.setenv(name, text.replace("free", number))
+    monkeypatch.setattr(processes, "JOINING", timedelta(milliseconds=500))
+    with pytest.raises(RunError, match="the 2 processes .* did not find each other") as caught:
         processes.join()
+    assert said in caught.value.found
+    assert f"(RANK={rank} MASTER_" in caught.value.found
+    assert "within " in caught.value.expected
+    assert "torchrun --nproc-per-node 2 -m warmstart train CONFIG" in caught.value.do
+    assert processes.current() == ALONE
 
 
 @pytest.mark.parametrize(("gpus", "backend"), [(True, "cpu:gloo,cuda:nccl"), (False, "gloo")])
@@ -58,6 +83,9 @@ def test_gradients_on_a_gpu_go_over_nccl_and_agreements_over_gloo(
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
     monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+    joined = iter([(None, 0, 2)])
+    module = sys.modules["torch.distributed.rendezvous"]  # the package has a function of this name
+    monkeypatch.setattr(module, "rendezvous", lambda *_, **__: joined)
     monkeypatch.setattr(torch.distributed, "init_process_group", init_process_group)
     with pytest.raises(RunError) as caught:
         processes.join()

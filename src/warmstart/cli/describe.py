@@ -26,14 +26,15 @@ def rendered_description(description: "Description") -> RenderableType:
     groups = description.groups
     layers = [group for group in groups if group.name.startswith("layer ")]
     listed = [group for group in groups if group not in layers[1:]]
-    trained = [_trained(description.trains)] if description.trains else []
+    further: list[RenderableType] = [_trained(description.trains)] if description.trains else []
+    further += [Text(description.head)] if description.head else []
     title = Text.assemble((description.name, "bold"), f"  {description.architecture}")
     return Group(
         title,
         Padding(_configuration(description), (1, 0, 1, 2), expand=False),
         *(Padding(_shapes(group, len(layers)), (0, 0, 1, 0), expand=False) for group in listed),
         Padding(_totals(description, layers), (0, 0, 1, 0), expand=False),
-        *(Padding(table, (0, 0, 1, 0), expand=False) for table in trained),
+        *(Padding(part, (0, 0, 1, 0), expand=False) for part in further),
         _memory(description),
     )
 

@@ -18,8 +18,8 @@ from warmstart.data.checking.lengths import Lengths
 LABELS_SHOWN = 8
 """Maximum number of labels that are listed; the others are summed up in one line."""
 
-LABEL_WIDTH = 24
-"""Maximum number of characters of a label; longer labels are cut."""
+LABEL_WIDTH = 60
+"""Maximum number of characters of a row's name; in a narrow terminal, fewer."""
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
@@ -38,37 +38,52 @@ def rendered_findings(findings: Findings) -> RenderableType:
 
 def _overview(splits: Sequence[SplitFindings]) -> Table:
     """Rows, labels and lengths; a column for each split."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    for split in splits:
-        table.add_column(split.split, justify="right")
-    table.add_row("rows", *(f"{split.rows:,}" for split in splits))
+    rows = [("rows", [f"{split.rows:,}" for split in splits])]
     if any(sum(split.dropped.values()) for split in splits):
-        table.add_row("dropped rows", *(f"{sum(split.dropped.values()):,}" for split in splits))
-    counted = [split for split in splits if split.label_counts]
-    names = list(counted[0].label_counts) if counted else []
-    shown = names if len(names) <= LABELS_SHOWN + 1 else names[:LABELS_SHOWN]
-    what = "label" if splits[0].label_unit == "row" else f"{splits[0].label_unit}s"
-    for name in shown:
-        title = Text(f"{what} {_cut(name)}")
-        table.add_row(title, *(_label(split.label_counts.get(name), split) for split in splits))
-    if len(shown) < len(names):
-        rest = [
-            _label(sum(split.label_counts.get(name, 0) for name in names[LABELS_SHOWN:]), split)
-            for split in splits
-        ]
-        table.add_row(f"{len(names) - LABELS_SHOWN:,} other labels", *rest)
+        rows.append(("dropped rows", [f"{sum(split.dropped.values()):,}" for split in splits]))
+    rows += _label_rows(splits)
     lengths = [split.lengths for split in splits]
-    table.add_row("tokens: median", *(f"{of_split.median:,.0f}" for of_split in lengths))
-    table.add_row("tokens: 95th percentile", *(f"{of_split.p95:,.0f}" for of_split in lengths))
-    table.add_row("tokens: longest", *(f"{of_split.longest:,}" for of_split in lengths))
-    table.add_row(
-        f"truncated at {lengths[0].max_tokens:,}",
-        *(_share(split.lengths.truncated_rows, split) for split in splits),
-    )
+    rows += [
+        ("tokens: median", [f"{of_split.median:,.0f}" for of_split in lengths]),
+        ("tokens: 95th percentile", [f"{of_split.p95:,.0f}" for of_split in lengths]),
+        ("tokens: longest", [f"{of_split.longest:,}" for of_split in lengths]),
+        (
+            f"truncated at {lengths[0].max_tokens:,}",
+            [_share(split.lengths.truncated_rows, split) for split in splits],
+        ),
+    ]
     if any(split.chunked_rows for split in splits):
-        table.add_row("read in pieces", *(_share(split.chunked_rows, split) for split in splits))
+        rows.append(("read in pieces", [_share(split.chunked_rows, split) for split in splits]))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # In a narrow terminal, names are cut and numbers are not.
+    table.add_column("", max_width=LABEL_WIDTH)
+    for split in splits:
+        table.add_column(split.split, justify="right", no_wrap=True)
+    for name, cells in rows:
+        table.add_row(Text(name, no_wrap=True, overflow="ellipsis"), *cells)
     return table
+
+
+def _label_rows(splits: Sequence[SplitFindings]) -> list[tuple[str, list[str]]]:
+    """The labels with their numbers, or the most frequent ones and the sum of the others."""
+    with_labels = [split for split in splits if split.label_counts]
+    if not with_labels:
+        return []
+    frequency = with_labels[0].label_counts
+    shown = list(frequency)
+    if len(shown) > LABELS_SHOWN + 1:
+        shown = sorted(shown, key=lambda name: -frequency[name])[:LABELS_SHOWN]
+    unit = splits[0].label_unit
+    what, kinds = ("label", "labels") if unit == "row" else (f"{unit}s", "types")
+    rows = [
+        (f"{what} {name}", [_label(split.label_counts.get(name), split) for split in splits])
+        for name in shown
+    ]
+    if rest := frequency.keys() - {*shown}:
+        sums = [sum(split.label_counts.get(name, 0) for name in rest) for split in splits]
+        numbers = [_label(count, split) for count, split in zip(sums, splits, strict=True)]
+        rows.append((f"{len(rest):,} rarer {kinds}", numbers))
+    return rows
 
 
 def _histograms(splits: Sequence[SplitFindings]) -> list[Text]:
@@ -124,7 +139,3 @@ def _label(count: int | None, split: SplitFindings) -> str:
     if count is None or split.label_unit == "row":
         return _share(count, split)
     return f"{count:,}"
-
-
-def _cut(label: str) -> str:
-    return label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"

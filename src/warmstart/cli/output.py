@@ -123,13 +123,12 @@ def scores_table(
         split: name of the split.
         metrics: ``{metric: {"value", "low", "high", "n"}}``.
         baselines: the same for each baseline.
-        titles: names of the baselines; needed if there are any.
+        titles: names of the baselines, needed if there are any, and what ``n`` counts.
     """
     baselines = baselines or {}
     n = next(iter(metrics.values()))["n"] if metrics else 0
-    table = Table(
-        title=f"{split}, n = {n:,}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
-    )
+    title = f"{split}, n = {n:,}{f' {titles.unit}' if titles else ''}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     lower = any(not score["higher_is_better"] for score in metrics.values())
     table.add_column("↓: lower is better" if lower else "", overflow="fold")
     table.add_column("model [95 % interval]", justify="right", overflow="fold")

@@ -36,8 +36,11 @@ LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 MPI = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Environment variables with the number of processes that MPI started, which cannot be used."""
 
+JOINING = timedelta(minutes=5)
+"""All processes must have started within this time."""
+
 TIMEOUT = timedelta(days=30)
-"""Long, because the other ranks wait while rank 0 downloads files or fits baselines."""
+"""For exchanges. Long, because the others wait while rank 0 downloads files or fits baselines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +183,25 @@ def join() -> Processes:
         RunError: the other processes cannot be reached, or the launcher's variables are wrong.
     """
     global _current
-    if started() > 1:
+    if (count := started()) > 1:
         # Before the group exists: this module's functions have it as a default argument. Imported
         # later (by ``torch._dynamo``, for example), they would keep the group, and its threads.
         import torch.distributed.nn
         from torch import distributed
+        from torch.distributed.rendezvous import rendezvous
 
         nccl = torch.cuda.is_available() and distributed.is_nccl_available()
         backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
+        try:
+            store, rank, _ = next(rendezvous("env://", timeout=JOINING))
+        except (RuntimeError, ValueError) as error:
+            minutes = JOINING.total_seconds() / 60
+            raise errors.launch.not_joined(count, minutes, _reason(error)) from error
         with _connected():
-            distributed.init_process_group(backend, timeout=TIMEOUT)
+            distributed.init_process_group(
+                backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT
+            )
+        store.set_timeout(TIMEOUT)
         _current = Processes(distributed.get_rank(), distributed.get_world_size())
     return _current
 
@@ -222,9 +234,13 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        # Remove the source location and the suggested reasons from gloo's message.
-        reason = re.sub(r"^\[[^\]]*\.cc:\d+\] ", "", str(error)).partition("\n")[0]
-        raise errors.launch.lost_process(reason.partition(". This is")[0]) from error
+        raise errors.launch.lost_process(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """PyTorch's message without the source location and the suggested reasons."""
+    reason = re.sub(r"^\[[^\]]*\.cc:\d+\] ", "", str(error)).partition("\n")[0]
+    return reason.partition(". This is")[0]
 
 
 def _packs(tensors: "Sequence[Tensor]") -> "Iterator[list[Tensor]]":

@@ -27,3 +27,12 @@ def form(count: int, one: str, many: str) -> str:
     ('has', 'have')
     """
     return one if count == 1 else many
+
+
+def percentage(share: float) -> str:
+    """A share as a percentage with one decimal; a very small one is not shown as 0.
+
+    >>> percentage(0.0), percentage(0.0002), percentage(0.123)
+    ('0.0%', 'less than 0.1%', '12.3%')
+    """
+    return "less than 0.1%" if 0 < share < 0.0005 else f"{share:.1%}"

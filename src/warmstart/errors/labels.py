@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from warmstart.errors.base import ConfigError, DataError
-from warmstart.errors.counts import counted
+from warmstart.errors.counts import counted, form
 from warmstart.errors.data import _in_all
 
 _LABEL_CHARACTERS = 120
@@ -337,7 +337,10 @@ def _label(label: str, *, ascii_too: bool = False) -> str:
 
 def single_row_label(label: str, where: str, labels: int) -> DataError:
     """A label with only one row: a stratified split needs a row of it in both splits."""
-    others = f" ({labels - 1:,} other labels also have only one row)" if labels > 1 else ""
+    others = ""
+    if labels > 1:
+        others = f" ({counted(labels - 1, 'other label')} also {form(labels - 1, 'has', 'have')}"
+        others += " only one row)"
     return DataError(
         f"{where}: the label {_label(label)} has only this row{others}",
         "at least two rows of each label, so that training and validation both have one",

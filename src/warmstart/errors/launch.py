@@ -1,5 +1,6 @@
 """Error messages about several processes and the launcher that starts them."""
 
+import os
 from collections.abc import Mapping, Sequence
 
 from warmstart.errors.base import RunError
@@ -36,8 +37,22 @@ def unusable_by_accelerate(given: Sequence[str], error: Exception) -> RunError:
     )
 
 
+def not_joined(count: int, minutes: float, reason: str) -> RunError:
+    """The processes did not find each other at the start."""
+    given = {name: os.environ.get(name, "") for name in ("RANK", "MASTER_ADDR", "MASTER_PORT")}
+    shown = " ".join(f"{name}={text}" for name, text in given.items() if text)
+    return RunError(
+        found=f"the {count} processes of this training run did not find each other ({shown}): "
+        f"{reason}",
+        expected=f"all {count} processes started within {minutes:g} minutes, and MASTER_ADDR and "
+        "MASTER_PORT of rank 0 reachable from every machine",
+        do="check the messages of the other processes, the address, and the firewall between the "
+        f"machines; on one machine: torchrun --nproc-per-node {count} -m warmstart train CONFIG",
+    )
+
+
 def lost_process(reason: str) -> RunError:
-    """Another process of the training run ended, or never started."""
+    """Another process of the training run ended."""
     return RunError(
         found=f"another process of this training run cannot be reached: {reason}",
         expected="all processes running until the end",

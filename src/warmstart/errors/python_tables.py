@@ -71,7 +71,8 @@ def gone(path: str, setting: str) -> DataError:
     """A table that was given in Python is no longer in the cache."""
     name = setting.removeprefix("data.")
     return DataError(
-        f"{setting}: {path} does not exist; it was written from a table that was given in Python",
+        f"{setting}: {path} does not exist; it was written from a table that was given in Python. "
+        "Such a file is removed after 90 days without use",
         "the same table, which is written under the same name",
         f'in Python: warmstart.check({{"data": {{"{name}": TABLE, …}}}}) writes it again',
     )

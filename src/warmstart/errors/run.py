@@ -246,13 +246,26 @@ def cannot_write(path: Path, error: Exception) -> RunError:
     if wrapped := _SYSTEM_ERROR.search(text):
         number = int(wrapped[1])
     if number in _FULL or any(os.strerror(full) in text for full in _FULL):
-        do = "free some space, then resume with --resume; everything saved earlier is intact"
+        do = "free some space, and repeat the command; everything saved earlier is intact"
     else:
-        do = "choose a folder that you have permission to write to: --output DIR"
+        do = (
+            "choose a folder that you have permission to write to: --output DIR for train and "
+            "predict; for other commands, make a copy of the run there"
+        )
     return RunError(
         found=f"cannot write {path}: {text}",
         expected="a writable folder on a disk with free space",
         do=do,
+    )
+
+
+def full_while_training(path: Path, error: RunError, processes: int) -> RunError:
+    """The disk was full after the run in ``path`` had begun, so that it can be resumed."""
+    return RunError(
+        found=error.found,
+        expected=error.expected,
+        do=f"free some space, and resume the run: {_resume_command(path, processes)}; everything "
+        "saved earlier is intact",
     )
 
 

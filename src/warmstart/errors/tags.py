@@ -315,9 +315,10 @@ def unequal_lengths(where: str, words: int, tags: int) -> DataError:
 def no_entities(rows: int) -> DataError:
     """Training rows without any entity."""
     return DataError(
-        f"all words of the {rows:,} training rows have the same tag",
-        "rows with at least two different tags",
-        "check the column of the tags: --set data.tags=COLUMN",
+        f"all words of {counted(rows, 'training row')} have the same tag",
+        "training rows with at least two different tags, after the validation rows were set aside",
+        "add rows with other tags to the file; or check the column of the tags: "
+        "--set data.tags=COLUMN",
     )
 
 

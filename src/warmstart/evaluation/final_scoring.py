@@ -107,8 +107,10 @@ def start_scores(
 ) -> dict[str, dict[str, Scores]]:
     """Scores of the model before the first step, if it could predict already.
 
+    They are shown next to the model's scores: if there are none, a notice says why.
+
     Args:
-        scoring: the scoring of the run.
+        scoring: the scoring of the run, by one process.
         directory: the run directory.
         task: the task of the run.
         splits: names of the splits to score.
@@ -121,13 +123,17 @@ def start_scores(
     if not fitted and not isinstance(task, ComparesWithStart):
         return {}
     prepared = scoring.prepared
-    model = task.model(prepared.checkpoint, prepared.config.train.seed)
-    if fitted:
-        load_head_start(directory, model)
-    model.to(scoring.accelerator.device)
-    found = scoring.evaluations(task, model, splits)
-    scores = {name: evaluation.scores for name, evaluation in found.items()}
-    return {"linear-probe" if fitted else "untouched": scores}
+    scores: dict[str, dict[str, Scores]] = {}
+    with only_shown("the scores before training", scoring.notice):
+        model = task.model(prepared.checkpoint, prepared.config.train.seed)
+        if fitted:
+            load_head_start(directory, model)
+        model.to(scoring.accelerator.device)
+        found = scoring.evaluations(task, model, splits)
+        scores["linear-probe" if fitted else "untouched"] = {
+            name: evaluation.scores for name, evaluation in found.items()
+        }
+    return scores
 
 
 def write_scores(

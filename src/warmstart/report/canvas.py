@@ -12,8 +12,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-WIDTH = 5.9
-HEIGHT = 3.5
+WIDTH = 5.3
+HEIGHT = 3.2
 MAX_POINTS = 1200
 """Largest number of points of a curve; a longer curve is averaged over intervals of equal length.
 """
@@ -74,7 +74,8 @@ def loss_axis(axes: Axes, training: Floats, validation: Floats) -> None:
 def plain_numbers(axis: Axis, largest: float) -> None:
     """Write large numbers in full next to their ticks: the factor of all ticks hides the legend."""
     if largest >= 1e5:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        written = FuncFormatter(lambda value, _: f"{value:g}") if largest >= 1e7 else thousands()
+        axis.set_major_formatter(written)
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[Floats, Floats]:

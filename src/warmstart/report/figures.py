@@ -10,7 +10,6 @@ Letters: C classes, K evaluations, B batches.
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
-from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,6 +37,7 @@ from warmstart.report.canvas import (
     thinned,
     thousands,
 )
+from warmstart.report.label_lines import fits, in_lines
 from warmstart.report.svg import Colour
 from warmstart.runs.run_record import Check, Step
 from warmstart.runs.words import decimals
@@ -120,12 +120,10 @@ def loss(
             **MARKED,
         )
     if overfits_after is not None:
-        axes.axvline(
-            overfits_after.epoch, color=Colour.INK, label="overfitting from here", **DASHED
-        )
+        axes.axvline(overfits_after.epoch, color=Colour.INK, label="overfitting", **DASHED)
     loss_axis(axes, values, floats([check.loss for check in checks]))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"loss ({unit})")
+    axes.set_ylabel(textwrap.fill(f"loss ({unit})", 32))
     epoch_axis(axes, epochs[-1])
     legend_above(axes)
     return figure
@@ -169,6 +167,8 @@ def metric(checks: Sequence[Check], name: str, title: str) -> Figure:
                 ls="none",
                 label="best model",
             )
+    if all(score.value == 0 for score in values):
+        axes.set_ylim(-0.04, 1)  # Matplotlib's own range has scores below 0
     axes.set_xlabel("epoch")
     axes.set_ylabel(title)
     epoch_axis(axes, epochs[-1])
@@ -200,7 +200,7 @@ def matthews_per_batch(
             color=Colour.INK,
             ms=6,
             mew=1.4,
-            label="undefined: one class only",
+            label="undefined: one class",
         )
     if whole is not None:
         label = f"all rows together: {decimals(whole)}"
@@ -233,11 +233,11 @@ def confusion(
     height = HEIGHT if classes <= 3 else 0.8 * WIDTH if not wide else 1.2 + 0.34 * classes
     figure, axes = canvas(width=2 * WIDTH if wide else WIDTH, height=height)
     _shaded_cells(axes, counts, name_zeros=not wide)
-    columns = [_in_lines(label, 40 // classes, lines=2) for label in labels]
-    rows = [_in_lines(label, 28 if wide else 18, lines=1 if wide else 2) for label in labels]
+    columns = [in_lines(label, _column_width(classes), lines=2) for label in labels]
+    rows = [in_lines(label, 28 if wide else 18, lines=1 if wide else 2) for label in labels]
     if numbered:
         columns = rows = [str(index) for index in range(classes)]
-    elif wide:
+    elif numbers_columns(labels):
         columns = [str(index) for index in range(classes)]
         rows = [_numbered(index, name) for index, name in enumerate(rows)]
     axes.set_xticks(range(classes), columns)
@@ -251,6 +251,14 @@ def confusion(
     axes.set_xlabel("predicted label" + numbered * ", numbered as in the table of report.html")
     axes.set_ylabel("true label")
     return figure
+
+
+def numbers_columns(labels: Sequence[str]) -> bool:
+    """Whether the columns of a confusion matrix have numbers, because names would be unreadable."""
+    classes = len(labels)
+    return classes > NAMED_CLASSES or not all(
+        fits(label, _column_width(classes), lines=2) for label in labels
+    )
 
 
 def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
@@ -300,6 +308,7 @@ def scatter(true: Floats, predicted: Floats) -> Figure:
     axes.plot(ends, ends, color=Colour.MUTED, label="predicted = true", **DASHED)
     points = floats([true, predicted])
     axes.plot(*points, "o", color=Colour.MODEL, ms=3.5, alpha=0.4, mew=0, label="one row")
+    axes.locator_params(axis="x", nbins=5)
     plain_numbers(axes.xaxis, max(map(abs, ends)))
     plain_numbers(axes.yaxis, float(np.abs(points).max()))
     axes.set_xlabel("true number")
@@ -331,7 +340,7 @@ def lengths(rows: Lengths) -> Figure:
                 color=colour,
                 label=name,
             )
-    limit = f"longest input: {rows.max_tokens:,} tokens"
+    limit = f"limit: {rows.max_tokens:,} tokens"
     if rows.max_tokens <= 1.5 * edges[-1]:
         axes.axvline(rows.max_tokens + 1, color=Colour.INK, label=limit, **DASHED)
     else:
@@ -365,18 +374,9 @@ def _shaded_cells(axes: Axes, counts: np.ndarray[Any, Any], *, name_zeros: bool)
             axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=size, color=ink)
 
 
-def _in_lines(label: str, width: int, lines: int) -> str:
-    """The label in lines of at most ``width`` letters, cut after ``lines`` of them.
-
-    A Chinese letter is as wide as two others.
-    """
-    if any(east_asian_width(letter) in "WF" for letter in label):
-        width //= 2
-    width = max(width, 2)
-    words = label.split()
-    if lines == 1 and words and len(words[0]) > width:  # textwrap would show no letter of it
-        return f"{words[0][: width - 1]}…"
-    return textwrap.fill(label, width, max_lines=lines, placeholder="…")
+def _column_width(classes: int) -> int:
+    """Letters in one line below a column of the confusion matrix."""
+    return 36 // classes
 
 
 def _numbered(index: int, name: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from warmstart import config_file
@@ -180,6 +180,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         "evaluation_title": words.evaluation_title,
         "task_title": words.task_title,
         "setting": words.setting,
+        "breakable": _breakable,
         "date": _date,
     }
     template = environment.get_template("template.html.j2")
@@ -197,6 +198,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         status=words.status(content.record),
         kept=content.record.kept,
         leader=leader,
+        numbers_columns=figures.numbers_columns,
         named_classes=figures.NAMED_CLASSES,
         shown_rows=SHOWN_ROWS,
         shown_mistakes=SHOWN_MISTAKES,
@@ -206,6 +208,11 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         threads_note=words.threads_note(content.record.environment),
         environment=words.environment_in_words(content.record.environment),
     )
+
+
+def _breakable(label: str) -> Markup:
+    """A name in which the browser may begin a new line after ``_``, rather than within a word."""
+    return Markup("_<wbr>").join(escape(word) for word in label.split("_"))
 
 
 def _changed(settings: Mapping[str, Any], config: RunConfig) -> set[tuple[str, str]]:

@@ -79,9 +79,12 @@ class ReportContent:
     def labels(self) -> list[dict[str, Any]]:
         """Precision, recall, F1 and number of every label, those with the lowest F1 first."""
         parts = self.evaluation.details.get("per_class", ()) if self.evaluation else ()
-        numbered = [{"number": number, **part} for number, part in enumerate(parts)]
-        # A label without any row has no F1, and says nothing: it is last.
-        return sorted(numbered, key=lambda part: (part["f1"] is None, part["f1"]))
+        return _worst_first([{"number": number, **part} for number, part in enumerate(parts)])
+
+    @property
+    def types(self) -> list[dict[str, Any]]:
+        """Scores of every type of span, those with the lowest F1 first; empty without spans."""
+        return _worst_first(self.evaluation.details.get("per_type", ()) if self.evaluation else ())
 
     @property
     def batch_note(self) -> str:
@@ -133,6 +136,14 @@ class ReportContent:
         """Lengths of the training rows."""
         findings = self.record.findings
         return findings.splits[0].lengths if findings and findings.splits else None
+
+
+def _worst_first(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sorted by F1, equal ones by their number of rows or spans.
+
+    What occurs nowhere has no F1 and says nothing: it is last.
+    """
+    return sorted(parts, key=lambda part: (part["f1"] is None, part["f1"], -part["support"]))
 
 
 def gather(run_path: Path) -> ReportContent:

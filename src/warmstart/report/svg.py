@@ -77,6 +77,7 @@ STYLE: dict[str, Any] = {
     "ytick.color": Colour.LINE,
     "xtick.labelcolor": Colour.MUTED,
     "ytick.labelcolor": Colour.MUTED,
+    "legend.fontsize": 9.5,
     "legend.frameon": False,
     "legend.borderpad": 0.0,
     "legend.labelcolor": Colour.INK,

@@ -26,7 +26,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from warmstart import config_file, errors
 from warmstart.config import RunConfig
 from warmstart.data.reading.paths import local_path
 from warmstart.runs.safe_files import (
+    entries_of,
     is_left,
     previous,
     refuse_unwritable,
@@ -55,7 +55,7 @@ ENTRIES = (
     "start",
     "model",
     "adapter",
-    "head_start.safetensors",
+    "head_start",
     "average",
     "checkpoint",
     "evaluation",
@@ -172,8 +172,9 @@ class RunDirectory:
         """
         local_path(str(self.path))
         left = (self.path / EARLIER, self.path / MOVING, previous(self.entry("export")))
-        hidden = chain.from_iterable(map(self.path.glob, (".*", "*/.*", "evaluation/*/.*")))
-        if any(place.exists() for place in left) or (self.is_run and any(map(is_left, hidden))):
+        folders = (self.path, *map(self.entry, ENTRIES), *entries_of(self.entry("evaluation")))
+        hidden = any(is_left(place) for folder in folders for place in entries_of(folder))
+        if any(place.exists() for place in left) or (self.is_run and hidden):
             with suppress(errors.RunError), self.locked():
                 self.settle()
 

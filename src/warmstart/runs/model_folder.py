@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,8 +22,8 @@ from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.checkpoints.tokenizer_of_words import fit_tokenizer_to_words
 from warmstart.models.tuning.adapters import save_adapter
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.manifest import MANIFEST
-from warmstart.runs.safe_files import flush_to_disk, temporary_path, write_atomically, write_errors
+from warmstart.runs.manifest import MANIFEST, damage_in, write_manifest
+from warmstart.runs.safe_files import flush_to_disk, temporary_path, write_errors, write_folder
 
 
 def save_model_folder(
@@ -78,8 +77,10 @@ def save_adapter_folder(
     _replace_folder(run.entry("adapter"), lambda to: save_adapter(model, config, to, weights))
 
 
-HEAD_START = "head_start.safetensors"
-"""The last layer of the head as it was before the first step, if it was fitted."""
+HEAD_START = "head_start"
+"""The folder with the last layer of the head before the first step, if it was fitted."""
+
+HEAD_WEIGHTS = "head.safetensors"
 
 
 def save_head_start(run: RunDirectory, model: PreTrainedModel, head: Head) -> None:
@@ -95,7 +96,12 @@ def save_head_start(run: RunDirectory, model: PreTrainedModel, head: Head) -> No
     """
     _, names = last_layer(model, head)
     weights = {name: model.get_parameter(name).detach().cpu() for name in names}
-    write_atomically(run.entry(HEAD_START), lambda temporary: save_file(weights, temporary))
+
+    def fill(folder: Path) -> None:
+        save_file(weights, folder / HEAD_WEIGHTS)
+        write_manifest(folder)
+
+    write_folder(run.entry(HEAD_START), fill)
 
 
 def load_head_start(run: RunDirectory, model: PreTrainedModel) -> None:
@@ -106,16 +112,14 @@ def load_head_start(run: RunDirectory, model: PreTrainedModel) -> None:
         model: the model with a new head, changed in place.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: a file is damaged.
     """
-    path = run.entry(HEAD_START)
-    try:
-        weights = load_file(path)
-        with torch.no_grad():
-            for name, weight in weights.items():
-                model.get_parameter(name).copy_(weight)
-    except (SafetensorError, AttributeError, RuntimeError) as error:
-        raise errors.run.unreadable(path, str(error)) from error
+    folder = run.entry(HEAD_START)
+    if (damage := damage_in(folder)) is not None:
+        raise errors.run.unreadable(folder, damage)
+    with torch.no_grad():
+        for name, weight in load_file(folder / HEAD_WEIGHTS).items():
+            model.get_parameter(name).copy_(weight)
 
 
 def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:

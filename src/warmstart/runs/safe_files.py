@@ -184,9 +184,28 @@ def remove(place: Path) -> None:
         if place.is_dir() and not place.is_symlink():
             old = temporary_path(place, "old")
             place.rename(old)
-            shutil.rmtree(old)
+            _remove_folder(old)
         else:
             place.unlink(missing_ok=True)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder that another process may be removing, too."""
+    while folder.exists():
+        with suppress(FileNotFoundError):  # the other one was faster
+            shutil.rmtree(folder)
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """The entries of a folder; none if it cannot be read or another process has removed it.
+
+    Args:
+        folder: any path. ``Path.glob`` would fail if a folder on its way is removed meanwhile.
+    """
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def target_of(name: str) -> str | None:
@@ -222,9 +241,9 @@ def settle(folder: Path, owns: Callable[[str], bool] = lambda _: True) -> None:
             else:
                 place.rename(folder / name)
         elif place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
+            _remove_folder(place)
         else:
-            place.unlink()
+            place.unlink(missing_ok=True)
 
 
 def is_left(place: Path) -> bool:
@@ -239,7 +258,8 @@ def is_left(place: Path) -> bool:
 def is_in_use(place: Path) -> bool:
     """Whether a file or folder has a temporary name and is written by a process that still runs.
 
-    A process that started after the last change is another one with the same id.
+    A process that started after the last change is another one with the same id. What was renamed
+    or removed in the meantime belongs to a process that runs.
 
     Args:
         place: any path.
@@ -250,9 +270,9 @@ def is_in_use(place: Path) -> bool:
     try:
         started = psutil.Process(int(found["process"], 16)).create_time()
         return bool(started <= place.stat().st_mtime + CLOCKS_DIFFER)
-    except psutil.AccessDenied:
+    except (psutil.AccessDenied, OSError):
         return True
-    except (psutil.Error, OSError, OverflowError):
+    except (psutil.Error, OverflowError):
         return False
 
 
@@ -263,7 +283,7 @@ def _sweep(target: Path) -> None:
         if found is None or found["name"] != target.name or is_in_use(place):
             continue
         with suppress(OSError):  # of another user, or removed by another process
-            shutil.rmtree(place) if place.is_dir() else place.unlink()
+            _remove_folder(place) if place.is_dir() else place.unlink()
 
 
 def refuse_unwritable(path: Path) -> None:

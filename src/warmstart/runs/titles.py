@@ -23,17 +23,19 @@ class Titles:
     Args:
         metrics: title of each metric by its name.
         baselines: name of each baseline for use in a sentence, by its key.
+        unit: what scores are a mean over, such as ``queries``.
     """
 
     metrics: Mapping[str, str]
     baselines: Mapping[str, str]
+    unit: str = "rows"
 
     @classmethod
     def of(cls, task: AnyTask) -> Self:
         """The titles of a task."""
         baselines = task.baseline_titles if isinstance(task, HasBaselines) else {}
         metrics = {metric.name: metric.title for metric in metrics_of(task)}
-        return cls(metrics, {**START_TITLES, **baselines})
+        return cls(metrics, {**START_TITLES, **baselines}, task.scored_unit)
 
     def metric(self, name: str) -> str:
         """A metric's name as a heading.

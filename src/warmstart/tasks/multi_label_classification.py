@@ -68,7 +68,7 @@ from warmstart.tasks.predictions.label_set_predictions import LabelSetPrediction
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.stored_facts import names_in, numbers_in
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
     CLASSES,
     LABEL_LISTS,
@@ -79,6 +79,7 @@ from warmstart.tasks.task_settings import (
     RARE_LABELS,
     TEXTS,
 )
+from warmstart.tasks.usage_lines import example_row, predict_command, window_limits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -268,7 +269,8 @@ class MultiLabelClassification:
         """The text-classification pipeline, with all labels."""
         return Usage(
             python='classify = pipeline("text-classification", model="model", top_k=None)\n'
-            'classify("Your text here.", truncation=True)',
+            f"classify({example_row(self.data)}, truncation=True)",
+            command=predict_command(self.data),
             note="Each `score` is the probability that the label applies. warmstart also applies "
             "the thresholds of the run and reports which texts were truncated",
             limits=(

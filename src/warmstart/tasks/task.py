@@ -154,21 +154,6 @@ class Usage(NamedTuple):
     """A warmstart command, with ``{run}`` for the run directory."""
 
 
-def window_limits(data: DataConfig) -> tuple[str, ...]:
-    """For ``Usage.limits`` of a task with a label for each row: what long rows need, if any.
-
-    Args:
-        data: the settings of the run.
-    """
-    if data.long_documents != "chunk":
-        return ()
-    sentence = (
-        "It was trained to read long texts in windows and to average their logits, as warmstart's "
-        "own prediction does; the lines of Python above read only the beginning of a long text."
-    )
-    return (sentence,)
-
-
 LabelsT = TypeVar("LabelsT")
 """The labels of one split, as the task parses them."""
 LogitsT = TypeVar("LogitsT", contravariant=True)

@@ -57,8 +57,9 @@ from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.stored_facts import names_in, number_in, numbers_in
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, RARE_LABELS, TEXTS
+from warmstart.tasks.usage_lines import example_row, predict_command, window_limits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -244,7 +245,8 @@ class TextClassification:
         """The text-classification pipeline."""
         return Usage(
             python='classify = pipeline("text-classification", model="model")\n'
-            'classify("Your text here.", truncation=True)',
+            f"classify({example_row(self.data)}, truncation=True)",
+            command=predict_command(self.data),
             note="warmstart also reports all probabilities, and which texts were truncated",
             limits=(
                 "The model always predicts one of its labels, even for a text to which none "

@@ -44,8 +44,9 @@ from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers
 from warmstart.tasks.stored_facts import number_in
-from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage, window_limits
+from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, TEXTS
+from warmstart.tasks.usage_lines import example_row, predict_command, window_limits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -167,7 +168,8 @@ class TextRegression:
         """The text-classification pipeline, without a sigmoid."""
         return Usage(
             python='predict = pipeline("text-classification", model="model")\n'
-            'predict("Your text here.", truncation=True)',
+            f"predict({example_row(self.data)}, truncation=True)",
+            command=predict_command(self.data),
             note="The `score` is the predicted number. warmstart also reports truncated texts",
             limits=(
                 "The model always predicts a number, even for a text that allows none.",

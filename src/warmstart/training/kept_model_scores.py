@@ -1,7 +1,9 @@
 """The last part of a run, in every process: score the kept model and write its scores."""
 
+from dataclasses import replace
 from typing import Any
 
+from warmstart.devices.processes import ALONE
 from warmstart.evaluation.final_scoring import (
     HELD_OUT,
     Scoring,
@@ -10,6 +12,7 @@ from warmstart.evaluation.final_scoring import (
     with_chosen_threshold,
     write_scores,
 )
+from warmstart.metrics.scores import Scores
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.loaded_run import load_run
 from warmstart.training.job import Job
@@ -38,10 +41,13 @@ def score_kept_model(
     splits = tuple(name for name in splits if name in prepared.splits)
     found = scoring.evaluations(job.task, kept.model, splits)
     task, found = with_chosen_threshold(scoring, job.task, found)
-    beside = start_scores(scoring, job.run, task, splits) if baselines else {}
     write_final_samples(prepared, job, kept.model)
     if not job.processes.first:
         return {}
+    beside: dict[str, dict[str, Scores]] = {}
     if baselines:
-        beside = fit_baselines(scoring, job.task, splits) | beside
+        # By one process: an error in one of several would leave the others waiting.
+        alone = replace(scoring, processes=ALONE)
+        beside = fit_baselines(scoring, job.task, splits)
+        beside |= start_scores(alone, job.run, task, splits)
     return write_scores(scoring, job.run, task, found, beside)

@@ -1,7 +1,9 @@
 """Tables of Python as data: the same rows as a file, recorded, resumed, or refused."""
 
 import json
+import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from safetensors.torch import load_file
 import warmstart
 from tests.runs_in_memory import settings, whole_run
 from warmstart import config_file
+from warmstart.data.reading.python_tables import KEPT_DAYS
 from warmstart.data.reading.sources import read
 from warmstart.errors import DataError, Interrupted
 from warmstart.preparation.prepare import prepare
@@ -105,6 +108,20 @@ def test_the_same_table_is_written_once(cache: Path) -> None:
         for kind in ("a list", "a tuple", "pyarrow", "another library"):
             config_file.load({"data": {"train": KINDS[kind](ROWS)}})
     assert sorted(path.suffix for path in (cache / "tables").iterdir()) == [".jsonl", ".parquet"]
+
+
+def test_a_table_that_nothing_has_read_for_a_long_time_is_removed(cache: Path) -> None:
+    tables = cache / "tables"
+    one, two, three = ([{"text": f"row {number}", "label": "x"}] for number in range(3))
+    read_again = config_file.load({"data": {"train": one}})
+    config_file.load({"data": {"train": two}})
+    (tables / "tmpkilled").mkdir()  # of a process that was killed
+    for path in tables.iterdir():
+        os.utime(path, (0, time.time() - (KEPT_DAYS + 1) * 24 * 3600))
+    read(read_again.data.train, read_again.data, "data.train")
+    last = config_file.load({"data": {"train": three}})
+    kept = {str(path) for path in tables.iterdir()}
+    assert kept == {read_again.data.train, last.data.train}
 
 
 @pytest.mark.parametrize(

@@ -387,3 +387,14 @@ def test_remarks_count_spans_by_type_and_in_the_singular(tmp_path: Path) -> None
     assert labels.problems() == []
     assert "1 character span: 1 kept, 0 snapped to words, 0 refused" in labels.remarks()
     assert np.array_equal(labels.bounds, [0, 2])
+
+
+@pytest.mark.parametrize(("rows", "counted"), [(1, "1 training row"), (3, "3 training rows")])
+def test_training_rows_of_one_tag_are_refused(tmp_path: Path, rows: int, counted: str) -> None:
+    table, data, _ = table_of(tmp_path / "a.conll", "She O\nleft O\n\n" * rows)
+    with pytest.raises(errors.DataError) as caught:
+        learned_tags(data, table)
+    assert caught.value.found == f"all words of {counted} have the same tag"
+    assert caught.value.do.startswith("add rows with other tags to the file")
+    table, data, _ = table_of(tmp_path / "a.conll", "She O\n\n" * rows + "Mary B-PER\n")
+    assert learned_tags(data, table)[0] == ("O", "B-PER", "I-PER")

@@ -10,13 +10,15 @@ import torch
 from safetensors.torch import save_file
 
 import warmstart
+from tests.cli.conftest import ran
 from tests.models.test_refusals import change_weights
 from tests.runs_in_memory import settings
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart.config import ModelConfig
+from warmstart.config import ModelConfig, TrainConfig
 from warmstart.models.checkpoints import load
 from warmstart.models.checkpoints.classifier_heads import label_weights
 from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.description import describe_training
 from warmstart.models.checkpoints.load import Checkpoint, find, sequence_classifier
 from warmstart.models.checkpoints.load import token_classifier as tagger
 from warmstart.models.checkpoints.missing_parts import new_parts
@@ -75,6 +77,34 @@ def test_check_says_what_happens_to_the_head_without_reading_weights(
     assert said in sentence
     assert messages.count(sentence) == 1
     assert not warmstart.check(plain).about_model()
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem", "said"),
+    [
+        (
+            ["bad", "good"],
+            "single_label_classification",
+            "predicts one label per text (bad, good); a run that predicts the same keeps the rows "
+            "of the labels that its training rows have",
+        ),
+        (["a", "b"], "multi_label_classification", "predicts several labels per text (a, b);"),
+        (["value"], "regression", "predicts numbers; a run that predicts the same keeps it"),
+        ([], None, None),
+    ],
+)
+def test_info_on_a_config_says_what_can_be_kept_of_the_head(
+    labels: list[str], problem: Any, said: str | None, tmp_path: Path
+) -> None:
+    """Its labels are not known before the training rows are read, which ``check`` does."""
+    config = settings(tmp_path)
+    if labels:
+        config["model"] = {"name": str(classifier(tmp_path, labels, problem)[0])}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    head = warmstart.info(tmp_path / "config.yaml").head
+    assert head is None if said is None else said in str(head)
+    shown = ran("info", str(tmp_path / "config.yaml")).out
+    assert (" has a head that predicts " in " ".join(shown.split())) == (said is not None)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -172,6 +202,7 @@ def test_a_head_of_another_size_than_config_json_starts_new_and_this_is_said(
     assert not torch.equal(model.state_dict()["classifier.weight"], old["classifier.weight"])
     (said,) = new_parts(checkpoint, model.config)
     assert said.endswith("does not fit the 3 labels of its config.json: a new head is trained")
+    assert describe_training(checkpoint, TrainConfig()).head == said
 
 
 def test_a_head_without_one_of_its_weights_starts_new(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """TensorBoard's files: written if enabled, readable, and repeated steps of a resumed run hidden."""
 
+import errno
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,6 +90,23 @@ def test_a_resumed_run_replaces_the_steps_it_makes_again(tmp_path: Path) -> None
             listener(event)
     losses = [(0, 1.0), (1, 0.5), (2, pytest.approx(1 / 3)), (3, 0.25)]
     assert curves(run)["train/loss"] == losses
+
+
+def test_a_disk_that_is_full_at_the_end_does_not_end_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    close = SummaryWriter.close
+
+    def full(writer: SummaryWriter) -> None:
+        close(writer)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SummaryWriter, "close", full)
+    record(tmp_path / "run", step(0))
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith("the last entries of TensorBoard's files were left out: OSError")
 
 
 def test_nothing_is_written_by_default(tmp_path: Path) -> None:

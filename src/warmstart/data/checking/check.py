@@ -30,7 +30,7 @@ from warmstart.data.examples.tokens import Cut
 from warmstart.data.label_lists import SEPARATOR, as_texts
 from warmstart.data.labels import in_order, label_texts
 from warmstart.data.table import Table
-from warmstart.errors.counts import counted, form
+from warmstart.errors.counts import counted, form, percentage
 
 PAIR = ("data.text", "data.text_pair")
 """The settings that name the two columns of a pair."""
@@ -326,7 +326,7 @@ def _about_lengths(splits: Sequence[SplitFindings]) -> list[Finding]:
                 continue
             text = (
                 f"{longer} and truncated (longest {lengths.longest:,}): the model does not see "
-                f"{lengths.lost_share:.1%} of all tokens (model.max_tokens)"
+                f"{percentage(lengths.lost_share)} of all tokens (model.max_tokens)"
             )
             truncated = [
                 f"{setting} in {cut['rows']:,} ({counted(cut['tokens'], 'token')})"

@@ -108,11 +108,12 @@ def about_rare(counts: Mapping[str, int], name: str, unit: str) -> list[Finding]
     messages = []
     rare = [label for label in counts if counts[label] < FEW_ROWS]
     if rare:
+        noun = "label" if unit == "row" else "type"
         rarest = min(rare, key=lambda label: counts[label])
         what = (
-            f"the label {rarest!r} has {rows_of(counts[rarest], name, unit)}"
+            f"the {noun} {rarest!r} has {rows_of(counts[rarest], name, unit)}"
             if len(rare) == 1
-            else f"{len(rare):,} of {len(counts):,} labels have fewer than {FEW_ROWS} {name} "
+            else f"{len(rare):,} of {len(counts):,} {noun}s have fewer than {FEW_ROWS} {name} "
             f"{unit}s ({rarest!r} has {counts[rarest]})"
         )
         purpose = "training" if name == "training" else "a reliable score"

@@ -2,7 +2,8 @@
 
 A table is written to the folder ``tables`` of the cache, under a name made from its content, and is
 then a file like any other: it is recorded with its SHA-256, and the run can be resumed, also by the
-command. A list of mappings becomes JSON lines, everything else Parquet.
+command. A list of mappings becomes JSON lines, everything else Parquet. When a table is written,
+those that nothing has read for ``KEPT_DAYS`` are removed.
 
 Source: Apache Arrow documentation, "The Arrow PyCapsule Interface" (``__arrow_c_stream__``);
 datasets documentation, ``ClassLabel``.
@@ -10,9 +11,12 @@ datasets documentation, ``ClassLabel``.
 
 import json
 import os
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -26,6 +30,10 @@ from warmstart.data.reading.fetch import cache_folder, sha256_of
 
 SOURCES = ("train", "validation", "test")
 """The settings of ``data`` that name sources."""
+
+
+KEPT_DAYS = 90
+"""Days after its last use until a table is removed from the cache."""
 
 
 @runtime_checkable
@@ -106,6 +114,16 @@ def paths_of(data: Data, setting: str) -> list[str]:
 def is_stored(path: Path) -> bool:
     """Whether this is the name of a table that Python wrote to the cache."""
     return path.parent == _folder()
+
+
+def note_use(path: Path) -> None:
+    """Keep a stored table for another ``KEPT_DAYS``.
+
+    Args:
+        path: the table.
+    """
+    with suppress(OSError):  # the cache is not writable: nothing is removed from it either
+        os.utime(path)
 
 
 def dataset_table(dataset: Any) -> pa.Table:
@@ -193,7 +211,17 @@ def _stored(write: Callable[[Path], None], suffix: str) -> str:
             file.replace(path)
     except OSError as error:
         raise errors.python_tables.not_written(str(folder), error) from error
+    _remove_unused(folder)
     return str(path)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove what was not used for a long time, also the unfinished folders of killed processes."""
+    oldest = time.time() - KEPT_DAYS * 24 * 3600
+    for place in folder.iterdir():
+        with suppress(OSError):  # another process removes it
+            if place.stat().st_mtime < oldest:
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
 
 
 def _folder() -> Path:

@@ -37,7 +37,7 @@ from warmstart.data.reading.formats import FORMATS, file_format, parse
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
 from warmstart.data.reading.paths import expanded, local_path, refuse_device
-from warmstart.data.reading.python_tables import is_stored
+from warmstart.data.reading.python_tables import is_stored, note_use
 from warmstart.data.reading.text_folders import is_text_folder, read_text_folder
 from warmstart.data.spellings import plain
 from warmstart.data.table import SourceFile, Table
@@ -259,6 +259,8 @@ def _existing(path: Path, shown: str, setting: str) -> Path:
         near = _data_files(path.parent) if path.parent.is_dir() else []
         raise errors.files.not_found(shown, setting, name=path.name, near=near)
     refuse_device(path)
+    if is_stored(path):
+        note_use(path)
     return path
 
 

@@ -124,10 +124,7 @@ def head_in_words(
     if rows is None:
         return None
     if _rows_held(new, head, paths) not in (None, old.num_labels):
-        return (
-            f"{name} has a head that does not fit the {old.num_labels} labels of its config.json: "
-            "a new head is trained"
-        )
+        return _other_size(name, old)
     was, now = _problems(old, new, head)
     if was != now:
         return (
@@ -146,6 +143,41 @@ def head_in_words(
     parts += [f"new for {_listed(added)}"] * bool(added)
     parts += [f"dropped for {_listed(dropped)}"] * bool(dropped)
     return f"the rows of the head of {name} go by the names of the labels: {'; '.join(parts)}"
+
+
+def head_before_labels(
+    name: str, old: "PreTrainedConfig", head: Head, paths: Sequence[Path]
+) -> str | None:
+    """A sentence on what a run can keep of its checkpoint's head, while its labels are not known.
+
+    Args:
+        name: the checkpoint's name.
+        old: as for ``rows_to_keep``.
+        head: as for ``rows_to_keep``.
+        paths: as for ``rows_to_keep``.
+
+    Returns:
+        None if the checkpoint has no such head.
+    """
+    if head not in CLASSIFIERS or not _has_head(old, old, head, paths):
+        return None
+    if _rows_held(old, head, paths) not in (None, old.num_labels):
+        return _other_size(name, old)
+    was, _ = _problems(old, old, head)
+    predicts = f"{name} has a head that predicts {PROBLEMS[was]}"
+    if old.num_labels == 1:
+        return f"{predicts}; a run that predicts the same keeps it"
+    return (
+        f"{predicts} ({_listed(_names(old))}); a run that predicts the same keeps the rows of the "
+        "labels that its training rows have: warmstart check CONFIG names them"
+    )
+
+
+def _other_size(name: str, old: "PreTrainedConfig") -> str:
+    return (
+        f"{name} has a head that does not fit the {old.num_labels} labels of its config.json: "
+        "a new head is trained"
+    )
 
 
 def _problem(config: "PreTrainedConfig", head: Head) -> str:

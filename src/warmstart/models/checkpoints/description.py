@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from warmstart.models.checkpoints.classifier_heads import head_before_labels
 from warmstart.models.checkpoints.configuration import (
     CLASSIFIERS,
     longest_input,
@@ -84,6 +85,8 @@ class Description:
             heads.
         groups: All parameters, in the order of the forward pass.
         trains: For a run or a config: every part, and how much of it trains.
+        head: For a config: what a run can keep of the checkpoint's classification head; None if
+            there is no such head, or if the weights are not on disk yet.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Description:
     labels: tuple[str, ...]
     groups: tuple[Group, ...]
     trains: tuple[TrainedPart, ...] = ()
+    head: str | None = None
 
     @property
     def named_parameters(self) -> int:
@@ -134,6 +138,7 @@ class Description:
             "named_parameters": self.named_parameters,
             "parameters": self.parameters,
             **({"trains": [part.to_json() for part in self.trains]} if self.trains else {}),
+            **({"head": self.head} if self.head else {}),
             "memory_mib": {"weights": self.weights_mib, "adamw_training": self.training_mib},
             "groups": [
                 {
@@ -189,7 +194,10 @@ def describe_training(
     """
     model = deepcopy(_skeleton_of(checkpoint, labels))
     choose_trained(model, config, checkpoint.head, new_pooler=lacks_pooler(checkpoint))
-    return replace(describe(checkpoint, labels), trains=trained_parts(model, config))
+    paths, kept = checkpoint.weight_paths, None
+    if all(path.exists() for path in paths):
+        kept = head_before_labels(checkpoint.name, checkpoint.config, checkpoint.head, paths)
+    return replace(describe(checkpoint, labels), trains=trained_parts(model, config), head=kept)
 
 
 def _skeleton_of(checkpoint: Checkpoint, labels: int) -> "PreTrainedModel":

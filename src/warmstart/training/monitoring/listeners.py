@@ -61,16 +61,12 @@ def _until_it_fails(listener: Listener, what: str) -> Listener:
     """The listener, which is no longer called once it fails: it is only for show."""
     failed = False
 
-    def notice(text: str) -> None:
-        with suppress(OSError, SystemExit):  # stderr itself may be closed
-            Console(stderr=True, markup=False, emoji=False, highlight=False).print(text)
-
     def listen(event: Event) -> None:
         nonlocal failed
         if failed:
             return
         failed = True
-        with only_shown(f"further entries of {what}", notice):
+        with only_shown(f"further entries of {what}", _notice):
             try:
                 listener(event)
             except SystemExit as error:  # rich exits if nobody reads stderr, as after `2>&1 | head`
@@ -78,6 +74,11 @@ def _until_it_fails(listener: Listener, what: str) -> Listener:
             failed = False
 
     return listen
+
+
+def _notice(text: str) -> None:
+    with suppress(OSError, SystemExit):  # stderr itself may be closed
+        Console(stderr=True, markup=False, emoji=False, highlight=False).print(text)
 
 
 @contextmanager
@@ -102,7 +103,8 @@ def _tensorboard(folder: Path) -> Iterator[Listener]:
         yield listen
     finally:
         if writer is not None:
-            writer.close()
+            with only_shown("the last entries of TensorBoard's files", _notice):
+                writer.close()
 
 
 def _scalars(event: Event) -> dict[str, float | None]:
