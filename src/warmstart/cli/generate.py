@@ -61,7 +61,10 @@ Beams = Annotated[
 Count = Annotated[int | None, typer.Option(help="Number of continuations per prompt.")]
 Stop = Annotated[
     list[str] | None,
-    typer.Option(metavar="TEXT", help="Stop before this text; may be repeated."),
+    typer.Option(
+        metavar="TEXT",
+        help="Stop before this text, or at the control token of this name; repeatable.",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed for sampling.")]
 ControlTokens = Annotated[
@@ -142,6 +145,7 @@ def _generate_texts(
 ) -> tuple[list[dict[str, Any]], str]:
     """The generations, and the text that was already printed: a single text is streamed."""
     from warmstart import api
+    from warmstart.cli.usage import advice_as_typed
 
     printed = ""
 
@@ -153,7 +157,7 @@ def _generate_texts(
 
     single = (len(texts), settings.count, settings.beams) == (1, 1, 1)
     on_text = print_piece if single and stream else None
-    with notes():
+    with notes(), advice_as_typed({"model.name": "warmstart generate "}):
         generations = api.generate(name, texts, on_text=on_text, **given)
     return generations, printed
 

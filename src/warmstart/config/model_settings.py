@@ -126,7 +126,8 @@ class GenerateConfig(_Part):
     count: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Number of continuations per prompt."""
     stop: list[Annotated[str, Field(min_length=1)]] = []
-    """Stop texts: a continuation ends before the first of them."""
+    """Stop texts: a continuation ends before the first of them. The name of a control token ends it
+    at this token, which the text does not show."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     """Seed of the sampling; it affects nothing else."""
 

@@ -53,16 +53,26 @@ def _listed(names: Collection[str], limit: int = 5) -> str:
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
-def unknown_model(name: str) -> ModelError:
-    """The Hub has no such model, or it is not visible to this user."""
+def _meant(name: str) -> str:
+    """Advice with the well-known model that has almost this name, if there is one."""
     ends = {known.rpartition("/")[2].lower(): known for known in WELL_KNOWN}
     near = get_close_matches(name.rpartition("/")[2].lower(), ends, n=1)
-    meant = f"--set model.name={ends[near[0]]}; or " if near and ends[near[0]] != name else ""
+    return f"--set model.name={ends[near[0]]}; or " if near and ends[near[0]] != name else ""
+
+
+def _meant_offline(name: str) -> str:
+    """The same where the Hub cannot be asked whether the name is wrong."""
+    meant = _meant(name)
+    return f"if the name is misspelt: {meant}" if meant else ""
+
+
+def unknown_model(name: str) -> ModelError:
+    """The Hub has no such model, or it is not visible to this user."""
     return ModelError(
         found=f"model.name: there is no visible model {name!r} on the Hub",
         expected="a Hub id (OWNER/NAME, exactly as on its page), a folder, bundled/minilm-l6 or "
         "bundled/gpt2-mini",
-        do=f"{meant}check the spelling; if the model is private: hf auth login",
+        do=f"{_meant(name)}check the spelling; if the model is private: hf auth login",
     )
 
 
@@ -99,8 +109,8 @@ def download_failed(name: str, reason: str, endpoint: str) -> ModelError:
         found=f"model.name: {name!r} is not a local folder, and downloading it from {endpoint}"
         f" failed: {reason}",
         expected=f"a network connection, or a folder with {LAYOUT}",
-        do="name such a folder: --set model.name=FOLDER; or set a mirror: export"
-        f" HF_ENDPOINT=https://… (now {endpoint}); or work offline: --set"
+        do=f"{_meant_offline(name)}name such a folder: --set model.name=FOLDER; or set a mirror: "
+        f"export HF_ENDPOINT=https://… (now {endpoint}); or work offline: --set"
         " model.name=bundled/minilm-l6 (for text generation bundled/gpt2-mini)",
     )
 
@@ -111,8 +121,8 @@ def not_cached(name: str) -> ModelError:
         found=f"model.name: {name!r} is not completely in the download cache, and"
         " model.local_files_only or HF_HUB_OFFLINE disables network access",
         expected=f"a model that was downloaded before, or a folder with {LAYOUT}",
-        do="download it once, with a network connection: --set model.local_files_only=false (and"
-        " unset HF_HUB_OFFLINE); or --set model.name=FOLDER",
+        do=f"{_meant_offline(name)}download it once, with a network connection: --set "
+        "model.local_files_only=false (and unset HF_HUB_OFFLINE); or --set model.name=FOLDER",
     )
 
 
@@ -122,7 +132,9 @@ def no_folder(path: Path) -> ModelError:
     return ModelError(
         found=f"model.name: {path} {'is a file' if is_file else 'does not exist'}",
         expected=f"a folder with {LAYOUT}",
-        do=f"--set model.name={path.parent}" if is_file else "check the path in --set model.name",
+        do=f"--set model.name={path.parent}"
+        if is_file
+        else "check the path and the working directory",
     )
 
 
@@ -374,7 +386,7 @@ def unknown_bundled(name: str, have: Collection[str]) -> ModelError:
     return ModelError(
         found=f"model.name: there is no bundled model {name!r}",
         expected=f"one of: {', '.join(have)}",
-        do=f"--set model.name={next(iter(have))}",
+        do=f"--set model.name={next(iter([*get_close_matches(name, have, n=1), *have]))}",
     )
 
 

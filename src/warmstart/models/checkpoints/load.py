@@ -138,7 +138,13 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         is_run = (path / "config.yaml").is_file() and (path / "model" / "config.json").is_file()
         folder = path / "model" if is_run else path
         files = held_files(folder)
-    elif path.exists() or model.name[0] in "/.~\\" or path.is_absolute() or len(path.parts) > 2:
+    elif (
+        path.exists()
+        or model.name[0] in "/.~\\"
+        or model.name.endswith("/")
+        or path.is_absolute()
+        or len(path.parts) > 2
+    ):
         raise errors.model.no_folder(path)
     else:
         snapshot = hub.snapshot(model)
