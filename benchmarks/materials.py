@@ -58,7 +58,10 @@ class Setup:
             train: further settings of ``train``.
         """
         # Defaults are left out: a setting that the task does not read may not be given.
-        settings = self.train_config.model_dump(exclude_defaults=True) | train
+        settings = self.train_config.model_dump(exclude_defaults=True)
+        if self.task != "text-generation":
+            settings["head_start"] = "random"  # as the peers
+        settings |= train
         data = {"train": "train.csv", "validation": "validation.csv", "dir": str(self.folder)}
         if self.train.pairs is not None:
             data["text_pair"] = "pair"

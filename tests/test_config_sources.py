@@ -52,7 +52,7 @@ def test_the_short_form_of_train() -> None:
 def test_faults_of_the_short_form_name_its_flags() -> None:
     with pytest.raises(errors.ConfigError) as caught:
         config_file.from_arguments(
-            validation="2", task="text-gen", text="label", overrides=["train.epochs=0"]
+            validation="2", task="text-gen", text="label", overrides=["train.epochs=-1"]
         )
     message = str(caught.value)
     for line in (
@@ -63,7 +63,7 @@ def test_faults_of_the_short_form_name_its_flags() -> None:
         "  --task: task is text-gen",
         "    try:      --task text-generation",
         "  --label: data.text and data.label are both label",
-        "  --set train.epochs=0: train.epochs is 0",
+        "  --set train.epochs=-1: train.epochs is -1",
     ):
         assert line in message.splitlines()
 
@@ -91,8 +91,8 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
     assert all(setting.doc and setting.type for setting in table.values())
     assert table["data.text"].doc == "Column with the text; for ranking, with the query."
     assert table["model.max_tokens"].type == '"auto" or a whole number ≥ 3'
-    assert table["train.learning_rate"].type == "a number > 0 and < 1"
-    assert table["train.learning_rate"].default == 3e-5
+    assert table["train.learning_rate"].type == 'a number > 0 and < 1 or "auto"'
+    assert table["train.learning_rate"].default == "auto"
 
 
 def test_every_default_is_within_its_own_limits() -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from warmstart import config_file, errors
 from warmstart.config import ControlTokens, ExportConfig, RunConfig
 from warmstart.config.overrides import Overrides, override_texts
+from warmstart.data.reading.paths import given_path
 from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
 
@@ -40,7 +41,7 @@ def load(path: str | Path) -> Run:
     Raises:
         RunError: the folder does not exist or is not a run directory.
     """
-    return Run(RunDirectory.open(Path(path)).path)
+    return Run(RunDirectory.open(given_path(path, "path")).path)
 
 
 def check(config: ConfigSource, overrides: Overrides = ()) -> "Prepared":
@@ -131,7 +132,7 @@ def _train(
     overwrite: bool,
     progress: bool,
 ) -> Run:
-    path = Path(output) if output is not None else default_output(config, settings)
+    path = given_path(output, "output") if output is not None else default_output(config, settings)
     RunDirectory(path).refuse_unusable(overwrite=overwrite)
     with prepared_for(settings) as prepared:
         return train_prepared(prepared, path, overwrite=overwrite, progress=progress)
@@ -148,7 +149,7 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         RunError: there is nothing to resume, the run is finished, or data, settings or versions
             changed.
     """
-    directory = RunDirectory.open(Path(path))
+    directory = RunDirectory.open(given_path(path, "path"))
     if is_finished(directory):
         export = directory.read_config().export
         if directory.is_complete(exported=export.onnx):
@@ -293,7 +294,8 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
     from warmstart.runs.loaded_run import load_task, no_model, refuse_damaged_model
     from warmstart.tasks.capabilities import label_names_of
 
-    if Path(name).suffix in (".yaml", ".yml") or str(name) in config_file.recipe_names():
+    is_yaml = given_path(name, "name").suffix in (".yaml", ".yml")
+    if is_yaml or str(name) in config_file.recipe_names():
         from warmstart.preparation.auto import without_auto
         from warmstart.preparation.prepare import refuse_unfit_parts
         from warmstart.tasks import task_type
@@ -314,6 +316,7 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
         return describe(find(model), labels=2 if labels is None else labels)
     if labels is not None:
         raise errors.command.labels_of_what(name, labels, "run")
+    directory = RunDirectory.open(directory.path)
     _, task = load_task(directory)
     refuse_damaged_model(directory)
     description = describe(find(model_named(directory.model), task.head))

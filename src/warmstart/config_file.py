@@ -62,6 +62,8 @@ def load(
         origins = {key: Origin(f"{name}:{line}") for key, line in document.lines.items()}
         origins[()] = Origin(name)
         return _checked(document.content or {}, origins, overrides, document.faults)
+    if not isinstance(source, Mapping | RunConfig):
+        raise errors.arguments.no_config(source)
     # Settings that were never given stay out, so that they are not checked as if they were.
     given = source.model_dump(exclude_unset=True) if isinstance(source, RunConfig) else source
     content = _plain(with_files(given))

@@ -109,7 +109,10 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     write_reviews(folder / "reviews.csv", rows=80)
     write_reviews(folder / "test.csv", rows=20, seed=5)
     flags = "--train reviews.csv --text text --label label --validation 0.2 --test test.csv"
-    settings = ("train.epochs=1", "train.batch_size=8", "train.device=cpu")
+    settings = (
+        "train.epochs=1", "train.batch_size=8", "train.device=cpu",
+        "train.learning_rate=3e-5", "train.head_start=random",
+    )  # fmt: skip
     sets = [word for setting in settings for word in ("--set", setting)]
     with chdir(folder):
         train = ran(

@@ -84,7 +84,7 @@ def bad_labels(name: str, fault: str = "", rows: str = SEVERAL_ROWS, **parts: An
 PROBLEMS = [
     bad_number("a label that is no number", rows=NUMBER_ROWS + "the dog,many\n",
                found=("n.csv:22: the column label has 'many'",), expected=("a number, such as 3",),
-               do=("--label COLUMN", "--set task=text-classification")),
+               do=("--label COLUMN", "--task text-classification")),
     bad_number("a label that is infinite", rows=NUMBER_ROWS + "the dog,inf\n",
                found=("n.csv:22: the column label has 'inf'",), expected=("a number",),
                do=("correct it",)),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.quick import slow_except
-from warmstart import cli, config_file
+from warmstart import cli, config_file, errors
 from warmstart.cli.output import runnable
 from warmstart.config import DataConfig
 from warmstart.data.label_lists import label_lists
@@ -98,8 +98,29 @@ def test_labels_with_another_separator_are_asked_about(separator: str) -> None:
         assert len({label for row in found.to_pylist() for label in row}) == labels
 
 
-@pytest.mark.parametrize("texts", [["Paris, France", "Rome, Italy"], ["a|b", "a,b", "b,a", "a"]])
-def test_other_labels_with_commas_are_not_asked_about(texts: list[str]) -> None:
+def test_labels_with_spaces_between_them_are_asked_about() -> None:
+    from tests.data.test_label_lists import table_of
+
+    with pytest.raises(DataError, match=r"3 different labels .* made of 2 parts") as caught:
+        label_lists(table_of(label=["joy", "sad joy", "sad"]), DataConfig(train="x"))
+    value = shlex.split(caught.value.do)[1].partition("=")[2].removesuffix(";")
+    data = config_file.from_arguments(
+        train=["x"],
+        overrides=["task=multi-label-classification", f"data.label_separator={value}"],
+    ).data
+    found = label_lists(table_of(label=["joy", "sad joy", "sad"]), data).to_pylist()
+    assert list(map(set, found)) == [{"joy"}, {"sad", "joy"}, {"sad"}]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["Paris, France", "Rome, Italy"],
+        ["a|b", "a,b", "b,a", "a"],
+        ["good", "very good", "bad", "very bad"],
+    ],
+)
+def test_other_labels_are_not_asked_about(texts: list[str]) -> None:
     from tests.data.test_label_lists import table_of
 
     assert label_lists(table_of(label=texts), DataConfig(train="x"))
@@ -111,6 +132,15 @@ def test_other_labels_with_commas_are_not_asked_about(texts: list[str]) -> None:
         ("It costs £5, and then £12 more.\n" * 30, "cp1252"),
         ("The café costs £5 an hour.\n" * 30, "cp1252"),
         ("Příliš žluťoučký kůň úpěl ďábelské ódy.\n" * 30, "cp1250"),
+        ("a good text\n" * 30 + "Jest świetnie w Łodzi.\n", "cp1250"),
+        ("a good text\n" * 30 + "To było różne.\n", "cp1250"),
+        ("a good text\n" * 30 + "„Źle się czuję”\n", "cp1250"),
+        ("a good text\n" * 30 + "Zażółć gęślą jaźń\n" * 40, "cp1250"),
+        ("a good text\n" * 30 + "Cena 5 zł, coś taniej\n", "cp1250"),
+        ("Ťažký text\n", "cp1250"),
+        ("a good text\n" * 30 + "10 m³, 5 m², and £5 more (¿no?)\n", "cp1252"),
+        ("a good text\n" * 30 + "une œuvre, le cœur, ça coûte £20\n", "cp1252"),
+        ("a good text\n" * 30 + "você e a fábrica, ¿qué?\n", "cp1252"),
     ],
 )
 def test_the_encoding_that_is_advised_first(text: str, encoding: str) -> None:
@@ -118,6 +148,115 @@ def test_the_encoding_that_is_advised_first(text: str, encoding: str) -> None:
         to_utf8(text.encode(encoding), "auto", "a.csv")
     advised = caught.value.do.split(" ")[1].partition("=")[2]
     assert text.encode(encoding).decode(advised) == text
+
+
+REVIEWS = "review,stars\n" + "".join(f"a good day {i},a\na bad day {i},b\n" for i in range(10))
+
+
+@pytest.mark.parametrize(
+    ("words", "advised", "then"),
+    [
+        ("check reviews.csv --text reveiw --label stars", "--text review", "replace"),
+        ("train reviews.csv --text reveiw --label stars --dry-run", "--text review", "replace"),
+        (
+            "train --train reviews.csv --text review --label star --dry-run",
+            "--label stars",
+            "replace",
+        ),
+        ("check reviews.csv --text review", "--label COLUMN with one of them", "add"),
+        ("train reviews.csv --text review --dry-run", "--label COLUMN with one of them", "add"),
+        ("check reviews.csv --label stars", "--text COLUMN with one of them", "add"),
+        ("check files", "warmstart check files/a.csv", "command"),
+        ("train files --dry-run", "warmstart train files/a.csv", "command"),
+        (
+            "check rows.csv --model bundled/minilm-6",
+            "--model bundled/minilm-l6",
+            "replace",
+        ),
+        ("check rows.csv --model bundled/gpt-mini", "--model bundled/gpt2-mini", "only this"),
+        ("info bundled/minilm-6", "warmstart info bundled/minilm-l6", "command"),
+        (
+            "train rows.csv --task fill-mask --label label --dry-run",
+            "leave --label out",
+            "only this",
+        ),
+        ("info elsewhere/", "check the path and the working directory", "only this"),
+        ("check rows.csv --set data.text = text", "write NAME=VALUE without", "only this"),
+        ("check row.csv", "warmstart check rows.csv", "command"),
+        ("check rows.tsv", "warmstart check rows.csv", "command"),
+        ("check unlike.csv", "check the path and the working directory", "only this"),
+        ("train rows.csv --lr 1e-4", "warmstart train … --learning-rate", "only this"),
+        ("train rows.csv --max_length 9", "warmstart train … --set model.max_tokens", "only this"),
+        ("generate bundled/gpt2-mini --prompts no.txt", "check the path", "only this"),
+        ("predict inside/model --text a", "name the run that contains it: inside", "only this"),
+        ("generate bundled/gpt2 --prompt a", "warmstart generate bundled/gpt2-mini", "only this"),
+    ],
+)
+def test_advice_has_the_form_in_which_a_setting_was_given(
+    words: str,
+    advised: str,
+    then: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("reviews.csv").write_text(REVIEWS)
+    Path("rows.csv").write_text(ROWS)
+    Path("files").mkdir()
+    Path("files/a.csv").write_text(ROWS)
+    Path("inside/model").mkdir(parents=True)
+    Path("inside/config.yaml").write_text("")
+    assert cli.main(words.split()) in (1, 2)
+    message = capsys.readouterr().err
+    advice = message.partition("try:")[2].strip()
+    assert advice.startswith(advised)
+    assert "--set data.text=review" not in advice
+    assert "data.dir" not in advice or not words.startswith("generate")
+    option, _, value = advised.partition(" ")
+    given = words.split()
+    if then == "command":
+        given = advised.split()[1:]
+    elif then == "replace":
+        given[given.index(option) + 1] = value
+    elif then == "add":
+        given += [option, {"--label": "stars", "--text": "review"}[option]]
+    else:
+        return
+    assert cli.main(given) == 0
+
+
+def test_a_folder_of_texts_is_checked_and_trained_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for label in ("pos", "neg"):
+        folder = Path("films", label)
+        folder.mkdir(parents=True)
+        for number in range(6):
+            (folder / f"{number}.txt").write_text(f"a {label} film {number}")
+    assert cli.main(["check", "films"]) == 0
+    assert cli.main(["train", "films", "--dry-run"]) == 0
+    Path("films/config.json").write_text("{}")  # a folder of a model, which may have vocab.txt
+    capsys.readouterr()
+    assert cli.main(["check", "films"]) == 1
+    assert "contains no run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_misspelt_model_gets_the_name_that_was_meant(
+    offline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = (
+        errors.model.not_cached("bert-base-uncasd")
+        if offline
+        else errors.model.download_failed("bert-base-uncasd", "no answer", "https://hub")
+    )
+    assert error.do.startswith(
+        "if the name is misspelt: --set model.name=google-bert/bert-base-uncased; or "
+    )
+    for right in ("google-bert/bert-base-uncased", "someone/of-their-own"):
+        assert "misspelt" not in errors.model.not_cached(right).do
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def has_scores(scores: Mapping[str, Any], n: int) -> None:
 def test_train_by_flags_ends_with_one_object(trained: Trained) -> None:
     assert trained.ran.code == 0, trained.ran.err
     content = one_object(trained.ran.out)
-    assert list(content) == ["run", "status", "steps", "seconds", "scores", "baselines"]
+    keys = ["run", "status", "steps", "seconds", "scores", "baselines", "advice"]
+    assert list(content) == keys
     assert content["run"] == "run"
     assert content["status"] == "finished"
     assert content["steps"] == 8
@@ -89,6 +90,9 @@ def test_training_from_the_printed_config_repeats_the_run(
         "run     again",
         "report  again/report.html",
         'try     warmstart predict again --text "…"',
+        # One epoch of eight steps: the model predicts one label for every row.
+        "next    warmstart train again --set train.learning_rate=auto --set train.epochs=auto "
+        "--output again-2",
     ]
     scores = "evaluation/test/scores.json"
     assert (tmp_path / "again" / scores).read_text() == (trained.path / scores).read_text()

@@ -1,5 +1,6 @@
 """A run directory with missing or damaged files: a message that names them, never a traceback."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,14 @@ def lost(name: str) -> Callable[[Path], object]:
 
 def holding(name: str, text: str) -> Callable[[Path], object]:
     return lambda run: (run / name).write_text(text)
+
+
+def pipe(name: str) -> Callable[[Path], object]:
+    def make(run: Path) -> None:
+        (run / name).unlink()
+        os.mkfifo(run / name)
+
+    return make
 
 
 PREDICT = ("predict", "run", "--text", "nice")
@@ -43,6 +52,9 @@ PREDICT = ("predict", "run", "--text", "nice")
         (lost("model/model.safetensors"), PREDICT, "run has no finished model"),
         (holding("evaluation/test/scores.json", "{"), ("report", "run"), "test/scores.json"),
         (lost("config.yaml"), ("report", "run"), "run contains no run"),
+        (pipe("environment.json"), ("info", "run"), "environment.json: it is a pipe, not a file"),
+        (pipe("events.jsonl"), ("report", "run"), "events.jsonl: it is a pipe, not a file"),
+        (pipe("model/config.json"), PREDICT, "config.json: it is a pipe, not a file"),
     ],
 )
 def test_what_is_broken_is_named(

@@ -218,6 +218,11 @@ CASES = {
     "no such file": Case(
         "--prompts nowhere.txt", "nowhere.txt", "", "--prompts",
     ),
+    "a table of prompts": Case(
+        "--prompts rows.jsonl", "by its name, the file is a table", "a text file with one prompt",
+        "--prompts rows.txt",
+    ),
+    "a packed table": Case("--prompts a/R.CSV.gz", "a table", "a text file", "--prompts"),
 }  # fmt: skip
 
 

@@ -74,3 +74,9 @@ def test_errors_name_the_setting(overrides: dict[str, Any], found: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(BASE, overrides)
     assert found in str(caught.value)
+
+
+def test_an_unknown_name_is_refused_whatever_its_value() -> None:
+    with pytest.raises(ConfigError, match="nonsense is not a setting"):
+        config_file.load(BASE, {"nonsense": {}})
+    assert config_file.load(BASE, {"train": {}}) == config_file.load(BASE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from tests.tiny.decoders import DECODERS, byte_tokenizer, make_decoder
@@ -196,6 +196,25 @@ def test_the_first_of_several_stop_texts_ends_the_text() -> None:
     for stop in (["y", "xy"], ["xy", "y"]):
         (one,) = written(model, [""], stop=stop)
         assert (one.text, one.finish, len(one.tokens)) == ("", "stop", 2)
+
+
+def test_the_name_of_a_control_token_stops_at_the_token() -> None:
+    x, y = (TOKENIZER.convert_tokens_to_ids(letter) for letter in "xy")
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens([AddedToken("y", special=True)])
+    model = constant(x, y, x)
+    for beams, stop, expected in (
+        (1, ["y"], "stop"),
+        (2, ["z", "y"], "stop"),
+        (1, ["z"], "length"),
+    ):
+        settings = GenerateConfig(temperature=0, max_new_tokens=3, stop=stop, beams=beams)
+        made = generate(
+            model, tokenizer, ["ab", ""], settings, bos=0, eos=0, max_positions=POSITIONS
+        )
+        assert made[1].finish == expected
+        if expected == "stop":
+            assert (made[1].text, made[1].tokens) == ("x", (x, y))
 
 
 def test_padding_does_not_make_the_end_less_likely() -> None:

@@ -9,8 +9,12 @@ from tests.rules.source import PACKAGE, ROOT, Function, functions, modules, node
 FILE_LINES = 400
 FUNCTION_LINES = 60
 
-BASES = {"BaseModel", "Exception", "Function", "Generic", "NamedTuple", "Protocol", "nn.Module"}
-"""The allowed base classes; ``NamedTuple`` declares a record, as ``@dataclass`` does."""
+BASES = {
+    "BaseModel", "Exception", "Function", "Generic", "NamedTuple", "Protocol", "TrainConfig",
+    "nn.Module",
+}  # fmt: skip
+"""The allowed base classes; ``NamedTuple`` declares a record, as ``@dataclass`` does. The settings
+of a training without ``auto`` are ``TrainConfig`` with narrower types."""
 
 Definition = Function | ast.ClassDef
 

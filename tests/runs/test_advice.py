@@ -13,6 +13,7 @@ from tests.runs_in_memory import settings
 from warmstart import cli, config_file
 from warmstart.metrics.scores import Score
 from warmstart.preparation.prepare import prepare
+from warmstart.report.html import write_report
 from warmstart.runs.advice import advice
 from warmstart.runs.run_record import EvaluationRecord, RunRecord, read_record
 from warmstart.training.train_run import train_run
@@ -95,24 +96,25 @@ def test_the_command_that_is_printed_can_be_typed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that learns nothing, and the advice at the end of it."""
-    content = settings(tmp_path, epochs=1, learning_rate=1e-9, head_start="random")
+    content = settings(tmp_path, epochs=2, learning_rate=1e-9)
     (tmp_path / "config.yaml").write_text(json.dumps(content))
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "config.yaml", "--output", "run"]) == 0
     printed = capsys.readouterr()
     text = " ".join(line.strip() for line in printed.err.splitlines())
-    assert "it has learned nothing. Probably train.learning_rate=1e-09 and train.epochs=1" in text
+    assert "it has learned nothing. Probably train.learning_rate=1e-09 and train.epochs=2" in text
     (line,) = (line for line in printed.out.splitlines() if line.startswith("next "))
     words = shlex.split(line.removeprefix("next "))
     assert cli.main([*words[1:], "--dry-run"]) == 0
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Chosen for this model and these rows: <code>warmup_share</code>." in page
     assert "it has learned nothing" in page
     assert "--set train.learning_rate=auto" in page
 
 
 def test_a_finished_run_knows_what_was_chosen(tmp_path: Path) -> None:
-    content = settings(tmp_path, epochs=1)
+    content = settings(tmp_path, epochs=1, head_start="auto")
     del content["train"]["learning_rate"]
     train_run(prepare(config_file.load(content)), tmp_path / "run")
-    assert read_record(tmp_path / "run").chosen == ("learning_rate", "head_start", "warmup_share")
+    assert read_record(tmp_path / "run").chosen == ("learning_rate", "head_start")
+    page = write_report(tmp_path / "run").read_text()
+    assert "Chosen for this model and these rows: <code>learning_rate</code>, <code>" in page

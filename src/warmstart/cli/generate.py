@@ -1,7 +1,7 @@
 """``warmstart generate``: generate text from prompts with a decoder."""
 
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -61,7 +61,10 @@ Beams = Annotated[
 Count = Annotated[int | None, typer.Option(help="Number of continuations per prompt.")]
 Stop = Annotated[
     list[str] | None,
-    typer.Option(metavar="TEXT", help="Stop before this text; may be repeated."),
+    typer.Option(
+        metavar="TEXT",
+        help="Stop before this text, or at the control token of this name; repeatable.",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed for sampling.")]
 ControlTokens = Annotated[
@@ -142,6 +145,7 @@ def _generate_texts(
 ) -> tuple[list[dict[str, Any]], str]:
     """The generations, and the text that was already printed: a single text is streamed."""
     from warmstart import api
+    from warmstart.cli.usage import advice_as_typed
 
     printed = ""
 
@@ -153,7 +157,7 @@ def _generate_texts(
 
     single = (len(texts), settings.count, settings.beams) == (1, 1, 1)
     on_text = print_piece if single and stream else None
-    with notes():
+    with notes(), advice_as_typed({"model.name": "warmstart generate "}):
         generations = api.generate(name, texts, on_text=on_text, **given)
     return generations, printed
 
@@ -164,8 +168,12 @@ def _prompts(typed: list[str], file: str | None) -> list[str]:
 
     if file is not None:
         from warmstart.config import DataConfig
+        from warmstart.data.reading.formats import FORMATS
         from warmstart.data.reading.sources import read
 
+        plain_name = file.lower().removesuffix(".gz").removesuffix(".xz")
+        if FORMATS.get(PurePath(plain_name).suffix, "text") != "text":
+            raise errors.prompt.table_of_prompts(file)
         table = read(file, DataConfig(train=file, format="text"), "--prompts")
         return typed + table.column("text", "--prompts").to_pylist()  # type: ignore[no-any-return]
     if typed:

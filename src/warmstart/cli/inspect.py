@@ -1,19 +1,24 @@
 """The commands that inspect without training: ``check``, ``info``, ``report``, ``recipes``."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from warmstart.cli.app import Json, RunArgument, Set
 from warmstart.cli.output import result, show
 
+if TYPE_CHECKING:
+    from warmstart.data.checking.check import Findings
+
 
 def check(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="CONFIG|FILE|RUN", help="A config or recipe, a data file, or a run directory."
+            metavar="CONFIG|FILE|FOLDER|RUN",
+            help="A config or recipe, a data file or folder, or a run directory.",
         ),
     ],
     text: Annotated[
@@ -29,6 +34,9 @@ def check(
     task: Annotated[
         str | None, typer.Option(help="Task to check the file for; only with FILE.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Hub id or folder of the checkpoint; only with FILE.")
+    ] = None,
     validation: Annotated[
         str | None,
         typer.Option(
@@ -43,32 +51,45 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read and check the data as training would, and report problems."""
-    from warmstart import api, config_file, errors
     from warmstart.cli.findings import rendered_findings
-    from warmstart.cli.train import config_path
 
     flags: dict[str, Any] = {
         "task": task,
+        "model": model,
         "text": text,
         "text_pair": text_pair,
         "label": label,
         "validation": validation,
         "test": test,
     }
-    given = {name: value for name, value in flags.items() if value not in (None, [])}
-    config = config_path(source)
-    if Path(config).suffix in (".yaml", ".yml") or config in config_file.recipe_names():
-        if given:
-            raise errors.command.config_and_flags(source, given, "check")
-        settings = config_file.load(config, sets or ())
-    else:
-        settings = config_file.from_arguments(train=[source], **given, overrides=sets or ())
-    findings = api.check(settings).findings
+    findings = _findings(source, flags, sets or ())
     show(rendered_findings(findings))
     warnings = [message for message in findings.messages if message.level == "warning"]
     count = f"{len(warnings)} warning{'s' * (len(warnings) != 1)}"
     text_result = count if warnings else "no warnings"
     result(findings.to_json(), text_result, as_json=as_json)
+
+
+def _findings(source: str, flags: Mapping[str, Any], sets: Sequence[str]) -> "Findings":
+    """What ``check`` finds; ``flags``: the options that are only for a file."""
+    from warmstart import api, config_file, errors
+    from warmstart.cli.train import config_path
+    from warmstart.cli.usage import advice_as_typed, options_for
+    from warmstart.data.reading.paths import local_path
+    from warmstart.data.reading.text_folders import is_data_folder
+
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
+    is_recipe = source in config_file.recipe_names()
+    is_data = not is_recipe and is_data_folder(local_path(source))
+    config = source if is_data else config_path(source)
+    if is_recipe or Path(config).suffix in (".yaml", ".yml"):
+        if given:
+            raise errors.command.config_and_flags(source, given, "check")
+        return api.check(config_file.load(config, sets)).findings
+    typed = options_for(flags) | {"data.train": "warmstart check "}
+    with advice_as_typed(typed, sets):
+        settings = config_file.from_arguments(train=[source], **given, overrides=sets)
+        return api.check(settings).findings
 
 
 def info(
@@ -96,8 +117,10 @@ def info(
     """Print a model's configuration, parameters, memory and trained parts."""
     from warmstart import api
     from warmstart.cli.describe import rendered_description
+    from warmstart.cli.usage import advice_as_typed
 
-    description = api.info(name, labels, sets or ())
+    with advice_as_typed({"model.name": "warmstart info "}):
+        description = api.info(name, labels, sets or ())
     if not as_json:
         from rich.console import Console
 

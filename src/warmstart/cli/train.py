@@ -90,6 +90,7 @@ def train(
 ) -> None:
     """Fine-tune a model on your file and evaluate it on held-out rows."""
     from warmstart import api, config_file, errors
+    from warmstart.cli.usage import advice_as_typed, options_for
 
     flags: dict[str, Any] = {
         "task": task, "model": model, "train": train_file, "text": text,
@@ -103,20 +104,23 @@ def train(
     if resume:
         _resume(config, output, sets, given | changed, options)
         return
-    sets = _with_numbers(sets or [], changed)
+    given_sets, sets = sets or (), _with_numbers(sets or [], changed)
+    typed = options_for([*flags, *changed])
     if config is not None and train_file is None and _is_data(config, given):
+        typed["data.train"] = "warmstart train "
         config, given = None, {"train": [config], **given}
     if config is not None and given:
         raise errors.command.config_and_flags(config, given, "train")
     if config is None and not given:
         raise errors.command.nothing_to_train()
-    settings = (
-        config_file.load(config_path(config), sets)
-        if config is not None
-        else config_file.from_arguments(**given, overrides=sets)
-    )
-    api.refuse_other_verb(settings, pretraining=False)
-    _train(settings, output or api.default_output(config or settings, settings), options)
+    with advice_as_typed(typed if config is None else options_for(changed), given_sets):
+        settings = (
+            config_file.load(config_path(config), sets)
+            if config is not None
+            else config_file.from_arguments(**given, overrides=sets)
+        )
+        api.refuse_other_verb(settings, pretraining=False)
+        _train(settings, output or api.default_output(config or settings, settings), options)
 
 
 def _with_numbers(sets: list[str], changed: Mapping[str, Any]) -> list[str]:
@@ -132,7 +136,7 @@ def _with_numbers(sets: list[str], changed: Mapping[str, Any]) -> list[str]:
 
 
 def _is_data(source: str, flags: Mapping[str, Any]) -> bool:
-    """Whether ``train SOURCE`` names a training file, as ``check SOURCE`` does.
+    """Whether ``train SOURCE`` names a file or folder for training, as ``check SOURCE`` does.
 
     Args:
         source: as typed.
@@ -140,12 +144,13 @@ def _is_data(source: str, flags: Mapping[str, Any]) -> bool:
     """
     from warmstart import config_file
     from warmstart.data.reading.paths import local_path
+    from warmstart.data.reading.text_folders import is_data_folder
 
     suffix = PurePath(source.removesuffix(".gz").removesuffix(".xz")).suffix
     if suffix in (".yaml", ".yml") or source in config_file.recipe_names():
         return False
     if local_path(source).is_dir():
-        return False
+        return is_data_folder(local_path(source))
     return bool(flags) or suffix in (
         ".csv",
         ".tsv",
@@ -304,6 +309,7 @@ def _print_run(run: "Run", *, as_json: bool) -> None:
             show(leak)
     show(verdict(record))
     proposed = advice(record)
+    content["advice"] = None
     if proposed:
         show(" ".join(proposed.reasons))
         content["advice"] = {"reasons": proposed.reasons, "command": proposed.command or None}

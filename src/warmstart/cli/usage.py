@@ -1,7 +1,8 @@
-"""Translate Typer's errors about arguments into messages with three parts."""
+"""Errors about arguments: Typer's with three parts, and advice in the form that was typed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -30,10 +31,10 @@ def usage_error(fault: Any, group: Any, words: Sequence[str]) -> errors.UsageErr
     if message.startswith("No such command"):
         return errors.command.unknown_command(words[-1] if name else _first(words), group.commands)
     if message.startswith("No such option"):
-        from warmstart.config.config_faults import SETTINGS
+        from warmstart.config.config_faults import ELSEWHERE, SETTINGS
 
         known = [opt for one in command.params for opt in one.opts if opt.startswith("-")]
-        return errors.command.unknown_option(fault.option_name, program, known, SETTINGS)
+        return errors.command.unknown_option(fault.option_name, program, known, SETTINGS, ELSEWHERE)
     if message.startswith("Got unexpected extra"):
         extra = message.partition(" (")[2].rstrip(")")
         places = [_shown(one) for one in command.params if one.param_type_name == "argument"]
@@ -60,6 +61,44 @@ def usage_error(fault: Any, group: Any, words: Sequence[str]) -> errors.UsageErr
     if not choices and not expected:
         return errors.command.wrong_usage(fault.format_message(), program)
     return errors.command.wrong_value(option, _value(option, words), expected, choices, program)
+
+
+@contextmanager
+def advice_as_typed(places: Mapping[str, str], sets: Iterable[str] = ()) -> Iterator[None]:
+    """Within the block, errors advise options where the command line has options.
+
+    A setting that is given as an option cannot be given with ``--set`` as well.
+
+    Args:
+        places: name of a setting -> what replaces ``--set NAME=``, such as ``--text ``.
+        sets: what was given with ``--set``; advice about it stays as it is.
+    """
+    given = {one.partition("=")[0].strip() for one in sets}
+    try:
+        yield
+    except errors.WarmstartError as error:
+        for name, typed in places.items():
+            if name in given:
+                continue
+            pattern = rf"--set (['\"]?){re.escape(name)}=(?!null\b|\[|\")"
+            if typed.startswith("--"):
+                error.do = error.do.replace(f"remove {name},", f"leave {typed.strip()} out,")
+            typed_too = rf"{typed}\g<1>"
+            error.found = re.sub(pattern, typed_too, error.found)
+            error.do = re.sub(pattern, typed_too, error.do)
+        raise
+
+
+def options_for(names: Iterable[str]) -> dict[str, str]:
+    """``advice_as_typed`` for options of ``train`` and ``check``.
+
+    Args:
+        names: the options as names of Python: ``text_pair``.
+    """
+    groups = {"task": "task", "model": "model.name"} | {
+        name: f"train.{name}" for name in ("epochs", "batch_size", "learning_rate")
+    }
+    return {groups.get(name, f"data.{name}"): f"--{name.replace('_', '-')} " for name in names}
 
 
 def _first(words: Sequence[str]) -> str:

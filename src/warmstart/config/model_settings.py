@@ -63,7 +63,7 @@ class ModelConfig(_Part):
     """Hub id (``google-bert/bert-base-uncased``), folder, or a model that comes with warmstart:
     ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, a decoder."""
     revision: str | None = None
-    """Branch, tag or commit of a hub checkpoint."""
+    """Branch, tag or commit of a hub checkpoint; refused for any other model."""
     max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"
     """Longest input in tokens, special tokens included; ``auto`` is the model's own limit."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
@@ -126,7 +126,8 @@ class GenerateConfig(_Part):
     count: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Number of continuations per prompt."""
     stop: list[Annotated[str, Field(min_length=1)]] = []
-    """Stop texts: a continuation ends before the first of them."""
+    """Stop texts: a continuation ends before the first of them. The name of a control token ends it
+    at this token, which the text does not show."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     """Seed of the sampling; it affects nothing else."""
 

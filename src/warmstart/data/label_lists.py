@@ -39,7 +39,7 @@ from warmstart.data.table import Table
 SEPARATOR = "|"
 """Default of ``data.label_separator``: the text between the labels of a row."""
 
-_OTHER_SEPARATORS = (",", ";", "/", "\t")
+_OTHER_SEPARATORS = (",", ";", "/", "\t", " ")
 """Other usual ones; they are never used unless the setting names them."""
 
 _LIST = re.compile(r"\[.*\]|\{.*\}|\(.*\)|\w+\([\[{].*\)", re.DOTALL)
@@ -262,7 +262,8 @@ def _refuse_other_separator(
         return
     for separator in _OTHER_SEPARATORS:
         pieces = {piece.strip() for label in labels for piece in str(label).split(separator)}
-        if len(pieces) < len(labels):
+        # Names of labels may contain spaces ("very good"), so each part must also be a label.
+        if len(pieces) < len(labels) and (separator != " " or pieces <= labels):
             example = next(str(part[0]) for part in parts if separator in str(part[0]))
             where = table.where(int(pc.index(texts, example).as_py()))
             raise errors.labels.other_separator(

@@ -10,8 +10,10 @@ checks its advice::
 
 WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
+│                                                                               .arguments,
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
+│                                                                               .arguments,
 │                                                                               .folders,
 │                                                                               .json_files,
 │                                                                               .labels, .prompt,
@@ -30,6 +32,7 @@ WarmstartError
 """
 
 from warmstart.errors import (
+    arguments,
     checkpoint,
     command,
     config,
@@ -71,6 +74,7 @@ __all__ = [
     "RunError",
     "UsageError",
     "WarmstartError",
+    "arguments",
     "checkpoint",
     "command",
     "config",

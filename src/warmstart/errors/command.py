@@ -23,7 +23,11 @@ def config_and_flags(config: str, flags: Mapping[str, Any], command: str) -> Usa
 
 
 def unknown_option(
-    option: str, command: str, known: Sequence[str], settings: Collection[str]
+    option: str,
+    command: str,
+    known: Sequence[str],
+    settings: Collection[str],
+    elsewhere: Mapping[str, str],
 ) -> UsageError:
     """An option that the command does not have; perhaps a setting.
 
@@ -32,12 +36,14 @@ def unknown_option(
         command: the command with its program: ``warmstart train``.
         known: the options of the command.
         settings: names of all settings.
+        elsewhere: names of other tools -> the setting.
     """
     name = option.lstrip("-").replace("-", "_")
-    meant = [one for one in settings if one.rpartition(".")[2] == name]
-    nearest = get_close_matches(option, known, n=1, cutoff=0.7)
+    name = elsewhere.get(name, name).rpartition(".")[2]
+    nearest = get_close_matches(f"--{name.replace('_', '-')}", known, n=1, cutoff=0.7)
     tries = [f"{command} … {one}" for one in nearest]
     if "--set" in known:
+        meant = [one for one in settings if one.rpartition(".")[2] == name]
         tries += [f"{command} … --set {setting}=VALUE" for setting in meant]
     return UsageError(
         found=f"{command} has no option {option}",
@@ -67,7 +73,9 @@ def extra_argument(extra: str, command: str, places: Sequence[str]) -> UsageErro
     return UsageError(
         found=f"{command} got {extra!r}, which belongs to no option",
         expected=f"{' '.join([command, *places])}, and options",
-        do=f"put quotes around a value with spaces: --text 'two words'; or {command} --help",
+        do="write NAME=VALUE without spaces: --set data.text=text"
+        if extra.startswith("=") or extra.endswith("=")
+        else f"put quotes around a value with spaces: --text 'two words'; or {command} --help",
     )
 
 

@@ -264,22 +264,6 @@ def several_processes(processes: int) -> ConfigError:
     )
 
 
-def nothing_trained(task: str, *, probes: bool) -> ConfigError:
-    """``train.epochs`` is 0 and no head is fitted.
-
-    Args:
-        task: name of the task.
-        probes: whether the task has a head that can be fitted before the first epoch.
-    """
-    start = "train.head_start is random" if probes else f"{task} has no head to fit"
-    return ConfigError(
-        found=f"train.epochs is 0, and {start}: nothing would be trained",
-        expected="at least 1 epoch"
-        + " or train.head_start=linear-probe, which fits the head alone" * probes,
-        do="--set train.epochs=auto" + " or --set train.head_start=linear-probe" * probes,
-    )
-
-
 def two_warmups(warmup_steps: int, warmup_share: float) -> ConfigError:
     """A warm-up given both in steps and as a share of the run's steps."""
     return ConfigError(

@@ -75,7 +75,8 @@ def bad_json_line(path: str, line: int, *, reason: str, text: str) -> DataError:
     return DataError(
         f"{path}:{line} is not a JSON object ({reason}): {_short(text, 60)}",
         'one object per line, such as {"text": "…", "label": "…"}',
-        "correct the line; if the file is one JSON array: --set data.format=json",
+        "correct the line; if the file is a table: --set data.format=csv; if it is one JSON array: "
+        "--set data.format=json",
     )
 
 

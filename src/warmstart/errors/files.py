@@ -8,7 +8,7 @@ import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from warmstart.errors.base import ConfigError, DataError
 
@@ -35,15 +35,16 @@ def _typed(setting: str, value: str) -> str:
 
 def not_found(path: str, setting: str, *, name: str, near: Sequence[str]) -> DataError:
     """No such file; ``near`` are the names in the folder (or archive) where ``name`` should be."""
-    nearest = get_close_matches(name, near, n=1, cutoff=0.5)
+    stems = {PurePath(one).stem: one for one in near}  # many files have the same suffix
+    nearest = [stems[one] for one in get_close_matches(PurePath(name).stem, stems, n=1)]
     existing = f"; its folder contains: {_listed(near)}" if near else ""
     return DataError(
         f"{setting}: {path} does not exist",
         f"an existing file{existing}",
         _typed(setting, path.removesuffix(name) + nearest[0])
         if nearest
-        else f"check the path and the working directory; {_typed(setting, 'FILE')}, or "
-        "--set data.dir=FOLDER to read the file from that folder",
+        else f"check the path and the working directory; {_typed(setting, 'FILE')}"
+        + ", or --set data.dir=FOLDER to read it from there" * (not setting.startswith("--")),
     )
 
 

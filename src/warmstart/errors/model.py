@@ -53,16 +53,35 @@ def _listed(names: Collection[str], limit: int = 5) -> str:
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
-def unknown_model(name: str) -> ModelError:
-    """The Hub has no such model, or it is not visible to this user."""
+def _meant(name: str) -> str:
+    """Advice with the well-known model that has almost this name, if there is one."""
     ends = {known.rpartition("/")[2].lower(): known for known in WELL_KNOWN}
     near = get_close_matches(name.rpartition("/")[2].lower(), ends, n=1)
-    meant = f"--set model.name={ends[near[0]]}; or " if near and ends[near[0]] != name else ""
+    return f"--set model.name={ends[near[0]]}; or " if near and ends[near[0]] != name else ""
+
+
+def _meant_offline(name: str) -> str:
+    """The same where the Hub cannot be asked whether the name is wrong."""
+    meant = _meant(name)
+    return f"if the name is misspelt: {meant}" if meant else ""
+
+
+def unknown_model(name: str) -> ModelError:
+    """The Hub has no such model, or it is not visible to this user."""
     return ModelError(
         found=f"model.name: there is no visible model {name!r} on the Hub",
         expected="a Hub id (OWNER/NAME, exactly as on its page), a folder, bundled/minilm-l6 or "
         "bundled/gpt2-mini",
-        do=f"{meant}check the spelling; if the model is private: hf auth login",
+        do=f"{_meant(name)}check the spelling; if the model is private: hf auth login",
+    )
+
+
+def revision_without_hub(name: str, revision: str) -> ModelError:
+    """A folder or a bundled model has no revisions."""
+    return ModelError(
+        found=f"model.revision is {revision!r}, and model.name, {name}, is not on the Hub",
+        expected="a revision only for a model on the Hub; any other would be ignored",
+        do="use the model as it is: --set model.revision=null",
     )
 
 
@@ -90,8 +109,8 @@ def download_failed(name: str, reason: str, endpoint: str) -> ModelError:
         found=f"model.name: {name!r} is not a local folder, and downloading it from {endpoint}"
         f" failed: {reason}",
         expected=f"a network connection, or a folder with {LAYOUT}",
-        do="name such a folder: --set model.name=FOLDER; or set a mirror: export"
-        f" HF_ENDPOINT=https://… (now {endpoint}); or work offline: --set"
+        do=f"{_meant_offline(name)}name such a folder: --set model.name=FOLDER; or set a mirror: "
+        f"export HF_ENDPOINT=https://… (now {endpoint}); or work offline: --set"
         " model.name=bundled/minilm-l6 (for text generation bundled/gpt2-mini)",
     )
 
@@ -102,8 +121,8 @@ def not_cached(name: str) -> ModelError:
         found=f"model.name: {name!r} is not completely in the download cache, and"
         " model.local_files_only or HF_HUB_OFFLINE disables network access",
         expected=f"a model that was downloaded before, or a folder with {LAYOUT}",
-        do="download it once, with a network connection: --set model.local_files_only=false (and"
-        " unset HF_HUB_OFFLINE); or --set model.name=FOLDER",
+        do=f"{_meant_offline(name)}download it once, with a network connection: --set "
+        "model.local_files_only=false (and unset HF_HUB_OFFLINE); or --set model.name=FOLDER",
     )
 
 
@@ -113,7 +132,9 @@ def no_folder(path: Path) -> ModelError:
     return ModelError(
         found=f"model.name: {path} {'is a file' if is_file else 'does not exist'}",
         expected=f"a folder with {LAYOUT}",
-        do=f"--set model.name={path.parent}" if is_file else "check the path in --set model.name",
+        do=f"--set model.name={path.parent}"
+        if is_file
+        else "check the path and the working directory",
     )
 
 
@@ -365,24 +386,5 @@ def unknown_bundled(name: str, have: Collection[str]) -> ModelError:
     return ModelError(
         found=f"model.name: there is no bundled model {name!r}",
         expected=f"one of: {', '.join(have)}",
-        do=f"--set model.name={next(iter(have))}",
-    )
-
-
-def cannot_freeze(architecture: str, known: Sequence[str]) -> ModelError:
-    """``train.freeze`` with an architecture that is not supported."""
-    return ModelError(
-        found=f"train.freeze is set, but it does not support the architecture {architecture}",
-        expected=f"one of: {', '.join(known)}",
-        do="--set train.freeze=null, or choose another model.name",
-    )
-
-
-def too_many_frozen_layers(setting: str, layers: int) -> ModelError:
-    """``train.freeze`` names too many layers; the model has ``layers``."""
-    shown = setting if len(setting) <= 40 else f"{setting[:39]}…"
-    return ModelError(
-        found=f"train.freeze is {shown}, but the model has {counted(layers, 'layer')}",
-        expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}",
-        do="--set train.freeze=backbone, which freezes all layers",
+        do=f"--set model.name={next(iter([*get_close_matches(name, have, n=1), *have]))}",
     )

@@ -1,6 +1,8 @@
 """Error messages about single texts: the prompts of text generation, and texts to predict."""
 
+import shlex
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from warmstart.errors.base import ConfigError, DataError, UsageError
 
@@ -12,6 +14,16 @@ def none_given() -> UsageError:
         expected="--prompt, once or several times; or --prompts with a file, one prompt per line",
         do='warmstart generate RUN --prompt "Once upon a time"; or --prompts FILE; or, to generate '
         'without a prompt, --prompt ""',
+    )
+
+
+def table_of_prompts(file: str) -> DataError:
+    """``--prompts`` names a table, whose lines are not prompts."""
+    text_file = f"{PurePath(file).name.partition('.')[0]}.txt"
+    return DataError(
+        found=f"--prompts {file}: by its name, the file is a table",
+        expected="a text file with one prompt per line",
+        do=f"save its prompts as lines of a text file: --prompts {shlex.quote(text_file)}",
     )
 
 

@@ -65,10 +65,13 @@ def not_a_run(path: Path) -> RunError:
         state = "does not exist"
     else:
         state = "contains no run" if path.is_dir() else "is a file, not a run directory"
+    is_inside = path.parent.joinpath("config.yaml").is_file()  # RUN/model, RUN/report.html
     return RunError(
         found=f"{path} {state}",
         expected="a run directory, as `warmstart train` writes it (config.yaml, task.json, model/)",
-        do="name the folder that training printed at its end, or train first: warmstart demo",
+        do=f"name the run that contains it: {path.parent}"
+        if is_inside
+        else "name the folder that training printed at its end, or train first: warmstart demo",
     )
 
 
@@ -152,7 +155,8 @@ def already_finished(path: Path) -> RunError:
     return RunError(
         found=f"the run in {path} is finished",
         expected="an interrupted run to resume",
-        do=f"use it: warmstart predict {path} --text '…'; or train again: --output {_unused(path)}",
+        do=f"use it: warmstart predict {path} --text '…'; or train again: warmstart train {path} "
+        f"--output {_unused(path)}",
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from warmstart.errors.base import ConfigError, ModelError, RunError
+from warmstart.errors.counts import counted
 
 
 def two_ways(setting: str, other: str) -> ConfigError:
@@ -116,4 +117,39 @@ def no_linear_probe(reason: str) -> RunError:
         "predict the labels",
         do="--set train.epochs=3 to train the head step by step, or another model "
         "(--set model.name=NAME)",
+    )
+
+
+def nothing_trained(task: str, *, probes: bool) -> ConfigError:
+    """``train.epochs`` is 0 and no head is fitted.
+
+    Args:
+        task: name of the task.
+        probes: whether the task has a head that can be fitted before the first epoch.
+    """
+    start = "train.head_start is random" if probes else f"{task} has no head to fit"
+    return ConfigError(
+        found=f"train.epochs is 0, and {start}: nothing would be trained",
+        expected="at least 1 epoch"
+        + " or train.head_start=linear-probe, which fits the head alone" * probes,
+        do="--set train.epochs=auto" + " or --set train.head_start=linear-probe" * probes,
+    )
+
+
+def cannot_freeze(architecture: str, known: Sequence[str]) -> ModelError:
+    """``train.freeze`` with an architecture that is not supported."""
+    return ModelError(
+        found=f"train.freeze is set, but it does not support the architecture {architecture}",
+        expected=f"one of: {', '.join(known)}",
+        do="--set train.freeze=null, or choose another model.name",
+    )
+
+
+def too_many_frozen_layers(setting: str, layers: int) -> ModelError:
+    """``train.freeze`` names too many layers; the model has ``layers``."""
+    shown = setting if len(setting) <= 40 else f"{setting[:39]}…"
+    return ModelError(
+        found=f"train.freeze is {shown}, but the model has {counted(layers, 'layer')}",
+        expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}",
+        do="--set train.freeze=backbone, which freezes all layers",
     )

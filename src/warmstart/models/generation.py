@@ -70,8 +70,9 @@ class Generation:
     Args:
         prompt: the prompt as given.
         text: the generated text, without special tokens and without the stop text.
-        finish: why generation ended: ``eos`` the model ended the text; ``stop`` a stop text was
-            generated; ``length`` the limit of new tokens or of the model's positions was reached.
+        finish: why generation ended: ``eos`` the model ended the text; ``stop`` a stop text, or a
+            control token that one names, was generated; ``length`` the limit of new tokens or of
+            the model's positions was reached.
         tokens: all generated token ids, the end-of-text token included.
     """
 
@@ -126,15 +127,16 @@ def generate(
         raise ValueError("on_text is for one prompt, one continuation and one beam")
     encoded = encode_prompts(tokenizer, prompts, bos, max_positions, control)
     rows = list(_rows(prompts, encoded, settings, max_positions))
+    ends = _ends(tokenizer, settings.stop, eos)
     results: dict[int, Generation] = {}
     with evaluation_mode(model), _without_own_settings(model):
         for batch in _batches(rows, settings.beams):
-            sequences = _continue(model, tokenizer, batch, settings, eos, on_text)
+            sequences = _continue(model, tokenizer, batch, settings, eos, ends, on_text)
             # Beam search returns `count` neighbouring sequences for each row of the batch.
             copies = len(sequences) // len(batch)
             for number, sequence in enumerate(sequences.tolist()):
                 row = batch[number // copies]
-                generation = _generation(tokenizer, row, sequence, settings.stop, eos)
+                generation = _generation(tokenizer, row, sequence, settings.stop, eos, ends)
                 results[row.index + number % copies] = generation
     return [results[index] for index in range(len(results))]
 
@@ -247,6 +249,7 @@ def _continue(
     batch: Sequence[PromptRow],
     settings: GenerateConfig,
     eos: int,
+    ends: Collection[int],
     on_text: Callable[[str], None] | None,
 ) -> Tensor:
     """New tokens, int64 [B · copies, longest]; values after the end of a row have no meaning."""
@@ -266,7 +269,7 @@ def _continue(
                 max_new_tokens=batch[0].max_new,
                 num_beams=settings.beams,
                 num_return_sequences=settings.count if settings.beams > 1 else 1,
-                eos_token_id=eos,
+                eos_token_id=list(ends),
                 pad_token_id=eos,  # fills a row after its end; `_generation` cuts it off
             ),
             logits_processor=LogitsProcessorList(
@@ -278,23 +281,35 @@ def _continue(
     return sequences[:, width:]  # without the prompt
 
 
+def _ends(tokenizer: PreTrainedTokenizerBase, stop: Sequence[str], eos: int) -> list[int]:
+    """Ids of the tokens that end a text: ``eos``, and control tokens that a stop text names.
+
+    A decoded text does not show control tokens, so a stop text cannot be compared with it.
+    """
+    added = tokenizer.backend_tokenizer.get_added_tokens_decoder()
+    named = {one for one, token in added.items() if token.special and token.content in stop}
+    return [eos, *sorted(named - {eos})]
+
+
 def _generation(
     tokenizer: PreTrainedTokenizerBase,
     row: PromptRow,
     tokens: list[int],
     stop: Sequence[str],
     eos: int,
+    ends: Collection[int],
 ) -> Generation:
-    """A continuation, cut at its end-of-text token or stop text."""
+    """A continuation, cut at its end-of-text token, stop text or stop token."""
     tokens = tokens[: row.max_new]
-    has_eos = eos in tokens
-    if has_eos:
-        tokens = tokens[: tokens.index(eos) + 1]
+    end = next((place for place, token in enumerate(tokens) if token in ends), None)
+    if end is not None:
+        tokens = tokens[: end + 1]
     full_text = new_text(tokenizer, row, tokens)
     text = before_stop(full_text, stop)
     if len(text) == len(full_text):
-        return Generation(row.prompt, text, "eos" if has_eos else "length", tuple(tokens))
-    if has_eos:  # an eos after the stop text is not part of the continuation
+        finish: Finish = "length" if end is None else "eos" if tokens[-1] == eos else "stop"
+        return Generation(row.prompt, text, finish, tuple(tokens))
+    if end is not None:  # an eos after the stop text is not part of the continuation
         tokens = tokens[:-1]
     return Generation(row.prompt, text, "stop", tuple(tokens))
 

@@ -33,10 +33,10 @@ def about_limit(
     return [Finding("info", text)]
 
 
-def about_texts(
+def about_run(
     task: AnyTask, table: Table, config: RunConfig, checkpoint: Checkpoint
 ) -> list[Finding]:
-    """A warning if the texts are in a language that the model does not know.
+    """Messages about texts that the model does not know, and about tokens that are new to it.
 
     Args:
         task: what is learned.
@@ -45,16 +45,12 @@ def about_texts(
         checkpoint: where training starts.
     """
     columns = {*config.data.text_columns.values(), WORDS}
-    return about_language(table, columns, checkpoint.name, generates=isinstance(task, Generates))
+    found = about_language(table, columns, checkpoint.name, generates=isinstance(task, Generates))
+    return [*found, *_about_new_tokens(config, checkpoint)]
 
 
-def about_new_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
-    """A message if adapters also train the vectors of new tokens.
-
-    Args:
-        config: the settings.
-        checkpoint: where training starts.
-    """
+def _about_new_tokens(config: RunConfig, checkpoint: Checkpoint) -> list[Finding]:
+    """A message if adapters also train the vectors of new tokens."""
     new = checkpoint.tokenizer.convert_ids_to_tokens(list(checkpoint.new_tokens))
     if config.train.lora is None or not new:
         return []

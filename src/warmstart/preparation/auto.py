@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from warmstart import errors
-from warmstart.config import ResolvedTrainConfig, RunConfig
+from warmstart.config import ResolvedTrainConfig, RunConfig, TrainConfig
 from warmstart.data.checking.label_messages import Finding
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.tuning.auto_settings import Choice, Learned, resolved
@@ -15,8 +15,8 @@ class Resolved(NamedTuple):
     """The settings of a run without ``auto``.
 
     Args:
-        config: every setting; ``config.train`` is ``train``.
-        train: the settings of the training.
+        config: every setting.
+        train: ``config.train``, as the type in which nothing is ``auto``.
         choices: what was chosen.
     """
 
@@ -49,5 +49,6 @@ def without_auto(
     learned = Learned(task.head, "train.head_start" in task.reads, config.pretrain is not None)
     train, choices = resolved(config.train, checkpoint.config, learned, batches)
     if train.epochs == 0 and train.head_start == "random":
-        raise errors.config.nothing_trained(task.name, probes=learned.probes)
-    return Resolved(config.model_copy(update={"train": train}), train, choices)
+        raise errors.transfer.nothing_trained(task.name, probes=learned.probes)
+    plain = TrainConfig.model_validate(train.model_dump(exclude_unset=True))
+    return Resolved(config.model_copy(update={"train": plain}), train, choices)

@@ -38,7 +38,7 @@ from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
-from warmstart.preparation.about_run import about_limit, about_new_tokens, about_texts
+from warmstart.preparation.about_run import about_limit, about_run
 from warmstart.preparation.auto import without_auto
 from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.learnable import learnable
@@ -160,30 +160,19 @@ def prepare(
     dropped = {name: {**sources.dropped.get(name, {}), **again.get(name, {})} for name in tables}
     whole, tables = tables, limited(config, tables)
     task, splits = _learn(config, tables, whole)
-    best_metric = config.train.best_metric or task.metrics[0].name
-    known = [metric.name for metric in task.metrics]
-    if best_metric not in known:
-        raise errors.config.unknown_metric(best_metric, known)
-    model = config.model if start is None else new_start(config, tables["train"], start)
-    checkpoint = _intact_checkpoint(model, task.head)
-    if start is not None:  # the name of the temporary folder would confuse the user
-        checkpoint = replace(checkpoint, name="the new model")
+    best_metric = _best_metric(config, task)
+    checkpoint = _start_of(config, tables["train"], task.head, start)
     refuse_unfit_parts(config.train, task.name, checkpoint)
-    if config.data.long_documents == "truncate" and config.train.loss not in LIST_LOSSES:
-        # The number of steps is known before tokenising unless a document may give several rows,
-        # or a batch consists of whole lists.
-        count = len(tables["train"])
-        early = without_auto(config, checkpoint, partial(batches_per_epoch, count, None)).train
-        schedule_for(early, Plan(np.ones(count, dtype=np.int64), early).total_steps)
+    _refuse_early(config, checkpoint, len(tables["train"]))
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = encode(task, splits, checkpoint, max_tokens, workspace)
     for name, split in splits.items():
         splits[name], left_out = learnable(task, split, examples[name], max_tokens)
         dropped[name] = {**dropped[name], **left_out}
-    groups = examples["train"].targets.groups
-    batches = partial(batches_per_epoch, len(examples["train"]), groups)
+    train = examples["train"]
+    batches = partial(batches_per_epoch, len(train), train.targets.groups)
     resolved = without_auto(config, checkpoint, batches)
-    refuse_unfit_plan(resolved.train, Plan.of(examples["train"], resolved.train))
+    refuse_unfit_plan(resolved.train, Plan.of(train, resolved.train))
     findings = _findings(config, task, splits, examples, dropped, max_tokens, checkpoint)
     return Prepared(
         resolved.config,
@@ -198,15 +187,39 @@ def prepare(
         _extended(
             about_limit(config, tables, whole),
             findings,
-            [
-                *about_texts(task, splits["train"].table, config, checkpoint),
-                *about_new_tokens(config, checkpoint),
-                *resolved.findings(),
-            ],
+            about_run(task, splits["train"].table, config, checkpoint) + resolved.findings(),
         ),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
         chosen=tuple(choice.setting for choice in resolved.choices),
     )
+
+
+def _refuse_early(config: RunConfig, checkpoint: Checkpoint, rows: int) -> None:
+    """Refuse a warm-up that is longer than the run before tokenising, if possible.
+
+    The number of steps is known unless a document may give several rows, or a batch consists of
+    whole lists.
+    """
+    if config.data.long_documents == "truncate" and config.train.loss not in LIST_LOSSES:
+        train = without_auto(config, checkpoint, partial(batches_per_epoch, rows, None)).train
+        schedule_for(train, Plan(np.ones(rows, dtype=np.int64), train).total_steps)
+
+
+def _best_metric(config: RunConfig, task: AnyTask) -> str:
+    """The name of the metric that selects the kept model."""
+    best_metric = config.train.best_metric or task.metrics[0].name
+    known = [metric.name for metric in task.metrics]
+    if best_metric not in known:
+        raise errors.config.unknown_metric(best_metric, known)
+    return best_metric
+
+
+def _start_of(config: RunConfig, rows: Table, head: Head, start: Path | None) -> Checkpoint:
+    """The checkpoint of ``model.name``, or the one that is created in ``start``."""
+    if start is None:
+        return _intact_checkpoint(config.model, head)
+    created = _intact_checkpoint(new_start(config, rows, start), head)
+    return replace(created, name="the new model")  # that of the folder would confuse the user
 
 
 def _intact_checkpoint(model: ModelConfig, head: Head) -> Checkpoint:

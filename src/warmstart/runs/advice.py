@@ -128,8 +128,8 @@ def _nothing_learned(record: RunRecord) -> str:
     counts = list(record.findings.splits[0].label_counts.values()) if record.findings.splits else []
     losses = [check.train_loss for check in record.checks if math.isfinite(check.train_loss)]
     matrix = evaluation is not None and "confusion_matrix" in evaluation.details
-    if not matrix or not losses or not counts or record.config.train.class_weights is not None:
-        return ""
+    if len(losses) < 2 or not matrix or not counts or record.config.train.class_weights is not None:
+        return ""  # in the first epoch, the mean of the loss is close to guessing in good runs too
     total = sum(counts)
     guessing = -sum(count / total * math.log(count / total) for count in counts if count)
     if guessing == 0 or min(losses) < AT_CHANCE * guessing:

@@ -17,8 +17,7 @@ Every path in it comes from ``RunDirectory.entry``, which accepts only the names
 ``--overwrite`` removes everything that an earlier run wrote, and no new file can be forgotten.
 
 The files are always complete: see ``safe_files``. With ``--overwrite`` the earlier run is in
-``.previous/`` until the new one is finished. A new run that was stopped before it began is removed,
-and the earlier one put back.
+``.previous/`` until the new one is finished, and put back if the new one stopped before it began.
 """
 
 import json
@@ -44,7 +43,7 @@ from warmstart.runs.safe_files import (
     target_of,
     write_atomically,
 )
-from warmstart.runs.stored import read_stored
+from warmstart.runs.stored import read_stored, refuse_devices
 
 ENTRIES = (
     "config.yaml",
@@ -152,13 +151,14 @@ class RunDirectory:
         """An existing run directory.
 
         Raises:
-            RunError: the folder does not exist or is not a run directory.
+            RunError: the folder is not a run directory, or one of its files is a pipe or device.
             DataError: no folder can have this name, or a folder on the way cannot be opened.
         """
         run = cls(path)
         run.recover()
         if not run.is_run:
             raise errors.run.never_began(path) if run._only_began else errors.run.not_a_run(path)
+        refuse_devices(path)
         return run
 
     def recover(self) -> None:

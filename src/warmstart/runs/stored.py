@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from warmstart import errors
+from warmstart.data.reading.paths import device_kind
 from warmstart.data.table import SourceFile
 from warmstart.metrics.scores import Score
 
@@ -181,6 +182,20 @@ def reading(path: Path) -> Iterator[None]:
         OSError, ValueError, TypeError, AttributeError, IndexError, RecursionError
     ) as error:  # fmt: skip
         raise errors.run.unreadable(path, str(error) or type(error).__name__) from error
+
+
+def refuse_devices(folder: Path) -> None:
+    """Fail if a file of a run is a pipe or a device: reading it could wait for ever.
+
+    Args:
+        folder: the run directory.
+
+    Raises:
+        RunError: one of its files is neither a regular file nor a folder.
+    """
+    for path in folder.rglob("*"):
+        if path.exists() and (kind := device_kind(path)) is not None:
+            raise errors.run.unreadable(path, f"it is {kind}, not a file")
 
 
 def read_stored(path: Path) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from warmstart import config_file, errors
 from warmstart.config import ControlTokens, GenerateConfig, TrainConfig
 from warmstart.data.examples.tokenise import CHUNK_ROWS, control_in_text
+from warmstart.data.reading.paths import given_path
 from warmstart.devices.device import choose_place
 from warmstart.evaluation.novelty import Novelty, novelty
 from warmstart.models.checkpoints.configuration import Head
@@ -167,11 +168,12 @@ def open_writer(name: str | Path, engine: WriterName | None = None) -> Writer:
         RunError: the run has another task, has no kept model yet, or is damaged.
         ModelError: there is no such checkpoint, or it is not a decoder.
     """
-    model, directory = model_named(name), RunDirectory(Path(name))
+    model, directory = model_named(name), RunDirectory(given_path(name, "name"))
     directory.recover()
     settings, train = GenerateConfig(), TrainConfig()
     control: ControlTokens = "text"
     if directory.is_run:
+        directory = RunDirectory.open(directory.path)
         _, task = load_task(directory)
         if not isinstance(task, Generates):
             raise errors.run.does_not_write(directory.path, task.name)
@@ -203,9 +205,11 @@ def training_novelty(directory: RunDirectory, texts: Sequence[str]) -> Novelty:
         texts: generated texts.
 
     Raises:
-        DataError: the training file no longer exists, or cannot be read.
+        DataError: ``texts`` are no list of texts, or the training file cannot be read.
     """
-    return novelty(texts, _training_texts(directory))
+    if (values := listed(texts)) is None or not all(isinstance(text, str) for text in values):
+        raise errors.data.not_a_list("texts", texts)
+    return novelty(values, _training_texts(directory))
 
 
 def _training_texts(directory: RunDirectory) -> Iterator[str]:

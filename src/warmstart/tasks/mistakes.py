@@ -55,18 +55,18 @@ class Mistakes:
     Args:
         heading: heading of the section.
         note: one or two sentences that explain which rows these are.
-        hint: where to look first; not shown for a model that has learned nothing.
         columns: titles of the text, the label, the prediction and the size of the error.
         rows: worst first.
         count: total number of wrong rows.
+        hint: where to look first; not shown for a model that has learned nothing.
     """
 
     heading: str
     note: str
-    hint: str
     columns: tuple[str, str, str, str]
     rows: tuple[Mistake, ...]
     count: int
+    hint: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def schedule_in_words(job: Job) -> str | None:
     Args:
         job: the training job.
     """
-    if job.config.unfreeze_layers_per_epoch is None:
+    if job.config.unfreeze_layers_per_epoch is None or job.config.epochs == 0:
         return None
     top = len(modules_by_depth(job.model))
     stages = ["unfreezing: pooler and head are trained from epoch 1"]

@@ -49,8 +49,9 @@ def assert_same_bodies(backend: tokenizers.Tokenizer, texts: list[str]) -> None:
     for whole, body in zip(
         backend.encode_batch(texts, add_special_tokens=False), found, strict=True
     ):
-        assert (body.ids, body.offsets) == (whole.ids, whole.offsets)
-        assert word_begins(body.word_ids) == word_begins(whole.word_ids)
+        assert body.ids.tolist() == whole.ids
+        assert list(map(body.span, range(len(body.ids)))) == whole.offsets
+        assert body.begins_word() == word_begins(whole.word_ids)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "roberta"])
@@ -60,6 +61,42 @@ def test_pieces_have_the_tokens_of_the_text(architecture: str, texts: list[str])
     backend = cuttable(architecture)
     assert len(pieces_of("one two three four five", border_of(backend))) == 2
     assert_same_bodies(backend, texts)
+
+
+WITHOUT_SPACES = st.lists(
+    st.sampled_from(
+        [*"ab1_'é!?.(#<。、，", "\u0338", "\u0301", "我", "的", "中", "[UNK]", "'s", "'re", "##s"]
+    ),
+    max_size=60,
+).map("".join)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+@pytest.mark.parametrize("added", [(), ("[UNK]",), ("的",), ("a", "!")])
+@settings(max_examples=25)
+@given(texts=st.lists(WITHOUT_SPACES, min_size=1, max_size=3))
+def test_texts_without_spaces(architecture: str, added: tuple[str, ...], texts: list[str]) -> None:
+    backend = cuttable(architecture)
+    backend.add_tokens([tokenizers.AddedToken(one, single_word=len(one) == 1) for one in added])
+    assert_same_bodies(backend, texts)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "text"),
+    [
+        ("bert", "我的" * 20),
+        ("bert", "!?" * 20),
+        ("bert", "http://x.y/a-b?c=d&"),
+        ("bert", "word\n\n" * 9),
+        ("roberta", "word\n\n" * 9),
+        ("roberta", "a=b&" * 9),
+        ("roberta", "我的，" * 9),
+    ],
+)
+def test_they_are_cut_at_marks_and_chinese_characters(architecture: str, text: str) -> None:
+    backend = cuttable(architecture)
+    assert len(pieces_of(text, border_of(backend))) > 1
+    assert_same_bodies(backend, [text])
 
 
 @pytest.mark.parametrize("truncation", ["longest_first", "second_only"])

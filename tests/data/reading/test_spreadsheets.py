@@ -1,6 +1,7 @@
 """The first sheet of an ``.xlsx`` file; needs openpyxl, except for the advice to install it."""
 
 import io
+import re
 import sys
 import zipfile
 from datetime import date, datetime, time
@@ -25,6 +26,19 @@ def sheet(folder: Path, rows: list[list[Any]], *others: str, name: str = "a.xlsx
         book.create_sheet(other).append(["text"])
     book.save(folder / name)
     return folder / name
+
+
+def changed(path: Path, name: str, pattern: bytes, other: bytes) -> bytes:
+    """The file with a text in one of its parts replaced."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(content, "w") as new:
+        for entry in old.namelist():
+            part = old.read(entry)
+            if entry.endswith(name):
+                assert re.search(pattern, part)
+                part = re.sub(pattern, other, part)
+            new.writestr(entry, part)
+    return content.getvalue()
 
 
 def test_without_openpyxl_the_advice_names_the_extra(
@@ -84,14 +98,9 @@ def test_the_stored_result_of_a_formula_is_read(tmp_path: Path) -> None:
     assert error.found == f"{path} (row 2): the cell B2 has a formula, and the file does not " + (
         "contain its result"
     )
-    content = io.BytesIO()
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(content, "w") as new:
-        for entry in old.namelist():
-            part = old.read(entry)
-            if entry.endswith("sheet1.xml"):  # as a spreadsheet program saves it
-                part = part.replace(b"<v></v>", b"<v>2</v>").replace(b"<v />", b"<v>2</v>")
-            new.writestr(entry, part)
-    read = table(written(tmp_path, content.getvalue(), "b.xlsx"))
+    # As a spreadsheet program saves it:
+    with_result = changed(path, "sheet1.xml", rb"<v></v>|<v />", b"<v>2</v>")
+    read = table(written(tmp_path, with_result, "b.xlsx"))
     assert read.columns.to_pydict() == {"text": ["a"], "label": ["2"]}
     assert read.files[0].notes == ("1 cells have formulas: their stored results are read",)
 
@@ -136,6 +145,26 @@ def test_sheets_that_are_no_table(
 def test_other_content(tmp_path: Path, content: bytes, found: str) -> None:
     pytest.importorskip("openpyxl", reason="needs openpyxl: warmstart[xlsx]")
     assert found in refusal(written(tmp_path, content, "a.xlsx")).found
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "other"),
+    [
+        ("sheet1.xml", rb"</row>", b"&#55357;</row>"),
+        ("sheet1.xml", rb"</sheetData>.*", b""),
+        ("sheet1.xml", rb't="(s|n|inlineStr)"', b't="s"'),
+        ("sheet1.xml", rb'r="A2"', b'r="2"'),
+        ("styles.xml", rb"(?s)^.*$", b"<a/>"),
+        ("workbook.xml", rb"<sheets>.*</sheets>", b""),
+        ("workbook.xml.rels", rb"sheet1", b"sheet9"),
+    ],
+)
+def test_a_damaged_part_is_an_error(
+    tmp_path: Path, name: str, pattern: bytes, other: bytes
+) -> None:
+    path = sheet(tmp_path, [["text", "n"], ["a", 5000], ["b", 2]])
+    damaged = written(tmp_path, changed(path, name, pattern, other), "b.xlsx")
+    assert "is not a complete spreadsheet file" in refusal(damaged).found
 
 
 def test_a_file_that_unpacks_to_far_too_much_is_refused(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 import warmstart
 from tests.cli.conftest import ran
 from tests.models.test_refusals import change_weights
+from tests.resolved import resolved
 from tests.runs_in_memory import settings
 from tests.tiny import ARCHITECTURES, tiny_checkpoint
-from warmstart.config import ModelConfig, TrainConfig
+from warmstart.config import ModelConfig
 from warmstart.models.checkpoints import load
 from warmstart.models.checkpoints.classifier_heads import label_weights
 from warmstart.models.checkpoints.configuration import Head
@@ -202,7 +203,7 @@ def test_a_head_of_another_size_than_config_json_starts_new_and_this_is_said(
     assert not torch.equal(model.state_dict()["classifier.weight"], old["classifier.weight"])
     (said,) = new_parts(checkpoint, model.config)
     assert said.endswith("does not fit the 3 labels of its config.json: a new head is trained")
-    assert describe_training(checkpoint, TrainConfig()).head == said
+    assert describe_training(checkpoint, resolved()).head == said
 
 
 def test_a_head_without_one_of_its_weights_starts_new(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ pretrained only on rows with a begin and an end token, so each of its chunks has
 Letters: N rows, D documents, T tokens.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,16 +92,16 @@ def encode_documents(
         pairs = [text if isinstance(text, tuple) else ("", text) for text in texts]
         bodies = encoded_bodies(backend, [text for _, text in pairs], border)
         prompts = backend.encode_batch_fast([text for text, _ in pairs], add_special_tokens=False)
-        ids: list[int] = []
+        ids: list[np.ndarray] = []
         row_facts: list[int] = []  # five numbers per row, unpacked in this order below
         starts: list[bool] = []
         for (_, text), body, prompt in zip(pairs, bodies, prompts, strict=True):
             number = next(numbers)
             for row in _rows(text, prompt.ids, body, layout):
-                ids += row.ids
+                ids.append(row.ids)
                 row_facts += number, len(row.ids), row.whole, row.predict_from, row.text_bytes
                 starts += row.begins_word
-        tokens.append(np.array(ids, dtype=np.int32))
+        tokens.append(np.concatenate([np.empty(0, np.int32), *ids]))
         facts.append(np.array(row_facts, dtype=np.int64))
         begins.append(np.array(starts, dtype=np.bool_))
     numbers_of, lengths, full_lengths, predict_from, text_bytes = (
@@ -123,7 +123,8 @@ def encode_documents(
 class _Row(NamedTuple):
     """One row of a document."""
 
-    ids: list[int]
+    ids: np.ndarray
+    """int32 [tokens of the row]."""
     whole: int
     """Number of tokens without truncation."""
     predict_from: int
@@ -136,25 +137,31 @@ def _rows(text: str, prompt: list[int], body: BodyTokens, layout: Layout) -> Ite
     begin, end = [layout.begin], [layout.end]
     # Special tokens around each row; if rows are not framed, they are around the document.
     before, after = (begin, end) if layout.framed else ([], [])
-    document = body.ids if layout.framed else [*begin, *prompt, *body.ids, *end]
+    document = body.ids if layout.framed else _joined([*begin, *prompt], body.ids, end)
     first, framing = (0, 2) if layout.framed else (len(prompt) + 1, 0)
     cuts = list(_cuts(len(document), first, layout.max_tokens - framing, layout.overlap))
-    words = _word_begins(body.word_ids) if layout.words else []
+    words = body.begins_word() if layout.words else []
     # Character positions where the predicted text of a row ends and that of the next row begins.
-    positions = [*(start for start, _ in body.offsets), len(text), len(text)]
-    ends = [positions[cut.stop - first] for cut in cuts]
+    lasts = [cut.stop - first for cut in cuts]
+    ends = [body.span(last)[0] if last < len(body.ids) else len(text) for last in lasts]
     for cut, text_start, text_end in zip(cuts, [0, *ends], ends, strict=False):
-        if layout.unasked.issuperset(document[cut.start + cut.predict_from : cut.stop]):
+        if layout.unasked.issuperset(document[cut.start + cut.predict_from : cut.stop].tolist()):
             continue
-        ids = [*before, *document[cut.start : cut.stop], *after]
+        ids = _joined(before, document[cut.start : cut.stop], after)
         whole = framing + len(document) if layout.overlap is None else len(ids)
         predicted = slice(cut.start + cut.predict_from - first, cut.stop - first)
         text_bytes = _bytes(text[text_start:text_end])
         if layout.control:
-            pieces = (text[start:stop] for start, stop in body.offsets[predicted])
+            spans = map(body.span, range(len(body.ids))[predicted])
+            pieces = (text[start:stop] for start, stop in spans)
             text_bytes -= sum(_bytes(one) for one in pieces if one.strip() in layout.control)
         starts = [True, *words[cut.start : cut.stop], True] if layout.words else []
         yield _Row(ids, whole, len(before) + cut.predict_from, text_bytes, starts)
+
+
+def _joined(before: list[int], ids: np.ndarray, after: list[int]) -> np.ndarray:
+    """Token ids with others around them, int32."""
+    return np.concatenate([np.array(before, np.int32), ids, np.array(after, np.int32)])
 
 
 def _bytes(text: str) -> int:
@@ -171,11 +178,6 @@ class _Cut(NamedTuple):
     start: int
     stop: int
     predict_from: int
-
-
-def _word_begins(words: Sequence[int | None]) -> list[bool]:
-    """Whether each token begins a word; a token that belongs to no word counts as one."""
-    return [word is None or word != last for last, word in zip([None, *words], words, strict=False)]
 
 
 def _cuts(length: int, first: int, size: int, overlap: int | None) -> Iterator[_Cut]:

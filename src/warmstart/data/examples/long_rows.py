@@ -66,7 +66,7 @@ def _in_windows(table: Table, data: DataConfig, tokenizer: Tokenizer, max_tokens
     )
     for row, body in enumerate(bodies):
         starts = range(0, max(len(body) - overlap, 1), room - overlap)
-        windows = [[*before, *body[start : start + room], *after] for start in starts]
+        windows = [[*before, *body[start : start + room].tolist(), *after] for start in starts]
         ids.append(np.array([one for window in windows for one in window], np.int32))
         window_lengths += map(len, windows)
         lengths[row], full_lengths[row] = sum(map(len, windows)), framing + len(body)

@@ -1,9 +1,10 @@
 """Tokenise long texts in pieces: the same tokens, without the memory that a whole text needs.
 
 The ``tokenizers`` library needs about 100 bytes of memory per character of a text and uses one
-thread for it: 1 GiB and 8 seconds for 10 MB. Most tokenizers first split a text at white space, and
-a word's tokens do not depend on the words around it. With such a tokenizer, the tokens of a text
-are the tokens of its pieces, if it is cut at a white space between letters or digits.
+thread for it: 1 GiB and 8 seconds for 10 MB. Most tokenizers first split a text at white space and
+punctuation, and a word's tokens do not depend on the words around it. With such a tokenizer, the
+tokens of a text are the tokens of its pieces, if it is cut between two words: at white space
+between letters or digits, next to a punctuation mark, or (BERT) between two Chinese characters.
 ``border_of`` checks that a tokenizer has only steps for which this is known. All other tokenizers
 get whole texts.
 
@@ -14,8 +15,10 @@ Source: ``tokenizers`` documentation, *The tokenization pipeline* (normalizers, 
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -39,13 +42,22 @@ _LOCAL_NORMALIZERS = frozenset({"BertNormalizer", "Lowercase", "NFC", "NFD", "St
 
 _LOCAL_MODELS = frozenset({"BPE", "Unigram", "WordLevel", "WordPiece"})
 
-_SPACES = {
-    "BertPreTokenizer": "[ \n]",
-    "Whitespace": "[ \n]",
-    "WhitespaceSplit": "[ \n]",
-    "ByteLevel": " ",
+_PUNCTUATION = '!"#$%&()*+,-./:;<=>?@[\\]^`{|}~、。！，：；？'
+"""Marks that no pre-tokenizer joins with a letter or a digit. Not ``_``, and not the apostrophe:
+GPT-2 reads ``'s`` as one word."""
+
+_CHINESE = "[\u4e00-\u9fff]"
+
+_WORD = r"[^\W_]"
+_BEFORE_SPACE = rf"(?<={_WORD})(?=[ \n]+{_WORD})"
+_BEFORE_MARK, _AFTER_MARK = rf"(?<={_WORD})(?=MARK)", r"(?<=MARK)(?=[0-9A-Za-z])"
+_BORDERS = {
+    "BertPreTokenizer": (_BEFORE_SPACE, _BEFORE_MARK, _AFTER_MARK, r"(?<=MARK)(?=MARK)"),
+    "Whitespace": (_BEFORE_SPACE, _BEFORE_MARK, _AFTER_MARK),
+    "WhitespaceSplit": (_BEFORE_SPACE,),
+    "ByteLevel": (_BEFORE_SPACE, _BEFORE_MARK, _AFTER_MARK),
 }
-"""Pre-tokenizer -> pattern of the white space before which a text may be cut."""
+"""Pre-tokenizer -> patterns of the places between two words; ``MARK``: one of the punctuation."""
 
 Text = TypeVar("Text", bound=str | tuple[str, str])
 
@@ -55,14 +67,38 @@ class BodyTokens:
     """The tokens of a text, without special tokens: T tokens.
 
     Args:
-        ids: token ids [T].
-        word_ids: index of the word of each token [T].
-        offsets: start and stop of each token in the text [T].
+        ids: token ids, int32 [T].
+        pieces: the tokens of each piece of the text; offsets count from the start of the piece.
+        first_tokens: index of the first token of each piece.
+        first_characters: position of each piece in the text.
     """
 
-    ids: list[int]
-    word_ids: list[int | None]
-    offsets: list[tuple[int, int]]
+    ids: np.ndarray
+    pieces: list["tokenizers.Encoding"]
+    first_tokens: list[int]
+    first_characters: list[int]
+
+    def span(self, token: int) -> tuple[int, int]:
+        """Start and stop of a token in the text.
+
+        A list of all of them would need more memory than the tokens.
+
+        Args:
+            token: index from 0 to T - 1.
+        """
+        piece = bisect_right(self.first_tokens, token) - 1
+        span = self.pieces[piece].token_to_chars(token - self.first_tokens[piece])
+        assert span is not None, "only special tokens have no place in a text"
+        before = self.first_characters[piece]
+        return before + span[0], before + span[1]
+
+    def begins_word(self) -> list[bool]:
+        """Whether each token begins a word; a token that belongs to no word counts as one [T]."""
+        return [
+            word is None or word != last
+            for piece in self.pieces
+            for last, word in pairwise([None, *piece.word_ids])
+        ]
 
 
 def border_of(backend: "tokenizers.Tokenizer") -> re.Pattern[str] | None:
@@ -72,18 +108,25 @@ def border_of(backend: "tokenizers.Tokenizer") -> re.Pattern[str] | None:
         backend: a tokenizer without truncation, as from ``plain_copy``.
     """
     before = _state(backend.pre_tokenizer)
-    space = _SPACES.get(before["type"])
-    if space is None or not _is_local(_state(backend.normalizer)):
+    normalizer = _state(backend.normalizer)
+    patterns = _BORDERS.get(before["type"])
+    if patterns is None or not _is_local(normalizer):
         return None
     if before["type"] == "ByteLevel" and (before["add_prefix_space"] or not before["use_regex"]):
         return None
     model = backend.model
     if type(model).__name__ not in _LOCAL_MODELS or getattr(model, "dropout", None):
         return None
-    for token in backend.get_added_tokens_decoder().values():
-        if not token.special and (token.rstrip or re.search(r"\s", token.content)):
-            return None
-    return re.compile(rf"(?<=[^\W_]){space}(?=[^\W_])")
+    added = [one for one in backend.get_added_tokens_decoder().values() if not one.special]
+    if any(token.rstrip or re.search(r"\s", token.content) for token in added):
+        return None
+    in_added = "".join(token.content for token in added)
+    marks = [mark for mark in _PUNCTUATION if mark not in in_added]
+    border = "|".join(patterns if marks else [_BEFORE_SPACE])
+    chinese = before["type"] == "BertPreTokenizer" and normalizer.get("handle_chinese_chars")
+    if chinese and not re.search(_CHINESE, in_added):
+        border += rf"|(?<={_CHINESE})(?={_CHINESE})"
+    return re.compile(border.replace("MARK", f"[{re.escape(''.join(marks))}]"))
 
 
 def pieces_of(text: str, border: re.Pattern[str] | None) -> list[str]:
@@ -187,18 +230,18 @@ def encoded_bodies(
         for encoding in backend.encode_batch(batch, add_special_tokens=False)
     )
     for of_text in pieces:
-        body = BodyTokens([], [], [])
-        start = words = 0
-        for piece in of_text:
-            encoding = next(encodings)
-            body.ids.extend(encoding.ids)
-            body.word_ids.extend(
-                None if word is None else words + word for word in encoding.word_ids
-            )
-            body.offsets.extend((start + first, start + last) for first, last in encoding.offsets)
-            start += len(piece)
-            words += 1 + max((word for word in encoding.word_ids if word is not None), default=-1)
-        yield body
+        of_pieces = [next(encodings) for _ in of_text]
+        yield BodyTokens(
+            np.concatenate([np.array(encoding.ids, np.int32) for encoding in of_pieces]),
+            of_pieces,
+            _starts(map(len, of_pieces)),
+            _starts(map(len, of_text)),
+        )
+
+
+def _starts(lengths: Iterable[int]) -> list[int]:
+    """Where each part starts if they are put end to end."""
+    return list(accumulate(lengths, initial=0))[:-1]
 
 
 def _state(part: Any) -> dict[str, Any]:

@@ -59,6 +59,12 @@ _ENOUGH_CHARACTERS = 6
 _FEW_BYTES = 20
 """With fewer bytes outside of ASCII, a statistical guess of the encoding is not reliable."""
 
+_POLISH = frozenset("ąćęłńóśźżĄĆĘŁŃÓŚŹŻ„”–—…’\xa0")
+"""Characters of Polish texts outside of ASCII."""
+
+_NOT_WESTERN = re.compile("[a-z][¹³¿][a-zœæ]|[£¯][a-z]{2}|[a-z]œ\\b|œ[wcnlrmpæ]|[a-z]Ÿ|Ÿ[a-z]")
+"""Polish words in cp1250 that were decoded as cp1252: by³o, ró¿ne, £ódŸ, coœ, œwiat."""
+
 _NOT_FOR_FILES = frozenset(
     {"charmap", "idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 )
@@ -343,18 +349,29 @@ def _guess(content: Content, around: bytes, failed: str) -> str | None:
 
     if any(byte < 0x20 and byte not in b"\t\n\r\f\x1b" for byte in around):
         return None
-    candidates = ["gb18030", "cp1252", "latin-1"]
+    # cp1252 lacks five of the bytes 0x80 to 0x9F, which no text in Latin-1 has.
+    candidates = ["gb18030", "cp1252", "cp1250", "latin-1"]
     high_bytes = sum(byte >= 0x80 for byte in around)
     if (best := from_bytes(around).best()) is not None and high_bytes >= _FEW_BYTES:
         if not _has_western_symbols(around, best.encoding):
             candidates.insert(0, best.encoding)
     elif best is None or not best.encoding.startswith(("gb", "big5", "euc", "shift", "cp9")):
         candidates.remove("gb18030")
+    if _is_polish(around):
+        candidates.insert(0, "cp1250")
     for candidate in candidates:
         same = codecs.lookup(candidate).name == codecs.lookup(failed).name
         if not same and candidate != "ascii" and _first_invalid(content, candidate) is None:
             return candidate
     return None
+
+
+def _is_polish(around: bytes) -> bool:
+    """Whether all bytes outside of ASCII are Polish in cp1250, and impossible words in cp1252."""
+    polish = around.decode("cp1250", errors="replace")
+    western = around.decode("cp1252", errors="replace")
+    wide = {character for character in polish if not character.isascii()}
+    return wide <= _POLISH and _NOT_WESTERN.search(western) is not None
 
 
 def _has_western_symbols(around: bytes, guess: str) -> bool:

@@ -18,6 +18,21 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
+def given_path(value: str | os.PathLike[str], name: str) -> Path:
+    """The path that was given as an argument of a Python function.
+
+    Args:
+        value: the argument.
+        name: its name.
+
+    Raises:
+        DataError: it is not a path.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise errors.arguments.no_path(name, value)
+    return Path(value)
+
+
 def local_path(name: str, shown: str | None = None) -> Path:
     """The path, with ``~`` and ``~user`` expanded if there is such a user; it need not exist.
 

@@ -105,10 +105,14 @@ def paths_of(data: Data, setting: str) -> list[str]:
         setting: the argument with this value.
 
     Raises:
-        DataError: a table cannot be used or not be written.
+        DataError: this is neither a file nor a table, or the table cannot be used or written.
     """
     found = source_of(data, setting)
-    return [os.fspath(one) for one in (found if isinstance(found, list) else [found])]
+    paths = found if isinstance(found, list) else [found]
+    wrong = [one for one in paths if not isinstance(one, str | os.PathLike)]
+    if wrong or not paths:
+        raise errors.arguments.no_source(setting, wrong[0] if wrong else found)
+    return [os.fspath(one) for one in paths]
 
 
 def is_stored(path: Path) -> bool:
@@ -161,7 +165,7 @@ def _arrow(value: Any, setting: str) -> pa.Table:
             table = pa.Table.from_pandas(value, preserve_index=False)
         else:
             table = pa.table(value)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise errors.python_tables.no_columns(setting, value, error) from error
     if not table.num_rows:
         raise errors.python_tables.no_rows(setting, value)

@@ -48,7 +48,11 @@ def parse_spreadsheet(content: Content, path: str) -> Parsed:
         ]
         sheet = _Sheet(books[0].worksheets[0], books[1].worksheets[0], path)
         table = sheet.table()
-    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, TypeError, OSError) as error:
+    except errors.WarmstartError:
+        raise
+    except Exception as error:
+        # Catch everything: on a damaged part, openpyxl fails in its own code, in the XML parser (a
+        # SyntaxError) or in zlib.
         raise errors.files.corrupt(path, "spreadsheet", error) from error
     lines = np.array(sheet.lines, np.int64)
     rows = np.arange(len(lines), dtype=np.int64)

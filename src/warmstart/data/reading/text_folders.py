@@ -29,6 +29,9 @@ from warmstart.data.table import SourceFile
 _FORMATS = ("auto", "text")
 """Values of ``data.format`` that allow a folder of texts."""
 
+_NO_DATA = ("config.yaml", "config.json", ".lock", ".previous")
+"""Entries that only the folder of a run or of a model has."""
+
 _DATA = tuple(suffix + packed for suffix in FORMATS for packed in ("", ".gz", ".xz"))
 
 
@@ -39,12 +42,25 @@ def is_text_folder(path: Path, data: DataConfig) -> bool:
         path: a file or a folder; it need not exist.
         data: the format.
     """
-    if data.format not in _FORMATS or not path.is_dir():
+    return data.format in _FORMATS and path.is_dir() and _has_texts(path)
+
+
+def _has_texts(folder: Path) -> bool:
+    files, folders = _entries(folder)
+    inside = (file for one in folders for file in _entries(one)[0])
+    return any(map(_is_text, files)) or any(map(_is_text, inside))
+
+
+def is_data_folder(path: Path) -> bool:
+    """Whether a folder has data files, or sub-folders of texts, and is neither a run nor a model.
+
+    Args:
+        path: a file or a folder; it need not exist.
+    """
+    if not path.is_dir() or any((path / name).exists() for name in _NO_DATA):
         return False
-    files, folders = _entries(path)
-    return any(map(_is_text, files)) or any(
-        any(map(_is_text, _entries(folder)[0])) for folder in folders
-    )
+    is_data = any(file.name.lower().endswith(_DATA) for file in _entries(path)[0])
+    return is_data or _has_texts(path)
 
 
 def read_text_folder(folder: Path, data: DataConfig, setting: str) -> tuple[Parsed, SourceFile]:

@@ -124,8 +124,9 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         head: the head that the task needs; None for ``natural_head``.
 
     Raises:
-        ModelError: the checkpoint does not exist, lacks a file, is unsafe to open, does not
-            support the head, its tokenizer does not fit it, or the hub cannot be reached.
+        ModelError: the checkpoint does not exist, lacks a file, is unsafe to open, has a revision
+            without being on the Hub, does not support the head, its tokenizer does not fit it, or
+            the hub cannot be reached.
     """
     refuse_unusable_name(model.name)
     path, commit = Path(model.name).expanduser(), None
@@ -137,11 +138,19 @@ def find(model: ModelConfig, head: Head | None = None) -> Checkpoint:
         is_run = (path / "config.yaml").is_file() and (path / "model" / "config.json").is_file()
         folder = path / "model" if is_run else path
         files = held_files(folder)
-    elif path.exists() or model.name[0] in "/.~\\" or path.is_absolute() or len(path.parts) > 2:
+    elif (
+        path.exists()
+        or model.name[0] in "/.~\\"
+        or model.name.endswith("/")
+        or path.is_absolute()
+        or len(path.parts) > 2
+    ):
         raise errors.model.no_folder(path)
     else:
         snapshot = hub.snapshot(model)
         folder, files, commit = snapshot.folder, snapshot.files, snapshot.commit
+    if commit is None and model.revision is not None:
+        raise errors.model.revision_without_hub(model.name, model.revision)
     config = with_dropout(read_config(model.name, folder, head), model.dropout)
     head = head or natural_head(config)
     tokenizer = checked_tokenizer(model.name, folder, files, config, head)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import ceil, log10, prod, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from warmstart.config import DEFAULT_WARMUP_SHARE, ResolvedTrainConfig, TrainConfig
+from warmstart.config import ResolvedTrainConfig, TrainConfig
 from warmstart.errors.counts import counted
 from warmstart.models.checkpoints.configuration import Head
 
@@ -80,7 +80,7 @@ class Choice:
 def resolved(
     config: TrainConfig,
     model: "PreTrainedConfig",
-    task: Learned,
+    learned: Learned,
     batches: Callable[[int], int] | None = None,
 ) -> tuple[ResolvedTrainConfig, list[Choice]]:
     """Replace every ``auto`` by a value.
@@ -88,13 +88,15 @@ def resolved(
     Args:
         config: the settings.
         model: configuration of the checkpoint.
-        task: what is learned.
+        learned: what is learned.
         batches: number of batches per epoch for a batch size; None if the rows are not known.
 
     Returns:
         The settings without ``auto``, and what was chosen, in the order of the settings.
     """
     chosen: dict[str, Choice] = {}
+    head = learned.head
+    writes = head == "causal-lm"
 
     def choose(name: str, value: Any, reason: str = "") -> None:
         if getattr(config, name) == "auto":
@@ -102,11 +104,11 @@ def resolved(
 
     size = config.batch_size
     if size == "auto":
-        size = WRITING_BATCH_ROWS if task.head == "causal-lm" else BATCH_ROWS
+        size = WRITING_BATCH_ROWS if writes else BATCH_ROWS
     choose("batch_size", size)
-    choose("learning_rate", *_rate(config, model, task, size * config.gradient_accumulation))
-    probe = task.probes and not task.new_model
-    if task.probes:
+    choose("learning_rate", *_rate(config, model, learned, size * config.gradient_accumulation))
+    probe = learned.probes and not learned.new_model
+    if learned.probes:
         choose("head_start", "linear-probe" if probe else "random")
     if probe and config.head_start != "random" and config.freeze == "backbone":
         choose("epochs", 0, "the linear probe is the whole training")
@@ -115,30 +117,28 @@ def resolved(
         choose("epochs", *_epochs(config, model, steps))
     values = {name: choice.value for name, choice in chosen.items()}
     given = {**config.model_dump(exclude_unset=True), **values}
-    if config.warmup_steps is None and config.warmup_share is None and given.get("epochs") != 0:
-        chosen["warmup_share"] = Choice("warmup_share", DEFAULT_WARMUP_SHARE)
-        given["warmup_share"] = DEFAULT_WARMUP_SHARE
     return ResolvedTrainConfig.model_validate(given), list(chosen.values())
 
 
 def _rate(
-    config: TrainConfig, model: "PreTrainedConfig", task: Learned, rows: int
+    config: TrainConfig, model: "PreTrainedConfig", learned: Learned, rows: int
 ) -> tuple[float, str]:
     """The learning rate, and why. ``rows``: rows per step."""
     if config.freeze == "backbone":
         return HEAD_RATE, "only the head is trained"
-    writes = task.head == "causal-lm"
-    start = NEW_MODEL_RATE if task.new_model else WRITING_RATE if writes else RATE
+    head = learned.head
+    writes = head == "causal-lm"
+    start = NEW_MODEL_RATE if learned.new_model else WRITING_RATE if writes else RATE
     width, depth = (getattr(model, name, None) for name in ("hidden_size", "num_hidden_layers"))
     factors = {
         f"{WIDTH}/{width} (width)": WIDTH / width if width else 1.0,
-        f"{DEPTH}/{depth} (layers)": DEPTH / depth if depth and not task.new_model else 1.0,
+        f"{DEPTH}/{depth} (layers)": DEPTH / depth if depth and not learned.new_model else 1.0,
         f"√({rows}/{BATCH_ROWS}) (rows per step)": sqrt(rows / BATCH_ROWS),
         f"{LORA_FACTOR} (adapters)": LORA_FACTOR if config.lora is not None else 1.0,
     }
     reason = " × ".join([f"{start:g}", *(name for name, by in factors.items() if by != 1.0)])
     rate = start * prod(factors.values())
-    others = writes or task.new_model or config.lora is not None
+    others = writes or learned.new_model or config.lora is not None
     highest = HIGHEST_OTHER_RATE if others else HIGHEST_RATE
     if rate > highest:
         return highest, f"the highest; {reason} is more"

@@ -62,7 +62,7 @@ def frozen_part(setting: str, config: PreTrainedConfig, head: Head) -> Frozen:
     """
     encoders = known_model_types(causal=False)
     if config.model_type not in encoders:
-        raise errors.model.cannot_freeze(config.model_type, encoders)
+        raise errors.transfer.cannot_freeze(config.model_type, encoders)
     if setting == BACKBONE:
         if head == "masked-lm":
             raise errors.model.nothing_adapted(setting, config.num_hidden_layers)
@@ -70,7 +70,7 @@ def frozen_part(setting: str, config: PreTrainedConfig, head: Head) -> Frozen:
     digits = setting.rpartition(":")[2].lstrip("0") or "0"
     # Python does not read numbers of thousands of digits.
     if len(digits) > _MOST_DIGITS or int(digits) >= config.num_hidden_layers:
-        raise errors.model.too_many_frozen_layers(setting, config.num_hidden_layers)
+        raise errors.transfer.too_many_frozen_layers(setting, config.num_hidden_layers)
     layers = int(digits)
     return Frozen(layers, backbone=False)
 

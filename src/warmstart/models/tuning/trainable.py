@@ -130,7 +130,7 @@ def trained_parts(model: PreTrainedModel, config: ResolvedTrainConfig) -> tuple[
 
 def _first_epoch(config: ResolvedTrainConfig, depth: int, top: int) -> int | None:
     """The first epoch, counted from 1, in which the part at this depth is trained."""
-    lowest = (lowest_trained(config, epoch, top) for epoch in range(config.epochs))
+    lowest = (lowest_trained(config, epoch, top) for epoch in range(max(config.epochs, 1)))
     return next((epoch for epoch, low in enumerate(lowest, start=1) if low <= depth), None)
 
 
