@@ -95,7 +95,7 @@ def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
         if not job.new_head and not alone:
             return "the head of the checkpoint is kept"
         reason = fit_head(job, stop_requested)
-        if reason is None:
+        if reason is None and job.config.epochs:  # otherwise it is the model itself
             save_head_start(job.run, job.model, job.task.head)
         return reason
 
