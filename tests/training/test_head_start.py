@@ -257,3 +257,21 @@ def test_no_epoch_and_no_probe_is_refused(tmp_path: Path, given: dict[str, Any])
         prepare(config_file.load(content))
     for advice in error.value.do.split(" or "):
         prepare(config_file.load(content, [advice.removeprefix("--set ")]))
+
+
+def test_a_fit_that_predicts_little_is_not_used(tmp_path: Path) -> None:
+    """Labels that have nothing to do with the texts: training starts from the random head."""
+    content = settings(tmp_path, head_start="linear-probe", epochs=1)
+    path = Path(content["data"]["train"])
+    header, *rows = path.read_text().splitlines()
+    texts = [row.rpartition(",")[0] for row in rows]
+    path.write_text(
+        "\n".join([header, *(f"{t},{'ab'[n % 2]}" for n, t in enumerate(texts))]) + "\n"
+    )
+    job = job_of(prepare(config_file.load(content)), tmp_path / "run")
+    before = {name: weight.clone() for name, weight in job.model.state_dict().items()}
+    reason = fit_head(job, never, head_start.LEAST_GAIN)
+    assert reason is not None
+    assert reason.startswith("it predicts little: its validation loss is 0.7")
+    assert all(weight.equal(before[name]) for name, weight in job.model.state_dict().items())
+    assert fit_head(job, never) is None  # alone, it is the best head there is

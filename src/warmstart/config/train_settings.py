@@ -91,8 +91,8 @@ class TrainConfig(BaseModel):
     first k layers."""
     head_start: Literal["linear-probe", "random"] | Auto = "auto"
     """``linear-probe``: before the first step, fit the last layer of a new head on the unchanged
-    checkpoint (with ``freeze: backbone``, of any head); ``random``: start from random weights.
-    ``auto``: the linear probe."""
+    checkpoint (with ``freeze: backbone``, of any head), unless it predicts hardly better than a
+    constant; ``random``: start from random weights. ``auto``: the linear probe."""
     unfreeze_layers_per_epoch: Annotated[int, Field(ge=1)] | None = None
     """Train only the pooler and the head in the first epoch, and unfreeze this number of layers in
     each later epoch, from the top. The embeddings come last and count as one layer."""

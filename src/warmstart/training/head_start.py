@@ -9,7 +9,8 @@ with the lowest loss on the validation rows. This is a convex problem for most t
 seconds.
 
 The fitted model is evaluated before the first step, so the kept model is never worse on the
-validation rows than this linear model. It is also a baseline of the run (``linear-probe``).
+validation rows than this linear model. It is also a baseline of the run (``linear-probe``). If it
+predicts hardly better than a constant, training starts from the random head.
 
 Letters: N features of the sampled rows or words, H their width, C labels.
 
@@ -49,6 +50,9 @@ MOST_ITERATIONS = 100
 
 SMALLEST_DEVIATION = 0.1
 """Smallest divisor of a feature, as a share of the root mean square of all deviations."""
+
+LEAST_GAIN = 0.05
+"""A fit is used if its validation loss is lower by this share than that of the best constant."""
 
 MAX_FEATURE_BYTES = 2**27
 """Largest size of the features of one split; of a larger split, random rows are used."""
@@ -94,7 +98,7 @@ def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
             return None
         if not job.new_head and not alone:
             return "the head of the checkpoint is kept"
-        reason = fit_head(job, stop_requested)
+        reason = fit_head(job, stop_requested, least_gain=0.0 if alone else LEAST_GAIN)
         if reason is None and job.config.epochs:  # otherwise it is the model itself
             save_head_start(job.run, job.model, job.task.head)
         return reason
@@ -112,12 +116,15 @@ def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
     return reason is None
 
 
-def fit_head(job: Job, stop_requested: Callable[[], bool]) -> str | None:
+def fit_head(job: Job, stop_requested: Callable[[], bool], least_gain: float = 0.0) -> str | None:
     """Fit the last layer of a new head, in place.
 
     Args:
         job: the training job before its first step; its model is in training mode.
         stop_requested: called between fits; if it returns True, the best fit so far is used.
+        least_gain: the share by which the validation loss must be lower than that of the best
+            constant prediction. A fit that predicts little gives training a worse start than a
+            random head.
 
     Returns:
         The reason why the head was not fitted; None if it was.
@@ -143,6 +150,13 @@ def fit_head(job: Job, stop_requested: Callable[[], bool]) -> str | None:
             break
     if best is None:
         return "no linear model with a finite loss was found"
+    if layer.bias is not None and least_gain > 0:
+        constant = _loss_of_a_constant(job, layer, train, validation)
+        if lowest > (1 - least_gain) * constant:
+            return (
+                f"it predicts little: its validation loss is {lowest:.3f}, that of the best "
+                f"constant {constant:.3f}"
+            )
     _write(layer, best, mean, deviation)
     return None
 
@@ -228,6 +242,16 @@ def _mean_loss(job: Job, layer: nn.Linear, weights: list[Any], features: Feature
     logits = functional_call(layer, named, (features.values,))
     total, count = job.task.loss(logits, features.batch)
     return total / max(count, 1)
+
+
+def _loss_of_a_constant(job: Job, layer: nn.Linear, train: Features, validation: Features) -> float:
+    """The validation loss of the best prediction that is the same for every row."""
+    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in layer.parameters()]
+    nothing = Features(torch.zeros_like(train.values), train.batch)
+    _minimise(job, layer, weights, nothing, strength=0.0)
+    with torch.no_grad():
+        rows = Features(torch.zeros_like(validation.values), validation.batch)
+        return float(_mean_loss(job, layer, weights, rows))
 
 
 @torch.no_grad()
