@@ -9,7 +9,16 @@ from warmstart.data.reading.python_tables import paths_of
 from warmstart.errors import ConfigError, DataError
 from warmstart.serving.writer import training_novelty
 
-WRONG = [None, 7, 1.5, b"runs", ["runs"], {"runs"}, object()]
+
+class Nothing:
+    """A value that no argument accepts; its name in the ids of tests is always the same."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING = Nothing()
+WRONG = [None, 7, 1.5, b"runs", ["runs"], {"runs"}, NOTHING]
 
 
 @pytest.mark.parametrize("value", WRONG, ids=repr)
@@ -20,7 +29,7 @@ def test_what_is_no_path_is_refused(name: str, value: Any) -> None:
         getattr(warmstart, name)(value, *more)
 
 
-@pytest.mark.parametrize("value", [None, 7, b"a.csv", object()], ids=repr)
+@pytest.mark.parametrize("value", [None, 7, b"a.csv", NOTHING], ids=repr)
 @pytest.mark.parametrize("listed", [False, True])
 def test_what_is_no_source_is_refused(value: Any, listed: bool) -> None:
     with pytest.raises(DataError, match=f"data is of type {type(value).__name__}"):
@@ -39,7 +48,7 @@ def test_what_is_no_config_is_refused(name: str, value: Any) -> None:
         getattr(warmstart, name)(value)
 
 
-@pytest.mark.parametrize("value", [None, 7, b"train.epochs=2", [2], [None], object()], ids=repr)
+@pytest.mark.parametrize("value", [None, 7, b"train.epochs=2", [2], [None], NOTHING], ids=repr)
 def test_what_are_no_overrides_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match="the overrides are of type"):
         warmstart.check({"data": {"train": "a.csv"}}, value)

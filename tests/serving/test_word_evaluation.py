@@ -115,12 +115,12 @@ def test_a_forgotten_task_is_named(
         path.write_text(json.dumps([{"text": "Anna left", "label": [[0, 4, "PER"]]}] * 9))
     assert cli.main(["check", str(path)]) == 1
     found = capsys.readouterr().err
-    assert "--set task=token-classification" in found
+    assert "--task token-classification" in found
     assert "refused_spans" not in found
-    assert cli.main(["check", str(path), "--set", "task=token-classification"]) == 0
+    assert cli.main(["check", str(path), "--task", "token-classification"]) == 0
     output = ["--output", str(tmp_path / "run")]
     assert cli.main(["train", "--train", str(path), *output]) == 1
-    assert "--set task=token-classification" in capsys.readouterr().err
+    assert "--task token-classification" in capsys.readouterr().err
 
 
 def test_findings_count_spans_and_rows_in_pieces(

@@ -383,8 +383,11 @@ def bundled_altered(path: Path, found: str, expected: str, package: str | None) 
 
 def unknown_bundled(name: str, have: Collection[str]) -> ModelError:
     """No bundled model has this name."""
+    folder = "bundled/"  # which all names have in common
+    short = {one.removeprefix(folder): one for one in have}
+    near = get_close_matches(name.removeprefix(folder), short, n=1)
     return ModelError(
         found=f"model.name: there is no bundled model {name!r}",
         expected=f"one of: {', '.join(have)}",
-        do=f"--set model.name={next(iter([*get_close_matches(name, have, n=1), *have]))}",
+        do=f"--set model.name={short[near[0]] if near else next(iter(have))}",
     )

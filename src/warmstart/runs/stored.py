@@ -5,8 +5,9 @@ on is checked here; further fields are allowed.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -193,9 +194,14 @@ def refuse_devices(folder: Path) -> None:
     Raises:
         RunError: one of its files is neither a regular file nor a folder.
     """
-    for path in folder.rglob("*"):
-        if path.exists() and (kind := device_kind(path)) is not None:
-            raise errors.run.unreadable(path, f"it is {kind}, not a file")
+    # Not `rglob`, which fails if a folder disappears while it lists them: a run may be training.
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            kind = None
+            with suppress(FileNotFoundError):
+                kind = device_kind(path)
+            if kind is not None:
+                raise errors.run.unreadable(path, f"it is {kind}, not a file")
 
 
 def read_stored(path: Path) -> Any:
