@@ -178,6 +178,7 @@ def read_record(run_path: Path) -> RunRecord:
     config, task = load_task(run)
     with reading(run.entry("data.json")):
         findings = Findings.from_json(data["findings"]) if "findings" in data else None
+        chosen = tuple(map(str, data.get("chosen", ())))
     with reading(run.entry("events.jsonl")):
         steps = tuple(_step(event) for event in events_of(events, "step"))
         checks = tuple(_check(event) for event in events_of(events, "evaluation"))
@@ -200,7 +201,7 @@ def read_record(run_path: Path) -> RunRecord:
         samples=samples,
         written=_json_or_empty(run, "samples.json") if isinstance(task, Generates) else {},
         notices=notices,
-        chosen=tuple(data.get("chosen", ())),
+        chosen=chosen,
         finish=finish[-1] if finish else {},
         interrupted=bool(events_of(events, "interrupted")),
         evaluations=read_evaluations(run),
