@@ -17,8 +17,9 @@ def main(folder: Path) -> None:
     """Train, evaluate and predict with a checkpoint from the hub, a folder and a package."""
     said: dict[str, Any] = {}
     with serve_hub(folder / "repos") as hub:
+        environment = hub.environment(folder / "home")  # with the number of threads
         os.environ.clear()
-        os.environ.update(hub.environment(folder / "home"))
+        os.environ.update(environment)
         from warmstart import cli
         from warmstart.api import Run
 

@@ -101,9 +101,6 @@ def test_from_the_cache_alone_when_the_hub_is_gone(folder: Path) -> None:
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
-    scores = json.loads(ran.stdout)["scores"]["validation"]
-    with_hub = json.loads((folder / "hub/evaluation/validation/scores.json").read_text())["scores"]
-    assert scores.keys() == with_hub.keys()
-    for name, score in scores.items():
-        # The fit of the head may differ in its last bits in a process that trained before.
-        assert score["value"] == pytest.approx(with_hub[name]["value"], abs=1e-6)
+    scores = json.loads(ran.stdout)["scores"]
+    with_hub = json.loads((folder / "hub/evaluation/validation/scores.json").read_text())
+    assert scores["validation"] == with_hub["scores"]

@@ -23,8 +23,9 @@ def main(folder: Path) -> None:
     with ExitStack() as running:
         gated, failing = ["org/gated"], ["org/failing"]
         hub = running.enter_context(serve_hub(folder / "repos", gated=gated, failing=failing))
+        environment = hub.environment(folder / "home")  # with the number of threads
         os.environ.clear()
-        os.environ.update(hub.environment(folder / "home"))
+        os.environ.update(environment)
         with_hub(hub, folder)
         running.close()
         without_hub()
