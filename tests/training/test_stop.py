@@ -1,6 +1,8 @@
 """Signals: the first one is caught, the second has its usual effect, and handlers are restored."""
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -71,3 +73,29 @@ def test_outside_the_main_thread_no_handler_is_installed() -> None:
     thread.start()
     thread.join()
     assert said == [False, *before]
+
+
+SECOND_SIGNAL = """
+import signal, sys
+from warmstart.training.stop import stop_on_signals
+
+def second(frame, event, argument):
+    # In the middle of what an Event does when it is set, with its lock held.
+    if frame.f_code.co_name == "notify_all":
+        sys.setprofile(None)
+        handler(signal.SIGTERM, None)
+
+with stop_on_signals() as asked:
+    handler = signal.getsignal(signal.SIGTERM)
+    sys.setprofile(second)
+    handler(signal.SIGTERM, None)
+    sys.setprofile(None)
+    print(asked())
+"""
+
+
+def test_a_second_signal_during_the_first_does_not_wait_for_ever() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SECOND_SIGNAL], capture_output=True, text=True, timeout=30
+    )
+    assert ran.stdout == "True\n", ran.stderr

@@ -19,21 +19,28 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Catch signals in the ``with`` block; the yielded function returns True after a signal."""
-    requested = threading.Event()
+    # A plain value, not an `Event`: a second signal may arrive while the handler of the first one
+    # runs, and would wait for ever for the lock of the `Event`.
+    requested = False
+
+    def asked() -> bool:
+        return requested
+
     if threading.current_thread() is not threading.main_thread():
-        yield requested.is_set
+        yield asked
         return
     previous = {number: signal.getsignal(number) for number in SIGNALS}
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        requested.set()
+        nonlocal requested
+        requested = True
         for number, handler in previous.items():  # a second signal is not caught
             signal.signal(number, handler)
 
     for number in previous:
         signal.signal(number, handle)
     try:
-        yield requested.is_set
+        yield asked
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
