@@ -57,6 +57,12 @@ class Learned(NamedTuple):
     probes: bool
     new_model: bool = False
 
+    @property
+    def generates(self) -> bool:
+        """Whether the model is a decoder that generates text."""
+        head = self.head
+        return head == "causal-lm"
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -92,11 +98,9 @@ def resolved(
         batches: number of batches per epoch for a batch size; None if the rows are not known.
 
     Returns:
-        The settings without ``auto``, and what was chosen, in the order of the settings.
+        The settings without ``auto``, and what was chosen, in the order of the choices.
     """
     chosen: dict[str, Choice] = {}
-    head = learned.head
-    writes = head == "causal-lm"
 
     def choose(name: str, value: Any, reason: str = "") -> None:
         if getattr(config, name) == "auto":
@@ -104,7 +108,7 @@ def resolved(
 
     size = config.batch_size
     if size == "auto":
-        size = WRITING_BATCH_ROWS if writes else BATCH_ROWS
+        size = WRITING_BATCH_ROWS if learned.generates else BATCH_ROWS
     choose("batch_size", size)
     choose("learning_rate", *_rate(config, model, learned, size * config.gradient_accumulation))
     probe = learned.probes and not learned.new_model
@@ -126,9 +130,9 @@ def _rate(
     """The learning rate, and why. ``rows``: rows per step."""
     if config.freeze == "backbone":
         return HEAD_RATE, "only the head is trained"
-    head = learned.head
-    writes = head == "causal-lm"
-    start = NEW_MODEL_RATE if learned.new_model else WRITING_RATE if writes else RATE
+    start = WRITING_RATE if learned.generates else RATE
+    if learned.new_model:
+        start = NEW_MODEL_RATE
     width, depth = (getattr(model, name, None) for name in ("hidden_size", "num_hidden_layers"))
     factors = {
         f"{WIDTH}/{width} (width)": WIDTH / width if width else 1.0,
@@ -138,7 +142,7 @@ def _rate(
     }
     reason = " × ".join([f"{start:g}", *(name for name, by in factors.items() if by != 1.0)])
     rate = start * prod(factors.values())
-    others = writes or learned.new_model or config.lora is not None
+    others = learned.generates or learned.new_model or config.lora is not None
     highest = HIGHEST_OTHER_RATE if others else HIGHEST_RATE
     if rate > highest:
         return highest, f"the highest; {reason} is more"

@@ -32,7 +32,7 @@ def refuse_unknown(config: TrainConfig, model_type: str) -> None:
         model_type: as in ``config.json``.
 
     Raises:
-        ModelError: a setting of ``NEED_LAYERS`` is used and ``model_type`` is not in ``KNOWN``.
+        ModelError: a setting of ``COUNTING_LAYERS`` is used and the model type is not known.
     """
     for setting in COUNTING_LAYERS:
         if getattr(config, setting) is not None and body_of(model_type) is None:
