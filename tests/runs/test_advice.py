@@ -11,6 +11,8 @@ import pytest
 from tests.report.example_run import example_run
 from tests.runs_in_memory import settings
 from warmstart import cli, config_file
+from warmstart.data.checking.label_messages import Finding
+from warmstart.data.checking.language import ENGLISH_ONLY
 from warmstart.metrics.scores import Score
 from warmstart.preparation.prepare import prepare
 from warmstart.report.html import write_report
@@ -90,6 +92,22 @@ def test_a_score_that_still_rose_asks_for_more_epochs(record: RunRecord) -> None
     found = advice(scored(rising, 0.5, tfidf=0.7))
     assert found is not None
     assert found.settings == ("train.epochs=6",)
+
+
+def test_another_language_is_no_reason_for_an_english_model(record: RunRecord) -> None:
+    assert record.findings is not None
+    model = record.config.model.model_copy(update={"name": "bundled/minilm-l6"})
+    config = record.config.model_copy(update={"model": model})
+    falling = (*record.checks[:-1], replace(record.checks[-1], best=False))
+    english = replace(record, config=config, checks=falling)
+    found = advice(scored(english, 0.5, tfidf=0.7))
+    assert found is not None
+    assert found.settings[0] == "model.name=google-bert/bert-base-uncased"
+    warned = Finding("warning", f"the texts look like Chinese, but the model {ENGLISH_ONLY}")
+    chinese = replace(english, findings=replace(record.findings, messages=(warned,)))
+    found = advice(scored(chinese, 0.5, tfidf=0.7))
+    assert found is not None
+    assert found.settings == ()
 
 
 def test_the_command_that_is_printed_can_be_typed(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from warmstart.data.checking.language import ENGLISH_ONLY
 from warmstart.errors.counts import counted
 from warmstart.metrics.scores import Score
 from warmstart.runs.run_record import Check, RunRecord
@@ -95,6 +96,9 @@ def _cause(
         epochs = max(int(record.start.get("epochs", 1)), 1)
         reason = f"The validation score was best after the last of {counted(epochs, 'epoch')}."
         return [reason], [f"train.epochs={2 * epochs}"]
+    messages = () if record.findings is None else record.findings.messages
+    if any(ENGLISH_ONLY in message.text for message in messages):
+        return ["The model does not know the language of the texts: see the warning about it."], []
     if record.config.model.name.startswith("bundled/") and record.labels:
         reason = f"The bundled model is small; {LARGER_MODEL} is a larger one (a download)."
         return [reason], [f"model.name={LARGER_MODEL}", "train.learning_rate=auto"]

@@ -20,6 +20,9 @@ ROWS, CHARACTERS = 1000, 1000
 LETTERS = 60
 """Letters of a piece of text: the language of a shorter one is often not recognised."""
 
+ENGLISH_ONLY = "was trained on English only"
+"""Part of the warning about texts in another language."""
+
 NO_LANGUAGE = "zxx"
 """The code for text without a language, such as source code (ISO 639-2)."""
 
@@ -79,7 +82,7 @@ def about_language(
     advice = f"; models that know it are {', '.join(named)} (model.name)" if named else ""
     if not named:
         advice = f"; choose a model for {name} on huggingface.co (model.name)"
-    text = f"the training texts look like {name}, but {model} was trained on English only{advice}"
+    text = f"the training texts look like {name}, but {model} {ENGLISH_ONLY}{advice}"
     return [Finding("warning", text)]
 
 
