@@ -235,6 +235,15 @@ def _trained(prepared: Any, folder: Path, changes: Mapping[str, Any]) -> float:
 
 def setfit(prepared: Any, folder: Path) -> float | None:
     """SetFit with its defaults on the same checkpoint; None if it is not installed."""
+    return _setfit(prepared, folder, {})
+
+
+def setfit_20(prepared: Any, folder: Path) -> float | None:
+    """SetFit with 20 positive and 20 negative pairs of each row, as in its paper."""
+    return _setfit(prepared, folder, {"num_iterations": 20})
+
+
+def _setfit(prepared: Any, folder: Path, changes: Mapping[str, Any]) -> float | None:
     try:
         from datasets import Dataset
         from setfit import SetFitModel, Trainer, TrainingArguments
@@ -242,7 +251,9 @@ def setfit(prepared: Any, folder: Path) -> float | None:
         return None
     texts, labels = _texts(prepared, "train"), prepared.splits["train"].labels.tolist()
     model = SetFitModel.from_pretrained(str(prepared.checkpoint.folder))
-    arguments = TrainingArguments(output_dir=str(folder), seed=prepared.config.train.seed)
+    arguments = TrainingArguments(
+        output_dir=str(folder), seed=prepared.config.train.seed, **changes
+    )
     arguments.report_to = "none"
     engine = Trainer(
         model=model,
@@ -276,6 +287,7 @@ ENGINES: Mapping[str, Callable[[Any, Path], float | None]] = {
     "embeddings-lr": embeddings,
     "tfidf-lr": tfidf,
     "setfit": setfit,
+    "setfit-20": setfit_20,
 }
 
 
@@ -285,6 +297,7 @@ ONLY: Mapping[str, Sequence[str] | frozenset[str]] = {
     "trainer-5-epochs": CLASSIFIES,
     "embeddings-lr": CLASSIFIES,
     "setfit": ("banking-8", "banking-16"),
+    "setfit-20": ("banking-8", "banking-16", "banking-64"),
 }
 """Data sets of the engines that do not run on all of them."""
 

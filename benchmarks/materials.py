@@ -59,15 +59,16 @@ class Setup:
         """
         # Defaults are left out: a setting that the task does not read may not be given.
         settings = self.train_config.model_dump(exclude_defaults=True)
+        model: dict[str, Any] = {"name": str(self.checkpoint), "max_tokens": self.max_tokens}
         if self.task != "text-generation":
             settings["head_start"] = "random"  # as the peers
+            model["pooling"] = "first"
         settings |= train
         data = {"train": "train.csv", "validation": "validation.csv", "dir": str(self.folder)}
         if self.train.pairs is not None:
             data["text_pair"] = "pair"
         if self.frozen:
             settings["freeze"] = "backbone"
-        model = {"name": str(self.checkpoint), "max_tokens": self.max_tokens}
         content = {"task": self.task, "model": model, "data": data, "train": settings}
         return config_file.load(content)
 
@@ -287,7 +288,7 @@ def _finished_run(checkpoint: Path, max_tokens: int, folder: Path) -> Path:
     from warmstart.preparation.prepare import prepare
     from warmstart.training.train_run import train_run
 
-    model = {"name": str(checkpoint), "max_tokens": max_tokens}
+    model = {"name": str(checkpoint), "max_tokens": max_tokens, "pooling": "first"}
     data = {"dir": str(folder), "train": "train.csv", "validation": "validation.csv"}
     train = {"epochs": 1, "device": "cpu"}
     config = config_file.load({"model": model, "data": data, "train": train})

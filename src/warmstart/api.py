@@ -296,7 +296,7 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
 
     is_yaml = given_path(name, "name").suffix in (".yaml", ".yml")
     if is_yaml or str(name) in config_file.recipe_names():
-        from warmstart.preparation.auto import without_auto
+        from warmstart.preparation.auto import with_pooling, without_auto
         from warmstart.preparation.prepare import refuse_unfit_parts
         from warmstart.tasks import task_type
 
@@ -305,6 +305,7 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
         settings = config_file.load(name, overrides)
         refuse_other_verb(settings, pretraining=False)
         checkpoint = find(settings.model, task_type(settings).head)
+        settings, checkpoint, _ = with_pooling(settings, checkpoint)
         refuse_unfit_parts(settings.train, settings.task, checkpoint)
         return describe_training(checkpoint, without_auto(settings, checkpoint).train)
     if overrides:

@@ -32,7 +32,7 @@ def pairs(rows: list[tuple[str, str]]) -> pa.Table:
 
 
 def test_scores_are_the_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warmstart.baselines.linear._PREDICTION_ROWS", 2)
+    monkeypatch.setattr("warmstart.baselines.text_features._PREDICTION_ROWS", 2)
     rows = [
         ("the cat", "the cat sat"),
         ("dog", "a dog saw a dog"),

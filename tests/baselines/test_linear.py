@@ -1,6 +1,7 @@
 """The baselines: their predictions, that they are deterministic, and their limits."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pyarrow.csv
 import pytest
 
 from warmstart.baselines import linear as baselines
+from warmstart.baselines import text_features
 from warmstart.baselines.linear import (
     label_shares,
     majority,
@@ -44,7 +46,7 @@ def say(subject: str, seed: int, rows: int) -> list[str]:
     ]
 
 
-def column(texts: list[str] | pa.ChunkedArray) -> pa.ChunkedArray:
+def column(texts: list[str] | pa.ChunkedArray) -> pa.Table:
     """The texts in the form of ``texts_of``."""
     return texts_of(table_of(texts), DATA)
 
@@ -113,20 +115,20 @@ def test_tfidf_reads_characters_where_there_are_no_spaces() -> None:
 def test_each_label_has_its_share_and_a_regression_of_its_own() -> None:
     texts = ["good dog", "bad dog", "good cat", "bad cat", "cat", "dog"] * 5
     targets = np.array([["good" in text, "cat" in text] for text in texts])
-    column = pa.chunked_array([texts])
-    assert label_shares(targets).predict(column[:2]) == pytest.approx(
+    rows = column(texts)
+    assert label_shares(targets).predict(rows[:2]) == pytest.approx(
         np.array([[1 / 3, 1 / 2], [1 / 3, 1 / 2]])
     )
-    fitted = tfidf_labels(column, targets, seed=0)
-    found = fitted.predict(pa.chunked_array([["a good cat", "a bad dog"]])) > 0.5
+    fitted = tfidf_labels(rows, targets, seed=0)
+    found = fitted.predict(column(["a good cat", "a bad dog"])) > 0.5
     assert found.tolist() == [[True, True], [False, False]]
     assert fitted.note is None
 
 
 def test_a_label_that_all_or_none_have_needs_no_regression() -> None:
     targets = np.array([[True, False, True], [True, False, False]] * 3)
-    column = pa.chunked_array([["good dog", "bad dog"] * 3])
-    found = tfidf_labels(column, targets, seed=0).predict(column)
+    rows = column(["good dog", "bad dog"] * 3)
+    found = tfidf_labels(rows, targets, seed=0).predict(rows)
     assert (found[:, :2] == [1, 0]).all()
     assert found[0, 2] > 0.5 > found[1, 2]
 
@@ -134,9 +136,9 @@ def test_a_label_that_all_or_none_have_needs_no_regression() -> None:
 def test_numbers_have_their_mean_and_a_ridge_regression() -> None:
     texts = ["good good good", "good good", "good bad", "bad bad"] * 5
     targets = np.array([text.count("good") - text.count("bad") for text in texts], dtype=float)
-    column = pa.chunked_array([texts])
-    assert mean(targets).predict(column[:2]).tolist() == [[targets.mean()]] * 2
-    found = ridge(column, targets, seed=0).predict(column)
+    rows = column(texts)
+    assert mean(targets).predict(rows[:2]).tolist() == [[targets.mean()]] * 2
+    found = ridge(rows, targets, seed=0).predict(rows)
     assert found.shape == (20, 1)
     assert np.corrcoef(found[:, 0], targets)[0, 1] > 0.9
 
@@ -144,7 +146,7 @@ def test_numbers_have_their_mean_and_a_ridge_regression() -> None:
 def test_every_split_is_predicted_and_arrow_columns_do_as_well_as_lists(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(baselines, "_PREDICTION_ROWS", 3)
+    monkeypatch.setattr(text_features, "_PREDICTION_ROWS", 3)
     texts, targets = say("cat", 0, 20) + say("dog", 1, 20), np.array([0] * 20 + [1] * 20)
     asked = [*say("cat", 2, 5), *say("dog", 3, 2)]
     fitted = {
@@ -212,16 +214,41 @@ def test_a_fit_that_does_not_converge_has_a_note_and_no_warning(
     assert note == "stopped after 1 iterations, before it converged"
 
 
-def test_pairs_are_one_text() -> None:
-    pairs = Table(
-        pa.table({"text": ["who", "when"], "b": ["he", "now"]}),
-        np.arange(2),
-        (SourceFile("a.csv", sha256="", encoding="utf-8", rows=2),),
-        np.zeros(2, dtype=np.int32),
-        np.arange(2) + 2,
-    )
+def test_pairs_are_two_columns() -> None:
+    pairs = replace(table_of(["who", "when"]), columns=pa.table({"text": ["who"], "b": ["he"]}))
     data = DataConfig(train="a.csv", text_pair="b")
-    assert texts_of(pairs, data).to_pylist() == ["who he", "when now"]
+    assert texts_of(pairs, data).to_pydict() == {"text": ["who"], "text_pair": ["he"]}
+
+
+def pairs_of(rows: int, seed: int) -> tuple[pa.Table, np.ndarray]:
+    """Pairs of texts, and whether they have the same words; no word depends on the label."""
+    generator = np.random.default_rng(seed)
+    firsts, seconds, same = [], [], []
+    for _ in range(rows):
+        words = generator.choice(list("abcdefghijklmnopqrst"), 5, replace=False)
+        others = generator.choice(list("abcdefghijklmnopqrst"), 5, replace=False)
+        same.append(generator.random() < 0.5)
+        firsts.append(" ".join(words))
+        seconds.append(" ".join(generator.permutation(words) if same[-1] else others))
+    return pa.table({"text": firsts, "text_pair": seconds}), np.array(same)
+
+
+def test_pairs_are_compared() -> None:
+    (train, same), (test, expected) = pairs_of(300, 0), pairs_of(100, 1)
+    classes = tfidf(train, same.astype(np.int64), 2, 0).predict(test).argmax(axis=1)
+    assert np.mean(classes == expected) > 0.95
+    numbers = ridge(train, same.astype(np.float64), 0).predict(test)[:, 0]
+    assert np.corrcoef(numbers, expected)[0, 1] > 0.9
+    both = tfidf_labels(train, np.column_stack([same, ~same]), 0).predict(test)
+    assert np.mean(both.argmax(axis=1) == ~expected) > 0.95
+
+
+def test_similarities_are_finite_for_texts_without_known_terms() -> None:
+    train, same = pairs_of(50, 0)
+    asked = pa.table({"text": ["", "?", "a b"], "text_pair": ["", "zzz", "a b"]})
+    found = tfidf(train, same.astype(np.int64), 2, 0).predict(asked)
+    assert np.isfinite(found).all()
+    assert found[2, 1] > 0.9
 
 
 def test_a_task_without_labels_has_no_baselines() -> None:

@@ -163,7 +163,7 @@ class TextParity:
 
     def labels(self, table: Table) -> Ints:
         """1 if the number of words is even, otherwise 0, int64 [N]."""
-        words = pc.list_value_length(pc.utf8_split_whitespace(texts_of(table, self.data)))
+        words = pc.list_value_length(pc.utf8_split_whitespace(texts_of(table, self.data)["text"]))
         even: Ints = (words.to_numpy() % 2 == 0).astype(np.int64)
         return even
 

@@ -55,7 +55,7 @@ def test_one_answer_for_every_row_is_named(record: RunRecord) -> None:
     assert found.failed
     assert found.reasons[0] == ("The model predicts “good” for every row: it has learned nothing.")
     assert found.settings == ("train.learning_rate=auto", "train.epochs=auto")
-    chosen = replace(record, chosen=("learning_rate", "epochs"))
+    chosen = replace(record, chosen=("train.learning_rate", "train.epochs"))
     again = advice(scored(chosen, 0.6, details, majority=0.6))
     assert again is not None
     assert again.settings == (f"train.seed={record.config.train.seed + 1}",)
@@ -133,6 +133,10 @@ def test_a_finished_run_knows_what_was_chosen(tmp_path: Path) -> None:
     content = settings(tmp_path, epochs=1, head_start="auto")
     del content["train"]["learning_rate"]
     train_run(prepare(config_file.load(content)), tmp_path / "run")
-    assert read_record(tmp_path / "run").chosen == ("learning_rate", "head_start")
+    assert read_record(tmp_path / "run").chosen == (
+        "model.pooling",
+        "train.learning_rate",
+        "train.head_start",
+    )
     page = write_report(tmp_path / "run").read_text()
-    assert "Chosen for this model and these rows: <code>learning_rate</code>, <code>" in page
+    assert "Chosen for this model and these rows: <code>model.pooling</code>, <code>" in page

@@ -15,6 +15,7 @@ from warmstart.baselines.linear import tfidf
 from warmstart.evaluation.baseline_scores import baseline_scores
 from warmstart.preparation.prepare import prepare
 from warmstart.preparation.stages import learn, read_sources, split_tables
+from warmstart.tasks.row_baselines import texts_of
 from warmstart.training.train_run import train_run
 
 
@@ -79,7 +80,7 @@ def test_a_baseline_has_a_threshold_of_its_own(tmp_path: Path) -> None:
     task, splits = learn(config, split_tables(config, read_sources(config)))
     found, _ = baseline_scores(task, config, splits["train"], {"validation": splits["validation"]})
 
-    texts = {name: split.table.column("text", "data.text") for name, split in splits.items()}
+    texts = {name: texts_of(split.table, config.data) for name, split in splits.items()}
     fitted = tfidf(texts["train"], splits["train"].labels, 2, config.train.seed)
     shares = np.asarray(fitted.predict(texts["validation"]))[:, 1]
     right = splits["validation"].labels == 1

@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 from sklearn.feature_extraction.text import CountVectorizer
 
-from warmstart.baselines.linear import MAX_ROWS, Fitted, Floats, chunks, lacks_spaces
+from warmstart.baselines.linear import MAX_ROWS, Fitted, Floats
+from warmstart.baselines.text_features import lacks_spaces, pieces
 
 K1 = 1.2
 """Term-frequency saturation: with a lower value, repeated words count less."""
@@ -55,12 +56,11 @@ def bm25(documents: pa.ChunkedArray, seed: int) -> Fitted:
 
     def score(pairs: pa.Table) -> Floats:
         scores = np.zeros((len(pairs), 1))
-        queries, candidates = (pairs.column(index) for index in (0, 1))
-        for start, chunk in chunks(candidates):
-            query_counts = vectorizer.transform(queries.slice(start, len(chunk)).to_pylist())
-            saturated = _saturated(vectorizer.transform(chunk), mean_length)
-            shared = query_counts.multiply(saturated).multiply(weights[None, :])  # [chunk, W]
-            scores[start : start + len(chunk), 0] = np.asarray(shared.sum(axis=1)).ravel()
+        for start, piece in pieces(pairs):
+            queries, candidates = (vectorizer.transform(column.to_pylist()) for column in piece)
+            saturated = _saturated(candidates, mean_length)
+            shared = queries.multiply(saturated).multiply(weights[None, :])  # [piece, W]
+            scores[start : start + len(piece), 0] = np.asarray(shared.sum(axis=1)).ravel()
         return scores
 
     return Fitted(score, note)

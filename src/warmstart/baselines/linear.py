@@ -6,9 +6,9 @@ it scores those of the model. The task's own file lists its baselines.
 
 ``tfidf`` is a strong but cheap and untuned baseline: words and bigrams (for text without spaces,
 such as Chinese, Japanese or Thai, characters and pairs of characters), sublinear term frequency,
-and L2-regularised logistic regression. Multi-label rows use one logistic regression per label;
-numbers use ridge regression. Limits keep the time at seconds to a minute; a larger training split
-is sampled, and the baseline's note reports it.
+for pairs also the similarity of the two texts, and L2-regularised logistic regression. Multi-label
+rows use one logistic regression per label; numbers use ridge regression. Limits keep the time at
+seconds to a minute; a larger training split is sampled, and the baseline's note reports it.
 
 N: training rows. M: predicted rows. C: classes.
 
@@ -17,15 +17,16 @@ Source: scikit-learn user guide, "Text feature extraction" and "Logistic regress
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
+
+from warmstart.baselines.text_features import TextFeatures, pieces
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -43,34 +44,26 @@ INVERSE_REGULARISATION = 10.0
 """Ten times the default of scikit-learn, whose regularisation is too strong for feature rows of
 norm 1. The Matthews correlation on the in-domain development rows of CoLA is 0.17, with the default
 0.14."""
-SPACELESS_SHARE = 0.05
-"""If the share of white space among the characters is lower than this, the language does not put
-spaces between words. CoLA (English) has 0.16; Chinese and Japanese have almost none; Thai has a few
-spaces between phrases."""
-
-_PREDICTION_ROWS = 10_000
-_WORDS_AND_SIGNS = r"(?u)\w+|[^\w\s]"
-"""Includes one-letter words and punctuation, because ``I``, ``a`` and ``!`` are informative."""
 
 
 class Fitted(NamedTuple):
     """A baseline after training."""
 
     predict: Callable[[Any], Floats]
-    """M texts -> probabilities [M, C] or numbers [M, 1]; for a ranking, M pairs -> scores [M, 1];
-    float64."""
+    """A table of M texts or pairs -> probabilities [M, C] or numbers [M, 1]; for a ranking, M pairs
+    -> scores [M, 1]; float64."""
     note: str | None
     """A note for the reader of the scores, for example that only a sample of the rows was used."""
 
 
-def majority(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed: int) -> Fitted:
+def majority(train_texts: pa.Table, train_targets: Ints, classes: int, seed: int) -> Fitted:
     """Predict the class shares of the training rows for every row.
 
     The most frequent class is therefore always predicted. The probabilities are the shares and not
     1 and 0, so that the log-loss is that of a model that knows only the shares.
 
     Args:
-        train_texts: N texts, not used.
+        train_texts: N texts or pairs, not used.
         train_targets: class of each text, int64 [N].
         classes: number of classes, C.
         seed: not used.
@@ -79,17 +72,17 @@ def majority(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, se
     return Fitted(lambda texts: np.tile(shares, (len(texts), 1)), None)
 
 
-def tfidf(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed: int) -> Fitted:
+def tfidf(train_texts: pa.Table, train_targets: Ints, classes: int, seed: int) -> Fitted:
     """Logistic regression on TF-IDF features of words and bigrams, or of characters.
 
     Args:
-        train_texts: N texts.
+        train_texts: N texts, or N pairs in two columns.
         train_targets: class of each text, at least two different classes, int64 [N].
         classes: number of classes, C.
         seed: seed of the sample.
     """
     chosen = _sample(train_texts, train_targets, classes, seed)
-    vectorizer, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS // classes)
+    extract, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS // classes)
     model, warning = _logistic(features, train_targets[chosen])
 
     def probabilities(rows: Any) -> Floats:
@@ -97,7 +90,7 @@ def tfidf(train_texts: pa.ChunkedArray, train_targets: Ints, classes: int, seed:
         result[:, model.classes_] = model.predict_proba(rows)
         return result
 
-    return _fitted(vectorizer, classes, probabilities, notes + warning)
+    return _fitted(extract, classes, probabilities, notes + warning)
 
 
 def label_shares(targets: Bools) -> Fitted:
@@ -110,17 +103,17 @@ def label_shares(targets: Bools) -> Fitted:
     return Fitted(lambda texts: np.tile(shares, (len(texts), 1)), None)
 
 
-def tfidf_labels(train_texts: pa.ChunkedArray, targets: Bools, seed: int) -> Fitted:
+def tfidf_labels(train_texts: pa.Table, targets: Bools, seed: int) -> Fitted:
     """Logistic regression on TF-IDF features, one for each label.
 
     Args:
-        train_texts: N texts.
+        train_texts: N texts, or N pairs in two columns.
         targets: which labels each row has, bool [N, C].
         seed: seed of the sample.
     """
     classes = targets.shape[1]
     chosen = _sample(train_texts, np.zeros(len(targets), dtype=np.int64), classes, seed)
-    vectorizer, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS // classes)
+    extract, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS // classes)
     # For each label a model, or the constant 0 or 1 if all or no sampled rows have the label.
     models: list[Any] = []
     warning: list[str] = []
@@ -138,7 +131,7 @@ def tfidf_labels(train_texts: pa.ChunkedArray, targets: Bools, seed: int) -> Fit
             result[:, label] = model if constant else model.predict_proba(rows)[:, 1]
         return result
 
-    return _fitted(vectorizer, classes, probabilities, notes + warning)
+    return _fitted(extract, classes, probabilities, notes + warning)
 
 
 def mean(targets: Floats) -> Fitted:
@@ -151,18 +144,18 @@ def mean(targets: Floats) -> Fitted:
     return Fitted(lambda texts: np.full((len(texts), 1), value), None)
 
 
-def ridge(train_texts: pa.ChunkedArray, targets: Floats, seed: int) -> Fitted:
+def ridge(train_texts: pa.Table, targets: Floats, seed: int) -> Fitted:
     """Ridge regression on TF-IDF features of words and bigrams, or of characters.
 
     Args:
-        train_texts: N texts.
+        train_texts: N texts, or N pairs in two columns.
         targets: number of each text, float64 [N].
         seed: seed of the sample.
     """
     chosen = _sample(train_texts, np.zeros(len(targets), dtype=np.int64), 1, seed)
-    vectorizer, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS)
+    extract, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS)
     model = Ridge().fit(features, targets[chosen])
-    return _fitted(vectorizer, 1, lambda rows: model.predict(rows)[:, None], notes)
+    return _fitted(extract, 1, lambda rows: model.predict(rows)[:, None], notes)
 
 
 def _logistic(features: Any, targets: Ints) -> tuple[LogisticRegression, list[str]]:
@@ -177,43 +170,37 @@ def _logistic(features: Any, targets: Ints) -> tuple[LogisticRegression, list[st
 
 
 def _features(
-    texts: pa.ChunkedArray, chosen: Bools, max_features: int
-) -> tuple[TfidfVectorizer, Any, list[str]]:
-    """The vectorizer, the features of the chosen texts, and a note if they are a sample."""
+    texts: pa.Table, chosen: Bools, max_features: int
+) -> tuple[TextFeatures, Any, list[str]]:
+    """What extracts features, those of the chosen texts, and a note if they are a sample."""
     notes = []
     if not chosen.all():
         notes.append(f"trained on a sample of {chosen.sum():,} of {len(texts):,} rows")
-    chosen_texts = texts.filter(pa.array(chosen)).to_pylist()
-    vectorizer = _vectorizer(chosen_texts, max_features=max_features)
-    return vectorizer, vectorizer.fit_transform(chosen_texts), notes
+    chosen_texts = texts.filter(pa.array(chosen))
+    extract = TextFeatures(chosen_texts, max_features)
+    return extract, extract(chosen_texts), notes
 
 
 def _fitted(
-    vectorizer: TfidfVectorizer, width: int, model: Callable[[Any], Floats], notes: Sequence[str]
+    extract: TextFeatures, width: int, model: Callable[[Any], Floats], notes: Sequence[str]
 ) -> Fitted:
     """A baseline that predicts [M, width] by applying ``model`` to the features of the texts."""
 
-    def predict(texts: pa.ChunkedArray) -> Floats:
+    def predict(texts: pa.Table) -> Floats:
         predictions = np.empty((len(texts), width))
-        for start, chunk in chunks(texts):
-            predictions[start : start + len(chunk)] = model(vectorizer.transform(chunk))
+        for start, piece in pieces(texts):
+            predictions[start : start + len(piece)] = model(extract(piece))
         return predictions
 
     return Fitted(predict, "; ".join(notes) or None)
 
 
-def chunks(texts: pa.ChunkedArray) -> Iterator[tuple[int, list[str]]]:
-    """Split a column into chunks: the index of the first text and the texts of each chunk."""
-    for start in range(0, len(texts), _PREDICTION_ROWS):
-        yield start, texts.slice(start, _PREDICTION_ROWS).to_pylist()
-
-
-def _sample(texts: pa.ChunkedArray, targets: Ints, classes: int, seed: int) -> Bools:
+def _sample(texts: pa.Table, targets: Ints, classes: int, seed: int) -> Bools:
     """Which rows to fit on, bool [N]: all rows, or a random sample within the limits.
 
     A sample has at least one row of every class, so that every class can be predicted.
     """
-    characters = int(pc.sum(pc.utf8_length(texts)).as_py())
+    characters = sum(pc.sum(pc.utf8_length(column)).as_py() or 0 for column in texts.columns)
     rows = len(texts)
     limit = min(MAX_ROWS, MAX_ROW_CLASSES // classes, rows * MAX_CHARACTERS // max(characters, 1))
     if rows <= limit:
@@ -223,28 +210,3 @@ def _sample(texts: pa.ChunkedArray, targets: Ints, classes: int, seed: int) -> B
     chosen = np.zeros(rows, np.bool_)
     chosen[order[:limit]] = chosen[order[first_of_each_class]] = True
     return chosen
-
-
-def lacks_spaces(texts: Sequence[str]) -> bool:
-    """Whether the words of these texts are not separated by spaces."""
-    characters = sum(map(len, texts))
-    visible = sum(len("".join(text.split())) for text in texts)
-    return characters - visible < SPACELESS_SHARE * characters
-
-
-def _vectorizer(texts: Sequence[str], max_features: int) -> TfidfVectorizer:
-    """TF-IDF of words and bigrams, or of characters and their pairs if spaces are rare.
-
-    All terms are used, including those that occur once; if there are more than ``max_features``,
-    only the most frequent terms.
-    """
-    if lacks_spaces(texts):
-        return TfidfVectorizer(
-            analyzer="char", ngram_range=(1, 2), sublinear_tf=True, max_features=max_features
-        )
-    return TfidfVectorizer(
-        token_pattern=_WORDS_AND_SIGNS,
-        ngram_range=(1, 2),
-        sublinear_tf=True,
-        max_features=max_features,
-    )

@@ -66,6 +66,10 @@ class ModelConfig(_Part):
     """Branch, tag or commit of a hub checkpoint; refused for any other model."""
     max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"
     """Longest input in tokens, special tokens included; ``auto`` is the model's own limit."""
+    pooling: Literal["auto", "first", "mean"] = "auto"
+    """What the head for whole texts reads: the first token, or the mean of all tokens, which one
+    more layer computes (``models.checkpoints.mean_pooling``). ``auto``: the mean if the checkpoint
+    was trained with it, according to its ``1_Pooling/config.json``."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Replaces every dropout probability of the checkpoint; ``null`` keeps them."""
     local_files_only: bool = False

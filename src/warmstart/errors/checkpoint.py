@@ -166,3 +166,12 @@ def unusable_name(name: str, reason: str) -> ModelError:
         expected="a Hub id (OWNER/NAME), a folder, bundled/minilm-l6 or bundled/gpt2-mini",
         do="--set model.name=bundled/minilm-l6 (for text generation bundled/gpt2-mini)",
     )
+
+
+def no_mean_pooling(name: str, obstacle: str, known: Sequence[str]) -> ModelError:
+    """``model.pooling`` is ``mean``, and this model cannot have it."""
+    return ModelError(
+        found=f"model.pooling is mean, but for {name} it cannot be: {obstacle}",
+        expected=f"a checkpoint without a classifier's head, of one of: {', '.join(known)}",
+        do="--set model.pooling=first",
+    )

@@ -1,12 +1,18 @@
 """Replace ``auto`` in the settings of a run, when its model and its rows are known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from warmstart import errors
 from warmstart.config import ResolvedTrainConfig, RunConfig, TrainConfig
 from warmstart.data.checking.label_messages import Finding
 from warmstart.models.checkpoints.load import Checkpoint
+from warmstart.models.checkpoints.mean_pooling import (
+    chosen_pooling,
+    refuse_mean,
+    with_mean_pooling,
+)
 from warmstart.models.tuning.auto_settings import Choice, Learned, resolved
 from warmstart.tasks import task_type
 
@@ -24,12 +30,51 @@ class Resolved(NamedTuple):
     train: ResolvedTrainConfig
     choices: list[Choice]
 
-    def findings(self) -> list[Finding]:
-        """A message with the chosen settings, if any were chosen."""
-        if not self.choices:
-            return []
-        listed = ", ".join(map(str, self.choices))
-        return [Finding("info", f"chosen for this model and these rows: {listed}")]
+
+def about_choices(choices: Sequence[Choice]) -> list[Finding]:
+    """A message with the chosen settings, if any were chosen.
+
+    Args:
+        choices: from ``with_pooling`` and ``without_auto``.
+    """
+    if not choices:
+        return []
+    listed = ", ".join(map(str, choices))
+    return [Finding("info", f"chosen for this model and these rows: {listed}")]
+
+
+def with_pooling(
+    config: RunConfig, checkpoint: Checkpoint
+) -> tuple[RunConfig, Checkpoint, list[Choice]]:
+    """Choose what the head of a text classifier reads, and the model that it needs.
+
+    Args:
+        config: the settings as given.
+        checkpoint: where training starts.
+
+    Returns:
+        The settings with ``model.pooling``, the checkpoint with the configuration of the model,
+        and what was chosen.
+
+    Raises:
+        ModelError: the mean was asked for, and this model cannot have it.
+        ConfigError: the mean was asked for, and adapters are trained.
+    """
+    pooling, choices = config.model.pooling, list[Choice]()
+    if "model.pooling" not in task_type(config).reads:
+        return config, checkpoint, choices
+    if pooling == "auto":
+        pooling, reason = chosen_pooling(checkpoint, adapters=config.train.lora is not None)
+        choices = [Choice("model.pooling", pooling, reason)]
+        config = config.model_copy(
+            update={"model": config.model.model_copy(update={"pooling": pooling})}
+        )
+    elif pooling == "mean":
+        refuse_mean(checkpoint, adapters=config.train.lora is not None)
+    if pooling == "mean":
+        pooled = with_mean_pooling(checkpoint.config)
+        checkpoint = replace(checkpoint, config=pooled, averages=True)
+    return config, checkpoint, choices
 
 
 def without_auto(

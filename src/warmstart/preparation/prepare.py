@@ -39,7 +39,7 @@ from warmstart.models.tuning.adapters import refuse_unfit
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
 from warmstart.preparation.about_run import about_limit, about_run
-from warmstart.preparation.auto import without_auto
+from warmstart.preparation.auto import about_choices, with_pooling, without_auto
 from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.learnable import learnable
 from warmstart.preparation.new_start import new_start, refuse_faulty
@@ -80,7 +80,7 @@ class Prepared:
         examples: the same rows, tokenised.
         findings: counts and messages about the data.
         rows_given: the row ids of each split that was given so, in the form of ``ranges``.
-        chosen: names of the settings of ``train`` that were ``auto``.
+        chosen: dotted names of the settings that were ``auto``.
     """
 
     config: RunConfig
@@ -162,8 +162,8 @@ def prepare(
     task, splits = _learn(config, tables, whole)
     best_metric = _best_metric(config, task)
     checkpoint = _start_of(config, tables["train"], task.head, start)
-    refuse_unfit_parts(config.train, task.name, checkpoint)
-    _refuse_early(config, checkpoint, len(tables["train"]))
+    config, checkpoint, pooling = with_pooling(config, checkpoint)
+    _refuse_early(config, task.name, checkpoint, len(tables["train"]))
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = encode(task, splits, checkpoint, max_tokens, workspace)
     for name, split in splits.items():
@@ -172,6 +172,7 @@ def prepare(
     train = examples["train"]
     batches = partial(batches_per_epoch, len(train), train.targets.groups)
     resolved = without_auto(config, checkpoint, batches)
+    chosen = [*pooling, *resolved.choices]
     refuse_unfit_plan(resolved.train, Plan.of(train, resolved.train))
     findings = _findings(config, task, splits, examples, dropped, max_tokens, checkpoint)
     return Prepared(
@@ -187,19 +188,20 @@ def prepare(
         _extended(
             about_limit(config, tables, whole),
             findings,
-            about_run(task, splits["train"].table, config, checkpoint) + resolved.findings(),
+            about_run(task, splits["train"].table, config, checkpoint) + about_choices(chosen),
         ),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
-        chosen=tuple(choice.setting for choice in resolved.choices),
+        chosen=tuple(choice.setting for choice in chosen),
     )
 
 
-def _refuse_early(config: RunConfig, checkpoint: Checkpoint, rows: int) -> None:
-    """Refuse a warm-up that is longer than the run before tokenising, if possible.
+def _refuse_early(config: RunConfig, task: str, checkpoint: Checkpoint, rows: int) -> None:
+    """Refuse parts that the model lacks and, if possible, a warm-up longer than the run.
 
-    The number of steps is known unless a document may give several rows, or a batch consists of
-    whole lists.
+    This is before tokenising. The number of steps is known unless a document may give several
+    rows, or a batch consists of whole lists.
     """
+    refuse_unfit_parts(config.train, task, checkpoint)
     if config.data.long_documents == "truncate" and config.train.loss not in LIST_LOSSES:
         train = without_auto(config, checkpoint, partial(batches_per_epoch, rows, None)).train
         schedule_for(train, Plan(np.ones(rows, dtype=np.int64), train).total_steps)

@@ -217,14 +217,14 @@ def _breakable(label: str) -> Markup:
 
 def _changed(settings: Mapping[str, Any], record: RunRecord) -> set[tuple[str, str]]:
     """Group and name of the settings that differ from their defaults and were not chosen."""
-    config, chosen = record.config, {("train", name) for name in record.chosen}
+    config, chosen = record.config, set(record.chosen)
     plain = RunConfig(task=config.task, data=DataConfig(train=config.data.train)).model_dump()
     return {
         (group, name)
         for group, values in settings.items()
         if isinstance(values, Mapping)
         for name, value in values.items()
-        if value != (plain[group] or {}).get(name) and (group, name) not in chosen
+        if value != (plain[group] or {}).get(name) and f"{group}.{name}" not in chosen
     }
 
 

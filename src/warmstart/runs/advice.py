@@ -77,11 +77,12 @@ def _cause(
 ) -> tuple[list[str], list[str]]:
     """The reasons and the settings to change."""
     train = record.config.train
-    by_hand = [name for name in ("learning_rate", "epochs") if name not in record.chosen]
+    given = {"train.learning_rate": train.learning_rate, "train.epochs": train.epochs}
+    by_hand = {name: value for name, value in given.items() if name not in record.chosen}
     if failure and by_hand:
-        values = " and ".join(f"train.{name}={getattr(train, name)}" for name in by_hand)
+        values = " and ".join(f"{name}={value}" for name, value in by_hand.items())
         reason = f"Probably {values} do not suit this model and these rows."
-        return [failure, reason], [f"train.{name}=auto" for name in by_hand]
+        return [failure, reason], [f"{name}=auto" for name in by_hand]
     if failure:
         reason = f"Such a run often succeeds with another seed than {train.seed}."
         return [failure, reason], [f"train.seed={train.seed + 1}"]
@@ -101,7 +102,9 @@ def _cause(
         return ["The model does not know the language of the texts: see the warning about it."], []
     if record.config.model.name.startswith("bundled/") and record.labels:
         reason = f"The bundled model is small; {LARGER_MODEL} is a larger one (a download)."
-        return [reason], [f"model.name={LARGER_MODEL}", "train.learning_rate=auto"]
+        again = ["model.pooling", "train.learning_rate"]  # they depend on the model
+        chosen = [f"{name}=auto" for name in again if name in record.chosen]
+        return [reason], [f"model.name={LARGER_MODEL}", *chosen]
     return ["More training rows, or a model for this kind of text, may help."], []
 
 

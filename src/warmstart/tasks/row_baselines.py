@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from warmstart.baselines.linear import Fitted
 from warmstart.config import DataConfig
-from warmstart.data.mapped import PIECE_ROWS, mapped_table
 from warmstart.data.table import Table
 from warmstart.tasks.capabilities import Baseline
 from warmstart.tasks.task import Split
@@ -41,17 +39,9 @@ def predicted(
     }
 
 
-def texts_of(table: Table, data: DataConfig) -> pa.ChunkedArray:
-    """The text of every row; for pairs both texts, with a space between them."""
+def texts_of(table: Table, data: DataConfig) -> pa.Table:
+    """The texts of every row: one column, or two for pairs."""
     wide = pa.large_string()  # a piece of long texts may exceed 2 GiB
-    texts = [table.column(name, setting).cast(wide) for setting, name in data.text_columns.items()]
-    if len(texts) == 1:
-        return texts[0]
-    columns = pa.table(texts, names=["text", "text_pair"])
-    joined = (
-        pa.record_batch(
-            [pc.binary_join_element_wise(*piece.columns, pa.scalar(" ", wide))], names=["both"]
-        )
-        for piece in columns.to_batches(max_chunksize=PIECE_ROWS)
-    )
-    return mapped_table(joined, pa.schema([("both", wide)]))["both"]
+    columns = data.text_columns
+    texts = [table.column(name, setting).cast(wide) for setting, name in columns.items()]
+    return pa.table(texts, names=["text", "text_pair"][: len(texts)])

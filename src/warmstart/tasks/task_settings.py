@@ -26,8 +26,9 @@ OVERLAP = frozenset({"data.overlap_tokens"})
 """Windows or chunks of a long text overlap."""
 DOCUMENTS = OVERLAP | {"data.long_documents"}
 """Long texts may be cut into chunks."""
-TEXTS = PAIRS | DOCUMENTS
-"""A row is a text, which may be cut into chunks, or a pair of texts."""
+TEXTS = PAIRS | DOCUMENTS | {"model.pooling"}
+"""A row is a text, which may be cut into chunks, or a pair of texts; the model reads it as one
+vector."""
 MASKS = frozenset({"data.mask_share", "data.whole_words"})
 """Tokens are hidden and predicted."""
 LOSS = frozenset({"train.loss"})
@@ -74,7 +75,7 @@ TASK_SETTINGS = (
     | LABEL_LISTS
     | PAIRS
     | PROMPTS
-    | DOCUMENTS
+    | TEXTS
     | MASKS
     | LOSS
     | RARE_LABELS

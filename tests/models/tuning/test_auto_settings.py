@@ -21,7 +21,7 @@ def chosen(
     """The values that were chosen for this number of rows."""
     config = TrainConfig.model_validate(given)
     _, choices = resolved(config, model, task, lambda size: -(-rows // size))
-    return {choice.setting: choice.value for choice in choices}
+    return {choice.setting.removeprefix("train."): choice.value for choice in choices}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_everything_else_stays_and_nothing_is_chosen_twice() -> None:
 
 def test_the_reason_names_what_was_used() -> None:
     _, choices = resolved(TrainConfig(), SMALL, CLASSIFIER, lambda size: 250)
-    texts = {choice.setting: str(choice) for choice in choices}
+    texts = {choice.setting.removeprefix("train."): str(choice) for choice in choices}
     assert texts["learning_rate"] == (
         "learning_rate=0.00012 (3e-05 × 768/384 (width) × 12/6 (layers))"
     )

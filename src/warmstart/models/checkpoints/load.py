@@ -29,6 +29,7 @@ from warmstart.models.checkpoints.configuration import (
     with_dropout,
     with_labels,
 )
+from warmstart.models.checkpoints.mean_pooling import added_weights, average_tokens
 from warmstart.models.checkpoints.special_tokens import (
     add_special_tokens,
     grow_vocabulary,
@@ -61,6 +62,7 @@ class Checkpoint:
         head: the head that the task needs.
         commit: commit on the hub; None for a folder or a bundled model.
         new_tokens: ids of tokens that were added to the tokenizer.
+        averages: whether the model reads the mean of all tokens; ``config`` is that of the model.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Checkpoint:
     head: Head
     commit: str | None = None
     new_tokens: tuple[int, ...] = ()
+    averages: bool = False
 
     @property
     def weight_paths(self) -> list[Path]:
@@ -263,16 +266,21 @@ def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -
     else:
         model, report = read_by_label(paths, config, head, seed, rows)
     body = model.base_model_prefix + "."
+    added = added_weights(config) if checkpoint.averages else None
     missing = [
         name
         for name in sorted(report["missing_keys"])
-        if name.startswith(body) and "pooler" not in name.split(".")
+        if name.startswith(body)
+        and "pooler" not in name.split(".")
+        and not (added and name.startswith(body + added))
     ]
     wrong = sorted(entry for entry in report["mismatched_keys"] if entry[0].startswith(body))
     if missing:
         raise errors.model.missing_weights(checkpoint.name, missing)
     if wrong:
         raise errors.model.wrong_shapes(checkpoint.name, wrong)
+    if checkpoint.averages:
+        average_tokens(model)
     return model
 
 

@@ -60,10 +60,12 @@ def new_parts(checkpoint: Checkpoint, config: "PreTrainedConfig") -> list[str]:
 
 
 def lacks_pooler(checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint's weights are known to have no pooler, so that the model's is new.
+    """Whether the model's pooler is new: the weights are known to have none, or it reads the mean.
 
     Args:
         checkpoint: Its weights are already on disk.
     """
+    if checkpoint.averages:
+        return True
     names = weight_shapes(checkpoint.weight_paths)
     return bool(names) and not any("pooler" in name.split(".") for name in names)

@@ -26,6 +26,9 @@ VOCABULARIES = (
 )
 """Tokenizer files; a checkpoint without any of them has no tokenizer."""
 
+MODULES, POOLING = "modules.json", "1_Pooling/config.json"
+"""The files of sentence-transformers that show how the hidden states were pooled."""
+
 SMALL_FILES = (
     "config.json",
     "adapter_config.json",
@@ -36,6 +39,8 @@ SMALL_FILES = (
     *VOCABULARIES,
     SAFETENSORS + INDEX,
     PICKLE + INDEX,
+    MODULES,
+    POOLING,
 )
 """All files that are read before the weights."""
 

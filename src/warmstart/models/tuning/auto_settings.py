@@ -69,7 +69,7 @@ class Choice:
     """One setting that was chosen.
 
     Args:
-        setting: its name, without the group.
+        setting: its dotted name.
         value: what was chosen.
         reason: why, as a part of a sentence; empty for a constant.
     """
@@ -80,7 +80,8 @@ class Choice:
 
     def __str__(self) -> str:
         reason = f" ({self.reason})" if self.reason else ""
-        return f"{self.setting}={self.value}{reason}"
+        _, _, name = self.setting.rpartition(".")
+        return f"{name}={self.value}{reason}"
 
 
 def resolved(
@@ -104,7 +105,7 @@ def resolved(
 
     def choose(name: str, value: Any, reason: str = "") -> None:
         if getattr(config, name) == "auto":
-            chosen[name] = Choice(name, value, reason)
+            chosen[name] = Choice(f"train.{name}", value, reason)
 
     size = config.batch_size
     if size == "auto":
