@@ -43,6 +43,7 @@ def settings(folder: Path, *, dropout: float | None = None, **train: Any) -> dic
         write_reviews(data)
     defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "device": "cpu"}
     defaults["head_start"] = "random"  # no evaluation before the first step
+    defaults["retry"] = False
     return {
         "model": {"name": str(model), "dropout": dropout},
         "data": {"train": str(data), "validation": 0.2},
@@ -173,7 +174,8 @@ def writing_settings(folder: Path, **train: Any) -> dict[str, Any]:
 def filling_settings(folder: Path, **train: Any) -> dict[str, Any]:
     """The settings of a small run that adapts an encoder to the texts of ``settings``."""
     adapting = settings(folder, **train)
-    del adapting["train"]["head_start"]  # its head is the checkpoint's
+    for name in ("head_start", "retry"):  # its head is the checkpoint's
+        del adapting["train"][name]
     return {**adapting, "task": "fill-mask"}
 
 

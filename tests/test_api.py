@@ -138,6 +138,7 @@ def test_training_from_a_runs_config_repeats_the_run(
     weights = [(r.path / "model" / "model.safetensors").read_bytes() for r in (run, again)]
     assert weights[0] == weights[1]
     data = [json.loads((r.path / "data.json").read_text()) for r in (run, again)]
+    assert [content.pop("chosen") for content in data] == [["model.pooling"], []]
     assert data[0] == data[1]
 
 

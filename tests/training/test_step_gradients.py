@@ -13,6 +13,8 @@ from warmstart.data.examples.batches import Batch, collate
 from warmstart.devices.processes import Processes
 from warmstart.models.packed.forward import Forward
 from warmstart.preparation.plan import Plan
+from warmstart.training.budget import Clock
+from warmstart.training.checkpoint import Progress
 from warmstart.training.job import Job
 from warmstart.training.loop import Parts, step_gradients
 from warmstart.training.monitoring.recorder import StepRecorder
@@ -40,7 +42,8 @@ def gradient(job: Job, micro_batches: int, step: int = 3) -> tuple[list[Tensor],
     optimizer = build_optimizer(job.model, job.config)
     recorder = StepRecorder(job.log, check_gradients=False)
     plan = Plan.of(job.train, job.config)
-    parts = Parts(job, plan, optimizer, job.accelerator.prepare(optimizer), recorder, None)
+    stepper, clock = job.accelerator.prepare(optimizer), Clock.of(job, Progress())
+    parts = Parts(job, plan, optimizer, stepper, recorder, clock, None)
     optimizer.zero_grad()
     window = [collate(job.train, np.arange(2)), collate(job.train, np.arange(2, 10))]
     _, pieces = step_gradients(parts, window, 10, step, micro_batches)

@@ -93,6 +93,9 @@ class TrainConfig(BaseModel):
     """``linear-probe``: before the first step, fit the last layer of a new head on the unchanged
     checkpoint (with ``freeze: backbone``, of any head), unless it predicts hardly better than a
     constant; ``random``: start from random weights. ``auto``: the linear probe."""
+    retry: bool | Auto = "auto"
+    """If the model has learned nothing (its training loss stayed at that of the best constant),
+    train once more with the next seed. ``auto``: if ``seed`` is not set. One process only."""
     unfreeze_layers_per_epoch: Annotated[int, Field(ge=1)] | None = None
     """Train only the pooler and the head in the first epoch, and unfreeze this number of layers in
     each later epoch, from the top. The embeddings come last and count as one layer."""
@@ -111,6 +114,11 @@ class TrainConfig(BaseModel):
     """Validation metric that selects the best model; by default the task's main metric."""
     early_stopping: Annotated[int, Field(ge=1)] | None = None
     """Stop after this number of evaluations without a better ``best_metric``."""
+    budget_minutes: Annotated[float, Field(gt=0)] | None = None
+    """End training when its steps and evaluations have taken this time, with an evaluation."""
+    extend: bool | Auto = "auto"
+    """With a budget: after the last epoch, train as many epochs again if the last evaluation was
+    the best and the budget is long enough, and so on. ``auto``: if ``epochs`` is ``auto``."""
     checkpoint_every_steps: Annotated[int, Field(ge=1)] | None = None
     """Steps between checkpoints; by default a checkpoint is saved at each evaluation."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 1
@@ -166,3 +174,5 @@ class ResolvedTrainConfig(TrainConfig):
     batch_size: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     head_start: Literal["linear-probe", "random"] = "random"
+    extend: bool = False
+    retry: bool = False

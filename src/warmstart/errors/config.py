@@ -337,7 +337,7 @@ def without_effect(setting: str, default: str, other: str, value: object) -> Con
         )
     shown = {True: "true"}.get(value, value) if isinstance(value, bool) else value
     return ConfigError(
-        found=f"{setting} is set, and {other} is not {'set' if shown == 'COLUMN' else shown}",
+        found=f"{setting} is set, and {other} is not {'set' if str(shown).isupper() else shown}",
         expected=f"{setting} together with {other}: {shown}",
         do=f"--set {other}={shown}; or {leave_out}",
     )

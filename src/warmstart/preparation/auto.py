@@ -37,9 +37,9 @@ def about_choices(choices: Sequence[Choice]) -> list[Finding]:
     Args:
         choices: from ``with_pooling`` and ``without_auto``.
     """
-    if not choices:
+    listed = ", ".join(str(choice) for choice in choices if choice.shown)
+    if not listed:
         return []
-    listed = ", ".join(map(str, choices))
     return [Finding("info", f"chosen for this model and these rows: {listed}")]
 
 
@@ -65,7 +65,7 @@ def with_pooling(
         return config, checkpoint, choices
     if pooling == "auto":
         pooling, reason = chosen_pooling(checkpoint, adapters=config.train.lora is not None)
-        choices = [Choice("model.pooling", pooling, reason)]
+        choices = [Choice("model.pooling", pooling, reason, shown=bool(reason))]
         config = config.model_copy(
             update={"model": config.model.model_copy(update={"pooling": pooling})}
         )

@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        """Number of optimiser updates of the whole run."""
+        """Number of optimiser updates of the whole run, or of a round (``training.budget``)."""
         return self.config.epochs * self.steps_per_epoch
 
     @property
@@ -98,9 +98,13 @@ class Plan:
         ends = np.rint(np.arange(1, per_epoch + 1) * self.steps_per_epoch / per_epoch) - 1
         return index in ends.astype(int)
 
+    def ends_round_after(self, step: int) -> bool:
+        """Whether ``step`` is the last of the planned steps, or of their repetition."""
+        return (step + 1) % self.total_steps == 0
+
     def checkpoints_after(self, step: int) -> bool:
         """Whether a checkpoint is saved after ``step``: every n steps, or at each evaluation."""
         every = self.config.checkpoint_every_steps
         if every is None:
             return self.evaluates_after(step)
-        return (step + 1) % every == 0 or step + 1 == self.total_steps
+        return (step + 1) % every == 0 or self.ends_round_after(step)

@@ -27,7 +27,10 @@ FALLS: Mapping[str, Callable[[float], float]] = {
 """By ``train.schedule``: the share of the peak rate where a share ``left`` of the steps after the
 warm-up remains; ``left`` falls from 1 to just above 0.
 
-Source of the cosine: Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5, without restarts."""
+Source of the cosine: Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5."""
+
+LATER_PEAK = 0.5
+"""Share of the peak rate that later rounds reach, if training continues after its planned end."""
 
 
 def schedule_for(config: ResolvedTrainConfig, total_steps: int) -> Schedule:
@@ -52,6 +55,9 @@ def schedule_for(config: ResolvedTrainConfig, total_steps: int) -> Schedule:
 def warmup_then(fall: Callable[[float], float], warmup_steps: int, total_steps: int) -> Schedule:
     """Rise linearly to 1 over ``warmup_steps`` steps, then fall until the last step.
 
+    If training continues, it rises again, to ``LATER_PEAK`` (Loshchilov & Hutter 2017, "warm
+    restarts"; a lower peak keeps more of what was learned).
+
     Args:
         fall: the shape of the fall, one of ``FALLS``.
         warmup_steps: steps before the peak; 0 starts at the peak.
@@ -67,15 +73,17 @@ def warmup_then(fall: Callable[[float], float], warmup_steps: int, total_steps: 
     >>> [round(share_at(step), 3) for step in range(4)]
     [1.0, 0.854, 0.5, 0.146]
     >>> share_at = warmup_then(FALLS["constant"], warmup_steps=1, total_steps=3)
-    >>> [share_at(step) for step in range(3)]
-    [0.5, 1.0, 1.0]
+    >>> [share_at(step) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.25, 0.5, 0.5]
     """
     if not 0 <= warmup_steps < total_steps:
         raise errors.config.warmup_too_long(warmup_steps, total_steps)
 
     def share_at(step: int) -> float:
+        earlier_rounds, step = divmod(step, total_steps)
+        peak = LATER_PEAK if earlier_rounds else 1.0
         if step < warmup_steps:
-            return (step + 1) / (warmup_steps + 1)
-        return fall((total_steps - step) / (total_steps - warmup_steps))
+            return peak * (step + 1) / (warmup_steps + 1)
+        return peak * fall((total_steps - step) / (total_steps - warmup_steps))
 
     return share_at

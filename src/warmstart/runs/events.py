@@ -7,6 +7,7 @@ what happened; training does not depend on them.
     start       steps, steps_per_epoch, epochs, rows, batch_size, precision, device
     step        step, epoch, loss, learning_rate, gradient_norm, rows, labels, tokens, seconds
     evaluation  step, epoch, split, loss, train_loss, train_seconds, seconds, metric, best, scores
+    extended    step, steps, epochs
     checkpoint  step            resume  step            notice  text
     sample      step, epoch, prompt, text, finish
     average     of, steps, metric, value, best, loss, best_loss, kept

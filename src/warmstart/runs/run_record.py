@@ -9,7 +9,7 @@ is a real number, the passes over the training rows completed after that step.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,8 @@ def read_record(run_path: Path) -> RunRecord:
     events = read_events(run.entry("events.jsonl"))
     data = _json_or_empty(run, "data.json")
     start, finish = events_of(events, "start"), events_of(events, "finish")
+    data = _json_or_empty(run, "data.json")
+    start, finish = events_of(events, "start"), events_of(events, "finish")
     config, task = load_task(run)
     with reading(run.entry("data.json")):
         findings = Findings.from_json(data["findings"]) if "findings" in data else None
@@ -195,7 +197,7 @@ def read_record(run_path: Path) -> RunRecord:
         },
         findings=findings,
         max_tokens=data.get("max_tokens"),
-        start=start[-1] if start else {},
+        start={**start[-1], **_rounds(events)} if start else {},
         steps=steps,
         checks=checks,
         samples=samples,
@@ -206,6 +208,12 @@ def read_record(run_path: Path) -> RunRecord:
         interrupted=bool(events_of(events, "interrupted")),
         evaluations=read_evaluations(run),
     )
+
+
+def _rounds(events: Sequence[Event]) -> dict[str, Any]:
+    """The numbers of steps and epochs, if training continued after its planned end."""
+    found = events_of(events, "extended")
+    return {name: found[-1][name] for name in ("steps", "epochs")} if found else {}
 
 
 def _source_file(content: Mapping[str, Any]) -> SourceFile:

@@ -153,6 +153,7 @@ class _Finish(_Event):
 
 _EVENTS: Mapping[str, type[_Event]] = {
     "start": _Start,
+    "extended": _Start,
     "notice": _Notice,
     "step": _Step,
     "evaluation": _Check,

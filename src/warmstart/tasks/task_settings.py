@@ -26,9 +26,10 @@ OVERLAP = frozenset({"data.overlap_tokens"})
 """Windows or chunks of a long text overlap."""
 DOCUMENTS = OVERLAP | {"data.long_documents"}
 """Long texts may be cut into chunks."""
-TEXTS = PAIRS | DOCUMENTS | {"model.pooling"}
-"""A row is a text, which may be cut into chunks, or a pair of texts; the model reads it as one
-vector."""
+POOLING = frozenset({"model.pooling"})
+"""The model reads a row as one vector."""
+TEXTS = PAIRS | DOCUMENTS | POOLING
+"""A row is a text, which may be cut into chunks, or a pair of texts, and is read as one vector."""
 MASKS = frozenset({"data.mask_share", "data.whole_words"})
 """Tokens are hidden and predicted."""
 LOSS = frozenset({"train.loss"})
@@ -37,8 +38,8 @@ RARE_LABELS = frozenset({"train.focal_gamma", "train.class_weights", "train.choo
 """Settings for rare labels."""
 FREEZING = frozenset({"train.freeze"})
 """Lower layers can be frozen."""
-UNFREEZING = frozenset({"train.unfreeze_layers_per_epoch", "train.head_start"})
-"""A new head can be trained, or fitted, alone first."""
+UNFREEZING = frozenset({"train.unfreeze_layers_per_epoch", "train.head_start", "train.retry"})
+"""A new head can be trained, or fitted, alone first; and its training can fail."""
 GENERATION = frozenset(
     {
         "generate.max_new_tokens",
@@ -93,15 +94,16 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "data.label_names": ("data.label_columns", None),
     "data.stratify": ("data.validation", "SHARE"),
     "data.split_seed": ("data.validation", "SHARE"),
+    "train.extend": ("train.budget_minutes", "MINUTES"),
     "train.focal_gamma": ("train.loss", "focal"),
     "export.max_drop": ("export.int8", True),
     "generate.top_k": ("generate.temperature", "POSITIVE"),
     "generate.top_p": ("generate.temperature", "POSITIVE"),
     "generate.seed": ("generate.temperature", "POSITIVE"),
 }
-"""Settings that are read only if another one has a value: ``COLUMN`` means any column, ``SHARE`` a
-share of the training rows (or ``data.limit``, which also draws rows), ``POSITIVE`` a number above
-0, and None that it is not set."""
+"""Settings that are read only if another one has a value: ``COLUMN`` and ``MINUTES`` mean any,
+``SHARE`` a share of the training rows (or ``data.limit``, which also samples rows), ``POSITIVE`` a
+number above 0, and None that it is not set."""
 
 VALUE_NEEDS: Mapping[tuple[str, Any], tuple[str, Any]] = {
     ("data.duplicates", "together"): ("data.validation", "SHARE"),
@@ -143,7 +145,7 @@ def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None
         return None
     other, value = needs
     given = values.get(other)
-    if value == "COLUMN":
+    if value in ("COLUMN", "MINUTES"):
         fulfilled = given is not None
     elif value == "SHARE":
         fulfilled = isinstance(given, float) or values.get("data.limit") is not None

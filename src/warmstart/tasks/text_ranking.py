@@ -59,7 +59,7 @@ from warmstart.tasks.mistakes import Mistakes, Segment, mistake, shortened
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS
+from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS, POOLING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,7 +122,7 @@ class TextRanking:
         "sentence-similarity",
     )
     head: ClassVar[Head] = "sequence-classification"
-    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | LOSS | NEW_HEAD
+    reads: ClassVar[frozenset[str]] = LABELS | PAIRS | POOLING | LOSS | NEW_HEAD
     losses: ClassVar[tuple[LossName, ...]] = (
         "binary-cross-entropy",
         "cross-entropy",

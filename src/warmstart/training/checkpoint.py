@@ -48,6 +48,8 @@ class Progress:
         train_seconds: time spent in steps since the last evaluation.
         total_seconds: time spent in steps and evaluations since the run began.
         micro_batches: number of pieces each batch is split into because memory ran out.
+        rounds: how often the planned epochs are trained, with ``train.extend``.
+        attempt: 2 in the second try of ``train.retry``.
     """
 
     step: int = 0
@@ -60,6 +62,8 @@ class Progress:
     train_seconds: float = 0.0
     total_seconds: float = 0.0
     micro_batches: int = 1
+    rounds: int = 1
+    attempt: int = 1
 
 
 def seed_step(seed: int, step: int, process: int) -> None:
@@ -145,6 +149,25 @@ def newest_step(run: RunDirectory) -> int | None:
     """The step after which the newest checkpoint was written; None without a checkpoint."""
     folders = checkpoints(run)
     return _step(folders[-1]) if folders else None
+
+
+def newest_progress(run: RunDirectory) -> Progress | None:
+    """The progress of the newest checkpoint that can be read; None if there is none.
+
+    Args:
+        run: the run directory.
+    """
+    for folder in reversed(checkpoints(run)):
+        try:
+            return _progress_in(folder)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _progress_in(folder: Path) -> Progress:
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    return TypeAdapter(Progress).validate_python(state["progress"])
 
 
 def _step(folder: Path) -> int:

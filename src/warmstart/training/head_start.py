@@ -254,6 +254,33 @@ def _loss_of_a_constant(job: Job, layer: nn.Linear, train: Features, validation:
         return float(_mean_loss(job, layer, weights, rows))
 
 
+def losses_of_best_constant(job: Job) -> tuple[float, float] | None:
+    """The loss of the best prediction that is the same for every row, in nats.
+
+    Args:
+        job: the training job.
+
+    Returns:
+        On the training and on the validation rows, or on a sample of them. None if the head has no
+        bias, so that it cannot predict every constant.
+    """
+    layer, _ = last_layer(job.model, job.task.head)
+    if layer.bias is None:
+        return None
+
+    def nothing(examples: Examples) -> Features:
+        batch = collate(examples, _sample(job, examples, layer.in_features))
+        vectors = len(batch) if batch.asked is None else len(batch.asked)
+        device = job.accelerator.device
+        return Features(torch.zeros((vectors, layer.in_features), device=device), batch.to(device))
+
+    train, validation = nothing(job.train), nothing(job.validation)
+    return (
+        _loss_of_a_constant(job, layer, train, train),
+        _loss_of_a_constant(job, layer, train, validation),
+    )
+
+
 @torch.no_grad()
 def _write(layer: nn.Linear, weights: list[Tensor], mean: Tensor, deviation: Tensor) -> None:
     """Set the weights of the layer: those of standardised features, for the features themselves."""

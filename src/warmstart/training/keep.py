@@ -21,6 +21,7 @@ from warmstart.runs.model_folder import save_adapter_folder
 from warmstart.runs.safe_files import remove
 from warmstart.tasks.capabilities import ScalesOutput
 from warmstart.training import average, checkpoint
+from warmstart.training.budget import extended
 from warmstart.training.checkpoint import Progress
 from warmstart.training.head_start import start_head
 from warmstart.training.job import Job
@@ -104,9 +105,10 @@ def begun(job: Job, stop_requested: Callable[[], bool]) -> Progress:
     """
     if job.frozen is not None and job.processes.first and _noted(job) is not None:
         job.run.write_json("environment.json", {**_noted(job), "features": _features(job)})
+    progress = Progress(attempt=1 if job.config.seed == job.settings.train.seed else 2)
     if start_head(job, stop_requested):
-        return evaluate_and_keep_best(job, Progress(), epoch=0)
-    return Progress()
+        return evaluate_and_keep_best(job, progress, epoch=0)
+    return progress
 
 
 def _features(job: Job) -> str:
@@ -151,6 +153,10 @@ def _restored_alone(job: Job, optimizer: torch.optim.Optimizer) -> Progress:
         for folder in damaged:  # otherwise it would count as the newest checkpoint
             remove(folder)
     job.log.write({"event": "resume", "step": progress.step - 1})
+    if progress.rounds > 1:
+        # The event is in the file already; the listeners of this process have not seen it.
+        for listener in job.log.listeners:
+            listener(extended(job, Plan.of(job.train, job.config), progress))
     for folder, damage in damaged.items():
         job.log.notice(
             f"the checkpoint {folder.name} is damaged ({damage}); the run resumes from the older "

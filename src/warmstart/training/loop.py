@@ -30,6 +30,7 @@ from warmstart.devices.device import precision_of
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.schedule import schedule_for
 from warmstart.training import keep
+from warmstart.training.budget import Clock, note_end, with_next_round
 from warmstart.training.checkpoint import Progress, newest_step, seed_step
 from warmstart.training.graphs.graphed_steps import GraphedSteps, graphed_steps
 from warmstart.training.job import Job, with_features_computed
@@ -41,7 +42,7 @@ from warmstart.training.unfreezing import begin_epoch
 
 
 def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progress:
-    """Fine-tune ``job.model`` in place, until the plan ends, patience ends, or a stop is requested.
+    """Fine-tune ``job.model`` in place, until plan, patience or time end, or a stop is requested.
 
     Args:
         job: what to train, on which data, and how.
@@ -66,14 +67,14 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     progress = keep.restored(job, optimizer) if resume else keep.begun(job, stop_requested)
     # All processes start from the weights of rank 0.
     job.processes.copy_first([parameter.detach() for parameter in job.model.parameters()])
-    stepper = job.accelerator.prepare(optimizer)
-    # A float16 gradient may overflow in some steps; the loss scaler then skips the update.
-    recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
-    parts = Parts(job, plan, optimizer, stepper, recorder, graphed_steps(job, plan, optimizer))
+    parts = _parts(job, plan, optimizer, progress)
+    clock, recorder = parts.clock, parts.recorder
+    (out_of_time,) = job.processes.any(clock.used_up and progress.best_step is not None)
     windows: list[list[Ints]] = []  # [steps of the epoch][batches of the step], row numbers [B]
     try:
-        for step in range(progress.step, plan.total_steps):
-            if keep.patience_ended(job, progress):
+        while progress.step < plan.total_steps * progress.rounds:
+            step = progress.step
+            if out_of_time or keep.patience_ended(job, progress):
                 break
             epoch, index = divmod(step, plan.steps_per_epoch)
             if index == 0 or not windows:  # a resumed run starts in the middle of an epoch
@@ -82,21 +83,21 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
             progress = make_step(parts, windows[index], progress)
 
             # The processes agree on what follows; otherwise some would wait for the others forever.
-            asked, due = job.processes.any(stop_requested(), recorder.due)
-            stop = asked and progress.step < plan.total_steps
-            evaluates, saves = plan.evaluates_after(step), stop or plan.checkpoints_after(step)
+            asked, due, out_of_time = job.processes.any(
+                stop_requested(), recorder.due, clock.used_up
+            )
+            evaluates = out_of_time or plan.evaluates_after(step)
+            saves = asked or out_of_time or plan.checkpoints_after(step)
             # Losses stay on the device between flushes. They are read before an evaluation or a
             # checkpoint, so that weights with a loss that is not finite never reach the disk.
             if due or evaluates or saves:
                 progress = recorder.flush(progress)
-            if evaluates:
-                progress = keep.evaluate_and_keep_best(job, progress, plan.epochs_done(step))
-            if sample_is_due(job, plan, step):
-                write_sample(job, step, plan.epochs_done(step))
-            if saves:  # after the evaluation, whose result the checkpoint contains
-                keep.save_checkpoint(job, optimizer, progress)
-            if stop:
+            progress = after_step(parts, progress, evaluates=evaluates, saves=saves)
+            ended = out_of_time or progress.step == plan.total_steps * progress.rounds
+            if asked and not ended:
                 raise _interrupted(job, step)
+        if out_of_time:
+            note_end(job, plan, progress)
         return recorder.flush(progress)
     except NotFinite as error:
         raise errors.run.diverged(job.run.path, error.step, newest_step(job.run)) from None
@@ -117,7 +118,37 @@ class Parts:
     optimizer: torch.optim.Optimizer
     stepper: AcceleratedOptimizer
     recorder: StepRecorder
+    clock: Clock
     graphs: GraphedSteps | None
+
+
+def _parts(job: Job, plan: Plan, optimizer: torch.optim.Optimizer, progress: Progress) -> Parts:
+    """The objects for the steps from here on."""
+    # A float16 gradient may overflow in some steps; the loss scaler then skips the update.
+    recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
+    stepper, graphs = job.accelerator.prepare(optimizer), graphed_steps(job, plan, optimizer)
+    return Parts(job, plan, optimizer, stepper, recorder, Clock.of(job, progress), graphs)
+
+
+def after_step(parts: Parts, progress: Progress, *, evaluates: bool, saves: bool) -> Progress:
+    """Evaluate, begin another round, generate a sample and save a checkpoint, where they are due.
+
+    Args:
+        parts: what the steps use.
+        progress: the progress after the step.
+        evaluates: whether the validation split is scored.
+        saves: whether a checkpoint is written.
+    """
+    job, plan, step = parts.job, parts.plan, progress.step - 1
+    if evaluates:
+        progress = keep.evaluate_and_keep_best(job, progress, plan.epochs_done(step))
+    if plan.ends_round_after(step):
+        progress = with_next_round(job, plan, progress, parts.clock)
+    if sample_is_due(job, plan, step):
+        write_sample(job, step, plan.epochs_done(step))
+    if saves:  # after the evaluation, whose result the checkpoint contains
+        keep.save_checkpoint(job, parts.optimizer, progress)
+    return progress
 
 
 def make_step(parts: Parts, positions: list[Ints], progress: Progress) -> Progress:

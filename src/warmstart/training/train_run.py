@@ -34,6 +34,7 @@ from warmstart.training.job import Job, job_for
 from warmstart.training.kept_model_scores import score_kept_model
 from warmstart.training.loop import fit
 from warmstart.training.monitoring.environment import changes, environment, inputs
+from warmstart.training.second_try import as_resumed, begin_again, why_again
 from warmstart.training.stop import stop_on_signals, stops_at_once
 from warmstart.training.unfreezing import schedule_in_words
 from warmstart.training.worker import Order, other_data
@@ -88,6 +89,8 @@ def train_run(
     directory = RunDirectory(path)
     if not resume:
         refuse_replaced_inputs(prepared, directory)
+    if resume:
+        prepared = as_resumed(prepared, directory)
     job = job_for(prepared, directory, listeners)
     facts = environment(job) | inputs(prepared)
     if not resume:
@@ -107,6 +110,9 @@ def train_run(
         job.processes.from_first(Order(config, path.absolute(), resume, splits))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
+        if progress.attempt == 1 and (reason := why_again(job)) is not None:
+            prepared, job = begin_again(prepared, job, reason, listeners)
+            progress = fit(job, resume=False, stop_requested=stopping)
         score = partial(score_kept_model, prepared, job, splits, baselines=baselines)
         evaluations = _finish(job, progress, score, stopping)
     return Finished(directory, progress.step, progress.total_seconds, evaluations)

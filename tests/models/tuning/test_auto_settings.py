@@ -75,6 +75,7 @@ def test_a_value_set_by_hand_is_never_changed() -> None:
         "epochs": 7,
         "batch_size": 3,
         "head_start": "random",
+        "retry": True,
         "warmup_steps": 2,
     }
     config = TrainConfig.model_validate(given)

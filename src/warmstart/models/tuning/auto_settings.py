@@ -72,11 +72,13 @@ class Choice:
         setting: its dotted name.
         value: what was chosen.
         reason: why, as a part of a sentence; empty for a constant.
+        shown: whether it is printed; what may happen later is announced when it happens.
     """
 
     setting: str
     value: Any
     reason: str = ""
+    shown: bool = True
 
     def __str__(self) -> str:
         reason = f" ({self.reason})" if self.reason else ""
@@ -103,9 +105,9 @@ def resolved(
     """
     chosen: dict[str, Choice] = {}
 
-    def choose(name: str, value: Any, reason: str = "") -> None:
+    def choose(name: str, value: Any, reason: str = "", *, shown: bool = True) -> None:
         if getattr(config, name) == "auto":
-            chosen[name] = Choice(f"train.{name}", value, reason)
+            chosen[name] = Choice(f"train.{name}", value, reason, shown)
 
     size = config.batch_size
     if size == "auto":
@@ -115,13 +117,18 @@ def resolved(
     probe = learned.probes and not learned.new_model
     if learned.probes:
         choose("head_start", "linear-probe" if probe else "random")
+        choose("retry", "seed" not in config.model_fields_set, shown=False)
     if probe and config.head_start != "random" and config.freeze == "backbone":
         choose("epochs", 0, "the linear probe is the whole training")
     else:
         steps = None if batches is None else ceil(batches(size) / config.gradient_accumulation)
         choose("epochs", *_epochs(config, model, steps))
-    values = {name: choice.value for name, choice in chosen.items()}
-    given = {**config.model_dump(exclude_unset=True), **values}
+    if config.budget_minutes is not None:
+        epochs = chosen.get("epochs")
+        choose("extend", epochs is not None and epochs.value > 0, shown=False)
+    given = config.model_dump(exclude_unset=True) | {n: c.value for n, c in chosen.items()}
+    # What is still auto is not read by this run, or has it as its default.
+    given = {name: value for name, value in given.items() if value != "auto"}
     return ResolvedTrainConfig.model_validate(given), list(chosen.values())
 
 

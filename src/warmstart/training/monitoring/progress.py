@@ -72,7 +72,7 @@ class PlainLines:
     def __call__(self, event: Event) -> None:
         """Handle one event."""
         match event["event"]:
-            case "start":
+            case "start" | "extended":
                 self.total, self.epochs = event["steps"], event["epochs"]
             case "step":
                 self.speed.add(event)
@@ -112,6 +112,10 @@ class Bar:
         match event["event"]:
             case "start":
                 self._open(event)
+            case "extended":
+                self.steps.update(
+                    self.steps.task_ids[0], total=event["steps"], epochs=event["epochs"]
+                )
             case "step":
                 self.speed.add(event)
                 self.steps.update(
