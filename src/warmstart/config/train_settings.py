@@ -34,7 +34,7 @@ class TrainConfig(BaseModel):
 
     epochs: Annotated[int, Field(ge=0)] | Auto = "auto"
     """Number of passes over the training rows. 0 trains nothing but the linear probe of
-    ``head_start``. ``auto``: about 1,000 steps, in 3 to 20 passes; 0 for ``freeze: backbone``."""
+    ``head_start``. ``auto``: about 1,500 steps, in 3 to 20 passes; 0 for ``freeze: backbone``."""
     batch_size: Annotated[int, Field(ge=1)] | Auto = "auto"
     """Rows per batch. ``auto``: 32, or 8 for text generation."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
@@ -59,8 +59,8 @@ class TrainConfig(BaseModel):
     threshold for each label by its F1. Thresholds are saved with the run and used for every later
     prediction."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] | Auto = "auto"
-    """Peak learning rate of AdamW. ``auto`` chooses it by the width and depth of the model: 3e-5
-    for BERT-base, more for smaller models."""
+    """Peak learning rate of AdamW. ``auto`` chooses it by the width of the model: 3e-5 for
+    BERT-base, more for smaller models."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
     """Smaller learning rates for lower layers: with L layers, layer l (counted from 0) has the rate
     times ``layer_decay`` to the power L - l, and the embeddings have the rate times ``layer_decay``

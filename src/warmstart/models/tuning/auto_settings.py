@@ -1,8 +1,8 @@
 """The settings that are chosen when nothing is set: ``auto``.
 
-Each rule uses only what is known before the first step: the model's width and depth, the task's
-head, and the number of training rows. A value that was set by hand is never changed. The numbers
-are written to the run's ``config.yaml``, so a repeated run does not choose again.
+Each rule uses only what is known before the first step: the model's width, the task's head, and the
+number of training rows. A value that was set by hand is never changed. The numbers are written to
+the run's ``config.yaml``, so a repeated run does not choose again.
 
 Sources: Devlin et al. 2019, arXiv:1810.04805, appendix A.3 (BERT-base: 2e-5 to 5e-5, 2 to 4 epochs,
 batches of 16 or 32); Mosbach et al. 2021, arXiv:2006.04884 (small data need more epochs, with a
@@ -23,11 +23,11 @@ from warmstart.models.checkpoints.configuration import Head
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-WIDTH, DEPTH, BATCH_ROWS = 768, 12, 32
-"""Hidden size and layers of BERT-base and GPT-2, and the batch size of the rates below."""
+WIDTH, BATCH_ROWS = 768, 32
+"""Hidden size of BERT-base and GPT-2, and the batch size of the rates below."""
 
 RATE, WRITING_RATE, HEAD_RATE, NEW_MODEL_RATE = 3e-5, 1e-4, 1e-3, 6e-4
-"""Peak learning rates at this width and depth: of an encoder and of a decoder that is fine-tuned,
+"""Peak learning rates at this width: of an encoder and of a decoder that is fine-tuned,
 of a head alone, and of a model that starts from random weights (GPT-2 in nanoGPT, ``train.py``)."""
 
 WRITING_BATCH_ROWS = 8
@@ -40,7 +40,7 @@ new model."""
 LORA_FACTOR = 10
 """Adapters need a higher rate than whole matrices (Hu et al. 2021, arXiv:2106.09685, table 9)."""
 
-STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 3, 20
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 3, 20
 """Steps that ``auto`` aims at, and limits of the number of epochs."""
 
 
@@ -141,10 +141,9 @@ def _rate(
     start = WRITING_RATE if learned.generates else RATE
     if learned.new_model:
         start = NEW_MODEL_RATE
-    width, depth = (getattr(model, name, None) for name in ("hidden_size", "num_hidden_layers"))
+    width = getattr(model, "hidden_size", None)
     factors = {
         f"{WIDTH}/{width} (width)": WIDTH / width if width else 1.0,
-        f"{DEPTH}/{depth} (layers)": DEPTH / depth if depth and not learned.new_model else 1.0,
         f"√({rows}/{BATCH_ROWS}) (rows per step)": sqrt(rows / BATCH_ROWS),
         f"{LORA_FACTOR} (adapters)": LORA_FACTOR if config.lora is not None else 1.0,
     }
@@ -161,7 +160,7 @@ def _epochs(config: TrainConfig, model: "PreTrainedConfig", steps: int | None) -
     """The number of epochs, and why. ``steps``: steps per epoch."""
     fewest = FEWEST_EPOCHS
     if config.unfreeze_layers_per_epoch is not None:  # until all layers are trained
-        depth = getattr(model, "num_hidden_layers", DEPTH)
+        depth = getattr(model, "num_hidden_layers", 12)
         fewest = max(fewest, ceil((depth + 1) / config.unfreeze_layers_per_epoch) + 1)
     if steps is None:
         return fewest, ""
