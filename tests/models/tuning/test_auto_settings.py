@@ -29,7 +29,7 @@ def chosen(
     [
         (BASE, CLASSIFIER, {}, 3e-5),
         (SMALL, CLASSIFIER, {}, 6e-5),
-        (LARGE, CLASSIFIER, {}, 2.2e-5),
+        (LARGE, CLASSIFIER, {}, 2.3e-5),
         (BertConfig(hidden_size=64, num_hidden_layers=2), CLASSIFIER, {}, 3e-4),
         (BASE, CLASSIFIER, {"batch_size": 8}, 1.5e-5),
         (BASE, CLASSIFIER, {"batch_size": 16, "gradient_accumulation": 8}, 6e-5),
