@@ -297,6 +297,7 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
     is_yaml = given_path(name, "name").suffix in (".yaml", ".yml")
     if is_yaml or str(name) in config_file.recipe_names():
         from warmstart.preparation.auto import with_pooling, without_auto
+        from warmstart.preparation.auto_model import AUTO
         from warmstart.preparation.prepare import refuse_unfit_parts
         from warmstart.tasks import task_type
 
@@ -304,6 +305,8 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
             raise errors.command.labels_of_what(name, labels, "config")
         settings = config_file.load(name, overrides)
         refuse_other_verb(settings, pretraining=False)
+        if settings.model.name == AUTO:
+            raise errors.checkpoint.auto_without_rows(str(name))
         checkpoint = find(settings.model, task_type(settings).head)
         settings, checkpoint, _ = with_pooling(settings, checkpoint)
         refuse_unfit_parts(settings.train, settings.task, checkpoint)

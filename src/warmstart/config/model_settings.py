@@ -61,7 +61,8 @@ class ModelConfig(_Part):
 
     name: Annotated[str, Field(min_length=1)] = "bundled/minilm-l6"
     """Hub id (``google-bert/bert-base-uncased``), folder, or a model that comes with warmstart:
-    ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, a decoder."""
+    ``bundled/minilm-l6``, an encoder, or ``bundled/gpt2-mini``, a decoder. ``auto`` chooses a model
+    by the language of the training rows, their number, and the device."""
     revision: str | None = None
     """Branch, tag or commit of a hub checkpoint; refused for any other model."""
     max_tokens: Literal["auto"] | Annotated[int, Field(ge=3)] = "auto"

@@ -39,7 +39,7 @@ def build_accelerator(config: TrainConfig) -> Accelerator:
     """
     if started() > current().count:
         raise errors.config.several_processes(started())
-    precision = choose_precision(config.precision, _device_type(config))
+    precision = choose_precision(config.precision, device_type(config))
     names = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
     # Accelerate has one global state per process. Without a reset, a second run would get the
     # device and precision of the first. Transformers' ``TrainingArguments`` resets it as well.
@@ -68,7 +68,7 @@ def choose_place(config: TrainConfig) -> Place:
     """
     if started() > current().count:
         raise errors.config.several_processes(started())
-    kind = _device_type(config)
+    kind = device_type(config)
     setting = config.precision if can_compute(config) else "auto"
     dtype: torch.dtype = getattr(torch, choose_precision(setting, kind))
     if kind == "cpu":
@@ -106,10 +106,10 @@ def choose_precision(setting: str, device_type: str) -> Precision:
 
 def can_compute(config: TrainConfig) -> bool:
     """Whether the device on this machine supports ``train.precision``."""
-    return config.precision in ("auto", *_fast_precisions(_device_type(config)))
+    return config.precision in ("auto", *_fast_precisions(device_type(config)))
 
 
-def _device_type(config: TrainConfig) -> str:
+def device_type(config: TrainConfig) -> str:
     """The device type that ``train.device`` means on this machine: ``cpu``, ``cuda`` or ``mps``."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if config.device == "cpu" or accelerator is None:

@@ -168,6 +168,33 @@ def unusable_name(name: str, reason: str) -> ModelError:
     )
 
 
+def revision_of_auto(revision: str) -> ConfigError:
+    """``model.revision`` is set for a model that is not known yet."""
+    return ConfigError(
+        found=f"model.revision is {revision}, and model.name is auto",
+        expected="the revision of one model of the Hub, named in model.name",
+        do="--set model.revision=null, or --set model.name=OWNER/NAME",
+    )
+
+
+def no_decoder(language: str) -> ConfigError:
+    """``model.name`` is ``auto``, and no decoder is known for the language of the texts."""
+    return ConfigError(
+        found=f"model.name is auto, and no model is known that writes {language}",
+        expected="training texts in English or Chinese, or the name of a model",
+        do="--set model.name=OWNER/NAME, a decoder for this language on huggingface.co",
+    )
+
+
+def auto_without_rows(name: str) -> ConfigError:
+    """``info`` for a config whose model depends on the rows."""
+    return ConfigError(
+        found=f"model.name is auto in {name}: the model depends on the training rows",
+        expected="the name of a model; info does not read the rows",
+        do=f"warmstart check {name} (it shows the chosen model), or --set model.name=OWNER/NAME",
+    )
+
+
 def no_mean_pooling(name: str, obstacle: str, known: Sequence[str]) -> ModelError:
     """``model.pooling`` is ``mean``, and this model cannot have it."""
     return ModelError(

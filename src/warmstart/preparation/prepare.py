@@ -36,10 +36,12 @@ from warmstart.models.checkpoints.load import Checkpoint, resolve_max_tokens
 from warmstart.models.checkpoints.load import find as find_checkpoint
 from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.models.tuning.adapters import refuse_unfit
+from warmstart.models.tuning.auto_settings import Choice
 from warmstart.models.tuning.freezing import frozen_part
 from warmstart.models.tuning.parts import refuse_unknown
 from warmstart.preparation.about_run import about_limit, about_run
 from warmstart.preparation.auto import about_choices, with_pooling, without_auto
+from warmstart.preparation.auto_model import with_model
 from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.learnable import learnable
 from warmstart.preparation.new_start import new_start, refuse_faulty
@@ -161,8 +163,7 @@ def prepare(
     whole, tables = tables, limited(config, tables)
     task, splits = _learn(config, tables, whole)
     best_metric = _best_metric(config, task)
-    checkpoint = _start_of(config, tables["train"], task.head, start)
-    config, checkpoint, pooling = with_pooling(config, checkpoint)
+    config, checkpoint, choices, warnings = _start_of(config, tables["train"], task.head, start)
     _refuse_early(config, task.name, checkpoint, len(tables["train"]))
     max_tokens = resolve_max_tokens(checkpoint, config.model.max_tokens)
     examples = encode(task, splits, checkpoint, max_tokens, workspace)
@@ -172,7 +173,7 @@ def prepare(
     train = examples["train"]
     batches = partial(batches_per_epoch, len(train), train.targets.groups)
     resolved = without_auto(config, checkpoint, batches)
-    chosen = [*pooling, *resolved.choices]
+    chosen = [*choices, *resolved.choices]
     refuse_unfit_plan(resolved.train, Plan.of(train, resolved.train))
     findings = _findings(config, task, splits, examples, dropped, max_tokens, checkpoint)
     return Prepared(
@@ -186,7 +187,7 @@ def prepare(
         dropped,
         examples,
         _extended(
-            about_limit(config, tables, whole),
+            about_limit(config, tables, whole) + warnings,
             findings,
             about_run(task, splits["train"].table, config, checkpoint) + about_choices(chosen),
         ),
@@ -216,12 +217,22 @@ def _best_metric(config: RunConfig, task: AnyTask) -> str:
     return best_metric
 
 
-def _start_of(config: RunConfig, rows: Table, head: Head, start: Path | None) -> Checkpoint:
-    """The checkpoint of ``model.name``, or the one that is created in ``start``."""
+def _start_of(
+    config: RunConfig, rows: Table, head: Head, start: Path | None
+) -> tuple[RunConfig, Checkpoint, list[Choice], list[Finding]]:
+    """The checkpoint of ``model.name``, or the one that is created in ``start``; and what it reads.
+
+    The settings have no ``auto`` in ``model`` then; there is a warning for a model out of reach.
+    """
+    config, named, warnings = with_model(config, rows, head)
     if start is None:
-        return _intact_checkpoint(config.model, head)
-    created = _intact_checkpoint(new_start(config, rows, start), head)
-    return replace(created, name="the new model")  # that of the folder would confuse the user
+        checkpoint = _intact_checkpoint(config.model, head)
+    else:
+        created = _intact_checkpoint(new_start(config, rows, start), head)
+        # The name of the folder would confuse the user.
+        checkpoint = replace(created, name="the new model")
+    config, checkpoint, pooling = with_pooling(config, checkpoint)
+    return config, checkpoint, [*named, *pooling], warnings
 
 
 def _intact_checkpoint(model: ModelConfig, head: Head) -> Checkpoint:

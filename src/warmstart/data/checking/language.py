@@ -46,8 +46,9 @@ ENCODERS = {
 }  # fmt: skip
 """Encoders of the Hugging Face Hub for one language, with 12 layers and a width of 768."""
 
+SMALL_MULTILINGUAL = "intfloat/multilingual-e5-small"
 MULTILINGUAL = {
-    "intfloat/multilingual-e5-small": 118,
+    SMALL_MULTILINGUAL: 118,
     "google-bert/bert-base-multilingual-cased": 178,
 }
 """Encoders for about a hundred languages -> millions of parameters."""
