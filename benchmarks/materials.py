@@ -61,7 +61,7 @@ class Setup:
         settings = self.train_config.model_dump(exclude_defaults=True)
         model: dict[str, Any] = {"name": str(self.checkpoint), "max_tokens": self.max_tokens}
         if self.task != "text-generation":
-            settings["head_start"] = "random"  # as the peers
+            settings |= {"head_start": "random", "retry": False}  # as the peers
             model["pooling"] = "first"
         settings |= train
         data = {"train": "train.csv", "validation": "validation.csv", "dir": str(self.folder)}
