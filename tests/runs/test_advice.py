@@ -61,6 +61,30 @@ def test_one_answer_for_every_row_is_named(record: RunRecord) -> None:
     assert again.settings == (f"train.seed={record.config.train.seed + 1}",)
 
 
+@pytest.mark.parametrize(
+    ("minutes", "advised"), [(3.0, "train.budget_minutes=7.2"), (60.0, "train.budget_minutes=144")]
+)
+def test_a_budget_that_was_too_short_is_named(
+    record: RunRecord, minutes: float, advised: str
+) -> None:
+    train = record.config.train.model_copy(update={"budget_minutes": minutes})
+    short = replace(
+        record,
+        config=record.config.model_copy(update={"train": train}),
+        start={**record.start, "steps": 20},
+        steps=record.steps[:1] * 10,
+        finish={**record.finish, "seconds": 60 * minutes},
+    )
+    found = advice(scored(short, 0.6, tfidf=0.7))
+    assert found is not None
+    assert found.reasons == ("The budget ended training after 10 of 20 steps.",)
+    assert found.settings == (advised,)
+    in_time = replace(short, finish={**short.finish, "seconds": 30.0})
+    other = advice(scored(in_time, 0.6, tfidf=0.7))
+    assert other is not None
+    assert not any("budget" in setting for setting in other.settings)
+
+
 def test_a_model_without_any_label_is_named(record: RunRecord) -> None:
     details = {"labels": ["a", "b"], "per_class": [{"f1": 0.0}, {"f1": None}]}
     found = advice(scored(record, 0.0, details, tfidf=0.2))

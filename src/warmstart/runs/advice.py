@@ -86,6 +86,10 @@ def _cause(
     if failure:
         reason = f"Such a run often succeeds with another seed than {train.seed}."
         return [failure, reason], [f"train.seed={train.seed + 1}"]
+    if longer := _budget_for_all_steps(record):
+        done, planned = len(record.steps), record.start["steps"]
+        reason = f"The budget ended training after {done:,} of {counted(planned, 'step')}."
+        return [reason], [f"train.budget_minutes={longer:g}"]
     if rival is not None and rival[0] == PROBE and record.steps and not score.better_than(rival[1]):
         rate = float(f"{_rate(record) / 3:.1g}")
         reason = (
@@ -106,6 +110,17 @@ def _cause(
         chosen = [f"{name}=auto" for name in again if name in record.chosen]
         return [reason], [f"model.name={LARGER_MODEL}", *chosen]
     return ["More training rows, or a model for this kind of text, may help."], []
+
+
+def _budget_for_all_steps(record: RunRecord) -> float | None:
+    """Minutes that all planned steps need, if the budget ended training before them."""
+    minutes, done = record.config.train.budget_minutes, len(record.steps)
+    planned = record.start.get("steps", 0)
+    used_up = minutes is not None and record.finish.get("seconds", 0) >= 60 * minutes
+    if minutes is None or not used_up or not 0 < done < planned:
+        return None
+    needed = 1.2 * minutes * planned / done
+    return max(round(needed, 1), 0.1) if needed < 10 else float(math.ceil(needed))
 
 
 def _rate(record: RunRecord) -> float:
