@@ -100,5 +100,5 @@ def test_the_device_type_is_the_accelerators_where_there_is_one(
 ) -> None:
     found = torch.device("cuda", 0)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: found)
-    assert device._device_type(TrainConfig()) == "cuda"
-    assert device._device_type(TrainConfig(device="cpu")) == "cpu"
+    assert device.device_type(TrainConfig()) == "cuda"
+    assert device.device_type(TrainConfig(device="cpu")) == "cpu"

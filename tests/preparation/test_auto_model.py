@@ -16,7 +16,7 @@ from tests.tiny import tiny_checkpoint
 from warmstart import api, config_file, errors
 from warmstart.config import ModelConfig
 from warmstart.models.checkpoints.configuration import Head
-from warmstart.preparation.auto_model import fitting
+from warmstart.models.checkpoints.fitting_model import fitting_model
 from warmstart.preparation.prepare import prepare
 
 FR = "Ma carte n'est pas encore arrivée, pouvez-vous me dire ce qui s'est passé avec elle ?"
@@ -81,7 +81,7 @@ def test_a_model_out_of_reach_is_replaced_with_a_warning(found: dict[str, dict[s
     ],
 )
 def test_the_table(language: str, head: Head, *, large: bool, few: bool, name: str | None) -> None:
-    assert fitting(language, head, large=large, few=few) == name
+    assert fitting_model(language, head, large=large, few=few) == name
 
 
 def test_a_language_without_a_decoder_is_refused(tmp_path: Path) -> None:

@@ -59,6 +59,11 @@ def test_one_answer_for_every_row_is_named(record: RunRecord) -> None:
     again = advice(scored(chosen, 0.6, details, majority=0.6))
     assert again is not None
     assert again.settings == (f"train.seed={record.config.train.seed + 1}",)
+    twice = advice(
+        scored(replace(chosen, start={**record.start, "attempt": 2}), 0.6, details, majority=0.6)
+    )
+    assert twice is not None
+    assert twice.settings == (f"train.seed={record.config.train.seed + 2}",)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +78,13 @@ def test_a_budget_that_was_too_short_is_named(
         config=record.config.model_copy(update={"train": train}),
         start={**record.start, "steps": 20},
         steps=record.steps[:1] * 10,
-        finish={**record.finish, "seconds": 60 * minutes},
+        finish={**record.finish, "out_of_time": True},
     )
     found = advice(scored(short, 0.6, tfidf=0.7))
     assert found is not None
     assert found.reasons == ("The budget ended training after 10 of 20 steps.",)
     assert found.settings == (advised,)
-    in_time = replace(short, finish={**short.finish, "seconds": 30.0})
+    in_time = replace(short, finish={**short.finish, "out_of_time": False})
     other = advice(scored(in_time, 0.6, tfidf=0.7))
     assert other is not None
     assert not any("budget" in setting for setting in other.settings)

@@ -1,5 +1,6 @@
 """A run that has learned nothing is repeated once with the next seed."""
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.quick import slow_except
 from tests.runs_in_memory import job_of, never, prepared_run, settings, tagging_settings
 from tests.training.test_loop import assert_close
 from warmstart import config_file, errors
@@ -45,7 +47,7 @@ def test_the_second_try_is_a_run_with_the_next_seed(tmp_path: Path) -> None:
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-@pytest.mark.parametrize("stop_after", [20, 40, 60])
+@pytest.mark.parametrize("stop_after", slow_except([20, 40, 60], 40))
 def test_a_resumed_run_is_bit_identical(tmp_path: Path, stop_after: int) -> None:
     """Stopped in the first try of 36 steps, and in the second one."""
     whole = train(tmp_path, "whole", **TINY_RATE)
@@ -81,8 +83,8 @@ def test_a_crash_before_the_second_checkpoint_begins_with_the_first_try(
 
 def test_a_model_that_learns_is_not_repeated(tmp_path: Path) -> None:
     job = job_of(prepared_run(tmp_path, epochs=6, learning_rate=1e-2, retry=True), tmp_path / "run")
-    fit(job, resume=False, stop_requested=never)
-    assert why_again(job) is None
+    progress = fit(job, resume=False, stop_requested=never)
+    assert why_again(job, progress) is None
 
 
 @pytest.mark.parametrize("given", [{"seed": 7}, {"seed": 42}, {"retry": False}])
@@ -114,3 +116,14 @@ def test_the_weights_of_the_two_tries_differ(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         assert_close(*states, tolerance=0.0)
     assert all(torch.isfinite(value).all() for value in states[0].values())
+
+
+def test_the_time_of_the_first_try_counts(tmp_path: Path) -> None:
+    job = job_of(prepared_run(tmp_path, **TINY_RATE, budget_minutes=60), tmp_path / "run")
+    progress = fit(job, resume=False, stop_requested=never)
+    assert progress.used_seconds > 0
+    assert why_again(job, progress) is not None
+    assert why_again(job, replace(progress, out_of_time=True)) is None
+    again = fit(job, resume=False, stop_requested=never, earlier=progress)
+    assert again.used_seconds > progress.used_seconds
+    assert again.attempt == 2

@@ -118,7 +118,7 @@ class TrainConfig(BaseModel):
     """End training when its steps and evaluations have taken this time, with an evaluation."""
     extend: bool | Auto = "auto"
     """With a budget: after the last epoch, train as many epochs again if the last evaluation was
-    the best and the budget is long enough, and so on. ``auto``: if ``epochs`` is ``auto``."""
+    the best and the budget is long enough. This repeats. ``auto``: if ``epochs`` is ``auto``."""
     checkpoint_every_steps: Annotated[int, Field(ge=1)] | None = None
     """Steps between checkpoints; by default a checkpoint is saved at each evaluation."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 1

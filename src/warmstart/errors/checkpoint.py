@@ -198,7 +198,7 @@ def auto_without_rows(name: str) -> ConfigError:
 def no_mean_pooling(name: str, obstacle: str, known: Sequence[str]) -> ModelError:
     """``model.pooling`` is ``mean``, and this model cannot have it."""
     return ModelError(
-        found=f"model.pooling is mean, but for {name} it cannot be: {obstacle}",
+        found=f"model.pooling is mean, which is not available for {name}: {obstacle}",
         expected=f"a checkpoint without a classifier's head, of one of: {', '.join(known)}",
         do="--set model.pooling=first",
     )

@@ -125,7 +125,7 @@ def start_scores(
     prepared = scoring.prepared
     scores: dict[str, dict[str, Scores]] = {}
     with only_shown("the scores before training", scoring.notice):
-        model = task.model(prepared.checkpoint, prepared.config.train.seed)
+        model = task.model(prepared.checkpoint, prepared.train.seed)
         if fitted:
             load_head_start(directory, model)
         model.to(scoring.accelerator.device)

@@ -11,6 +11,7 @@ from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.mean_pooling import (
     chosen_pooling,
     refuse_mean,
+    with_first_token,
     with_mean_pooling,
 )
 from warmstart.models.tuning.auto_settings import Choice, Learned, resolved
@@ -57,8 +58,7 @@ def with_pooling(
         and what was chosen.
 
     Raises:
-        ModelError: the mean was asked for, and this model cannot have it.
-        ConfigError: the mean was asked for, and adapters are trained.
+        ModelError: the mean was requested, and it is not available for this model.
     """
     pooling, choices = config.model.pooling, list[Choice]()
     if "model.pooling" not in task_type(config).reads:
@@ -74,6 +74,8 @@ def with_pooling(
     if pooling == "mean":
         pooled = with_mean_pooling(checkpoint.config)
         checkpoint = replace(checkpoint, config=pooled, averages=True)
+    else:
+        checkpoint = replace(checkpoint, config=with_first_token(checkpoint.config))
     return config, checkpoint, choices
 
 

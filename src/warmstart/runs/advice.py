@@ -84,8 +84,10 @@ def _cause(
         reason = f"Probably {values} do not suit this model and these rows."
         return [failure, reason], [f"{name}=auto" for name in by_hand]
     if failure:
-        reason = f"Such a run often succeeds with another seed than {train.seed}."
-        return [failure, reason], [f"train.seed={train.seed + 1}"]
+        last = train.seed + record.start.get("attempt", 1) - 1
+        seeds = f"{train.seed}" + f" and {last}" * (last > train.seed)
+        reason = f"Such a run often succeeds with another seed than {seeds}."
+        return [failure, reason], [f"train.seed={last + 1}"]
     if longer := _budget_for_all_steps(record):
         done, planned = len(record.steps), record.start["steps"]
         reason = f"The budget ended training after {done:,} of {counted(planned, 'step')}."
@@ -116,8 +118,7 @@ def _budget_for_all_steps(record: RunRecord) -> float | None:
     """Minutes that all planned steps need, if the budget ended training before them."""
     minutes, done = record.config.train.budget_minutes, len(record.steps)
     planned = record.start.get("steps", 0)
-    used_up = minutes is not None and record.finish.get("seconds", 0) >= 60 * minutes
-    if minutes is None or not used_up or not 0 < done < planned:
+    if minutes is None or not record.finish.get("out_of_time") or not 0 < done < planned:
         return None
     needed = 1.2 * minutes * planned / done
     return max(round(needed, 1), 0.1) if needed < 10 else float(math.ceil(needed))

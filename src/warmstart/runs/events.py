@@ -4,14 +4,14 @@ Every event is one object with ``event`` (its kind), ``time`` (seconds since 197
 fields. The report, the progress display and TensorBoard use only these events. Events only record
 what happened; training does not depend on them.
 
-    start       steps, steps_per_epoch, epochs, rows, batch_size, precision, device
+    start       steps, steps_per_epoch, epochs, rows, batch_size, precision, device, attempt
     step        step, epoch, loss, learning_rate, gradient_norm, rows, labels, tokens, seconds
     evaluation  step, epoch, split, loss, train_loss, train_seconds, seconds, metric, best, scores
     extended    step, steps, epochs
     checkpoint  step            resume  step            notice  text
     sample      step, epoch, prompt, text, finish
     average     of, steps, metric, value, best, loss, best_loss, kept
-    interrupted step            finish  status, steps, seconds, best_step
+    interrupted step            finish  status, steps, seconds, best_step, out_of_time
 
 Units: losses are means in nats per label, times are in seconds, ``step`` is counted from 0, and
 ``epoch`` is the number of epochs (a fraction) completed after that step.
@@ -85,7 +85,7 @@ class EventLog:
         events = read_events(self.path)
         end = 0
         for place, event in enumerate(events):
-            of_step = event["event"] in ("step", "evaluation", "sample", "checkpoint")
+            of_step = event["event"] in ("step", "evaluation", "extended", "sample", "checkpoint")
             if event["event"] == "start" or (of_step and event.get("step", -1) <= step):
                 end = place + 1
         # Another process has resumed this run before, and given the notices after this place again.

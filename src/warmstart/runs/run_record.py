@@ -175,12 +175,12 @@ def read_record(run_path: Path) -> RunRecord:
     events = read_events(run.entry("events.jsonl"))
     data = _json_or_empty(run, "data.json")
     start, finish = events_of(events, "start"), events_of(events, "finish")
-    data = _json_or_empty(run, "data.json")
-    start, finish = events_of(events, "start"), events_of(events, "finish")
     config, task = load_task(run)
     with reading(run.entry("data.json")):
         findings = Findings.from_json(data["findings"]) if "findings" in data else None
-        chosen = tuple(map(str, data.get("chosen", ())))
+        names = map(str, data.get("chosen", ()))
+        # Early versions wrote names without their group.
+        chosen = tuple(name if "." in name else f"train.{name}" for name in names)
     with reading(run.entry("events.jsonl")):
         steps = tuple(_step(event) for event in events_of(events, "step"))
         checks = tuple(_check(event) for event in events_of(events, "evaluation"))

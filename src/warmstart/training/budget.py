@@ -3,7 +3,7 @@
 With ``train.budget_minutes`` training ends when the time is used up, with an evaluation. With
 ``train.extend`` the planned epochs are a *round*: if the last evaluation was the best so far and
 another round fits into the budget, one follows, with a new rise and fall of the learning rate
-(``preparation.schedule``). Time is that of steps and evaluations, also before a resume.
+(``preparation.schedule``). The time before an interruption counts, and that of a first try.
 
 Which steps a run makes then depends on the speed of the machine; the steps themselves do not.
 """
@@ -35,7 +35,7 @@ class Clock:
     def of(cls, job: Job, progress: Progress) -> "Clock":
         """The clock of a run that begins or resumes now."""
         minutes = job.config.budget_minutes
-        began = time.monotonic() - progress.total_seconds
+        began = time.monotonic() - progress.used_seconds
         return cls(began, None if minutes is None else 60 * minutes)
 
     @property
@@ -77,17 +77,16 @@ def with_next_round(job: Job, plan: Plan, progress: Progress, clock: Clock) -> P
     Returns:
         The same in every process.
     """
-    patience = job.config.early_stopping or 1
-    if not job.config.extend or progress.evaluations_without_gain >= patience:
+    if not job.config.extend or progress.evaluations_without_gain:
         return progress
     assert clock.limit is not None, "train.extend needs train.budget_minutes"
     needed = clock.seconds / progress.rounds
-    fits = clock.seconds + needed <= clock.limit
+    left = clock.limit - clock.seconds
     planned = counted(job.config.epochs, "epoch")
-    if not fits:
+    if needed > left:
         job.log.notice(
             f"the validation score still improved, but {planned} more would take about "
-            f"{needed / 60:.1f} minutes, which the budget does not have"
+            f"{needed / 60:.1f} minutes, and the budget has {left / 60:.1f} left"
         )
     else:
         progress = replace(progress, rounds=progress.rounds + 1)

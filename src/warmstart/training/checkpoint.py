@@ -50,6 +50,8 @@ class Progress:
         micro_batches: number of pieces each batch is split into because memory ran out.
         rounds: how often the planned epochs are trained, with ``train.extend``.
         attempt: 2 in the second try of ``train.retry``.
+        used_seconds: time that counts for ``train.budget_minutes``, when it was last saved.
+        out_of_time: whether the budget has ended training.
     """
 
     step: int = 0
@@ -64,6 +66,8 @@ class Progress:
     micro_batches: int = 1
     rounds: int = 1
     attempt: int = 1
+    used_seconds: float = 0.0
+    out_of_time: bool = False
 
 
 def seed_step(seed: int, step: int, process: int) -> None:

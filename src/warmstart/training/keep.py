@@ -93,7 +93,9 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     return job.processes.from_first(progress)
 
 
-def begun(job: Job, stop_requested: Callable[[], bool]) -> Progress:
+def begun(
+    job: Job, stop_requested: Callable[[], bool], earlier: Progress | None = None
+) -> Progress:
     """The progress before the first step, after noting how the frozen part is computed.
 
     If the head is fitted before the first step, the model can predict already: it is evaluated and
@@ -102,10 +104,17 @@ def begun(job: Job, stop_requested: Callable[[], bool]) -> Progress:
     Args:
         job: the training job, with features if they could be computed.
         stop_requested: as for ``loop.fit``.
+        earlier: as for ``loop.fit``.
     """
     if job.frozen is not None and job.processes.first and _noted(job) is not None:
         job.run.write_json("environment.json", {**_noted(job), "features": _features(job)})
-    progress = Progress(attempt=1 if job.config.seed == job.settings.train.seed else 2)
+    progress = Progress()
+    if earlier is not None:
+        progress = Progress(
+            attempt=earlier.attempt + 1,
+            total_seconds=earlier.total_seconds,
+            used_seconds=earlier.used_seconds,
+        )
     if start_head(job, stop_requested):
         return evaluate_and_keep_best(job, progress, epoch=0)
     return progress

@@ -16,6 +16,7 @@ shown (``monitoring``). Change them there; this loop has no hooks.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -41,13 +42,20 @@ from warmstart.training.sharing import add_up, own_rows
 from warmstart.training.unfreezing import begin_epoch
 
 
-def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progress:
+def fit(
+    job: Job,
+    *,
+    resume: bool,
+    stop_requested: Callable[[], bool],
+    earlier: Progress | None = None,
+) -> Progress:
     """Fine-tune ``job.model`` in place, until plan, patience or time end, or a stop is requested.
 
     Args:
         job: what to train, on which data, and how.
         resume: continue from the newest checkpoint.
         stop_requested: called after each step; if it returns True, the loop saves and stops.
+        earlier: the progress at the end of a first try, whose time counts.
 
     Returns:
         The progress at the end: steps made, best metric and the step that reached it.
@@ -64,17 +72,16 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
     job.model.train()
     # A frozen part must exist before the optimiser: it gets only parameters that train.
     optimizer = build_optimizer(job.model, job.config)
-    progress = keep.restored(job, optimizer) if resume else keep.begun(job, stop_requested)
+    begin = partial(keep.begun, job, stop_requested, earlier)
+    progress = keep.restored(job, optimizer) if resume else begin()
     # All processes start from the weights of rank 0.
     job.processes.copy_first([parameter.detach() for parameter in job.model.parameters()])
     parts = _parts(job, plan, optimizer, progress)
-    clock, recorder = parts.clock, parts.recorder
-    (out_of_time,) = job.processes.any(clock.used_up and progress.best_step is not None)
     windows: list[list[Ints]] = []  # [steps of the epoch][batches of the step], row numbers [B]
     try:
         while progress.step < plan.total_steps * progress.rounds:
             step = progress.step
-            if out_of_time or keep.patience_ended(job, progress):
+            if progress.out_of_time or keep.patience_ended(job, progress):
                 break
             epoch, index = divmod(step, plan.steps_per_epoch)
             if index == 0 or not windows:  # a resumed run starts in the middle of an epoch
@@ -83,22 +90,16 @@ def fit(job: Job, *, resume: bool, stop_requested: Callable[[], bool]) -> Progre
             progress = make_step(parts, windows[index], progress)
 
             # The processes agree on what follows; otherwise some would wait for the others forever.
-            asked, due, out_of_time = job.processes.any(
-                stop_requested(), recorder.due, clock.used_up
+            asked, due, over = job.processes.any(
+                stop_requested(), parts.recorder.due, parts.clock.used_up
             )
-            evaluates = out_of_time or plan.evaluates_after(step)
-            saves = asked or out_of_time or plan.checkpoints_after(step)
-            # Losses stay on the device between flushes. They are read before an evaluation or a
-            # checkpoint, so that weights with a loss that is not finite never reach the disk.
-            if due or evaluates or saves:
-                progress = recorder.flush(progress)
-            progress = after_step(parts, progress, evaluates=evaluates, saves=saves)
-            ended = out_of_time or progress.step == plan.total_steps * progress.rounds
-            if asked and not ended:
+            progress = after_step(parts, progress, asked=asked, due=due, over=over)
+            ended = progress.step == plan.total_steps * progress.rounds
+            if asked and not (ended or progress.out_of_time):
                 raise _interrupted(job, step)
-        if out_of_time:
+        if progress.out_of_time:
             note_end(job, plan, progress)
-        return recorder.flush(progress)
+        return parts.recorder.flush(progress)
     except NotFinite as error:
         raise errors.run.diverged(job.run.path, error.step, newest_step(job.run)) from None
 
@@ -130,22 +131,34 @@ def _parts(job: Job, plan: Plan, optimizer: torch.optim.Optimizer, progress: Pro
     return Parts(job, plan, optimizer, stepper, recorder, Clock.of(job, progress), graphs)
 
 
-def after_step(parts: Parts, progress: Progress, *, evaluates: bool, saves: bool) -> Progress:
+def after_step(parts: Parts, progress: Progress, *, asked: bool, due: bool, over: bool) -> Progress:
     """Evaluate, begin another round, generate a sample and save a checkpoint, where they are due.
 
     Args:
         parts: what the steps use.
         progress: the progress after the step.
-        evaluates: whether the validation split is scored.
-        saves: whether a checkpoint is written.
+        asked: whether a stop was requested.
+        due: whether the losses are read.
+        over: whether the time is used up.
     """
     job, plan, step = parts.job, parts.plan, progress.step - 1
+    evaluates = over or plan.evaluates_after(step)
+    saves = asked or over or plan.checkpoints_after(step)
+    # Losses stay on the device between flushes. They are read before an evaluation or a checkpoint,
+    # so that weights with a loss that is not finite never reach the disk.
+    if due or evaluates or saves:
+        progress = parts.recorder.flush(progress)
     if evaluates:
         progress = keep.evaluate_and_keep_best(job, progress, plan.epochs_done(step))
+        # An evaluation may have used up the time; the weights are evaluated, so nothing is lost.
+        (over,) = job.processes.any(parts.clock.used_up)
+        saves = saves or over
+        progress = replace(progress, out_of_time=over)
     if plan.ends_round_after(step):
         progress = with_next_round(job, plan, progress, parts.clock)
     if sample_is_due(job, plan, step):
         write_sample(job, step, plan.epochs_done(step))
+    progress = replace(progress, used_seconds=parts.clock.seconds)
     if saves:  # after the evaluation, whose result the checkpoint contains
         keep.save_checkpoint(job, parts.optimizer, progress)
     return progress

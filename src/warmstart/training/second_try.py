@@ -4,18 +4,19 @@ With a random head, fine-tuning of a pretrained model sometimes fails: the loss 
 best constant prediction. Another order of the rows and another head usually succeed (Mosbach et al.
 2021, arXiv:2006.04884, section 4). The second try replaces the first one in the run directory. A
 run that is interrupted before the first checkpoint of the second try begins with the first one
-again, which fails in the same way; so a resumed run is still the same run.
+again, which fails in the same way; so the result is the same.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener, events_of, read_events
 from warmstart.runs.safe_files import remove
 from warmstart.training.average import forget
-from warmstart.training.checkpoint import checkpoints, newest_progress
+from warmstart.training.checkpoint import Progress, checkpoints, newest_progress
 from warmstart.training.head_start import losses_of_best_constant
 from warmstart.training.job import Job, job_for
 
@@ -44,17 +45,20 @@ def with_next_seed(prepared: Prepared) -> Prepared:
     return replace(prepared, train=train)
 
 
-def why_again(job: Job) -> str | None:
-    """Why a finished training needs another try; None if it needs none.
+def why_again(job: Job, progress: Progress) -> str | None:
+    """Why a finished training needs another try; None if it needs none, or has no time for one.
 
     Args:
         job: the training job after its last step.
+        progress: its progress.
     """
-    if not job.config.retry or job.processes.count > 1:
+    again = progress.attempt > 1 or progress.out_of_time
+    if again or not job.config.retry or job.processes.count > 1:
         return None
     checks = events_of(read_events(job.log.path), "evaluation")
     # In the first epoch the mean of the loss is close to guessing in good runs too.
-    losses = [check["train_loss"] for check in checks[1:] if check["train_loss"] is not None]
+    later = [check for check in checks if check["epoch"] > 1]
+    losses = [check["train_loss"] for check in later if check["train_loss"] is not None]
     if not losses or (constant := losses_of_best_constant(job)) is None:
         return None
     lowest = min(losses), min(check["loss"] for check in checks)
@@ -77,7 +81,13 @@ def begin_again(
     Raises:
         RunError: the directory is not writable.
     """
-    start = events_of(read_events(job.log.path), "start")
+    announced = [
+        {**event, "attempt": 2} if event["event"] == "start" else event
+        for event in takewhile(
+            lambda event: event["event"] in ("start", "notice"), read_events(job.log.path)
+        )
+    ]
+    job.model.cpu()  # a GPU may not have room for both
     for folder in checkpoints(job.run):  # first: without them, a resumed run begins with this try
         remove(folder)
     forget(job.run)
@@ -85,7 +95,7 @@ def begin_again(
         remove(job.run.entry(name))
     again = with_next_seed(prepared)
     second = job_for(again, job.run, listeners)
-    second.log.write(*start)
+    second.log.write(*announced)
     second.log.notice(
         f"with the seed {prepared.train.seed} the model learned nothing: {reason}. This is the "
         f"second try, with the seed {again.train.seed}"

@@ -110,9 +110,9 @@ def train_run(
         job.processes.from_first(Order(config, path.absolute(), resume, splits))
         job.processes.agreed(lambda: None)
         progress = fit(job, resume=resume, stop_requested=stopping)
-        if progress.attempt == 1 and (reason := why_again(job)) is not None:
+        if (reason := why_again(job, progress)) is not None:
             prepared, job = begin_again(prepared, job, reason, listeners)
-            progress = fit(job, resume=False, stop_requested=stopping)
+            progress = fit(job, resume=False, stop_requested=stopping, earlier=progress)
         score = partial(score_kept_model, prepared, job, splits, baselines=baselines)
         evaluations = _finish(job, progress, score, stopping)
     return Finished(directory, progress.step, progress.total_seconds, evaluations)
@@ -147,6 +147,7 @@ def _finish(
             "steps": progress.step,
             "seconds": progress.total_seconds,
             "best_step": progress.best_step,
+            "out_of_time": progress.out_of_time,
         }
     )
     tidy(job.run)

@@ -194,3 +194,19 @@ def test_info_shows_the_added_layer(tmp_path: Path) -> None:
 
 def test_every_family_has_a_way() -> None:
     assert {*DENSE, *HAS_A_SETTING, "xlm-roberta", "camembert"} == POOLED
+
+
+@pytest.mark.parametrize(
+    ("given", "saved", "pooling"),
+    [("auto", "mean", "mean"), ("first", "mean", "cls"), ("auto", "cls", "cls")],
+)
+def test_the_setting_of_modernbert_is_used_or_changed(
+    tmp_path: Path, given: str, saved: str, pooling: str
+) -> None:
+    content = settings(tmp_path, epochs=1)
+    path = tiny_checkpoint(tmp_path / "modern", "modernbert") / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "classifier_pooling": saved}))
+    content["model"] = {"name": str(path.parent), "pooling": given}
+    prepared = prepare(config_file.load(content))
+    assert prepared.checkpoint.config.classifier_pooling == pooling
+    assert prepared.config.model.pooling == pooling.replace("cls", "first")

@@ -144,6 +144,8 @@ def chosen_pooling(checkpoint: "Checkpoint", *, adapters: bool) -> tuple[Pooling
         checkpoint: where training starts.
         adapters: whether ``train.lora`` is set.
     """
+    if _setting(checkpoint.config) == "mean":
+        return "mean", "as its config.json says"
     if declared_pooling(checkpoint.folder) != "mean":
         return "first", ""
     obstacle = _no_mean(checkpoint, adapters=adapters)
@@ -166,15 +168,33 @@ def refuse_mean(checkpoint: "Checkpoint", *, adapters: bool) -> None:
         raise errors.checkpoint.no_mean_pooling(checkpoint.name, obstacle, sorted(POOLED))
 
 
+def _setting(config: "PreTrainedConfig") -> str | None:
+    """``classifier_pooling`` of a family that has this setting; None for other families."""
+    return config.classifier_pooling if config.model_type in HAS_A_SETTING else None
+
+
 def _no_mean(checkpoint: "Checkpoint", *, adapters: bool) -> str | None:
     """Why the head of this model cannot read the mean; None if it can."""
     if _is_classifier(checkpoint.config):
         return "it already has a head, which reads the first token"
     if checkpoint.config.model_type not in POOLED:
-        return f"there is no way for {checkpoint.config.model_type} models"
+        return f"it is not available for {checkpoint.config.model_type} models"
     if adapters and checkpoint.config.model_type not in HAS_A_SETTING:
         return "adapters (train.lora) belong to the checkpoint's own layers"
     return None
+
+
+def with_first_token(config: "PreTrainedConfig") -> "PreTrainedConfig":
+    """The configuration of the model that reads the first token.
+
+    Args:
+        config: of any checkpoint; it is not changed.
+    """
+    if _setting(config) in (None, "cls") or _is_classifier(config):
+        return config
+    config = copy.deepcopy(config)
+    config.classifier_pooling = "cls"
+    return config
 
 
 def with_mean_pooling(config: "PreTrainedConfig") -> "PreTrainedConfig":

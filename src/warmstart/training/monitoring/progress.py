@@ -74,6 +74,7 @@ class PlainLines:
         match event["event"]:
             case "start" | "extended":
                 self.total, self.epochs = event["steps"], event["epochs"]
+                self.first = None
             case "step":
                 self.speed.add(event)
                 self._step(event)
@@ -128,6 +129,7 @@ class Bar:
             self.console.print(line, highlight=False, markup=False)
 
     def _open(self, event: Event) -> None:
+        self.close()  # that of a first try
         self.steps = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=None),
