@@ -127,3 +127,23 @@ def test_the_time_of_the_first_try_counts(tmp_path: Path) -> None:
     again = fit(job, resume=False, stop_requested=never, earlier=progress)
     assert again.used_seconds > progress.used_seconds
     assert again.attempt == 2
+
+
+def test_a_label_that_only_validation_rows_have_does_not_hide_a_failure(tmp_path: Path) -> None:
+    """The best constant of the training rows then has a large validation loss."""
+    content = settings(tmp_path, **TINY_RATE)
+    lines = (tmp_path / "reviews.csv").read_text().splitlines()
+    rows = [line.rpartition(",")[0] for line in lines[1:]]
+    names = ["common"] * 90 + ["rare", "other"]
+    train_rows = [f"{text},{name}" for text, name in zip(rows, names, strict=False)]
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *train_rows]) + "\n")
+    held_out = [
+        f"{text} again,{name}" for text, name in zip(rows, ["rare", "other"] * 9, strict=False)
+    ]
+    (tmp_path / "held_out.csv").write_text("\n".join(["text,label", *held_out]) + "\n")
+    content["data"] = {
+        "train": str(tmp_path / "train.csv"),
+        "validation": str(tmp_path / "held_out.csv"),
+    }
+    run = train_run(prepare(config_file.load(content)), tmp_path / "run").directory
+    assert any("learned nothing" in text for text in read_record(run.path).notices)

@@ -245,13 +245,19 @@ def _mean_loss(job: Job, layer: nn.Linear, weights: list[Any], features: Feature
 
 
 def _loss_of_a_constant(job: Job, layer: nn.Linear, train: Features, validation: Features) -> float:
-    """The validation loss of the best prediction that is the same for every row."""
+    """The validation loss of the best prediction that is the same for every row.
+
+    It is fitted on the training rows; where these lack labels of the validation rows, a constant of
+    0 (for classes: equal probabilities) can be better.
+    """
     weights = [nn.Parameter(torch.zeros_like(weight)) for weight in layer.parameters()]
     nothing = Features(torch.zeros_like(train.values), train.batch)
+    rows = Features(torch.zeros_like(validation.values), validation.batch)
+    with torch.no_grad():
+        at_zero = float(_mean_loss(job, layer, weights, rows))
     _minimise(job, layer, weights, nothing, strength=0.0)
     with torch.no_grad():
-        rows = Features(torch.zeros_like(validation.values), validation.batch)
-        return float(_mean_loss(job, layer, weights, rows))
+        return min(at_zero, float(_mean_loss(job, layer, weights, rows)))
 
 
 def losses_of_best_constant(job: Job) -> tuple[float, float] | None:
