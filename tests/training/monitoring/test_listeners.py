@@ -92,6 +92,12 @@ def test_a_resumed_run_replaces_the_steps_it_makes_again(tmp_path: Path) -> None
     assert curves(run)["train/loss"] == losses
 
 
+def test_a_second_try_replaces_the_first(tmp_path: Path) -> None:
+    start = {"event": "start", "steps": 3}
+    record(tmp_path / "run", start, step(0), step(1), step(2), start, step(0, loss=7.0))
+    assert curves(tmp_path / "run")["train/loss"] == [(0, 7.0)]
+
+
 def test_a_disk_that_is_full_at_the_end_does_not_end_a_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

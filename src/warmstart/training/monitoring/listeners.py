@@ -90,6 +90,9 @@ def _tensorboard(folder: Path) -> Iterator[Listener]:
     def listen(event: Event) -> None:
         nonlocal writer
         if event["event"] == "start":
+            if writer is not None:  # a second try: TensorBoard must forget the first one
+                writer.close()
+                writer = SummaryWriter(folder, purge_step=0)
             return
         if writer is None:  # created late, because the run directory does not exist earlier
             # On resume, TensorBoard must forget the steps after the checkpoint.
