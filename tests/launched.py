@@ -1,4 +1,4 @@
-"""Start the same command in several processes, like a launcher."""
+"""Start commands in other processes: one, or several like a launcher."""
 
 import os
 import socket
@@ -54,3 +54,17 @@ def ended(started: list[subprocess.Popen[str]]) -> list[Ended]:
         for process in started:
             process.kill()
     return [Ended(p.returncode, *s) for p, s in zip(started, said, strict=True)]
+
+
+def in_another_process(module: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The output of ``python -m MODULE FOLDER``, which must succeed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", module, str(folder)],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran

@@ -6,7 +6,6 @@ metrics. The hub runs on this machine and is set as the mirror, for ``hub_comman
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.hub_commands import commands
+from tests.launched import in_another_process
 from tests.runs_in_memory import write_reviews
 from tests.tiny import tiny_checkpoint
 from tests.tiny.hub import Hub
@@ -45,15 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def session(folder: Path) -> Session:
     """The output of the commands while the hub was running."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.hub_commands", str(folder)],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ran.returncode == 0, ran.stderr
+    ran = in_another_process("tests.hub_commands", folder)
     content: Session = json.loads(ran.stderr.splitlines()[-1])
     assert {name: said["code"] for name, said in content.items()} == dict.fromkeys(content, 0), (
         ran.stderr

@@ -1,15 +1,13 @@
 """``model.name: auto`` chooses a checkpoint by language, number of rows and device."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.data.checking.test_language import TEXTS
+from tests.launched import in_another_process
 from tests.models.checkpoints.test_mean_pooling import MEAN, declare
 from tests.runs_in_memory import settings
 from tests.tiny import tiny_checkpoint
@@ -30,20 +28,12 @@ def write_texts(path: Path, text: str) -> Path:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What was chosen for each language; the hub has a model for German, and none for Chinese."""
+    """What was chosen; the hub has the multilingual model, and none for Chinese."""
     folder = tmp_path_factory.mktemp("auto")
     declare(tiny_checkpoint(folder / "repos/intfloat/multilingual-e5-small"), MEAN)
     for name, text in {"en": TEXTS["en"], "fr": FR, "zh": TEXTS["zh"]}.items():
         write_texts(folder / f"{name}.csv", text)
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.preparation.auto_model_session", str(folder)],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ran.returncode == 0, ran.stderr
+    ran = in_another_process("tests.preparation.auto_model_session", folder)
     content: dict[str, dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
     return content
 

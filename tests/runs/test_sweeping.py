@@ -28,7 +28,7 @@ def test_a_run_can_be_opened_while_another_process_replaces_its_files(tmp_path: 
     training.start()
     try:
         for _ in range(1500):
-            RunDirectory.open(run.path)
+            assert RunDirectory.open(run.path).is_run
     finally:
         ended.set()
         training.join()
@@ -43,6 +43,7 @@ def test_what_another_process_has_just_removed_is_no_error(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "iterdir", lambda _folder: iter([gone]))
         settle(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_processes_may_remove_the_same_folder(

@@ -44,6 +44,18 @@ def about_choices(choices: Sequence[Choice]) -> list[Finding]:
     return [Finding("info", f"chosen for this model and these rows: {listed}")]
 
 
+def with_model_setting(config: RunConfig, name: str, value: str) -> RunConfig:
+    """The settings with another value of one setting of ``model``.
+
+    Args:
+        config: every setting.
+        name: the setting, without the group.
+        value: its value.
+    """
+    model = config.model.model_copy(update={name: value})
+    return config.model_copy(update={"model": model})
+
+
 def with_pooling(
     config: RunConfig, checkpoint: Checkpoint
 ) -> tuple[RunConfig, Checkpoint, list[Choice]]:
@@ -66,9 +78,7 @@ def with_pooling(
     if pooling == "auto":
         pooling, reason = chosen_pooling(checkpoint, adapters=config.train.lora is not None)
         choices = [Choice("model.pooling", pooling, reason, shown=bool(reason))]
-        config = config.model_copy(
-            update={"model": config.model.model_copy(update={"pooling": pooling})}
-        )
+        config = with_model_setting(config, "pooling", pooling)
     elif pooling == "mean":
         refuse_mean(checkpoint, adapters=config.train.lora is not None)
     if pooling == "mean":

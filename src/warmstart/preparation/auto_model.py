@@ -22,6 +22,7 @@ from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.fitting_model import bundled_model, fitting_model
 from warmstart.models.checkpoints.load import find
 from warmstart.models.tuning.auto_settings import Choice
+from warmstart.preparation.auto import with_model_setting
 
 AUTO = "auto"
 
@@ -53,7 +54,6 @@ def with_model(config: RunConfig, rows: Table, head: Head) -> Chosen:
 
     Raises:
         ConfigError: no model is known for text generation in this language, or a revision is set.
-        ModelError: the model that was chosen cannot be used.
     """
     if config.model.name != AUTO:
         return Chosen(config, [], [])
@@ -72,15 +72,12 @@ def with_model(config: RunConfig, rows: Table, head: Head) -> Chosen:
     findings = []
     if not name.startswith(PREFIX):
         try:
-            find(_named(config, name).model, head)
+            find(with_model_setting(config, "name", name).model, head)
         except errors.ModelError as problem:
             own = bundled_model(head)
             text = f"model.name=auto chose {name}, but {problem.found}; {own} is used instead"
             findings.append(Finding("warning", text))
             name, reason = own, "the model that was chosen cannot be used"
-    return Chosen(_named(config, name), [Choice("model.name", name, reason)], findings)
-
-
-def _named(config: RunConfig, name: str) -> RunConfig:
-    model = config.model.model_copy(update={"name": name})
-    return config.model_copy(update={"model": model})
+    return Chosen(
+        with_model_setting(config, "name", name), [Choice("model.name", name, reason)], findings
+    )
