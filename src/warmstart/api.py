@@ -10,7 +10,7 @@ Every function takes and returns plain values (paths, mappings, strings). It rai
 on stderr.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -28,7 +28,7 @@ from warmstart.runs.directory import RunDirectory
 if TYPE_CHECKING:
     from warmstart.models.checkpoints.description import Description
     from warmstart.preparation.prepare import Prepared
-    from warmstart.runs.events import EventLog
+    from warmstart.runs.events import EventLog, Listener
     from warmstart.serving.writer import WriterName
 
 ConfigSource = RunConfig | str | Path | Mapping[str, Any]
@@ -149,6 +149,8 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         RunError: there is nothing to resume, the run is finished, or data, settings or versions
             changed.
     """
+    from warmstart.runs.run_record import is_finished
+
     directory = RunDirectory.open(given_path(path, "path"))
     if is_finished(directory):
         export = directory.read_config().export
@@ -163,7 +165,8 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
             return _completed(Run(directory.path), export)
     with directory.locked():  # refuse before the slow preparation if another process has the lock
         pass
-    from warmstart.preparation.prepare import given_rows, prepare
+    from warmstart.preparation.prepare import prepare
+    from warmstart.preparation.row_ids import given_rows
 
     # `check` would create a new initial checkpoint for a pretraining run; this run already has one.
     prepared = prepare(directory.read_config(), rows=given_rows(directory))
@@ -196,6 +199,9 @@ def train_prepared(
     overwrite: bool = False,
     resuming: bool = False,
     progress: bool = True,
+    listeners: "Sequence[Listener]" = (),
+    stop_requested: Callable[[], bool] | None = None,
+    splits: tuple[str, ...] | None = None,
 ) -> Run:
     """Train what ``check`` prepared; the second half of ``train`` and ``resume``.
 
@@ -205,7 +211,12 @@ def train_prepared(
         overwrite: replace an earlier run in ``path``.
         resuming: continue from the newest checkpoint of ``path``.
         progress: show live progress on stderr.
+        listeners: called with every event of the training.
+        stop_requested: called after each step; if it returns True, the run is saved and stops. By
+            default SIGINT and SIGTERM stop the run.
+        splits: splits that are scored at the end; by default every split but ``train``.
     """
+    from warmstart.evaluation.final_scoring import HELD_OUT
     from warmstart.runs.events import EventLog
     from warmstart.training.monitoring.listeners import listening
     from warmstart.training.train_run import train_run
@@ -213,9 +224,18 @@ def train_prepared(
     export = prepared.config.export
     refuse_missing_packages(prepared.config)
     watching = listening(path, prepared.config.train, progress=progress)
-    with _resumable(RunDirectory(path)), watching as listeners:
-        train_run(prepared, path, resume=resuming, overwrite=overwrite, listeners=listeners)
-        log = EventLog(RunDirectory(path).entry("events.jsonl"), listeners)
+    with _resumable(RunDirectory(path)), watching as display:
+        everyone = (*listeners, *display)
+        train_run(
+            prepared,
+            path,
+            resume=resuming,
+            overwrite=overwrite,
+            listeners=everyone,
+            stop_requested=stop_requested,
+            splits=HELD_OUT if splits is None else splits,
+        )
+        log = EventLog(RunDirectory(path).entry("events.jsonl"), everyone)
         return _completed(Run(path), export, log)
 
 
@@ -354,13 +374,6 @@ def generate(
 
     writer = open_writer(name, engine)
     return [made.to_json() for made in writer.write(prompts, settings, on_text, control_tokens)]
-
-
-def is_finished(directory: RunDirectory) -> bool:
-    """Whether the run is trained and scored; its report may still be missing."""
-    from warmstart.runs.events import events_of, read_events
-
-    return bool(events_of(read_events(directory.entry("events.jsonl")), "finish"))
 
 
 def refuse_other_verb(settings: RunConfig, *, pretraining: bool) -> None:

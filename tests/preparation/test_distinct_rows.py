@@ -12,7 +12,8 @@ from tests.runs_in_memory import never, settings, write_reviews
 from tests.tiny.decoders import tiny_gpt2
 from warmstart import config_file
 from warmstart.errors import ConfigError, DataError, Interrupted, WarmstartError
-from warmstart.preparation.prepare import Prepared, given_rows, prepare
+from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.preparation.row_ids import given_rows
 from warmstart.runs.directory import RunDirectory
 from warmstart.serving.training_rows import training_splits
 from warmstart.tasks import TASKS

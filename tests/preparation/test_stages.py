@@ -21,7 +21,8 @@ from warmstart.data.examples.tokenise import RowTokeniser
 from warmstart.data.reading import sources
 from warmstart.errors import ConfigError, DataError, Interrupted, RunError
 from warmstart.preparation import stages
-from warmstart.preparation.prepare import given_rows, ids_of_ranges, prepare, ranges
+from warmstart.preparation.prepare import prepare
+from warmstart.preparation.row_ids import given_rows, ids_of_ranges, ranges
 from warmstart.preparation.stages import READING, Workspace, read_sources, split_tables
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import TASKS

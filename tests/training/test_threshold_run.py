@@ -81,7 +81,7 @@ def test_a_baseline_has_a_threshold_of_its_own(tmp_path: Path) -> None:
     found, _ = baseline_scores(task, config, splits["train"], {"validation": splits["validation"]})
 
     texts = {name: texts_of(split.table, config.data) for name, split in splits.items()}
-    fitted = tfidf(texts["train"], splits["train"].labels, 2, config.train.seed)
+    fitted = tfidf(texts["train"], splits["train"].labels, 2)
     shares = np.asarray(fitted.predict(texts["validation"]))[:, 1]
     right = splits["validation"].labels == 1
     best = max(

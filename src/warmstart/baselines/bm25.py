@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from sklearn.feature_extraction.text import CountVectorizer
 
-from warmstart.baselines.linear import MAX_ROWS, Fitted, Floats
+from warmstart.baselines.linear import MAX_ROWS, SEED, Fitted, Floats
 from warmstart.baselines.text_features import lacks_spaces, pieces
 
 K1 = 1.2
@@ -27,13 +27,12 @@ B = 0.75
 """Length normalisation, from 0 (none) to 1 (full)."""
 
 
-def bm25(documents: pa.ChunkedArray, seed: int) -> Fitted:
+def bm25(documents: pa.ChunkedArray) -> Fitted:
     """BM25 with the word frequencies and the mean length of these documents.
 
     Args:
         documents: N texts of the training rows; a document that occurs in several rows counts
-            several times.
-        seed: seed of the sample that is used if there are more than ``MAX_ROWS`` documents.
+            several times. If there are more than ``MAX_ROWS``, a sample is used.
 
     Returns:
         A model that scores a table of M queries and documents (its two columns): float64 [M, 1].
@@ -41,7 +40,7 @@ def bm25(documents: pa.ChunkedArray, seed: int) -> Fitted:
     note = None
     if len(documents) > MAX_ROWS:
         note = f"word weights are from a sample of {MAX_ROWS:,} of {len(documents):,} documents"
-        chosen = np.random.default_rng(seed).permutation(len(documents))[:MAX_ROWS]
+        chosen = np.random.default_rng(SEED).permutation(len(documents))[:MAX_ROWS]
         documents = documents.take(pa.array(np.sort(chosen)))
     texts = documents.to_pylist()
     if lacks_spaces(texts):
@@ -66,13 +65,9 @@ def bm25(documents: pa.ChunkedArray, seed: int) -> Fitted:
     return Fitted(score, note)
 
 
-def chance(seed: int) -> Fitted:
-    """A random score for each row.
-
-    Args:
-        seed: seed of the random numbers.
-    """
-    return Fitted(lambda pairs: np.random.default_rng(seed).random((len(pairs), 1)), None)
+def chance() -> Fitted:
+    """A random score for each row; the same rows always get the same scores."""
+    return Fitted(lambda pairs: np.random.default_rng(SEED).random((len(pairs), 1)), None)
 
 
 def _saturated(counts: Any, mean_length: float) -> Any:

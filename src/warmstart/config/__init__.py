@@ -20,7 +20,9 @@ from warmstart.config.settings import DataConfig as DataConfig
 from warmstart.config.settings import RunConfig as RunConfig
 from warmstart.config.train_settings import DEFAULT_WARMUP_SHARE as DEFAULT_WARMUP_SHARE
 from warmstart.config.train_settings import LIST_LOSSES as LIST_LOSSES
+from warmstart.config.train_settings import SEEDS as SEEDS
 from warmstart.config.train_settings import Auto as Auto
 from warmstart.config.train_settings import LossName as LossName
 from warmstart.config.train_settings import ResolvedTrainConfig as ResolvedTrainConfig
+from warmstart.config.train_settings import SeedUse as SeedUse
 from warmstart.config.train_settings import TrainConfig as TrainConfig

@@ -15,6 +15,12 @@ LIST_LOSSES = ("pairwise", "listwise")
 """Losses that compare the rows of one query."""
 
 
+SeedUse = Literal["initialization", "order", "dropout"]
+"""What ``train.seed`` is used for; each use can have a seed of its own."""
+
+SEEDS = ("seed", "initialization_seed", "order_seed", "dropout_seed")
+"""The seeds of ``train``."""
+
 Auto = Literal["auto"]
 """A value that is chosen when the model and the rows are known."""
 
@@ -85,7 +91,16 @@ class TrainConfig(BaseModel):
     max_gradient_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Clip the gradient to this norm; ``null`` disables clipping."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
-    """Seed of the order of the rows, dropout, and the initial weights of a new head."""
+    """Seed of the order of the rows, dropout, and the initial weights of a new head. Each of the
+    three can have its own seed."""
+    initialization_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """Seed of the initial weights of a new head, of adapters, or of a new model; ``null`` uses
+    ``seed``."""
+    order_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """Seed of the order of the rows, and of the masked tokens of fill-mask; ``null`` uses
+    ``seed``."""
+    dropout_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """Seed of dropout; ``null`` uses ``seed``."""
     freeze: str | None = None
     """``backbone``: train only the head; ``embeddings+layers:k``: freeze the embeddings and the
     first k layers."""
@@ -165,6 +180,19 @@ class TrainConfig(BaseModel):
         if share is not None and (steps := info.data.get("warmup_steps")) is not None:
             raise refusal(errors.config.two_warmups(steps, share))
         return share
+
+    def seed_of(self, use: SeedUse) -> int:
+        """The seed for one of its uses: its own, or ``seed``.
+
+        Args:
+            use: what is random.
+        """
+        own = {
+            "initialization": self.initialization_seed,
+            "order": self.order_seed,
+            "dropout": self.dropout_seed,
+        }[use]
+        return self.seed if own is None else own
 
 
 class ResolvedTrainConfig(TrainConfig):

@@ -22,7 +22,7 @@ def baseline_scores(
 
     Args:
         task: what is learned.
-        config: names the columns and the seed.
+        config: names the columns.
         train: the training split.
         splits: the splits to score, by name.
         metric: the metric that a threshold maximises; the main metric by default.

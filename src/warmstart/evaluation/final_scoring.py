@@ -17,6 +17,7 @@ from warmstart.evaluation.store import scores_json, write_evaluation
 from warmstart.metrics.scores import Scores
 from warmstart.models.packed.forward import forward_for
 from warmstart.preparation.prepare import Prepared
+from warmstart.preparation.stages import content_key
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import task_json
 from warmstart.runs.model_folder import HEAD_START, load_head_start
@@ -125,7 +126,7 @@ def start_scores(
     prepared = scoring.prepared
     scores: dict[str, dict[str, Scores]] = {}
     with only_shown("the scores before training", scoring.notice):
-        model = task.model(prepared.checkpoint, prepared.train.seed)
+        model = task.model(prepared.checkpoint, prepared.train.seed_of("initialization"))
         if fitted:
             load_head_start(directory, model)
         model.to(scoring.accelerator.device)
@@ -184,10 +185,17 @@ def fit_baselines(
     prepared = scoring.prepared
     held_out = {name: split for name, split in prepared.splits.items() if name in splits}
     scores: dict[str, dict[str, Scores]] = {}
+    config, train = prepared.config, prepared.splits["train"]
+    # No baseline depends on the model or on a seed, so runs over the same rows share them.
+    chooses = config.train.choose_threshold
+    key = ("baselines", repr(task), repr(config.data), prepared.best_metric, chooses)
+    rows = [(name, content_key(split.table)) for name, split in prepared.splits.items()]
+
+    def fitted() -> tuple[dict[str, dict[str, Scores]], list[str]]:
+        return baseline_scores(task, config, train, held_out, prepared.best_metric)
+
     with only_shown("the baselines", scoring.notice):
-        scores, notes = baseline_scores(
-            task, prepared.config, prepared.splits["train"], held_out, prepared.best_metric
-        )
+        scores, notes = prepared.workspace.once((*key, *rows, *held_out), fitted)
         for note in notes:
             scoring.notice(note)
     return scores

@@ -73,7 +73,7 @@ def new_start(config: RunConfig, train: Table, folder: Path) -> ModelConfig:
     """
     assert config.pretrain is not None
     tokenizer = tokenizer_for(_Texts(train, config), config.pretrain)
-    new_checkpoint(folder, tokenizer, config.pretrain, config.train.seed)
+    new_checkpoint(folder, tokenizer, config.pretrain, config.train.seed_of("initialization"))
     return config.model.model_copy(update={"name": str(folder)})
 
 

@@ -74,7 +74,7 @@ class Plan:
 
     def epoch_windows(self, epoch: int) -> list[list[Ints]]:
         """For each step of an epoch, its batches; each batch is an array of row positions."""
-        size, seed = self.config.batch_size, self.config.seed
+        size, seed = self.config.batch_size, self.config.seed_of("order")
         if self.groups is not None:
             batches = batches_of_groups(self.groups, size, seed, epoch)
         else:
@@ -85,7 +85,7 @@ class Plan:
 
     def draw(self, step: int) -> Draw:
         """Seed and epoch of a step, which select the masked tokens of fill-mask."""
-        return Draw(self.config.seed, step // self.steps_per_epoch)
+        return Draw(self.config.seed_of("order"), step // self.steps_per_epoch)
 
     def epochs_done(self, step: int) -> float:
         """Completed epochs after ``step``, as a fraction."""

@@ -46,6 +46,7 @@ from warmstart.preparation.distinct_rows import distinct
 from warmstart.preparation.learnable import learnable
 from warmstart.preparation.new_start import new_start, refuse_faulty
 from warmstart.preparation.plan import Plan, batches_per_epoch
+from warmstart.preparation.row_ids import ranges, row_ids
 from warmstart.preparation.schedule import schedule_for
 from warmstart.preparation.stages import (
     Workspace,
@@ -56,14 +57,9 @@ from warmstart.preparation.stages import (
     read_sources,
     split_tables,
 )
-from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import refuse_damaged_start
-from warmstart.runs.stored import reading
 from warmstart.tasks.capabilities import LabelsSpans, ShowsLabels
 from warmstart.tasks.task import AnyTask, Split
-
-_PIECE = 1 << 16
-"""Number of ranges that exist as Python objects at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +79,7 @@ class Prepared:
         findings: counts and messages about the data.
         rows_given: the row ids of each split that was given so, in the form of ``ranges``.
         chosen: dotted names of the settings that were ``auto``.
+        workspace: results that runs over the same rows share.
     """
 
     config: RunConfig
@@ -97,6 +94,7 @@ class Prepared:
     findings: Findings
     rows_given: Mapping[str, str] = field(default_factory=dict)
     chosen: tuple[str, ...] = ()
+    workspace: Workspace = field(default_factory=Workspace)
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -154,6 +152,7 @@ def prepare(
     Raises:
         WarmstartError: anything that would make the run fail later, or give a misleading result.
     """
+    workspace = workspace or Workspace()
     if start is not None:
         refuse_faulty(config)
     sources = read_sources(config, workspace)
@@ -193,6 +192,7 @@ def prepare(
         ),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
         chosen=tuple(choice.setting for choice in chosen),
+        workspace=workspace,
     )
 
 
@@ -340,58 +340,3 @@ def refuse_unfit_parts(config: TrainConfig, task: str, checkpoint: Checkpoint) -
         refuse_unfit(config.lora, checkpoint.config, head, task)
     if config.freeze is not None:
         frozen_part(config.freeze, checkpoint.config, head)
-
-
-def row_ids(table: Table) -> str:
-    """``"all"`` if the split is its whole source, otherwise the ids in the form of ``ranges``."""
-    read_rows = sum(file.rows for file in table.files)
-    return "all" if len(table) == read_rows else ranges(table.rows)
-
-
-def ranges(rows: Ints) -> str:
-    """Row ids as one text, in which consecutive ids are written as the first and the last of them.
-
-    A list of millions of ids would become millions of Python objects when the file is read.
-
-    Args:
-        rows: ascending, int64 [N].
-
-    >>> ranges(np.array([0, 1, 2, 5, 7, 8]))
-    '0-2,5,7-8'
-    """
-    gaps = np.flatnonzero(np.diff(rows) != 1)
-    first, last = np.append(rows[:1], rows[gaps + 1]), np.append(rows[gaps], rows[-1:])
-    pieces = []
-    for start in range(0, len(first), _PIECE):
-        here = slice(start, start + _PIECE)
-        pairs = zip(first[here].tolist(), last[here].tolist(), strict=True)
-        pieces.append(",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in pairs))
-    return ",".join(pieces)
-
-
-def ids_of_ranges(text: str) -> Ints:
-    """The row ids that ``ranges`` wrote, int64 [N].
-
-    >>> ids_of_ranges("0-2,5,7-8").tolist()
-    [0, 1, 2, 5, 7, 8]
-    """
-    parts = [part.split("-") for part in text.split(",") if part]
-    runs = [np.arange(int(part[0]), int(part[-1]) + 1) for part in parts]
-    return np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)
-
-
-def given_rows(directory: RunDirectory) -> dict[str, Ints] | None:
-    """The row ids of a run whose splits were given, to prepare it again; None for other runs.
-
-    Args:
-        directory: the run directory.
-    """
-    content = directory.read_json("data.json")
-    if not content.get("rows_given"):
-        return None
-    with reading(directory.entry("data.json")):
-        return {
-            name: ids_of_ranges(split["given"])
-            for name, split in content["splits"].items()
-            if "given" in split
-        }

@@ -8,8 +8,13 @@ import numpy as np
 from warmstart import errors
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
+from warmstart.runs.directory import RunDirectory
+from warmstart.runs.stored import reading
 
 SPLITS = ("train", "validation", "test")
+
+_PIECE = 1 << 16
+"""Number of ranges that exist as Python objects at the same time."""
 
 
 def tables_of_rows(tables: Mapping[str, Table], rows: Mapping[str, Any]) -> dict[str, Table]:
@@ -49,3 +54,58 @@ def _checked(name: str, given: Any, table: Table) -> Ints:
     if not known.all():
         raise errors.splits.unknown_rows(ids[~known].tolist()[:3], len(table))
     return ids.astype(np.int64)
+
+
+def row_ids(table: Table) -> str:
+    """``"all"`` if the split is its whole source, otherwise the ids in the form of ``ranges``."""
+    read_rows = sum(file.rows for file in table.files)
+    return "all" if len(table) == read_rows else ranges(table.rows)
+
+
+def ranges(rows: Ints) -> str:
+    """Row ids as one text, in which consecutive ids are written as the first and the last of them.
+
+    A list of millions of ids would become millions of Python objects when the file is read.
+
+    Args:
+        rows: ascending, int64 [N].
+
+    >>> ranges(np.array([0, 1, 2, 5, 7, 8]))
+    '0-2,5,7-8'
+    """
+    gaps = np.flatnonzero(np.diff(rows) != 1)
+    first, last = np.append(rows[:1], rows[gaps + 1]), np.append(rows[gaps], rows[-1:])
+    pieces = []
+    for start in range(0, len(first), _PIECE):
+        here = slice(start, start + _PIECE)
+        pairs = zip(first[here].tolist(), last[here].tolist(), strict=True)
+        pieces.append(",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in pairs))
+    return ",".join(pieces)
+
+
+def ids_of_ranges(text: str) -> Ints:
+    """The row ids that ``ranges`` wrote, int64 [N].
+
+    >>> ids_of_ranges("0-2,5,7-8").tolist()
+    [0, 1, 2, 5, 7, 8]
+    """
+    parts = [part.split("-") for part in text.split(",") if part]
+    runs = [np.arange(int(part[0]), int(part[-1]) + 1) for part in parts]
+    return np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)
+
+
+def given_rows(directory: RunDirectory) -> dict[str, Ints] | None:
+    """The row ids of a run whose splits were given, to prepare it again; None for other runs.
+
+    Args:
+        directory: the run directory.
+    """
+    content = directory.read_json("data.json")
+    if not content.get("rows_given"):
+        return None
+    with reading(directory.entry("data.json")):
+        return {
+            name: ids_of_ranges(split["given"])
+            for name, split in content["splits"].items()
+            if "given" in split
+        }

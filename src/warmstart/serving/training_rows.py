@@ -4,7 +4,7 @@ import warnings
 
 from warmstart.data.table import Table
 from warmstart.preparation.distinct_rows import distinct
-from warmstart.preparation.prepare import given_rows
+from warmstart.preparation.row_ids import given_rows
 from warmstart.preparation.stages import limited, read_sources, split_tables
 from warmstart.runs.directory import RunDirectory
 

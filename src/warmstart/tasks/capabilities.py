@@ -98,7 +98,7 @@ class HasBaselines(Protocol):
         """Fit each baseline on the training split and predict every other split with it.
 
         Args:
-            config: names the columns and the seed.
+            config: names the columns.
             train: the training split.
             splits: the splits to predict, by name.
         """

@@ -289,7 +289,7 @@ class MultiLabelClassification:
         texts, matrix = texts_of(train.table, config.data), train.labels.matrix
         fitted = {
             "shares": label_shares(matrix),
-            "tfidf": tfidf_labels(texts, matrix, config.train.seed),
+            "tfidf": tfidf_labels(texts, matrix),
         }
 
         def predictions(shares: Any, table: Table) -> LabelSetPredictions:

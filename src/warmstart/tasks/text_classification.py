@@ -262,11 +262,11 @@ class TextClassification:
         from warmstart.baselines.linear import majority, tfidf
         from warmstart.tasks.row_baselines import predicted, texts_of
 
-        texts, seed = texts_of(train.table, config.data), config.train.seed
+        texts = texts_of(train.table, config.data)
         classes = len(self.label_names)
         fitted = {
-            "majority": majority(texts, train.labels, classes, seed),
-            "tfidf": tfidf(texts, train.labels, classes, seed),
+            "majority": majority(texts, train.labels, classes),
+            "tfidf": tfidf(texts, train.labels, classes),
         }
         return predicted(fitted, splits, config.data, self._baseline_predictions)
 

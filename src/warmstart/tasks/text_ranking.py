@@ -273,10 +273,9 @@ class TextRanking:
         from warmstart.baselines.bm25 import bm25, chance
 
         (_, query), (setting, document) = config.data.text_columns.items()
-        seed = config.train.seed
         fitted = {
-            "chance": chance(seed),
-            "bm25": bm25(train.table.column(document, setting), seed),
+            "chance": chance(),
+            "bm25": bm25(train.table.column(document, setting)),
         }
 
         def predicted(numbers: Any, table: Table) -> NumberPredictions:

@@ -187,7 +187,7 @@ class TextRegression:
         texts = texts_of(train.table, config.data)
         fitted = {
             "mean": mean(train.labels),
-            "ridge": ridge(texts, train.labels, config.train.seed),
+            "ridge": ridge(texts, train.labels),
         }
 
         def predictions(numbers: Any, table: Table) -> NumberPredictions:

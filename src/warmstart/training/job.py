@@ -96,7 +96,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     """
     config = prepared.train
     accelerator, processes = build_accelerator(config), current()
-    model = prepared.task.model(prepared.checkpoint, config.seed)
+    model = prepared.task.model(prepared.checkpoint, config.seed_of("initialization"))
     new_pooler = lacks_pooler(prepared.checkpoint)
     head, base, paths = prepared.task.head, prepared.checkpoint, prepared.checkpoint.weight_paths
     frozen, adapters = choose_trained(

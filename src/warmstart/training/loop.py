@@ -234,7 +234,7 @@ def step_gradients(
     job = parts.job
     while True:
         # Inside the loop: a repeated step has the same dropout as the failed attempt.
-        seed_step(job.config.seed, step, job.processes.index)
+        seed_step(job.config.seed_of("dropout"), step, job.processes.index)
         ran_out = False
         try:
             loss = window_gradients(job, window, count, micro_batches)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
+from warmstart.config import SEEDS
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener, events_of, read_events
@@ -41,8 +42,10 @@ def with_next_seed(prepared: Prepared) -> Prepared:
     Args:
         prepared: the prepared run.
     """
-    train = prepared.train.model_copy(update={"seed": prepared.train.seed + 1})
-    return replace(prepared, train=train)
+    train = prepared.train
+    seeds = {name: getattr(train, name) for name in SEEDS}
+    later = {name: seed + 1 for name, seed in seeds.items() if seed is not None}
+    return replace(prepared, train=train.model_copy(update=later))
 
 
 def why_again(job: Job, progress: Progress) -> str | None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.devices.processes import current
-from warmstart.preparation.prepare import Prepared, given_rows, prepare
+from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.preparation.row_ids import given_rows
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks.capabilities import facts_of
 from warmstart.training.average import keep_average

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import ceil, log10, prod, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from warmstart.config import ResolvedTrainConfig, TrainConfig
+from warmstart.config import SEEDS, ResolvedTrainConfig, TrainConfig
 from warmstart.errors.counts import counted
 from warmstart.models.checkpoints.configuration import Head
 
@@ -117,7 +117,7 @@ def resolved(
     probe = learned.probes and not learned.new_model
     if learned.probes:
         choose("head_start", "linear-probe" if probe else "random")
-        choose("retry", "seed" not in config.model_fields_set, shown=False)
+        choose("retry", not config.model_fields_set.intersection(SEEDS), shown=False)
     if probe and config.head_start != "random" and config.freeze == "backbone":
         choose("epochs", 0, "the linear probe is the whole training")
     else:

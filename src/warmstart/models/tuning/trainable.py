@@ -88,7 +88,12 @@ def choose_trained(
         return frozen, None
     if config.lora is not None:
         return None, adapt(
-            model, config.lora, head, config.seed, new_pooler=new_pooler, new_tokens=new_tokens
+            model,
+            config.lora,
+            head,
+            config.seed_of("initialization"),
+            new_pooler=new_pooler,
+            new_tokens=new_tokens,
         )
     return None, None
 

@@ -204,7 +204,7 @@ class GraphedSteps:
         if shape is None:
             return None
         self._fill(rows, shape)
-        seed_step(self._job.config.seed, step, self._job.processes.index)
+        seed_step(self._job.config.seed_of("dropout"), step, self._job.processes.index)
         self._replays[shape]()
         loss, norm = self._result.clone()
         return loss, norm
@@ -254,7 +254,7 @@ class GraphedSteps:
         """Loss and gradient norm of one run, which changes the weights."""
         self._fill(rows, shape)
         self._result.fill_(math.nan)
-        seed_step(self._job.config.seed, 0, 0)
+        seed_step(self._job.config.seed_of("dropout"), 0, 0)
         run()
         loss_and_norm: list[float] = self._result.tolist()
         return loss_and_norm
