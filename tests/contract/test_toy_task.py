@@ -25,8 +25,8 @@ from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
-from warmstart.metrics.intervals import percentile_interval, resampled_sums
-from warmstart.metrics.scores import Metric, Score, Scores
+from warmstart.metrics.intervals import UnitSums, assign_units, scores_of_sums, values_per_unit
+from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Baseline, ExportKind
@@ -198,10 +198,7 @@ class TextParity:
 
     def score(self, predictions: ParityPredictions, labels: Ints) -> Scores:
         """The share of rows with a correct prediction, with an interval over rows."""
-        right = (predictions.even == labels).astype(np.float64)
-        low, high = percentile_interval(resampled_sums(right[:, None])[:, 0] / len(right))
-        score = Score(float(right.mean()), low, high, len(right), higher_is_better=True)
-        return Scores({RIGHT.name: score}, {})
+        return Scores(scores_of_sums([RIGHT], self.unit_sums(predictions, labels)), {})
 
     def usage(self) -> Usage:
         """The text-classification pipeline."""
@@ -226,14 +223,11 @@ class TextParity:
             "always_even": Baseline({name: even(split.table) for name, split in splits.items()})
         }
 
-    def difference(
-        self, first: ParityPredictions, second: ParityPredictions, labels: Ints, metric: str
-    ) -> tuple[float | None, float | None, float | None]:
-        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
-        one, other = ((each.even == labels).astype(np.float64) for each in (first, second))
-        gained = one - other
-        low, high = percentile_interval(resampled_sums(gained[:, None])[:, 0] / len(gained))
-        return float(gained.mean()), low, high
+    def unit_sums(self, predictions: ParityPredictions, labels: Ints) -> UnitSums:
+        """The correct predictions, and the rows."""
+        right = (predictions.even == labels).astype(np.float64)
+        sums = values_per_unit([right, np.ones(len(right))], assign_units(len(right)))
+        return UnitSums(sums, lambda sums: {RIGHT.name: sums[:, 0] / sums[:, 1]}, len(right))
 
     def shown_labels(self, labels: Ints) -> pa.Array:
         """``odd`` or ``even`` for each row."""

@@ -12,11 +12,11 @@ from sklearn import metrics as sklearn_metrics
 from warmstart.metrics import classification_metrics as labels
 from warmstart.metrics.classification_metrics import (
     METRICS,
-    classification_difference,
     classification_scores,
+    classification_sums,
     metrics_for,
 )
-from warmstart.metrics.intervals import MAX_UNITS, Floats, Ints
+from warmstart.metrics.intervals import MAX_UNITS, Floats, Ints, paired_difference
 from warmstart.metrics.scores import Scores
 
 NAMES = [metric.name for metric in METRICS]
@@ -329,7 +329,8 @@ def test_a_difference_is_of_the_scores_and_its_interval_pairs_the_rows() -> None
             classification_scores(p, targets, ["a", "b"], intervals=True).metrics[metric]
             for p in (first, second)
         ]
-        value, low, high = classification_difference(first, second, targets, metric)
+        sums = (classification_sums(p, targets, p.argmax(axis=1)) for p in (first, second))
+        value, low, high = paired_difference(*sums, metric)
         assert both[0].value is not None
         assert both[1].value is not None
         assert value == pytest.approx(both[0].value - both[1].value)
@@ -339,5 +340,7 @@ def test_a_difference_is_of_the_scores_and_its_interval_pairs_the_rows() -> None
         assert both[0].high is not None
         assert low <= value <= high
         assert high - low < 0.6 * (both[0].high - both[0].low)
-    assert classification_difference(first, first, targets, "accuracy") == (0, 0, 0)
-    assert classification_difference(first, second, 0 * targets, "roc_auc") == (None, None, None)
+    same = classification_sums(first, targets, right)
+    assert paired_difference(same, same, "accuracy") == (0, 0, 0)
+    one_class = classification_sums(first, 0 * targets, right)
+    assert paired_difference(one_class, one_class, "roc_auc") == (None, None, None)

@@ -16,11 +16,12 @@ from warmstart.metrics.entity_metrics import (
     METRICS,
     UNPAIRED,
     RowWords,
-    entity_difference,
     entity_scores,
+    entity_sums,
     error_counts,
     match_spans,
 )
+from warmstart.metrics.intervals import paired_difference
 from warmstart.metrics.scores import Scores
 
 Corpus = Sequence[Sequence[str]]
@@ -231,16 +232,32 @@ def test_two_predictions_of_the_same_rows_are_compared_in_pairs() -> None:
     targets, good = made_up(300, 0.9, seed=2)
     worse = [["O"] * 6 if index % 10 == 0 else row for index, row in enumerate(good)]
     one, other, gold = spans(good), spans(worse), spans(targets)
-    difference, low, high = entity_difference(one, other, gold, 300, "entity_f1")
+    sums = [entity_sums(gold, side, 300) for side in (one, other)]
+    difference, low, high = paired_difference(*sums, "entity_f1")
     f1 = [scored(targets, side).metrics["entity_f1"].value for side in (good, worse)]
     assert difference == pytest.approx(f1[0] - f1[1])
     assert 0 < low < difference < high
-    assert entity_difference(one, one, gold, 300, "entity_f1") == (0, 0, 0)
+    assert paired_difference(sums[0], sums[0], "entity_f1") == (0, 0, 0)
     words = RowWords(np.full(300, 6), np.full(300, 5)), RowWords(np.full(300, 6), np.full(300, 4))
-    found = entity_difference(one, other, gold, 300, "word_accuracy", words=words)
+    sums = [
+        entity_sums(gold, side, 300, words=counts)
+        for side, counts in zip((one, other), words, strict=True)
+    ]
+    found = paired_difference(*sums, "word_accuracy")
     assert found == pytest.approx((1 / 6, 1 / 6, 1 / 6))
     none = spans_from_lists([])
-    assert entity_difference(none, none, none, 0, "entity_f1") == (None, None, None)
+    empty = entity_sums(none, none, 0)
+    assert paired_difference(empty, empty, "entity_f1") == (None, None, None)
+
+
+def test_two_models_with_the_same_tags_have_the_same_columns() -> None:
+    gold = spans_from_lists([[(0, 1, "PER")]])
+    some = spans_from_lists([[(0, 1, "PER"), (2, 3, "LOC")]])
+    kept = [entity_sums(gold, some.select(np.arange(size)), 1) for size in (1, 2)]
+    assert [sums.values.tolist() for sums in kept] == [
+        [[0, 1, 0, 1, 0, 1, 0, 0]],  # targets, predictions, correct: LOC and PER each; words
+        [[0, 1, 1, 1, 0, 1, 0, 0]],
+    ]
 
 
 def test_repairs_are_passed_on() -> None:

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from warmstart.metrics.ranking_metrics import METRICS, per_query, ranking_difference, ranking_scores
+from warmstart.metrics.intervals import paired_difference
+from warmstart.metrics.ranking_metrics import METRICS, per_query, ranking_scores, ranking_sums
 
 
 def by_hand(grades_in_order: list[float]) -> dict[str, float]:
@@ -91,19 +92,17 @@ def test_queries_without_a_relevant_document_are_counted_and_left_out() -> None:
 def test_without_any_relevant_document_nothing_is_defined() -> None:
     scores = ranking_scores(np.array([2.0, 1]), np.zeros(2), np.zeros(2, dtype=int))
     assert {score.value for score in scores.metrics.values()} == {None}
-    assert ranking_difference(np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2, int), "map") == (
-        None,
-        None,
-        None,
-    )
+    sums = ranking_sums(np.ones(2), np.zeros(2), np.zeros(2, int))
+    assert paired_difference(sums, sums, "map") == (None, None, None)
 
 
 def test_a_paired_difference_is_over_the_same_queries() -> None:
     queries, grades = np.repeat(np.arange(50), 2), np.tile([1.0, 0], 50)
     good, bad = np.tile([1.0, 0], 50), np.tile([0.0, 1], 50)
-    assert ranking_difference(good, bad, grades, queries, "recall_at_1") == (1.0, 1.0, 1.0)
     half = np.where(queries % 2 == 0, good, bad)
-    difference, low, high = ranking_difference(good, half, grades, queries, "recall_at_1")
+    best, worst, middle = (ranking_sums(one, grades, queries) for one in (good, bad, half))
+    assert paired_difference(best, worst, "recall_at_1") == (1.0, 1.0, 1.0)
+    difference, low, high = paired_difference(best, middle, "recall_at_1")
     assert difference == 0.5
     assert low is not None
     assert high is not None

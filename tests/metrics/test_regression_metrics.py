@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
-from warmstart.metrics.intervals import Floats, percentile_interval
+from warmstart.metrics.intervals import Floats, paired_difference, percentile_interval
 from warmstart.metrics.regression_metrics import (
     METRICS,
     ranks,
-    regression_difference,
     regression_scores,
+    regression_sums,
 )
 
 
@@ -77,7 +77,8 @@ def test_a_correlation_with_equal_numbers_is_undefined(value: float) -> None:
 def test_a_paired_difference_is_narrower_than_either_interval() -> None:
     predicted, true = made_up(200)
     worse = predicted + np.random.default_rng(1).normal(0, 0.2, 200)
-    difference, low, high = regression_difference(predicted, worse, true, "pearson_correlation")
+    sums = (regression_sums(x, true) for x in (predicted, worse))
+    difference, low, high = paired_difference(*sums, "pearson_correlation")
     one, other = (regression_scores(x, true).metrics for x in (predicted, worse))
     first, second = one["pearson_correlation"], other["pearson_correlation"]
     assert first.value is not None

@@ -32,6 +32,7 @@ from warmstart.export.kept_rows import kept_rows, predictions_path
 from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
 from warmstart.export.word_parity import in_example_order, same_spans, taken
+from warmstart.metrics.intervals import paired_difference
 from warmstart.models.packed.forward import Forward, padded_forward
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.runs.stored import reading
@@ -205,7 +206,8 @@ def check_int8(
     assert isinstance(run.task, Compares)
     # For a metric such as an error, where lower is better, a drop is int8 minus float32.
     first, second = (float32, int8) if metric.higher_is_better else (int8, float32)
-    drop, low, high = run.task.difference(first, second, rows.labels, metric.name)
+    one, other = (run.task.unit_sums(side, rows.labels) for side in (first, second))
+    drop, low, high = paired_difference(one, other, metric.name)
     if drop is not None and drop > max_drop:
         interval = "" if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
         raise errors.export.int8_worse(metric.name, drop, interval, len(float32), max_drop)

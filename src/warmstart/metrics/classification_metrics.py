@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 
 from warmstart.metrics.intervals import (
-    Difference,
     Floats,
     Ints,
+    UnitSums,
     assign_units,
     defined,
-    difference_of_sums,
     resampled_sums,
     score,
     sums_per_unit,
@@ -43,8 +42,6 @@ METRICS = (
 CALIBRATION_BINS = 15
 BATCH_ROWS = 32
 """Batch size for ``matthews_per_batch``, as in the CoLA tutorials that plot this figure."""
-
-Predicted = tuple[Ints, Ints] | None
 
 MAX_BATCHES = 2_000
 """Maximum number of batches in ``matthews_per_batch``; a figure cannot show more."""
@@ -97,9 +94,9 @@ def classification_scores(
     rows, classes = probabilities.shape
     if predicted is None:
         predicted = probabilities.argmax(axis=1)
-    sums = _unit_sums(probabilities, targets, predicted)
-    values = _metrics(sums.sum(axis=0, keepdims=True), classes)
-    resampled = _metrics(resampled_sums(sums), classes) if intervals and rows > 1 else {}
+    sums = classification_sums(probabilities, targets, predicted)
+    values = sums.statistics(sums.values.sum(axis=0, keepdims=True))
+    resampled = dict(sums.statistics(resampled_sums(sums.values))) if intervals and rows > 1 else {}
     if resampled:
         # Sampling noise makes every calibration gap larger. The value itself has this bias, and
         # each resample has it twice. Without this shift, the whole interval could be above the
@@ -112,34 +109,6 @@ def classification_scores(
         for metric in metrics_for(classes)
     }
     return Scores(scores, _details(probabilities, targets, predicted, names))
-
-
-def classification_difference(
-    first: Floats, second: Floats, targets: Ints, metric: str, predicted: Predicted = None
-) -> Difference:
-    """The score of ``first`` minus the score of ``second`` on the same rows, with a 95 % interval.
-
-    Args:
-        first: probabilities of one classifier, float64 [N, C].
-        second: probabilities of the other classifier, float64 [N, C].
-        targets: class index of each row, int64 [N].
-        metric: name of the metric.
-        predicted: predicted classes of the two classifiers, if not always the most likely class.
-
-    Returns:
-        Difference, lower and upper end of the interval; ``None`` if undefined.
-
-    >>> sure, wrong = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.9, 0.1], [0.8, 0.2]])
-    >>> classification_difference(sure, wrong, np.array([0, 1]), "accuracy")
-    (0.5, 0.0, 1.0)
-    """
-    one, other = predicted or (first.argmax(axis=1), second.argmax(axis=1))
-    return difference_of_sums(
-        _unit_sums(first, targets, one),
-        _unit_sums(second, targets, other),
-        partial(_metrics, classes=first.shape[1]),
-        metric,
-    )
 
 
 def matthews_correlation(true: Floats, predicted: Floats, hits: Floats) -> Floats:
@@ -166,12 +135,17 @@ def matthews_correlation(true: Floats, predicted: Floats, hits: Floats) -> Float
     return np.where(true_variance > 0, correlation, np.nan)
 
 
-def _unit_sums(probabilities: Floats, targets: Ints, predicted: Ints) -> Floats:
-    """The sums that ``_metrics`` needs, for each unit, float64 [U, 3 C + K + 1 + 2 S].
+def classification_sums(probabilities: Floats, targets: Ints, predicted: Ints) -> UnitSums:
+    """The sums of each unit from which all metrics follow, [U, 3 C + K + 1 + 2 S].
 
     Columns in this order: rows of each target class, rows of each predicted class, correctly
     predicted rows of each class; calibration gap of each bin; log-loss; and for each of the S
     classes with a ROC curve, the placements of the rows outside and inside of the class.
+
+    Args:
+        probabilities: class probabilities of each row, float64 [N, C].
+        targets: class index of each row, int64 [N].
+        predicted: predicted class of each row, int64 [N].
     """
     rows, classes = probabilities.shape
     units = assign_units(rows)
@@ -189,14 +163,14 @@ def _unit_sums(probabilities: Floats, targets: Ints, predicted: Ints) -> Floats:
         inside = targets == index
         placements = _placements(probabilities[:, index], inside)
         parts.append(sums_per_unit(units, inside.astype(np.int64), 2, placements))
-    return np.hstack(parts)
+    return UnitSums(np.hstack(parts), partial(_metrics, classes=classes), rows)
 
 
 def _metrics(sums: Floats, classes: int) -> dict[str, Floats]:
     """All metrics from rows of sums, float64 [R] each; NaN if undefined.
 
     Args:
-        sums: sums of the columns of ``_unit_sums``, float64 [R, ...].
+        sums: sums of the columns of ``classification_sums``, float64 [R, ...].
         classes: number of classes, C.
     """
     widths = [classes, classes, classes, CALIBRATION_BINS, 1]

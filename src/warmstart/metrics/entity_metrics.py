@@ -38,15 +38,14 @@ import numpy as np
 
 from warmstart.data.tags.spans import Ints, Spans
 from warmstart.metrics.intervals import (
-    Difference,
     Floats,
+    UnitSums,
     assign_units,
     defined,
-    difference_of_sums,
     percentile_interval,
     resampled_sums,
     scores_of_sums,
-    unit_sums,
+    values_per_unit,
 )
 from warmstart.metrics.scores import Metric, Scores
 
@@ -131,13 +130,11 @@ def entity_scores(
     [1, 1]
     """
     names = tuple(sorted(set(_used(targets)) | set(_used(predictions))))
-    units = _units(rows, documents)
     outcomes = match_spans(targets, predictions)
-    correct = predictions.select(outcomes.predictions == CORRECT)
-    sums = _unit_sums((targets, predictions, correct), names, units, words)
-    found = scores_of_sums(METRICS, sums, partial(_metrics, kinds=len(names)), rows)
+    sums = _sums(targets, predictions, outcomes, names, rows, documents, words)
+    found = scores_of_sums(METRICS, sums)
     details = {
-        "per_type": _per_type(sums, names),
+        "per_type": _per_type(sums.values, names),
         "errors": error_counts(outcomes),
         "confusions": _confusions(targets, predictions, outcomes),
         "resampled": "rows" if documents is None else "documents",
@@ -147,37 +144,30 @@ def entity_scores(
     return Scores(found, details)
 
 
-def entity_difference(
-    first: Spans,
-    second: Spans,
+def entity_sums(
     targets: Spans,
+    predictions: Spans,
     rows: int,
-    metric: str,
     *,
     documents: Ints | None = None,
-    words: tuple[RowWords, RowWords] | None = None,
-) -> Difference:
-    """Score of ``first`` minus score of ``second`` on the same rows, with a 95 % interval.
+    words: RowWords | None = None,
+) -> UnitSums:
+    """The sums of each unit from which all metrics follow, [U, 3 K + 2].
+
+    In this order: targets, predictions and correct predictions of each type; words, correct words.
+    The K types are those that ``targets`` and ``predictions`` can have, so that two models with the
+    same tags have the same columns.
 
     Args:
-        first: predictions of one model for N rows.
-        second: predictions of the other model.
-        targets: the entities of the rows.
+        targets: the entities of N rows; borders in words or characters.
+        predictions: predicted entities of the same rows, with borders of the same kind.
         rows: number of rows, N.
-        metric: name of the metric.
         documents: document of each row, int64 [N]; if given, documents are resampled, not rows.
-        words: words of each row, for the first and the second model.
-
-    Returns:
-        Difference, lower and upper end of the interval; ``None`` if undefined.
+        words: words of each row; without them word accuracy is undefined.
     """
-    names = tuple(sorted({name for spans in (first, second, targets) for name in _used(spans)}))
-    units = _units(rows, documents)
-    sums = []
-    for side, counts in zip((first, second), words or (None, None), strict=True):
-        correct = side.select(match_spans(targets, side).predictions == CORRECT)
-        sums.append(_unit_sums((targets, side, correct), names, units, counts))
-    return difference_of_sums(sums[0], sums[1], partial(_metrics, kinds=len(names)), metric)
+    names = tuple(sorted({*targets.names, *predictions.names}))
+    outcomes = match_spans(targets, predictions)
+    return _sums(targets, predictions, outcomes, names, rows, documents, words)
 
 
 def match_spans(targets: Spans, predictions: Spans) -> SpanOutcomes:
@@ -275,16 +265,20 @@ def _units(rows: int, documents: Ints | None) -> Ints:
     return assign_units(len(distinct))[document]
 
 
-def _unit_sums(
-    sides: tuple[Spans, Spans, Spans], names: Sequence[str], units: Ints, words: RowWords | None
-) -> Floats:
-    """The sums that ``_metrics`` needs, for each unit, float64 [U, 3 K + 2].
-
-    In this order: targets, predictions and correct predictions of each type; words, correct words.
-    """
+def _sums(
+    targets: Spans,
+    predictions: Spans,
+    outcomes: SpanOutcomes,
+    names: Sequence[str],
+    rows: int,
+    documents: Ints | None,
+    words: RowWords | None,
+) -> UnitSums:
+    """The sums of ``entity_sums`` with a column for each type in ``names``, K."""
+    units = _units(rows, documents)
     height = int(units.max(initial=-1)) + 1
     parts = []
-    for spans in sides:
+    for spans in (targets, predictions, predictions.select(outcomes.predictions == CORRECT)):
         number = {name: index for index, name in enumerate(names)}
         known = np.array([number.get(name, -1) for name in spans.names], np.int64)
         columns = known[spans.types] if len(spans) else np.empty(0, np.int64)
@@ -293,14 +287,15 @@ def _unit_sums(
         )
         parts.append(counts.reshape(height, len(names)).astype(np.float64))
     word_counts = (words.total, words.correct) if words else (np.zeros(len(units), np.int64),) * 2
-    return np.hstack([*parts, unit_sums(word_counts, units)])
+    sums = np.hstack([*parts, values_per_unit(word_counts, units)])
+    return UnitSums(sums, partial(_metrics, kinds=len(names)), rows)
 
 
 def _metrics(sums: Floats, kinds: int) -> dict[str, Floats]:
     """Every metric from each row of sums, float64 [R] each; NaN if undefined.
 
     Args:
-        sums: totals of the columns of ``_unit_sums``, float64 [R, 3 K + 2].
+        sums: totals of the columns of ``entity_sums``, float64 [R, 3 K + 2].
         kinds: number of types, K.
     """
     _, _, f1 = _shares(sums, kinds)

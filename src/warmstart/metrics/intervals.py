@@ -17,6 +17,7 @@ Wolter 2007, Introduction to Variance Estimation, ch. 2 (random groups).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,23 @@ Difference = tuple[float | None, float | None, float | None]
 undefined."""
 Statistics = Callable[[Floats], Mapping[str, Floats]]
 """Computes metrics, float64 [R] each and NaN where undefined, from rows of sums, [R, F]."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSums:
+    """Sums over the rows of each unit, and the metrics that follow from them.
+
+    Two models that are scored on the same rows have the same units and the same columns.
+
+    Args:
+        values: the sums of each unit, float64 [U, F].
+        statistics: computes the metrics from rows of sums.
+        n: what the metrics are computed from: number of rows, queries or documents.
+    """
+
+    values: Floats
+    statistics: Statistics
+    n: int
 
 
 def assign_units(rows: int) -> Ints:
@@ -74,14 +92,14 @@ def sums_per_unit(units: Ints, columns: Ints, width: int, values: Floats | None 
     return sums.reshape(height, width).astype(np.float64, copy=False)
 
 
-def unit_sums(values: Iterable[ArrayLike], units: Ints) -> Floats:
+def values_per_unit(values: Iterable[ArrayLike], units: Ints) -> Floats:
     """Sum several values of each row over the rows of each unit, float64 [U, F].
 
     Args:
         values: F values for each row, [N] each; anything that converts to float64.
         units: unit of each row, int64 [N].
 
-    >>> unit_sums([[1, 2, 3], [True, False, True]], units=np.array([0, 0, 1]))
+    >>> values_per_unit([[1, 2, 3], [True, False, True]], units=np.array([0, 0, 1]))
     array([[3., 1.],
            [3., 1.]])
     """
@@ -146,43 +164,45 @@ def score(metric: Metric, value: Floats, resampled: Floats | None, n: int) -> Sc
     return Score(number, low, high, n, metric.higher_is_better)
 
 
-def scores_of_sums(
-    metrics: Sequence[Metric], sums: Floats, statistics: Statistics, n: int
-) -> dict[str, Score]:
+def scores_of_sums(metrics: Sequence[Metric], sums: UnitSums) -> dict[str, Score]:
     """Metrics with 95 % intervals, from the sums of each unit; a single unit has no interval.
 
     Args:
         metrics: what to report, in this order.
-        sums: the sums of each unit, float64 [U, F].
-        statistics: computes the metrics from rows of sums.
-        n: what the metrics are computed from: number of rows, queries or documents.
+        sums: the sums of each unit.
     """
-    values = statistics(sums.sum(axis=0, keepdims=True))
-    resampled = statistics(resampled_sums(sums)) if len(sums) > 1 else {}
+    values = sums.statistics(sums.values.sum(axis=0, keepdims=True))
+    resampled = sums.statistics(resampled_sums(sums.values)) if len(sums.values) > 1 else {}
     return {
-        metric.name: score(metric, values[metric.name], resampled.get(metric.name), n)
+        metric.name: score(metric, values[metric.name], resampled.get(metric.name), sums.n)
         for metric in metrics
     }
 
 
-def difference_of_sums(
-    first: Floats, second: Floats, statistics: Statistics, metric: str
-) -> Difference:
+def paired_difference(first: UnitSums, second: UnitSums, metric: str) -> Difference:
     """Score of ``first`` minus score of ``second`` on the same rows, with a 95 % interval.
 
     Every resample uses the same rows for both models. Rows that are difficult for both therefore do
     not make the interval wider.
 
     Args:
-        first: the sums of each unit for one model, float64 [U, F].
-        second: the sums of the same units for the other model, float64 [U, F].
-        statistics: computes the metrics from rows of sums.
+        first: the sums of each unit for one model.
+        second: the sums of the same units for the other model.
         metric: name of the metric.
+
+    Returns:
+        Difference, lower and upper end of the interval; ``None`` if undefined.
+
+    >>> right, wrong = np.ones((4, 1)), np.array([[1.0], [0], [1], [0]])
+    >>> mean = lambda sums: {"share": sums[:, 0] / 4}
+    >>> paired_difference(UnitSums(right, mean, 4), UnitSums(wrong, mean, 4), "share")
+    (0.5, 0.0, 1.0)
     """
-    if not len(first):
+    if not len(first.values):
         return None, None, None
-    sums = np.hstack([first, second])  # [U, 2 F], so that both have the same resamples
+    sums = np.hstack([first.values, second.values])  # [U, 2 F]: both have the same resamples
     totals = np.vstack([sums.sum(axis=0, keepdims=True), resampled_sums(sums)])  # [1 + R, 2 F]
-    one, other = (statistics(half)[metric] for half in np.hsplit(totals, 2))
+    halves = zip((first, second), np.hsplit(totals, 2), strict=True)
+    one, other = (side.statistics(half)[metric] for side, half in halves)
     differences = one - other
     return defined(differences[0]), *percentile_interval(differences[1:])

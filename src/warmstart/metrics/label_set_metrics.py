@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from warmstart.metrics.intervals import (
-    Difference,
     Floats,
+    UnitSums,
     assign_units,
     defined,
-    difference_of_sums,
     scores_of_sums,
-    unit_sums,
+    values_per_unit,
 )
 from warmstart.metrics.scores import Metric, Scores
 
@@ -69,9 +68,7 @@ def label_set_scores(
     >>> scores.metrics["macro_f1"].value, scores.metrics["subset_accuracy"].value
     (0.5, 0.5)
     """
-    classes = len(names)
-    sums = _unit_sums(probabilities, targets, predicted)
-    scores = scores_of_sums(METRICS, sums, partial(_metrics, classes=classes), len(targets))
+    scores = scores_of_sums(METRICS, label_set_sums(probabilities, targets, predicted))
     details = {
         "labels": list(names),
         "per_class": _per_label(targets, predicted, names, thresholds),
@@ -80,36 +77,25 @@ def label_set_scores(
     return Scores(scores, details)
 
 
-def label_set_difference(
-    first: tuple[Floats, Bools], second: tuple[Floats, Bools], targets: Bools, metric: str
-) -> Difference:
-    """The score of ``first`` minus the score of ``second`` on the same rows, with a 95 % interval.
-
-    Args:
-        first: probabilities and predicted labels of one classifier, [N, C] each.
-        second: those of the other classifier.
-        targets: which labels each row has, bool [N, C].
-        metric: name of the metric.
-
-    Returns:
-        Difference, lower and upper end of the interval; ``None`` if undefined.
-    """
-    one, other = (_unit_sums(shares, targets, predicted) for shares, predicted in (first, second))
-    return difference_of_sums(one, other, partial(_metrics, classes=targets.shape[1]), metric)
-
-
-def _unit_sums(probabilities: Floats, targets: Bools, predicted: Bools) -> Floats:
-    """The sums that ``_metrics`` needs, for each unit, float64 [U, 4 C + 3].
+def label_set_sums(probabilities: Floats, targets: Bools, predicted: Bools) -> UnitSums:
+    """The sums of each unit from which all metrics follow, [U, 4 C + 3].
 
     Columns in this order: for each label, the rows that have it, the rows for which it is
     predicted, and the rows for which it is predicted correctly; the parts of each label's average
     precision; the number of rows, the rows with all labels correct, and the log-loss.
+
+    Args:
+        probabilities: probability of each label for each row, float64 [N, C].
+        targets: which labels each row has, bool [N, C].
+        predicted: which labels are predicted for each row, bool [N, C].
     """
+    rows, classes = targets.shape
     hits = targets & predicted
     parts = [precision_parts(*one) for one in zip(probabilities.T, targets.T, strict=True)]
-    values = [*targets.T, *predicted.T, *hits.T, *parts, np.ones(len(targets))]
+    values = [*targets.T, *predicted.T, *hits.T, *parts, np.ones(rows)]
     values += [(targets == predicted).all(axis=1), _row_log_loss(probabilities, targets)]
-    return unit_sums(values, assign_units(len(targets)))
+    sums = values_per_unit(values, assign_units(rows))
+    return UnitSums(sums, partial(_metrics, classes=classes), rows)
 
 
 def precision_parts(scores: Floats, inside: Bools) -> Floats:
@@ -147,7 +133,7 @@ def _metrics(sums: Floats, classes: int) -> dict[str, Floats]:
     """All metrics from rows of sums, float64 [R] each; NaN if undefined.
 
     Args:
-        sums: sums of the columns of ``_unit_sums``, float64 [R, ...].
+        sums: sums of the columns of ``label_set_sums``, float64 [R, ...].
         classes: number of labels, C.
     """
     true, predicted, hits, parts, rest = np.split(sums, np.arange(1, 5) * classes, axis=1)

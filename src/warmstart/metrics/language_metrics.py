@@ -23,7 +23,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from warmstart.metrics.intervals import Floats, Ints, assign_units, scores_of_sums, unit_sums
+from warmstart.metrics.intervals import (
+    Floats,
+    Ints,
+    UnitSums,
+    assign_units,
+    scores_of_sums,
+    values_per_unit,
+)
 from warmstart.metrics.scores import Metric, Scores
 
 LOSS = Metric("loss", higher_is_better=False, title="Loss (nats/token)")
@@ -80,15 +87,25 @@ def ratios(metrics: Sequence[Metric], sums: Sums) -> Scores:
         metrics: metrics of this module.
         sums: the sums that these metrics need.
     """
+    counts = {name: int(sums[name].sum()) for name in sums if name != "nats"}
+    found = ratio_sums(metrics, sums)
+    return Scores(scores_of_sums(metrics, found), {"documents": found.n, **counts})
+
+
+def ratio_sums(metrics: Sequence[Metric], sums: Sums) -> UnitSums:
+    """The sums of each unit of documents from which the metrics follow, a column for each sum.
+
+    Args:
+        metrics: metrics of this module.
+        sums: the sums that these metrics need.
+    """
     n = len(sums["tokens"])
 
     def statistics(totals: Floats) -> dict[str, Floats]:
         named = dict(zip(sums, totals.T, strict=True))
         return {metric.name: _value(metric, named) for metric in metrics}
 
-    per_unit = unit_sums(sums.values(), assign_units(n))
-    counts = {name: int(sums[name].sum()) for name in sums if name != "nats"}
-    return Scores(scores_of_sums(metrics, per_unit, statistics, n), {"documents": n, **counts})
+    return UnitSums(values_per_unit(sums.values(), assign_units(n)), statistics, n)
 
 
 def _value(metric: Metric, sums: Mapping[str, Floats]) -> Floats:

@@ -15,19 +15,15 @@ al. 2005, ICML, section 4; Manning, Raghavan & Schütze 2008, Introduction to In
 section 8.4 (average precision, reciprocal rank, recall).
 """
 
-from collections.abc import Sequence
-from functools import partial
-
 import numpy as np
 
 from warmstart.metrics.intervals import (
-    Difference,
     Floats,
     Ints,
+    UnitSums,
     assign_units,
-    difference_of_sums,
     scores_of_sums,
-    unit_sums,
+    values_per_unit,
 )
 from warmstart.metrics.scores import Metric, Scores
 
@@ -65,39 +61,31 @@ def ranking_scores(scores: Floats, grades: Floats, queries: Ints) -> Scores:
     >>> result.metrics["mrr_at_10"].value, result.metrics["recall_at_1"].value
     (0.5, 0.0)
     """
-    of_query = per_query(scores, grades, queries)
-    scored = ~np.isnan(of_query["map"])  # queries with a relevant document, bool [Q]
-    n = int(scored.sum())
-    sums = _unit_sums([of_query[metric.name][scored] for metric in METRICS], n)
-    names = [metric.name for metric in METRICS]
-    result = scores_of_sums(METRICS, sums, partial(_means, names=names), n)
+    sums = ranking_sums(scores, grades, queries)
+    found = int(queries.max(initial=-1)) + 1
     details = {
-        "queries": len(scored),
-        "queries_without_relevant": len(scored) - n,
+        "queries": found,
+        "queries_without_relevant": found - sums.n,
         "documents": len(scores),
     }
-    return Scores(result, details)
+    return Scores(scores_of_sums(METRICS, sums), details)
 
 
-def ranking_difference(
-    first: Floats, second: Floats, grades: Floats, queries: Ints, metric: str
-) -> Difference:
-    """The metric of ``first`` minus that of ``second`` on the same queries, with a 95 % interval.
+def ranking_sums(scores: Floats, grades: Floats, queries: Ints) -> UnitSums:
+    """The sums of each unit, from queries with a relevant document, [U, M + 1].
+
+    Columns: the M metrics of ``METRICS``; number of queries.
 
     Args:
-        first: scores of one ranking, float64 [N].
-        second: scores of the other ranking, float64 [N].
-        grades: relevance of each row's document to its query, float64 [N].
+        scores: score of each row's document; higher is better, finite, float64 [N].
+        grades: relevance of each row's document to its query, 0 or more, float64 [N].
         queries: index of each row's query, from 0, int64 [N].
-        metric: name of the metric.
-
-    Returns:
-        Difference, lower and upper end of the interval; ``None`` if undefined.
     """
-    values = (per_query(scores, grades, queries)[metric] for scores in (first, second))
-    # Both have the same queries: a value is NaN where a query has no relevant document.
-    one, other = (_unit_sums([found], len(found)) for found in (v[~np.isnan(v)] for v in values))
-    return difference_of_sums(one, other, partial(_means, names=[metric]), metric)
+    of_query = per_query(scores, grades, queries)
+    scored = ~np.isnan(of_query["map"])  # the same queries for every model, bool [Q]
+    n = int(scored.sum())
+    values = [of_query[metric.name][scored] for metric in METRICS]
+    return UnitSums(values_per_unit([*values, np.ones(n)], assign_units(n)), _means, n)
 
 
 def per_query(scores: Floats, grades: Floats, queries: Ints) -> dict[str, Floats]:
@@ -167,12 +155,8 @@ def _ranked(scores: Floats, queries: Ints) -> tuple[Ints, Ints]:
     return rows, rank
 
 
-def _unit_sums(values: Sequence[Floats], queries: int) -> Floats:
-    """The sums that ``_means`` needs, for each unit: M metrics, number of queries; [U, M + 1]."""
-    return unit_sums([*values, np.ones(queries)], assign_units(queries))
-
-
-def _means(sums: Floats, names: Sequence[str]) -> dict[str, Floats]:
+def _means(sums: Floats) -> dict[str, Floats]:
     """The mean of each metric over queries, float64 [R] each; NaN without queries."""
+    names = [metric.name for metric in METRICS]
     with np.errstate(invalid="ignore"):
         return dict(zip(names, (sums[:, :-1] / sums[:, -1:]).T, strict=True))

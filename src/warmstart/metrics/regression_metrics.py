@@ -17,12 +17,11 @@ those of scikit-learn and SciPy.
 import numpy as np
 
 from warmstart.metrics.intervals import (
-    Difference,
     Floats,
+    UnitSums,
     assign_units,
-    difference_of_sums,
     scores_of_sums,
-    unit_sums,
+    values_per_unit,
 )
 from warmstart.metrics.scores import Metric, Scores
 
@@ -53,22 +52,7 @@ def regression_scores(predicted: Floats, true: Floats) -> Scores:
     >>> round(scores.metrics["mean_absolute_error"].value, 6)
     0.333333
     """
-    return Scores(scores_of_sums(METRICS, _unit_sums(predicted, true), _metrics, len(true)), {})
-
-
-def regression_difference(first: Floats, second: Floats, true: Floats, metric: str) -> Difference:
-    """The metric of ``first`` minus that of ``second`` on the same rows, with a 95 % interval.
-
-    Args:
-        first: predictions of one model, float64 [N].
-        second: predictions of the other model, float64 [N].
-        true: targets, float64 [N].
-        metric: name of the metric.
-
-    Returns:
-        Difference, lower and upper end of the interval; ``None`` if undefined.
-    """
-    return difference_of_sums(_unit_sums(first, true), _unit_sums(second, true), _metrics, metric)
+    return Scores(scores_of_sums(METRICS, regression_sums(predicted, true)), {})
 
 
 def ranks(values: Floats) -> Floats:
@@ -85,16 +69,20 @@ def ranks(values: Floats) -> Floats:
     return np.asarray((last - (counts - 1) / 2)[index])
 
 
-def _unit_sums(predicted: Floats, true: Floats) -> Floats:
-    """The sums that ``_metrics`` needs, for each unit, float64 [U, 13].
+def regression_sums(predicted: Floats, true: Floats) -> UnitSums:
+    """The sums of each unit from which all metrics follow, [U, 13].
 
     Columns: number of rows; five moments of the values; five moments of the ranks; squared error;
     absolute error.
+
+    Args:
+        predicted: predictions, finite, float64 [N].
+        true: targets, finite, float64 [N].
     """
     error = predicted - true
     values = [np.ones_like(error), *_moments(predicted, true)]
     values += [*_moments(ranks(predicted), ranks(true)), error**2, np.abs(error)]
-    return unit_sums(values, assign_units(len(true)))
+    return UnitSums(values_per_unit(values, assign_units(len(true))), _metrics, len(true))
 
 
 def _moments(x: Floats, y: Floats) -> list[Floats]:

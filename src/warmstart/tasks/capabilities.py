@@ -17,7 +17,7 @@ from warmstart.config import DataConfig, RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import Table
-from warmstart.metrics.intervals import Difference
+from warmstart.metrics.intervals import UnitSums
 from warmstart.metrics.scores import Metric, Score
 from warmstart.models.output_scale import OutputScale
 from warmstart.tasks.mistakes import Mistakes
@@ -121,21 +121,14 @@ START_TITLES = {
 
 @runtime_checkable
 class Compares(Protocol[LabelsIn, PredictionsIn]):
-    """Two sets of predictions for the same rows can be compared."""
+    """Two sets of predictions for the same rows can be compared (``metrics.intervals``)."""
 
-    def difference(
-        self, first: PredictionsIn, second: PredictionsIn, labels: LabelsIn, metric: str
-    ) -> Difference:
-        """Score of ``first`` minus score of ``second`` on the same rows.
+    def unit_sums(self, predictions: PredictionsIn, labels: LabelsIn) -> UnitSums:
+        """The sums from which every metric of ``metrics`` follows, and their resamples.
 
         Args:
-            first: predictions for the rows.
-            second: other predictions for them.
-            labels: labels of the rows.
-            metric: name of one of the task's metrics.
-
-        Returns:
-            The difference and its 95 % interval, from a paired bootstrap; None if undefined.
+            predictions: for N rows.
+            labels: labels of the same rows.
         """
         ...
 

@@ -32,7 +32,13 @@ from warmstart.data.examples.tokenise import control_in_text, encode_table
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
-from warmstart.metrics.language_metrics import MASKED_METRICS, PSEUDO_PERPLEXITY, masked_scores
+from warmstart.metrics.intervals import UnitSums
+from warmstart.metrics.language_metrics import (
+    MASKED_METRICS,
+    PSEUDO_PERPLEXITY,
+    masked_scores,
+    ratio_sums,
+)
 from warmstart.metrics.scores import Metric, Score, Scores
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.predictions.document_predictions import (
@@ -186,6 +192,13 @@ class FillMask:
         """Loss and accuracy with intervals over documents."""
         assert isinstance(predictions, DocumentPredictions)
         return masked_scores(predictions.by_document(labels).sums)
+
+    def unit_sums(
+        self, predictions: DocumentPredictions | MaskPredictions, labels: Ints
+    ) -> UnitSums:
+        """The sums over units of documents."""
+        assert isinstance(predictions, DocumentPredictions)
+        return ratio_sums(MASKED_METRICS, predictions.by_document(labels).sums)
 
     def final_scores(
         self,

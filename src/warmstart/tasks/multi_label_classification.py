@@ -48,8 +48,8 @@ from warmstart.data.labels import clean_rows
 from warmstart.data.named_labels import in_order_of_ids
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted, form
-from warmstart.metrics.intervals import Difference
-from warmstart.metrics.label_set_metrics import METRICS, label_set_difference, label_set_scores
+from warmstart.metrics.intervals import UnitSums
+from warmstart.metrics.label_set_metrics import METRICS, label_set_scores, label_set_sums
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
 from warmstart.models.checkpoints.configuration import Head, with_labels
@@ -328,16 +328,9 @@ class MultiLabelClassification:
             )
         return sentences
 
-    def difference(
-        self,
-        first: LabelSetPredictions,
-        second: LabelSetPredictions,
-        labels: LabelSets,
-        metric: str,
-    ) -> Difference:
-        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
-        one, other = ((each.probabilities, each.predicted) for each in (first, second))
-        return label_set_difference(one, other, labels.matrix, metric)
+    def unit_sums(self, predictions: LabelSetPredictions, labels: LabelSets) -> UnitSums:
+        """The sums over units of rows."""
+        return label_set_sums(predictions.probabilities, labels.matrix, predictions.predicted)
 
     def with_threshold(
         self, predictions: LabelSetPredictions, labels: LabelSets, metric: str

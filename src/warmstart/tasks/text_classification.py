@@ -35,11 +35,11 @@ from warmstart.data.split import codes, refuse_single_rows
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted
 from warmstart.metrics.classification_metrics import (
-    classification_difference,
     classification_scores,
+    classification_sums,
     metrics_for,
 )
-from warmstart.metrics.intervals import Difference
+from warmstart.metrics.intervals import UnitSums
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 from warmstart.models.checkpoints.configuration import Head, with_labels
@@ -282,13 +282,9 @@ class TextClassification:
         """Nothing: the counts of the labels are reported for every task."""
         return []
 
-    def difference(
-        self, first: ClassPredictions, second: ClassPredictions, labels: Ints, metric: str
-    ) -> Difference:
-        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
-        predicted = first.predicted, second.predicted
-        shares = first.probabilities, second.probabilities
-        return classification_difference(*shares, labels, metric, predicted)
+    def unit_sums(self, predictions: ClassPredictions, labels: Ints) -> UnitSums:
+        """The sums over units of rows."""
+        return classification_sums(predictions.probabilities, labels, predictions.predicted)
 
     def with_threshold(
         self, predictions: ClassPredictions, labels: Ints, metric: str

@@ -28,7 +28,8 @@ from warmstart.data.examples.tokenise import control_in_text
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.labels import rows_with_text
 from warmstart.data.table import Table
-from warmstart.metrics.language_metrics import LANGUAGE_METRICS, language_scores
+from warmstart.metrics.intervals import UnitSums
+from warmstart.metrics.language_metrics import LANGUAGE_METRICS, language_scores, ratio_sums
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head
 from warmstart.models.checkpoints.special_tokens import begin_and_end
@@ -147,6 +148,10 @@ class TextGeneration:
     def score(self, predictions: DocumentPredictions, labels: Ints) -> Scores:
         """Bits per byte, loss and perplexity with intervals over documents."""
         return language_scores(predictions.by_document(labels).sums)
+
+    def unit_sums(self, predictions: DocumentPredictions, labels: Ints) -> UnitSums:
+        """The sums over units of documents."""
+        return ratio_sums(LANGUAGE_METRICS, predictions.by_document(labels).sums)
 
     def prompts(self, table: Table) -> Iterator[str]:
         """The prompt of every row; empty texts without end if the model learned without prompts."""

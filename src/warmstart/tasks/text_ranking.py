@@ -49,8 +49,8 @@ from warmstart.data.examples.tokens import Floats, Ints
 from warmstart.data.labels import clean_rows, grades_of
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted, form
-from warmstart.metrics.intervals import Difference
-from warmstart.metrics.ranking_metrics import METRICS, ranking_difference, ranking_scores
+from warmstart.metrics.intervals import UnitSums
+from warmstart.metrics.ranking_metrics import METRICS, ranking_scores, ranking_sums
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
@@ -321,11 +321,9 @@ class TextRanking:
         )
         return [sentence, f"documents by grade: {counts}"]
 
-    def difference(
-        self, first: NumberPredictions, second: NumberPredictions, labels: Relevance, metric: str
-    ) -> Difference:
-        """Score of ``first`` minus score of ``second``, by a paired bootstrap over queries."""
-        return ranking_difference(first.ranks, second.ranks, labels.grades, labels.queries, metric)
+    def unit_sums(self, predictions: NumberPredictions, labels: Relevance) -> UnitSums:
+        """The sums over units of queries."""
+        return ranking_sums(predictions.ranks, labels.grades, labels.queries)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The queries whose first relevant document has the lowest rank."""

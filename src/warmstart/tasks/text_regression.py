@@ -34,8 +34,8 @@ from warmstart.data.examples.tokens import Floats
 from warmstart.data.labels import clean_rows, label_numbers, shown_number
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted
-from warmstart.metrics.intervals import Difference
-from warmstart.metrics.regression_metrics import METRICS, regression_difference, regression_scores
+from warmstart.metrics.intervals import UnitSums
+from warmstart.metrics.regression_metrics import METRICS, regression_scores, regression_sums
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.models.output_scale import OutputScale
@@ -208,11 +208,9 @@ class TextRegression:
             f"standard deviation {shown_number(labels.std())}"
         ]
 
-    def difference(
-        self, first: NumberPredictions, second: NumberPredictions, labels: Floats, metric: str
-    ) -> Difference:
-        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
-        return regression_difference(first.values, second.values, labels, metric)
+    def unit_sums(self, predictions: NumberPredictions, labels: Floats) -> UnitSums:
+        """The sums over units of rows."""
+        return regression_sums(predictions.values, labels)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The rows whose predicted number is farthest from the true number."""

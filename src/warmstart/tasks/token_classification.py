@@ -50,10 +50,10 @@ from warmstart.data.tags.word_table import (
 from warmstart.metrics.entity_metrics import (
     METRICS,
     RowWords,
-    entity_difference,
     entity_scores,
+    entity_sums,
 )
-from warmstart.metrics.intervals import Difference
+from warmstart.metrics.intervals import UnitSums
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
@@ -237,22 +237,14 @@ class TokenClassification:
         correct = np.bincount(row, weights=right, minlength=rows).astype(np.int64)
         return RowWords(np.diff(labels.bounds), correct)
 
-    def difference(
-        self,
-        first: TagPredictions,
-        second: TagPredictions,
-        labels: WordLabels,
-        metric: str,
-    ) -> Difference:
-        """Score of ``first`` minus score of ``second``, by a paired bootstrap over rows."""
-        return entity_difference(
-            first.character_spans(),
-            second.character_spans(),
+    def unit_sums(self, predictions: TagPredictions, labels: WordLabels) -> UnitSums:
+        """The sums over units of rows or, if they are known, of documents."""
+        return entity_sums(
             labels.characters,
+            predictions.character_spans(),
             len(labels.bounds) - 1,
-            metric,
             documents=labels.documents,
-            words=(self._words(first, labels), self._words(second, labels)),
+            words=self._words(predictions, labels),
         )
 
     def conll(self, predictions: TagPredictions) -> Iterator[str]:
