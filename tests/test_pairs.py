@@ -126,7 +126,7 @@ def test_the_baseline_reads_both_texts(tmp_path: Path) -> None:
     task = TextClassification.learn(config, table)
     split = Split(table, task.labels(table))
     scores, _ = baseline_scores(task, config, split, {"test": split})
-    assert scores["tfidf"]["test"].metrics["accuracy"].value == 1.0
+    assert scores["tfidf"]["test"].scores.metrics["accuracy"].value == 1.0
 
 
 def test_a_second_text_is_missing(run: Run) -> None:

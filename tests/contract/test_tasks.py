@@ -6,12 +6,13 @@ exports need from a task is checked here for every entry of ``TASKS``.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -28,10 +29,14 @@ from tests.runs_in_memory import (
 from warmstart import config_file
 from warmstart.data.examples.batches import Examples, collate, split_batch
 from warmstart.devices.device import build_accelerator
-from warmstart.evaluation.evaluate import predict
+from warmstart.evaluation.baseline_scores import baseline_scores
+from warmstart.evaluation.evaluate import Evaluation, predict
+from warmstart.evaluation.store import PREDICTIONS, baseline_rows, write_evaluation
 from warmstart.metrics.intervals import paired_difference
+from warmstart.metrics.scores import Scores
 from warmstart.models.packed.forward import padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.capabilities import (
     ChoosesThreshold,
@@ -318,6 +323,28 @@ def test_two_models_can_be_compared(case: Case) -> None:
             continue
         assert change == pytest.approx(values[0] - values[1], abs=1e-9)
         assert low <= change <= high
+
+
+def test_stored_predictions_have_the_same_scores(case: Case, tmp_path: Path) -> None:
+    prepared, split = case.prepared, case.prepared.splits["validation"]
+    task, data = prepared.task, prepared.config.data
+    assert isinstance(task, Compares)
+    examples = prepared.examples["validation"]
+    found = Evaluation(predicted(case, examples)[0], Scores({}, {}), 0.0)
+    if isinstance(task, ChoosesThreshold):
+        task, _ = task.with_threshold(found.predictions, split.labels, task.metrics[0].name)
+        found = replace(found, predictions=task.repeated(found.predictions))
+    found = replace(found, scores=task.score(found.predictions, split.labels))
+    beside, _ = baseline_scores(task, prepared.config, prepared.splits["train"], {"held": split})
+    baselines = {name: scored["held"] for name, scored in beside.items()}
+    run = RunDirectory.create(tmp_path / "run")
+    write_evaluation(run, "validation", task, found, split, data, baselines)
+    rows = pq.read_table(run.evaluation("validation") / PREDICTIONS)
+    predictions, labels = task.read_back(rows)
+    assert task.score(predictions, labels).metrics == found.scores.metrics
+    for name, scored in baselines.items():
+        predictions, labels = task.read_back(baseline_rows(run.evaluation("validation"), name))
+        assert task.score(predictions, labels).metrics == scored.scores.metrics
 
 
 def test_baselines_are_of_the_tasks_own_kind(case: Case) -> None:

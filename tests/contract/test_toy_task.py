@@ -229,6 +229,13 @@ class TextParity:
         sums = values_per_unit([right, np.ones(len(right))], assign_units(len(right)))
         return UnitSums(sums, lambda sums: {RIGHT.name: sums[:, 0] / sums[:, 1]}, len(right))
 
+    def read_back(self, rows: pa.Table) -> tuple[ParityPredictions, Ints]:
+        """The stored predictions and labels."""
+        even, share = (rows[name].to_numpy() for name in ("even", "confidence"))
+        ids, truncated = (rows[name].to_numpy() for name in ("row", "truncated"))
+        found = ParityPredictions(np.where(even, share, 1 - share), ids, truncated)
+        return found, pc.equal(rows["label"], LABELS[1]).to_numpy().astype(np.int64)
+
     def shown_labels(self, labels: Ints) -> pa.Array:
         """``odd`` or ``even`` for each row."""
         return pa.array(LABELS, pa.string()).take(pa.array(labels))

@@ -1,6 +1,7 @@
 """An evaluation on disk: every row with its origin, and its scores."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from warmstart.config import DataConfig
 from warmstart.data.table import SourceFile, Table
+from warmstart.evaluation.baseline_scores import Scored
 from warmstart.evaluation.evaluate import Evaluation
 from warmstart.evaluation.store import prediction_table, scores_json, write_evaluation
 from warmstart.metrics.scores import Score, Scores
@@ -38,7 +40,8 @@ PREDICTIONS = ClassPredictions(
 )
 TASK = TextClassification(DATA, ("0", "1"))
 SPLIT = Split(TABLE, np.array([1, 0, 1]))
-BASELINES = {"majority": Scores({"accuracy": Score(0.5, 0.4, 0.6, 3, True)}, {})}
+MAJORITY = Scores({"accuracy": Score(0.5, 0.4, 0.6, 3, True)}, {})
+BASELINES = {"majority": Scored(replace(PREDICTIONS, threshold=0.9), MAJORITY)}
 
 
 @pytest.fixture
@@ -68,7 +71,7 @@ def test_scores_carry_n_interval_loss_and_baselines(tmp_path: Path, found: Evalu
     run = RunDirectory.create(tmp_path)
     write_evaluation(run, "test", TASK, found, SPLIT, DATA, BASELINES)
     content = run.read_json("evaluation/test/scores.json")
-    expected = scores_json("test", TASK, found, len(TABLE), BASELINES)
+    expected = scores_json("test", TASK, found, len(TABLE), {"majority": MAJORITY})
     assert content == json.loads(json.dumps(expected))
     write_evaluation(run, "file-a", TASK, found, SPLIT, DATA, BASELINES, ["data.text=b"])
     of_files = run.read_json("evaluation/file-a/scores.json")

@@ -21,7 +21,8 @@ from warmstart.errors import DataError
 from warmstart.tasks.capabilities import Stratifies
 from warmstart.tasks.list_losses import listwise, pairwise
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
-from warmstart.tasks.text_ranking import TextRanking, worst_queries
+from warmstart.tasks.query_mistakes import worst_queries
+from warmstart.tasks.text_ranking import TextRanking
 
 
 def config(loss: str | None = None, group: str | None = None) -> RunConfig:

@@ -26,7 +26,8 @@ from warmstart.preparation.schedule import schedule_for
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task
 from warmstart.tasks.capabilities import ShowsMistakes
-from warmstart.tasks.text_ranking import TextRanking, worst_queries
+from warmstart.tasks.query_mistakes import worst_queries
+from warmstart.tasks.text_ranking import TextRanking
 from warmstart.training.loop import fit
 from warmstart.training.train_run import train_run
 

@@ -91,9 +91,9 @@ def test_a_baseline_has_a_threshold_of_its_own(tmp_path: Path) -> None:
     )
     assert (shares < 0.5).all(), "without a threshold it is the common label, which scores 0"
     assert best > 0.5
-    value = found["tfidf"]["validation"].metrics["matthews_correlation"].value
+    value = found["tfidf"]["validation"].scores.metrics["matthews_correlation"].value
     assert value == pytest.approx(best)
-    assert found["majority"]["validation"].metrics["matthews_correlation"].value == 0
+    assert found["majority"]["validation"].scores.metrics["matthews_correlation"].value == 0
 
 
 def test_baselines_answer_the_likelier_label(run: Run) -> None:

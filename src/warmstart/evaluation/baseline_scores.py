@@ -1,11 +1,20 @@
 """Scores of the baselines, on the same rows and with the same function as for the model."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from warmstart.config import RunConfig
 from warmstart.metrics.scores import Scores
 from warmstart.tasks.capabilities import ChoosesThreshold, HasBaselines
-from warmstart.tasks.task import AnyTask, Split
+from warmstart.tasks.task import AnyTask, Predictions, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The predictions of a baseline for one split, and their scores."""
+
+    predictions: Predictions
+    scores: Scores
 
 
 def baseline_scores(
@@ -14,7 +23,7 @@ def baseline_scores(
     train: Split,
     splits: Mapping[str, Split],
     metric: str | None = None,
-) -> tuple[dict[str, dict[str, Scores]], list[str]]:
+) -> tuple[dict[str, dict[str, Scored]], list[str]]:
     """Fit the task's baselines on the training split and score them on every other split.
 
     With ``train.choose_threshold`` each baseline gets a threshold of its own from the validation
@@ -28,13 +37,13 @@ def baseline_scores(
         metric: the metric that a threshold maximises; the main metric by default.
 
     Returns:
-        ``{baseline: {split: scores}}``, and notes for the reader of these scores (for example that
+        ``{baseline: {split: …}}``, and notes for the reader of these scores (for example that
         a baseline was fitted on a sample); both empty for a task without baselines.
     """
     if not isinstance(task, HasBaselines):
         return {}, []
     chooses = config.train.choose_threshold and "validation" in splits
-    scores: dict[str, dict[str, Scores]] = {}
+    scored: dict[str, dict[str, Scored]] = {}
     notes = []
     for name, baseline in task.baselines(config, train, splits).items():
         predictions = dict(baseline.predictions)
@@ -45,9 +54,10 @@ def baseline_scores(
             own, _ = task.with_threshold(predictions["validation"], labels, chosen)
             assert isinstance(own, ChoosesThreshold)
             predictions = {split: own.repeated(found) for split, found in predictions.items()}
-        scores[name] = {
-            split: own.score(predictions[split], rows.labels) for split, rows in splits.items()
+        scored[name] = {
+            split: Scored(predictions[split], own.score(predictions[split], rows.labels))
+            for split, rows in splits.items()
         }
         if baseline.note is not None:
             notes.append(f"{name}: {baseline.note}")
-    return scores, notes
+    return scored, notes

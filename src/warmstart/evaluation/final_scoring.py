@@ -11,10 +11,9 @@ from typing import Any
 from accelerate import Accelerator
 
 from warmstart.devices.processes import Processes
-from warmstart.evaluation.baseline_scores import baseline_scores
+from warmstart.evaluation.baseline_scores import Scored, baseline_scores
 from warmstart.evaluation.evaluate import Evaluation, evaluate, with_final_scores
 from warmstart.evaluation.store import scores_json, write_evaluation
-from warmstart.metrics.scores import Scores
 from warmstart.models.packed.forward import forward_for
 from warmstart.preparation.prepare import Prepared
 from warmstart.preparation.stages import content_key
@@ -105,7 +104,7 @@ def with_chosen_threshold(
 
 def start_scores(
     scoring: Scoring, directory: RunDirectory, task: AnyTask, splits: tuple[str, ...]
-) -> dict[str, dict[str, Scores]]:
+) -> dict[str, dict[str, Scored]]:
     """Scores of the model before the first step, if it could predict already.
 
     They are shown next to the model's scores: if there are none, a notice says why.
@@ -117,14 +116,14 @@ def start_scores(
         splits: names of the splits to score.
 
     Returns:
-        ``{"untouched": {split: scores}}`` if the checkpoint itself can do the task,
+        ``{"untouched": {split: …}}`` if the checkpoint itself can do the task,
         ``{"linear-probe": …}`` if the head was fitted before the first step, otherwise nothing.
     """
     fitted = directory.entry(HEAD_START).exists()
     if not fitted and not isinstance(task, ComparesWithStart):
         return {}
     prepared = scoring.prepared
-    scores: dict[str, dict[str, Scores]] = {}
+    scores: dict[str, dict[str, Scored]] = {}
     with only_shown("the scores before training", scoring.notice):
         model = task.model(prepared.checkpoint, prepared.train.seed_of("initialization"))
         if fitted:
@@ -132,7 +131,8 @@ def start_scores(
         model.to(scoring.accelerator.device)
         found = scoring.evaluations(task, model, splits)
         scores["linear-probe" if fitted else "untouched"] = {
-            name: evaluation.scores for name, evaluation in found.items()
+            name: Scored(evaluation.predictions, evaluation.scores)
+            for name, evaluation in found.items()
         }
     return scores
 
@@ -142,7 +142,7 @@ def write_scores(
     directory: RunDirectory,
     task: AnyTask,
     found: Mapping[str, Evaluation[Any]],
-    baselines: Mapping[str, Mapping[str, Scores]],
+    baselines: Mapping[str, Mapping[str, Scored]],
 ) -> dict[str, dict[str, Any]]:
     """Write the evaluations of a run, and the task with its threshold.
 
@@ -151,7 +151,7 @@ def write_scores(
         directory: the run directory.
         task: the task of the run.
         found: evaluations by split.
-        baselines: ``{baseline: {split: scores}}``.
+        baselines: ``{baseline: {split: …}}``.
 
     Returns:
         The content of ``scores.json`` by split.
@@ -165,14 +165,18 @@ def write_scores(
             directory, name, task, evaluation, prepared.splits[name], prepared.config.data, of_split
         )
         contents[name] = scores_json(
-            name, task, evaluation, len(prepared.splits[name].table), of_split
+            name,
+            task,
+            evaluation,
+            len(prepared.splits[name].table),
+            {baseline: scored.scores for baseline, scored in of_split.items()},
         )
     return contents
 
 
 def fit_baselines(
     scoring: Scoring, task: AnyTask, splits: tuple[str, ...]
-) -> dict[str, dict[str, Scores]]:
+) -> dict[str, dict[str, Scored]]:
     """Fit the task's baselines and score them; their notes are written as notices.
 
     They are shown next to the model's scores: if they cannot be fitted, a notice says why.
@@ -184,14 +188,14 @@ def fit_baselines(
     """
     prepared = scoring.prepared
     held_out = {name: split for name, split in prepared.splits.items() if name in splits}
-    scores: dict[str, dict[str, Scores]] = {}
+    scores: dict[str, dict[str, Scored]] = {}
     config, train = prepared.config, prepared.splits["train"]
     # No baseline depends on the model or on a seed, so runs over the same rows share them.
     chooses = config.train.choose_threshold
     key = ("baselines", repr(task), repr(config.data), prepared.best_metric, chooses)
     rows = [(name, content_key(split.table)) for name, split in prepared.splits.items()]
 
-    def fitted() -> tuple[dict[str, dict[str, Scores]], list[str]]:
+    def fitted() -> tuple[dict[str, dict[str, Scored]], list[str]]:
         return baseline_scores(task, config, train, held_out, prepared.best_metric)
 
     with only_shown("the baselines", scoring.notice):

@@ -1,12 +1,13 @@
-"""An evaluation on disk: ``evaluation/SPLIT/predictions.parquet`` and ``scores.json``.
+"""An evaluation on disk: ``predictions.parquet`` and ``scores.json`` in ``evaluation/SPLIT/``.
 
 ``predictions.parquet`` has every row of the split: its origin, its text, its label, and the
 prediction with the probability of every label, so that any question about the model's predictions
-can be answered from this file.
+can be answered from this file. ``baseline-NAME.parquet`` has the predictions of a baseline for the
+same rows.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pyarrow.parquet
 
 from warmstart.config import DataConfig
 from warmstart.data.table import Table
+from warmstart.evaluation.baseline_scores import Scored
 from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.safe_files import write_atomically
@@ -24,6 +26,12 @@ from warmstart.tasks.task import AnyTask, Predictions, Split
 if TYPE_CHECKING:
     from warmstart.evaluation.evaluate import Evaluation
 
+PREDICTIONS = "predictions.parquet"
+"""The file with every row of a split and the model's predictions."""
+
+ROW_COLUMNS = ("row", "file", "line", "text", "text_pair", "prompt", "group", "label")
+"""Its columns that belong to the row; the others are the prediction."""
+
 
 def write_evaluation(
     run: RunDirectory,
@@ -32,7 +40,7 @@ def write_evaluation(
     evaluation: "Evaluation[Any]",
     split: Split,
     data: DataConfig,
-    baselines: Mapping[str, Scores],
+    baselines: Mapping[str, Scored],
     overrides: Sequence[str] | None = None,
 ) -> None:
     """Write one split's predictions and scores.
@@ -44,7 +52,7 @@ def write_evaluation(
         evaluation: predictions and scores.
         split: the rows of the split and their labels.
         data: names the columns.
-        baselines: scores of the baselines on the same rows.
+        baselines: predictions and scores of the baselines for the same rows.
         overrides: for file(s) that are not a split of the run, the settings that differ from the
             run's, as typed.
     """
@@ -53,16 +61,50 @@ def write_evaluation(
         labels = task.label_column(split.labels)
     elif isinstance(task, ShowsLabels):
         labels = task.shown_labels(split.labels)
+    folder, ids = run.evaluation(name), split.table.rows
     rows = prediction_table(evaluation.predictions, split.table, data, labels=labels)
-    write_atomically(
-        run.evaluation(name) / "predictions.parquet",
-        lambda temporary: pyarrow.parquet.write_table(rows, temporary),
-    )
-    content = scores_json(name, task, evaluation, len(split.table), baselines)
+    _write_table(folder / PREDICTIONS, rows)
+    for baseline, found in baselines.items():
+        answers = pa.table({"row": pa.array(ids), **found.predictions.columns(ids)})
+        _write_table(folder / baseline_file(baseline), answers)
+    scores = {baseline: found.scores for baseline, found in baselines.items()}
+    content = scores_json(name, task, evaluation, len(split.table), scores)
     if overrides is not None:
         content["files"] = [file.path for file in split.table.files]
         content["overrides"] = list(overrides)
     run.write_json(f"evaluation/{name}/scores.json", content)
+
+
+def _write_table(path: Path, rows: pa.Table) -> None:
+    write_atomically(path, lambda temporary: pyarrow.parquet.write_table(rows, temporary))
+
+
+def baseline_file(name: str) -> str:
+    """The name of the file with the predictions of a baseline."""
+    return f"baseline-{name}.parquet"
+
+
+def baseline_rows(folder: Path, name: str) -> pa.Table:
+    """A baseline's predictions with their rows, in the form of ``predictions.parquet``.
+
+    Args:
+        folder: the folder of the evaluation.
+        name: name of the baseline.
+
+    Raises:
+        OSError: a file is missing.
+        ValueError: the files do not have the same rows.
+    """
+    rows = pyarrow.parquet.read_table(folder / PREDICTIONS)
+    answers = pyarrow.parquet.read_table(folder / baseline_file(name))
+    if not rows["row"].equals(answers["row"]):
+        raise ValueError(f"its rows are not those of {PREDICTIONS}")
+    own = [column for column in rows.column_names if column in ROW_COLUMNS]
+    return pa.table({column: rows[column] for column in own} | dict(_items(answers)))
+
+
+def _items(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    return zip(table.column_names, table.columns, strict=True)
 
 
 LONGEST_STEM = 80

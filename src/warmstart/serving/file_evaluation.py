@@ -11,10 +11,9 @@ import numpy as np
 from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.errors.counts import counted
-from warmstart.evaluation.baseline_scores import baseline_scores
+from warmstart.evaluation.baseline_scores import Scored, baseline_scores
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
-from warmstart.metrics.scores import Scores
 from warmstart.preparation.learnable import learnable
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.only_shown import only_shown
@@ -80,7 +79,7 @@ def evaluate_file(
     found = evaluate(task, model, forward, examples, split.labels, place)
     found = with_final_scores(task, found, model, forward, examples, place)
     name = folder_name(table, overrides)
-    beside: dict[str, Scores] = {}
+    beside: dict[str, Scored] = {}
     if baselines:
         with only_shown("the baselines", warnings.warn):
             beside = _baselines(engine, directory, split, config)
@@ -89,14 +88,14 @@ def evaluate_file(
     return FileScores(
         directory.evaluation(name),
         found.scores.metrics_json(),
-        {baseline: scores.metrics_json() for baseline, scores in beside.items()},
+        {baseline: found.scores.metrics_json() for baseline, found in beside.items()},
     )
 
 
 def _baselines(
     engine: Engine, directory: RunDirectory, split: Split, config: RunConfig
-) -> dict[str, Scores]:
-    """Scores of the task's baselines on a split, fitted on the training rows of the run.
+) -> dict[str, Scored]:
+    """The task's baselines, fitted on the training rows of the run and scored on a split.
 
     Args:
         engine: the run's engine.

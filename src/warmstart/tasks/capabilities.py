@@ -21,7 +21,7 @@ from warmstart.metrics.intervals import UnitSums
 from warmstart.metrics.scores import Metric, Score
 from warmstart.models.output_scale import OutputScale
 from warmstart.tasks.mistakes import Mistakes
-from warmstart.tasks.task import AnyTask, Split
+from warmstart.tasks.task import AnyTask, LabelsT, Split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,15 +120,18 @@ START_TITLES = {
 
 
 @runtime_checkable
-class Compares(Protocol[LabelsIn, PredictionsIn]):
+class Compares(Protocol[LabelsT, AnyPredictionsT]):
     """Two sets of predictions for the same rows can be compared (``metrics.intervals``)."""
 
-    def unit_sums(self, predictions: PredictionsIn, labels: LabelsIn) -> UnitSums:
-        """The sums from which every metric of ``metrics`` follows, and their resamples.
+    def unit_sums(self, predictions: AnyPredictionsT, labels: LabelsT) -> UnitSums:
+        """The sums from which every metric of ``metrics`` follows; N rows."""
+        ...
+
+    def read_back(self, rows: pa.Table) -> tuple[AnyPredictionsT, LabelsT]:
+        """Predictions and labels that were stored; they have the scores that they had then.
 
         Args:
-            predictions: for N rows.
-            labels: labels of the same rows.
+            rows: N rows of ``predictions.parquet``.
         """
         ...
 

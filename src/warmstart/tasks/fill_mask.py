@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
+import pyarrow as pa
 
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
@@ -192,6 +193,11 @@ class FillMask:
         """Loss and accuracy with intervals over documents."""
         assert isinstance(predictions, DocumentPredictions)
         return masked_scores(predictions.by_document(labels).sums)
+
+    def read_back(self, rows: pa.Table) -> tuple[DocumentPredictions, Ints]:
+        """The stored sums of each document."""
+        found = DocumentPredictions.stored(rows, ("nats", "correct", "tokens"))
+        return found, found.rows
 
     def unit_sums(
         self, predictions: DocumentPredictions | MaskPredictions, labels: Ints

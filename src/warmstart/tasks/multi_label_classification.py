@@ -67,6 +67,7 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
 from warmstart.tasks.predictions.shown_labels import with_top
+from warmstart.tasks.predictions.stored_rows import stored_label_sets
 from warmstart.tasks.stored_facts import names_in, numbers_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
@@ -331,6 +332,12 @@ class MultiLabelClassification:
     def unit_sums(self, predictions: LabelSetPredictions, labels: LabelSets) -> UnitSums:
         """The sums over units of rows."""
         return label_set_sums(predictions.probabilities, labels.matrix, predictions.predicted)
+
+    def read_back(self, rows: pa.Table) -> tuple[LabelSetPredictions, LabelSets]:
+        """The stored predictions, and the labels of each row."""
+        true = stored_label_sets(rows, "label", self.label_names)
+        labels = LabelSets(true, lacks_separator=False, multi_hot=False)
+        return LabelSetPredictions.stored(rows, self.label_names), labels
 
     def with_threshold(
         self, predictions: LabelSetPredictions, labels: LabelSets, metric: str

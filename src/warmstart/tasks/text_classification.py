@@ -56,6 +56,7 @@ from warmstart.tasks.mistakes import (
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
+from warmstart.tasks.predictions.stored_rows import stored_classes
 from warmstart.tasks.stored_facts import names_in, number_in, numbers_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, RARE_LABELS, TEXTS
@@ -285,6 +286,12 @@ class TextClassification:
     def unit_sums(self, predictions: ClassPredictions, labels: Ints) -> UnitSums:
         """The sums over units of rows."""
         return classification_sums(predictions.probabilities, labels, predictions.predicted)
+
+    def read_back(self, rows: pa.Table) -> tuple[ClassPredictions, Ints]:
+        """The stored predictions, and the index of each row's label."""
+        has_threshold = self.threshold is not None
+        found = ClassPredictions.stored(rows, self.label_names, has_threshold=has_threshold)
+        return found, stored_classes(rows, "label", self.label_names)
 
     def with_threshold(
         self, predictions: ClassPredictions, labels: Ints, metric: str

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
+import pyarrow as pa
+
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
 from warmstart.data.examples.batches import Batch, Examples
@@ -148,6 +150,11 @@ class TextGeneration:
     def score(self, predictions: DocumentPredictions, labels: Ints) -> Scores:
         """Bits per byte, loss and perplexity with intervals over documents."""
         return language_scores(predictions.by_document(labels).sums)
+
+    def read_back(self, rows: pa.Table) -> tuple[DocumentPredictions, Ints]:
+        """The stored sums of each document."""
+        found = DocumentPredictions.stored(rows, ("nats", "tokens", "bytes"))
+        return found, found.rows
 
     def unit_sums(self, predictions: DocumentPredictions, labels: Ints) -> UnitSums:
         """The sums over units of documents."""

@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from warmstart import errors
 from warmstart.config import LIST_LOSSES, DataConfig, LossName, RunConfig
@@ -58,6 +57,8 @@ from warmstart.tasks.list_losses import listwise, pairwise
 from warmstart.tasks.mistakes import Mistakes, Segment, mistake, shortened
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
+from warmstart.tasks.predictions.stored_rows import stored_numbers
+from warmstart.tasks.query_mistakes import worst_queries
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, PAIRS, POOLING
 
@@ -188,9 +189,7 @@ class TextRanking:
             row = int(beyond.argmax())
             grade, where = float(grades[row]), table.where(row)
             raise errors.labels.graded_for_binary_loss(column, grade, where, self.loss_name)
-        values = table.column(self.query, "data.group")
-        codes = pc.index_in(values, value_set=pc.unique(values)).to_numpy().astype(np.int64)
-        return Relevance(grades, codes)
+        return Relevance(grades, _numbered(table.column(self.query, "data.group")))
 
     def encode(
         self, table: Table, labels: Relevance | None, tokenizer: Tokenizer, max_tokens: int
@@ -325,6 +324,13 @@ class TextRanking:
         """The sums over units of queries."""
         return ranking_sums(predictions.ranks, labels.grades, labels.queries)
 
+    def read_back(self, rows: pa.Table) -> tuple[NumberPredictions, Relevance]:
+        """The stored scores and grades."""
+        query = "text_pair" if self.query == self.data.text_pair else "text"
+        queries = _numbered(rows["group" if "group" in rows.column_names else query])
+        grades = stored_numbers(rows, "label")
+        return NumberPredictions.stored(rows, "score"), Relevance(grades, queries)
+
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The queries whose first relevant document has the lowest rank."""
         rows, count = worst_queries(predictions, most)
@@ -355,37 +361,11 @@ class TextRanking:
         )
 
 
+def _numbered(queries: pa.ChunkedArray) -> Ints:
+    """The number of each row's query, from 0 in order of first appearance, int64 [N]."""
+    codes = pc.index_in(queries, value_set=pc.unique(queries)).to_numpy()
+    return np.asarray(codes).astype(np.int64)
+
+
 SHOWN_GRADES = 10
 """Grades that a finding counts one by one."""
-
-
-def worst_queries(
-    path: Path, most: int
-) -> tuple[list[tuple[dict[str, Any], dict[str, Any], int]], int]:
-    """The queries whose first relevant document has the lowest rank, and the number of errors.
-
-    Args:
-        path: path of a ``predictions.parquet`` of a ranking.
-        most: maximum number of queries to return.
-
-    Returns:
-        For each query its first relevant row, the row ranked first, and the rank of the relevant
-        one, from 1; and the number of queries whose first document is not relevant.
-    """
-    table = pq.read_table(path)
-    query = table["group" if "group" in table.column_names else "text"].dictionary_encode()
-    codes = query.combine_chunks().indices.to_numpy()
-    # Sorted by query, best score first; the start of each query, and the rank of every row.
-    ranks = table["logit" if "logit" in table.column_names else "score"].to_numpy()
-    rows = np.lexsort((-ranks, codes))
-    starts = np.flatnonzero(np.diff(codes[rows], prepend=-1))
-    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    relevant = np.flatnonzero(table["label"].cast("float64").to_numpy()[rows] > 0)
-    _, first = np.unique(codes[rows[relevant]], return_index=True)
-    wrong = relevant[first][rank[relevant[first]] > 0]
-    worst = wrong[np.argsort(-rank[wrong], kind="stable")][:most]
-    shown = []
-    for place in worst.tolist():
-        best, top = (table.take([rows[at]]).to_pylist()[0] for at in (place, place - rank[place]))
-        shown.append((best, top, int(rank[place]) + 1))
-    return shown, len(wrong)

@@ -43,6 +43,7 @@ from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import CHECK_LABELS, Mistakes, mistake, worst_rows
 from warmstart.tasks.predictions.number_predictions import NumberPredictions
 from warmstart.tasks.predictions.numbers import as_numbers
+from warmstart.tasks.predictions.stored_rows import stored_numbers
 from warmstart.tasks.stored_facts import number_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import LABELS, LOSS, NEW_HEAD, TEXTS
@@ -211,6 +212,10 @@ class TextRegression:
     def unit_sums(self, predictions: NumberPredictions, labels: Floats) -> UnitSums:
         """The sums over units of rows."""
         return regression_sums(predictions.values, labels)
+
+    def read_back(self, rows: pa.Table) -> tuple[NumberPredictions, Floats]:
+        """The stored numbers, predicted and true."""
+        return NumberPredictions.stored(rows, "value"), stored_numbers(rows, "label")
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The rows whose predicted number is farthest from the true number."""

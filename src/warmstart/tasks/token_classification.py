@@ -35,6 +35,7 @@ from warmstart.data.examples.targets import NO_LABEL, of_kind
 from warmstart.data.examples.token_targets import WordBatchTargets, WordTags
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.table import Table
+from warmstart.data.tags.documents import DOCUMENT
 from warmstart.data.tags.encode_words import encode_words
 from warmstart.data.tags.schemes import OUTSIDE, SCHEMES
 from warmstart.data.tags.span_formats import SPANS
@@ -59,6 +60,7 @@ from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.mistakes import Mistakes
 from warmstart.tasks.predictions.numbers import as_numbers, softmax
+from warmstart.tasks.predictions.stored_rows import stored_numbers
 from warmstart.tasks.predictions.tag_predictions import TagPredictions
 from warmstart.tasks.span_mistakes import span_mistakes
 from warmstart.tasks.stored_facts import names_in
@@ -247,6 +249,15 @@ class TokenClassification:
             words=self._words(predictions, labels),
         )
 
+    def read_back(self, rows: pa.Table) -> tuple[TagPredictions, WordLabels]:
+        """The stored tags, and the labels that the stored spans give."""
+        columns = pa.table({self.data.text: rows["text"], **self.restored(rows)})
+        ids, lines = (stored_numbers(rows, name).astype(np.int64) for name in ("row", "line"))
+        table = Table(columns, ids, (), np.zeros(len(rows), dtype=np.int32), lines)
+        layout, scheme = layout_of(table, self.data), self._predicted_scheme
+        found = TagPredictions.stored(rows, self.label_names, scheme, layout)
+        return found, self.labels(table)
+
     def conll(self, predictions: TagPredictions) -> Iterator[str]:
         """The text of a CoNLL file with each word and its predicted tag, in pieces."""
         return predictions.conll()
@@ -310,6 +321,8 @@ class TokenClassification:
     def restored(self, rows: pa.Table) -> dict[str, pa.Array]:
         """The words of each row, and its annotated spans or, for plain tags, its tags."""
         columns = stored_words(rows["text"], rows["words"])
+        if DOCUMENT in rows.column_names:
+            columns[DOCUMENT] = rows[DOCUMENT].combine_chunks()
         spans = rows["label"].combine_chunks()
         if self.scheme != "plain":
             return {**columns, SPANS: spans}

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from warmstart.devices.processes import ALONE
+from warmstart.evaluation.baseline_scores import Scored
 from warmstart.evaluation.final_scoring import (
     HELD_OUT,
     Scoring,
@@ -12,7 +13,6 @@ from warmstart.evaluation.final_scoring import (
     with_chosen_threshold,
     write_scores,
 )
-from warmstart.metrics.scores import Scores
 from warmstart.preparation.prepare import Prepared
 from warmstart.runs.loaded_run import load_run
 from warmstart.training.job import Job
@@ -44,7 +44,7 @@ def score_kept_model(
     write_final_samples(prepared, job, kept.model)
     if not job.processes.first:
         return {}
-    beside: dict[str, dict[str, Scores]] = {}
+    beside: dict[str, dict[str, Scored]] = {}
     if baselines:
         # By one process: an error in one of several would leave the others waiting.
         alone = replace(scoring, processes=ALONE)

@@ -13,6 +13,12 @@ import pyarrow as pa
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.tasks.predictions.row_order import joined_rows
 from warmstart.tasks.predictions.shown_labels import share_of_label, shown_columns, shown_shares
+from warmstart.tasks.predictions.stored_rows import (
+    lowest_share,
+    stored_classes,
+    stored_rows,
+    stored_shares,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,21 @@ class ClassPredictions:
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order; see ``Predictions.joined``."""
         return joined_rows(parts, positions)
+
+    @classmethod
+    def stored(cls, rows: pa.Table, label_names: tuple[str, ...], *, has_threshold: bool) -> Self:
+        """The predictions in rows of ``predictions.parquet``.
+
+        Args:
+            rows: N rows.
+            label_names: the classes, C.
+            has_threshold: whether a threshold decided; the result has one that decides the same.
+        """
+        shares, threshold = stored_shares(rows, label_names), None
+        if has_threshold:
+            second = stored_classes(rows, "prediction", label_names) == 1
+            threshold = lowest_share(shares[:, 1], second)
+        return cls(label_names, shares, *stored_rows(rows), threshold)
 
     @property
     def predicted(self) -> Ints:

@@ -14,6 +14,7 @@ from warmstart.data.examples.targets import NO_LABEL
 from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.tasks.predictions.row_order import in_row_order, joined_rows
+from warmstart.tasks.predictions.stored_rows import stored_rows
 
 DOCUMENTS_AT_ONCE = 64
 """Documents tokenised in one call; they may be long."""
@@ -65,6 +66,17 @@ class DocumentPredictions:
             for name in parts[0].sums
         }
         return replace(joined_rows(parts, positions), sums=sums)
+
+    @classmethod
+    def stored(cls, rows: pa.Table, names: Sequence[str]) -> Self:
+        """The predictions in rows of ``predictions.parquet``, one for each document.
+
+        Args:
+            rows: D rows.
+            names: names of the sums.
+        """
+        ids, truncated = stored_rows(rows)
+        return cls(ids, {name: rows[name].to_numpy() for name in names}, truncated)
 
     def by_document(self, rows: Ints) -> Self:
         """One entry for each document, the sum of its chunks.

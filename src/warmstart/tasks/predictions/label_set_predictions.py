@@ -14,6 +14,12 @@ from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.label_lists import as_lists
 from warmstart.tasks.predictions.row_order import joined_rows
 from warmstart.tasks.predictions.shown_labels import share_of_label, shown_columns, shown_shares
+from warmstart.tasks.predictions.stored_rows import (
+    lowest_share,
+    stored_label_sets,
+    stored_rows,
+    stored_shares,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,19 @@ class LabelSetPredictions:
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order; see ``Predictions.joined``."""
         return joined_rows(parts, positions)
+
+    @classmethod
+    def stored(cls, rows: pa.Table, label_names: tuple[str, ...]) -> Self:
+        """The predictions in rows of ``predictions.parquet``, with thresholds that decide the same.
+
+        Args:
+            rows: N rows.
+            label_names: the labels, C.
+        """
+        shares = stored_shares(rows, label_names)
+        predicted = stored_label_sets(rows, "prediction", label_names)
+        thresholds = tuple(map(lowest_share, shares.T, predicted.T))
+        return cls(label_names, thresholds, shares, *stored_rows(rows))
 
     @property
     def predicted(self) -> Bools:

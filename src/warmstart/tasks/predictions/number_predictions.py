@@ -12,6 +12,7 @@ import pyarrow as pa
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.labels import shown_number
 from warmstart.tasks.predictions.row_order import joined_rows
+from warmstart.tasks.predictions.stored_rows import stored_numbers, stored_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,17 @@ class NumberPredictions:
     def joined(cls, parts: Sequence[Self], positions: Ints) -> Self:
         """The predictions of several batches, in row order; see ``Predictions.joined``."""
         return joined_rows(parts, positions)
+
+    @classmethod
+    def stored(cls, rows: pa.Table, name: str) -> Self:
+        """The predictions in rows of ``predictions.parquet``.
+
+        Args:
+            rows: N rows.
+            name: name of the numbers.
+        """
+        logits = stored_numbers(rows, "logit") if "logit" in rows.column_names else None
+        return cls(name, stored_numbers(rows, name), *stored_rows(rows), logits)
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
         """The number under its name, the logit if there is one, and ``truncated``."""

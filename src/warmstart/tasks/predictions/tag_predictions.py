@@ -9,13 +9,16 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.tags.alignment import character_spans
 from warmstart.data.tags.conll import conll_lines
+from warmstart.data.tags.documents import DOCUMENT
 from warmstart.data.tags.schemes import TagSequences, TagSpans, spans_of_tags, tags_of_spans
 from warmstart.data.tags.spans import Spans
 from warmstart.data.tags.word_table import WordLayout
+from warmstart.tasks.predictions.stored_rows import stored_classes, stored_rows
 
 PREDICTED_SPAN = pa.struct(
     [
@@ -123,6 +126,24 @@ class TagPredictions:
             frozenset().union(*(part.cut for part in parts)),
         )
 
+    @classmethod
+    def stored(
+        cls, rows: pa.Table, label_names: tuple[str, ...], scheme: str, layout: WordLayout
+    ) -> Self:
+        """The predictions in rows of ``predictions.parquet``; the confidences are not stored.
+
+        Args:
+            rows: N rows.
+            label_names: the tags, C.
+            scheme: ``BIO`` or ``plain``.
+            layout: the words of these rows.
+        """
+        ids, truncated = stored_rows(rows)
+        tags = pa.table({"tags": pc.list_flatten(rows["tags"])})
+        labels = stored_classes(tags, "tags", label_names)
+        words, cut = np.arange(len(labels)), frozenset(ids[truncated].tolist())
+        return cls(label_names, scheme, layout, words, labels, np.full(len(labels), np.nan), cut)
+
     @property
     def _present(self) -> Ints:
         """Positions in the layout of the rows with a predicted word, int64 [N]."""
@@ -178,17 +199,19 @@ class TagPredictions:
         return int((self.labels != other.labels).sum())
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """``prediction`` (spans), ``tags``, ``words`` and ``truncated`` of each row."""
+        """``prediction`` (spans), ``tags``, ``words``, ``document`` if known, and ``truncated``."""
         names = pa.array(self.label_names, pa.string())
         counts = np.bincount(self.layout.row_of_word[self.words], minlength=len(self.layout.rows))
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
         tags = pa.ListArray.from_arrays(offsets, names.take(pa.array(self.labels)))
         spans = [[one.to_json() for one in prediction.spans] for prediction in self]
         words = self.layout.words.texts(self.layout.texts.to_pylist())
+        documents = self.layout.documents
         return {
             "prediction": pa.array(spans, pa.list_(PREDICTED_SPAN)),
             "words": pa.array(words, pa.list_(pa.string())),
             "tags": tags,
+            **({} if documents is None else {DOCUMENT: pa.array(documents)}),
             "truncated": pa.array(self.truncated),
         }
 

@@ -1,0 +1,239 @@
+"""What all experiments have in common: begin or resume, run the trials, write the results.
+
+A kind of experiment is a ``Kind``: which trials there are, and what is computed from them. The
+rest is here, once.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from warmstart import config_file, errors
+from warmstart.api import ConfigSource, refuse_missing_packages
+from warmstart.config import RunConfig
+from warmstart.config.overrides import Overrides
+from warmstart.data.reading.paths import given_path
+from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
+from warmstart.experiments.trial_progress import watching
+from warmstart.experiments.trials import HELD_OUT, Trial
+from warmstart.experiments.workers import ALIKE, cause, outcomes
+from warmstart.run import Run
+from warmstart.training.stop import stop_on_signals
+
+VERSION = 1
+"""Version of ``experiment.json``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an experiment was asked to do; the content of ``experiment.json``.
+
+    Args:
+        folder: its folder.
+        kind: name of the command.
+        name: name of the config.
+        options: options of the command.
+        settings: the settings that all trials share, as nested mappings.
+    """
+
+    folder: ExperimentFolder
+    kind: str
+    name: str
+    options: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings that all trials share."""
+        return config_file.load(self.settings)
+
+    def trial(
+        self,
+        name: str,
+        changes: Mapping[str, Any],
+        rows: Mapping[str, str] | None = None,
+        splits: tuple[str, ...] = HELD_OUT,
+    ) -> Trial:
+        """A trial of the experiment; the arguments are those of ``Trial``."""
+        return Trial(self.folder.trial(name), self.settings, changes, rows or {}, splits)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of experiment.
+
+    Args:
+        name: name of the command.
+        trials: its trials; raises an error if the options do not fit the data.
+        results: the content of ``results.json``, apart from what all kinds have; called with the
+            outcomes of all trials, of which at least one is finished.
+    """
+
+    name: str
+    trials: Callable[[Plan], Sequence[Trial]]
+    results: Callable[[Plan, Mapping[str, Outcome]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A finished experiment on disk.
+
+    Args:
+        path: its folder.
+    """
+
+    path: Path
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The content of ``results.json``; ``--json`` prints the same."""
+        content: dict[str, Any] = ExperimentFolder.open(self.path).read_json("results.json")
+        return content
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The scores over all trials, by split and metric."""
+        scores: dict[str, Any] = self.results["scores"]
+        return scores
+
+    @property
+    def runs(self) -> list[Run]:
+        """The finished trials, in order."""
+        trials = self.results["trials"]
+        return [Run(Path(trial["run"])) for trial in trials if trial["status"] == "finished"]
+
+    @property
+    def best(self) -> Run:
+        """The best trial by the validation score."""
+        return Run(self.path / "best")
+
+
+def begin(
+    kind: Kind,
+    config: ConfigSource,
+    overrides: Overrides,
+    options: Mapping[str, Any],
+    *,
+    workers: int,
+    output: str | Path | None,
+    overwrite: bool,
+    progress: bool,
+) -> Experiment:
+    """Check everything, create the folder, and run the experiment.
+
+    Args:
+        kind: of the experiment.
+        config: what to train, and on which data.
+        overrides: settings that replace the config's.
+        options: options of the kind, as JSON values.
+        workers: number of processes.
+        output: the folder; by default a new one under ``runs/``.
+        overwrite: replace an earlier experiment in ``output``.
+        progress: show live progress on stderr.
+
+    Raises:
+        Interrupted: a stop was requested; see ``resume``.
+        WarmstartError: an error that the user can fix.
+    """
+    refuse_workers(workers)
+    settings = config_file.resolve_paths(config_file.load(config, overrides), Path.cwd())
+    if settings.pretrain is not None:
+        raise errors.experiment.pretrains(kind.name)
+    refuse_missing_packages(settings)
+    name = Path(str(config)).stem if isinstance(config, str | Path) else settings.task
+    if output is None:
+        path = Path("runs") / f"{name}-{kind.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    else:
+        path = given_path(output, "output")
+    folder = ExperimentFolder(path.absolute())
+    folder.refuse_unusable(overwrite=overwrite)
+    given = settings.model_dump(exclude_unset=True)
+    plan = Plan(folder, kind.name, name, options, given)
+    trials = kind.trials(plan)
+    ExperimentFolder.create(
+        folder.path,
+        {
+            "version": VERSION,
+            "kind": kind.name,
+            "name": name,
+            "options": dict(options),
+            "settings": given,
+            "began": time.time(),
+        },
+        overwrite=overwrite,
+    )
+    return _carry_out(kind, plan, trials, workers, progress=progress)
+
+
+def resume(kind: Kind, path: str | Path, *, workers: int, progress: bool) -> Experiment:
+    """Continue an interrupted experiment: finished trials stay, the others are resumed or begun.
+
+    Args:
+        kind: of the experiment.
+        path: its folder.
+        workers: number of processes.
+        progress: show live progress on stderr.
+
+    Raises:
+        RunError: there is no such experiment, or it is finished.
+    """
+    refuse_workers(workers)
+    folder = ExperimentFolder.open(given_path(path, "path").absolute())
+    content = folder.read_json("experiment.json")
+    if content["kind"] != kind.name:
+        raise errors.experiment.of_other_kind(folder.path, content["kind"], kind.name)
+    if folder.is_finished:
+        raise errors.experiment.already_finished(folder.path)
+    plan = Plan(folder, kind.name, content["name"], content["options"], content["settings"])
+    return _carry_out(kind, plan, kind.trials(plan), workers, progress=progress)
+
+
+def refuse_workers(workers: int) -> None:
+    """Refuse a number of workers below 1."""
+    if workers < 1:
+        raise errors.experiment.too_few_workers(workers)
+
+
+def _carry_out(
+    kind: Kind, plan: Plan, trials: Sequence[Trial], workers: int, *, progress: bool
+) -> Experiment:
+    folder = plan.folder
+    with folder.locked():
+        _run_trials(plan, trials, min(workers, len(trials)), progress=progress)
+        ended = folder.outcomes()
+        if not any(outcome.status == "finished" for outcome in ended.values()):
+            raise errors.experiment.all_failed(
+                folder.path, kind.name, cause(next(reversed(ended.values())))
+            )
+        content = {"experiment": str(folder.path), "kind": kind.name, **kind.results(plan, ended)}
+        folder.write_json("results.json", content)
+    return Experiment(folder.path)
+
+
+def _run_trials(plan: Plan, trials: Sequence[Trial], workers: int, *, progress: bool) -> None:
+    folder = plan.folder
+    done = {name for name, outcome in folder.outcomes().items() if outcome.status == "finished"}
+    left = [trial for trial in trials if trial.name not in done]
+    failed: list[Outcome] = []
+    interrupted = False
+    try:
+        # With one worker each trial handles signals itself.
+        signals = stop_on_signals() if workers > 1 else nullcontext(lambda: False)
+        with signals as stopping, watching(trials, done, progress=progress) as ended:
+            for outcome in outcomes(left, workers, stopping):
+                folder.record(outcome)
+                ended(outcome)
+                interrupted = interrupted or outcome.status == "interrupted"
+                failed = [*failed, outcome] if outcome.status == "failed" else []
+            interrupted = interrupted or stopping()
+    except KeyboardInterrupt:  # a second signal; every trial can be resumed from its checkpoint
+        interrupted = True
+    finished = sum(outcome.status == "finished" for outcome in folder.outcomes().values())
+    if interrupted:
+        raise errors.experiment.interrupted(folder.path, plan.kind, finished, len(trials))
+    if len(folder.outcomes()) < len(trials) or (len(failed) >= ALIKE and not finished):
+        raise errors.experiment.failed_alike(folder.path, plan.kind, cause(failed[-1]), len(failed))

@@ -1,0 +1,27 @@
+"""All kinds of experiments, and how an interrupted one is resumed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from warmstart.data.reading.paths import given_path
+from warmstart.experiments import experiment, repeat
+from warmstart.experiments.experiment import Experiment, Kind
+from warmstart.experiments.experiment_folder import ExperimentFolder
+
+KINDS: Mapping[str, Kind] = {"repeat": repeat.KIND}
+"""Every kind by the name of its command."""
+
+
+def resume_experiment(path: str | Path, *, workers: int = 1, progress: bool = True) -> Experiment:
+    """Continue an interrupted experiment: finished trials stay, the others are resumed or begun.
+
+    Args:
+        path: its folder.
+        workers: number of processes that train at the same time.
+        progress: show live progress on stderr.
+
+    Raises:
+        RunError: there is no experiment, or it is finished.
+    """
+    content = ExperimentFolder.open(given_path(path, "path")).read_json("experiment.json")
+    return experiment.resume(KINDS[content["kind"]], path, workers=workers, progress=progress)

@@ -1,0 +1,163 @@
+"""``repeat``: one config with several seeds; how much of a score is chance?
+
+The same fine-tuning with another seed gives another score, often by more than the difference that
+one wants to see (Dodge et al. 2020, arXiv:2002.06305). A score is therefore the mean over several
+seeds, with an interval for both what varies between seeds and what varies between rows. Runs that
+have learned nothing are named and counted apart.
+
+The best run by the validation score is copied to ``best/``. Its test score is optimistic: the best
+of several is partly lucky, on validation rows and, through the seed, on test rows too.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from warmstart import errors
+from warmstart.api import ConfigSource
+from warmstart.config import SeedUse
+from warmstart.config.overrides import Overrides
+from warmstart.experiments import experiment
+from warmstart.experiments.experiment import Experiment, Kind, Plan
+from warmstart.experiments.experiment_folder import Outcome
+from warmstart.experiments.trial_results import (
+    best_trial,
+    finished_records,
+    keep_best,
+    mean_scores_json,
+    metric_of,
+    trial_json,
+)
+from warmstart.experiments.trials import Trial
+from warmstart.runs.run_record import RunRecord
+
+Vary = Literal["all", "initialization", "order", "dropout"]
+
+MOST_SEEDS = 1000
+"""A larger number after ``--seeds`` is more likely a seed."""
+
+
+def repeat(
+    config: ConfigSource,
+    overrides: Overrides = (),
+    *,
+    seeds: int | Sequence[int] = 5,
+    vary: Vary = "all",
+    workers: int = 1,
+    output: Any = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Experiment:
+    """Train one config with several seeds; mean, spread and interval of its scores.
+
+    Args:
+        config: as for ``train``.
+        overrides: as for ``train``.
+        seeds: a number of seeds, from the config's ``train.seed`` on, or the seeds themselves.
+        vary: ``all``, or only the seed of the ``initialization`` of new weights, of the ``order``
+            of the rows, or of ``dropout``; the others are then equal in all runs.
+        workers: number of processes that train at the same time.
+        output: the experiment's folder; by default a new one under ``runs/``.
+        overwrite: replace an earlier experiment in ``output``.
+        progress: show live progress on stderr.
+
+    Raises:
+        Interrupted: a stop was requested; see ``resume_experiment``.
+        WarmstartError: an error that the user can fix.
+    """
+    options = {"seeds": seeds if isinstance(seeds, int) else list(seeds), "vary": vary}
+    return experiment.begin(
+        KIND,
+        config,
+        overrides,
+        options,
+        workers=workers,
+        output=output,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def _trials(plan: Plan) -> list[Trial]:
+    config, vary = plan.config, plan.options["vary"]
+    setting = "train.seed" if vary == "all" else f"train.{vary}_seed"
+    for use in get_args(SeedUse):
+        own = f"train.{use}_seed"
+        if (vary == "all" or setting == own) and config.train.model_dump()[
+            f"{use}_seed"
+        ] is not None:
+            raise errors.experiment.seed_is_varied(own)
+    trials = _all_trials(plan)
+    trials[0].prepared()  # every fault of the settings and the data, before anything is written
+    return trials
+
+
+def chosen_seeds(seeds: int | Sequence[int], first: int) -> list[int]:
+    """The seeds of an experiment.
+
+    Args:
+        seeds: their number, or the seeds.
+        first: the first seed if only their number is given.
+
+    Raises:
+        UsageError: there are fewer than two, or two are equal.
+
+    >>> chosen_seeds(3, 42), chosen_seeds([7, 1], 42)
+    ([42, 43, 44], [7, 1])
+    """
+    found = list(range(first, first + seeds)) if isinstance(seeds, int) else list(seeds)
+    if len(found) < 2:
+        raise errors.experiment.too_few_seeds(len(found))
+    for seed in found:
+        if found.count(seed) > 1:
+            raise errors.experiment.repeated_seed(seed)
+    return found
+
+
+def _results(plan: Plan, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    trials = _all_trials(plan)
+    records = finished_records(trials, outcomes)
+    content = [trial_json(one, outcomes.get(one.name), records.get(one.name)) for one in trials]
+    collapsed = [one["trial"] for one in content if one.get("collapsed")]
+    best = best_trial(records)
+    keep_best(plan.folder, records[best].path)
+    good = [record for name, record in records.items() if name not in collapsed]
+    return {
+        "name": plan.name,
+        "vary": plan.options["vary"],
+        "metric": metric_of(records[best]),
+        "best": best,
+        "collapsed": collapsed,
+        "scores": _scores(list(records.values())),
+        "scores_without_collapsed": _scores(good) if collapsed and good else None,
+        "baselines": _baselines(records[best]),
+        "trials": content,
+    }
+
+
+def _all_trials(plan: Plan) -> list[Trial]:
+    setting = (
+        "train.seed" if plan.options["vary"] == "all" else f"train.{plan.options['vary']}_seed"
+    )
+    seeds = chosen_seeds(plan.options["seeds"], plan.config.train.seed)
+    return [plan.trial(f"seed-{seed}", {setting: seed}) for seed in seeds]
+
+
+def _scores(records: list[RunRecord]) -> dict[str, Any]:
+    """The scores over runs, by split."""
+    splits = [name for name, one in records[0].evaluations.items() if not one.is_file]
+    return {split: mean_scores_json(records, split) for split in splits}
+
+
+def _baselines(record: RunRecord) -> dict[str, Any]:
+    """The scores of the baselines that do not depend on the seed, by split."""
+    return {
+        split: {
+            name: {metric: score.to_json() for metric, score in scores.items()}
+            for name, scores in evaluation.baselines.items()
+        }
+        for split, evaluation in record.evaluations.items()
+        if not evaluation.is_file
+    }
+
+
+KIND = Kind("repeat", _trials, _results)
