@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from warmstart.api import check, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
+    from warmstart.experiments.experiment import Experiment
+    from warmstart.experiments.kinds import resume_experiment
+    from warmstart.experiments.repeat import repeat
     from warmstart.run import Run
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Experiment",
     "Run",
     "RunConfig",
     "WarmstartError",
@@ -31,11 +35,16 @@ __all__ = [
     "info",
     "load",
     "pretrain",
+    "repeat",
     "resume",
+    "resume_experiment",
     "train",
 ]
 
 _HOME = {
+    "Experiment": "warmstart.experiments.experiment",
+    "repeat": "warmstart.experiments.repeat",
+    "resume_experiment": "warmstart.experiments.kinds",
     "Run": "warmstart.run",
     "RunConfig": "warmstart.config.settings",
     "WarmstartError": "warmstart.errors",

@@ -61,7 +61,7 @@ def _options(
 
 def _add_commands() -> None:
     # Imported here and not above: these modules import the shared options from this one.
-    from warmstart.cli import export, generate, inspect, train, use
+    from warmstart.cli import experiment, export, generate, inspect, train, use
 
     app.command("demo")(train.demo)
     app.command("train")(train.train)
@@ -73,6 +73,7 @@ def _add_commands() -> None:
     app.command("check")(inspect.check)
     app.command("info")(inspect.info)
     app.command("report")(inspect.report)
+    app.command("repeat")(experiment.repeat)
     app.command("recipes")(inspect.recipes)
 
 

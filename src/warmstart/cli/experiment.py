@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich import box
 from rich.table import Table
 
 from warmstart.cli.app import Json, Overwrite, Set
-from warmstart.cli.output import result, show, with_interval
+from warmstart.cli.output import number, result, show, with_interval
 
 if TYPE_CHECKING:
     from warmstart.experiments.experiment import Experiment
     from warmstart.runs.titles import Titles
+
+Vary = Literal["all", "initialization", "order", "dropout"]
+"""Same as ``warmstart.experiments.repeat.Vary``; not imported, to keep ``--help`` fast."""
 
 Config = Annotated[
     str,
@@ -44,12 +47,7 @@ def repeat(
     seeds: Annotated[
         str | None, typer.Option(metavar="N|A,B,…", help="Number of seeds, or the seeds. [5]")
     ] = None,
-    vary: Annotated[
-        str | None,
-        typer.Option(
-            metavar="all|initialization|order|dropout", help="What the seeds change. [all]"
-        ),
-    ] = None,
+    vary: Annotated[Vary | None, typer.Option(help="What the seeds change. [all]")] = None,
     sets: Set = None,
     workers: Workers = 1,
     output: Folder = None,
@@ -58,17 +56,19 @@ def repeat(
     as_json: Json = False,
 ) -> None:
     """Train with several seeds: mean, spread and interval of every score."""
-    from warmstart import experiments
+    from warmstart.cli.train import config_path
+    from warmstart.experiments.kinds import resume_experiment
+    from warmstart.experiments.repeat import repeat as run
 
     given = {"--seeds": seeds, "--vary": vary, "--set": sets, "--output": output}
     if resume:
         _refuse_with_resume("repeat", config, {**given, "--overwrite": overwrite})
-        found = experiments.resume_experiment(config, workers=workers)
+        found = resume_experiment(config, workers=workers)
     else:
-        found = experiments.repeat(
-            config_of(config),
+        found = run(
+            config_path(config),
             sets or (),
-            seeds=seeds_of(seeds or "5"),
+            seeds=_seeds("5" if seeds is None else seeds),
             vary=vary or "all",
             workers=workers,
             output=output,
@@ -83,3 +83,95 @@ def _refuse_with_resume(kind: str, path: str, given: Mapping[str, Any]) -> None:
     others = [option for option, value in given.items() if value]
     if others:
         raise errors.experiment.resume_with(Path(path), kind, others)
+
+
+def _seeds(text: str) -> int | list[int]:
+    """A number of seeds, or the seeds: ``5``, ``1,2,3``."""
+    from warmstart import errors
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise errors.experiment.not_seeds(text)
+    return int(parts[0]) if len(parts) == 1 else [int(part) for part in parts]
+
+
+def _print(found: "Experiment", *, as_json: bool) -> None:
+    from warmstart.runs.directory import RunDirectory
+    from warmstart.runs.loaded_run import load_task
+    from warmstart.runs.titles import Titles
+
+    content = found.results
+    titles = Titles.of(load_task(RunDirectory(found.runs[0].path))[1])
+    show(trials_table(content, titles))
+    for split, scores in content["scores"].items():
+        show(mean_table(split, scores, content["baselines"].get(split, {}), titles))
+    show(*content["sentences"])
+    text = f"experiment  {found.path}\nreport      {found.path / 'experiment.html'}"
+    if (found.path / "best").exists():
+        text += f"\nbest run    {found.path / 'best'}"
+    result(content, text, as_json=as_json)
+
+
+def trials_table(content: Mapping[str, Any], titles: "Titles") -> Table:
+    """One row for each trial: its main score on every split, and how it ended.
+
+    Args:
+        content: the content of ``results.json``.
+        titles: names of the metrics.
+    """
+    metric, splits = content["metric"], list(content["scores"])
+    table = Table(
+        title=f"{titles.metric(metric)} of each run",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("run", overflow="fold")
+    for split in splits:
+        table.add_column(f"{split} [95 % interval]", justify="right", overflow="fold")
+    table.add_column("best epoch", justify="right")
+    table.add_column("", overflow="fold")
+    for trial in content["trials"]:
+        scores = [trial.get("scores", {}).get(split, {}).get(metric) for split in splits]
+        notes = [trial["status"]] * (trial["status"] != "finished")
+        notes += ["learned nothing"] * bool(trial.get("collapsed"))
+        notes += ["best by validation"] * (trial["trial"] == content.get("best"))
+        epoch = trial.get("best_epoch")
+        table.add_row(
+            trial["trial"],
+            *("" if score is None else with_interval(score) for score in scores),
+            "" if epoch is None else f"{round(epoch, 2):g}",
+            ", ".join(notes),
+        )
+    return table
+
+
+def mean_table(
+    split: str, scores: Mapping[str, Any], baselines: Mapping[str, Any], titles: "Titles"
+) -> Table:
+    """Every metric over all runs: mean with interval, and standard deviation.
+
+    Args:
+        split: name of the split.
+        scores: ``{metric: MeanScore}``.
+        baselines: scores of the baselines, by name.
+        titles: names of baselines, and what ``n`` counts.
+    """
+    first = next(iter(scores.values()), {"runs": 0, "n": 0})
+    title = f"{split}, mean of {first['runs']} runs, n = {first['n']:,} {titles.unit}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    lower = any(not score["higher_is_better"] for score in scores.values())
+    table.add_column("↓: lower is better" if lower else "", overflow="fold")
+    table.add_column("mean [95 % interval]", justify="right", overflow="fold")
+    table.add_column("sd", justify="right")
+    for baseline in baselines:
+        name = titles.baseline_head(baseline).partition(" with ")[0]
+        table.add_column(name, justify="right", max_width=12, overflow="fold")
+    for name, score in scores.items():
+        table.add_row(
+            name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),
+            with_interval({**score, "value": score["mean"]}),
+            number(score["deviation"]),
+            *(number(found.get(name, {}).get("value")) for found in baselines.values()),
+        )
+    return table

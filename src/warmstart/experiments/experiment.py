@@ -18,14 +18,22 @@ from warmstart.config import RunConfig
 from warmstart.config.overrides import Overrides
 from warmstart.data.reading.paths import given_path
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
+from warmstart.experiments.experiment_page import Page, write_page
 from warmstart.experiments.trial_progress import watching
+from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import HELD_OUT, Trial
 from warmstart.experiments.workers import ALIKE, cause, outcomes
+from warmstart.report.svg import drawing
 from warmstart.run import Run
+from warmstart.runs.run_record import RunRecord
 from warmstart.training.stop import stop_on_signals
 
 VERSION = 1
 """Version of ``experiment.json``."""
+
+
+Trials = Sequence[Mapping[str, Any]]
+"""The trials as they are in ``results.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,15 @@ class Kind:
     Args:
         name: name of the command.
         trials: its trials; raises an error if the options do not fit the data.
-        results: the content of ``results.json``, apart from what all kinds have; called with the
-            outcomes of all trials, of which at least one is finished.
+        results: the content of ``results.json`` apart from what all kinds have, from the trials as
+            they will be there and the run directories of the finished ones, at least one.
+        page: what the report shows in addition, from the whole ``results.json``.
     """
 
     name: str
     trials: Callable[[Plan], Sequence[Trial]]
-    results: Callable[[Plan, Mapping[str, Outcome]], dict[str, Any]]
+    results: Callable[[Plan, Trials, Mapping[str, RunRecord]], dict[str, Any]]
+    page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +219,19 @@ def _carry_out(
             raise errors.experiment.all_failed(
                 folder.path, kind.name, cause(next(reversed(ended.values())))
             )
-        content = {"experiment": str(folder.path), "kind": kind.name, **kind.results(plan, ended)}
-        folder.write_json("results.json", content)
+        records = finished_records(trials, ended)
+        found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
+        content = {
+            "experiment": str(folder.path),
+            "kind": kind.name,
+            "name": plan.name,
+            "trials": found,
+            **kind.results(plan, found, records),
+        }
+        with drawing():
+            page = kind.page(content, records)
+            write_page(folder, content, next(iter(records.values())), page)
+        folder.write_json("results.json", content)  # last: it makes the experiment finished
     return Experiment(folder.path)
 
 

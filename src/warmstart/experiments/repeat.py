@@ -16,19 +16,20 @@ from warmstart import errors
 from warmstart.api import ConfigSource
 from warmstart.config import SeedUse
 from warmstart.config.overrides import Overrides
+from warmstart.errors.counts import counted
 from warmstart.experiments import experiment
-from warmstart.experiments.experiment import Experiment, Kind, Plan
-from warmstart.experiments.experiment_folder import Outcome
+from warmstart.experiments.experiment import Experiment, Kind, Plan, Trials
+from warmstart.experiments.experiment_page import Page, score_pictures
 from warmstart.experiments.trial_results import (
     best_trial,
-    finished_records,
     keep_best,
     mean_scores_json,
     metric_of,
-    trial_json,
 )
 from warmstart.experiments.trials import Trial
+from warmstart.runs import words
 from warmstart.runs.run_record import RunRecord
+from warmstart.runs.titles import Titles
 
 Vary = Literal["all", "initialization", "order", "dropout"]
 
@@ -113,25 +114,53 @@ def chosen_seeds(seeds: int | Sequence[int], first: int) -> list[int]:
     return found
 
 
-def _results(plan: Plan, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
-    trials = _all_trials(plan)
-    records = finished_records(trials, outcomes)
-    content = [trial_json(one, outcomes.get(one.name), records.get(one.name)) for one in trials]
-    collapsed = [one["trial"] for one in content if one.get("collapsed")]
+def _results(plan: Plan, trials: Trials, records: Mapping[str, RunRecord]) -> dict[str, Any]:
+    collapsed = [one["trial"] for one in trials if one.get("collapsed")]
     best = best_trial(records)
     keep_best(plan.folder, records[best].path)
     good = [record for name, record in records.items() if name not in collapsed]
+    scores = _scores(list(records.values()))
     return {
-        "name": plan.name,
         "vary": plan.options["vary"],
         "metric": metric_of(records[best]),
         "best": best,
         "collapsed": collapsed,
-        "scores": _scores(list(records.values())),
+        "scores": scores,
         "scores_without_collapsed": _scores(good) if collapsed and good else None,
         "baselines": _baselines(records[best]),
-        "trials": content,
+        "sentences": _sentences(records[best], scores, len(trials), collapsed, best),
     }
+
+
+def _sentences(
+    record: RunRecord,
+    scores: Mapping[str, Any],
+    trials: int,
+    collapsed: Sequence[str],
+    best: str,
+) -> list[str]:
+    """What the experiment has shown, in sentences."""
+    metric, titles = metric_of(record), Titles.of(record.task)
+    split = next(iter(scores))
+    found = []
+    if score := scores[split].get(metric):
+        found.append(
+            f"{titles.metric(metric)} of {counted(score['runs'], 'run')} on the {split} rows: "
+            f"{words.decimals(score['mean'])} ± {words.decimals(score['deviation'])} (mean and "
+            f"standard deviation over seeds); 95 % interval of the mean over seeds and rows "
+            f"[{words.decimals(score['low'])}, {words.decimals(score['high'])}]."
+        )
+    if collapsed:
+        found.append(
+            f"{len(collapsed)} of {counted(trials, 'run')} learned nothing: "
+            f"{', '.join(collapsed)}. The mean contains them."
+        )
+    if "test" in scores:
+        found.append(
+            f"{best} is the best by the validation rows. Its test score is optimistic, because it "
+            "was chosen among several runs; the mean is not."
+        )
+    return found
 
 
 def _all_trials(plan: Plan) -> list[Trial]:
@@ -160,4 +189,10 @@ def _baselines(record: RunRecord) -> dict[str, Any]:
     }
 
 
-KIND = Kind("repeat", _trials, _results)
+def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
+    title = f"{content['name']} with {counted(len(content['trials']), 'seed')}"
+    varied = list(content["trials"][0]["settings"])
+    return Page(title, "run", varied, score_pictures(content, records))
+
+
+KIND = Kind("repeat", _trials, _results, _page)

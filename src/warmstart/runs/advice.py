@@ -64,30 +64,42 @@ def advice(record: RunRecord) -> Advice | None:
     if score.value == 1 and score.higher_is_better:
         return None  # nothing can be better
     rivals = {n: scores[metric] for n, scores in evaluation.baselines.items() if metric in scores}
-    failure = _only_answer(evaluation.details) or _nothing_learned(record)
-    if not failure and all(ahead(score, rival) for rival in rivals.values()):
+    failed = failure(record)
+    if not failed and all(ahead(score, rival) for rival in rivals.values()):
         return None
-    reasons, settings = _cause(record, failure, best_first(rivals)[0] if rivals else None, score)
+    reasons, settings = _cause(record, failed, best_first(rivals)[0] if rivals else None, score)
     verb = "train" if record.config.pretrain is None else "pretrain"
-    return Advice(tuple(reasons), tuple(settings), record.path, bool(failure), verb)
+    return Advice(tuple(reasons), tuple(settings), record.path, bool(failed), verb)
+
+
+def failure(record: RunRecord) -> str:
+    """Why the model of a finished run has learned nothing, in a sentence; otherwise empty.
+
+    Args:
+        record: the content of a run directory.
+    """
+    evaluation = record.evaluation
+    if evaluation is None:
+        return ""
+    return _only_answer(evaluation.details) or _nothing_learned(record)
 
 
 def _cause(
-    record: RunRecord, failure: str, rival: tuple[str, Score] | None, score: Score
+    record: RunRecord, failed: str, rival: tuple[str, Score] | None, score: Score
 ) -> tuple[list[str], list[str]]:
     """The reasons and the settings to change."""
     train = record.config.train
     given = {"train.learning_rate": train.learning_rate, "train.epochs": train.epochs}
     by_hand = {name: value for name, value in given.items() if name not in record.chosen}
-    if failure and by_hand:
+    if failed and by_hand:
         values = " and ".join(f"{name}={value}" for name, value in by_hand.items())
         reason = f"Probably {values} do not suit this model and these rows."
-        return [failure, reason], [f"{name}=auto" for name in by_hand]
-    if failure:
+        return [failed, reason], [f"{name}=auto" for name in by_hand]
+    if failed:
         last = train.seed + record.start.get("attempt", 1) - 1
         seeds = f"{train.seed}" + f" and {last}" * (last > train.seed)
         reason = f"Such a run often succeeds with another seed than {seeds}."
-        return [failure, reason], [f"train.seed={last + 1}"]
+        return [failed, reason], [f"train.seed={last + 1}"]
     if longer := _budget_for_all_steps(record):
         done, planned = len(record.steps), record.start["steps"]
         reason = f"The budget ended training after {done:,} of {counted(planned, 'step')}."
