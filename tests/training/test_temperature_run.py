@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from transformers import pipeline
 
 from tests.contract.driven_run import without_figures
-from tests.runs_in_memory import settings, topic_settings, write_reviews
+from tests.runs_in_memory import BAD, GOOD, settings, topic_settings, write_reviews
 from warmstart import api, config_file
 from warmstart.api import Run
 from warmstart.preparation.prepare import prepare
@@ -149,6 +149,29 @@ def test_a_baseline_has_a_temperature_of_its_own(run: Run) -> None:
     share = np.mean([row["label"] == "good" for row in rows])
     lowest = -(share * np.log(share) + (1 - share) * np.log(1 - share))
     assert run.baselines["majority"]["validation"]["log_loss"]["value"] == pytest.approx(lowest)
+
+
+def test_the_linear_probe_has_a_temperature_and_a_threshold_of_its_own(tmp_path: Path) -> None:
+    """Here the kept model is the linear probe itself: as a baseline it has the same scores."""
+    config = settings(tmp_path, epochs=1, calibrate="temperature", choose_threshold=True)
+    config["train"]["head_start"] = "linear-probe"
+    train_run(prepare(config_file.load(config)), tmp_path / "run")
+    run = api.load(tmp_path / "run")
+    (finish,) = events_of(read_events(run.path / "events.jsonl"), "finish")
+    assert finish["best_step"] == -1
+    assert facts_of(run)["temperature"] != 1
+    assert run.baselines["linear-probe"]["validation"] == run.scores["validation"]
+
+
+def test_validation_rows_of_one_label_are_no_problem(tmp_path: Path) -> None:
+    config = settings(tmp_path, epochs=1, calibrate="temperature", choose_threshold=True)
+    file = tmp_path / "validation.csv"
+    file.write_text("text,label\n" + "".join(f"the {word} cat,good\n" for word in BAD + GOOD))
+    config["data"]["validation"] = str(file)
+    train_run(prepare(config_file.load(config)), tmp_path / "run")
+    scores = scores_of(api.load(tmp_path / "run"), "validation")
+    before = scores["details"]["uncalibrated"]["scores"]["log_loss"]
+    assert scores["scores"]["log_loss"]["value"] <= before["value"]
 
 
 def test_the_report_and_the_card_show_both(run: Run) -> None:
