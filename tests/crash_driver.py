@@ -164,7 +164,13 @@ RUNS: dict[str, tuple[Settings, dict[str, Any]]] = {
     "adapters": (runs_in_memory.settings, {"lora": {"save": "adapter"}, "epochs": 1}),
     "stopped early": (
         runs_in_memory.settings,
-        {"early_stopping": 1, "choose_threshold": True, "epochs": 4, "evaluations_per_epoch": 2},
+        {
+            "early_stopping": 1,
+            "choose_threshold": True,
+            "calibrate": "temperature",
+            "epochs": 4,
+            "evaluations_per_epoch": 2,
+        },
     ),
     "tags": (runs_in_memory.tagging_settings, {"epochs": 1}),
     "ranking": (runs_in_memory.ranking_settings, {"epochs": 1}),

@@ -17,7 +17,8 @@ from warmstart.data.examples.tokens import Tokens
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.novelty import novelty
 from warmstart.models.tuning.freezing import Frozen
-from warmstart.tasks.multi_label_classification import LabelSets, MultiLabelClassification
+from warmstart.tasks.label_sets import LabelSets
+from warmstart.tasks.multi_label_classification import MultiLabelClassification
 from warmstart.tasks.text_ranking import Relevance, TextRanking
 
 DATA = DataConfig(train="a.csv")

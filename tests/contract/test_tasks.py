@@ -39,7 +39,7 @@ from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.capabilities import (
-    ChoosesThreshold,
+    ChoosesNumbers,
     Compares,
     CountsChanges,
     HasBaselines,
@@ -229,7 +229,7 @@ def test_predictions_of_batches_join_in_row_order(case: Case) -> None:
 def test_a_chosen_threshold_is_kept_and_applied(case: Case) -> None:
     """It can be written as JSON, and changes predictions but not their probabilities."""
     prepared = case.prepared
-    if not isinstance(prepared.task, ChoosesThreshold):
+    if not isinstance(prepared.task, ChoosesNumbers):
         pytest.skip("nothing is chosen after training")
     examples, labels = prepared.examples["validation"], prepared.splits["validation"].labels
     found, _, _ = predicted(case, examples)
@@ -238,13 +238,37 @@ def test_a_chosen_threshold_is_kept_and_applied(case: Case) -> None:
     assert sentence
     facts = json.loads(json.dumps(facts_of(chosen)))
     assert type(chosen).from_facts(prepared.config, facts) == chosen
-    assert isinstance(chosen, ChoosesThreshold)
     again = chosen.repeated(found)
     assert (again.probabilities == found.probabilities).all()
     before, after = (chosen.score(one, labels).metrics[name].value for one in (found, again))
     assert before is not None
     assert after is not None
     assert after >= before
+
+
+def test_a_fitted_temperature_is_kept_and_applied(case: Case) -> None:
+    """It changes probabilities and lowers their log-loss, but changes no prediction."""
+    prepared = case.prepared
+    if not isinstance(prepared.task, ChoosesNumbers):
+        pytest.skip("nothing is chosen after training")
+    examples, labels = prepared.examples["validation"], prepared.splits["validation"].labels
+    found, _, _ = predicted(case, examples)
+    fitted, sentence = prepared.task.with_temperature(found, labels)
+    assert sentence.startswith("temperature ")
+    facts = json.loads(json.dumps(facts_of(fitted)))
+    assert type(fitted).from_facts(prepared.config, facts) == fitted
+    again = fitted.repeated(found)
+    assert again.changed(found) == 0
+    before, after = prepared.task.score(found, labels), fitted.score(again, labels)
+    assert "uncalibrated" not in before.details
+    kept = after.details["uncalibrated"]["scores"]
+    assert kept["log_loss"] == before.metrics["log_loss"].to_json()
+    assert after.metrics["log_loss"].value < kept["log_loss"]["value"]
+    same = {"macro_f1", "accuracy", "micro_f1", "subset_accuracy", "roc_auc"}
+    for name in same & after.metrics.keys():
+        assert after.metrics[name].value == pytest.approx(before.metrics[name].value)
+    direct, _, _ = predicted(replace(case, prepared=replace(prepared, task=fitted)), examples)
+    assert (direct.probabilities == again.probabilities).all()
 
 
 def test_columns_are_of_the_tables_rows(case: Case) -> None:
@@ -331,7 +355,7 @@ def test_stored_predictions_have_the_same_scores(case: Case, tmp_path: Path) -> 
     assert isinstance(task, Compares)
     examples = prepared.examples["validation"]
     found = Evaluation(predicted(case, examples)[0], Scores({}, {}), 0.0)
-    if isinstance(task, ChoosesThreshold):
+    if isinstance(task, ChoosesNumbers):
         task, _ = task.with_threshold(found.predictions, split.labels, task.metrics[0].name)
         found = replace(found, predictions=task.repeated(found.predictions))
     found = replace(found, scores=task.score(found.predictions, split.labels))

@@ -132,6 +132,20 @@ def test_names_of_labels_are_broken_between_words() -> None:
     assert columns == ["airline_\ndelay", "lost_\nluggage", "seat/\nlegroom", "other"]
 
 
+def test_a_calibrated_model_has_two_curves() -> None:
+    def bins(accuracy: float) -> list[dict[str, float | None]]:
+        parts = [(0.6, 0.8, 5, 0.7, accuracy), (0.8, 1.0, 0, None, None)]
+        return [dict(zip(("low", "high", "n", "confidence", "accuracy"), one, strict=True))
+                for one in parts]  # fmt: skip
+
+    with drawing():
+        one, two = figures.calibration(bins(0.7)), figures.calibration(bins(0.7), bins(0.4))
+        assert "uncalibrated" not in texts(to_svg(one, "one", ""))
+        assert "uncalibrated" in texts(to_svg(two, "two", ""))
+    points = [line.get_xydata() for line in two.axes[0].lines[1:]]
+    assert np.array(points).tolist() == [[[0.7, 0.4]], [[0.7, 0.7]]]
+
+
 def test_a_score_of_zero_has_no_scale_below_it() -> None:
     score = Score(0.0, 0.0, 0.0, 9, higher_is_better=True)
     check = Check(0, 1.0, 1.0, 1.0, 1.0, 1.0, best=True, scores={"f1": score})

@@ -119,6 +119,8 @@ def test_a_field_of_another_kind_is_tolerated_or_one_message(
         ("text-classification", {"class_weights": [1, "x"]}, "class_weights is 'x' and not a"),
         ("text-classification", {"threshold": "0.5"}, "threshold is '0.5' and not a finite"),
         ("text-classification", {"threshold": float("nan")}, "threshold is nan and not a finite"),
+        ("text-classification", {"temperature": 0}, "temperature is 0.0 and not above 0"),
+        ("text-classification", {"temperature": "2"}, "temperature is '2' and not a finite"),
         ("text-ranking", {}, "task is text-ranking, and config.yaml has text-classification"),
     ],
 )
@@ -136,6 +138,7 @@ def test_facts_that_do_not_fit_the_run_are_named(
 @pytest.mark.parametrize(
     ("task", "facts", "said"),
     [
+        ("multi-label-classification", {"temperature": -1}, "temperature is -1.0 and not above 0"),
         ("multi-label-classification", {"thresholds": [0.5]}, "thresholds is not a list of 2"),
         ("multi-label-classification", {"label_weights": [1] * 3}, "label_weights is not a list"),
         ("token-classification", {"scheme": "BIOX"}, "scheme is 'BIOX' and not one of: "),

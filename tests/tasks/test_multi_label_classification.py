@@ -156,3 +156,17 @@ def test_a_separator_is_refused_if_every_row_has_a_list(labels: list[Any]) -> No
     MultiLabelClassification.learn(
         config(label_separator=";"), table_of(label=['["rude"]', "spam;rude"])
     )
+
+
+def test_a_temperature_divides_the_logits_of_all_labels() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (40, 2)).astype(np.float32)
+    logits[0] = [-500, 20]
+    plain, batch = task(), batch_of([0.0] * 40)
+    found = replace(plain, temperature=2.5).predictions(logits, batch)
+    cooled = plain.predictions(logits / np.float32(2.5), batch)
+    np.testing.assert_allclose(found.probabilities, cooled.probabilities, rtol=1e-6)
+    for prediction, shares in zip(found, found.probabilities, strict=True):
+        assert list(prediction.probabilities.values()) == shares.tolist()
+    before = plain.predictions(logits, batch)
+    assert (plain.repeated(found).probabilities == before.probabilities).all()
+    assert found.changed(before) == 0

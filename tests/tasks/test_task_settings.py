@@ -34,6 +34,7 @@ VALUES: dict[str, Any] = {
     "train.focal_gamma": 1.5,
     "train.class_weights": "balanced",
     "train.choose_threshold": True,
+    "train.calibrate": "temperature",
     "train.freeze": "embeddings+layers:1",
     "train.unfreeze_layers_per_epoch": 2,
     "train.head_start": "linear-probe",

@@ -204,7 +204,7 @@ def test_a_threshold_decides_between_two_labels() -> None:
     batch = batch_of([0, 0, 0])
     found = task.predictions(torch.from_numpy(shares).log(), batch)
     np.testing.assert_allclose(found.probabilities, shares)
-    found = replace(found, probabilities=shares)  # the second equals the threshold exactly
+    found = replace(found, uncalibrated=shares)  # the second equals the threshold exactly
     assert [prediction.label for prediction in found] == ["no", "yes", "yes"]
     assert found.columns(batch.rows)["prediction"].to_pylist() == ["no", "yes", "yes"]
     labels = task.labels(table_of(pa.array(["no", "yes", "yes"])))
@@ -226,3 +226,29 @@ def test_the_threshold_that_is_chosen_is_the_best() -> None:
     # A threshold does not change the log-loss, so the main metric is used.
     assert "matthews correlation" in sentence
     assert [one.label for one in chosen.repeated(found)] == ["no", "no", "no", "yes", "yes"]
+
+
+def test_a_temperature_divides_the_logits() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (40, 3)).astype(np.float32)
+    logits[0] = [200, -200, 0]
+    plain = TextClassification(DATA, ("a", "b", "c"))
+    warm = replace(plain, temperature=2.5)
+    batch = batch_of([0] * 40)
+    found, cooled = warm.predictions(logits, batch), plain.predictions(logits / 2.5, batch)
+    np.testing.assert_allclose(found.probabilities, cooled.probabilities, rtol=1e-6)
+    columns = found.columns(batch.rows)
+    for position, prediction in enumerate(found):
+        for name, share in prediction.probabilities.items():
+            assert columns[f"probability:{name}"][position].as_py() == share
+    before = plain.predictions(logits, batch)
+    assert (plain.repeated(found).probabilities == before.probabilities).all()
+    assert found.changed(before) == 0
+    assert [one.label for one in found] == [one.label for one in before]
+
+
+def test_a_temperature_that_makes_two_labels_equal_does_not_change_the_label() -> None:
+    shares = np.array([[0.5, np.nextafter(0.5, 1)]])
+    found = ClassPredictions(("a", "b"), shares, np.arange(1), np.zeros(1, bool), temperature=20)
+    assert found.probabilities[0, 0] == found.probabilities[0, 1]
+    assert found.predicted.tolist() == [1]
+    assert found[0].label == "b"

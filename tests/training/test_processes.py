@@ -193,7 +193,10 @@ class Launched:
 
 
 def config_for(folder: Path) -> Path:
-    content = settings(folder, dropout=0.0, epochs=2, batch_size=16, gradient_accumulation=2)
+    content = settings(
+        folder, dropout=0.0, epochs=2, batch_size=16, gradient_accumulation=2,
+        calibrate="temperature",
+    )  # fmt: skip
     content["data"]["test"] = str(write_reviews(folder / "test.csv", rows=30, seed=3))
     path = folder / "config.yaml"
     path.write_text(json.dumps(content))
@@ -231,6 +234,11 @@ def test_one_command_under_torchrun_is_one_run(launched: Launched) -> None:
     assert (said["run"], said["status"]) == ("two", "finished")
     one, two = launched.folder / "one", launched.folder / "two"
     assert_one_run(one, two)
+    temperatures = [
+        json.loads((run / "task.json").read_text())["facts"]["temperature"] for run in (one, two)
+    ]
+    assert temperatures[0] == pytest.approx(temperatures[1], rel=TOLERANCE)
+    assert temperatures[0] != 1
     for split in ("validation", "test"):
         here, there = (
             json.loads((run / "evaluation" / split / "scores.json").read_text())

@@ -45,8 +45,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run with everything that can follow training."""
     folder = tmp_path_factory.mktemp("stopped")
     found = settings(
-        folder, epochs=2, batch_size=16, choose_threshold=True, early_stopping=1,
-        average={"of": "last", "count": 2},
+        folder, epochs=2, batch_size=16, choose_threshold=True, calibrate="temperature",
+        early_stopping=1, average={"of": "last", "count": 2},
     )  # fmt: skip
     found["data"]["test"] = str(write_reviews(folder / "test.csv", rows=30, seed=9))
     return found
@@ -91,7 +91,7 @@ def contents(run: Run) -> dict[str, Any]:
 STAGES = {
     "keep_average": train_run,
     "with_final_scores": final_scoring,
-    "with_chosen_threshold": kept_model_scores,
+    "with_chosen_scores": kept_model_scores,
     "fit_baselines": kept_model_scores,
     "write_evaluation": final_scoring,
 }

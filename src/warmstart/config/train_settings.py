@@ -64,6 +64,10 @@ class TrainConfig(BaseModel):
     ``best_metric`` on the validation rows, instead of from 0.5. For multi-label: choose such a
     threshold for each label by its F1. Thresholds are saved with the run and used for every later
     prediction."""
+    calibrate: Literal["temperature"] | None = None
+    """``temperature``: after training, divide the logits by the number that gives the lowest
+    log-loss on the validation rows, so that the probabilities are neither too high nor too low.
+    Labels stay the same. The number is saved with the run and used for every later prediction."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] | Auto = "auto"
     """Peak learning rate of AdamW. ``auto`` chooses it by the width of the model: 3e-5 for
     BERT-base, more for smaller models."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from warmstart.config import RunConfig
+from warmstart.evaluation.chosen_numbers import chooses_numbers, with_chosen_numbers
 from warmstart.metrics.scores import Scores
-from warmstart.tasks.capabilities import ChoosesThreshold, HasBaselines
+from warmstart.tasks.capabilities import HasBaselines
 from warmstart.tasks.task import AnyTask, Predictions, Split
 
 
@@ -26,8 +27,8 @@ def baseline_scores(
 ) -> tuple[dict[str, dict[str, Scored]], list[str]]:
     """Fit the task's baselines on the training split and score them on every other split.
 
-    With ``train.choose_threshold`` each baseline gets a threshold of its own from the validation
-    rows, like the model: one threshold for all would favour the model.
+    Each baseline gets a temperature and thresholds of its own from the validation rows, if the
+    model does: the same for all would favour the model.
 
     Args:
         task: what is learned.
@@ -42,18 +43,17 @@ def baseline_scores(
     """
     if not isinstance(task, HasBaselines):
         return {}, []
-    chooses = config.train.choose_threshold and "validation" in splits
+    chooses = chooses_numbers(task, config.train) and "validation" in splits
     scored: dict[str, dict[str, Scored]] = {}
     notes = []
     for name, baseline in task.baselines(config, train, splits).items():
-        predictions = dict(baseline.predictions)
         own: AnyTask = task
-        if chooses and isinstance(task, ChoosesThreshold):
+        predictions = dict(baseline.predictions)
+        if chooses:
             labels = splits["validation"].labels
-            chosen = metric or task.metrics[0].name
-            own, _ = task.with_threshold(predictions["validation"], labels, chosen)
-            assert isinstance(own, ChoosesThreshold)
-            predictions = {split: own.repeated(found) for split, found in predictions.items()}
+            own, predictions, _ = with_chosen_numbers(
+                task, config.train, predictions, labels, metric
+            )
         scored[name] = {
             split: Scored(predictions[split], own.score(predictions[split], rows.labels))
             for split, rows in splits.items()

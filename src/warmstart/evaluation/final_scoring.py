@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from warmstart.devices.processes import Processes
 from warmstart.evaluation.baseline_scores import Scored, baseline_scores
+from warmstart.evaluation.chosen_numbers import chooses_numbers, with_chosen_numbers
 from warmstart.evaluation.evaluate import Evaluation, evaluate, with_final_scores
 from warmstart.evaluation.store import scores_json, write_evaluation
 from warmstart.models.packed.forward import forward_for
@@ -21,7 +22,7 @@ from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import task_json
 from warmstart.runs.model_folder import HEAD_START, load_head_start
 from warmstart.runs.only_shown import only_shown
-from warmstart.tasks.capabilities import ChoosesThreshold, ComparesWithStart
+from warmstart.tasks.capabilities import ComparesWithStart
 from warmstart.tasks.task import AnyTask
 
 HELD_OUT = ("validation", "test")
@@ -71,35 +72,35 @@ class Scoring:
         return found
 
 
-def with_chosen_threshold(
+def with_chosen_scores(
     scoring: Scoring, task: AnyTask, found: Mapping[str, Evaluation[Any]]
-) -> tuple[AnyTask, dict[str, Evaluation[Any]]]:
-    """Choose the threshold on the validation rows and score every split with it.
+) -> tuple[AnyTask, dict[str, Evaluation[Any]], tuple[str, ...]]:
+    """Choose the temperature and thresholds on the validation rows, and score every split anew.
 
     Args:
         scoring: the scoring of the run.
         task: the task of the run.
-        found: evaluations without a chosen threshold.
+        found: evaluations of one model, without these numbers.
 
     Returns:
-        The task with its threshold, and the evaluations; both unchanged if the settings request no
-        threshold.
+        The task with the numbers; the evaluations; and sentences about the numbers. All as before
+        if the settings request none.
     """
-    prepared = scoring.prepared
-    if not prepared.config.train.choose_threshold or not isinstance(task, ChoosesThreshold):
-        return task, dict(found)
-    labels = prepared.splits["validation"].labels
-    chosen, sentence = task.with_threshold(
-        found["validation"].predictions, labels, prepared.best_metric
-    )
-    scoring.notice(sentence)
-    assert isinstance(chosen, ChoosesThreshold)
-    scored = {}
-    for name, evaluation in found.items():
-        predictions = chosen.repeated(evaluation.predictions)
-        scores = chosen.score(predictions, prepared.splits[name].labels)
-        scored[name] = replace(evaluation, predictions=predictions, scores=scores)
-    return chosen, scored
+    config, splits = scoring.prepared.config.train, scoring.prepared.splits
+    if not chooses_numbers(task, config):
+        return task, dict(found), ()
+    predictions = {name: evaluation.predictions for name, evaluation in found.items()}
+    labels, metric = splits["validation"].labels, scoring.prepared.best_metric
+    chosen = with_chosen_numbers(task, config, predictions, labels, metric)
+    scored = {
+        name: replace(
+            evaluation,
+            predictions=chosen.predictions[name],
+            scores=chosen.task.score(chosen.predictions[name], splits[name].labels),
+        )
+        for name, evaluation in found.items()
+    }
+    return chosen.task, scored, chosen.sentences
 
 
 def start_scores(
@@ -107,12 +108,13 @@ def start_scores(
 ) -> dict[str, dict[str, Scored]]:
     """Scores of the model before the first step, if it could predict already.
 
-    They are shown next to the model's scores: if there are none, a notice says why.
+    They are shown next to the model's scores: if there are none, a notice says why. Like a
+    baseline, it gets a temperature and thresholds of its own.
 
     Args:
         scoring: the scoring of the run, by one process.
         directory: the run directory.
-        task: the task of the run.
+        task: the task of the run, without chosen numbers.
         splits: names of the splits to score.
 
     Returns:
@@ -130,6 +132,7 @@ def start_scores(
             load_head_start(directory, model)
         model.to(scoring.accelerator.device)
         found = scoring.evaluations(task, model, splits)
+        _, found, _ = with_chosen_scores(scoring, task, found)
         scores["linear-probe" if fitted else "untouched"] = {
             name: Scored(evaluation.predictions, evaluation.scores)
             for name, evaluation in found.items()
@@ -144,7 +147,7 @@ def write_scores(
     found: Mapping[str, Evaluation[Any]],
     baselines: Mapping[str, Mapping[str, Scored]],
 ) -> dict[str, dict[str, Any]]:
-    """Write the evaluations of a run, and the task with its threshold.
+    """Write the evaluations of a run, and the task with its chosen numbers.
 
     Args:
         scoring: the scoring of the run.
@@ -191,8 +194,8 @@ def fit_baselines(
     scores: dict[str, dict[str, Scored]] = {}
     config, train = prepared.config, prepared.splits["train"]
     # No baseline depends on the model or on a seed, so runs over the same rows share them.
-    chooses = config.train.choose_threshold
-    key = ("baselines", repr(task), repr(config.data), prepared.best_metric, chooses)
+    chosen = (config.train.choose_threshold, config.train.calibrate)
+    key = ("baselines", repr(task), repr(config.data), prepared.best_metric, chosen)
     rows = [(name, content_key(split.table)) for name, split in prepared.splits.items()]
 
     def fitted() -> tuple[dict[str, dict[str, Scored]], list[str]]:

@@ -261,21 +261,30 @@ def numbers_columns(labels: Sequence[str]) -> bool:
     )
 
 
-def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
+def calibration(
+    bins: Sequence[Mapping[str, Any]], uncalibrated: Sequence[Mapping[str, Any]] = ()
+) -> Figure:
     """Reliability diagram: accuracy against mean confidence of each bin, and the rows per bin.
 
     Args:
         bins: ``{"low", "high", "n", "confidence", "accuracy"}`` for each; an empty bin has n = 0.
+        uncalibrated: the same without the temperature, if the model has one; their rows are not
+            drawn.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
     """
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     filled = [part for part in bins if part["n"]]
-    confidence = [part["confidence"] for part in filled]
     upper.plot([0, 1], [0, 1], color=Colour.MUTED, label="perfectly calibrated", **DASHED)
-    accuracy = [part["accuracy"] for part in filled]
-    upper.plot(confidence, accuracy, "o-", color=Colour.MODEL, label="model", **MARKED)
+    before = [part for part in uncalibrated if part["n"]]
+    for parts, colour, name in (
+        (before, Colour.OTHER, "uncalibrated"),
+        (filled, Colour.MODEL, "model"),
+    ):
+        if parts:
+            points = [[part[axis] for part in parts] for axis in ("confidence", "accuracy")]
+            upper.plot(*points, "o-", color=colour, label=name, **MARKED)
     upper.set_ylabel("accuracy")
     upper.set_ylim(-0.02, 1.04)
     for part in filled:
@@ -291,7 +300,7 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
     lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     lower.yaxis.set_major_formatter(thousands())
     lower.set_xlabel("confidence: probability of the predicted label")
-    lower.set_xlim(min([0.5, *(part["low"] for part in filled)]) - 0.01, 1.01)
+    lower.set_xlim(min([0.5, *(part["low"] for part in (*filled, *before))]) - 0.01, 1.01)
     legend_above(upper)
     return figure
 

@@ -23,6 +23,7 @@ from warmstart.report import figures
 from warmstart.report.report_content import ReportContent, gather
 from warmstart.report.svg import can_draw, drawing, to_png, to_svg
 from warmstart.runs import words
+from warmstart.runs.calibration import calibration_of
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import EvaluationRecord, RunRecord
 from warmstart.runs.safe_files import write_atomically
@@ -143,8 +144,11 @@ def _error_figures(evaluation: EvaluationRecord) -> dict[str, tuple[Figure, str]
         )
     if any(part["n"] for part in details.get("calibration", ())):
         drawn["calibration"] = (
-            figures.calibration(details["calibration"]),
-            "Accuracy against confidence in bins, with the number of rows in each.",
+            figures.calibration(
+                details["calibration"], evaluation.uncalibrated.get("calibration", ())
+            ),
+            "Accuracy against confidence in bins, with the number of rows in each"
+            f"{'; also of the uncalibrated model' if evaluation.uncalibrated else ''}.",
         )
     return drawn
 
@@ -190,6 +194,7 @@ def render(content: ReportContent, pictures: Mapping[str, Markup]) -> str:
         record=content.record,
         config=content.record.config,
         evaluation=content.evaluation,
+        calibration=calibration_of(content.record),
         pictures=pictures,
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         settings=settings,

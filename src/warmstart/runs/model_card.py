@@ -20,6 +20,7 @@ from warmstart import config_file
 from warmstart.errors.counts import counted
 from warmstart.models.checkpoints.bundled import PREFIX
 from warmstart.runs import words
+from warmstart.runs.calibration import calibration_of
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.run_record import EvaluationRecord, RunRecord, read_record
 from warmstart.runs.titles import Titles
@@ -175,6 +176,7 @@ def _body(record: RunRecord) -> str:
         status=words.status(record),
         base=_hub_name(name) or (name if name.startswith(PREFIX) else PurePath(name).name),
         findings=[(message.level, _without_folders(message.text, record)) for message in messages],
+        calibration=calibration_of(record),
         new=record.config.pretrain,
         cuts=record.config.data.long_documents == "truncate"
         and not isinstance(record.task, ReadsWords),

@@ -91,6 +91,12 @@ class EvaluationRecord:
         return self.split not in SPLIT_ORDER
 
     @property
+    def uncalibrated(self) -> Mapping[str, Any]:
+        """Details of the same model without its temperature; empty if it is not calibrated."""
+        found: Mapping[str, Any] = self.details.get("uncalibrated", {})
+        return found
+
+    @property
     def main_metric(self) -> str:
         """The name of the main metric."""
         return next(iter(self.scores))

@@ -12,6 +12,7 @@ from warmstart.config import RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.errors.counts import counted
 from warmstart.evaluation.baseline_scores import Scored, baseline_scores
+from warmstart.evaluation.chosen_numbers import chooses_numbers
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
 from warmstart.preparation.learnable import learnable
@@ -119,7 +120,7 @@ def _baselines(
         columns = columns.rename_columns([renamed.get(name, name) for name in kept])
     rows = replace(split, table=replace(split.table, columns=columns))
     held_out = {"file": rows}
-    if own.train.choose_threshold:  # each baseline gets a threshold from the validation rows
+    if chooses_numbers(task, own.train):  # each baseline gets its own from the validation rows
         held_out["validation"] = Split(splits["validation"], task.labels(splits["validation"]))
     train = Split(splits["train"], task.labels(splits["train"]))
     scores, notes = baseline_scores(task, own, train, held_out, own.train.best_metric)

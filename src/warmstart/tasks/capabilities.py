@@ -292,23 +292,21 @@ class RestoresRows(Protocol):
 
 
 @runtime_checkable
-class ChoosesThreshold(Protocol[LabelsIn, AnyPredictionsT]):
-    """Something in the predictions (a threshold) is chosen on the validation rows."""
+class ChoosesNumbers(Protocol[LabelsIn, AnyPredictionsT]):
+    """Numbers that predictions depend on are chosen on the validation rows after training."""
+
+    def with_temperature(self, predictions: AnyPredictionsT, labels: LabelsIn) -> tuple[Self, str]:
+        """The task with the best temperature on these rows, and a sentence about it."""
+        ...
 
     def with_threshold(
         self, predictions: AnyPredictionsT, labels: LabelsIn, metric: str
-    ) -> "tuple[AnyTask, str]":
-        """The task with the best choice on these rows, and a sentence about it.
-
-        Args:
-            predictions: predictions of the kept model for the validation rows.
-            labels: labels of these rows.
-            metric: the metric to maximise.
-        """
+    ) -> tuple[Self, str]:
+        """The task with the thresholds of the best ``metric`` on these rows, and a sentence."""
         ...
 
     def repeated(self, predictions: AnyPredictionsT) -> AnyPredictionsT:
-        """The same probabilities with this task's threshold applied."""
+        """The same predictions with this task's temperature and thresholds."""
         ...
 
 

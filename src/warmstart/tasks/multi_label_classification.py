@@ -20,7 +20,7 @@ Source: Boutell et al. 2004, Pattern Recognition 37(9), "Learning multi-label sc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +31,8 @@ from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
 from warmstart.data.examples.tokenise import Tokenizer
-from warmstart.data.examples.tokens import Bools, Ints
+from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.label_lists import (
-    SEPARATOR,
     as_lists,
     label_lists,
     label_matrix,
@@ -47,14 +46,16 @@ from warmstart.data.label_lists import (
 from warmstart.data.labels import clean_rows
 from warmstart.data.named_labels import in_order_of_ids
 from warmstart.data.table import Table
-from warmstart.errors.counts import counted, form
+from warmstart.errors.counts import counted
 from warmstart.metrics.intervals import UnitSums
 from warmstart.metrics.label_set_metrics import METRICS, label_set_scores, label_set_sums
 from warmstart.metrics.scores import Metric, Scores
+from warmstart.metrics.temperature import fit_temperature, with_uncalibrated
 from warmstart.metrics.thresholds import best_threshold
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.focal_loss import focal_factor
+from warmstart.tasks.label_sets import LabelSets, remarks_on, thresholds_in_words
 from warmstart.tasks.mistakes import (
     CHECK_LABELS,
     Mistakes,
@@ -65,12 +66,13 @@ from warmstart.tasks.mistakes import (
     worst_rows,
 )
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPredictions
-from warmstart.tasks.predictions.numbers import as_numbers, sigmoid
+from warmstart.tasks.predictions.numbers import as_numbers, log_odds, sigmoid
 from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.predictions.stored_rows import stored_label_sets
-from warmstart.tasks.stored_facts import names_in, numbers_in
+from warmstart.tasks.stored_facts import names_in, numbers_in, temperature_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
 from warmstart.tasks.task_settings import (
+    CALIBRATION,
     CLASSES,
     LABEL_LISTS,
     LABELS,
@@ -80,28 +82,18 @@ from warmstart.tasks.task_settings import (
     RARE_LABELS,
     TEXTS,
 )
-from warmstart.tasks.usage_lines import example_row, predict_command, window_limits
+from warmstart.tasks.usage_lines import (
+    example_row,
+    predict_command,
+    temperature_limits,
+    window_limits,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
-
-
-SHOWN = 10
-"""Maximum number of labels to name in a sentence; the others are only counted."""
-
-
-class LabelSets(NamedTuple):
-    """The labels of the rows of one split."""
-
-    matrix: Bools
-    """Whether each label applies to each row, bool [N, C]."""
-    lacks_separator: bool
-    """Whether labels are texts, and none of them contains the separator."""
-    multi_hot: bool
-    """Whether labels are lists of 0 and 1, with one value for each label."""
 
 
 @final
@@ -117,6 +109,7 @@ class MultiLabelClassification:
         label_weights: for each label, the weight in its loss of a row that has it; rows without it
             have weight 1; C numbers; empty if all weights are 1.
         thresholds: smallest probability with which each label is predicted, C; empty for one half.
+        temperature: divides all logits before the sigmoid; None if the model is not calibrated.
     """
 
     data: DataConfig
@@ -125,13 +118,14 @@ class MultiLabelClassification:
     focal_gamma: float = 2.0
     label_weights: tuple[float, ...] = ()
     thresholds: tuple[float, ...] = ()
+    temperature: float | None = None
 
     name: ClassVar[str] = "multi-label-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
     other_names: ClassVar[tuple[str, ...]] = ("multi-label", "multilabel", "multi_label")
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | NAMES | LABEL_LISTS | TEXTS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | LABEL_LISTS | TEXTS | LOSS | RARE_LABELS | CALIBRATION | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("binary-cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -146,12 +140,14 @@ class MultiLabelClassification:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The label names, in the order of the logits; weights and thresholds, if there are any."""
+        """The label names, in the order of the logits; if any, weights, thresholds, temperature."""
         facts: dict[str, Any] = {"label_names": list(self.label_names)}
         if self.label_weights:
             facts["label_weights"] = list(self.label_weights)
         if self.thresholds:
             facts["thresholds"] = list(self.thresholds)
+        if self.temperature is not None:
+            facts["temperature"] = self.temperature
         return facts
 
     @staticmethod
@@ -199,6 +195,7 @@ class MultiLabelClassification:
             config.train.focal_gamma,
             numbers_in(facts, "label_weights", len(names)),
             numbers_in(facts, "thresholds", len(names)),
+            temperature_in(facts),
         )
 
     def labels(self, table: Table) -> LabelSets:
@@ -254,29 +251,35 @@ class MultiLabelClassification:
         return self._of_shares(shares, batch.rows, batch.truncated)
 
     def _of_shares(self, shares: Any, rows: Ints, truncated: Bools) -> LabelSetPredictions:
-        return LabelSetPredictions(self.label_names, self._thresholds, shares, rows, truncated)
+        return LabelSetPredictions(
+            self.label_names, self._thresholds, shares, rows, truncated, self.temperature
+        )
 
     def score(self, predictions: LabelSetPredictions, labels: LabelSets) -> Scores:
         """Every metric of ``metrics`` with its interval; the scores per label in the details."""
-        return label_set_scores(
-            predictions.probabilities,
-            labels.matrix,
-            predictions.predicted,
-            self.label_names,
-            predictions.thresholds,
-        )
+        names, predicted = self.label_names, predictions.predicted
+
+        def scores(shares: Floats) -> Scores:
+            return label_set_scores(shares, labels.matrix, predicted, names, predictions.thresholds)
+
+        found = scores(predictions.probabilities)
+        if predictions.temperature is None:
+            return found
+        return with_uncalibrated(found, scores(predictions.uncalibrated), predictions.temperature)
 
     def usage(self) -> Usage:
         """The text-classification pipeline, with all labels."""
+        applied = "thresholds" if self.temperature is None else "temperature and the thresholds"
         return Usage(
             python='classify = pipeline("text-classification", model="model", top_k=None)\n'
             f"classify({example_row(self.data)}, truncation=True)",
             command=predict_command(self.data),
             note="Each `score` is the probability that the label applies. warmstart also applies "
-            "the thresholds of the run and reports which texts were truncated",
+            f"the {applied} of the run and reports which texts were truncated",
             limits=(
                 "It knows only the labels of its training rows.",
                 *window_limits(self.data),
+                *temperature_limits(self.temperature, "sigmoid"),
             ),
         )
 
@@ -304,30 +307,7 @@ class MultiLabelClassification:
 
     def remarks(self, labels: LabelSets) -> list[str]:
         """Number of labels per row, and a separator that does not occur."""
-        matrix = labels.matrix
-        counts, absent = matrix.sum(axis=1), ~matrix.any(axis=0)
-        none = int((counts == 0).sum())
-        sentences = [
-            f"{counts.mean():.2f} labels per row; {none:,} of {counted(len(matrix), 'row')} "
-            f"{form(none, 'has', 'have')} none "
-            f"({none / len(matrix):.1%})"
-        ]
-        if absent.any():
-            names = [repr(self.label_names[index]) for index in np.flatnonzero(absent)]
-            more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-            sentences.append(f"no row has the label {', '.join(names[:SHOWN])}{more}")
-        if labels.lacks_separator:
-            separator = self.data.label_separator or SEPARATOR
-            sentences.append(
-                f"no row has {separator!r} between labels, so none has more than one: "
-                "if that is wrong, set data.label_separator"
-            )
-        if labels.multi_hot:
-            first = self.data.name_of_label.get("0", "0")
-            sentences.append(
-                f"lists of 0 and 1 have one value for each label: the label {first!r} is first"
-            )
-        return sentences
+        return remarks_on(labels, self.label_names, self.data)
 
     def unit_sums(self, predictions: LabelSetPredictions, labels: LabelSets) -> UnitSums:
         """The sums over units of rows."""
@@ -338,6 +318,21 @@ class MultiLabelClassification:
         true = stored_label_sets(rows, "label", self.label_names)
         labels = LabelSets(true, lacks_separator=False, multi_hot=False)
         return LabelSetPredictions.stored(rows, self.label_names), labels
+
+    def with_temperature(
+        self, predictions: LabelSetPredictions, labels: LabelSets
+    ) -> tuple[Self, str]:
+        """The task with the temperature of the lowest log-loss on these rows, and a sentence.
+
+        Args:
+            predictions: predictions for the validation rows.
+            labels: labels of these rows.
+        """
+        yes = log_odds(predictions.uncalibrated).ravel()
+        fit = fit_temperature(
+            np.stack([np.zeros_like(yes), yes], axis=1), labels.matrix.ravel().astype(np.int64)
+        )
+        return replace(self, temperature=fit.temperature), fit.in_words()
 
     def with_threshold(
         self, predictions: LabelSetPredictions, labels: LabelSets, metric: str
@@ -355,13 +350,13 @@ class MultiLabelClassification:
         )
         sentence = (
             "each label is predicted from a threshold of its own, which gives its best F1 on the "
-            f"validation rows: {_listed(self.label_names, chosen)}"
+            f"validation rows: {thresholds_in_words(self.label_names, chosen)}"
         )
         return replace(self, thresholds=chosen), sentence
 
     def repeated(self, predictions: LabelSetPredictions) -> LabelSetPredictions:
-        """The same probabilities with this task's thresholds applied."""
-        return replace(predictions, thresholds=self._thresholds)
+        """The same predictions with this task's temperature and thresholds."""
+        return replace(predictions, thresholds=self._thresholds, temperature=self.temperature)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The rows with wrong labels for which the model was most certain about one of them."""
@@ -388,10 +383,3 @@ class MultiLabelClassification:
     @property
     def _thresholds(self) -> tuple[float, ...]:
         return self.thresholds or (0.5,) * len(self.label_names)
-
-
-def _listed(names: tuple[str, ...], thresholds: tuple[float, ...]) -> str:
-    """``'rude' 0.312, 'spam' 0.550``; for many labels, the first ones and the number of others."""
-    shown = [f"{name!r} {t:.3f}" for name, t in zip(names[:SHOWN], thresholds, strict=False)]
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(shown) + more

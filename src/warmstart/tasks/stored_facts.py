@@ -42,6 +42,23 @@ def numbers_in(facts: Mapping[str, Any], name: str, labels: int) -> tuple[float,
     return tuple(number_in({name: number}, name) for number in numbers)
 
 
+def temperature_in(facts: Mapping[str, Any]) -> float | None:
+    """The temperature of a calibrated model; None if the task has none.
+
+    Args:
+        facts: the facts of a task.
+
+    Raises:
+        ValueError: it is not a finite number above 0.
+    """
+    if "temperature" not in facts:
+        return None
+    temperature = number_in(facts, "temperature")
+    if temperature <= 0:
+        raise ValueError(f"temperature is {temperature!r} and not above 0")
+    return temperature
+
+
 def number_in(facts: Mapping[str, Any], name: str) -> float:
     """A finite number.
 

@@ -36,6 +36,8 @@ LOSS = frozenset({"train.loss"})
 """The task has several losses."""
 RARE_LABELS = frozenset({"train.focal_gamma", "train.class_weights", "train.choose_threshold"})
 """Settings for rare labels."""
+CALIBRATION = frozenset({"train.calibrate"})
+"""Predictions have probabilities that can be calibrated after training."""
 FREEZING = frozenset({"train.freeze"})
 """Lower layers can be frozen."""
 UNFREEZING = frozenset({"train.unfreeze_layers_per_epoch", "train.head_start", "train.retry"})
@@ -80,6 +82,7 @@ TASK_SETTINGS = (
     | MASKS
     | LOSS
     | RARE_LABELS
+    | CALIBRATION
     | NEW_HEAD
     | GENERATION
     | WORDS_AND_TAGS

@@ -28,7 +28,7 @@ from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
 from warmstart.data.examples.tokenise import Tokenizer
-from warmstart.data.examples.tokens import Ints
+from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.labels import class_index, clean_rows, label_names
 from warmstart.data.named_labels import class_texts, in_order_of_ids
 from warmstart.data.split import codes, refuse_single_rows
@@ -41,6 +41,7 @@ from warmstart.metrics.classification_metrics import (
 )
 from warmstart.metrics.intervals import UnitSums
 from warmstart.metrics.scores import Metric, Scores
+from warmstart.metrics.temperature import fit_temperature, with_uncalibrated
 from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
@@ -54,13 +55,27 @@ from warmstart.tasks.mistakes import (
     worst_rows,
 )
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
-from warmstart.tasks.predictions.numbers import as_numbers, softmax
+from warmstart.tasks.predictions.numbers import as_numbers, log_shares, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
 from warmstart.tasks.predictions.stored_rows import stored_classes
-from warmstart.tasks.stored_facts import names_in, number_in, numbers_in
+from warmstart.tasks.stored_facts import names_in, number_in, numbers_in, temperature_in
 from warmstart.tasks.task import FloatArray, PredictedRows, Split, Usage
-from warmstart.tasks.task_settings import CLASSES, LABELS, LOSS, NAMES, NEW_HEAD, RARE_LABELS, TEXTS
-from warmstart.tasks.usage_lines import example_row, predict_command, window_limits
+from warmstart.tasks.task_settings import (
+    CALIBRATION,
+    CLASSES,
+    LABELS,
+    LOSS,
+    NAMES,
+    NEW_HEAD,
+    RARE_LABELS,
+    TEXTS,
+)
+from warmstart.tasks.usage_lines import (
+    example_row,
+    predict_command,
+    temperature_limits,
+    window_limits,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,6 +97,7 @@ class TextClassification:
         class_weights: weight of a row of each class in the loss, C; empty if all weights are 1.
         threshold: with two classes, the smallest probability with which the second is predicted;
             None for the more probable class.
+        temperature: divides the logits before the softmax; None if the model is not calibrated.
     """
 
     data: DataConfig
@@ -90,6 +106,7 @@ class TextClassification:
     focal_gamma: float = 2.0
     class_weights: tuple[float, ...] = ()
     threshold: float | None = None
+    temperature: float | None = None
 
     name: ClassVar[str] = "text-classification"
     pipeline_tag: ClassVar[str] = "text-classification"
@@ -105,7 +122,7 @@ class TextClassification:
     )
     head: ClassVar[Head] = "sequence-classification"
     reads: ClassVar[frozenset[str]] = (
-        LABELS | CLASSES | NAMES | TEXTS | LOSS | RARE_LABELS | NEW_HEAD
+        LABELS | CLASSES | NAMES | TEXTS | LOSS | RARE_LABELS | CALIBRATION | NEW_HEAD
     )
     losses: ClassVar[tuple[LossName, ...]] = ("cross-entropy", "focal")
     loss_unit: ClassVar[str] = "nats"
@@ -124,12 +141,14 @@ class TextClassification:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The label names, in the order of the logits; weights and threshold, if there are any."""
+        """The label names, in the order of the logits; if any, weights, threshold, temperature."""
         facts: dict[str, Any] = {"label_names": list(self.label_names)}
         if self.class_weights:
             facts["class_weights"] = list(self.class_weights)
         if self.threshold is not None:
             facts["threshold"] = self.threshold
+        if self.temperature is not None:
+            facts["temperature"] = self.temperature
         return facts
 
     @staticmethod
@@ -181,6 +200,7 @@ class TextClassification:
             config.train.focal_gamma,
             numbers_in(facts, "class_weights", len(names)),
             number_in(facts, "threshold") if "threshold" in facts else None,
+            temperature_in(facts),
         )
 
     def labels(self, table: Table) -> Ints:
@@ -227,32 +247,39 @@ class TextClassification:
 
     def predictions(self, logits: "Tensor | FloatArray", batch: PredictedRows) -> ClassPredictions:
         """The most probable label of each row, with the probability of every label; [B, C]."""
-        shares = softmax(as_numbers(logits))
+        return self._of_shares(softmax(as_numbers(logits)), batch.rows, batch.truncated)
+
+    def _of_shares(self, shares: Any, rows: Ints, truncated: Bools) -> ClassPredictions:
         return ClassPredictions(
-            self.label_names, shares, batch.rows, batch.truncated, self.threshold
+            self.label_names, shares, rows, truncated, self.threshold, self.temperature
         )
 
     def score(self, predictions: ClassPredictions, labels: Ints) -> Scores:
         """Every metric of ``metrics`` with its interval; the confusion matrix in the details."""
-        return classification_scores(
-            predictions.probabilities,
-            labels,
-            self.label_names,
-            intervals=True,
-            predicted=predictions.predicted,
-        )
+        names, predicted = self.label_names, predictions.predicted
+
+        def scores(shares: Floats) -> Scores:
+            return classification_scores(shares, labels, names, intervals=True, predicted=predicted)
+
+        found = scores(predictions.probabilities)
+        if predictions.temperature is None:
+            return found
+        return with_uncalibrated(found, scores(predictions.uncalibrated), predictions.temperature)
 
     def usage(self) -> Usage:
         """The text-classification pipeline."""
+        applied = "" if self.temperature is None else "applies the temperature of the run, "
         return Usage(
             python='classify = pipeline("text-classification", model="model")\n'
             f"classify({example_row(self.data)}, truncation=True)",
             command=predict_command(self.data),
-            note="warmstart also reports all probabilities, and which texts were truncated",
+            note=f"warmstart also {applied}reports all probabilities, and which texts were "
+            "truncated",
             limits=(
                 "The model always predicts one of its labels, even for a text to which none "
                 "applies.",
                 *window_limits(self.data),
+                *temperature_limits(self.temperature, "softmax"),
             ),
         )
 
@@ -269,11 +296,11 @@ class TextClassification:
             "majority": majority(texts, train.labels, classes),
             "tfidf": tfidf(texts, train.labels, classes),
         }
-        return predicted(fitted, splits, config.data, self._baseline_predictions)
 
-    def _baseline_predictions(self, shares: Any, table: Table) -> ClassPredictions:
-        none = np.zeros(len(table), dtype=np.bool_)
-        return ClassPredictions(self.label_names, shares, table.rows, none, self.threshold)
+        def predictions(shares: Any, table: Table) -> ClassPredictions:
+            return self._of_shares(shares, table.rows, np.zeros(len(table), dtype=np.bool_))
+
+        return predicted(fitted, splits, config.data, predictions)
 
     def shown_labels(self, labels: Ints) -> pa.Array:
         """The label of each row as text."""
@@ -292,6 +319,16 @@ class TextClassification:
         has_threshold = self.threshold is not None
         found = ClassPredictions.stored(rows, self.label_names, has_threshold=has_threshold)
         return found, stored_classes(rows, "label", self.label_names)
+
+    def with_temperature(self, predictions: ClassPredictions, labels: Ints) -> tuple[Self, str]:
+        """The task with the temperature of the lowest log-loss on these rows, and a sentence.
+
+        Args:
+            predictions: predictions of the kept model for the validation rows.
+            labels: labels of these rows.
+        """
+        fit = fit_temperature(log_shares(predictions.uncalibrated), labels)
+        return replace(self, temperature=fit.temperature), fit.in_words()
 
     def with_threshold(
         self, predictions: ClassPredictions, labels: Ints, metric: str
@@ -314,8 +351,8 @@ class TextClassification:
         return replace(self, threshold=threshold), sentence
 
     def repeated(self, predictions: ClassPredictions) -> ClassPredictions:
-        """The same probabilities with this task's threshold applied."""
-        return replace(predictions, threshold=self.threshold)
+        """The same predictions with this task's temperature and threshold."""
+        return replace(predictions, threshold=self.threshold, temperature=self.temperature)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The wrong predictions with the highest probability."""

@@ -36,3 +36,20 @@ def window_limits(data: DataConfig) -> tuple[str, ...]:
         "own prediction does; the lines of Python above read only the beginning of a long text."
     )
     return (sentence,)
+
+
+def temperature_limits(temperature: float | None, function: str) -> tuple[str, ...]:
+    """For ``Usage.limits`` of a task that may have a temperature: where it is not applied.
+
+    Args:
+        temperature: divides the logits; None if the model is not calibrated.
+        function: what makes probabilities of logits, ``softmax`` or ``sigmoid``.
+    """
+    if temperature is None:
+        return ()
+    sentence = (
+        "Its weights do not contain the temperature, which warmstart applies: the lines of Python "
+        "above give the probabilities before calibration. To calibrate them, divide the logits "
+        f"by {temperature:.4g} before the {function}."
+    )
+    return (sentence,)

@@ -10,7 +10,7 @@ from warmstart.evaluation.final_scoring import (
     Scoring,
     fit_baselines,
     start_scores,
-    with_chosen_threshold,
+    with_chosen_scores,
     write_scores,
 )
 from warmstart.preparation.prepare import Prepared
@@ -40,7 +40,9 @@ def score_kept_model(
     scoring = Scoring(prepared, job.accelerator, job.processes, job.log.notice)
     splits = tuple(name for name in splits if name in prepared.splits)
     found = scoring.evaluations(job.task, kept.model, splits)
-    task, found = with_chosen_threshold(scoring, job.task, found)
+    task, found, sentences = with_chosen_scores(scoring, job.task, found)
+    for sentence in sentences:
+        scoring.notice(sentence)
     write_final_samples(prepared, job, kept.model)
     if not job.processes.first:
         return {}
@@ -49,5 +51,5 @@ def score_kept_model(
         # By one process: an error in one of several would leave the others waiting.
         alone = replace(scoring, processes=ALONE)
         beside = fit_baselines(scoring, job.task, splits)
-        beside |= start_scores(alone, job.run, task, splits)
+        beside |= start_scores(alone, job.run, job.task, splits)
     return write_scores(scoring, job.run, task, found, beside)

@@ -89,7 +89,7 @@ def other_data(directory: RunDirectory, prepared: Prepared) -> list[str]:
         {name: [file["sha256"] for file in files] for name, files in content["files"].items()}
         for content in (before, data)
     ]
-    # A run that was scored has more facts than were learned: its thresholds.
+    # A run that was scored has more facts than were learned: its temperature and thresholds.
     facts, learned = directory.read_json("task.json")["facts"], facts_of(prepared.task)
     return [
         *["the data files"] * (hashes[0] != hashes[1]),

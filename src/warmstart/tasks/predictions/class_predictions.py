@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
+from warmstart.tasks.predictions.numbers import log_shares, softmax
 from warmstart.tasks.predictions.row_order import joined_rows
 from warmstart.tasks.predictions.shown_labels import share_of_label, shown_columns, shown_shares
 from warmstart.tasks.predictions.stored_rows import (
@@ -58,19 +59,22 @@ class ClassPredictions:
 
     Args:
         label_names: the classes, in the order of the logits, C.
-        probabilities: of each class for each row, float64 [N, C].
+        uncalibrated: probability of each class for each row, without the temperature, float64
+            [N, C].
         rows: row ids, int64 [N].
         truncated: whether the model got only the beginning of each row, bool [N].
         threshold: with two classes, the smallest probability with which the second is predicted.
+        temperature: divides the logits; None for a model that is not calibrated.
         top: number of labels to show for each row, the most probable first; None for all, in the
             order of the logits.
     """
 
     label_names: tuple[str, ...]
-    probabilities: Floats
+    uncalibrated: Floats
     rows: Ints
     truncated: Bools
     threshold: float | None = None
+    temperature: float | None = None
     top: int | None = None
 
     @classmethod
@@ -94,6 +98,11 @@ class ClassPredictions:
         return cls(label_names, shares, *stored_rows(rows), threshold)
 
     @property
+    def probabilities(self) -> Floats:
+        """Probability of each class for each row, with the temperature, float64 [N, C]."""
+        return self._calibrated(self.uncalibrated)
+
+    @property
     def predicted(self) -> Ints:
         """Index of each row's predicted class, int64 [N].
 
@@ -102,7 +111,8 @@ class ClassPredictions:
         """
         if self.threshold is not None:
             return (self.probabilities[:, 1] >= self.threshold).astype(np.int64)
-        best: Ints = self.probabilities.argmax(axis=1)
+        # A temperature does not change the order, but may round two probabilities to the same.
+        best: Ints = self.uncalibrated.argmax(axis=1)
         return best
 
     def changed(self, other: Self) -> int:
@@ -124,8 +134,9 @@ class ClassPredictions:
 
     def __getitem__(self, index: int) -> ClassPrediction:
         """The prediction at position ``index``."""
-        shares = self.probabilities[index]
-        label = int(shares.argmax())
+        uncalibrated = self.uncalibrated[index]
+        shares = self._calibrated(uncalibrated[None])[0]
+        label = int(uncalibrated.argmax())
         if self.threshold is not None:
             label = int(shares[1] >= self.threshold)
         return ClassPrediction(
@@ -139,3 +150,8 @@ class ClassPredictions:
     def __iter__(self) -> Iterator[ClassPrediction]:
         """Every prediction, one object at a time."""
         return map(self.__getitem__, range(len(self)))
+
+    def _calibrated(self, shares: Floats) -> Floats:
+        return (
+            shares if self.temperature is None else softmax(log_shares(shares) / self.temperature)
+        )

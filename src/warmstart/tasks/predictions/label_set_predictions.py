@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.label_lists import as_lists
+from warmstart.tasks.predictions.numbers import log_odds, sigmoid
 from warmstart.tasks.predictions.row_order import joined_rows
 from warmstart.tasks.predictions.shown_labels import share_of_label, shown_columns, shown_shares
 from warmstart.tasks.predictions.stored_rows import (
@@ -64,18 +65,21 @@ class LabelSetPredictions:
     Args:
         label_names: the labels, in the order of the logits, C.
         thresholds: smallest probability with which each label is predicted, C.
-        probabilities: probability of each label for each row, float64 [N, C].
+        uncalibrated: probability of each label for each row, without the temperature, float64
+            [N, C].
         rows: row ids, int64 [N].
         truncated: whether the model got only the beginning of each row, bool [N].
+        temperature: divides the logits; None for a model that is not calibrated.
         top: number of labels to show for each row, the most probable first; None for all, in the
             order of the logits.
     """
 
     label_names: tuple[str, ...]
     thresholds: tuple[float, ...]
-    probabilities: Floats
+    uncalibrated: Floats
     rows: Ints
     truncated: Bools
+    temperature: float | None = None
     top: int | None = None
 
     @classmethod
@@ -95,6 +99,11 @@ class LabelSetPredictions:
         predicted = stored_label_sets(rows, "prediction", label_names)
         thresholds = tuple(map(lowest_share, shares.T, predicted.T))
         return cls(label_names, thresholds, shares, *stored_rows(rows))
+
+    @property
+    def probabilities(self) -> Floats:
+        """Probability of each label for each row, with the temperature, float64 [N, C]."""
+        return self._calibrated(self.uncalibrated)
 
     @property
     def predicted(self) -> Bools:
@@ -119,12 +128,12 @@ class LabelSetPredictions:
 
     def __getitem__(self, index: int) -> LabelSetPrediction:
         """The prediction at position ``index``."""
-        shares = dict(zip(self.label_names, self.probabilities[index].tolist(), strict=True))
-        pairs = zip(shares.items(), self.thresholds, strict=True)
+        shares = self._calibrated(self.uncalibrated[index])
+        pairs = zip(self.label_names, shares, self.thresholds, strict=True)
         return LabelSetPrediction(
             int(self.rows[index]),
-            tuple(label for (label, share), threshold in pairs if share >= threshold),
-            share_of_label(self.label_names, self.probabilities[index], self.top),
+            tuple(label for label, share, threshold in pairs if share >= threshold),
+            share_of_label(self.label_names, shares, self.top),
             bool(self.truncated[index]),
             self.top is not None,
         )
@@ -132,3 +141,6 @@ class LabelSetPredictions:
     def __iter__(self) -> Iterator[LabelSetPrediction]:
         """Every prediction, one object at a time."""
         return map(self.__getitem__, range(len(self)))
+
+    def _calibrated(self, shares: Floats) -> Floats:
+        return shares if self.temperature is None else sigmoid(log_odds(shares) / self.temperature)

@@ -1,4 +1,4 @@
-"""From logits to probabilities, in float64.
+"""From logits to probabilities, in float64, and back.
 
 In float64 the probabilities of a row sum to 1 as closely as JSON can show.
 """
@@ -43,3 +43,25 @@ def sigmoid(logits: Floats) -> Floats:
     # exp(-|x|) never overflows; each half of the axis uses the form that is exact there.
     small = np.exp(-np.abs(logits))
     return np.where(logits >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def log_shares(shares: Floats) -> Floats:
+    """Logits whose softmax gives these probabilities: their logarithms, all finite.
+
+    A probability that was rounded to 0 gives -708, whatever the logit was.
+
+    Args:
+        shares: probabilities in any shape.
+    """
+    return np.log(np.maximum(shares, np.finfo(np.float64).tiny))
+
+
+def log_odds(shares: Floats) -> Floats:
+    """Logits whose sigmoid gives these probabilities, all finite.
+
+    A probability that was rounded to 1 gives 36.7, whatever the logit was.
+
+    Args:
+        shares: probabilities in any shape.
+    """
+    return log_shares(shares) - np.log(np.maximum(1 - shares, np.finfo(np.float64).epsneg))
