@@ -14,19 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from warmstart.api import check, generate, info, load, pretrain, resume, train
+    from warmstart.api import check, compare, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
+    from warmstart.evaluation.compare import OtherPredictions
     from warmstart.run import Run
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "OtherPredictions",
     "Run",
     "RunConfig",
     "WarmstartError",
     "__version__",
     "check",
+    "compare",
     "generate",
     "info",
     "load",
@@ -36,6 +39,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "OtherPredictions": "warmstart.evaluation.compare",
     "Run": "warmstart.run",
     "RunConfig": "warmstart.config.settings",
     "WarmstartError": "warmstart.errors",

@@ -26,6 +26,7 @@ from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
+    from warmstart.evaluation.compare import ComparedRuns, OtherPredictions
     from warmstart.models.checkpoints.description import Description
     from warmstart.preparation.prepare import Prepared
     from warmstart.runs.events import EventLog
@@ -60,22 +61,9 @@ def check(config: ConfigSource, overrides: Overrides = ()) -> "Prepared":
         WarmstartError: an error that would make the run fail.
     """
     with prepared_for(config_file.load(config, overrides)) as prepared:
+        from warmstart.preparation.model_findings import with_model_findings
+
         return with_model_findings(prepared)
-
-
-def with_model_findings(prepared: "Prepared") -> "Prepared":
-    """The same run; its findings include the sentences about the checkpoint's weights.
-
-    A run logs these sentences as notices, so its own findings do not contain them.
-
-    Args:
-        prepared: a run that is only checked.
-    """
-    from warmstart.data.checking.label_messages import Finding
-
-    said = [Finding("info", text) for text in prepared.about_model()]
-    findings = prepared.findings
-    return replace(prepared, findings=replace(findings, messages=(*findings.messages, *said)))
 
 
 def train(
@@ -149,8 +137,10 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         RunError: there is nothing to resume, the run is finished, or data, settings or versions
             changed.
     """
+    from warmstart.runs.events import is_finished
+
     directory = RunDirectory.open(given_path(path, "path"))
-    if is_finished(directory):
+    if is_finished(directory.entry("events.jsonl")):
         export = directory.read_config().export
         if directory.is_complete(exported=export.onnx):
             raise errors.run.already_finished(directory.path)
@@ -356,11 +346,34 @@ def generate(
     return [made.to_json() for made in writer.write(prompts, settings, on_text, control_tokens)]
 
 
-def is_finished(directory: RunDirectory) -> bool:
-    """Whether the run is trained and scored; its report may still be missing."""
-    from warmstart.runs.events import events_of, read_events
+def compare(
+    *runs: str | Path,
+    metric: str | None = None,
+    margin: float = 0.01,
+    split: str = "test",
+    common_rows: bool = False,
+    predictions: "OtherPredictions | None" = None,
+) -> "ComparedRuns":
+    """Compare finished runs on the same rows: differences with intervals, tests and verdicts.
 
-    return bool(events_of(read_events(directory.entry("events.jsonl")), "finish"))
+    Args:
+        runs: run directories, or folders of runs; runs that differ only in seeds are one setting.
+        metric: name of a metric; by default the task's main metric.
+        margin: the smallest difference that matters, in the unit of the metric.
+        split: ``test`` or ``validation``.
+        common_rows: use the rows that all runs have, if they do not have the same ones.
+        predictions: a file with predictions of another program,
+            ``warmstart.OtherPredictions("answers.csv", "label")``.
+
+    Raises:
+        WarmstartError: the runs cannot be compared, for example because their rows differ.
+    """
+    from warmstart.evaluation.compare import compare_runs
+
+    paths = [given_path(run, "runs") for run in runs]
+    return compare_runs(
+        paths, metric, margin, split=split, common_rows=common_rows, predictions=predictions
+    )
 
 
 def refuse_other_verb(settings: RunConfig, *, pretraining: bool) -> None:

@@ -20,7 +20,7 @@ Source: Boutell et al. 2004, Pattern Recognition 37(9), "Learning multi-label sc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,6 @@ from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTarge
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.label_lists import (
-    SEPARATOR,
     as_lists,
     label_lists,
     label_matrix,
@@ -47,14 +46,20 @@ from warmstart.data.label_lists import (
 from warmstart.data.labels import clean_rows
 from warmstart.data.named_labels import in_order_of_ids
 from warmstart.data.table import Table
-from warmstart.errors.counts import counted, form
+from warmstart.errors.counts import counted
 from warmstart.metrics.intervals import UnitSums
-from warmstart.metrics.label_set_metrics import METRICS, label_set_scores, label_set_sums
+from warmstart.metrics.label_set_metrics import (
+    METRICS,
+    NEEDS_PROBABILITIES,
+    label_set_scores,
+    label_set_sums,
+)
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.thresholds import best_threshold
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.focal_loss import focal_factor
+from warmstart.tasks.label_sets import SHOWN, LabelSets
 from warmstart.tasks.mistakes import (
     CHECK_LABELS,
     Mistakes,
@@ -87,21 +92,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
     from warmstart.models.checkpoints.load import Checkpoint
-
-
-SHOWN = 10
-"""Maximum number of labels to name in a sentence; the others are only counted."""
-
-
-class LabelSets(NamedTuple):
-    """The labels of the rows of one split."""
-
-    matrix: Bools
-    """Whether each label applies to each row, bool [N, C]."""
-    lacks_separator: bool
-    """Whether labels are texts, and none of them contains the separator."""
-    multi_hot: bool
-    """Whether labels are lists of 0 and 1, with one value for each label."""
 
 
 @final
@@ -139,6 +129,7 @@ class MultiLabelClassification:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
     most_probable = staticmethod(with_top)
+    needs_more: ClassVar[frozenset[str]] = NEEDS_PROBABILITIES
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "shares": "the share of each label",
         "tfidf": "TF-IDF with logistic regression",
@@ -304,30 +295,7 @@ class MultiLabelClassification:
 
     def remarks(self, labels: LabelSets) -> list[str]:
         """Number of labels per row, and a separator that does not occur."""
-        matrix = labels.matrix
-        counts, absent = matrix.sum(axis=1), ~matrix.any(axis=0)
-        none = int((counts == 0).sum())
-        sentences = [
-            f"{counts.mean():.2f} labels per row; {none:,} of {counted(len(matrix), 'row')} "
-            f"{form(none, 'has', 'have')} none "
-            f"({none / len(matrix):.1%})"
-        ]
-        if absent.any():
-            names = [repr(self.label_names[index]) for index in np.flatnonzero(absent)]
-            more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-            sentences.append(f"no row has the label {', '.join(names[:SHOWN])}{more}")
-        if labels.lacks_separator:
-            separator = self.data.label_separator or SEPARATOR
-            sentences.append(
-                f"no row has {separator!r} between labels, so none has more than one: "
-                "if that is wrong, set data.label_separator"
-            )
-        if labels.multi_hot:
-            first = self.data.name_of_label.get("0", "0")
-            sentences.append(
-                f"lists of 0 and 1 have one value for each label: the label {first!r} is first"
-            )
-        return sentences
+        return labels.remarks(self.label_names, self.data)
 
     def unit_sums(self, predictions: LabelSetPredictions, labels: LabelSets) -> UnitSums:
         """The sums over units of rows."""
@@ -338,6 +306,17 @@ class MultiLabelClassification:
         true = stored_label_sets(rows, "label", self.label_names)
         labels = LabelSets(true, lacks_separator=False, multi_hot=False)
         return LabelSetPredictions.stored(rows, self.label_names), labels
+
+    def right(self, predictions: LabelSetPredictions, labels: LabelSets) -> Bools:
+        """Whether exactly the labels of each row are predicted."""
+        return np.asarray((predictions.predicted == labels.matrix).all(axis=1))
+
+    def answers(self, table: Table, column: str) -> LabelSetPredictions:
+        """The lists of labels in a column of a file, each with the probability 1."""
+        data = self.data.model_copy(update={"label": column, "label_columns": None})
+        shares = label_matrix(label_lists(table, data), self.label_names, table).astype(np.float64)
+        none = np.zeros(len(table), dtype=np.bool_)
+        return replace(self, thresholds=())._of_shares(shares, table.rows, none)
 
     def with_threshold(
         self, predictions: LabelSetPredictions, labels: LabelSets, metric: str

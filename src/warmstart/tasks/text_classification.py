@@ -28,13 +28,14 @@ from warmstart.data.examples.batches import Batch, Examples
 from warmstart.data.examples.long_rows import encode_rows
 from warmstart.data.examples.targets import NoTargets, RowBatchTargets, RowTargets, of_kind
 from warmstart.data.examples.tokenise import Tokenizer
-from warmstart.data.examples.tokens import Ints
+from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.data.labels import class_index, clean_rows, label_names
 from warmstart.data.named_labels import class_texts, in_order_of_ids
 from warmstart.data.split import codes, refuse_single_rows
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted
 from warmstart.metrics.classification_metrics import (
+    NEEDS_PROBABILITIES,
     classification_scores,
     classification_sums,
     metrics_for,
@@ -112,6 +113,7 @@ class TextClassification:
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
     most_probable = staticmethod(with_top)
+    needs_more: ClassVar[frozenset[str]] = NEEDS_PROBABILITIES
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "majority": "the majority class",
         "tfidf": "TF-IDF with logistic regression",
@@ -269,9 +271,9 @@ class TextClassification:
             "majority": majority(texts, train.labels, classes, seed),
             "tfidf": tfidf(texts, train.labels, classes, seed),
         }
-        return predicted(fitted, splits, config.data, self._baseline_predictions)
+        return predicted(fitted, splits, config.data, self._of_shares)
 
-    def _baseline_predictions(self, shares: Any, table: Table) -> ClassPredictions:
+    def _of_shares(self, shares: Any, table: Table) -> ClassPredictions:
         none = np.zeros(len(table), dtype=np.bool_)
         return ClassPredictions(self.label_names, shares, table.rows, none, self.threshold)
 
@@ -292,6 +294,17 @@ class TextClassification:
         has_threshold = self.threshold is not None
         found = ClassPredictions.stored(rows, self.label_names, has_threshold=has_threshold)
         return found, stored_classes(rows, "label", self.label_names)
+
+    def right(self, predictions: ClassPredictions, labels: Ints) -> Bools:
+        """Whether the label of each row is predicted."""
+        return np.asarray(predictions.predicted == labels)
+
+    def answers(self, table: Table, column: str) -> ClassPredictions:
+        """The labels in a column of a file, each with the probability 1."""
+        data = self.data.model_copy(update={"label": column})
+        classes = class_index(class_texts(table, data), self.label_names, table)
+        shares = np.eye(len(self.label_names))[classes]
+        return replace(self, threshold=None)._of_shares(shares, table)
 
     def with_threshold(
         self, predictions: ClassPredictions, labels: Ints, metric: str
