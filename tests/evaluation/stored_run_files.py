@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from warmstart import config_file
+from warmstart.config import RunConfig
 from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.baseline_scores import Scored
 from warmstart.evaluation.evaluate import Evaluation
@@ -17,6 +18,7 @@ from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import task_type
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
+from warmstart.tasks.predictions.document_predictions import DocumentPredictions
 from warmstart.tasks.task import Split
 
 ROWS = 400
@@ -86,6 +88,39 @@ def write_run(
     }
     for name in splits:
         write_evaluation(directory, name, task, score, split, config.data, beside)
+    _complete(directory, config, facts, file, finished=finished)
+    return path
+
+
+def write_documents(path: Path, nats: float) -> Path:
+    """Write a run of fill-mask.
+
+    Args:
+        path: its folder.
+        nats: mean loss of each hidden token.
+    """
+    data = {"train": str(path.parent / "train.csv"), "test": str(path.parent / "test.csv")}
+    config = config_file.load(
+        {"task": "fill-mask", "data": data, "train": {"learning_rate": nats / 1e5}}
+    )
+    task: Any = task_type(config).from_facts(config, {})
+    rows, noise = np.arange(ROWS), np.random.default_rng(0).normal(0, 0.1, ROWS)
+    file = SourceFile(str(path.parent / "test.csv"), "ef" * 32, "utf-8", rows=ROWS)
+    columns = pa.table({"text": [f"row {row}" for row in rows]})
+    table = Table(columns, rows, (file,), np.zeros(ROWS, np.int32), rows + 2, "data.test")
+    sums = {"nats": 10 * (nats + noise), "correct": rows % 10, "tokens": np.full(ROWS, 10)}
+    found = DocumentPredictions(rows, sums, np.zeros(ROWS, np.bool_))
+    directory = RunDirectory.create(path)
+    score = Evaluation(found, task.score(found, rows), nats)
+    write_evaluation(directory, "test", task, score, Split(table, rows), config.data, {})
+    _complete(directory, config, {}, file, finished=True)
+    return path
+
+
+def _complete(
+    directory: RunDirectory, config: RunConfig, facts: Any, file: SourceFile, *, finished: bool
+) -> None:
+    """The files of a run that do not depend on its task."""
     directory.write_text("config.yaml", config_file.dump(config))
     directory.write_json("task.json", {"task": config.task, "facts": facts})
     sources = {name: {"source": "test", "rows": "all"} for name in ("validation", "test")}
@@ -93,4 +128,3 @@ def write_run(
     directory.write_json("data.json", content)
     event = "finish" if finished else "start"
     directory.write_text("events.jsonl", f'{{"event": "{event}", "time": 1.0}}\n')
-    return path

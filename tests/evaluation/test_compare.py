@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 import warmstart
-from tests.evaluation.stored_run_files import ROWS, classes, truth, write_run
+from tests.evaluation.stored_run_files import (
+    ROWS,
+    classes,
+    truth,
+    write_documents,
+    write_run,
+)
 from warmstart.errors import DataError, RunError, UsageError, WarmstartError
 from warmstart.evaluation.compare import ComparedRuns, OtherPredictions
 
@@ -234,3 +240,22 @@ def test_metrics_and_margins_that_are_not_possible(tmp_path: Path) -> None:
     for margin in (-0.01, float("nan"), float("inf")):
         assert refused(UsageError, *runs, margin=margin).do == "--margin 0.01"
     assert warmstart.compare(*runs).metric == "matthews_correlation"
+
+
+def test_tasks_whose_rows_or_metrics_do_not_suffice(tmp_path: Path) -> None:
+    """Runs of documents: no labels for a file, and a metric that needs the model."""
+    documents = [write_documents(tmp_path / name, nats) for name, nats in (("a", 2.0), ("b", 2.1))]
+    found = warmstart.compare(*documents)
+    assert (found.metric, found.unit) == ("loss", "documents")
+    assert found.pairs[0].verdict.words == "better"
+    error = refused(UsageError, *documents, metric="pseudo_perplexity")
+    assert "computed with the model" in error.found
+    assert error.do == "--metric loss"
+    other = OtherPredictions("other.csv", "answer")
+    error = refused(UsageError, *documents, predictions=other)
+    assert "fill-mask" in error.found
+    assert error.do == "compare runs only: warmstart compare RUN RUN"
+    labelled = write_run(tmp_path / "c", classes(0.9, 1))
+    error = refused(RunError, labelled, documents[0])
+    assert "is text-classification, and that of" in error.found
+    assert error.do == "compare the runs of each task on their own"

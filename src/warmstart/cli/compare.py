@@ -64,11 +64,11 @@ def compare(
     found = api.compare(
         *runs, metric=metric, margin=margin, split=split, common_rows=common_rows, predictions=other
     )
-    show(scores(found), differences(found), *found.notes)
+    show(compared_scores(found), differences(found), *found.notes)
     result(found.to_json(), "\n".join(map(sentence, found.pairs)), as_json=as_json)
 
 
-def scores(found: "ComparedRuns") -> "Table":
+def compared_scores(found: "ComparedRuns") -> "Table":
     """A table of every side with its score.
 
     Args:
