@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks import (
+    comparing,
     defaults,
     generation,
     preparation,
@@ -46,6 +47,7 @@ class Suite(Protocol):
 
 
 SUITES: dict[str, Suite] = {
+    "comparing": comparing,
     "defaults": defaults,
     "quality": quality,
     "training": training,

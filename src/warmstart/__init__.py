@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from warmstart.api import check, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
+    from warmstart.evaluation.compare import OtherPredictions, compare
     from warmstart.experiments.experiment import Experiment
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.repeat import repeat
@@ -26,11 +27,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Experiment",
+    "OtherPredictions",
     "Run",
     "RunConfig",
     "WarmstartError",
     "__version__",
     "check",
+    "compare",
     "generate",
     "info",
     "load",
@@ -43,6 +46,8 @@ __all__ = [
 
 _HOME = {
     "Experiment": "warmstart.experiments.experiment",
+    "OtherPredictions": "warmstart.evaluation.compare",
+    "compare": "warmstart.evaluation.compare",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
     "Run": "warmstart.run",

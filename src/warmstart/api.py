@@ -60,22 +60,9 @@ def check(config: ConfigSource, overrides: Overrides = ()) -> "Prepared":
         WarmstartError: an error that would make the run fail.
     """
     with prepared_for(config_file.load(config, overrides)) as prepared:
+        from warmstart.preparation.model_findings import with_model_findings
+
         return with_model_findings(prepared)
-
-
-def with_model_findings(prepared: "Prepared") -> "Prepared":
-    """The same run; its findings include the sentences about the checkpoint's weights.
-
-    A run logs these sentences as notices, so its own findings do not contain them.
-
-    Args:
-        prepared: a run that is only checked.
-    """
-    from warmstart.data.checking.label_messages import Finding
-
-    said = [Finding("info", text) for text in prepared.about_model()]
-    findings = prepared.findings
-    return replace(prepared, findings=replace(findings, messages=(*findings.messages, *said)))
 
 
 def train(
@@ -149,10 +136,10 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         RunError: there is nothing to resume, the run is finished, or data, settings or versions
             changed.
     """
-    from warmstart.runs.run_record import is_finished
+    from warmstart.runs.events import is_finished
 
     directory = RunDirectory.open(given_path(path, "path"))
-    if is_finished(directory):
+    if is_finished(directory.entry("events.jsonl")):
         export = directory.read_config().export
         if directory.is_complete(exported=export.onnx):
             raise errors.run.already_finished(directory.path)

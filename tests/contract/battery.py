@@ -166,6 +166,27 @@ def evaluate(driven: DrivenRun) -> None:
         assert set(driven.case.columns) <= set(table.column_names) | {"tokens", "probabilities"}
 
 
+def compare(driven: DrivenRun) -> None:
+    """``compare`` reads the stored predictions: the run has its score, and a stronger baseline."""
+    words = ("compare", str(driven.run.relative_to(driven.folder)), "--split", "validation")
+    found = one_object(driven.type(*words, "--json"))
+    assert found.keys() == documented("compare")
+    trained = one_object(driven.trained)
+    main = next(iter(trained["scores"]["validation"]))
+    assert found["metric"] == main
+    score, (run, baseline) = trained["scores"]["validation"][main], found["runs"]
+    for part in ("value", "low", "high", "n"):
+        assert run[part] == score[part]
+    values = {one["validation"][main]["value"] for one in trained["baselines"].values()} - {None}
+    assert baseline["value"] == (max(values) if score["higher_is_better"] else min(values))
+    (pair,) = found["pairs"]
+    assert (pair["a"], pair["b"]) == (run["name"], baseline["name"])
+    assert close(pair["difference"], run["value"] - baseline["value"])
+    text = driven.type(*words)
+    assert pair["verdict"].partition(",")[0] in text.out
+    refuse_strangers(text.err + text.out, driven)
+
+
 def one_prediction(driven: DrivenRun) -> dict[str, Any]:
     """The prediction for the case's one input, or the text that it generates."""
     generates = isinstance(driven.learned, Generates)
@@ -387,6 +408,7 @@ CHECKS: tuple[Callable[[DrivenRun], None], ...] = (
     resume,
     usage,
     evaluate,
+    compare,
     predict_text,
     predict_file,
     export,

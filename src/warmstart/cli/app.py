@@ -61,7 +61,7 @@ def _options(
 
 def _add_commands() -> None:
     # Imported here and not above: these modules import the shared options from this one.
-    from warmstart.cli import experiment, export, generate, inspect, train, use
+    from warmstart.cli import compare, experiment, export, generate, inspect, train, use
 
     app.command("demo")(train.demo)
     app.command("train")(train.train)
@@ -69,6 +69,7 @@ def _add_commands() -> None:
     app.command("evaluate")(use.evaluate)
     app.command("predict")(use.predict)
     app.command("generate")(generate.generate)
+    app.command("compare")(compare.compare)
     app.command("export")(export.export)
     app.command("check")(inspect.check)
     app.command("info")(inspect.info)

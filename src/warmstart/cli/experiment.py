@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from warmstart.cli.app import Json, Overwrite, Set
-from warmstart.cli.output import number, result, show, with_interval
+from warmstart.cli.output import decimal, result, show, with_interval
 
 if TYPE_CHECKING:
     from warmstart.experiments.experiment import Experiment
@@ -171,7 +171,7 @@ def mean_table(
         table.add_row(
             name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),
             with_interval({**score, "value": score["mean"]}),
-            number(score["deviation"]),
-            *(number(found.get(name, {}).get("value")) for found in baselines.values()),
+            decimal(score["deviation"]),
+            *(decimal(found.get(name, {}).get("value")) for found in baselines.values()),
         )
     return table

@@ -141,7 +141,7 @@ def scores_table(
         table.add_row(
             name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),
             with_interval(score),
-            *(number(scores[name]["value"]) for scores in baselines.values()),
+            *(decimal(scores[name]["value"]) for scores in baselines.values()),
         )
     return table
 
@@ -149,13 +149,13 @@ def scores_table(
 def with_interval(score: Mapping[str, Any]) -> str:
     """``0.456 [0.401, 0.512]``, or ``undefined``."""
     if score["value"] is None or score["low"] is None:
-        return number(score["value"])
-    value, low, high = (number(score[part]) for part in ("value", "low", "high"))
+        return decimal(score["value"])
+    value, low, high = (decimal(score[part]) for part in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
 
-def number(value: float | None) -> str:
-    """A score with three decimals, or ``undefined``."""
+def decimal(value: float | None) -> str:
+    """A number with three decimals, or ``undefined``."""
     from warmstart.runs.words import MINUS, decimals
 
     return "undefined" if value is None else decimals(value).replace(MINUS, "-")

@@ -234,13 +234,14 @@ def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
         return
     path = output_path(path)
     RunDirectory(path).refuse_unusable(overwrite=options.overwrite)
+    from warmstart.preparation.model_findings import with_model_findings
     from warmstart.preparation.replaced_inputs import refuse_replaced_inputs
 
     api.refuse_missing_packages(settings)
     with api.prepared_for(settings) as prepared:
         refuse_replaced_inputs(prepared, RunDirectory(path))
         if options.dry_run:
-            show(rendered_findings(api.with_model_findings(prepared).findings))
+            show(rendered_findings(with_model_findings(prepared).findings))
             content = {"run": None, "status": "checked", "output": str(path)}
             result(content, f"ready to train; output would be {path}", as_json=options.as_json)
             return

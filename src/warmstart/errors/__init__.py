@@ -25,9 +25,11 @@ WarmstartError
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
 │                                                                               .checkpoint
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run,
+│                                                                               .comparison,
 │                                                                               .launch
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
-├── UsageError    a command has wrong or missing arguments                      errors.command
+├── UsageError    a command has wrong or missing arguments                      errors.command,
+│                                                                               .comparison
 └── Interrupted   the run was stopped by request; its state is saved            errors.run
 """
 
@@ -35,6 +37,7 @@ from warmstart.errors import (
     arguments,
     checkpoint,
     command,
+    comparison,
     config,
     data,
     delimited,
@@ -78,6 +81,7 @@ __all__ = [
     "arguments",
     "checkpoint",
     "command",
+    "comparison",
     "config",
     "data",
     "delimited",

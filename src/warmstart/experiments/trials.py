@@ -19,7 +19,7 @@ from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.preparation.row_ids import given_rows, ids_of_ranges
 from warmstart.preparation.stages import Workspace
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.run_record import is_finished
+from warmstart.runs.events import is_finished
 from warmstart.runs.safe_files import remove
 
 HELD_OUT = ("validation", "test")
@@ -91,7 +91,7 @@ def run_trial(trial: Trial, stopping: Callable[[], bool]) -> Outcome:
 def _run(trial: Trial, stopping: Callable[[], bool]) -> bool:
     """Whether the trial is finished; otherwise a stop was requested before it began."""
     directory = RunDirectory(trial.path)
-    if directory.is_run and is_finished(directory):
+    if directory.is_run and is_finished(directory.entry("events.jsonl")):
         if not directory.is_complete(exported=False):
             api.resume(trial.path, progress=False)
     else:

@@ -39,6 +39,8 @@ METRICS = (
     Metric("log_loss", False, "Log-loss"),
     Metric("expected_calibration_error", False, "Expected calibration error"),
 )
+NEEDS_PROBABILITIES = frozenset({"roc_auc", "log_loss", "expected_calibration_error"})
+"""Metrics for which the predicted classes are not enough."""
 CALIBRATION_BINS = 15
 BATCH_ROWS = 32
 """Batch size for ``matthews_per_batch``, as in the CoLA tutorials that plot this figure."""

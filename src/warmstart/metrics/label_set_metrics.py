@@ -36,6 +36,8 @@ METRICS = (
     Metric("subset_accuracy", True, "Subset accuracy"),
     Metric("log_loss", False, "Log-loss"),
 )
+NEEDS_PROBABILITIES = frozenset({"mean_average_precision", "log_loss"})
+"""Metrics for which the predicted labels are not enough."""
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -128,6 +128,18 @@ def is_unfinished(path: Path) -> bool:
     return bool(content) and b'"event": "finish"' not in content
 
 
+def is_finished(path: Path) -> bool:
+    """Whether a run is trained and scored, judged by its events; its report may be missing.
+
+    Args:
+        path: the file of the events.
+
+    Raises:
+        RunError: the file cannot be read, or a field of an event is of another kind.
+    """
+    return bool(events_of(read_events(path), "finish"))
+
+
 def events_of(events: Iterable[Event], kind: str) -> list[Event]:
     """The events of one kind, in order."""
     return [event for event in events if event["event"] == kind]

@@ -216,15 +216,6 @@ def read_record(run_path: Path) -> RunRecord:
     )
 
 
-def is_finished(directory: RunDirectory) -> bool:
-    """Whether the run is trained and scored; its report may still be missing.
-
-    Args:
-        directory: the run directory.
-    """
-    return bool(events_of(read_events(directory.entry("events.jsonl")), "finish"))
-
-
 def _rounds(events: Sequence[Event]) -> dict[str, Any]:
     """The numbers of steps and epochs, if training continued after its planned end."""
     found = events_of(events, "extended")

@@ -48,7 +48,12 @@ from warmstart.data.named_labels import in_order_of_ids
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted
 from warmstart.metrics.intervals import UnitSums
-from warmstart.metrics.label_set_metrics import METRICS, label_set_scores, label_set_sums
+from warmstart.metrics.label_set_metrics import (
+    METRICS,
+    NEEDS_PROBABILITIES,
+    label_set_scores,
+    label_set_sums,
+)
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.metrics.temperature import fit_temperature, with_uncalibrated
 from warmstart.metrics.thresholds import best_threshold
@@ -133,6 +138,7 @@ class MultiLabelClassification:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     export_kind: ClassVar[ExportKind] = "rows"
     most_probable = staticmethod(with_top)
+    needs_more: ClassVar[frozenset[str]] = NEEDS_PROBABILITIES
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "shares": "the share of each label",
         "tfidf": "TF-IDF with logistic regression",
@@ -322,17 +328,24 @@ class MultiLabelClassification:
     def with_temperature(
         self, predictions: LabelSetPredictions, labels: LabelSets
     ) -> tuple[Self, str]:
-        """The task with the temperature of the lowest log-loss on these rows, and a sentence.
-
-        Args:
-            predictions: predictions for the validation rows.
-            labels: labels of these rows.
-        """
+        """The task with the temperature of the lowest log-loss on these rows, and a sentence."""
         yes = log_odds(predictions.uncalibrated).ravel()
         fit = fit_temperature(
             np.stack([np.zeros_like(yes), yes], axis=1), labels.matrix.ravel().astype(np.int64)
         )
         return replace(self, temperature=fit.temperature), fit.in_words()
+
+    def right(self, predictions: LabelSetPredictions, labels: LabelSets) -> Bools:
+        """Whether exactly the labels of each row are predicted."""
+        return np.asarray((predictions.predicted == labels.matrix).all(axis=1))
+
+    def answers(self, table: Table, column: str) -> LabelSetPredictions:
+        """The lists of labels in a column of a file, each with the probability 1."""
+        data = self.data.model_copy(update={"label": column, "label_columns": None})
+        shares = label_matrix(label_lists(table, data), self.label_names, table).astype(np.float64)
+        none = np.zeros(len(table), dtype=np.bool_)
+        plain = replace(self, thresholds=(), temperature=None)
+        return plain._of_shares(shares, table.rows, none)
 
     def with_threshold(
         self, predictions: LabelSetPredictions, labels: LabelSets, metric: str

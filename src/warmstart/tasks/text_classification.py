@@ -35,6 +35,7 @@ from warmstart.data.split import codes, refuse_single_rows
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted
 from warmstart.metrics.classification_metrics import (
+    NEEDS_PROBABILITIES,
     classification_scores,
     classification_sums,
     metrics_for,
@@ -129,6 +130,7 @@ class TextClassification:
     scored_unit: ClassVar[str] = "rows"
     export_kind: ClassVar[ExportKind] = "rows"
     most_probable = staticmethod(with_top)
+    needs_more: ClassVar[frozenset[str]] = NEEDS_PROBABILITIES
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "majority": "the majority class",
         "tfidf": "TF-IDF with logistic regression",
@@ -329,6 +331,19 @@ class TextClassification:
         """
         fit = fit_temperature(log_shares(predictions.uncalibrated), labels)
         return replace(self, temperature=fit.temperature), fit.in_words()
+
+    def right(self, predictions: ClassPredictions, labels: Ints) -> Bools:
+        """Whether the label of each row is predicted."""
+        return np.asarray(predictions.predicted == labels)
+
+    def answers(self, table: Table, column: str) -> ClassPredictions:
+        """The labels in a column of a file, each with the probability 1."""
+        data = self.data.model_copy(update={"label": column})
+        classes = class_index(class_texts(table, data), self.label_names, table)
+        shares = np.eye(len(self.label_names))[classes]
+        none = np.zeros(len(table), dtype=np.bool_)
+        plain = replace(self, threshold=None, temperature=None)
+        return plain._of_shares(shares, table.rows, none)
 
     def with_threshold(
         self, predictions: ClassPredictions, labels: Ints, metric: str

@@ -45,7 +45,7 @@ from warmstart.data.examples.targets import (
 )
 from warmstart.data.examples.tokenise import Tokenizer, encode_table
 from warmstart.data.examples.tokens import Floats, Ints
-from warmstart.data.labels import clean_rows, grades_of
+from warmstart.data.labels import clean_rows, grades_of, label_numbers
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted, form
 from warmstart.metrics.intervals import UnitSums
@@ -133,6 +133,7 @@ class TextRanking:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "queries"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    needs_more: ClassVar[frozenset[str]] = frozenset()
     export_kind: ClassVar[ExportKind] = "rows"
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "chance": "a random order",
@@ -330,6 +331,11 @@ class TextRanking:
         queries = _numbered(rows["group" if "group" in rows.column_names else query])
         grades = stored_numbers(rows, "label")
         return NumberPredictions.stored(rows, "score"), Relevance(grades, queries)
+
+    def answers(self, table: Table, column: str) -> NumberPredictions:
+        """The scores in a column of a file; a higher one is better."""
+        none = np.zeros(len(table), dtype=np.bool_)
+        return NumberPredictions("score", label_numbers(table, column), table.rows, none)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The queries whose first relevant document has the lowest rank."""

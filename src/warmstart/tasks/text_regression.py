@@ -83,6 +83,7 @@ class TextRegression:
     loss_unit: ClassVar[str] = "squared error of standardised labels"
     scored_unit: ClassVar[str] = "rows"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    needs_more: ClassVar[frozenset[str]] = frozenset()
     export_kind: ClassVar[ExportKind] = "rows"
     baseline_titles: ClassVar[Mapping[str, str]] = {
         "mean": "the mean of the training rows",
@@ -216,6 +217,11 @@ class TextRegression:
     def read_back(self, rows: pa.Table) -> tuple[NumberPredictions, Floats]:
         """The stored numbers, predicted and true."""
         return NumberPredictions.stored(rows, "value"), stored_numbers(rows, "label")
+
+    def answers(self, table: Table, column: str) -> NumberPredictions:
+        """The numbers in a column of a file."""
+        none = np.zeros(len(table), dtype=np.bool_)
+        return NumberPredictions("value", label_numbers(table, column), table.rows, none)
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The rows whose predicted number is farthest from the true number."""
