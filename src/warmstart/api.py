@@ -380,7 +380,10 @@ def refuse_other_verb(settings: RunConfig, *, pretraining: bool) -> None:
 
 
 def default_output(config: ConfigSource, settings: RunConfig) -> Path:
-    """A new folder under ``runs/``, named after the config or its task, and the time."""
-    named = isinstance(config, str | Path)
-    name = Path(str(config)).stem if named else settings.task
-    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    """A new folder under ``runs/``, named after the config and the time."""
+    return Path("runs") / f"{name_of(config, settings)}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def name_of(config: ConfigSource, settings: RunConfig) -> str:
+    """A short name of a config: that of its file or recipe, or its task."""
+    return Path(str(config)).stem if isinstance(config, str | Path) else settings.task

@@ -71,8 +71,10 @@ def test_names_of_commands_are_not_used_for_anything_else() -> None:
         if name in commands and _top(place) not in QUALIFIED and not _is_command(place, node):
             elsewhere[name].append(place)
     assert elsewhere == {
+        "compare": ["evaluation/compare.py"],
         "evaluate": ["evaluation/evaluate.py"],
         "generate": ["models/generation.py"],
         "load": ["config_file.py"],
         "predict": ["evaluation/evaluate.py"],
+        "repeat": ["experiments/repeat.py"],
     }

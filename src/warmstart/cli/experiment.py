@@ -106,9 +106,9 @@ def _print(found: "Experiment", *, as_json: bool) -> None:
     for split, scores in content["scores"].items():
         show(mean_table(split, scores, content["baselines"].get(split, {}), titles))
     show(*content["sentences"])
-    text = f"experiment  {found.path}\nreport      {found.path / 'experiment.html'}"
-    if (found.path / "best").exists():
-        text += f"\nbest run    {found.path / 'best'}"
+    text = f"experiment  {found.path}\nreport      {found.report}"
+    if found.best.path.exists():
+        text += f"\nbest run    {found.best.path}"
     result(content, text, as_json=as_json)
 
 

@@ -47,12 +47,12 @@ def of_other_kind(path: Path, kind: str, command: str) -> RunError:
     )
 
 
-def already_finished(path: Path) -> RunError:
+def already_finished(path: Path, report: Path) -> RunError:
     """There is nothing to resume."""
     return RunError(
         found=f"the experiment in {path} is finished",
         expected="one that was interrupted",
-        do=f"read its report, {path / 'experiment.html'}; or begin another one: --output {path}-2",
+        do=f"read its report, {report}; or begin another one: --output {path}-2",
     )
 
 
@@ -89,7 +89,7 @@ def failed_alike(path: Path, kind: str, cause: str, count: int) -> RunError:
         found=f"{counted(count, 'trial')} failed with the same error: {cause}",
         expected="trials that can be trained",
         do=f"remove the cause, then continue with: warmstart {kind} {path} --resume (all errors "
-        f"are in {path / 'trials.jsonl'})",
+        "are in its trials.jsonl)",
     )
 
 
@@ -99,7 +99,7 @@ def all_failed(path: Path, kind: str, cause: str) -> RunError:
         found=f"no trial was finished; the last error: {cause}",
         expected="at least one trial that can be trained",
         do=f"remove the cause, then continue with: warmstart {kind} {path} --resume (all errors "
-        f"are in {path / 'trials.jsonl'})",
+        "are in its trials.jsonl)",
     )
 
 
@@ -117,7 +117,7 @@ def too_few_seeds(count: int) -> UsageError:
     return UsageError(
         found=f"{counted(count, 'seed')} for repeat",
         expected="at least 2: a single run shows no spread",
-        do="--seeds 5; or for one run: warmstart train CONFIG --set train.seed=N",
+        do="--seeds 5; or for one run: warmstart train CONFIG",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from warmstart import config_file, errors
-from warmstart.api import ConfigSource, refuse_missing_packages
+from warmstart.api import ConfigSource, name_of, refuse_missing_packages
 from warmstart.config import RunConfig
 from warmstart.config.overrides import Overrides
 from warmstart.data.reading.paths import given_path
@@ -37,7 +37,7 @@ Trials = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ExperimentPlan:
     """What an experiment was asked to do; the content of ``experiment.json``.
 
     Args:
@@ -75,16 +75,16 @@ class Kind:
     """A kind of experiment.
 
     Args:
-        name: name of the command.
+        command: name of its command.
         trials: its trials; raises an error if the options do not fit the data.
         results: the content of ``results.json`` apart from what all kinds have, from the trials as
             they will be there and the run directories of the finished ones, at least one.
         page: what the report shows in addition, from the whole ``results.json``.
     """
 
-    name: str
-    trials: Callable[[Plan], Sequence[Trial]]
-    results: Callable[[Plan, Trials, Mapping[str, RunRecord]], dict[str, Any]]
+    command: str
+    trials: Callable[[ExperimentPlan], Sequence[Trial]]
+    results: Callable[[ExperimentPlan, Trials, Mapping[str, RunRecord]], dict[str, Any]]
     page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page]
 
 
@@ -117,12 +117,17 @@ class Experiment:
         return [Run(Path(trial["run"])) for trial in trials if trial["status"] == "finished"]
 
     @property
+    def report(self) -> Path:
+        """The path of ``experiment.html``."""
+        return ExperimentFolder(self.path).entry("experiment.html")
+
+    @property
     def best(self) -> Run:
         """The best trial by the validation score."""
-        return Run(self.path / "best")
+        return Run(ExperimentFolder(self.path).entry("best"))
 
 
-def begin(
+def new_experiment(
     kind: Kind,
     config: ConfigSource,
     overrides: Overrides,
@@ -146,29 +151,29 @@ def begin(
         progress: show live progress on stderr.
 
     Raises:
-        Interrupted: a stop was requested; see ``resume``.
+        Interrupted: a stop was requested; see ``resumed_experiment``.
         WarmstartError: an error that the user can fix.
     """
     refuse_workers(workers)
     settings = config_file.resolve_paths(config_file.load(config, overrides), Path.cwd())
     if settings.pretrain is not None:
-        raise errors.experiment.pretrains(kind.name)
+        raise errors.experiment.pretrains(kind.command)
     refuse_missing_packages(settings)
-    name = Path(str(config)).stem if isinstance(config, str | Path) else settings.task
+    name = name_of(config, settings)
     if output is None:
-        path = Path("runs") / f"{name}-{kind.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        path = Path("runs") / f"{name}-{kind.command}-{datetime.now():%Y%m%d-%H%M%S}"
     else:
         path = given_path(output, "output")
     folder = ExperimentFolder(path.absolute())
     folder.refuse_unusable(overwrite=overwrite)
     given = settings.model_dump(exclude_unset=True)
-    plan = Plan(folder, kind.name, name, options, given)
+    plan = ExperimentPlan(folder, kind.command, name, options, given)
     trials = kind.trials(plan)
     ExperimentFolder.create(
         folder.path,
         {
             "version": VERSION,
-            "kind": kind.name,
+            "kind": kind.command,
             "name": name,
             "options": dict(options),
             "settings": given,
@@ -179,7 +184,7 @@ def begin(
     return _carry_out(kind, plan, trials, workers, progress=progress)
 
 
-def resume(kind: Kind, path: str | Path, *, workers: int, progress: bool) -> Experiment:
+def resumed_experiment(kind: Kind, path: str | Path, *, workers: int, progress: bool) -> Experiment:
     """Continue an interrupted experiment: finished trials stay, the others are resumed or begun.
 
     Args:
@@ -194,11 +199,13 @@ def resume(kind: Kind, path: str | Path, *, workers: int, progress: bool) -> Exp
     refuse_workers(workers)
     folder = ExperimentFolder.open(given_path(path, "path").absolute())
     content = folder.read_json("experiment.json")
-    if content["kind"] != kind.name:
-        raise errors.experiment.of_other_kind(folder.path, content["kind"], kind.name)
+    if content["kind"] != kind.command:
+        raise errors.experiment.of_other_kind(folder.path, content["kind"], kind.command)
     if folder.is_finished:
-        raise errors.experiment.already_finished(folder.path)
-    plan = Plan(folder, kind.name, content["name"], content["options"], content["settings"])
+        raise errors.experiment.already_finished(folder.path, folder.entry("experiment.html"))
+    plan = ExperimentPlan(
+        folder, kind.command, content["name"], content["options"], content["settings"]
+    )
     return _carry_out(kind, plan, kind.trials(plan), workers, progress=progress)
 
 
@@ -209,7 +216,7 @@ def refuse_workers(workers: int) -> None:
 
 
 def _carry_out(
-    kind: Kind, plan: Plan, trials: Sequence[Trial], workers: int, *, progress: bool
+    kind: Kind, plan: ExperimentPlan, trials: Sequence[Trial], workers: int, *, progress: bool
 ) -> Experiment:
     folder = plan.folder
     with folder.locked():
@@ -217,13 +224,13 @@ def _carry_out(
         ended = folder.outcomes()
         if not any(outcome.status == "finished" for outcome in ended.values()):
             raise errors.experiment.all_failed(
-                folder.path, kind.name, cause(next(reversed(ended.values())))
+                folder.path, kind.command, cause(next(reversed(ended.values())))
             )
         records = finished_records(trials, ended)
         found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
         content = {
             "experiment": str(folder.path),
-            "kind": kind.name,
+            "kind": kind.command,
             "name": plan.name,
             "trials": found,
             **kind.results(plan, found, records),
@@ -235,7 +242,9 @@ def _carry_out(
     return Experiment(folder.path)
 
 
-def _run_trials(plan: Plan, trials: Sequence[Trial], workers: int, *, progress: bool) -> None:
+def _run_trials(
+    plan: ExperimentPlan, trials: Sequence[Trial], workers: int, *, progress: bool
+) -> None:
     folder = plan.folder
     done = {name for name, outcome in folder.outcomes().items() if outcome.status == "finished"}
     left = [trial for trial in trials if trial.name not in done]

@@ -119,26 +119,39 @@ class ExperimentFolder:
     @property
     def is_experiment(self) -> bool:
         """Whether an experiment began in this folder."""
-        return (self.path / "experiment.json").is_file()
+        return self.entry("experiment.json").is_file()
 
     @property
     def is_finished(self) -> bool:
         """Whether the results are complete."""
-        return (self.path / "results.json").is_file()
+        return self.entry("results.json").is_file()
+
+    def entry(self, name: str) -> Path:
+        """The path of a file or folder of the experiment.
+
+        Args:
+            name: one of ``ENTRIES``, or a path below one.
+
+        Raises:
+            ValueError: the name is not in ``ENTRIES``; ``--overwrite`` would not remove it.
+        """
+        if name.partition("/")[0] not in ENTRIES:
+            raise ValueError(f"{name} is not among the ENTRIES of an experiment")
+        return self.path / name
 
     def trial(self, name: str) -> Path:
         """The run directory of a trial."""
-        return self.path / "trials" / name
+        return self.entry(f"trials/{name}")
 
     def record(self, outcome: Outcome) -> None:
         """Append how a trial ended to ``trials.jsonl``."""
-        with write_errors(self.path), (self.path / "trials.jsonl").open("a", encoding="utf-8") as f:
+        with write_errors(self.path), self.entry("trials.jsonl").open("a", encoding="utf-8") as f:
             f.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
 
     def outcomes(self) -> dict[str, Outcome]:
         """How each trial ended, by its name; trials that never ended are missing."""
         try:
-            lines = (self.path / "trials.jsonl").read_text(encoding="utf-8").split("\n")
+            lines = self.entry("trials.jsonl").read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             return {}
         found = {}
@@ -153,7 +166,7 @@ class ExperimentFolder:
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file."""
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-        write_atomically(self.path / name, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(self.entry(name), lambda path: path.write_text(text, encoding="utf-8"))
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file.
@@ -161,7 +174,7 @@ class ExperimentFolder:
         Raises:
             RunError: the file is missing or damaged.
         """
-        path = self.path / name
+        path = self.entry(name)
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -110,7 +110,7 @@ def write_page(
         unit=titles.unit,
         relative=lambda run: Path(run).relative_to(folder.path).as_posix(),
     )
-    path = folder.path / "experiment.html"
+    path = folder.entry("experiment.html")
     write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
     return path
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from warmstart.data.reading.paths import given_path
-from warmstart.experiments import experiment, repeat
-from warmstart.experiments.experiment import Experiment, Kind
+from warmstart.experiments import repeat
+from warmstart.experiments.experiment import Experiment, Kind, resumed_experiment
 from warmstart.experiments.experiment_folder import ExperimentFolder
 
 KINDS: Mapping[str, Kind] = {"repeat": repeat.KIND}
@@ -24,4 +24,4 @@ def resume_experiment(path: str | Path, *, workers: int = 1, progress: bool = Tr
         RunError: there is no experiment, or it is finished.
     """
     content = ExperimentFolder.open(given_path(path, "path")).read_json("experiment.json")
-    return experiment.resume(KINDS[content["kind"]], path, workers=workers, progress=progress)
+    return resumed_experiment(KINDS[content["kind"]], path, workers=workers, progress=progress)

@@ -17,8 +17,13 @@ from warmstart.api import ConfigSource
 from warmstart.config import SeedUse
 from warmstart.config.overrides import Overrides
 from warmstart.errors.counts import counted
-from warmstart.experiments import experiment
-from warmstart.experiments.experiment import Experiment, Kind, Plan, Trials
+from warmstart.experiments.experiment import (
+    Experiment,
+    ExperimentPlan,
+    Kind,
+    Trials,
+    new_experiment,
+)
 from warmstart.experiments.experiment_page import Page, score_pictures
 from warmstart.experiments.trial_results import (
     best_trial,
@@ -32,9 +37,6 @@ from warmstart.runs.run_record import RunRecord
 from warmstart.runs.titles import Titles
 
 Vary = Literal["all", "initialization", "order", "dropout"]
-
-MOST_SEEDS = 1000
-"""A larger number after ``--seeds`` is more likely a seed."""
 
 
 def repeat(
@@ -66,7 +68,7 @@ def repeat(
         WarmstartError: an error that the user can fix.
     """
     options = {"seeds": seeds if isinstance(seeds, int) else list(seeds), "vary": vary}
-    return experiment.begin(
+    return new_experiment(
         KIND,
         config,
         overrides,
@@ -78,7 +80,7 @@ def repeat(
     )
 
 
-def _trials(plan: Plan) -> list[Trial]:
+def _trials(plan: ExperimentPlan) -> list[Trial]:
     config, vary = plan.config, plan.options["vary"]
     setting = "train.seed" if vary == "all" else f"train.{vary}_seed"
     for use in get_args(SeedUse):
@@ -114,7 +116,9 @@ def chosen_seeds(seeds: int | Sequence[int], first: int) -> list[int]:
     return found
 
 
-def _results(plan: Plan, trials: Trials, records: Mapping[str, RunRecord]) -> dict[str, Any]:
+def _results(
+    plan: ExperimentPlan, trials: Trials, records: Mapping[str, RunRecord]
+) -> dict[str, Any]:
     collapsed = [one["trial"] for one in trials if one.get("collapsed")]
     best = best_trial(records)
     keep_best(plan.folder, records[best].path)
@@ -163,7 +167,7 @@ def _sentences(
     return found
 
 
-def _all_trials(plan: Plan) -> list[Trial]:
+def _all_trials(plan: ExperimentPlan) -> list[Trial]:
     setting = (
         "train.seed" if plan.options["vary"] == "all" else f"train.{plan.options['vary']}_seed"
     )

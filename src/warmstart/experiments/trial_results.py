@@ -130,7 +130,7 @@ def keep_best(folder: ExperimentFolder, trial: Path) -> None:
     def fill(target: Path) -> None:
         shutil.copytree(trial, target, dirs_exist_ok=True, copy_function=_shared_copy)
 
-    write_folder(folder.path / "best", fill)
+    write_folder(folder.entry("best"), fill)
 
 
 def _shared_copy(source: str, target: str) -> str:

@@ -152,7 +152,6 @@ def prepare(
     Raises:
         WarmstartError: anything that would make the run fail later, or give a misleading result.
     """
-    workspace = workspace or Workspace()
     if start is not None:
         refuse_faulty(config)
     sources = read_sources(config, workspace)
@@ -192,7 +191,7 @@ def prepare(
         ),
         rows_given={name: ranges(np.sort(np.asarray(ids))) for name, ids in (rows or {}).items()},
         chosen=tuple(choice.setting for choice in chosen),
-        workspace=workspace,
+        workspace=workspace or Workspace(),
     )
 
 
