@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
     from warmstart.evaluation.compare import OtherPredictions, compare
+    from warmstart.experiments.cross_validation import cross_validate
     from warmstart.experiments.experiment import Experiment
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.repeat import repeat
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "check",
     "compare",
+    "cross_validate",
     "generate",
     "info",
     "load",
@@ -48,6 +50,7 @@ _HOME = {
     "Experiment": "warmstart.experiments.experiment",
     "OtherPredictions": "warmstart.evaluation.compare",
     "compare": "warmstart.evaluation.compare",
+    "cross_validate": "warmstart.experiments.cross_validation",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
     "Run": "warmstart.run",

@@ -191,7 +191,7 @@ def test_a_sample_has_every_label_in_its_proportion(
     labels: list[str], count: int, seed: int
 ) -> None:
     rows = table({"y": labels})
-    strata = TextClassification.strata(DataConfig(train="a.csv", label="y"), rows, both_sides=False)
+    strata = TextClassification.strata(DataConfig(train="a.csv", label="y"), rows, parts=1)
     part = sample_rows(rows, count, seed, strata=strata)
     assert len(part) == count
     assert list(part.rows) == sorted(set(part.rows))

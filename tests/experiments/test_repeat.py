@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import warmstart
+from tests.quick import slow_except
 from tests.runs_in_memory import settings, write_reviews
 from warmstart.experiments import experiment
 from warmstart.experiments.experiment_folder import ENTRIES, ExperimentFolder, Outcome
@@ -117,7 +118,7 @@ def test_the_folder_has_the_documented_files(found: warmstart.Experiment) -> Non
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-@pytest.mark.parametrize("vary", ["order", "dropout"])
+@pytest.mark.parametrize("vary", slow_except(["order", "dropout"], "order"))
 def test_one_use_of_the_seed_can_be_varied_alone(tmp_path: Path, vary: Any) -> None:
     config = small(tmp_path, epochs=1)
     made = warmstart.repeat(

@@ -75,6 +75,7 @@ def _add_commands() -> None:
     app.command("info")(inspect.info)
     app.command("report")(inspect.report)
     app.command("repeat")(experiment.repeat)
+    app.command("cross-validate")(experiment.cross_validate)
     app.command("recipes")(inspect.recipes)
 
 

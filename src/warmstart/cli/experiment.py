@@ -1,4 +1,4 @@
-"""``warmstart repeat``: experiments of several runs."""
+"""``warmstart repeat`` and ``cross-validate``: experiments of several runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from warmstart.cli.app import Json, Overwrite, Set
+from warmstart.cli.app import Json, Set
 from warmstart.cli.output import decimal, result, show, with_interval
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def repeat(
     sets: Set = None,
     workers: Workers = 1,
     output: Folder = None,
-    overwrite: Overwrite = False,
+    overwrite: Replace = False,
     resume: Continue = False,
     as_json: Json = False,
 ) -> None:
@@ -70,6 +70,53 @@ def repeat(
             sets or (),
             seeds=_seeds("5" if seeds is None else seeds),
             vary=vary or "all",
+            workers=workers,
+            output=output,
+            overwrite=overwrite,
+        )
+    _print(found, as_json=as_json)
+
+
+def cross_validate(
+    config: Config,
+    folds: Annotated[int | None, typer.Option(metavar="K", help="Number of folds. [5]")] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(metavar="R", help="Number of times that rows are divided into folds. [1]"),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column whose equal values stay in one fold."),
+    ] = None,
+    sets: Set = None,
+    workers: Workers = 1,
+    output: Folder = None,
+    overwrite: Replace = False,
+    resume: Continue = False,
+    as_json: Json = False,
+) -> None:
+    """Predict every row by a model that was not trained on it: scores of all folds together."""
+    from warmstart.cli.train import config_path
+    from warmstart.experiments.cross_validation import cross_validate as run
+    from warmstart.experiments.kinds import resume_experiment
+
+    given: dict[str, Any] = {
+        "--folds": folds,
+        "--repeats": repeats,
+        "--group": group,
+        "--set": sets,
+    }
+    if resume:
+        given |= {"--output": output, "--overwrite": overwrite}
+        _refuse_with_resume("cross-validate", config, given)
+        found = resume_experiment(config, workers=workers)
+    else:
+        found = run(
+            config_path(config),
+            sets or (),
+            folds=5 if folds is None else folds,
+            repeats=1 if repeats is None else repeats,
+            group=group,
             workers=workers,
             output=output,
             overwrite=overwrite,
@@ -104,7 +151,8 @@ def _print(found: "Experiment", *, as_json: bool) -> None:
     titles = Titles.of(load_task(RunDirectory(found.runs[0].path))[1])
     show(trials_table(content, titles))
     for split, scores in content["scores"].items():
-        show(mean_table(split, scores, content["baselines"].get(split, {}), titles))
+        rivals = content["baselines"].get(split, {})
+        show(mean_table(f"{split}, {content['summary']}", scores, rivals, titles))
     show(*content["sentences"])
     text = f"experiment  {found.path}\nreport      {found.report}"
     if found.best.path.exists():
@@ -119,7 +167,9 @@ def trials_table(content: Mapping[str, Any], titles: "Titles") -> Table:
         content: the content of ``results.json``.
         titles: names of the metrics.
     """
-    metric, splits = content["metric"], list(content["scores"])
+    metric = content["metric"]
+    every = [split for trial in content["trials"] for split in trial.get("scores", {})]
+    splits = list(dict.fromkeys(every))
     table = Table(
         title=f"{titles.metric(metric)} of each run",
         title_justify="left",
@@ -147,22 +197,22 @@ def trials_table(content: Mapping[str, Any], titles: "Titles") -> Table:
 
 
 def mean_table(
-    split: str, scores: Mapping[str, Any], baselines: Mapping[str, Any], titles: "Titles"
+    title: str, scores: Mapping[str, Any], baselines: Mapping[str, Any], titles: "Titles"
 ) -> Table:
     """Every metric over all runs: mean with interval, and standard deviation.
 
     Args:
-        split: name of the split.
+        title: what the scores are of.
         scores: ``{metric: MeanScore}``.
         baselines: scores of the baselines, by name.
         titles: names of baselines, and what ``n`` counts.
     """
-    first = next(iter(scores.values()), {"runs": 0, "n": 0})
-    title = f"{split}, mean of {first['runs']} runs, n = {first['n']:,} {titles.unit}"
+    n = next(iter(scores.values()))["n"] if scores else 0
+    title = f"{title}, n = {n:,} {titles.unit}"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     lower = any(not score["higher_is_better"] for score in scores.values())
     table.add_column("↓: lower is better" if lower else "", overflow="fold")
-    table.add_column("mean [95 % interval]", justify="right", overflow="fold")
+    table.add_column("score [95 % interval]", justify="right", overflow="fold")
     table.add_column("sd", justify="right")
     for baseline in baselines:
         name = titles.baseline_head(baseline).partition(" with ")[0]

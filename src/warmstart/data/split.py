@@ -66,8 +66,8 @@ def hold_out(
         units = np.arange(len(table))
         of_unit = np.zeros_like(units) if strata is None else strata
     else:
-        groups = [] if group_by is None else [_groups(table, group_by)]
-        units = _connected([*groups, *([] if same is None else [same])])
+        groups = [] if group_by is None else [groups_of(table, group_by)]
+        units = connected([*groups, *([] if same is None else [same])])
         of_unit = _most_frequent_labels(strata, units)
     chosen = _choose(of_unit, share, seed)
     held = chosen[units]
@@ -100,7 +100,7 @@ def sample_rows(
     Raises:
         ConfigError: there are more strata than rows in the sample, or its first group is too large.
     """
-    units = np.arange(len(table)) if group_by is None else _groups(table, group_by)
+    units = np.arange(len(table)) if group_by is None else groups_of(table, group_by)
     of_unit = np.zeros_like(units) if strata is None else strata
     if group_by is not None:
         of_unit = _most_frequent_labels(strata, units)
@@ -171,7 +171,7 @@ def codes(values: pa.ChunkedArray) -> Ints:
     return codes
 
 
-def _groups(table: Table, column: str) -> Ints:
+def groups_of(table: Table, column: str) -> Ints:
     """Group of each row, from 0, int64 [N]."""
     values = table.column(column, "data.group")
     absent = blank(values)
@@ -181,7 +181,7 @@ def _groups(table: Table, column: str) -> Ints:
     return codes(values)
 
 
-def _connected(groupings: Sequence[Ints]) -> Ints:
+def connected(groupings: Sequence[Ints]) -> Ints:
     """The group of each row if rows that are in one group by any grouping belong together, [N]."""
     if len(groupings) == 1:
         return groupings[0]
@@ -210,10 +210,12 @@ def _most_frequent_labels(labels: Ints | None, groups: Ints) -> Ints:
     return np.unique(label[order][last], return_inverse=True)[1].astype(np.int64)
 
 
-def refuse_single_rows(labels: Ints, table: Table, column: str) -> None:
-    """Raise an error if a label has only one row, which cannot be on both sides."""
-    single = np.flatnonzero(np.bincount(labels) == 1)
-    if len(single):
-        row = int(np.flatnonzero(np.isin(labels, single))[0])
+def refuse_rare_labels(labels: Ints, table: Table, column: str, parts: int) -> None:
+    """Raise an error if a label has too few rows to be in every part."""
+    counts = np.bincount(labels)
+    rare = np.flatnonzero(counts < parts)
+    if len(rare):
+        row = int(np.flatnonzero(np.isin(labels, rare))[0])
         label = str(table.column(column, "data.label")[row].as_py())
-        raise errors.labels.single_row_label(label, table.where(row), len(single))
+        count = int(counts[labels[row]])
+        raise errors.labels.rare_label(label, table.where(row), count, parts, len(rare))

@@ -164,3 +164,19 @@ def resume_with(path: Path, kind: str, others: Sequence[str]) -> UsageError:
         expected="no settings: a resumed experiment keeps its own",
         do=f"warmstart {kind} {path} --resume",
     )
+
+
+def too_few_folds(count: int) -> UsageError:
+    """A cross-validation with fewer than two folds."""
+    return UsageError(
+        found=f"{counted(count, 'fold')} for cross-validate",
+        expected="at least 2: one is held out, the others are for training",
+        do="--folds 5",
+    )
+
+
+def too_few_repeats(count: int) -> UsageError:
+    """A cross-validation that is not done once."""
+    return UsageError(
+        found=f"--repeats {count}", expected="1 or more", do="--repeats 1, or leave it out"
+    )

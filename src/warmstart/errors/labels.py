@@ -335,12 +335,20 @@ def _label(label: str, *, ascii_too: bool = False) -> str:
     return quoted if len(quoted) <= _LABEL_CHARACTERS else f"{quoted[:_LABEL_CHARACTERS]}…"
 
 
-def single_row_label(label: str, where: str, labels: int) -> DataError:
-    """A label with only one row: a stratified split needs a row of it in both splits."""
+def rare_label(label: str, where: str, rows: int, parts: int, labels: int) -> DataError:
+    """A label with fewer rows than parts: each part of a stratified split needs a row of it."""
     others = ""
     if labels > 1:
         others = f" ({counted(labels - 1, 'other label')} also {form(labels - 1, 'has', 'have')}"
-        others += " only one row)"
+        others += " only one row)" if parts == 2 else f" fewer than {parts})"
+    if parts > 2:
+        fewer = f"use fewer folds: --folds {rows}; or " if rows > 1 else ""
+        return DataError(
+            f"{where}: the label {_label(label)} has only {counted(rows, 'row')}{others}",
+            f"at least {parts} rows of each label, so that each of the {parts} folds has one",
+            f"{fewer}add rows with this label, or split without regard to labels: "
+            "--set data.stratify=false",
+        )
     return DataError(
         f"{where}: the label {_label(label)} has only this row{others}",
         "at least two rows of each label, so that training and validation both have one",

@@ -149,3 +149,12 @@ def always_together(column: str) -> ConfigError:
         expected="data.duplicates: keep or drop, because rows with the same text are together",
         do="--set data.duplicates=keep",
     )
+
+
+def more_folds_than(folds: int, count: int, unit: str) -> DataError:
+    """There are fewer rows or groups than folds."""
+    return DataError(
+        f"{folds} folds for {counted(count, unit)}",
+        f"at least one {unit} for each fold",
+        f"use fewer folds: --folds {count}" if count > 1 else f"add {unit}s to the training file",
+    )

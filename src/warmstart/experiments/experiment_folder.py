@@ -1,12 +1,15 @@
 """The folder of an experiment: its settings, one run directory for each trial, and the results.
 
-experiment.json    kind and options of the experiment, and the settings that all trials share
-trials/NAME/       the run directory of each trial
-trials.jsonl       one JSON object for each trial that ended; the last one of a trial counts
-results.json       the scores over all trials
-experiment.html    the report
-best/              a copy of the run directory of the best trial, for experiments that choose one
-.lock              held by the process that works on the experiment
+    experiment.json      kind and options, and the settings that all trials share
+    trials/NAME/         the run directory of each trial
+    trials.jsonl         one JSON object for each trial that ended; the last one of a trial counts
+    predictions.parquet  of a cross-validation: every row, predicted by the trial of its fold
+    results.json         the scores over all trials
+    experiment.html      the report
+    best/                a copy of the best trial's run directory, if the experiment chooses one
+    .lock                held by the process that works on the experiment
+
+``results.json`` is written last: with it, the experiment is finished.
 """
 
 import json
@@ -27,7 +30,15 @@ from warmstart.runs.safe_files import (
     write_errors,
 )
 
-ENTRIES = ("experiment.json", "trials", "trials.jsonl", "results.json", "experiment.html", "best")
+ENTRIES = (
+    "experiment.json",
+    "trials",
+    "trials.jsonl",
+    "predictions.parquet",
+    "results.json",
+    "experiment.html",
+    "best",
+)
 """All entries of an experiment's folder; ``--overwrite`` removes only these."""
 
 LOCK = ".lock"

@@ -103,6 +103,9 @@ def write_page(
         folder=folder.path,
         style=Markup((STYLE_FOLDER / "style.css").read_text(encoding="utf-8")),
         pictures=pictures,
+        splits=list(
+            dict.fromkeys(s for trial in content["trials"] for s in trial.get("scores", {}))
+        ),
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         seconds=sum(trial["seconds"] or 0 for trial in content["trials"]),
         task=words.task_title(record.config.task),

@@ -126,6 +126,7 @@ def _results(
     scores = _scores(list(records.values()))
     return {
         "vary": plan.options["vary"],
+        "summary": f"mean of {counted(len(records), 'run')}",
         "metric": metric_of(records[best]),
         "best": best,
         "collapsed": collapsed,

@@ -14,6 +14,7 @@ from typing import Any
 
 from warmstart import api, config_file, errors
 from warmstart.config import RunConfig
+from warmstart.data.examples.tokens import Ints
 from warmstart.experiments.experiment_folder import Outcome
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.preparation.row_ids import given_rows, ids_of_ranges
@@ -54,10 +55,14 @@ class Trial:
         """All settings of the trial."""
         return config_file.load(self.settings, dict(self.changes))
 
+    @property
+    def given_rows(self) -> dict[str, Ints] | None:
+        """The row ids of each split, int64 [N] each; None for the splits of the settings."""
+        return {split: ids_of_ranges(ids) for split, ids in self.rows.items()} or None
+
     def prepared(self) -> Prepared:
         """The trial, read and checked; parts that other trials of this process need are shared."""
-        rows = {split: ids_of_ranges(ids) for split, ids in self.rows.items()}
-        return prepare(self.config, rows=rows or None, workspace=workspace())
+        return prepare(self.config, rows=self.given_rows, workspace=workspace())
 
 
 @cache

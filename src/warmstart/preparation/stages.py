@@ -170,7 +170,7 @@ def limited(config: RunConfig, tables: Mapping[str, Table]) -> dict[str, Table]:
         raise errors.splits.limit_without_effect(data.limit, len(train))
     strata = None
     if data.stratify and issubclass(task, Stratifies):
-        strata = task.strata(data, train, both_sides=False)
+        strata = task.strata(data, train, parts=1)
     group = task.group(data) if issubclass(task, KeepsGroups) else None
     part = sample_rows(train, data.limit, data.split_seed, strata=strata, group_by=group)
     return {**tables, "train": part}

@@ -150,11 +150,16 @@ class Stratifies(Protocol):
     """A sample of the rows preserves the proportions of something (classes, labels)."""
 
     @staticmethod
-    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
+    def strata(data: DataConfig, table: Table, *, parts: int = 2) -> Ints:
         """The stratum of each row of a clean table, numbered from 0, int64 [N].
 
+        Args:
+            data: the settings of the data.
+            table: N rows.
+            parts: number of parts that are made of the table.
+
         Raises:
-            DataError: ``both_sides`` is true, and a stratum has too few rows for two splits.
+            DataError: a stratum that must be in every part has too few rows.
         """
         ...
 

@@ -162,7 +162,7 @@ class MultiLabelClassification:
         return clean_rows(table, data, labelled=labelled, unlabelled=without_label_list)
 
     @staticmethod
-    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
+    def strata(data: DataConfig, table: Table, *, parts: int = 2) -> Ints:
         """The rarest label of each row, so that each side of a split has some rows of it."""
         return rarest_label(label_lists(table, data))
 

@@ -31,7 +31,7 @@ from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.data.labels import class_index, clean_rows, label_names
 from warmstart.data.named_labels import class_texts, in_order_of_ids
-from warmstart.data.split import codes, refuse_single_rows
+from warmstart.data.split import codes, refuse_rare_labels
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted
 from warmstart.metrics.classification_metrics import (
@@ -159,15 +159,15 @@ class TextClassification:
         return clean_rows(table, data, labelled=labelled)
 
     @staticmethod
-    def strata(data: DataConfig, table: Table, *, both_sides: bool = True) -> Ints:
+    def strata(data: DataConfig, table: Table, *, parts: int = 2) -> Ints:
         """The label of each row, numbered from 0, int64 [N].
 
         Raises:
-            DataError: a label has a single row, which cannot be on both sides.
+            DataError: a label has fewer rows than there are parts.
         """
         labels = codes(class_texts(table, data))
-        if both_sides and data.group is None:
-            refuse_single_rows(labels, table, data.label)
+        if data.group is None:
+            refuse_rare_labels(labels, table, data.label, parts)
         return labels
 
     @classmethod

@@ -1,0 +1,230 @@
+"""``cross-validate``: every row is predicted once, by a model that was not trained on it.
+
+The rows of ``data.train`` are divided into folds, with the shares of the labels and without
+separating a group. For each fold a model is trained on the other folds and scored on this one. A
+part of the other folds (``data.validation``) selects the best epoch: if the fold itself did, its
+score would be optimistic. The pooled score is computed from the predictions of all folds together,
+with an interval over rows, or over groups, queries or documents where rows belong together. It says
+how good models are that are trained in this way on so many rows; it is not the score of one model.
+
+``predictions.parquet`` in the experiment's folder has the prediction of every row.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pyarrow.parquet
+
+from warmstart import errors
+from warmstart.api import ConfigSource
+from warmstart.config import RunConfig
+from warmstart.config.overrides import Overrides, override_texts
+from warmstart.data.checking.duplicates import equal_texts
+from warmstart.data.folds import folds_of_rows
+from warmstart.data.split import Ints, hold_out
+from warmstart.data.table import Table
+from warmstart.errors.counts import counted
+from warmstart.experiments.experiment import (
+    Experiment,
+    ExperimentPlan,
+    Kind,
+    Trials,
+    new_experiment,
+)
+from warmstart.experiments.experiment_page import Page, score_pictures
+from warmstart.experiments.out_of_fold import out_of_fold_rows, out_of_fold_scores
+from warmstart.experiments.trial_results import metric_of
+from warmstart.experiments.trials import Trial, workspace
+from warmstart.preparation.row_ids import ranges
+from warmstart.preparation.stages import group_column, learn, limited, read_sources, split_tables
+from warmstart.runs import words
+from warmstart.runs.run_record import RunRecord
+from warmstart.runs.safe_files import write_atomically
+from warmstart.runs.titles import Titles
+from warmstart.tasks import task_type
+from warmstart.tasks.capabilities import Stratifies
+
+OUT_OF_FOLD = "out of fold"
+"""The name of the pooled scores, in place of the name of a split."""
+
+
+def cross_validate(
+    config: ConfigSource,
+    overrides: Overrides = (),
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    group: str | None = None,
+    workers: int = 1,
+    output: Any = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Experiment:
+    """Train and score with each fold of the training rows held out once.
+
+    Args:
+        config: as for ``train``. ``data.test`` is not used.
+        overrides: as for ``train``.
+        folds: number of folds.
+        repeats: number of times that the rows are divided in another way.
+        group: column whose equal values stay in one fold; sets ``data.group``.
+        workers: number of processes that train at the same time.
+        output: the experiment's folder; by default a new one under ``runs/``.
+        overwrite: replace an earlier experiment in ``output``.
+        progress: show live progress on stderr.
+
+    Raises:
+        Interrupted: a stop was requested; see ``resume_experiment``.
+        WarmstartError: an error that the user can fix.
+    """
+    if folds < 2:
+        raise errors.experiment.too_few_folds(folds)
+    if repeats < 1:
+        raise errors.experiment.too_few_repeats(repeats)
+    settings = override_texts(overrides)
+    if group is not None:
+        settings = [*settings, *override_texts({"data.group": group})]
+    return new_experiment(
+        KIND,
+        config,
+        settings,
+        {"folds": folds, "repeats": repeats},
+        workers=workers,
+        output=output,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def _trials(plan: ExperimentPlan) -> list[Trial]:
+    config, folds, repeats = plan.config, plan.options["folds"], plan.options["repeats"]
+    sources = read_sources(config, workspace())
+    table = limited(config, {"train": sources.tables["train"]})["train"]
+    trials = []
+    for number in range(repeats):
+        fold = _folds(config, table, folds, config.data.split_seed + number)
+        for held_out in range(folds):
+            rows = _rows(config, table, fold == held_out)
+            name = f"fold-{held_out + 1}" if repeats == 1 else f"{number + 1}-fold-{held_out + 1}"
+            ids = {split: ranges(found) for split, found in rows.items()}
+            trials.append(plan.trial(name, _changes(config), ids))
+    for trial in trials:  # labels that only the held-out rows have, before anything is trained
+        tables = split_tables(trial.config, sources, trial.given_rows)
+        learn(trial.config, tables)
+    trials[0].prepared()
+    return trials
+
+
+def _folds(config: RunConfig, table: Table, folds: int, seed: int) -> Ints:
+    """The fold of each row, int64 [N]."""
+    data, task = config.data, task_type(config)
+    strata = None
+    if data.stratify and issubclass(task, Stratifies):
+        strata = task.strata(data, table, parts=folds)
+    together = equal_texts(table, data) if data.duplicates == "together" else None
+    group = group_column(config)
+    return folds_of_rows(table, folds, seed, strata=strata, group_by=group, same=together)
+
+
+def _rows(config: RunConfig, table: Table, held_out: Any) -> dict[str, Ints]:
+    """Row ids of a trial: the fold is its test split, and validation rows come from the others."""
+    data, task = config.data, task_type(config)
+    fold, rest = table.filter(held_out), table.filter(~held_out)
+    if not isinstance(data.validation, float):
+        return {"train": rest.rows, "test": fold.rows}
+    strata = None
+    if data.stratify and issubclass(task, Stratifies):
+        strata = task.strata(data, rest)
+    train, validation = hold_out(
+        rest,
+        data.validation,
+        data.split_seed,
+        strata=strata,
+        group_by=group_column(config),
+        same=equal_texts(rest, data) if data.duplicates == "together" else None,
+    )
+    return {"train": train.rows, "validation": validation.rows, "test": fold.rows}
+
+
+def _changes(config: RunConfig) -> dict[str, Any]:
+    """Settings that are different in a trial, because its rows are given."""
+    changes: dict[str, Any] = {}
+    if config.data.test is not None:
+        changes["data.test"] = None
+    if config.data.limit is not None:
+        changes["data.limit"] = None
+    if config.data.duplicates == "together":
+        changes["data.duplicates"] = "keep"
+    if config.export.onnx:
+        changes["export.onnx"] = False
+    return changes
+
+
+def _results(
+    plan: ExperimentPlan, trials: Trials, records: Mapping[str, RunRecord]
+) -> dict[str, Any]:
+    first = next(iter(records.values()))
+    metric, folds = metric_of(first), plan.options["folds"]
+    names = [trial["trial"] for trial in trials]
+    repeats = [names[start : start + folds] for start in range(0, len(names), folds)]
+    missing = [name for name in names if name not in records]
+    rows = out_of_fold_rows([records[name] for name in names if name in records])
+    write_atomically(
+        plan.folder.entry("predictions.parquet"), partial(pyarrow.parquet.write_table, rows)
+    )
+    complete = [[records[name] for name in of] for of in repeats if not set(of) & set(missing)]
+    scores, baselines = out_of_fold_scores(complete or [list(records.values())])
+    return {
+        "summary": f"{counted(len(records), 'fold')} together",
+        "metric": metric,
+        "best": None,
+        "collapsed": [trial["trial"] for trial in trials if trial.get("collapsed")],
+        "scores": {OUT_OF_FOLD: scores},
+        "baselines": {OUT_OF_FOLD: baselines},
+        "sentences": _sentences(first, scores, baselines, plan, trials, missing),
+    }
+
+
+def _sentences(
+    record: RunRecord,
+    scores: Mapping[str, Any],
+    baselines: Mapping[str, Any],
+    plan: ExperimentPlan,
+    trials: Trials,
+    missing: Sequence[str],
+) -> list[str]:
+    """What the experiment has shown, in sentences."""
+    metric, titles = metric_of(record), Titles.of(record.task)
+    score = scores[metric]
+    each = [trial["scores"]["test"][metric]["value"] for trial in trials if "scores" in trial]
+    known = [value for value in each if value is not None]
+    unit = group_column(record.config)
+    over = f"groups of {unit}" if unit is not None else titles.unit
+    found = [
+        f"{titles.metric(metric)} of all {score['n']:,} {titles.unit}, each predicted by a model "
+        f"that was not trained on it: {words.decimals(score['mean'])} "
+        f"[{words.decimals(score['low'])}, {words.decimals(score['high'])}] (95 % interval over "
+        f"{over})."
+    ]
+    if len(known) > 1:
+        found.append(
+            f"The {counted(len(known), 'fold')} have {words.decimals(min(known))} to "
+            f"{words.decimals(max(known))}."
+        )
+    if missing:
+        found.append(f"Not finished, and not in these scores: {', '.join(missing)}.")
+    collapsed = [trial["trial"] for trial in trials if trial.get("collapsed")]
+    if collapsed:
+        found.append(f"These models learned nothing: {', '.join(collapsed)}.")
+    if plan.config.data.test is not None:
+        found.append("data.test was not used: it stays untouched for the final model.")
+    return found
+
+
+def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
+    title = f"{content['name']}, {counted(len(content['trials']), 'fold')}"
+    return Page(title, "fold", [], score_pictures(content, records))
+
+
+KIND = Kind("cross-validate", _trials, _results, _page)
