@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from warmstart.api import check, compare, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
-    from warmstart.evaluation.compare import OtherPredictions
+    from warmstart.evaluation.other_predictions import OtherPredictions
     from warmstart.run import Run
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "OtherPredictions": "warmstart.evaluation.compare",
+    "OtherPredictions": "warmstart.evaluation.other_predictions",
     "Run": "warmstart.run",
     "RunConfig": "warmstart.config.settings",
     "WarmstartError": "warmstart.errors",

@@ -26,7 +26,8 @@ from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from warmstart.evaluation.compare import ComparedRuns, OtherPredictions
+    from warmstart.evaluation.compare import ComparedRuns
+    from warmstart.evaluation.other_predictions import OtherPredictions
     from warmstart.models.checkpoints.description import Description
     from warmstart.preparation.prepare import Prepared
     from warmstart.runs.events import EventLog

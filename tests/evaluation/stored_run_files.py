@@ -92,12 +92,13 @@ def write_run(
     return path
 
 
-def write_documents(path: Path, nats: float) -> Path:
+def write_documents(path: Path, nats: float, tokens: int = 10) -> Path:
     """Write a run of fill-mask.
 
     Args:
         path: its folder.
         nats: mean loss of each hidden token.
+        tokens: number of hidden tokens of each row.
     """
     data = {"train": str(path.parent / "train.csv"), "test": str(path.parent / "test.csv")}
     config = config_file.load(
@@ -108,7 +109,7 @@ def write_documents(path: Path, nats: float) -> Path:
     file = SourceFile(str(path.parent / "test.csv"), "ef" * 32, "utf-8", rows=ROWS)
     columns = pa.table({"text": [f"row {row}" for row in rows]})
     table = Table(columns, rows, (file,), np.zeros(ROWS, np.int32), rows + 2, "data.test")
-    sums = {"nats": 10 * (nats + noise), "correct": rows % 10, "tokens": np.full(ROWS, 10)}
+    sums = {"nats": tokens * (nats + noise), "correct": rows % 9, "tokens": np.full(ROWS, tokens)}
     found = DocumentPredictions(rows, sums, np.zeros(ROWS, np.bool_))
     directory = RunDirectory.create(path)
     score = Evaluation(found, task.score(found, rows), nats)

@@ -16,7 +16,8 @@ from tests.evaluation.stored_run_files import (
     write_run,
 )
 from warmstart.errors import DataError, RunError, UsageError, WarmstartError
-from warmstart.evaluation.compare import ComparedRuns, OtherPredictions
+from warmstart.evaluation.compare import ComparedRuns
+from warmstart.evaluation.other_predictions import OtherPredictions
 
 NAMES = np.array(["bad", "good"])
 
@@ -70,7 +71,9 @@ def test_little_data_does_not_decide_and_much_says_equivalent(tmp_path: Path) ->
         write_run(tmp_path / name, classes(0.8, seed, 40), [f"train.epochs={seed}"])
         for name, seed in (("a", 1), ("b", 2))
     ]
-    found = pair(warmstart.compare(*few, metric="accuracy"), "a", "b")
+    result = warmstart.compare(*few, metric="accuracy")
+    assert any(note.startswith("only 40 rows: the intervals are") for note in result.notes)
+    found = pair(result, "a", "b")
     assert found["verdict"] == "not decided"
     assert found["units_needed"] > 40
     many = classes(0.8, 1, 6_000)
@@ -200,7 +203,11 @@ def test_predictions_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert "the row 399 is missing (1 row in all)" in found.found
     found = error(answers.replace("good", "fine"), "answer")
     assert "'fine'" in found.found
+    assert "--prediction-column COLUMN" in found.do
     assert isinstance(error(answers, "wrong"), DataError)
+    found = error(answers.replace("399,", "x,"), "answer", "id")
+    assert "the column id has 'x'" in found.found
+    assert "--row-column COLUMN" in found.do
 
 
 def test_runs_that_cannot_be_compared(tmp_path: Path) -> None:
@@ -248,6 +255,10 @@ def test_tasks_whose_rows_or_metrics_do_not_suffice(tmp_path: Path) -> None:
     found = warmstart.compare(*documents)
     assert (found.metric, found.unit) == ("loss", "documents")
     assert found.pairs[0].verdict.words == "better"
+    coarse = write_documents(tmp_path / "d", 2.2, tokens=9)
+    error = refused(UsageError, documents[0], coarse)
+    assert "predict different tokens" in error.found
+    assert error.do == "train one of them again with these settings of the other"
     error = refused(UsageError, *documents, metric="pseudo_perplexity")
     assert "computed with the model" in error.found
     assert error.do == "--metric loss"

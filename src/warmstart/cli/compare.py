@@ -51,7 +51,7 @@ def compare(
 ) -> None:
     """Compare runs on the same rows: which is better, and is that certain?"""
     from warmstart import api, errors
-    from warmstart.evaluation.compare import OtherPredictions
+    from warmstart.evaluation.other_predictions import OtherPredictions
 
     other = None
     if predictions is not None and prediction_column is not None:
