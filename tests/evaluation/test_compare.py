@@ -108,12 +108,18 @@ def test_runs_that_differ_in_seeds_are_one_setting(tmp_path: Path) -> None:
 
 
 def test_the_strongest_baseline_is_compared_too(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "a", classes(0.9, 1), baseline=np.ones(ROWS, dtype=int))
+    run = write_run(
+        tmp_path / "a", classes(0.9, 1), baselines={"majority": np.ones(ROWS, dtype=int)}
+    )
     found = warmstart.compare(run, metric="accuracy")
     (compared,) = found.pairs
     assert compared.b == f"baseline majority of {run}"
     assert found.runs[1].value == pytest.approx(truth().mean())
     assert compared.verdict.words == "better"
+    rivals = {"majority": classes(0.6, 5), "tfidf": classes(0.8, 6)}
+    run = write_run(tmp_path / "b", classes(0.9, 1), baselines=rivals)
+    for metric in ("accuracy", "log_loss"):
+        assert warmstart.compare(run, metric=metric).pairs[0].b == f"baseline tfidf of {run}"
 
 
 def test_holm_counts_comparisons_of_settings_and_of_baselines_apart(tmp_path: Path) -> None:
@@ -122,7 +128,7 @@ def test_holm_counts_comparisons_of_settings_and_of_baselines_apart(tmp_path: Pa
             tmp_path / f"{seed}",
             classes(0.8, seed),
             [f"train.epochs={seed}"],
-            baseline=classes(0.75, 50 + seed),
+            baselines={"majority": classes(0.75, 50 + seed)},
         )
         for seed in (1, 2, 3)
     ]
@@ -134,8 +140,8 @@ def test_holm_counts_comparisons_of_settings_and_of_baselines_apart(tmp_path: Pa
 
 def test_only_common_rows_if_asked(tmp_path: Path) -> None:
     one, other = classes(0.9, 1), classes(0.7, 2)
-    whole = write_run(tmp_path / "a", one)
-    part = write_run(tmp_path / "b", other, ["train.epochs=9"], kept=range(300), baseline=one)
+    whole = write_run(tmp_path / "a", one, baselines={"tfidf": other})
+    part = write_run(tmp_path / "b", other, ["train.epochs=9"], kept=range(300))
     error = refused(RunError, whole, part)
     assert "400 test rows" in error.found
     assert "300 of them are the same" in error.found
@@ -144,8 +150,9 @@ def test_only_common_rows_if_asked(tmp_path: Path) -> None:
         found = warmstart.compare(*runs, metric="accuracy", common_rows=True)
         assert {run.n for run in found.runs} == {300}
         assert any("300 rows" in note for note in found.notes)
-        value = next(run.value for run in found.runs if run.name == str(whole))
-        assert value == pytest.approx((one == truth())[:300].mean())
+        for name, predicted in ((str(whole), one), (f"baseline tfidf of {whole}", other)):
+            value = next(run.value for run in found.runs if run.name == name)
+            assert value == pytest.approx((predicted == truth())[:300].mean())
     elsewhere = write_run(tmp_path / "c", other, ["train.epochs=9"], sha256="cd" * 32)
     error = refused(RunError, whole, elsewhere, common_rows=True)
     assert "0 of them are the same" in error.found
