@@ -122,6 +122,21 @@ def test_the_strongest_baseline_is_compared_too(tmp_path: Path) -> None:
         assert warmstart.compare(run, metric=metric).pairs[0].b == f"baseline tfidf of {run}"
 
 
+def test_damaged_predictions_are_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", classes(0.9, 1), baselines={"tfidf": classes(0.6, 2)})
+    baseline = run / "evaluation/test/baseline-tfidf.parquet"
+    baseline.write_bytes(baseline.read_bytes()[:-50])
+    error = refused(RunError, run)
+    assert f"cannot read {baseline}" in error.found
+    assert "or remove it" in error.do
+    baseline.unlink()
+    other = write_run(tmp_path / "b", classes(0.8, 2), ["train.epochs=9"])
+    assert len(warmstart.compare(run, other).pairs) == 1
+    predictions = run / "evaluation/test/predictions.parquet"
+    predictions.write_bytes(b"")
+    assert f"cannot read {predictions}" in refused(RunError, run, other).found
+
+
 def test_holm_counts_comparisons_of_settings_and_of_baselines_apart(tmp_path: Path) -> None:
     runs = [
         write_run(
