@@ -64,7 +64,8 @@ def test_a_run_directory_has_the_documented_files_and_no_others(run: Run) -> Non
     assert names - {".lock"} == set(ENTRIES) - OF_OTHER_RUNS
     for split in ("validation", "test"):
         files = {path.name for path in (run.path / "evaluation" / split).iterdir()}
-        assert files == {"predictions.parquet", "scores.json"}
+        baselines = {f"baseline-{name}.parquet" for name in ("majority", "tfidf")}
+        assert files == {"predictions.parquet", "scores.json"} | baselines
 
 
 def test_scores_have_n_an_interval_and_baselines(run: Run) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from warmstart.api import check, generate, info, load, pretrain, resume, train
     from warmstart.config import RunConfig
     from warmstart.errors import WarmstartError
-    from warmstart.evaluation.compare import OtherPredictions, compare
+    from warmstart.evaluation.compare import compare
+    from warmstart.evaluation.other_predictions import OtherPredictions
     from warmstart.experiments.cross_validation import cross_validate
     from warmstart.experiments.experiment import Experiment
     from warmstart.experiments.kinds import resume_experiment
@@ -48,7 +49,7 @@ __all__ = [
 
 _HOME = {
     "Experiment": "warmstart.experiments.experiment",
-    "OtherPredictions": "warmstart.evaluation.compare",
+    "OtherPredictions": "warmstart.evaluation.other_predictions",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
     "repeat": "warmstart.experiments.repeat",

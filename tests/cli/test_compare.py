@@ -13,7 +13,7 @@ from tests.evaluation.stored_run_files import ROWS, classes, write_run
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the runs ``good`` and ``bad``, and two seeds of a third setting."""
     monkeypatch.chdir(tmp_path)
-    write_run(Path("good"), classes(0.9, 1), baseline=classes(0.5, 8))
+    write_run(Path("good"), classes(0.9, 1), baselines={"majority": classes(0.5, 8)})
     write_run(Path("bad"), classes(0.7, 2), ["train.epochs=9"])
     for seed in (1, 2):
         overrides = ["train.epochs=5", f"train.seed={seed}"]

@@ -51,6 +51,17 @@ from warmstart.tasks.predictions.class_predictions import ClassPrediction
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPrediction
 from warmstart.tasks.task import Split
 
+
+def documents_of_tags(folder: Path) -> dict[str, Any]:
+    """A tagging run whose rows belong to documents of three rows each."""
+    config = tagging_settings(folder)
+    file = Path(config["data"]["train"])
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    lines = [json.dumps({**row, "document": f"d{n // 3}"}) for n, row in enumerate(rows)]
+    file.write_text("\n".join(lines), "utf-8")
+    return config
+
+
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-classification": settings,
     "text-classification, rare labels": partial(settings, class_weights="balanced", loss="focal"),
@@ -66,6 +77,7 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-ranking, pairwise": partial(ranking_settings, loss="pairwise"),
     "text-ranking, listwise": partial(ranking_settings, loss="listwise"),
     "token-classification": tagging_settings,
+    "token-classification, documents": documents_of_tags,
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
 }

@@ -1,7 +1,6 @@
 """Run directories with made-up predictions, as ``compare`` reads them; nothing is trained."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from warmstart.data.table import SourceFile, Table
 from warmstart.evaluation.baseline_scores import Scored
 from warmstart.evaluation.evaluate import Evaluation
 from warmstart.evaluation.store import write_evaluation
-from warmstart.metrics.scores import Scores
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import task_type
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
@@ -22,7 +20,6 @@ from warmstart.tasks.predictions.document_predictions import DocumentPredictions
 from warmstart.tasks.task import Split
 
 ROWS = 400
-NONE = Scores({}, {})
 
 
 def truth(rows: int = ROWS) -> Any:
@@ -44,7 +41,7 @@ def write_run(
     kept: Sequence[int] | None = None,
     sha256: str = "ab" * 32,
     splits: Sequence[str] = ("validation", "test"),
-    baseline: Any = None,
+    baselines: Mapping[str, Any] | None = None,
     facts: Any = None,
     texts: str = "row",
     finished: bool = True,
@@ -58,7 +55,7 @@ def write_run(
         kept: row ids of the split; all by default.
         sha256: hash of the file.
         splits: the splits with predictions.
-        baseline: the classes that a baseline predicts.
+        baselines: the classes that each baseline predicts.
         facts: the facts of the task.
         texts: beginning of each text.
         finished: whether the run has ended.
@@ -81,23 +78,22 @@ def write_run(
     directory = RunDirectory.create(path)
     split = Split(table, truth(len(predicted))[rows])
     score = Evaluation(answers(predicted), task.score(answers(predicted), split.labels), 0.5)
-    beside = {} if baseline is None else {"majority": Scored(answers(baseline), NONE)}
-    beside = {
-        name: replace(one, scores=task.score(one.predictions, split.labels))
-        for name, one in beside.items()
-    }
+    beside = {}
+    for name, chosen in (baselines or {}).items():
+        beside[name] = Scored(answers(chosen), task.score(answers(chosen), split.labels))
     for name in splits:
         write_evaluation(directory, name, task, score, split, config.data, beside)
     _complete(directory, config, facts, file, finished=finished)
     return path
 
 
-def write_documents(path: Path, nats: float) -> Path:
+def write_documents(path: Path, nats: float, tokens: int = 10) -> Path:
     """Write a run of fill-mask.
 
     Args:
         path: its folder.
         nats: mean loss of each hidden token.
+        tokens: number of hidden tokens of each row.
     """
     data = {"train": str(path.parent / "train.csv"), "test": str(path.parent / "test.csv")}
     config = config_file.load(
@@ -108,7 +104,7 @@ def write_documents(path: Path, nats: float) -> Path:
     file = SourceFile(str(path.parent / "test.csv"), "ef" * 32, "utf-8", rows=ROWS)
     columns = pa.table({"text": [f"row {row}" for row in rows]})
     table = Table(columns, rows, (file,), np.zeros(ROWS, np.int32), rows + 2, "data.test")
-    sums = {"nats": 10 * (nats + noise), "correct": rows % 10, "tokens": np.full(ROWS, 10)}
+    sums = {"nats": tokens * (nats + noise), "correct": rows % 9, "tokens": np.full(ROWS, tokens)}
     found = DocumentPredictions(rows, sums, np.zeros(ROWS, np.bool_))
     directory = RunDirectory.create(path)
     score = Evaluation(found, task.score(found, rows), nats)

@@ -16,7 +16,8 @@ from tests.evaluation.stored_run_files import (
     write_run,
 )
 from warmstart.errors import DataError, RunError, UsageError, WarmstartError
-from warmstart.evaluation.compare import ComparedRuns, OtherPredictions
+from warmstart.evaluation.compare import ComparedRuns
+from warmstart.evaluation.other_predictions import OtherPredictions
 
 NAMES = np.array(["bad", "good"])
 
@@ -70,7 +71,9 @@ def test_little_data_does_not_decide_and_much_says_equivalent(tmp_path: Path) ->
         write_run(tmp_path / name, classes(0.8, seed, 40), [f"train.epochs={seed}"])
         for name, seed in (("a", 1), ("b", 2))
     ]
-    found = pair(warmstart.compare(*few, metric="accuracy"), "a", "b")
+    result = warmstart.compare(*few, metric="accuracy")
+    assert any(note.startswith("only 40 rows: the intervals are") for note in result.notes)
+    found = pair(result, "a", "b")
     assert found["verdict"] == "not decided"
     assert found["units_needed"] > 40
     many = classes(0.8, 1, 6_000)
@@ -105,12 +108,33 @@ def test_runs_that_differ_in_seeds_are_one_setting(tmp_path: Path) -> None:
 
 
 def test_the_strongest_baseline_is_compared_too(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "a", classes(0.9, 1), baseline=np.ones(ROWS, dtype=int))
+    run = write_run(
+        tmp_path / "a", classes(0.9, 1), baselines={"majority": np.ones(ROWS, dtype=int)}
+    )
     found = warmstart.compare(run, metric="accuracy")
     (compared,) = found.pairs
     assert compared.b == f"baseline majority of {run}"
     assert found.runs[1].value == pytest.approx(truth().mean())
     assert compared.verdict.words == "better"
+    rivals = {"majority": classes(0.6, 5), "tfidf": classes(0.8, 6)}
+    run = write_run(tmp_path / "b", classes(0.9, 1), baselines=rivals)
+    for metric in ("accuracy", "log_loss"):
+        assert warmstart.compare(run, metric=metric).pairs[0].b == f"baseline tfidf of {run}"
+
+
+def test_damaged_predictions_are_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", classes(0.9, 1), baselines={"tfidf": classes(0.6, 2)})
+    baseline = run / "evaluation/test/baseline-tfidf.parquet"
+    baseline.write_bytes(baseline.read_bytes()[:-50])
+    error = refused(RunError, run)
+    assert f"cannot read {baseline}" in error.found
+    assert "or remove it" in error.do
+    baseline.unlink()
+    other = write_run(tmp_path / "b", classes(0.8, 2), ["train.epochs=9"])
+    assert len(warmstart.compare(run, other).pairs) == 1
+    predictions = run / "evaluation/test/predictions.parquet"
+    predictions.write_bytes(b"")
+    assert f"cannot read {predictions}" in refused(RunError, run, other).found
 
 
 def test_holm_counts_comparisons_of_settings_and_of_baselines_apart(tmp_path: Path) -> None:
@@ -119,7 +143,7 @@ def test_holm_counts_comparisons_of_settings_and_of_baselines_apart(tmp_path: Pa
             tmp_path / f"{seed}",
             classes(0.8, seed),
             [f"train.epochs={seed}"],
-            baseline=classes(0.75, 50 + seed),
+            baselines={"majority": classes(0.75, 50 + seed)},
         )
         for seed in (1, 2, 3)
     ]
@@ -131,8 +155,8 @@ def test_holm_counts_comparisons_of_settings_and_of_baselines_apart(tmp_path: Pa
 
 def test_only_common_rows_if_asked(tmp_path: Path) -> None:
     one, other = classes(0.9, 1), classes(0.7, 2)
-    whole = write_run(tmp_path / "a", one)
-    part = write_run(tmp_path / "b", other, ["train.epochs=9"], kept=range(300), baseline=one)
+    whole = write_run(tmp_path / "a", one, baselines={"tfidf": other})
+    part = write_run(tmp_path / "b", other, ["train.epochs=9"], kept=range(300))
     error = refused(RunError, whole, part)
     assert "400 test rows" in error.found
     assert "300 of them are the same" in error.found
@@ -141,8 +165,9 @@ def test_only_common_rows_if_asked(tmp_path: Path) -> None:
         found = warmstart.compare(*runs, metric="accuracy", common_rows=True)
         assert {run.n for run in found.runs} == {300}
         assert any("300 rows" in note for note in found.notes)
-        value = next(run.value for run in found.runs if run.name == str(whole))
-        assert value == pytest.approx((one == truth())[:300].mean())
+        for name, predicted in ((str(whole), one), (f"baseline tfidf of {whole}", other)):
+            value = next(run.value for run in found.runs if run.name == name)
+            assert value == pytest.approx((predicted == truth())[:300].mean())
     elsewhere = write_run(tmp_path / "c", other, ["train.epochs=9"], sha256="cd" * 32)
     error = refused(RunError, whole, elsewhere, common_rows=True)
     assert "0 of them are the same" in error.found
@@ -200,7 +225,11 @@ def test_predictions_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert "the row 399 is missing (1 row in all)" in found.found
     found = error(answers.replace("good", "fine"), "answer")
     assert "'fine'" in found.found
+    assert "--prediction-column COLUMN" in found.do
     assert isinstance(error(answers, "wrong"), DataError)
+    found = error(answers.replace("399,", "x,"), "answer", "id")
+    assert "the column id has 'x'" in found.found
+    assert "--row-column COLUMN" in found.do
 
 
 def test_runs_that_cannot_be_compared(tmp_path: Path) -> None:
@@ -248,6 +277,10 @@ def test_tasks_whose_rows_or_metrics_do_not_suffice(tmp_path: Path) -> None:
     found = warmstart.compare(*documents)
     assert (found.metric, found.unit) == ("loss", "documents")
     assert found.pairs[0].verdict.words == "better"
+    coarse = write_documents(tmp_path / "d", 2.2, tokens=9)
+    error = refused(UsageError, documents[0], coarse)
+    assert "predict different tokens" in error.found
+    assert error.do == "train one of them again with these settings of the other"
     error = refused(UsageError, *documents, metric="pseudo_perplexity")
     assert "computed with the model" in error.found
     assert error.do == "--metric loss"

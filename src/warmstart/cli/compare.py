@@ -51,8 +51,8 @@ def compare(
 ) -> None:
     """Compare runs on the same rows: which is better, and is that certain?"""
     from warmstart import errors
-    from warmstart.evaluation.compare import OtherPredictions
     from warmstart.evaluation.compare import compare as compared
+    from warmstart.evaluation.other_predictions import OtherPredictions
 
     other = None
     if predictions is not None and prediction_column is not None:

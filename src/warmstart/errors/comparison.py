@@ -164,6 +164,27 @@ def option_without(option: str, other: str) -> UsageError:
     )
 
 
+def unusable_column(error: DataError, option: str) -> DataError:
+    """A column of the file with predictions is missing, or a value in it cannot be used."""
+    return DataError(
+        found=error.found,
+        expected=error.expected,
+        do=f"correct the file; or name another column: {option} COLUMN",
+    )
+
+
+def other_tokens(names: tuple[str, str], metric: str, *, per_byte: bool) -> UsageError:
+    """A metric per token, for runs that count different tokens in the same texts."""
+    also = "--metric bits_per_byte, which does not depend on the tokens; or " if per_byte else ""
+    return UsageError(
+        found=f"{metric} is per token, and {names[0]} and {names[1]} predict different tokens of "
+        "the same texts",
+        expected="runs with the same tokenizer, model.max_tokens and, for hidden tokens, "
+        "data.mask_share",
+        do=f"{also}train one of them again with these settings of the other",
+    )
+
+
 def other_number_of_rows(file: str, rows: int, expected: int, split: str) -> DataError:
     """A file without row numbers does not have one prediction for each row."""
     return DataError(

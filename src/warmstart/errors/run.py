@@ -288,6 +288,8 @@ def unreadable(path: Path, error: object) -> RunError:
     """A file of the run directory is missing or damaged."""
     name = path.name.partition(":")[0]
     again = "restore the file from a copy, or train again from the run's config.yaml"
+    if name.startswith("baseline-"):
+        again = "restore the file from a copy; or remove it, to compare with the other baselines"
     return RunError(
         found=f"cannot read {path}: {error}",
         expected="a run directory as this version of warmstart wrote it",

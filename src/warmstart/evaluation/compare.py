@@ -9,23 +9,21 @@ answer different questions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from warmstart import errors
-from warmstart.config import DataConfig
-from warmstart.data.examples.tokens import Bools, Ints
-from warmstart.data.labels import label_numbers
+from warmstart.data.examples.tokens import Bools
 from warmstart.data.reading.paths import given_path
-from warmstart.data.reading.sources import read
 from warmstart.errors.counts import counted
+from warmstart.evaluation.other_predictions import OtherPredictions, other_sums
 from warmstart.evaluation.stored_runs import StoredRun, runs_in, stored_runs
 from warmstart.metrics.intervals import UnitSums
+from warmstart.metrics.language_metrics import BITS_PER_BYTE
 from warmstart.metrics.paired_tests import (
     Comparison,
     Mcnemar,
@@ -37,25 +35,13 @@ from warmstart.metrics.paired_tests import (
     side_value,
 )
 from warmstart.metrics.scores import Metric
-from warmstart.tasks.capabilities import Compares, metrics_of
-from warmstart.tasks.row_answers import JudgesRows, ReadsAnswers
+from warmstart.tasks.capabilities import metrics_of
+from warmstart.tasks.row_answers import ReadsAnswers
 from warmstart.tasks.task import AnyTask
 
-
-@dataclass(frozen=True, slots=True)
-class OtherPredictions:
-    """A file with the predictions of another program for the rows of the split.
-
-    Args:
-        file: CSV, TSV, JSON lines, Parquet, or another format that ``data.train`` may have.
-        column: has the label, the list of labels, or the number of each row.
-        row_column: has the number of each row, from 0 in the order of the data files; without it,
-            the file has one row for each row of the split, in the same order.
-    """
-
-    file: str
-    column: str
-    row_column: str | None = None
+FEW_UNITS = 50
+"""With fewer rows, queries or documents, percentile intervals cover less than 94 % in simulations
+(``benchmarks/comparing.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +190,16 @@ def compare(
     stored = stored_runs(given, split, common_rows=common_rows)
     task = stored[0].task
     chosen = _metric(task, metric, predictions)
+    _refuse_other_tokens(stored, task, chosen)
     sides, notes = _settings(stored, folders)
     if common_rows and any(run.kept is not None for run in stored):
         notes.append(f"compared on the {counted(len(stored[0].keys), 'row')} that all runs have")
+    if (n := sides[0].sums[0].n) < FEW_UNITS:
+        notes.append(f"only {n} {task.scored_unit}: the intervals are too narrow, rely on p")
     baselines, about_baselines = _strongest_baselines(sides, chosen)
     if predictions is not None:
-        sides.append(_other(predictions, stored[0]))
+        sums, right = other_sums(predictions, stored[0])
+        sides.append(_Side(predictions.file, (), (sums,), right))
     between = list(combinations(sides, 2))
     if not between and not baselines:
         raise errors.comparison.nothing_to_compare([str(run.path) for run in stored])
@@ -251,6 +241,17 @@ def _metric(task: AnyTask, name: str | None, predictions: OtherPredictions | Non
             raise errors.comparison.metric_of_whole_model(name, [*usable])
         raise errors.comparison.metric_unknown(name, [*usable])
     return usable[name]
+
+
+def _refuse_other_tokens(runs: Sequence[StoredRun], task: AnyTask, metric: Metric) -> None:
+    """Raise if a metric per token is compared for different tokens."""
+    per_byte = BITS_PER_BYTE in task.metrics
+    first = runs[0]
+    for run in runs[1:]:
+        counts = [one.rows["tokens"] for one in (first, run) if "tokens" in one.rows.column_names]
+        if counts and metric is not BITS_PER_BYTE and not counts[0].equals(counts[1]):
+            names = str(first.path), str(run.path)
+            raise errors.comparison.other_tokens(names, metric.name, per_byte=per_byte)
 
 
 def _settings(
@@ -319,51 +320,3 @@ def _pairs(
             counts = mcnemar(one.right, other.right)
         pairs.append(Pair(one.name, other.name, comparison, p, verdict, unit, counts))
     return pairs
-
-
-def _other(predictions: OtherPredictions, run: StoredRun) -> _Side:
-    """The predictions in a file as a side.
-
-    Raises:
-        DataError: the file cannot be read, a prediction is not possible, or rows do not match.
-    """
-    task = run.task
-    assert isinstance(task, ReadsAnswers)
-    assert isinstance(task, Compares)
-    file, row_column = predictions.file, predictions.row_column
-    table = read(file, DataConfig(train=file), "--predictions")
-    ids = run.rows["row"].to_numpy().astype(np.int64)
-    if row_column is not None:
-        places = _places(label_numbers(table, row_column), ids, file, row_column)
-        table = replace(
-            table,
-            columns=table.columns.take(pa.array(places)),
-            file_index=table.file_index[places],
-            lines=table.lines[places],
-            rows=ids,
-        )
-    elif len(table) != len(ids):
-        raise errors.comparison.other_number_of_rows(file, len(table), len(ids), run.split)
-    answers = task.answers(table, predictions.column)
-    _, labels = task.read_back(run.rows)
-    right = task.right(answers, labels) if isinstance(task, JudgesRows) else None
-    return _Side(file, (), (task.unit_sums(answers, labels),), right)
-
-
-def _places(numbers: Any, ids: Ints, file: str, column: str) -> Ints:
-    """Position in the file of each row of the split, int64 [N].
-
-    Raises:
-        DataError: a row occurs twice, or is missing.
-    """
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    twice = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(twice):
-        what = f"the row {ordered[twice[0]]:g} occurs twice"
-        raise errors.comparison.rows_do_not_match(file, column, what)
-    missing = np.setdiff1d(ids, ordered)
-    if len(missing):
-        what = f"the row {missing[0]} is missing ({counted(len(missing), 'row')} in all)"
-        raise errors.comparison.rows_do_not_match(file, column, what)
-    return np.asarray(order[np.searchsorted(ordered, ids)])

@@ -2,8 +2,8 @@
 
 A *side* is one model, or several runs of one setting with different seeds. Its score is the mean of
 its runs' scores on the same rows. Units (rows, queries, documents; see ``intervals``) are resampled
-for all runs together, so more seeds make the score of a setting more exact, but do not add rows:
-rows of text are the sample from which we conclude to other texts, and each has one weight.
+for all runs together. More seeds therefore make the score of a setting more exact, but they are not
+more rows: the rows are the sample of texts, and each counts once.
 
 - **Interval** of the difference: paired bootstrap over units, percentiles.
 - **p-value**: permutation test. If it did not matter which of the two sides made a prediction, the
@@ -15,9 +15,9 @@ rows of text are the sample from which we conclude to other texts, and each has 
 - **Verdict**: needs the interval *and* the corrected p-value, and a margin below which a difference
   has no practical importance.
 
-A row, and not the choice of the rows or the seed alone, is what varies here: "better" is about
-these trained models on texts like the test rows. Other seeds of the same settings can differ too;
-give their runs as well.
+Only the rows vary here: "better" is about these trained models, on texts like the test rows. The
+same settings with another seed give another model; to see how much seeds change, compare settings
+with several runs each.
 
 Letters: U units, F sums, R resamples or permutations, S runs of a side, N rows.
 

@@ -9,7 +9,7 @@
     model/             the best model; can be loaded with ``from_pretrained``
     adapter/           with ``train.lora.save: adapter``: the adapters in the format of peft
     checkpoint/        the state that is needed to resume
-    evaluation/SPLIT/  predictions.parquet, scores.json
+    evaluation/SPLIT/  predictions.parquet, baseline-NAME.parquet, scores.json
     samples.json       for a run of text generation: texts of the best model
     report.html, figures/, README.md (model card)
 
