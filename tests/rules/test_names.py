@@ -72,6 +72,7 @@ def test_names_of_commands_are_not_used_for_anything_else() -> None:
             elsewhere[name].append(place)
     assert elsewhere == {
         "compare": ["evaluation/compare.py"],
+        "cross_validate": ["experiments/cross_validation.py"],
         "evaluate": ["evaluation/evaluate.py"],
         "generate": ["models/generation.py"],
         "load": ["config_file.py"],
