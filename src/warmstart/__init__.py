@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from warmstart.experiments.experiment import Experiment
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.repeat import repeat
+    from warmstart.experiments.search import search
     from warmstart.run import Run
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ __all__ = [
     "repeat",
     "resume",
     "resume_experiment",
+    "search",
     "train",
 ]
 
@@ -54,6 +56,7 @@ _HOME = {
     "cross_validate": "warmstart.experiments.cross_validation",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
+    "search": "warmstart.experiments.search",
     "Run": "warmstart.run",
     "RunConfig": "warmstart.config.settings",
     "WarmstartError": "warmstart.errors",

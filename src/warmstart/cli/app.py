@@ -76,6 +76,7 @@ def _add_commands() -> None:
     app.command("report")(inspect.report)
     app.command("repeat")(experiment.repeat)
     app.command("cross-validate")(experiment.cross_validate)
+    app.command("search")(experiment.search)
     app.command("recipes")(inspect.recipes)
 
 

@@ -11,7 +11,7 @@ from warmstart.cli.output import decimal, result, show, with_interval
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from warmstart.evaluation.compare import ComparedRuns, Pair
+    from warmstart.evaluation.compare import ComparedRuns
 
 
 def compare(
@@ -66,7 +66,7 @@ def compare(
         *runs, metric=metric, margin=margin, split=split, common_rows=common_rows, predictions=other
     )
     show(compared_scores(found), differences(found), *found.notes)
-    result(found.to_json(), "\n".join(map(sentence, found.pairs)), as_json=as_json)
+    result(found.to_json(), "\n".join(pair.in_words() for pair in found.pairs), as_json=as_json)
 
 
 def compared_scores(found: "ComparedRuns") -> "Table":
@@ -103,22 +103,6 @@ def differences(found: "ComparedRuns") -> "Table":
         score = with_interval({"value": value, "low": low, "high": high})
         table.add_row(pair.a, pair.b, score, _p(p), _p(pair.p_adjusted), exact)
     return table
-
-
-def sentence(pair: "Pair") -> str:
-    """The verdict on one pair in words.
-
-    Args:
-        pair: two sides.
-    """
-    words, needed = pair.verdict.words, pair.verdict.units_needed
-    if words == "equivalent":
-        return f"{pair.a} and {pair.b}: equivalent, no difference beyond the margin"
-    if words != "not decided":
-        head, comma, rest = words.partition(",")
-        return f"{pair.a} is {head} than {pair.b}{comma}{rest}"
-    about = "" if needed is None else f": about {needed:,} {pair.unit} would be needed"
-    return f"{pair.a} and {pair.b}: not decided{about}"
 
 
 def _table(title: str) -> "Table":

@@ -1,6 +1,6 @@
-"""``warmstart repeat`` and ``cross-validate``: experiments of several runs."""
+"""``warmstart repeat``, ``cross-validate`` and ``search``: experiments of several runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Vary = Literal["all", "initialization", "order", "dropout"]
 """Same as ``warmstart.experiments.repeat.Vary``; not imported, to keep ``--help`` fast."""
+
+Sampler = Literal["tpe", "gp", "random"]
+Pruner = Literal["median", "hyperband", "none"]
 
 Config = Annotated[
     str,
@@ -124,6 +127,80 @@ def cross_validate(
     _print(found, as_json=as_json)
 
 
+def search(
+    config: Config,
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|NAME", help="SPACE.yaml, bert-paper or small-data."),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of trials of the study. [20]")
+    ] = None,
+    sampler: Annotated[Sampler | None, typer.Option(help="How values are chosen. [tpe]")] = None,
+    pruner: Annotated[
+        Pruner | None, typer.Option(help="When a trial is stopped early. [median]")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|FILE.log", help="Where the study is; default: in the experiment's folder."
+        ),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the study; default: the config's.")
+    ] = None,
+    join: Annotated[
+        bool, typer.Option("--join", help="Add trials to a study that exists.")
+    ] = False,
+    sets: Set = None,
+    workers: Workers = 1,
+    output: Folder = None,
+    overwrite: Replace = False,
+    resume: Continue = False,
+    as_json: Json = False,
+) -> None:
+    """Search settings with Optuna; score the best on test rows that the search never used."""
+    from warmstart import errors
+    from warmstart.cli.train import config_path
+    from warmstart.experiments.kinds import resume_experiment
+    from warmstart.experiments.search import refuse_missing_optuna
+    from warmstart.experiments.search import search as run
+
+    refuse_missing_optuna()
+    given: dict[str, Any] = {
+        "--space": space,
+        "--trials": trials,
+        "--sampler": sampler,
+        "--pruner": pruner,
+        "--storage": storage,
+        "--study": study,
+        "--join": join,
+        "--set": sets,
+    }
+    if resume:
+        given |= {"--output": output, "--overwrite": overwrite}
+        _refuse_with_resume("search", config, given)
+        found = resume_experiment(config, workers=workers)
+    elif space is None:
+        raise errors.search.which_space()
+    else:
+        found = run(
+            config_path(config),
+            sets or (),
+            space=space,
+            trials=20 if trials is None else trials,
+            sampler=sampler or "tpe",
+            pruner=pruner or "median",
+            storage=storage,
+            study=study,
+            join=join,
+            workers=workers,
+            output=output,
+            overwrite=overwrite,
+        )
+    _print(found, as_json=as_json)
+
+
 def _refuse_with_resume(kind: str, path: str, given: Mapping[str, Any]) -> None:
     from warmstart import errors
 
@@ -179,6 +256,9 @@ def trials_table(content: Mapping[str, Any], titles: "Titles") -> Table:
     table.add_column("run", overflow="fold")
     for split in splits:
         table.add_column(f"{split} [95 % interval]", justify="right", overflow="fold")
+    varied = _varied(content["trials"])
+    if len(varied) > 1:  # the value of a single setting is in the name of the trial
+        table.add_column("settings", overflow="fold")
     table.add_column("best epoch", justify="right")
     table.add_column("", overflow="fold")
     for trial in content["trials"]:
@@ -190,10 +270,24 @@ def trials_table(content: Mapping[str, Any], titles: "Titles") -> Table:
         table.add_row(
             trial["trial"],
             *("" if score is None else with_interval(score) for score in scores),
+            *([_shown_settings(trial["settings"], varied)] if len(varied) > 1 else []),
             "" if epoch is None else f"{round(epoch, 2):g}",
             ", ".join(notes),
         )
     return table
+
+
+def _varied(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the settings that differ between trials."""
+    names = dict.fromkeys(name for trial in trials for name in trial["settings"])
+    return [name for name in names if len({str(t["settings"].get(name)) for t in trials}) > 1]
+
+
+def _shown_settings(settings: Mapping[str, Any], names: Sequence[str]) -> str:
+    from warmstart.runs.words import setting
+
+    chosen = {name: settings[name] for name in names if name in settings}
+    return ", ".join(f"{n.partition('.')[2]} {setting(value)}" for n, value in chosen.items())
 
 
 def mean_table(
@@ -213,7 +307,9 @@ def mean_table(
     lower = any(not score["higher_is_better"] for score in scores.values())
     table.add_column("↓: lower is better" if lower else "", overflow="fold")
     table.add_column("score [95 % interval]", justify="right", overflow="fold")
-    table.add_column("sd", justify="right")
+    several = any(score["deviation"] is not None for score in scores.values())
+    if several:
+        table.add_column("sd", justify="right")
     for baseline in baselines:
         name = titles.baseline_head(baseline).partition(" with ")[0]
         table.add_column(name, justify="right", max_width=12, overflow="fold")
@@ -221,7 +317,7 @@ def mean_table(
         table.add_row(
             name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),
             with_interval({**score, "value": score["mean"]}),
-            decimal(score["deviation"]),
+            *([decimal(score["deviation"])] if several else []),
             *(decimal(found.get(name, {}).get("value")) for found in baselines.values()),
         )
     return table

@@ -98,6 +98,17 @@ class Pair:
     unit: str
     mcnemar: Mcnemar | None
 
+    def in_words(self) -> str:
+        """The verdict in words."""
+        words, needed = self.verdict.words, self.verdict.units_needed
+        if words == "equivalent":
+            return f"{self.a} and {self.b}: equivalent, no difference beyond the margin"
+        if words != "not decided":
+            head, comma, rest = words.partition(",")
+            return f"{self.a} is {head} than {self.b}{comma}{rest}"
+        about = "" if needed is None else f": about {needed:,} {self.unit} would be needed"
+        return f"{self.a} and {self.b}: not decided{about}"
+
     def to_json(self) -> dict[str, Any]:
         """``{"a", "b", "difference", "low", "high", "p", "p_adjusted", "verdict", …}``."""
         return {

@@ -28,8 +28,8 @@ from warmstart.errors.counts import counted
 from warmstart.experiments.experiment import (
     Experiment,
     ExperimentPlan,
-    Kind,
     Trials,
+    kind_of_fixed_trials,
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page, score_pictures
@@ -112,7 +112,6 @@ def _trials(plan: ExperimentPlan) -> list[Trial]:
     for trial in trials:  # labels that only the held-out rows have, before anything is trained
         tables = split_tables(trial.config, sources, trial.given_rows)
         learn(trial.config, tables)
-    trials[0].prepared()
     return trials
 
 
@@ -227,4 +226,4 @@ def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     return Page(title, "fold", [], score_pictures(content, records))
 
 
-KIND = Kind("cross-validate", _trials, _results, _page)
+KIND = kind_of_fixed_trials("cross-validate", _trials, _results, _page)

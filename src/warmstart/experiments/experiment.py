@@ -7,7 +7,7 @@ rest is here, once.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from warmstart.experiments.experiment_page import Page, write_page
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import HELD_OUT, Trial
-from warmstart.experiments.workers import ALIKE, cause, outcomes
+from warmstart.experiments.workers import Order, cause, outcomes
 from warmstart.report.svg import drawing
 from warmstart.run import Run
 from warmstart.runs.run_record import RunRecord
@@ -76,16 +76,46 @@ class Kind:
 
     Args:
         command: name of its command.
-        trials: its trials; raises an error if the options do not fit the data.
+        checked: checks settings, data and options before anything is written; returns the options
+            to keep in ``experiment.json``.
+        orders: what is left to run, given the names of the finished trials.
+        trials: the trials, when all orders have been run.
         results: the content of ``results.json`` apart from what all kinds have, from the trials as
             they will be there and the run directories of the finished ones, at least one.
         page: what the report shows in addition, from the whole ``results.json``.
     """
 
     command: str
+    checked: Callable[[ExperimentPlan], Mapping[str, Any]]
+    orders: Callable[[ExperimentPlan, Sequence[str]], Sequence[Order]]
     trials: Callable[[ExperimentPlan], Sequence[Trial]]
     results: Callable[[ExperimentPlan, Trials, Mapping[str, RunRecord]], dict[str, Any]]
     page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page]
+
+
+def kind_of_fixed_trials(
+    command: str,
+    trials: Callable[[ExperimentPlan], Sequence[Trial]],
+    results: Callable[[ExperimentPlan, Trials, Mapping[str, RunRecord]], dict[str, Any]],
+    page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page],
+) -> Kind:
+    """A kind whose trials are all known before the first one.
+
+    Args:
+        command: as for ``Kind``.
+        trials: all trials; raises an error if the options do not fit.
+        results: as for ``Kind``.
+        page: as for ``Kind``.
+    """
+
+    def checked(plan: ExperimentPlan) -> Mapping[str, Any]:
+        trials(plan)[0].prepared()  # every fault of settings and data, before anything is written
+        return plan.options
+
+    def orders(plan: ExperimentPlan, done: Sequence[str]) -> list[Order]:
+        return [trial for trial in trials(plan) if trial.name not in done]
+
+    return Kind(command, checked, orders, trials, results, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,20 +198,20 @@ def new_experiment(
     folder.refuse_unusable(overwrite=overwrite)
     given = settings.model_dump(exclude_unset=True)
     plan = ExperimentPlan(folder, kind.command, name, options, given)
-    trials = kind.trials(plan)
+    plan = replace(plan, options=kind.checked(plan))
     ExperimentFolder.create(
         folder.path,
         {
             "version": VERSION,
             "kind": kind.command,
             "name": name,
-            "options": dict(options),
+            "options": dict(plan.options),
             "settings": given,
             "began": time.time(),
         },
         overwrite=overwrite,
     )
-    return _carry_out(kind, plan, trials, workers, progress=progress)
+    return _carry_out(kind, plan, workers, progress=progress)
 
 
 def resumed_experiment(kind: Kind, path: str | Path, *, workers: int, progress: bool) -> Experiment:
@@ -206,7 +236,7 @@ def resumed_experiment(kind: Kind, path: str | Path, *, workers: int, progress: 
     plan = ExperimentPlan(
         folder, kind.command, content["name"], content["options"], content["settings"]
     )
-    return _carry_out(kind, plan, kind.trials(plan), workers, progress=progress)
+    return _carry_out(kind, plan, workers, progress=progress)
 
 
 def refuse_workers(workers: int) -> None:
@@ -215,18 +245,15 @@ def refuse_workers(workers: int) -> None:
         raise errors.experiment.too_few_workers(workers)
 
 
-def _carry_out(
-    kind: Kind, plan: ExperimentPlan, trials: Sequence[Trial], workers: int, *, progress: bool
-) -> Experiment:
+def _carry_out(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool) -> Experiment:
     folder = plan.folder
     with folder.locked():
-        _run_trials(plan, trials, min(workers, len(trials)), progress=progress)
-        ended = folder.outcomes()
-        if not any(outcome.status == "finished" for outcome in ended.values()):
-            raise errors.experiment.all_failed(
-                folder.path, kind.command, cause(next(reversed(ended.values())))
-            )
+        _run_orders(kind, plan, workers, progress=progress)
+        ended, trials = folder.outcomes(), kind.trials(plan)
         records = finished_records(trials, ended)
+        if not records:
+            last = next(reversed(ended.values()))
+            raise errors.experiment.all_failed(folder.path, kind.command, cause(last))
         found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
         content = {
             "experiment": str(folder.path),
@@ -242,19 +269,26 @@ def _carry_out(
     return Experiment(folder.path)
 
 
-def _run_trials(
-    plan: ExperimentPlan, trials: Sequence[Trial], workers: int, *, progress: bool
-) -> None:
+def _run_orders(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool) -> None:
+    """Run what is left of the experiment.
+
+    Raises:
+        Interrupted: a stop was requested.
+        RunError: several trials in a row failed with the same error.
+    """
     folder = plan.folder
-    done = {name for name, outcome in folder.outcomes().items() if outcome.status == "finished"}
-    left = [trial for trial in trials if trial.name not in done]
+    done = [name for name, one in folder.outcomes().items() if one.status == "finished"]
+    orders = kind.orders(plan, done)
+    workers = max(1, min(workers, len(orders)))
     failed: list[Outcome] = []
-    interrupted = False
+    interrupted, count = False, 0
     try:
         # With one worker each trial handles signals itself.
         signals = stop_on_signals() if workers > 1 else nullcontext(lambda: False)
-        with signals as stopping, watching(trials, done, progress=progress) as ended:
-            for outcome in outcomes(left, workers, stopping):
+        watch = watching(folder.entry("trials"), len(orders), progress=progress)
+        with signals as stopping, watch as ended:
+            for outcome in outcomes(orders, workers, stopping):
+                count += 1
                 folder.record(outcome)
                 ended(outcome)
                 interrupted = interrupted or outcome.status == "interrupted"
@@ -262,8 +296,13 @@ def _run_trials(
             interrupted = interrupted or stopping()
     except KeyboardInterrupt:  # a second signal; every trial can be resumed from its checkpoint
         interrupted = True
-    finished = sum(outcome.status == "finished" for outcome in folder.outcomes().values())
     if interrupted:
-        raise errors.experiment.interrupted(folder.path, plan.kind, finished, len(trials))
-    if len(folder.outcomes()) < len(trials) or (len(failed) >= ALIKE and not finished):
+        left = (
+            len(orders)
+            - count
+            + sum(one.status == "interrupted" for one in folder.outcomes().values())
+        )
+        total = len(done) + len(orders)
+        raise errors.experiment.interrupted(folder.path, plan.kind, max(0, total - left), total)
+    if count < len(orders):
         raise errors.experiment.failed_alike(folder.path, plan.kind, cause(failed[-1]), len(failed))

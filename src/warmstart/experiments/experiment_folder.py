@@ -3,6 +3,7 @@
     experiment.json      kind and options, and the settings that all trials share
     trials/NAME/         the run directory of each trial
     trials.jsonl         one JSON object for each trial that ended; the last one of a trial counts
+    study/               of a search: Optuna's journal of its trials
     predictions.parquet  of a cross-validation: every row, predicted by the trial of its fold
     results.json         the scores over all trials
     experiment.html      the report
@@ -34,6 +35,7 @@ ENTRIES = (
     "experiment.json",
     "trials",
     "trials.jsonl",
+    "study",
     "predictions.parquet",
     "results.json",
     "experiment.html",
@@ -43,7 +45,7 @@ ENTRIES = (
 
 LOCK = ".lock"
 
-Status = Literal["finished", "failed", "interrupted"]
+Status = Literal["finished", "failed", "interrupted", "pruned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Outcome:
 
     Args:
         trial: its name.
-        status: ``finished``; ``failed`` with an error; or ``interrupted``, to be resumed.
+        status: ``finished``; ``pruned``, stopped early because others were better; ``failed`` with
+            an error; or ``interrupted``, to be resumed.
         seconds: duration of this attempt.
         error: the message of the error; empty if there is none.
     """

@@ -33,12 +33,14 @@ class Picture:
         figure: created inside ``svg.drawing()``.
         description: what it shows, for screen readers.
         note: a remark below it.
+        wide: whether it takes the whole width of the page.
     """
 
     title: str
     figure: Figure
     description: str
     note: str = ""
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def write_page(
         {
             "title": picture.title,
             "note": picture.note,
+            "kind": "wide" if picture.wide else "",
             "svg": Markup(to_svg(picture.figure, f"figure{number}", picture.description)),
         }
         for number, picture in enumerate(page.pictures)

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from warmstart.data.reading.paths import given_path
-from warmstart.experiments import cross_validation, repeat
+from warmstart.experiments import cross_validation, repeat, search
 from warmstart.experiments.experiment import Experiment, Kind, resumed_experiment
 from warmstart.experiments.experiment_folder import ExperimentFolder
 
-KINDS: Mapping[str, Kind] = {kind.command: kind for kind in (repeat.KIND, cross_validation.KIND)}
+KINDS: Mapping[str, Kind] = {
+    kind.command: kind for kind in (repeat.KIND, cross_validation.KIND, search.KIND)
+}
 """Every kind by the name of its command."""
 
 

@@ -10,22 +10,23 @@ of several is partly lucky, on validation rows and, through the seed, on test ro
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from warmstart import errors
 from warmstart.api import ConfigSource
-from warmstart.config import SeedUse
+from warmstart.config import SEEDS
 from warmstart.config.overrides import Overrides
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment import (
     Experiment,
     ExperimentPlan,
-    Kind,
     Trials,
+    kind_of_fixed_trials,
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page, score_pictures
 from warmstart.experiments.trial_results import (
+    baselines_json,
     best_trial,
     keep_best,
     mean_scores_json,
@@ -82,16 +83,14 @@ def repeat(
 
 def _trials(plan: ExperimentPlan) -> list[Trial]:
     config, vary = plan.config, plan.options["vary"]
-    setting = "train.seed" if vary == "all" else f"train.{vary}_seed"
-    for use in get_args(SeedUse):
-        own = f"train.{use}_seed"
-        if (vary == "all" or setting == own) and config.train.model_dump()[
-            f"{use}_seed"
-        ] is not None:
-            raise errors.experiment.seed_is_varied(own)
-    trials = _all_trials(plan)
-    trials[0].prepared()  # every fault of the settings and the data, before anything is written
-    return trials
+    varied = "train.seed" if vary == "all" else f"train.{vary}_seed"
+    own = config.train.model_dump()
+    for name in SEEDS[1:] if vary == "all" else (f"{vary}_seed",):
+        if own[name] is not None:
+            raise errors.experiment.seed_is_varied(f"train.{name}")
+    changes = {"export.onnx": False} if config.export.onnx else {}
+    seeds = chosen_seeds(plan.options["seeds"], config.train.seed)
+    return [plan.trial(f"seed-{seed}", {varied: seed, **changes}) for seed in seeds]
 
 
 def chosen_seeds(seeds: int | Sequence[int], first: int) -> list[int]:
@@ -132,7 +131,7 @@ def _results(
         "collapsed": collapsed,
         "scores": scores,
         "scores_without_collapsed": _scores(good) if collapsed and good else None,
-        "baselines": _baselines(records[best]),
+        "baselines": baselines_json(records[best]),
         "sentences": _sentences(records[best], scores, len(trials), collapsed, best),
     }
 
@@ -168,30 +167,10 @@ def _sentences(
     return found
 
 
-def _all_trials(plan: ExperimentPlan) -> list[Trial]:
-    setting = (
-        "train.seed" if plan.options["vary"] == "all" else f"train.{plan.options['vary']}_seed"
-    )
-    seeds = chosen_seeds(plan.options["seeds"], plan.config.train.seed)
-    return [plan.trial(f"seed-{seed}", {setting: seed}) for seed in seeds]
-
-
 def _scores(records: list[RunRecord]) -> dict[str, Any]:
     """The scores over runs, by split."""
     splits = [name for name, one in records[0].evaluations.items() if not one.is_file]
     return {split: mean_scores_json(records, split) for split in splits}
-
-
-def _baselines(record: RunRecord) -> dict[str, Any]:
-    """The scores of the baselines that do not depend on the seed, by split."""
-    return {
-        split: {
-            name: {metric: score.to_json() for metric, score in scores.items()}
-            for name, scores in evaluation.baselines.items()
-        }
-        for split, evaluation in record.evaluations.items()
-        if not evaluation.is_file
-    }
 
 
 def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
@@ -200,4 +179,4 @@ def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     return Page(title, "run", varied, score_pictures(content, records))
 
 
-KIND = Kind("repeat", _trials, _results, _page)
+KIND = kind_of_fixed_trials("repeat", _trials, _results, _page)

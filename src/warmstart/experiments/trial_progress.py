@@ -6,7 +6,7 @@ these. Without a terminal, one line is printed when a trial ends.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,10 @@ from rich.text import Text
 
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment_folder import Outcome
-from warmstart.experiments.trials import Trial
 from warmstart.experiments.workers import cause
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event
+from warmstart.runs.safe_files import entries_of
 from warmstart.runs.words import duration
 
 TAIL_BYTES = 20_000
@@ -32,34 +32,40 @@ class _Display:
     """What the display shows; its text is made anew for each refresh.
 
     Args:
-        trials: all trials.
-        done: names of those that were finished before.
+        folder: the folder with the run directories of the trials.
+        count: number of trials to run.
     """
 
-    trials: Sequence[Trial]
-    done: set[str]
-    began: float = field(default_factory=time.monotonic)
+    folder: Path
+    count: int
+    began: float = field(default_factory=time.time)
     ended: dict[str, Outcome] = field(default_factory=dict)
 
     def whole(self) -> str:
         """How many trials have ended, and how long the others will take."""
-        count, ended = len(self.trials), len(self.done) + len(self.ended)
+        ended, count = len(self.ended), self.count
         failed = sum(outcome.status == "failed" for outcome in self.ended.values())
         text = f"{ended} of {counted(count, 'trial')}" + f", {failed} failed" * bool(failed)
-        if self.ended and ended < count:
-            mean = (time.monotonic() - self.began) / len(self.ended)
+        if 0 < ended < count:
+            mean = (time.time() - self.began) / ended
             text += f"; about {duration(mean * (count - ended))} left"
         return text
 
     def __rich__(self) -> RenderableType:
         """The lines of the running trials, and that of the whole."""
-        lines = [Text(line) for trial in self.trials if (line := self._line(trial))]
+        running = [path for path in sorted(entries_of(self.folder)) if self._runs(path)]
+        lines = [Text(f"  {path.name:<12} {_state(path)}") for path in running]
         return Group(*lines, Text(self.whole()))
 
-    def _line(self, trial: Trial) -> str | None:
-        if trial.name in self.done or trial.name in self.ended or not trial.path.is_dir():
-            return None
-        return f"  {trial.name:<12} {_state(trial.path)}"
+    def _runs(self, path: Path) -> bool:
+        """Whether a trial has begun or continued since the display began, and has not ended."""
+        if path.name in self.ended or not path.is_dir():
+            return False
+        log = RunDirectory(path).entry("events.jsonl")
+        try:
+            return log.stat().st_mtime >= self.began
+        except OSError:
+            return path.stat().st_mtime >= self.began
 
 
 def _state(path: Path) -> str:
@@ -90,20 +96,18 @@ def _last(content: bytes, kind: str) -> Event | None:
 
 
 @contextmanager
-def watching(
-    trials: Sequence[Trial], done: set[str], *, progress: bool
-) -> Iterator[Callable[[Outcome], None]]:
+def watching(folder: Path, count: int, *, progress: bool) -> Iterator[Callable[[Outcome], None]]:
     """Show the progress of trials within the block.
 
     Args:
-        trials: all trials of the experiment.
-        done: names of those that were finished before.
+        folder: the folder with the run directories of the trials.
+        count: number of trials to run.
         progress: show nothing if False.
 
     Yields:
         A function to call with each outcome.
     """
-    display = _Display(trials, done)
+    display = _Display(folder, count)
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     live = Live(display, console=console, transient=True, refresh_per_second=2)
 

@@ -13,7 +13,7 @@ from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.trials import Trial
 from warmstart.experiments.workers import cause
 from warmstart.metrics.intervals import UnitSums
-from warmstart.metrics.mean_over_runs import mean_scores
+from warmstart.metrics.mean_over_runs import MeanScore, mean_scores
 from warmstart.runs.advice import failure
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task
@@ -38,6 +38,10 @@ def trial_json(trial: Trial, outcome: Outcome | None, record: RunRecord | None) 
         "seconds": None if outcome is None else outcome.seconds,
         "error": None if outcome is None or outcome.status != "failed" else cause(outcome),
     }
+    if outcome is not None and outcome.status == "pruned":
+        pruned = read_record(trial.path)
+        last = pruned.checks[-1].scores[metric_of(pruned)]
+        content["last_value"] = last.value  # at its last evaluation on the validation rows
     if record is None:
         return content
     return content | {
@@ -143,3 +147,45 @@ def _shared_copy(source: str, target: str) -> str:
             os.link(source, target)
             return target
     return shutil.copy2(source, target)
+
+
+def baselines_json(record: RunRecord) -> dict[str, Any]:
+    """The scores of the baselines by split: ``{split: {baseline: {metric: score}}}``.
+
+    Args:
+        record: a run.
+    """
+    return {
+        split: {
+            name: {metric: score.to_json() for metric, score in scores.items()}
+            for name, scores in evaluation.baselines.items()
+        }
+        for split, evaluation in record.evaluations.items()
+        if not evaluation.is_file
+    }
+
+
+def scores_json(record: RunRecord) -> dict[str, Any]:
+    """The scores of one run in the form of scores over several: ``{split: {metric: MeanScore}}``.
+
+    Args:
+        record: the run.
+    """
+    return {
+        split: {
+            name: MeanScore(
+                score.value,
+                None,
+                score.low,
+                score.high,
+                score.value,
+                score.value,
+                1,
+                score.n,
+                score.higher_is_better,
+            ).to_json()
+            for name, score in evaluation.scores.items()
+        }
+        for split, evaluation in record.evaluations.items()
+        if not evaluation.is_file
+    }

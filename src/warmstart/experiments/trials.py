@@ -6,7 +6,7 @@ once for all trials over the same rows.
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import Any
 from warmstart import api, config_file, errors
 from warmstart.config import RunConfig
 from warmstart.data.examples.tokens import Ints
-from warmstart.experiments.experiment_folder import Outcome
+from warmstart.experiments.experiment_folder import Outcome, Status
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.preparation.row_ids import given_rows, ids_of_ranges
 from warmstart.preparation.stages import Workspace
 from warmstart.runs.directory import RunDirectory
-from warmstart.runs.events import is_finished
+from warmstart.runs.events import Listener, is_finished
 from warmstart.runs.safe_files import remove
 
 HELD_OUT = ("validation", "test")
@@ -64,6 +64,33 @@ class Trial:
         """The trial, read and checked; parts that other trials of this process need are shared."""
         return prepare(self.config, rows=self.given_rows, workspace=workspace())
 
+    def run(self, stopping: Callable[[], bool]) -> Outcome:
+        """Run the trial to its end, or resume it; one that is finished is not repeated.
+
+        Args:
+            stopping: whether a stop was requested: the trial is then saved and ends.
+        """
+        return ended_as(self.name, lambda: train_trial(self, stopping))
+
+
+def ended_as(name: str, run: Callable[[], Status]) -> Outcome:
+    """How a trial ended; an error becomes part of the outcome.
+
+    Args:
+        name: name of the trial.
+        run: trains it.
+    """
+    began, error = time.perf_counter(), ""
+    try:
+        status = run()
+    except errors.Interrupted:
+        status = "interrupted"
+    except errors.WarmstartError as problem:
+        status, error = "failed", str(problem)
+    except Exception:  # a bug, or memory ran out: the other trials continue
+        status, error = "failed", traceback.format_exc()
+    return Outcome(name, status, round(time.perf_counter() - began, 3), error)
+
 
 @cache
 def workspace() -> Workspace:
@@ -71,30 +98,19 @@ def workspace() -> Workspace:
     return Workspace()
 
 
-def run_trial(trial: Trial, stopping: Callable[[], bool]) -> Outcome:
-    """Run a trial to its end, or resume it; an error becomes part of the outcome.
+def train_trial(
+    trial: Trial, stopping: Callable[[], bool], listeners: Sequence[Listener] = ()
+) -> Status:
+    """Train a trial, or resume it; one that is finished is not repeated.
 
     Args:
-        trial: what to train. A trial that is finished already is not repeated.
+        trial: what to train.
         stopping: whether a stop was requested: the trial is then saved and ends.
+        listeners: called with every event of the training.
+
+    Raises:
+        WarmstartError: as for ``train``.
     """
-    began = time.perf_counter()
-
-    def ended(status: Any, error: str = "") -> Outcome:
-        return Outcome(trial.name, status, round(time.perf_counter() - began, 3), error)
-
-    try:
-        return ended("finished" if _run(trial, stopping) else "interrupted")
-    except errors.Interrupted:
-        return ended("interrupted")
-    except errors.WarmstartError as error:
-        return ended("failed", str(error))
-    except Exception:  # a bug, or memory ran out: the other trials continue
-        return ended("failed", traceback.format_exc())
-
-
-def _run(trial: Trial, stopping: Callable[[], bool]) -> bool:
-    """Whether the trial is finished; otherwise a stop was requested before it began."""
     directory = RunDirectory(trial.path)
     if directory.is_run and is_finished(directory.entry("events.jsonl")):
         if not directory.is_complete(exported=False):
@@ -108,15 +124,16 @@ def _run(trial: Trial, stopping: Callable[[], bool]) -> bool:
         else:
             prepared = trial.prepared()
         if stopping():
-            return False
+            return "interrupted"
         api.train_prepared(
             prepared,
             trial.path,
             resuming=resuming,
             overwrite=not resuming,
             progress=False,
+            listeners=listeners,
             stop_requested=stopping,
             splits=trial.splits,
         )
     remove(directory.entry("checkpoint"))  # a finished run needs none, and it is large
-    return True
+    return "finished"

@@ -16,12 +16,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from warmstart.experiments.experiment_folder import Outcome
 
-if TYPE_CHECKING:
-    from warmstart.experiments.trials import Trial
+
+class Order(Protocol):
+    """Something to run in a worker; it can be sent to another process."""
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        ...
+
+    def run(self, stopping: Callable[[], bool]) -> Outcome:
+        """Run it to its end, or resume it; an error becomes part of the outcome.
+
+        Args:
+            stopping: whether a stop was requested: the work is then saved and ends.
+        """
+        ...
+
 
 MOST_ATTEMPTS = 3
 """A trial whose process died this often has failed."""
@@ -34,15 +49,15 @@ POLL_SECONDS = 0.2
 
 
 def outcomes(
-    trials: "Iterable[Trial]", workers: int, stopping: Callable[[], bool]
+    orders: Iterable[Order], workers: int, stopping: Callable[[], bool]
 ) -> Iterator[Outcome]:
     """Run trials; yields how each one ended, in the order in which they end.
 
-    A trial is taken from ``trials`` when a worker is free. After an interrupted trial, or several
+    An order is taken from ``orders`` when a worker is free. After an interrupted trial, or several
     failures with the same error, no further trial is started.
 
     Args:
-        trials: what to run.
+        orders: what to run.
         workers: number of processes; with 1, trials run in this process.
         stopping: whether a stop was requested: running trials are saved, and no further one starts.
     """
@@ -54,7 +69,7 @@ def outcomes(
         return ended or alike or stopping()
 
     run = (
-        _one_by_one(trials, over) if workers == 1 else _in_workers(trials, workers, over, stopping)
+        _one_by_one(orders, over) if workers == 1 else _in_workers(orders, workers, over, stopping)
     )
     for outcome in run:
         failures = [*failures, cause(outcome)] if outcome.status == "failed" else []
@@ -68,13 +83,12 @@ def cause(outcome: Outcome) -> str:
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
-def _one_by_one(trials: "Iterable[Trial]", over: Callable[[], bool]) -> Iterator[Outcome]:
-    from warmstart.experiments.trials import run_trial
+def _one_by_one(orders: Iterable[Order], over: Callable[[], bool]) -> Iterator[Outcome]:
     from warmstart.training.stop import stop_on_signals
 
-    for trial in trials:
+    for order in orders:
         with stop_on_signals() as stopping:
-            outcome = run_trial(trial, stopping)
+            outcome = order.run(stopping)
         yield outcome
         if over():
             return
@@ -82,21 +96,21 @@ def _one_by_one(trials: "Iterable[Trial]", over: Callable[[], bool]) -> Iterator
 
 @dataclass(slots=True)
 class _Worker:
-    """A process that runs trials, and the one that it runs now.
+    """A process that runs orders, and the one that it runs now.
 
     Args:
         process: the process.
         connection: sends trials to it and receives their outcomes.
         place: its environment variables.
-        trial: what it runs.
-        attempts: number of processes that have tried this trial, with this one.
+        order: what it runs.
+        attempts: number of processes that have tried this order, with this one.
         told: whether it was asked to stop.
     """
 
     process: SpawnProcess
-    connection: "Connection[Trial, Outcome]"
+    connection: "Connection[Order, Outcome]"
     place: Mapping[str, str]
-    trial: "Trial | None" = None
+    order: Order | None = None
     attempts: int = 0
     told: bool = False
 
@@ -110,10 +124,10 @@ class _Worker:
         theirs.close()  # so that both sides notice when the other process ends
         return cls(process, ours, place)
 
-    def begin(self, trial: "Trial", attempts: int = 1) -> None:
+    def begin(self, order: Order, attempts: int = 1) -> None:
         """Start a trial."""
-        self.trial, self.attempts = trial, attempts
-        self.connection.send(trial)
+        self.order, self.attempts = order, attempts
+        self.connection.send(order)
 
     def ended(self) -> Outcome | None:
         """The outcome of its trial, after which it is free; None if the process died."""
@@ -121,24 +135,24 @@ class _Worker:
             outcome = self.connection.recv()
         except (EOFError, OSError):
             return None
-        self.trial = None
+        self.order = None
         return outcome
 
 
 def _in_workers(
-    trials: "Iterable[Trial]",
+    orders: Iterable[Order],
     count: int,
     over: Callable[[], bool],
     stopping: Callable[[], bool],
 ) -> Iterator[Outcome]:
-    waiting = iter(trials)
+    waiting = iter(orders)
     workers = [_Worker.started(place) for place in places(count)]
     try:
         while True:
             for worker in workers:
-                if worker.trial is None and not over() and (trial := next(waiting, None)):
-                    worker.begin(trial)
-            busy = {worker.connection: worker for worker in workers if worker.trial is not None}
+                if worker.order is None and not over() and (order := next(waiting, None)):
+                    worker.begin(order)
+            busy = {worker.connection: worker for worker in workers if worker.order is not None}
             if not busy:
                 return
             if stopping():
@@ -155,7 +169,7 @@ def _in_workers(
     finally:
         for worker in workers:
             worker.connection.close()
-            if worker.trial is not None:  # the caller has an error, or a second signal came
+            if worker.order is not None:  # the caller has an error, or a second signal came
                 worker.process.kill()
             worker.process.join()
 
@@ -170,12 +184,12 @@ def _tell(workers: Iterable[_Worker]) -> None:
 
 def _after_death(dead: _Worker, next_one: _Worker, stopping: bool) -> Outcome | None:
     """Let another worker resume the trial of a dead one; or how the trial ended."""
-    assert dead.trial is not None
-    name = dead.trial.name
+    assert dead.order is not None
+    name = dead.order.name
     if stopping:
         return Outcome(name, "interrupted", 0.0)
     if dead.attempts < MOST_ATTEMPTS:
-        next_one.begin(dead.trial, dead.attempts + 1)
+        next_one.begin(dead.order, dead.attempts + 1)
         return None
     advice = "often memory ran out: use fewer workers, or a smaller train.batch_size"
     return Outcome(name, "failed", 0.0, f"its process died {MOST_ATTEMPTS} times; {advice}")
@@ -201,7 +215,7 @@ def places(workers: int) -> list[dict[str, str]]:
     ]
 
 
-def _work(connection: "Connection[Outcome, Trial]", place: Mapping[str, str]) -> None:
+def _work(connection: "Connection[Outcome, Order]", place: Mapping[str, str]) -> None:
     """What a worker process does: run trials until the connection is closed."""
     os.environ.update(place)
     requested = False
@@ -217,10 +231,8 @@ def _work(connection: "Connection[Outcome, Trial]", place: Mapping[str, str]) ->
     def stopping() -> bool:
         return requested or parent is None or not parent.is_alive()
 
-    from warmstart.experiments.trials import run_trial
-
     while True:
         try:
-            connection.send(run_trial(connection.recv(), stopping))
+            connection.send(connection.recv().run(stopping))
         except (EOFError, OSError):  # the main process needs no more trials, or ended
             return
