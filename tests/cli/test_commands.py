@@ -110,7 +110,10 @@ def test_a_dry_run_writes_nothing(
     ran = warmstart(*words)
     assert (ran.code, ran.out) == (0, f"ready to train; output would be {output}\n")
     assert "label good" in ran.err
+    assert re.search(r"^about .* steps .*", ran.err, re.MULTILINE)
+    assert re.search(r"^memory .*; disk .*, at the end ", ran.err, re.MULTILINE)
     content = one_object(warmstart(*words, "--json").out)
+    assert content.pop("forecast")["rows"] == 71
     assert content == {"run": None, "status": "checked", "output": output}
     assert not list(tmp_path.iterdir())
 

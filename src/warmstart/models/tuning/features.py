@@ -53,6 +53,8 @@ def with_features(
     frozen: Frozen,
     autocast: Callable[[], AbstractContextManager[object]],
     batch_tokens: int,
+    *,
+    cached: bool = True,
 ) -> Examples:
     """The same rows with the outputs of the frozen part, from which the forward pass then starts.
 
@@ -63,6 +65,7 @@ def with_features(
         frozen: The part that is frozen.
         autocast: The precision of the forward passes.
         batch_tokens: Number of tokens of a batch.
+        cached: Whether large features are kept in a file; otherwise they are in memory.
 
     Returns:
         A copy whose ``computed`` is memory-mapped from the cache folder, or in memory if it is
@@ -83,7 +86,7 @@ def with_features(
         with evaluation_mode(model), autocast():
             _compute(values, windows, features_of, model.device, batch_tokens, by_row=by_row)
 
-    if count * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
+    if not cached or count * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
         values = np.empty(shape, dtype=np.float32)
         fill(values)
     else:
