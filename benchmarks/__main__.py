@@ -14,6 +14,7 @@ from typing import Protocol
 
 from benchmarks import (
     defaults,
+    forecasting,
     generation,
     preparation,
     quality,
@@ -47,6 +48,7 @@ class Suite(Protocol):
 
 SUITES: dict[str, Suite] = {
     "defaults": defaults,
+    "forecasting": forecasting,
     "quality": quality,
     "training": training,
     "generation": generation,
