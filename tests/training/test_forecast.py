@@ -208,9 +208,11 @@ def test_features_of_a_forecast_stay_in_memory(
 ) -> None:
     monkeypatch.setenv("WARMSTART_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("warmstart.models.tuning.features.IN_MEMORY_BYTES", 0)
-    made = of(tmp_path, freeze="embeddings+layers:1")
-    assert made.seconds.frozen_part > 0
+    train = {"freeze": "embeddings+layers:1"}
+    assert of(tmp_path, **train).seconds.frozen_part > 0
     assert not (tmp_path / "cache").exists()
+    train_run(prepared_of(settings, tmp_path, **train), tmp_path / "earlier")
+    assert of(tmp_path, **train).seconds.frozen_part == 0
 
 
 def test_a_new_model(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 from warmstart import errors
 from warmstart.config import ResolvedTrainConfig
@@ -28,7 +29,7 @@ from warmstart.runs.words import duration
 from warmstart.training.checkpoint import generators_kept
 from warmstart.training.job import Job, job_for
 from warmstart.training.measuring import Measured, Seconds, measure
-from warmstart.training.space import distinct_bytes, existing_parent
+from warmstart.training.space import existing_parent
 from warmstart.training.timings import Clock
 
 MIB = 2**20
@@ -143,6 +144,9 @@ def forecast(
 ) -> Forecast:
     """Forecast a run of one process; takes about as long as loading the weights and 20 seconds.
 
+    The memory is the peak of this process since it started, unless the model is on a GPU. So for a
+    process that did other things before, it may be too high.
+
     Args:
         prepared: a run for which ``why_no_forecast`` returns None.
         output: the run directory, which is not created.
@@ -162,9 +166,7 @@ def forecast(
     _refuse_too_large(job)
     with generators_kept(device):
         measured = measure(job, prepared, loading, existing_parent(output), clock)
-    weights = distinct_bytes(job.model.parameters())
-    # At the end the kept model is in memory as well, and the model of the start if it is scored.
-    peak = max(memory.peak_used(device), loaded + (1 + measured.scores_start) * weights)
+    peak = _peak(device, loaded, (1 + measured.scores_start) * measured.sizes.model)
     plan = Plan.of(job.train, job.config)
     once = measured.seconds
     rounds = _rounds(job.config, once)
@@ -181,6 +183,20 @@ def forecast(
     )
     free_memory = memory.free(device) + memory.used(device)
     return replace(made, notes=tuple(_notes(job, measured, made, output, free_memory)))
+
+
+def _peak(device: torch.device, loaded: int, later: int) -> int:
+    """The peak memory of the run in bytes, from that of the timed steps.
+
+    Args:
+        device: where the model is.
+        loaded: memory of this process after the model was loaded.
+        later: size of the models that are loaded to be scored at the end. A GPU then has the memory
+            of the optimiser again. In the memory of the machine they are mapped from their files,
+            and what the steps have used stays with the process (``devices.allocator``).
+    """
+    peak = memory.peak_used(device)
+    return max(peak, loaded + later) if device.type == "cuda" else peak + later
 
 
 def _rounds(config: ResolvedTrainConfig, one: Seconds) -> float:

@@ -10,6 +10,7 @@ from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.final_scoring import HELD_OUT, Scoring, fit_baselines
 from warmstart.models.checkpoints.classifier_heads import last_layer
 from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.models.tuning.features import has_features
 from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
 from warmstart.tasks.capabilities import ComparesWithStart, Generates, ScoresFinally
@@ -138,7 +139,7 @@ def measure(job: Job, prepared: Prepared, loading: float, disk: Path, clock: Clo
     final = _time_scoring(job, prepared, part, clock)
     return Measured(
         Seconds(
-            frozen_part=frozen_part if features else 0.0,
+            frozen_part=0.0 if _are_known(job) or not features else frozen_part,
             head_start=head,
             steps=config.epochs * steps.of(tokens),
             evaluations=evaluations * evaluating + _time_samples(few, plan, clock),
@@ -191,6 +192,15 @@ def _features_bytes(few: Job, prepared: Prepared, part: Prepared) -> int:
     found = [rows.computed for rows in (few.train, few.validation) if rows.computed is not None]
     size = sum(int(computed.values.nbytes) for computed in found)
     return round(size * _times(prepared, part, "train", "validation"))
+
+
+def _are_known(job: Job) -> bool:
+    """Whether an earlier run has computed the outputs of the frozen part for all rows."""
+    packed, frozen, autocast = job.forward.packed, job.frozen, job.accelerator.autocast
+    if packed is None or frozen is None:
+        return False
+    rows = (job.train, job.validation)
+    return all(has_features(one, job.model, packed, frozen, autocast) for one in rows)
 
 
 def _time_head(job: Job, few: Job, clock: Clock) -> tuple[float, bool]:
