@@ -324,6 +324,9 @@ def test_a_sample_has_every_label_and_whole_groups(tmp_path: Path) -> None:
     every = whole.columns.column("query").to_pylist()
     assert len(groups) < len(every)
     assert all(groups.count(query) == every.count(query) for query in groups)
+    # A group of two rows or more does not fit into a sample of one row.
+    smallest = timings.sampled(prepared_of(ranking_settings, tmp_path), 1)
+    assert 1 < len(smallest.splits["train"].table) < 10
 
 
 def test_rows_are_chosen_by_the_time_of_a_few() -> None:
