@@ -15,6 +15,7 @@ from typing import Protocol
 from benchmarks import (
     comparing,
     defaults,
+    forecasting,
     generation,
     preparation,
     quality,
@@ -49,6 +50,7 @@ class Suite(Protocol):
 SUITES: dict[str, Suite] = {
     "comparing": comparing,
     "defaults": defaults,
+    "forecasting": forecasting,
     "quality": quality,
     "training": training,
     "generation": generation,

@@ -16,6 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import psutil
 
+from warmstart.devices.memory import peak_resident
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -59,14 +61,7 @@ def own_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> 
 
 def peak_mib() -> float:
     """Peak resident memory of this process, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # On Linux, getrusage's maximum is kept across exec, so a child would have its parent's.
-        lines = status.read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
-    import resource  # does not exist on Windows, which these benchmarks do not support
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
+    return peak_resident() / 2**20
 
 
 def _cpu_facts() -> dict[str, str]:

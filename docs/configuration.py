@@ -35,7 +35,8 @@ Only `data.train` has no default. Settings come from
 - Python: `warmstart.train({"data": {"train": "reviews.csv"}}, ["train.epochs=2"])`.
 
 `--print-config` prints every setting that the task reads as YAML and exits. `--dry-run` reads and
-checks everything and exits. The same YAML is saved in each run directory as `config.yaml`; training
+checks everything, times a few steps, forecasts time, memory and disk space, and exits; it downloads
+no weights. The same YAML is saved in each run directory as `config.yaml`; training
 from it repeats the run.
 
 A setting that the task does not read is an error, and the message names the tasks that read it. An

@@ -14,8 +14,15 @@ from warmstart.data.label_lists import label_lists
 from warmstart.data.reading.encodings import to_utf8
 from warmstart.errors import ConfigError, DataError
 from warmstart.tasks import TASKS
+from warmstart.training import forecast
 
 ROWS = "text,label\n" + "".join(f"a good day {i},good\na bad day {i},bad\n" for i in range(10))
+
+
+@pytest.fixture(autouse=True)
+def _no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run only checks here: a forecast of the bundled model takes longer than the rest."""
+    monkeypatch.setattr(forecast, "why_no_forecast", lambda _: "no forecast in this test")
 
 
 @pytest.mark.parametrize(

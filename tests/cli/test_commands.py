@@ -16,6 +16,7 @@ import pytest
 from tests.cli.conftest import Trained, Warmstart, own_process
 from tests.tiny import tiny_checkpoint
 from warmstart.api import Run
+from warmstart.training import forecast
 
 SCORE = {"value", "low", "high", "n", "higher_is_better"}
 PREDICTION = {"row", "label", "probabilities", "truncated"}
@@ -110,9 +111,23 @@ def test_a_dry_run_writes_nothing(
     ran = warmstart(*words)
     assert (ran.code, ran.out) == (0, f"ready to train; output would be {output}\n")
     assert "label good" in ran.err
+    assert re.search(r"^about .* steps .*", ran.err, re.MULTILINE)
+    assert re.search(r"^memory .*; disk .*, at the end ", ran.err, re.MULTILINE)
     content = one_object(warmstart(*words, "--json").out)
+    assert content.pop("forecast")["rows"] == 71
     assert content == {"run": None, "status": "checked", "output": output}
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_without_a_forecast_says_why(
+    tiny: Path, trained: Trained, warmstart: Warmstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "no forecast: the weights are not on this computer yet"
+    monkeypatch.setattr(forecast, "why_no_forecast", lambda _: reason)
+    data = str(trained.folder / "reviews.csv")
+    ran = warmstart("train", "--model", str(tiny), "--train", data, "--dry-run", "--json")
+    assert reason in ran.err
+    assert one_object(ran.out)["forecast"] is None
 
 
 def test_a_tilde_in_the_output_is_the_home_folder(

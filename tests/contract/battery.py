@@ -96,6 +96,18 @@ def refusal(driven: DrivenRun) -> None:
     assert not (driven.folder / "none").exists()
 
 
+def dry_run(driven: DrivenRun) -> None:
+    """A dry run forecasts the training that then happens, and writes nothing."""
+    text = driven.type("train", driven.config, "--dry-run", "--output", "none", "--json")
+    found = one_object(text)
+    assert found.keys() == documented("train --dry-run")
+    assert found["forecast"]["steps"] == one_object(driven.trained)["steps"]
+    assert all(seconds >= 0 for seconds in found["forecast"]["seconds"].values())
+    assert found["forecast"]["memory_mib"] > found["forecast"]["disk_mib"]["end"] > 0
+    refuse_strangers(text.err, driven)
+    assert not (driven.folder / "none").exists()
+
+
 def train(driven: DrivenRun) -> None:
     """``train --json`` ends with the scores of every metric, next to the baselines."""
     found = one_object(driven.trained)
@@ -404,6 +416,7 @@ def other_labels(driven: DrivenRun) -> None:
 CHECKS: tuple[Callable[[DrivenRun], None], ...] = (
     check,
     refusal,
+    dry_run,
     train,
     resume,
     usage,

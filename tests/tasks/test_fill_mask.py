@@ -175,7 +175,8 @@ def test_pseudo_perplexity_is_that_of_each_token_hidden_alone(tmp_path: Path) ->
                 logits = model(input_ids=hidden[None]).logits[0, place]
             nats -= logits.log_softmax(-1)[ids[place]].item()
             count += 1
-    found = pseudo.pseudo_perplexity(model, job.forward, examples, job.accelerator)
+    place = job.accelerator
+    found = pseudo.pseudo_perplexity(model, job.forward, examples, place, most_rows=64)
     assert found.value == pytest.approx(np.exp(nats / count), rel=1e-4)
     assert found.n == len(examples)
 
@@ -183,11 +184,11 @@ def test_pseudo_perplexity_is_that_of_each_token_hidden_alone(tmp_path: Path) ->
 def test_pseudo_perplexity_asks_few_rows_and_few_tokens_of_long_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pseudo, "ROWS", 5)
     monkeypatch.setattr(pseudo, "ROW_TOKENS", 60)
     job: Job = job_of(prepared_of(tmp_path), tmp_path / "run")
     job.model.train()
-    found = pseudo.pseudo_perplexity(job.model, job.forward, job.train, job.accelerator)
+    place = job.accelerator
+    found = pseudo.pseudo_perplexity(job.model, job.forward, job.train, place, most_rows=5)
     assert found.n == 5
     longest = int(job.train.lengths.argmax())
     batch = pseudo.one_hidden_each(job.train, longest)

@@ -1,5 +1,6 @@
 """``warmstart demo``, ``warmstart train`` and ``warmstart pretrain``."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -11,6 +12,7 @@ from warmstart.cli.output import result, runnable, scores_table, show
 
 if TYPE_CHECKING:
     from warmstart.config import RunConfig
+    from warmstart.preparation.prepare import Prepared
     from warmstart.run import Run
 
 
@@ -21,7 +23,12 @@ PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Print all settings as YAML, then stop.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Read and check the data and the model, then stop.")
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Check the data and the model, time a few steps (about half a minute), forecast time, "
+        "memory and disk, then stop.",
+    ),
 ]
 
 # The options of `train` that replace a config.
@@ -232,6 +239,7 @@ def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
         text = config_file.dump(settings).rstrip("\n")
         result(config_file.settings_read(settings), text, as_json=options.as_json)
         return
+    began = time.perf_counter()
     path = output_path(path)
     RunDirectory(path).refuse_unusable(overwrite=options.overwrite)
     from warmstart.preparation.model_findings import with_model_findings
@@ -242,13 +250,27 @@ def _train(settings: "RunConfig", path: Path, options: _Options) -> None:
         refuse_replaced_inputs(prepared, RunDirectory(path))
         if options.dry_run:
             show(rendered_findings(with_model_findings(prepared).findings))
-            content = {"run": None, "status": "checked", "output": str(path)}
+            forecast = _forecast(prepared, path, time.perf_counter() - began)
+            content = {"run": None, "status": "checked", "output": str(path), "forecast": forecast}
             result(content, f"ready to train; output would be {path}", as_json=options.as_json)
             return
         show(rendered_findings(prepared.findings))
         show(f"training {prepared.checkpoint.name}, output in {path}")
         run = api.train_prepared(prepared, path, overwrite=options.overwrite)
     _print_run(run, as_json=options.as_json)
+
+
+def _forecast(prepared: "Prepared", path: Path, preparing: float) -> dict[str, Any] | None:
+    """Print the forecast, or why there is none, and return its JSON."""
+    from warmstart.training.forecast import forecast, why_no_forecast
+
+    if (reason := why_no_forecast(prepared)) is not None:
+        show(reason)
+        return None
+    show("timing a few steps for the forecast …")
+    made = forecast(prepared, path, preparing=preparing)
+    show(*made.in_words())
+    return made.to_json()
 
 
 def _resume(

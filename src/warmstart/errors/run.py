@@ -342,6 +342,17 @@ def out_of_memory(rows: int) -> RunError:
     )
 
 
+def too_large_to_train(needed: int, available: int) -> RunError:
+    """Gradients and optimiser need more memory than there is; sizes are in bytes."""
+    return RunError(
+        found=f"training needs {needed / 2**30:.1f} GiB of memory for gradients and the moments of "
+        f"AdamW alone, and {available / 2**30:.1f} GiB are free",
+        expected="a model that fits into memory while it trains",
+        do="choose a smaller model; or train a part of it: --set train.freeze=backbone or --set "
+        "train.lora.rank=8; or end other programs that use memory",
+    )
+
+
 def interrupted(path: Path, step: int, processes: int = 1) -> Interrupted:
     """The user stopped the run of ``processes`` processes after ``step``, counted from 0."""
     return Interrupted(

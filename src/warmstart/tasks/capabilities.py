@@ -1,9 +1,7 @@
 """What only some tasks can do: small protocols that the rest of the program checks for.
 
 Code that needs one of these checks ``isinstance(task, HasBaselines)``. A task has a capability if
-its class has the members of the protocol; nothing is registered.
-
-Letters: N rows, P plotted rows.
+its class has the members of the protocol; nothing is registered. Letters: N rows, P plotted rows.
 """
 
 from collections.abc import Iterator, Mapping
@@ -373,6 +371,8 @@ class ScoresFinally(Protocol):
 
     final_metrics: ClassVar[tuple[Metric, ...]]
     """These metrics; they are listed after those of ``score``."""
+    final_rows: ClassVar[int]
+    """Largest number of rows that ``final_scores`` uses."""
 
     def final_scores(
         self,

@@ -95,6 +95,7 @@ class FillMask:
     metrics: ClassVar[tuple[Metric, ...]] = MASKED_METRICS
     scores_start: ClassVar[Literal[True]] = True
     final_metrics: ClassVar[tuple[Metric, ...]] = (PSEUDO_PERPLEXITY,)
+    final_rows: ClassVar[int] = 64
     nothing_to_predict: ClassVar[str] = "no_known_token"
 
     @staticmethod
@@ -217,7 +218,8 @@ class FillMask:
         """Pseudo-perplexity, which needs one forward pass per token."""
         from warmstart.tasks.pseudo_perplexity import pseudo_perplexity
 
-        score = pseudo_perplexity(model, forward, examples, place, processes)
+        rows = self.final_rows
+        score = pseudo_perplexity(model, forward, examples, place, processes, most_rows=rows)
         return {PSEUDO_PERPLEXITY.name: score}
 
     def usage(self) -> Usage:

@@ -1,8 +1,8 @@
 """Pseudo-perplexity: each token is hidden alone and predicted from all the others.
 
 A row of n tokens needs n forward passes. Therefore only some rows, evenly spaced over the split,
-are scored, and in a long row only some tokens, again evenly spaced: about ``ROWS`` x ``ROW_TOKENS``
-tokens pass through the model for documents of any length. Computed at the end of a run.
+are scored, and in a long row only some tokens, again evenly spaced: at most ``ROW_TOKENS``
+tokens of a row pass through the model for documents of any length. Computed at the end of a run.
 
 Letters: N rows scored, B passes of a row (one hidden token each), L its tokens.
 
@@ -24,9 +24,6 @@ from warmstart.metrics.language_metrics import PSEUDO_PERPLEXITY, ratios
 from warmstart.metrics.scores import Score
 from warmstart.models.packed.forward import Forward
 
-ROWS = 64
-"""Number of scored documents; if a document has several rows, its first row is scored."""
-
 ROW_TOKENS = 2048
 """Tokens that pass through the model for one row: passes times length; at least one pass."""
 
@@ -38,8 +35,10 @@ def pseudo_perplexity(
     examples: Examples,
     place: DeviceAndPrecision,
     processes: Processes = ALONE,
+    *,
+    most_rows: int,
 ) -> Score:
-    """Pseudo-perplexity of at most ``ROWS`` documents, with its interval over them.
+    """Pseudo-perplexity of at most ``most_rows`` documents, with its interval over them.
 
     Args:
         model: on its device, in evaluation mode.
@@ -47,9 +46,11 @@ def pseudo_perplexity(
         examples: at least one tokenised document, with ``HiddenTokens``.
         place: device and precision.
         processes: the processes that share the work; all of them call this and get the same score.
+        most_rows: number of scored documents, evenly spaced; of a document that has several rows,
+            the first is scored.
     """
     documents = np.unique(examples.rows, return_index=True)[1]
-    scored = documents[np.unique(np.linspace(0, len(documents) - 1, ROWS).astype(np.int64))]
+    scored = documents[np.unique(np.linspace(0, len(documents) - 1, most_rows).astype(np.int64))]
     own: list[tuple[int, float, int]] = []  # position, nats, tokens
     for position in scored[processes.index :: processes.count].tolist():
         batch = one_hidden_each(examples, position).to(place.device)

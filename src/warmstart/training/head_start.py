@@ -90,15 +90,13 @@ def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
     if job.config.head_start == "random":
         return False
     began = time.perf_counter()
-    # If nothing else changes the features, the fit is the best head, whatever there was before.
-    alone = job.config.freeze == "backbone" or job.config.epochs == 0
 
     def fit() -> str | None:
         if not job.processes.first:
             return None
-        if not job.new_head and not alone:
+        if (gain := least_gain(job)) is None:
             return "the head of the checkpoint is kept"
-        reason = fit_head(job, stop_requested, least_gain=0.0 if alone else LEAST_GAIN)
+        reason = fit_head(job, stop_requested, gain)
         if reason is None and job.config.epochs:  # otherwise it is the model itself
             save_head_start(job.run, job.model, job.task.head)
         return reason
@@ -114,6 +112,20 @@ def start_head(job: Job, stop_requested: Callable[[], bool]) -> bool:
     else:
         job.log.notice(f"the head does not start as a linear probe: {reason}")
     return reason is None
+
+
+def least_gain(job: Job) -> float | None:
+    """The gain from which a fit of the head is used, as for ``fit_head``; None without a fit.
+
+    Args:
+        job: the training job.
+    """
+    if job.config.head_start == "random":
+        return None
+    # If nothing else changes the features, the fit is the best head, whatever there was before.
+    if job.config.freeze == "backbone" or job.config.epochs == 0:
+        return 0.0
+    return LEAST_GAIN if job.new_head else None
 
 
 def fit_head(job: Job, stop_requested: Callable[[], bool], least_gain: float = 0.0) -> str | None:
@@ -165,7 +177,7 @@ def fit_head(job: Job, stop_requested: Callable[[], bool], least_gain: float = 0
 def _features(job: Job, layer: nn.Linear, examples: Examples) -> Features:
     """The inputs of the last layer for the rows of one split, or for a sample of them."""
     device, found = job.accelerator.device, list[Tensor]()
-    positions = _sample(job, examples, layer.in_features)
+    positions = rows_used(job, examples, layer.in_features)
     budget = MAX_TOKENS_PER_BATCH.get(device.type, 8192)
     groups = examples.targets.groups
     batches = [
@@ -187,8 +199,14 @@ def _features(job: Job, layer: nn.Linear, examples: Examples) -> Features:
     return Features(torch.cat(found), collate(examples, np.concatenate(batches)).to(device))
 
 
-def _sample(job: Job, examples: Examples, width: int) -> Ints:
-    """Positions of the rows to use: all, or as many random ones as the limit allows."""
+def rows_used(job: Job, examples: Examples, width: int) -> Ints:
+    """Positions of the rows to use: all, or as many random ones as the limit allows.
+
+    Args:
+        job: the training job.
+        examples: one split.
+        width: number of features of a row or token, H.
+    """
     head = job.task.head
     by_row = READS[head] == "first"
     vectors = np.ones(len(examples), np.int64) if by_row else examples.lengths
@@ -275,7 +293,7 @@ def losses_of_best_constant(job: Job) -> tuple[float, float] | None:
         return None
 
     def nothing(examples: Examples) -> Features:
-        batch = collate(examples, _sample(job, examples, layer.in_features))
+        batch = collate(examples, rows_used(job, examples, layer.in_features))
         vectors = len(batch) if batch.asked is None else len(batch.asked)
         device = job.accelerator.device
         return Features(torch.zeros((vectors, layer.in_features), device=device), batch.to(device))

@@ -135,11 +135,12 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
     )
 
 
-def with_features_computed(job: Job) -> Job:
+def with_features_computed(job: Job, *, cached: bool = True) -> Job:
     """Run the frozen part of the model over training and validation rows, once for all epochs.
 
     Args:
         job: the training job; its model has a frozen part.
+        cached: as for ``with_features``.
 
     Returns:
         The job, with rows that start from the outputs of the frozen part. Unchanged if the model
@@ -161,7 +162,9 @@ def with_features_computed(job: Job) -> Job:
     budget = MAX_TOKENS_PER_BATCH.get(job.accelerator.device.type, 8192)
     try:
         train, validation = (
-            with_features(rows, job.model, packed, job.frozen, job.accelerator.autocast, budget)
+            with_features(
+                rows, job.model, packed, job.frozen, job.accelerator.autocast, budget, cached=cached
+            )
             for rows in (job.train, job.validation)
         )
     except OSError as error:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ def fit(
     progress = keep.restored(job, optimizer) if resume else begin()
     # All processes start from the weights of rank 0.
     job.processes.copy_first([parameter.detach() for parameter in job.model.parameters()])
-    parts = _parts(job, plan, optimizer, progress)
+    parts = Parts.of(job, plan, optimizer, progress)
     windows: list[list[Ints]] = []  # [steps of the epoch][batches of the step], row numbers [B]
     try:
         while progress.step < plan.total_steps * progress.rounds:
@@ -122,13 +123,13 @@ class Parts:
     clock: Clock
     graphs: GraphedSteps | None
 
-
-def _parts(job: Job, plan: Plan, optimizer: torch.optim.Optimizer, progress: Progress) -> Parts:
-    """The objects for the steps from here on."""
-    # A float16 gradient may overflow in some steps; the loss scaler then skips the update.
-    recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
-    stepper, graphs = job.accelerator.prepare(optimizer), graphed_steps(job, plan, optimizer)
-    return Parts(job, plan, optimizer, stepper, recorder, Clock.of(job, progress), graphs)
+    @classmethod
+    def of(cls, job: Job, plan: Plan, optimizer: torch.optim.Optimizer, progress: Progress) -> Self:
+        """The objects for the steps from here on."""
+        # A float16 gradient may overflow in some steps; the loss scaler then skips the update.
+        recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
+        stepper, graphs = job.accelerator.prepare(optimizer), graphed_steps(job, plan, optimizer)
+        return cls(job, plan, optimizer, stepper, recorder, Clock.of(job, progress), graphs)
 
 
 def after_step(parts: Parts, progress: Progress, *, asked: bool, due: bool, over: bool) -> Progress:

@@ -53,6 +53,8 @@ def with_features(
     frozen: Frozen,
     autocast: Callable[[], AbstractContextManager[object]],
     batch_tokens: int,
+    *,
+    cached: bool = True,
 ) -> Examples:
     """The same rows with the outputs of the frozen part, from which the forward pass then starts.
 
@@ -63,6 +65,7 @@ def with_features(
         frozen: The part that is frozen.
         autocast: The precision of the forward passes.
         batch_tokens: Number of tokens of a batch.
+        cached: Whether large features are kept in a file; otherwise they are in memory.
 
     Returns:
         A copy whose ``computed`` is memory-mapped from the cache folder, or in memory if it is
@@ -71,10 +74,8 @@ def with_features(
     Raises:
         OSError: The cache folder cannot be written, or the disk is full.
     """
-    by_row = frozen.backbone and packed.reads == "first"
-    windows = examples.as_windows()
-    count = len(windows) if by_row else len(windows.tokens.input_ids)
-    shape = (count, model.config.hidden_size)
+    windows, by_row = examples.as_windows(), _is_by_row(packed, frozen)
+    shape = _shape(windows, model, by_row=by_row)
 
     def features_of(batch: Batch) -> Tensor:
         return packed.row_vectors(batch) if by_row else packed.states(batch, frozen.layers)
@@ -83,12 +84,44 @@ def with_features(
         with evaluation_mode(model), autocast():
             _compute(values, windows, features_of, model.device, batch_tokens, by_row=by_row)
 
-    if count * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
+    if not cached or shape[0] * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
         values = np.empty(shape, dtype=np.float32)
         fill(values)
     else:
         values = _cached(_key(windows, model, frozen, autocast, by_row=by_row), shape, fill)
     return replace(examples, computed=Computed(values, frozen.layers, by_row))
+
+
+def has_features(
+    examples: Examples,
+    model: PreTrainedModel,
+    packed: PackedRunner,
+    frozen: Frozen,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> bool:
+    """Whether an earlier run has left these features in the cache folder.
+
+    Args:
+        examples: As for ``with_features``, like the other arguments.
+        model: On its device.
+        packed: Its runner.
+        frozen: The part that is frozen.
+        autocast: The precision of the forward passes.
+    """
+    windows, by_row = examples.as_windows(), _is_by_row(packed, frozen)
+    path = _path(_key(windows, model, frozen, autocast, by_row=by_row))
+    return path.exists() and _hash_file(path).exists()
+
+
+def _is_by_row(packed: PackedRunner, frozen: Frozen) -> bool:
+    """Whether there is one vector for each row, otherwise one for each token."""
+    return frozen.backbone and packed.reads == "first"
+
+
+def _shape(windows: Examples, model: PreTrainedModel, *, by_row: bool) -> tuple[int, int]:
+    """The shape of the features: [N, H] or [T, H]."""
+    count = len(windows) if by_row else len(windows.tokens.input_ids)
+    return count, model.config.hidden_size
 
 
 @torch.no_grad()
@@ -114,8 +147,8 @@ def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) 
     Raises:
         OSError: it cannot be written there.
     """
-    folder = cache_folder() / "features"
-    path = folder / f"{key}.npy"
+    path = _path(key)
+    folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
     # Other runs and other ranks may need the same file: one of them computes it, the others wait.
     with FileLock(path.with_suffix(".lock")):
@@ -128,6 +161,11 @@ def _cached(key: str, shape: tuple[int, int], fill: Callable[[Floats32], None]) 
             raise OSError(f"{path} cannot be read back as it was written")
         os.utime(path)  # marks the file as recently used for `_remove_oldest`
     return values
+
+
+def _path(key: str) -> Path:
+    """The file of the features with this key, in the cache folder."""
+    return cache_folder() / "features" / f"{key}.npy"
 
 
 def _open(path: Path, shape: tuple[int, int]) -> Floats32 | None:

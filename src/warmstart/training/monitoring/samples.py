@@ -58,11 +58,24 @@ def write_final_samples(prepared: Prepared, job: Job, model: PreTrainedModel) ->
     if not isinstance(job.task, Generates) or not job.processes.first:
         return
     with only_shown("samples.json and the novelty report", job.log.notice):
-        prompts = _prompts(job, FINAL_SAMPLES)
-        if not prompts:
-            raise errors.prompt.no_short_prompt(job.max_tokens)
-        samples = _generate(job, model, prompts)
-        job.run.write_json("samples.json", _final_content(prepared, samples))
+        job.run.write_json("samples.json", final_samples(prepared, job, model))
+
+
+def final_samples(prepared: Prepared, job: Job, model: PreTrainedModel) -> dict[str, Any]:
+    """The content of ``samples.json``; nothing is written.
+
+    Args:
+        prepared: the prepared data, with the training rows.
+        job: the training job of a task that generates.
+        model: the best model, on its device.
+
+    Raises:
+        DataError: no prompt leaves room for a new token.
+    """
+    prompts = _prompts(job, FINAL_SAMPLES)
+    if not prompts:
+        raise errors.prompt.no_short_prompt(job.max_tokens)
+    return _final_content(prepared, _generate(job, model, prompts))
 
 
 def _final_content(prepared: Prepared, samples: list[Generation]) -> dict[str, Any]:
