@@ -5,6 +5,7 @@
     generation    tokens per second of text generation, compared with ``generate``
     quality       scores on CoLA, compared with the ``Trainer`` for the same settings and seeds
     preparation   rows per second from the file to tokenised, checked splits
+    seeds         coverage of the interval of a mean over seeds, by simulation
     scale         time and memory of preparation and training, up to five million rows
     startup       duration of ``import warmstart`` and ``warmstart --help``
     table         the READMEs' table, from ``results/``

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from warmstart.experiments.cross_validation import cross_validate
     from warmstart.experiments.experiment import Experiment
     from warmstart.experiments.kinds import resume_experiment
+    from warmstart.experiments.learning_curve import learning_curve
     from warmstart.experiments.repeat import repeat
     from warmstart.experiments.search import search
     from warmstart.run import Run
@@ -40,6 +41,7 @@ __all__ = [
     "cross_validate",
     "generate",
     "info",
+    "learning_curve",
     "load",
     "pretrain",
     "repeat",
@@ -54,6 +56,7 @@ _HOME = {
     "OtherPredictions": "warmstart.evaluation.other_predictions",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
+    "learning_curve": "warmstart.experiments.learning_curve",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
     "search": "warmstart.experiments.search",

@@ -77,6 +77,7 @@ def _add_commands() -> None:
     app.command("repeat")(experiment.repeat)
     app.command("cross-validate")(experiment.cross_validate)
     app.command("search")(experiment.search)
+    app.command("learning-curve")(experiment.learning_curve)
     app.command("recipes")(inspect.recipes)
 
 

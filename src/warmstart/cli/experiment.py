@@ -167,38 +167,65 @@ def search(
     from warmstart.experiments.search import search as run
 
     refuse_missing_optuna()
-    given: dict[str, Any] = {
-        "--space": space,
-        "--trials": trials,
-        "--sampler": sampler,
-        "--pruner": pruner,
-        "--storage": storage,
-        "--study": study,
-        "--join": join,
-        "--set": sets,
-    }
+    chosen = {"space": space, "trials": trials, "sampler": sampler, "pruner": pruner}
+    chosen |= {"storage": storage, "study": study, "join": join or None}
     if resume:
-        given |= {"--output": output, "--overwrite": overwrite}
-        _refuse_with_resume("search", config, given)
+        given = {f"--{name}": value for name, value in chosen.items()}
+        others = {"--set": sets, "--output": output, "--overwrite": overwrite}
+        _refuse_with_resume("search", config, given | others)
         found = resume_experiment(config, workers=workers)
     elif space is None:
         raise errors.search.which_space()
     else:
+        options: dict[str, Any] = {n: value for n, value in chosen.items() if value is not None}
+        where: dict[str, Any] = {"workers": workers, "output": output, "overwrite": overwrite}
+        found = run(config_path(config), sets or (), **options, **where)
+    _print(found, as_json=as_json)
+
+
+def learning_curve(
+    config: Config,
+    shares: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,…", help="Shares of the training rows. [0.1,0.3,1]"),
+    ] = None,
+    sets: Set = None,
+    workers: Workers = 1,
+    output: Folder = None,
+    overwrite: Replace = False,
+    resume: Continue = False,
+    as_json: Json = False,
+) -> None:
+    """Train on more and more of the rows: would further labelled rows help?"""
+    from warmstart.cli.train import config_path
+    from warmstart.experiments.kinds import resume_experiment
+    from warmstart.experiments.learning_curve import SHARES
+    from warmstart.experiments.learning_curve import learning_curve as run
+
+    given: dict[str, Any] = {"--shares": shares, "--set": sets, "--output": output}
+    if resume:
+        _refuse_with_resume("learning-curve", config, {**given, "--overwrite": overwrite})
+        found = resume_experiment(config, workers=workers)
+    else:
         found = run(
             config_path(config),
             sets or (),
-            space=space,
-            trials=20 if trials is None else trials,
-            sampler=sampler or "tpe",
-            pruner=pruner or "median",
-            storage=storage,
-            study=study,
-            join=join,
+            shares=SHARES if shares is None else _shares(shares),
             workers=workers,
             output=output,
             overwrite=overwrite,
         )
     _print(found, as_json=as_json)
+
+
+def _shares(text: str) -> list[float]:
+    """Shares with commas: ``0.1,0.3,1``."""
+    from warmstart import errors
+
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise errors.experiment.not_shares([text]) from None
 
 
 def _refuse_with_resume(kind: str, path: str, given: Mapping[str, Any]) -> None:

@@ -180,3 +180,30 @@ def too_few_repeats(count: int) -> UsageError:
     return UsageError(
         found=f"--repeats {count}", expected="1 or more", do="--repeats 1, or leave it out"
     )
+
+
+def not_shares(shares: Sequence[float | str]) -> UsageError:
+    """The shares of a learning curve are not usable."""
+    return UsageError(
+        found=f"shares {', '.join(map(str, shares))}",
+        expected="at least two different shares of the training rows, above 0 and up to 1",
+        do="--shares 0.1,0.3,1",
+    )
+
+
+def limit_is_varied(limit: int) -> ConfigError:
+    """The config limits the training rows, as a learning curve does."""
+    return ConfigError(
+        found=f"data.limit: {limit}",
+        expected="all training rows: a learning curve takes samples of them itself",
+        do="remove it: --set data.limit=null",
+    )
+
+
+def share_without_rows(share: float, rows: int) -> UsageError:
+    """A share of the training rows is less than one row."""
+    return UsageError(
+        found=f"share {share} of {counted(rows, 'training row')}",
+        expected="at least one row",
+        do="choose larger shares: --shares 0.1,0.3,1",
+    )

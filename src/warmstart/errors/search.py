@@ -132,15 +132,6 @@ def join_what() -> UsageError:
     )
 
 
-def nothing_finished(study: str) -> RunError:
-    """Every trial was stopped early or failed."""
-    return RunError(
-        found=f"no trial of the study {study} was finished",
-        expected="at least one finished trial, to choose the best from",
-        do="add trials: --trials N, or search without pruning: --pruner none",
-    )
-
-
 def which_space() -> UsageError:
     """``search`` without a space."""
     return UsageError(

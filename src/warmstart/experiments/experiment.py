@@ -22,7 +22,7 @@ from warmstart.experiments.experiment_page import Page, write_page
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import HELD_OUT, Trial
-from warmstart.experiments.workers import Order, cause, outcomes
+from warmstart.experiments.workers import WorkOrder, cause, outcomes
 from warmstart.report.svg import drawing
 from warmstart.run import Run
 from warmstart.runs.run_record import RunRecord
@@ -87,7 +87,7 @@ class Kind:
 
     command: str
     checked: Callable[[ExperimentPlan], Mapping[str, Any]]
-    orders: Callable[[ExperimentPlan, Sequence[str]], Sequence[Order]]
+    orders: Callable[[ExperimentPlan, Sequence[str]], Sequence[WorkOrder]]
     trials: Callable[[ExperimentPlan], Sequence[Trial]]
     results: Callable[[ExperimentPlan, Trials, Mapping[str, RunRecord]], dict[str, Any]]
     page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page]
@@ -112,7 +112,7 @@ def kind_of_fixed_trials(
         trials(plan)[0].prepared()  # every fault of settings and data, before anything is written
         return plan.options
 
-    def orders(plan: ExperimentPlan, done: Sequence[str]) -> list[Order]:
+    def orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
         return [trial for trial in trials(plan) if trial.name not in done]
 
     return Kind(command, checked, orders, trials, results, page)

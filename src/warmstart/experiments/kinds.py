@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from warmstart.data.reading.paths import given_path
-from warmstart.experiments import cross_validation, repeat, search
+from warmstart.experiments import cross_validation, learning_curve, repeat, search
 from warmstart.experiments.experiment import Experiment, Kind, resumed_experiment
 from warmstart.experiments.experiment_folder import ExperimentFolder
 
 KINDS: Mapping[str, Kind] = {
-    kind.command: kind for kind in (repeat.KIND, cross_validation.KIND, search.KIND)
+    "repeat": repeat.KIND,
+    "cross-validate": cross_validation.KIND,
+    "search": search.KIND,
+    "learning-curve": learning_curve.KIND,
 }
 """Every kind by the name of its command."""
 

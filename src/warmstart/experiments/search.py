@@ -35,9 +35,9 @@ from warmstart.experiments.search_space import changes_of, read_space
 from warmstart.experiments.search_trials import SearchTrial
 from warmstart.experiments.study import Pruner, Sampler, StudyPlace, is_closed, known_studies
 from warmstart.experiments.test_scores import compared_with_default, score_test_rows
-from warmstart.experiments.trial_results import baselines_json, best_trial, keep_best, scores_json
+from warmstart.experiments.trial_results import baselines_json, best_trial, keep_best, scores_of_run
 from warmstart.experiments.trials import Trial
-from warmstart.experiments.workers import Order
+from warmstart.experiments.workers import WorkOrder
 from warmstart.runs import words
 from warmstart.runs.run_record import RunRecord, read_record
 from warmstart.runs.titles import Titles
@@ -72,8 +72,7 @@ def search(
         overrides: as for ``train``.
         space: a YAML file, ``bert-paper`` or ``small-data``, or a mapping; see ``search_space``.
         trials: number of trials of the study, in addition to the config without changes.
-        sampler: ``tpe`` (tree-structured Parzen estimator), ``gp`` (Gaussian process) or
-            ``random``.
+        sampler: ``tpe`` (Parzen estimators), ``gp`` (a Gaussian process) or ``random``.
         pruner: ``median`` stops a trial whose score is below the median of the others at the same
             evaluation; ``hyperband``; or ``none``.
         storage: URL of a database, or path of a journal file (``NAME.log``), that several searches
@@ -103,16 +102,8 @@ def search(
         "study": study,
         "join": join,
     }
-    return new_experiment(
-        KIND,
-        config,
-        overrides,
-        options,
-        workers=workers,
-        output=output,
-        overwrite=overwrite,
-        progress=progress,
-    )
+    where = {"workers": workers, "output": output, "overwrite": overwrite, "progress": progress}
+    return new_experiment(KIND, config, overrides, options, **where)
 
 
 def refuse_missing_optuna() -> None:
@@ -178,14 +169,14 @@ def _changes(plan: ExperimentPlan) -> dict[str, Any]:
     return {**changes, "export.onnx": False} if config.export.onnx else changes
 
 
-def _orders(plan: ExperimentPlan, done: Sequence[str]) -> list[Order]:
+def _orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
     place, options = _place(plan), plan.options
     study = place.open()
     for name in ("metric", "space"):
         study.set_user_attr(name, options[name])
     ended = [t for t in study.trials if t.state.is_finished() and not is_closed(t)]
     base = config_file.load(plan.settings, _changes(plan)).model_dump(exclude_unset=True)
-    first: list[Order] = [] if DEFAULT in done else [_default(plan)]
+    first: list[WorkOrder] = [] if DEFAULT in done else [_default(plan)]
     return first + [
         SearchTrial(number, place, base, options["metric"], options["trials"])
         for number in range(len(ended), options["trials"])
@@ -220,7 +211,7 @@ def _results(
         "best": best,
         "best_settings": next(t["settings"] for t in trials if t["trial"] == best),
         "collapsed": [trial["trial"] for trial in trials if trial.get("collapsed")],
-        "scores": scores_json(record),
+        "scores": scores_of_run(record),
         "baselines": baselines_json(record),
         "importance": _importance(study),
         "expected_best": _expected_best(study, higher=plan.options["higher_is_better"]),

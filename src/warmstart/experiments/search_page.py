@@ -47,7 +47,7 @@ def search_pictures(content: Mapping[str, Any], records: Mapping[str, RunRecord]
     known.sort(key=lambda found: found[0], reverse=higher)
     if len(known) > 1:
         scores, settings = [value for value, _ in known], [chosen for _, chosen in known]
-        figure = search_figures.slices(settings, scores, title)
+        figure = search_figures.setting_slices(settings, scores, title)
         what = f"{title} against each setting."
         pictures.append(Picture("Each setting alone", figure, what, wide=True))
         figure = search_figures.parallel(settings, scores, title)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warmstart.experiments.experiment_folder import Outcome, Status
+from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome, Status
 from warmstart.experiments.search_space import changes_of
 from warmstart.experiments.study import StudyPlace
 from warmstart.experiments.trials import Trial, ended_as, train_trial
@@ -54,7 +54,7 @@ class SearchTrial:
             if asked is None:  # another machine has made the last one
                 return Outcome(self.name, "finished", 0.0)
             trial, name = asked
-            return self._run(trial, self.place.folder / "trials" / name, stopping)
+            return self._run(trial, ExperimentFolder(self.place.folder).trial(name), stopping)
 
     def _run(self, trial: "optuna.Trial", path: Path, stopping: Callable[[], bool]) -> Outcome:
         changes = changes_of(self.place.space, trial.params)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import FileLock, Timeout
 
 from warmstart import errors
+from warmstart.experiments.experiment_folder import ExperimentFolder
 from warmstart.experiments.search_space import Space, distributions
 
 if TYPE_CHECKING:
@@ -114,14 +115,17 @@ class StudyPlace:
             lock.release()
 
     def _lock_of(self, name: str) -> FileLock:
-        path = self.folder / "trials"
-        path.mkdir(exist_ok=True)
-        return FileLock(path / f".{name}.lock", timeout=0)
+        return FileLock(self._hidden(name), timeout=0)
 
     def _asking(self) -> FileLock:
         """Held while a process asks: the number of trials is then exact."""
-        (self.folder / "trials").mkdir(exist_ok=True)
-        return FileLock(self.folder / "trials" / ".asking.lock")
+        return FileLock(self._hidden("asking"))
+
+    def _hidden(self, name: str) -> Path:
+        """The path of a lock next to the run directories."""
+        trials = ExperimentFolder(self.folder).entry("trials")
+        trials.mkdir(exist_ok=True)
+        return trials.joinpath(f".{name}.lock")
 
     def _enqueue_lost(self, study: "Study") -> None:
         """Close trials of this folder that nobody works on, and enqueue their values again."""

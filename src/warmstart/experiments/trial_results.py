@@ -165,7 +165,7 @@ def baselines_json(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def scores_json(record: RunRecord) -> dict[str, Any]:
+def scores_of_run(record: RunRecord) -> dict[str, Any]:
     """The scores of one run in the form of scores over several: ``{split: {metric: MeanScore}}``.
 
     Args:

@@ -21,7 +21,7 @@ from typing import Protocol
 from warmstart.experiments.experiment_folder import Outcome
 
 
-class Order(Protocol):
+class WorkOrder(Protocol):
     """Something to run in a worker; it can be sent to another process."""
 
     @property
@@ -49,7 +49,7 @@ POLL_SECONDS = 0.2
 
 
 def outcomes(
-    orders: Iterable[Order], workers: int, stopping: Callable[[], bool]
+    orders: Iterable[WorkOrder], workers: int, stopping: Callable[[], bool]
 ) -> Iterator[Outcome]:
     """Run trials; yields how each one ended, in the order in which they end.
 
@@ -83,7 +83,7 @@ def cause(outcome: Outcome) -> str:
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
-def _one_by_one(orders: Iterable[Order], over: Callable[[], bool]) -> Iterator[Outcome]:
+def _one_by_one(orders: Iterable[WorkOrder], over: Callable[[], bool]) -> Iterator[Outcome]:
     from warmstart.training.stop import stop_on_signals
 
     for order in orders:
@@ -108,9 +108,9 @@ class _Worker:
     """
 
     process: SpawnProcess
-    connection: "Connection[Order, Outcome]"
+    connection: "Connection[WorkOrder, Outcome]"
     place: Mapping[str, str]
-    order: Order | None = None
+    order: WorkOrder | None = None
     attempts: int = 0
     told: bool = False
 
@@ -124,7 +124,7 @@ class _Worker:
         theirs.close()  # so that both sides notice when the other process ends
         return cls(process, ours, place)
 
-    def begin(self, order: Order, attempts: int = 1) -> None:
+    def begin(self, order: WorkOrder, attempts: int = 1) -> None:
         """Start a trial."""
         self.order, self.attempts = order, attempts
         self.connection.send(order)
@@ -140,7 +140,7 @@ class _Worker:
 
 
 def _in_workers(
-    orders: Iterable[Order],
+    orders: Iterable[WorkOrder],
     count: int,
     over: Callable[[], bool],
     stopping: Callable[[], bool],
@@ -215,7 +215,7 @@ def places(workers: int) -> list[dict[str, str]]:
     ]
 
 
-def _work(connection: "Connection[Outcome, Order]", place: Mapping[str, str]) -> None:
+def _work(connection: "Connection[Outcome, WorkOrder]", place: Mapping[str, str]) -> None:
     """What a worker process does: run trials until the connection is closed."""
     os.environ.update(place)
     requested = False

@@ -4,11 +4,13 @@ Sizes are in inches of 72 CSS pixels, as in ``figures``.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
-from warmstart.report.canvas import DASHED, canvas, epoch_axis, floats, legend_above
+from warmstart.report.canvas import DASHED, MARKED, canvas, epoch_axis, floats, legend_above
 from warmstart.report.svg import Colour
 from warmstart.runs.run_record import Check
 from warmstart.runs.words import decimals
@@ -85,5 +87,35 @@ def curves(runs: Mapping[str, Sequence[Check]], metric: str, title: str) -> Figu
     axes.set_xlabel("epoch")
     axes.set_ylabel(title)
     epoch_axis(axes, max(epochs[-1] for epochs, _ in tables))
+    legend_above(axes)
+    return figure
+
+
+def learning_curve_figure(
+    points: Sequence[tuple[int, Mapping[str, Any]]],
+    baselines: Mapping[str, Sequence[tuple[int, float]]],
+    title: str,
+) -> Figure:
+    """A score with its interval against the number of training rows, on a logarithmic axis.
+
+    Args:
+        points: number of training rows, and the score as ``{"mean", "low", "high"}``.
+        baselines: number of rows and score of each baseline, by its name.
+        title: title of the metric, for the axis.
+    """
+    figure, axes = canvas()
+    rows = [count for count, _ in points]
+    values = floats([score["mean"] for _, score in points])
+    lows, highs = (floats([score[end] for _, score in points]) for end in ("low", "high"))
+    axes.fill_between(rows, lows, highs, color=Colour.MODEL, alpha=0.18, lw=0)
+    axes.plot(rows, values, "o-", color=Colour.MODEL, label="model, 95 % interval", **MARKED)
+    for number, (name, found) in enumerate(baselines.items()):
+        colour = (Colour.SECOND, Colour.OTHER, Colour.MUTED)[number % 3]
+        axes.plot(*zip(*found, strict=True), "o--", color=colour, lw=1.2, ms=4, label=name)
+    axes.set_xscale("log")
+    axes.set_xticks(rows, [f"{count:,}" for count in rows])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("training rows")
+    axes.set_ylabel(title)
     legend_above(axes)
     return figure

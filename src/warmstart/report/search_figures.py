@@ -89,7 +89,9 @@ def importance(shares: Mapping[str, float]) -> Figure:
     return figure
 
 
-def slices(trials: Sequence[Mapping[str, Any]], values: Sequence[float], title: str) -> Figure:
+def setting_slices(
+    trials: Sequence[Mapping[str, Any]], values: Sequence[float], title: str
+) -> Figure:
     """The score of every trial against its value of each setting, one panel for each setting.
 
     Args:
