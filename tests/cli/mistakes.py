@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file
+
 ROWS = "text,label\n" + "".join(
     f"the cat {n} was wonderful,good\nthe dog {n} was awful,bad\n" for n in range(10)
 )
@@ -70,8 +73,9 @@ def no_weights(folder: Path, _: ExitStack) -> None:
 
 
 def pickled(folder: Path, _: ExitStack) -> None:
-    model = copied(folder)
-    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    weights = copied(folder) / "model.safetensors"
+    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+    weights.unlink()
 
 
 def fewer_embeddings(folder: Path, _: ExitStack) -> None:
