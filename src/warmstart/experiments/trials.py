@@ -6,11 +6,14 @@ once for all trials over the same rows.
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from warmstart import api, config_file, errors
 from warmstart.config import RunConfig
@@ -84,7 +87,8 @@ def run_trial(trial: Trial, stopping: Callable[[], bool]) -> Outcome:
         return Outcome(trial.name, status, round(time.perf_counter() - began, 3), error)
 
     try:
-        return ended("finished" if _run(trial, stopping) else "interrupted")
+        with _threads_of(RunDirectory(trial.path)):
+            return ended("finished" if _run(trial, stopping) else "interrupted")
     except errors.Interrupted:
         return ended("interrupted")
     except errors.WarmstartError as error:
@@ -120,3 +124,18 @@ def _run(trial: Trial, stopping: Callable[[], bool]) -> bool:
         )
     remove(directory.entry("checkpoint"))  # a finished run needs none, and it is large
     return True
+
+
+@contextmanager
+def _threads_of(directory: RunDirectory) -> Iterator[None]:
+    """Use as many threads as the run began with, if it began: an exact resume needs as many.
+
+    It is another one if the experiment is resumed with more or fewer workers.
+    """
+    before = torch.get_num_threads()
+    if directory.entry("environment.json").is_file():
+        torch.set_num_threads(directory.read_json("environment.json")["threads"] or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
