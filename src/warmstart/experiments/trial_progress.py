@@ -108,7 +108,8 @@ def watching(
     live = Live(display, console=console, transient=True, refresh_per_second=2)
 
     def ended(outcome: Outcome) -> None:
-        display.ended[outcome.trial] = outcome
+        if outcome.status != "interrupted":
+            display.ended[outcome.trial] = outcome
         if not progress:
             return
         line = f"{outcome.trial}  {outcome.status}  {duration(outcome.seconds)}"
