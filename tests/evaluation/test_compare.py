@@ -107,6 +107,16 @@ def test_runs_that_differ_in_seeds_are_one_setting(tmp_path: Path) -> None:
     assert compared["difference"] == pytest.approx(np.mean(right) - found.runs[1].value)
 
 
+def test_the_best_run_of_an_experiment_is_not_counted_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "repeat"
+    for name, seed in (("trials/1", 1), ("trials/2", 2), ("best", 2)):
+        write_run(folder / name, classes(0.8, seed), [f"train.order_seed={seed}"])
+    other = write_run(tmp_path / "b", classes(0.7, 9), ["train.epochs=9"])
+    settings = warmstart.compare(folder, other, metric="accuracy").runs
+    assert [Path(setting.name).name for setting in settings] == ["repeat (2 seeds)", "b"]
+    assert [Path(run).name for run in settings[0].runs] == ["1", "2"]
+
+
 def test_the_strongest_baseline_is_compared_too(tmp_path: Path) -> None:
     run = write_run(
         tmp_path / "a", classes(0.9, 1), baselines={"majority": np.ones(ROWS, dtype=int)}

@@ -20,10 +20,16 @@ from tests.runs_in_memory import (
     write_reviews,
     writing_settings,
 )
+from warmstart.experiments import out_of_fold
+from warmstart.experiments.experiment_page import score_pictures
 from warmstart.metrics.classification_metrics import classification_scores
+from warmstart.metrics.intervals import UnitSums
 from warmstart.preparation.row_ids import ids_of_ranges
+from warmstart.report.svg import drawing
+from warmstart.runs.run_record import read_record
 
 SPLIT = "out of fold"
+METRIC = "matthews_correlation"
 
 
 def made(folder: Path, config: dict[str, Any], **options: Any) -> warmstart.Experiment:
@@ -106,6 +112,25 @@ def test_baselines_are_pooled_over_the_same_rows(found: warmstart.Experiment) ->
     assert all(score["n"] == 120 for scores in baselines.values() for score in scores.values())
 
 
+def test_the_figure_has_every_fold_and_the_strongest_baseline(found: warmstart.Experiment) -> None:
+    records = {run.path.name: read_record(run.path) for run in found.runs}
+    for metric, strongest in ((METRIC, max), ("log_loss", min)):
+        content = {**found.results, "metric": metric}
+        with drawing():
+            picture = score_pictures(content, records, "fold", scored="test")[0]
+        (axes,) = picture.figure.axes
+        lines = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
+        assert lines["one fold"] == [run.scores["test"][metric]["value"] for run in found.runs]
+        values = {
+            {"majority": "majority class", "tfidf": "TF-IDF"}[name]: scores[metric]["value"]
+            for name, scores in content["baselines"][SPLIT].items()
+        }
+        name = strongest(values, key=lambda one: values[one])
+        assert lines[name][0] == values[name]
+        assert not lines.keys() & (values.keys() - {name})
+    assert "one fold" in (found.path / "experiment.html").read_text(encoding="utf-8")
+
+
 def test_the_test_file_stays_untouched(found: warmstart.Experiment) -> None:
     for run in found.runs:
         assert run.config.data.test is None
@@ -114,7 +139,10 @@ def test_the_test_file_stays_untouched(found: warmstart.Experiment) -> None:
 
 
 def test_a_group_is_in_one_fold_and_is_resampled_as_a_whole(
-    tmp_path: Path, config: dict[str, Any], found: warmstart.Experiment
+    tmp_path: Path,
+    config: dict[str, Any],
+    found: warmstart.Experiment,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     grouped = made(tmp_path, config, folds=3, group="person")
     for run in grouped.runs:
@@ -123,6 +151,15 @@ def test_a_group_is_in_one_fold_and_is_resampled_as_a_whole(
         assert not groups["test"] & (groups["train"] | groups["validation"])
     assert "over groups of person" in grouped.results["sentences"][0]
     assert "over rows" in found.results["sentences"][0]
+    sizes: list[int] = []
+
+    def noted(_metrics: Any, sums: UnitSums) -> dict[str, Any]:
+        sizes.append(len(sums.values))
+        return {}
+
+    monkeypatch.setattr(out_of_fold, "scores_of_sums", noted)
+    out_of_fold.out_of_fold_scores([[read_record(run.path) for run in grouped.runs]])
+    assert sizes == [40, 40]  # the baselines too
 
 
 @pytest.mark.slow

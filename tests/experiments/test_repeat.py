@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 import warmstart
 from tests.quick import slow_except
 from tests.runs_in_memory import settings, write_reviews
-from warmstart.experiments import experiment
+from warmstart import errors
+from warmstart.experiments import experiment, trials
 from warmstart.experiments.experiment_folder import ENTRIES, ExperimentFolder, Outcome
 from warmstart.experiments.repeat import chosen_seeds
 from warmstart.experiments.workers import outcomes
@@ -107,6 +108,16 @@ def test_the_best_run_by_validation_is_kept_and_its_score_called_optimistic(
     assert "optimistic" in sentences
 
 
+def test_a_command_that_takes_a_run_names_the_runs_of_an_experiment(
+    found: warmstart.Experiment,
+) -> None:
+    with pytest.raises(warmstart.WarmstartError) as problem:
+        warmstart.load(found.path)
+    assert problem.value.found == f"{found.path} is an experiment of several runs"
+    assert problem.value.do.endswith(f"or the best: {found.path / 'best'}")
+    assert warmstart.load(found.path / "best").scores
+
+
 def test_the_folder_has_the_documented_files(found: warmstart.Experiment) -> None:
     names = {path.name for path in found.path.iterdir()}
     assert names - {".lock"} <= set(ENTRIES)
@@ -166,11 +177,38 @@ def test_an_interrupted_experiment_is_resumed_without_repeating_anything(
         warmstart.resume_experiment(tmp_path / "part")
 
 
+@pytest.mark.slow
+def test_a_trial_is_resumed_with_the_threads_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another number of workers changes the threads of each; an exact resume needs the same."""
+    config, before = small(tmp_path, epochs=1), torch.get_num_threads()
+    used: list[int] = []
+    original = trials.api.train_prepared
+
+    def stopped_once(*given: Any, **named: Any) -> Any:
+        used.append(torch.get_num_threads())
+        if len(used) == 1:
+            named["stop_requested"] = lambda: True
+        return original(*given, **named)
+
+    monkeypatch.setattr(trials.api, "train_prepared", stopped_once)
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(errors.Interrupted, match="stopped after 0 of 2 trials"):
+            warmstart.repeat(config, seeds=2, output=tmp_path / "two", progress=False)
+        torch.set_num_threads(1)
+        found = warmstart.resume_experiment(tmp_path / "two", progress=False)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert [trial["status"] for trial in found.results["trials"]] == ["finished", "finished"]
+    assert used == [2, 2, 1]
+
+
 def test_a_failed_trial_is_kept_with_its_error_and_the_others_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warmstart.experiments import trials
-
     original = trials.api.train_prepared
 
     def failing(prepared: Any, *given: Any, **named: Any) -> Any:
@@ -192,8 +230,6 @@ def test_a_failed_trial_is_kept_with_its_error_and_the_others_continue(
 def test_three_failures_with_the_same_error_end_the_experiment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warmstart.experiments import trials
-
     def failing(*_: Any, **__: Any) -> Any:
         raise RuntimeError("no luck")
 
@@ -207,7 +243,12 @@ def test_three_failures_with_the_same_error_end_the_experiment(
 
 def test_seeds_are_counted_from_that_of_the_config_or_given() -> None:
     assert chosen_seeds(2, 7) == [7, 8]
-    for seeds, message in (([1, 1], "more than once"), (1, "1 seed"), ([3], "1 seed")):
+    for seeds, message in (
+        ([1, 1], "more than once"),
+        (1, "1 seed"),
+        ([3], "1 seed"),
+        (20261128, "--seeds 20261128,20261129"),
+    ):
         with pytest.raises(warmstart.WarmstartError, match=message):
             chosen_seeds(seeds, 42)
 

@@ -113,6 +113,45 @@ def test_ctrl_c_saves_the_trials_and_names_the_command_that_resumes(
     assert {outcome.status for outcome in ended.values()} == {"interrupted"}
 
 
+SCRIPT = """
+import sys, warmstart
+from pathlib import Path
+
+Path("imported.txt").open("a").write("x")
+warmstart.repeat("small.yaml", seeds=2, workers=int(sys.argv[1]), output="out", progress=False)
+"""
+
+
+def test_a_script_that_starts_workers_without_a_guard_is_told_how(tmp_path: Path) -> None:
+    config = config_file.dump(config_file.load(small(tmp_path, epochs=1)))
+    (tmp_path / "small.yaml").write_text(config, encoding="utf-8")
+    script = tmp_path / "script.py"
+
+    def ran(text: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        script.write_text(text, encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, str(script), *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    refused = ran(SCRIPT, "2")
+    assert refused.returncode == 1
+    assert "a worker process could not begin" in refused.stderr.splitlines()[-3]
+    assert 'if __name__ == "__main__":' in refused.stderr.splitlines()[-2]
+    assert "already contains" not in refused.stderr
+    assert len((tmp_path / "imported.txt").read_text()) <= 4  # no process is tried again and again
+    guarded = SCRIPT.replace(
+        "warmstart.repeat(", 'if __name__ == "__main__":\n    warmstart.repeat('
+    )
+    again = ran(guarded.replace('"out"', '"guarded"'), "2")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "guarded" / "results.json").is_file()
+
+
 def test_a_worker_gets_its_share_of_the_threads() -> None:
     count = torch.get_num_threads()
     assert {place["OMP_NUM_THREADS"] for place in places(1)} == {str(count)}

@@ -60,13 +60,14 @@ def repeat(
 ) -> None:
     """Train with several seeds: mean, spread and interval of every score."""
     from warmstart.cli.train import config_path
-    from warmstart.experiments.kinds import resume_experiment
+    from warmstart.experiments.experiment import resumed_experiment
+    from warmstart.experiments.repeat import KIND
     from warmstart.experiments.repeat import repeat as run
 
     given = {"--seeds": seeds, "--vary": vary, "--set": sets, "--output": output}
     if resume:
         _refuse_with_resume("repeat", config, {**given, "--overwrite": overwrite})
-        found = resume_experiment(config, workers=workers)
+        found = resumed_experiment(KIND, config, workers=workers, progress=True)
     else:
         found = run(
             config_path(config),
@@ -100,8 +101,9 @@ def cross_validate(
 ) -> None:
     """Predict every row by a model that was not trained on it: scores of all folds together."""
     from warmstart.cli.train import config_path
+    from warmstart.experiments.cross_validation import KIND
     from warmstart.experiments.cross_validation import cross_validate as run
-    from warmstart.experiments.kinds import resume_experiment
+    from warmstart.experiments.experiment import resumed_experiment
 
     given: dict[str, Any] = {
         "--folds": folds,
@@ -112,7 +114,7 @@ def cross_validate(
     if resume:
         given |= {"--output": output, "--overwrite": overwrite}
         _refuse_with_resume("cross-validate", config, given)
-        found = resume_experiment(config, workers=workers)
+        found = resumed_experiment(KIND, config, workers=workers, progress=True)
     else:
         found = run(
             config_path(config),

@@ -64,7 +64,7 @@ def not_a_config(path: str, value: str) -> ConfigError:
     return ConfigError(
         found=f"{path} contains {value}, not settings",
         expected="YAML with lines such as `task: text-classification`",
-        do="to train on a table: warmstart train FILE --text COLUMN --label COLUMN",
+        do="train a table: warmstart train FILE --text COL --label COL [--print-config > C.yaml]",
     )
 
 

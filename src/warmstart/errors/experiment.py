@@ -121,6 +121,15 @@ def too_few_seeds(count: int) -> UsageError:
     )
 
 
+def too_many_seeds(count: int, most: int) -> UsageError:
+    """A number of seeds that is probably meant as a seed."""
+    return UsageError(
+        found=f"{count:,} seeds for repeat, each of which would be a run",
+        expected=f"a number of seeds up to {most:,}, or several seeds with commas",
+        do=f"--seeds 5; or with these seeds: --seeds {count},{count + 1},{count + 2}",
+    )
+
+
 def repeated_seed(seed: int) -> UsageError:
     """A seed is named twice."""
     return UsageError(
@@ -154,6 +163,15 @@ def too_few_workers(count: int) -> UsageError:
         found=f"--workers {count}",
         expected="at least 1 process",
         do="--workers 1, or leave it out",
+    )
+
+
+def script_without_guard() -> UsageError:
+    """A worker process imports the script that started it, which starts the experiment again."""
+    return UsageError(
+        found="a worker process could not begin: it imports the script that called warmstart",
+        expected='a script in a file, with the call below the line: if __name__ == "__main__":',
+        do="add this line above the call, and indent the call; or leave out workers",
     )
 
 

@@ -65,6 +65,13 @@ def not_a_run(path: Path) -> RunError:
         state = "does not exist"
     else:
         state = "contains no run" if path.is_dir() else "is a file, not a run directory"
+    if path.joinpath("experiment.json").is_file():
+        return RunError(
+            found=f"{path} is an experiment of several runs",
+            expected="the run directory of one of them",
+            do=f"name one of the runs in {path}/trials"
+            + f", or the best: {path}/best" * path.joinpath("best").is_dir(),
+        )
     is_inside = path.parent.joinpath("config.yaml").is_file()  # RUN/model, RUN/report.html
     return RunError(
         found=f"{path} {state}",

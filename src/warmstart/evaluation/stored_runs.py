@@ -10,14 +10,14 @@ Letters: N rows.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warmstart import errors
-from warmstart.config import RunConfig
+from warmstart.config import RunConfig, SeedUse
 from warmstart.data.examples.tokens import Bools, Ints
 from warmstart.evaluation.store import PREDICTIONS, baseline_file, baseline_rows
 from warmstart.metrics.intervals import UnitSums
@@ -36,7 +36,7 @@ _LARGEST_FILE = 2**32
 _CONTENT = ("text", "text_pair", "prompt", "label")
 """Columns of ``predictions.parquet`` that must be equal in all runs."""
 
-SEEDS = ("seed", "split_seed")
+SEEDS = ("seed", "split_seed", *(f"{use}_seed" for use in get_args(SeedUse)))
 """Settings that may differ between runs of one setting."""
 
 
@@ -108,21 +108,21 @@ class StoredRun:
 
 
 def runs_in(path: Path) -> list[Path]:
-    """The run directories that a path names: itself, or the runs in a folder or its ``trials/``.
+    """The run directories that a path names: itself, or the runs in its ``trials/`` or in it.
 
     Args:
-        path: a run directory, or a folder of runs, such as the runs of a repeat.
+        path: a run directory, or a folder of runs. Of an experiment only the trials are read:
+            its ``best/`` is a copy of one of them.
 
     Raises:
         RunError: there is no run.
     """
     if RunDirectory(path).is_run:
         return [path]
-    inside = [*path.glob("*/"), *path.glob("trials/*/")]
-    found = sorted(folder for folder in inside if RunDirectory(folder).is_run)
-    if not found:
-        raise errors.comparison.no_runs_in(path)
-    return found
+    for pattern in ("trials/*/", "*/"):
+        if found := sorted(one for one in path.glob(pattern) if RunDirectory(one).is_run):
+            return found
+    raise errors.comparison.no_runs_in(path)
 
 
 def stored_runs(paths: Sequence[Path], split: str, *, common_rows: bool) -> list[StoredRun]:

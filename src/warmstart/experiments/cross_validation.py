@@ -33,7 +33,7 @@ from warmstart.experiments.experiment import (
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page, score_pictures
-from warmstart.experiments.out_of_fold import out_of_fold_rows, out_of_fold_scores
+from warmstart.experiments.out_of_fold import SPLIT, out_of_fold_rows, out_of_fold_scores
 from warmstart.experiments.trial_results import metric_of
 from warmstart.experiments.trials import Trial, workspace
 from warmstart.preparation.row_ids import ranges
@@ -223,7 +223,7 @@ def _sentences(
 
 def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     title = f"{content['name']}, {counted(len(content['trials']), 'fold')}"
-    return Page(title, "fold", [], score_pictures(content, records))
+    return Page(title, "fold", [], score_pictures(content, records, "fold", scored=SPLIT))
 
 
 KIND = kind_of_fixed_trials("cross-validate", _trials, _results, _page)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from warmstart.experiments.experiment_page import Page, write_page
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import HELD_OUT, Trial
-from warmstart.experiments.workers import WorkOrder, cause, outcomes
+from warmstart.experiments.workers import WORKER, WorkOrder, cause, outcomes
 from warmstart.report.svg import drawing
 from warmstart.run import Run
 from warmstart.runs.run_record import RunRecord
@@ -240,7 +241,9 @@ def resumed_experiment(kind: Kind, path: str | Path, *, workers: int, progress: 
 
 
 def refuse_workers(workers: int) -> None:
-    """Refuse a number of workers below 1."""
+    """Refuse a number of workers below 1, and an experiment inside a worker of another one."""
+    if current_process().name == WORKER:
+        raise errors.experiment.script_without_guard()
     if workers < 1:
         raise errors.experiment.too_few_workers(workers)
 

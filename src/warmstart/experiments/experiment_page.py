@@ -121,12 +121,16 @@ def write_page(
     return path
 
 
-def score_pictures(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> list[Picture]:
+def score_pictures(
+    content: Mapping[str, Any], records: Mapping[str, RunRecord], unit: str, scored: str = ""
+) -> list[Picture]:
     """The scores of all runs, and their validation curves; call it inside ``svg.drawing()``.
 
     Args:
         content: content of ``results.json``.
         records: the finished runs, by trial.
+        unit: what one trial is called: ``run``, ``fold``.
+        scored: the split of a trial whose scores belong to the pooled ones, if it has another name.
     """
     metric = content["metric"]
     titles = Titles.of(next(iter(records.values())).task)
@@ -135,7 +139,7 @@ def score_pictures(content: Mapping[str, Any], records: Mapping[str, RunRecord])
         found = scores.get(metric)
         if found is None or found["mean"] is None:
             continue
-        every = (trial.get("scores", {}).get(split, {}) for trial in content["trials"])
+        every = (trial.get("scores", {}).get(scored or split, {}) for trial in content["trials"])
         known = [scores[metric]["value"] for scores in every if metric in scores]
         values[split] = [value for value in known if value is not None]
         means[split] = (found["mean"], found["low"], found["high"])
@@ -148,8 +152,12 @@ def score_pictures(content: Mapping[str, Any], records: Mapping[str, RunRecord])
             if scores.get(metric, {}).get("value") is not None
         }
         title = titles.metric(metric)
-        figure = experiment_figures.spread(values, means, baselines, title)
-        pictures.append(Picture(f"{title} of every run", figure, " ".join(content["sentences"])))
+        higher = content["scores"][first][metric]["higher_is_better"]
+        strongest = (max if higher else min)(
+            baselines.items(), key=lambda one: one[1], default=None
+        )
+        figure = experiment_figures.spread(values, means, strongest, title, unit)
+        pictures.append(Picture(f"{title} of every {unit}", figure, " ".join(content["sentences"])))
     checks = {
         name: [check for check in record.checks if metric in check.scores]
         for name, record in records.items()
@@ -157,7 +165,7 @@ def score_pictures(content: Mapping[str, Any], records: Mapping[str, RunRecord])
     checks = {name: found for name, found in checks.items() if len(found) > 1}
     if checks:
         title = titles.metric(metric)
-        figure = experiment_figures.curves(checks, metric, title)
-        text = f"{title} on the validation rows at each evaluation of {len(checks)} runs."
+        figure = experiment_figures.curves(checks, metric, title, unit)
+        text = f"{title} on the validation rows at each evaluation of {len(checks)} {unit}s."
         pictures.append(Picture("Validation curves", figure, text))
     return pictures

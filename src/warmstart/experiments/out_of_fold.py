@@ -97,9 +97,9 @@ def _sums(record: RunRecord, rows: pa.Table) -> UnitSums:
     return task.unit_sums(*task.read_back(rows))
 
 
-def _pooled(records: Sequence[RunRecord]) -> tuple[UnitSums, Any]:
+def _pooled(records: Sequence[RunRecord], baseline: str | None = None) -> tuple[UnitSums, Any]:
     """The sums of all folds, and the row id of each unit; None if units are not rows."""
-    tables = [_stored(record) for record in records]
+    tables = [_stored(record, baseline) for record in records]
     sums = [_sums(record, rows) for record, rows in zip(records, tables, strict=True)]
     joined = _joined(sums)
     whole = all(len(one.values) == len(rows) for one, rows in zip(sums, tables, strict=True))
@@ -123,7 +123,7 @@ def _pooled(records: Sequence[RunRecord]) -> tuple[UnitSums, Any]:
 def _pooled_baseline(records: Sequence[RunRecord], name: str) -> UnitSums | None:
     """The sums of a baseline over all folds; None if a fold did not store its predictions."""
     try:
-        return _at_most(_joined([_sums(record, _stored(record, name)) for record in records]))
+        return _pooled(records, name)[0]
     except FileNotFoundError:
         return None
 

@@ -39,6 +39,9 @@ from warmstart.runs.titles import Titles
 
 Vary = Literal["all", "initialization", "order", "dropout"]
 
+MOST_SEEDS = 1_000
+"""A larger number is a seed by mistake: ``seeds=20261128`` would be 20 million runs."""
+
 
 def repeat(
     config: ConfigSource,
@@ -101,12 +104,15 @@ def chosen_seeds(seeds: int | Sequence[int], first: int) -> list[int]:
         first: the first seed if only their number is given.
 
     Raises:
-        UsageError: there are fewer than two, or two are equal.
+        UsageError: there are fewer than two or too many, or two are equal.
 
     >>> chosen_seeds(3, 42), chosen_seeds([7, 1], 42)
     ([42, 43, 44], [7, 1])
     """
-    found = list(range(first, first + seeds)) if isinstance(seeds, int) else list(seeds)
+    count = seeds if isinstance(seeds, int) else len(seeds)
+    if count > MOST_SEEDS:
+        raise errors.experiment.too_many_seeds(count, MOST_SEEDS)
+    found = list(range(first, first + count)) if isinstance(seeds, int) else list(seeds)
     if len(found) < 2:
         raise errors.experiment.too_few_seeds(len(found))
     for seed in found:
@@ -176,7 +182,7 @@ def _scores(records: list[RunRecord]) -> dict[str, Any]:
 def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     title = f"{content['name']} with {counted(len(content['trials']), 'seed')}"
     varied = list(content["trials"][0]["settings"])
-    return Page(title, "run", varied, score_pictures(content, records))
+    return Page(title, "run", varied, score_pictures(content, records, "run"))
 
 
 KIND = kind_of_fixed_trials("repeat", _trials, _results, _page)

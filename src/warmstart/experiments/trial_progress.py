@@ -43,8 +43,9 @@ class _Display:
 
     def whole(self) -> str:
         """How many trials have ended, and how long the others will take."""
-        ended, count = len(self.ended), self.count
-        failed = sum(outcome.status == "failed" for outcome in self.ended.values())
+        statuses = [outcome.status for outcome in self.ended.values()]
+        ended, count = len(statuses) - statuses.count("interrupted"), self.count
+        failed = statuses.count("failed")
         text = f"{ended} of {counted(count, 'trial')}" + f", {failed} failed" * bool(failed)
         if 0 < ended < count:
             mean = (time.time() - self.began) / ended
@@ -112,7 +113,8 @@ def watching(folder: Path, count: int, *, progress: bool) -> Iterator[Callable[[
     live = Live(display, console=console, transient=True, refresh_per_second=2)
 
     def ended(outcome: Outcome) -> None:
-        display.ended[outcome.trial] = outcome
+        if outcome.status != "interrupted":
+            display.ended[outcome.trial] = outcome
         if not progress:
             return
         line = f"{outcome.trial}  {outcome.status}  {duration(outcome.seconds)}"

@@ -6,11 +6,14 @@ once for all trials over the same rows.
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from warmstart import api, config_file, errors
 from warmstart.config import RunConfig
@@ -111,6 +114,11 @@ def train_trial(
     Raises:
         WarmstartError: as for ``train``.
     """
+    with _threads_of(RunDirectory(trial.path)):
+        return _train(trial, stopping, listeners)
+
+
+def _train(trial: Trial, stopping: Callable[[], bool], listeners: Sequence[Listener]) -> Status:
     directory = RunDirectory(trial.path)
     if directory.is_run and is_finished(directory.entry("events.jsonl")):
         if not directory.is_complete(exported=False):
@@ -137,3 +145,18 @@ def train_trial(
         )
     remove(directory.entry("checkpoint"))  # a finished run needs none, and it is large
     return "finished"
+
+
+@contextmanager
+def _threads_of(directory: RunDirectory) -> Iterator[None]:
+    """Use as many threads as the run began with, if it began: an exact resume needs as many.
+
+    It is another one if the experiment is resumed with more or fewer workers.
+    """
+    before = torch.get_num_threads()
+    if directory.entry("environment.json").is_file():
+        torch.set_num_threads(directory.read_json("environment.json")["threads"] or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

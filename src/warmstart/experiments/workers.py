@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
+from warmstart import errors
 from warmstart.experiments.experiment_folder import Outcome
 
 
@@ -43,6 +44,9 @@ MOST_ATTEMPTS = 3
 
 ALIKE = 3
 """After this number of failures in a row with the same error, no further trial is started."""
+
+WORKER = "warmstart-worker"
+"""Name of a worker process."""
 
 POLL_SECONDS = 0.2
 """Time between two looks at ``stopping``."""
@@ -119,7 +123,9 @@ class _Worker:
         """A new process without a trial."""
         context = multiprocessing.get_context("spawn")  # a fork would copy the threads of torch
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, dict(place)), daemon=True)
+        process = context.Process(
+            target=_work, args=(theirs, dict(place)), name=WORKER, daemon=True
+        )
         process.start()
         theirs.close()  # so that both sides notice when the other process ends
         return cls(process, ours, place)
@@ -183,11 +189,18 @@ def _tell(workers: Iterable[_Worker]) -> None:
 
 
 def _after_death(dead: _Worker, next_one: _Worker, stopping: bool) -> Outcome | None:
-    """Let another worker resume the trial of a dead one; or how the trial ended."""
+    """Let another worker resume the trial of a dead one; or how the trial ended.
+
+    Raises:
+        UsageError: the process could not import the script that started the experiment.
+    """
     assert dead.order is not None
     name = dead.order.name
     if stopping:
         return Outcome(name, "interrupted", 0.0)
+    dead.process.join()
+    if dead.process.exitcode == 1:  # an exception outside of a trial: not a lack of memory
+        raise errors.experiment.script_without_guard()
     if dead.attempts < MOST_ATTEMPTS:
         next_one.begin(dead.order, dead.attempts + 1)
         return None

@@ -19,16 +19,18 @@ from warmstart.runs.words import decimals
 def spread(
     scores: Mapping[str, Sequence[float]],
     means: Mapping[str, tuple[float, float | None, float | None]],
-    baselines: Mapping[str, float],
+    baseline: tuple[str, float] | None,
     title: str,
+    unit: str,
 ) -> Figure:
-    """The score of every run as a point, and their mean with its interval, one line per split.
+    """The score of every run as a point, and that of all with its interval, one line per split.
 
     Args:
         scores: the score of each run, by split.
-        means: mean, lower and upper end of its interval, by split.
-        baselines: scores of the baselines on the first split, as dashed lines.
+        means: the score over all runs, lower and upper end of its interval, by split.
+        baseline: name and score of the strongest baseline on the first split, as a dashed line.
         title: title of the metric, for the axis.
+        unit: what one run is called: ``run``, ``fold``.
     """
     figure, axes = canvas(height=1.15 + 0.62 * len(scores))
     for line, (split, values) in enumerate(scores.items()):
@@ -40,16 +42,16 @@ def spread(
             )  # fmt: skip
         # Equal scores would hide each other on one line.
         heights = line + np.linspace(0.26, 0.4, len(values))
-        label = "one run" if line == 0 else None
+        label = f"one {unit}" if line == 0 else None
         axes.plot(values, heights, "o", color=Colour.OTHER, ms=4.5, alpha=0.9, label=label)
-        label = "mean, 95 % interval" if line == 0 else None
+        label = f"over all {unit}s, 95 % interval" if line == 0 else None
         axes.plot([mean], [line], "o", color=Colour.MODEL, ms=8, label=label)
         axes.annotate(
             decimals(mean), (mean, line), xytext=(0, 8), textcoords="offset points", ha="center",
             color=Colour.INK,
         )  # fmt: skip
-    if baselines:
-        name, value = max(baselines.items(), key=lambda found: found[1])
+    if baseline is not None:
+        name, value = baseline
         axes.axvline(value, color=Colour.SECOND, label=name, **DASHED)
     axes.set_yticks(range(len(scores)), list(scores), color=Colour.INK)
     axes.set_ylim(len(scores) - 0.4, -0.6)
@@ -63,20 +65,21 @@ def spread(
     return figure
 
 
-def curves(runs: Mapping[str, Sequence[Check]], metric: str, title: str) -> Figure:
+def curves(runs: Mapping[str, Sequence[Check]], metric: str, title: str, unit: str) -> Figure:
     """A validation metric of every run at each evaluation, and its mean where all runs have one.
 
     Args:
         runs: the evaluations of each run, by its name.
         metric: name of the metric.
         title: its title, for the axis.
+        unit: what one run is called: ``run``, ``fold``.
     """
     figure, axes = canvas()
     tables = []
     for number, checks in enumerate(runs.values()):
         epochs = [check.epoch for check in checks]
         values = floats([check.scores[metric].value for check in checks])
-        label = "one run" if number == 0 else None
+        label = f"one {unit}" if number == 0 else None
         axes.plot(epochs, values, "-", color=Colour.OTHER, lw=1, alpha=0.8, label=label)
         tables.append((tuple(epochs), values))
     common = [epoch for epoch in tables[0][0] if all(epoch in epochs for epochs, _ in tables)]
