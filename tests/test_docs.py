@@ -26,7 +26,10 @@ FILES = {"data.json", "model.int8.onnx", "model.onnx", "model.safetensors"}
 
 MAX_PICTURE_BYTES = 300_000
 
+TOPICS = tuple(ROOT / "docs" / f"{name}.md" for name in ("comparing", "experiments"))
+
 every_guide = pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+guides_and_topics = pytest.mark.parametrize("page", GUIDES + TOPICS, ids=lambda page: page.name)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -53,7 +56,7 @@ def test_the_page_of_settings_is_current() -> None:
     )
 
 
-@every_guide
+@guides_and_topics
 def test_settings_that_are_named_exist(page: Path) -> None:
     named = set(re.findall(r"`((?:model|data|train)(?:\.[a-z_0-9]+)+)(?![a-z_0-9(.])", prose(page)))
     assert named - FILES <= SETTINGS
@@ -63,7 +66,7 @@ def test_settings_are_named_at_all() -> None:
     assert all(len(re.findall(r"`(?:data|train)\.", prose(page))) > 5 for page in GUIDES[2:])
 
 
-@every_guide
+@guides_and_topics
 def test_commands_can_be_typed(page: Path) -> None:
     known: Any = typer.main.get_command(app)
     typed = [words[1:] for words in commands(page) if words[0] == "warmstart"]

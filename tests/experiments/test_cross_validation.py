@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,17 @@ def test_the_figure_has_every_fold_and_the_strongest_baseline(found: warmstart.E
         assert lines[name][0] == values[name]
         assert not lines.keys() & (values.keys() - {name})
     assert "one fold" in (found.path / "experiment.html").read_text(encoding="utf-8")
+
+
+def test_a_fold_with_one_evaluation_is_in_the_figure_of_curves(found: warmstart.Experiment) -> None:
+    """The first evaluation may be missing: not every head starts as a linear probe."""
+    records = {run.path.name: read_record(run.path) for run in found.runs}
+    records["fold-2"] = replace(records["fold-2"], checks=records["fold-2"].checks[-1:])
+    with drawing():
+        picture = score_pictures(found.results, records, "fold", scored="test")[1]
+    *folds, mean = (list(line.get_xdata()) for line in picture.figure.axes[0].lines)
+    assert [len(epochs) for epochs in folds] == [3, 1, 3]
+    assert mean == folds[1]
 
 
 def test_the_test_file_stays_untouched(found: warmstart.Experiment) -> None:

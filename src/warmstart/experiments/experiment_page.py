@@ -162,8 +162,8 @@ def score_pictures(
         name: [check for check in record.checks if metric in check.scores]
         for name, record in records.items()
     }
-    checks = {name: found for name, found in checks.items() if len(found) > 1}
-    if checks:
+    checks = {name: found for name, found in checks.items() if found}
+    if any(len(found) > 1 for found in checks.values()):
         title = titles.metric(metric)
         figure = experiment_figures.curves(checks, metric, title, unit)
         text = f"{title} on the validation rows at each evaluation of {len(checks)} {unit}s."

@@ -80,7 +80,8 @@ def curves(runs: Mapping[str, Sequence[Check]], metric: str, title: str, unit: s
         epochs = [check.epoch for check in checks]
         values = floats([check.scores[metric].value for check in checks])
         label = f"one {unit}" if number == 0 else None
-        axes.plot(epochs, values, "-", color=Colour.OTHER, lw=1, alpha=0.8, label=label)
+        line = "-" if len(epochs) > 1 else "."  # a line needs two points
+        axes.plot(epochs, values, line, color=Colour.OTHER, lw=1, alpha=0.8, label=label)
         tables.append((tuple(epochs), values))
     common = [epoch for epoch in tables[0][0] if all(epoch in epochs for epochs, _ in tables)]
     if len(tables) > 1 and common:
