@@ -315,8 +315,11 @@ def _varied(trials: Sequence[Mapping[str, Any]]) -> list[str]:
 def _shown_settings(settings: Mapping[str, Any], names: Sequence[str]) -> str:
     from warmstart.runs.words import setting
 
+    def short(value: Any) -> str:
+        return f"{value:.3g}" if isinstance(value, float) else setting(value)
+
     chosen = {name: settings[name] for name in names if name in settings}
-    return ", ".join(f"{n.partition('.')[2]} {setting(value)}" for n, value in chosen.items())
+    return ", ".join(f"{n.partition('.')[2]} {short(value)}" for n, value in chosen.items())
 
 
 def mean_table(

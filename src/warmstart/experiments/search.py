@@ -262,7 +262,7 @@ def _sentences(
     title = Titles.of(record.task).metric(metric)
     value = words.decimals(record.evaluations["validation"].scores[metric].value)
     changed = next(trial["settings"] for trial in trials if trial["trial"] == best)
-    chosen = ", ".join(f"{name}={words.setting(v)}" for name, v in changed.items())
+    chosen = ", ".join(f"{name}={_short(value)}" for name, value in changed.items())
     states = [trial["status"] for trial in trials if trial["trial"] != DEFAULT]
     counts = ", ".join(
         f"{states.count(state)} {state}"
@@ -290,6 +290,11 @@ def _sentences(
             f"{compared_with_default(records[best].path, records[DEFAULT].path, metric)}."
         )
     return found
+
+
+def _short(value: Any) -> str:
+    """The value of a setting, with three significant digits."""
+    return f"{value:.3g}" if isinstance(value, float) else words.setting(value)
 
 
 def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:

@@ -1,5 +1,6 @@
 """Score the test rows of a finished run that left them untouched."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from warmstart.evaluation.compare import compare
@@ -39,5 +40,6 @@ def compared_with_default(best: Path, default: Path, metric: str) -> str:
         default: that of the config without changes.
         metric: name of the metric.
     """
-    found = compare(best, default, metric=metric)
-    return found.pairs[0].in_words()
+    pair = compare(best, default, metric=metric).pairs[0]
+    # The pair has the paths of the runs; within an experiment their names are enough.
+    return replace(pair, a=best.name, b=default.name).in_words()
