@@ -52,11 +52,11 @@ def run(options: Namespace) -> Outcome:
                         "seeds": runs,
                         "rows": count,
                         "effect_of_seed": effect,
-                        "coverage": covered[0] / simulations,
-                        "coverage_bootstrap": covered[1] / simulations,
+                        "coverage": float(covered[0]) / simulations,
+                        "coverage_bootstrap": float(covered[1]) / simulations,
                     }
                 )
-    worst = min(row["coverage"] for row in rows)
+    worst = float(min(row["coverage"] for row in rows))
     claim = f"every interval contains the true mean in at least {LEAST:.0%} of cases"
     return Outcome(rows, [Verdict(claim, worst, LEAST, worst >= LEAST)])
 

@@ -175,7 +175,7 @@ class Deadly:
     """Ends the process that reads it."""
 
     def __reduce__(self) -> Any:
-        return os._exit, (1,)
+        return os._exit, (9,)
 
 
 def test_the_cause_of_an_error_is_one_line() -> None:
