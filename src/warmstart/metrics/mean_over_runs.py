@@ -11,8 +11,8 @@ Two things vary: the seed of a run and the rows on which it is scored. The inter
 
 A hierarchical bootstrap, which resamples runs too, is too narrow for few runs: with two runs its
 limits are the two scores. In simulations with 2, 3 and 5 runs, 1,000 rows and a large effect of the
-seed it covered the true mean in 60, 79 and 84 % of cases, this interval in 93 % (the table is in
-``benchmarks/log.md``).
+seed it contained the true mean in 64, 77 and 88 % of cases, this interval in 93 to 94 %
+(``python -m benchmarks seeds``).
 
 S: runs. R: resamples.
 
