@@ -60,14 +60,11 @@ def repeat(
 ) -> None:
     """Train with several seeds: mean, spread and interval of every score."""
     from warmstart.cli.train import config_path
-    from warmstart.experiments.experiment import resumed_experiment
-    from warmstart.experiments.repeat import KIND
     from warmstart.experiments.repeat import repeat as run
 
     given = {"--seeds": seeds, "--vary": vary, "--set": sets, "--output": output}
     if resume:
-        _refuse_with_resume("repeat", config, {**given, "--overwrite": overwrite})
-        found = resumed_experiment(KIND, config, workers=workers, progress=True)
+        found = _resumed("repeat", config, {**given, "--overwrite": overwrite}, workers)
     else:
         found = run(
             config_path(config),
@@ -101,20 +98,12 @@ def cross_validate(
 ) -> None:
     """Predict every row by a model that was not trained on it: scores of all folds together."""
     from warmstart.cli.train import config_path
-    from warmstart.experiments.cross_validation import KIND
     from warmstart.experiments.cross_validation import cross_validate as run
-    from warmstart.experiments.experiment import resumed_experiment
 
-    given: dict[str, Any] = {
-        "--folds": folds,
-        "--repeats": repeats,
-        "--group": group,
-        "--set": sets,
-    }
+    given: dict[str, Any] = {"--folds": folds, "--repeats": repeats, "--group": group}
     if resume:
-        given |= {"--output": output, "--overwrite": overwrite}
-        _refuse_with_resume("cross-validate", config, given)
-        found = resumed_experiment(KIND, config, workers=workers, progress=True)
+        given |= {"--set": sets, "--output": output, "--overwrite": overwrite}
+        found = _resumed("cross-validate", config, given, workers)
     else:
         found = run(
             config_path(config),
@@ -164,7 +153,6 @@ def search(
     """Search settings with Optuna; score the best on test rows that the search never used."""
     from warmstart import errors
     from warmstart.cli.train import config_path
-    from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.search import refuse_missing_optuna
     from warmstart.experiments.search import search as run
 
@@ -174,8 +162,7 @@ def search(
     if resume:
         given = {f"--{name}": value for name, value in chosen.items()}
         others = {"--set": sets, "--output": output, "--overwrite": overwrite}
-        _refuse_with_resume("search", config, given | others)
-        found = resume_experiment(config, workers=workers)
+        found = _resumed("search", config, given | others, workers)
     elif space is None:
         raise errors.search.which_space()
     else:
@@ -200,14 +187,12 @@ def learning_curve(
 ) -> None:
     """Train on more and more of the rows: would further labelled rows help?"""
     from warmstart.cli.train import config_path
-    from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.learning_curve import SHARES
     from warmstart.experiments.learning_curve import learning_curve as run
 
     given: dict[str, Any] = {"--shares": shares, "--set": sets, "--output": output}
     if resume:
-        _refuse_with_resume("learning-curve", config, {**given, "--overwrite": overwrite})
-        found = resume_experiment(config, workers=workers)
+        found = _resumed("learning-curve", config, {**given, "--overwrite": overwrite}, workers)
     else:
         found = run(
             config_path(config),
@@ -230,12 +215,16 @@ def _shares(text: str) -> list[float]:
         raise errors.experiment.not_shares([text]) from None
 
 
-def _refuse_with_resume(kind: str, path: str, given: Mapping[str, Any]) -> None:
+def _resumed(command: str, path: str, given: Mapping[str, Any], workers: int) -> "Experiment":
+    """Resume an experiment of this command; no option that it has already may be given."""
     from warmstart import errors
+    from warmstart.experiments.experiment import resumed_experiment
+    from warmstart.experiments.kinds import KINDS
 
     others = [option for option, value in given.items() if value]
     if others:
-        raise errors.experiment.resume_with(Path(path), kind, others)
+        raise errors.experiment.resume_with(Path(path), command, others)
+    return resumed_experiment(KINDS[command], path, workers=workers, progress=True)
 
 
 def _seeds(text: str) -> int | list[int]:

@@ -18,11 +18,12 @@ from warmstart.api import ConfigSource, name_of, refuse_missing_packages
 from warmstart.config import RunConfig
 from warmstart.config.overrides import Overrides
 from warmstart.data.reading.paths import given_path
+from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.experiment_page import Page, write_page
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
-from warmstart.experiments.trials import HELD_OUT, Trial
+from warmstart.experiments.trials import Trial
 from warmstart.experiments.workers import WORKER, WorkOrder, cause, outcomes
 from warmstart.report.svg import drawing
 from warmstart.run import Run

@@ -15,15 +15,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from warmstart import errors
 from warmstart.runs.safe_files import (
+    locked_by,
     refuse_unwritable,
     remove,
     settle,
@@ -115,7 +114,7 @@ class ExperimentFolder:
             raise errors.experiment.other_files(self.path, held)
         if held and not overwrite:
             raise errors.experiment.not_empty(self.path, finished=self.is_finished)
-        with self.locked() if self.path.exists() else _nothing():
+        with self.locked() if self.path.exists() else nullcontext():
             pass
         refuse_unwritable(self.path)
 
@@ -201,19 +200,5 @@ class ExperimentFolder:
         Raises:
             RunError: another process works on the experiment.
         """
-        lock = FileLock(self.path / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise errors.experiment.locked(self.path) from error
-        except OSError as error:
-            raise errors.run.cannot_write(self.path, error) from error
-        try:
+        with locked_by(self.path / LOCK, errors.experiment.locked(self.path)):
             yield
-        finally:
-            lock.release()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

@@ -18,6 +18,7 @@ import torch
 from warmstart import api, config_file, errors
 from warmstart.config import RunConfig
 from warmstart.data.examples.tokens import Ints
+from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import Outcome, Status
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.preparation.row_ids import given_rows, ids_of_ranges
@@ -25,8 +26,6 @@ from warmstart.preparation.stages import Workspace
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Listener, is_finished
 from warmstart.runs.safe_files import remove
-
-HELD_OUT = ("validation", "test")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from warmstart.data.reading.paths import local_path
 from warmstart.runs.safe_files import (
     entries_of,
     is_left,
+    locked_by,
     previous,
     refuse_unwritable,
     remove,
@@ -305,17 +306,8 @@ class RunDirectory:
         Raises:
             RunError: another process has locked it.
         """
-        lock = FileLock(self.path / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise errors.run.locked(self.path) from error
-        except OSError as error:
-            raise errors.run.cannot_write(self.path, error) from error
-        try:
+        with locked_by(self.path / LOCK, errors.run.locked(self.path)):
             yield
-        finally:
-            lock.release()
 
     @property
     def in_use(self) -> bool:

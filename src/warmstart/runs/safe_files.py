@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from warmstart import errors
@@ -169,6 +170,30 @@ def _version(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+@contextmanager
+def locked_by(lock: Path, taken: errors.RunError) -> Iterator[None]:
+    """Hold a lock within the block; it is also released when the process ends.
+
+    Args:
+        lock: the file of the lock.
+        taken: raised if another process holds it.
+
+    Raises:
+        RunError: ``taken``, or the folder is not writable.
+    """
+    held = FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except Timeout as error:
+        raise taken from error
+    except OSError as error:
+        raise errors.run.cannot_write(lock.parent, error) from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def remove(place: Path) -> None:
