@@ -116,6 +116,8 @@ def test_a_hopeless_trial_is_stopped_early(tmp_path: Path) -> None:
         log = (made.path / "trials" / name / "events.jsonl").read_text()
         assert log.count('"event": "evaluation"') < 6
         assert '"event": "finish"' not in log
+        assert (made.path / "trials" / name / "report.html").is_file()  # the page links it
+        assert not (made.path / "trials" / name / "checkpoint").exists()
     assert f"{len(pruned)} pruned" in made.results["sentences"][0]
 
 

@@ -14,8 +14,11 @@ from warmstart.experiments.search_space import changes_of
 from warmstart.experiments.study import StudyPlace
 from warmstart.experiments.trials import Trial, ended_as, train_trial
 from warmstart.experiments.workers import cause
+from warmstart.run import Run
+from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import Event
 from warmstart.runs.run_record import read_record
+from warmstart.runs.safe_files import remove
 
 if TYPE_CHECKING:
     import optuna
@@ -67,6 +70,8 @@ class SearchTrial:
         outcome = ended_as(path.name, run)
         if watch.pruned and not stopping() and outcome.status == "interrupted":
             outcome = Outcome(outcome.trial, "pruned", outcome.seconds)
+            Run(path).report()  # of the run so far; the page of the experiment links it
+            remove(RunDirectory(path).entry("checkpoint"))  # it is not resumed
         self._tell(trial, path, outcome)
         return outcome
 
