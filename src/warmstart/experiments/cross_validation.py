@@ -34,6 +34,7 @@ from warmstart.experiments.experiment import (
 )
 from warmstart.experiments.experiment_page import Page, score_pictures
 from warmstart.experiments.out_of_fold import SPLIT, out_of_fold_rows, out_of_fold_scores
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.trial_results import metric_of
 from warmstart.experiments.trials import Trial, workspace
 from warmstart.preparation.row_ids import ranges
@@ -56,7 +57,7 @@ def cross_validate(
     folds: int = 5,
     repeats: int = 1,
     group: str | None = None,
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: Any = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -69,7 +70,7 @@ def cross_validate(
         folds: number of folds.
         repeats: number of times that the rows are divided in another way.
         group: column whose equal values stay in one fold; sets ``data.group``.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the experiment's folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.

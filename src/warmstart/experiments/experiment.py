@@ -5,8 +5,8 @@ rest is here, once.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing import current_process
@@ -21,10 +21,11 @@ from warmstart.data.reading.paths import given_path
 from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.experiment_page import Page, write_page
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import Trial
-from warmstart.experiments.workers import WORKER, WorkOrder, cause, outcomes
+from warmstart.experiments.workers import WORKER, TrialPlace, WorkOrder, cause, outcomes
 from warmstart.report.svg import drawing
 from warmstart.run import Run
 from warmstart.runs.run_record import RunRecord
@@ -165,7 +166,7 @@ def new_experiment(
     overrides: Overrides,
     options: Mapping[str, Any],
     *,
-    workers: int,
+    workers: int | RayWorkers,
     output: str | Path | None,
     overwrite: bool,
     progress: bool,
@@ -177,7 +178,7 @@ def new_experiment(
         config: what to train, and on which data.
         overrides: settings that replace the config's.
         options: options of the kind, as JSON values.
-        workers: number of processes.
+        workers: number of processes, or a Ray cluster.
         output: the folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.
@@ -201,28 +202,28 @@ def new_experiment(
     given = settings.model_dump(exclude_unset=True)
     plan = ExperimentPlan(folder, kind.command, name, options, given)
     plan = replace(plan, options=kind.checked(plan))
-    ExperimentFolder.create(
-        folder.path,
-        {
-            "version": VERSION,
-            "kind": kind.command,
-            "name": name,
-            "options": dict(plan.options),
-            "settings": given,
-            "began": time.time(),
-        },
-        overwrite=overwrite,
-    )
-    return _carry_out(kind, plan, workers, progress=progress)
+    content = {
+        "version": VERSION,
+        "kind": kind.command,
+        "name": name,
+        "options": dict(plan.options),
+        "settings": given,
+        "began": time.time(),
+    }
+    with _ready(workers, plan) as place:
+        ExperimentFolder.create(folder.path, content, overwrite=overwrite)
+        return _carry_out(kind, plan, place, progress=progress)
 
 
-def resumed_experiment(kind: Kind, path: str | Path, *, workers: int, progress: bool) -> Experiment:
+def resumed_experiment(
+    kind: Kind, path: str | Path, *, workers: int | RayWorkers, progress: bool
+) -> Experiment:
     """Continue an interrupted experiment: finished trials stay, the others are resumed or begun.
 
     Args:
         kind: of the experiment.
         path: its folder.
-        workers: number of processes.
+        workers: number of processes, or a Ray cluster.
         progress: show live progress on stderr.
 
     Raises:
@@ -238,21 +239,37 @@ def resumed_experiment(kind: Kind, path: str | Path, *, workers: int, progress: 
     plan = ExperimentPlan(
         folder, kind.command, content["name"], content["options"], content["settings"]
     )
-    return _carry_out(kind, plan, workers, progress=progress)
+    with _ready(workers, plan) as place:
+        return _carry_out(kind, plan, place, progress=progress)
 
 
-def refuse_workers(workers: int) -> None:
-    """Refuse a number of workers below 1, and an experiment inside a worker of another one."""
+def refuse_workers(workers: int | RayWorkers) -> None:
+    """Refuse workers that cannot be used, and an experiment inside a worker of another one."""
     if current_process().name == WORKER:
         raise errors.experiment.script_without_guard()
-    if workers < 1:
+    if isinstance(workers, RayWorkers):
+        workers.refuse_unusable()
+    elif workers < 1:
         raise errors.experiment.too_few_workers(workers)
 
 
-def _carry_out(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool) -> Experiment:
+@contextmanager
+def _ready(workers: int | RayWorkers, plan: ExperimentPlan) -> Iterator[int | TrialPlace]:
+    """Where the trials run; a cluster is connected within the block."""
+    if isinstance(workers, RayWorkers):
+        files = config_file.files_of(plan.config)
+        with workers.connected(plan.folder, files) as cluster:
+            yield cluster
+    else:
+        yield workers
+
+
+def _carry_out(
+    kind: Kind, plan: ExperimentPlan, place: int | TrialPlace, *, progress: bool
+) -> Experiment:
     folder = plan.folder
     with folder.locked():
-        _run_orders(kind, plan, workers, progress=progress)
+        _run_orders(kind, plan, place, progress=progress)
         ended, trials = folder.outcomes(), kind.trials(plan)
         records = finished_records(trials, ended)
         if not records:
@@ -273,7 +290,9 @@ def _carry_out(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool
     return Experiment(folder.path)
 
 
-def _run_orders(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool) -> None:
+def _run_orders(
+    kind: Kind, plan: ExperimentPlan, place: int | TrialPlace, *, progress: bool
+) -> None:
     """Run what is left of the experiment.
 
     Raises:
@@ -283,15 +302,15 @@ def _run_orders(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: boo
     folder = plan.folder
     done = [name for name, one in folder.outcomes().items() if one.status == "finished"]
     orders = kind.orders(plan, done)
-    workers = max(1, min(workers, len(orders)))
+    place = max(1, min(place, len(orders))) if isinstance(place, int) else place
     failed: list[Outcome] = []
     interrupted, count = False, 0
     try:
-        # With one worker each trial handles signals itself.
-        signals = stop_on_signals() if workers > 1 else nullcontext(lambda: False)
+        # In this process each trial handles signals itself.
+        signals = stop_on_signals() if place != 1 else nullcontext(lambda: False)
         watch = watching(folder.entry("trials"), len(orders), progress=progress)
         with signals as stopping, watch as ended:
-            for outcome in outcomes(orders, workers, stopping):
+            for outcome in outcomes(orders, place, stopping):
                 count += 1
                 folder.record(outcome)
                 ended(outcome)
