@@ -115,7 +115,7 @@ def processes_of_trials() -> list[psutil.Process]:
 def test_a_killed_process_and_a_lost_node_change_nothing(
     tmp_path: Path, cluster: Any, one_thread: None
 ) -> None:
-    config = small(tmp_path, epochs=40)
+    config = small(tmp_path, epochs=12)
     whole = warmstart.repeat(config, seeds=4, output=tmp_path / "whole", progress=False)
     lost: list[str] = []
 
@@ -163,7 +163,7 @@ def test_a_killed_process_and_a_lost_node_change_nothing(
 def test_ctrl_c_saves_the_trials_and_they_are_resumed_on_this_machine(
     tmp_path: Path, cluster: Any, one_thread: None
 ) -> None:
-    config = small(tmp_path, epochs=60)
+    config = small(tmp_path, epochs=20)
     path = tmp_path / "small.yaml"
     path.write_text(config_file.dump(config_file.load(config)), encoding="utf-8")
     command = ["repeat", str(path), "--seeds", "2", "--output", "out", "--engine", "ray"]
