@@ -260,7 +260,7 @@ def test_workers_share_a_journal_and_make_exactly_the_trials_asked_for(tmp_path:
 
 @pytest.mark.slow
 def test_sixteen_processes_write_one_journal(tmp_path: Path) -> None:
-    most = 96
+    most = 64
     folder = tmp_path / "search"
     journal = folder / "study" / "journal.log"
     folder.mkdir()
