@@ -211,7 +211,7 @@ def verdict(ours: Row, peer: Row) -> Verdict:
 def compared(ours: Row, peer: Row) -> str:
     """What ``warmstart compare`` decides about the test predictions of all seeds, in a sentence."""
     sides = [[_sums(one) for one in row["runs"]] for row in (ours, peer)]
-    found = compare_sides(*sides, MCC)
+    found = compare_sides(sides[0], sides[1], MCC)
     decided = decide(found, found.p, MARGIN, sides[0][0].n, higher_is_better=True)
     numbers = "{:+.3f} [{:+.3f}, {:+.3f}], p = {:.3f}".format(*found)
     about = f"; about {decided.units_needed} rows would decide" if decided.units_needed else ""
