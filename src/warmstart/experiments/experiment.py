@@ -21,7 +21,7 @@ from warmstart.data.reading.paths import given_path
 from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.experiment_page import Page, write_page
-from warmstart.experiments.ray_workers import RayWorkers
+from warmstart.experiments.ray_workers import RayWorkers, files_of
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import Trial
@@ -287,7 +287,7 @@ def refuse_workers(workers: int | RayWorkers) -> None:
 def _ready(workers: int | RayWorkers, plan: ExperimentPlan) -> Iterator[int | TrialPlace]:
     """Where the trials run; a cluster is connected within the block."""
     if isinstance(workers, RayWorkers):
-        files = config_file.files_of(plan.config)
+        files = files_of(plan.config)
         with workers.connected(plan.folder, files) as cluster:
             yield cluster
     else:
