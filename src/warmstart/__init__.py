@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from warmstart.experiments.experiment import Experiment
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.learning_curve import learning_curve
+    from warmstart.experiments.nested_search import nested_search
     from warmstart.experiments.ray_workers import RayWorkers
     from warmstart.experiments.repeat import repeat
     from warmstart.experiments.search import search
@@ -45,6 +46,7 @@ __all__ = [
     "info",
     "learning_curve",
     "load",
+    "nested_search",
     "pretrain",
     "repeat",
     "resume",
@@ -60,6 +62,7 @@ _HOME = {
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
     "learning_curve": "warmstart.experiments.learning_curve",
+    "nested_search": "warmstart.experiments.nested_search",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
     "search": "warmstart.experiments.search",
