@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from warmstart.evaluation.other_predictions import OtherPredictions
     from warmstart.experiments.cross_validation import cross_validate
     from warmstart.experiments.experiment import Experiment
+    from warmstart.experiments.glue import glue, resume_glue
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.learning_curve import learning_curve
     from warmstart.experiments.repeat import repeat
@@ -40,6 +41,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "generate",
+    "glue",
     "info",
     "learning_curve",
     "load",
@@ -47,6 +49,7 @@ __all__ = [
     "repeat",
     "resume",
     "resume_experiment",
+    "resume_glue",
     "search",
     "train",
 ]
@@ -56,9 +59,11 @@ _HOME = {
     "OtherPredictions": "warmstart.evaluation.other_predictions",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
+    "glue": "warmstart.experiments.glue",
     "learning_curve": "warmstart.experiments.learning_curve",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
+    "resume_glue": "warmstart.experiments.glue",
     "search": "warmstart.experiments.search",
     "Run": "warmstart.run",
     "RunConfig": "warmstart.config.settings",
