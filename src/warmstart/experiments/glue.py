@@ -1,19 +1,10 @@
 """``glue``: train on the tasks of the GLUE benchmark with several seeds; one page with all scores.
 
-Each task is a ``repeat`` of its recipe. The folder of the benchmark has
-
-    glue.json       tasks, settings and seeds
-    cola/, …        the experiment of each task
-    results.json    the official scores of all tasks
-    glue.html       the same as a page
-    submission/     the files for the GLUE server, also as submission.zip
-    .lock           held by the process that works on the benchmark
-
+Each task is a ``repeat`` of its recipe (``benchmark_folder`` describes the files).
 Every score is of GLUE's dev rows, which select nothing: the best epoch of a run is chosen on a
 share of the training rows.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -26,6 +17,7 @@ from warmstart.config.overrides import Overrides, override_texts
 from warmstart.data.reading.paths import given_path
 from warmstart.data.reading.sources import lacks_glue
 from warmstart.errors.counts import counted
+from warmstart.experiments.benchmark_folder import BenchmarkFolder, read_object, write_object
 from warmstart.experiments.experiment import Experiment, refuse_workers, resumed_experiment
 from warmstart.experiments.experiment_folder import ExperimentFolder
 from warmstart.experiments.glue_results import benchmark_results, score_mismatched
@@ -34,7 +26,7 @@ from warmstart.experiments.glue_tasks import GLUE_TASKS, scored_splits
 from warmstart.experiments.repeat import KIND, chosen_seeds, repeat
 from warmstart.experiments.trials import workspace
 from warmstart.preparation.prepare import prepare
-from warmstart.runs.safe_files import locked_by, refuse_unwritable, write_atomically, write_errors
+from warmstart.runs.safe_files import write_errors
 
 FIXED = ("task", "data.train", "data.test", "data.label", "data.label_names")
 """Settings that make a task of GLUE what it is."""
@@ -72,12 +64,12 @@ class Glue:
     @property
     def results(self) -> dict[str, Any]:
         """The content of ``results.json``; ``--json`` prints the same."""
-        return _read(self.path / "results.json")
+        return read_object(BenchmarkFolder(self.path).results)
 
     @property
     def report(self) -> Path:
         """The path of ``glue.html``."""
-        return self.path / "glue.html"
+        return BenchmarkFolder(self.path).page
 
     @property
     def experiments(self) -> dict[str, Experiment]:
@@ -130,15 +122,15 @@ def glue(
     seeds = seeds if isinstance(seeds, int) else list(seeds)
     chosen_seeds(seeds, next(iter(there.values())).train.seed)
     path = given_path(output or f"runs/glue-{datetime.now():%Y%m%d-%H%M%S}", "output").absolute()
-    _refuse_folder(path)
+    place = BenchmarkFolder(path)
+    place.refuse_unusable()
     for config in there.values():
         prepare(config, workspace=workspace())  # every fault of settings and data, before any work
     plan = GluePlan(tuple(there), tuple(_absolute(texts, configs)), seeds, missing, folder)
     with write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    _write(path / "glue.json", asdict(plan))
-    how = _How(workers, submission, progress, on_task)
-    return _carry_out(path, plan, how)
+    write_object(place.plan, asdict(plan))
+    return _carry_out(place, plan, _How(workers, submission, progress, on_task))
 
 
 def resume_glue(
@@ -164,15 +156,15 @@ def resume_glue(
         RunError: there is no benchmark.
     """
     refuse_workers(workers)
-    folder = given_path(path, "path").absolute()
-    if not (folder / "glue.json").is_file():
-        raise errors.glue.nothing_to_resume(folder)
-    content = _read(folder / "glue.json")
+    place = BenchmarkFolder(given_path(path, "path").absolute())
+    if not place.plan.is_file():
+        raise errors.glue.nothing_to_resume(place.place)
+    content = read_object(place.plan)
     try:
         plan = GluePlan(**{name: content[name] for name in GluePlan.__dataclass_fields__})
     except KeyError as error:
-        raise errors.glue.unreadable(folder / "glue.json", error) from error
-    return _carry_out(folder, plan, _How(workers, submission, progress, on_task))
+        raise errors.glue.unreadable(place.plan, error) from error
+    return _carry_out(place, plan, _How(workers, submission, progress, on_task))
 
 
 def _chosen(tasks: Sequence[str] | None) -> list[str]:
@@ -212,17 +204,6 @@ def _missing_files(configs: Mapping[str, RunConfig], folder: str) -> dict[str, l
     return missing
 
 
-def _refuse_folder(path: Path) -> None:
-    """Raise if the folder cannot be a new benchmark."""
-    if path.exists() and not path.is_dir():
-        raise errors.run.not_a_directory(path)
-    with write_errors(path):
-        held = path.is_dir() and any(path.iterdir())
-    if held:
-        raise errors.glue.folder_in_use(path, begun=(path / "glue.json").is_file())
-    refuse_unwritable(path)
-
-
 class _How(NamedTuple):
     """The arguments of ``glue`` that may differ when the benchmark is resumed."""
 
@@ -232,16 +213,17 @@ class _How(NamedTuple):
     on_task: Callable[[str], None] | None
 
 
-def _carry_out(path: Path, plan: GluePlan, how: _How) -> Glue:
+def _carry_out(folder: BenchmarkFolder, plan: GluePlan, how: _How) -> Glue:
     """Train what is left, and write the results.
 
     Raises:
         Interrupted: a stop was requested.
         RunError: no task could be finished, or another process works on the benchmark.
     """
+    path = folder.place
     found: dict[str, Experiment] = {}
     failed: dict[str, str] = {}
-    with locked_by(path / ".lock", errors.glue.in_use(path)):
+    with folder.locked():
         for number, task in enumerate(plan.tasks, 1):
             if how.on_task is not None:
                 how.on_task(f"{task} ({number} of {counted(len(plan.tasks), 'task')})")
@@ -257,13 +239,13 @@ def _carry_out(path: Path, plan: GluePlan, how: _How) -> Glue:
                 failed[task] = error.found
         if not found:
             raise errors.glue.all_tasks_failed(path, failed)
-        results = path / "results.json"
+        files: dict[str, Any] | None = None
         if how.submission:
-            files = write_submission(path, found, plan.folder)
-        else:
-            files = _read(results)["submission"] if results.is_file() else None
-        content = benchmark_results(path, asdict(plan), found, failed, files)
-        _write(results, content)
+            files = write_submission(folder, found, plan.folder)
+        elif folder.results.is_file():  # the files of an earlier command stay
+            files = read_object(folder.results).get("submission")
+        content = benchmark_results(folder, asdict(plan), found, failed, files)
+        write_object(folder.results, content)
     return Glue(path)
 
 
@@ -282,16 +264,3 @@ def _experiment(path: Path, task: str, plan: GluePlan, how: _How) -> Experiment:
         output=path,
         progress=how.progress,
     )
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise errors.glue.unreadable(path, error) from error
-    return content

@@ -1,10 +1,10 @@
 """The official scores of GLUE over the seeds of each task, and the page that shows them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from warmstart.errors.counts import counted, form
+from warmstart.experiments.benchmark_folder import BenchmarkFolder
 from warmstart.experiments.experiment import Experiment
 from warmstart.experiments.experiment_page import rendered
 from warmstart.experiments.glue_tasks import (
@@ -50,7 +50,7 @@ def _mismatched(run: Run) -> str | None:
 
 
 def benchmark_results(
-    path: Path,
+    folder: BenchmarkFolder,
     plan: Mapping[str, Any],
     found: Mapping[str, Experiment],
     failed: Mapping[str, str],
@@ -59,7 +59,7 @@ def benchmark_results(
     """The content of ``results.json``; the page is written, too.
 
     Args:
-        path: the folder of the benchmark.
+        folder: the folder of the benchmark.
         plan: the content of ``glue.json``.
         found: the experiment of each finished task.
         failed: the error of each task that failed.
@@ -71,7 +71,7 @@ def benchmark_results(
     tasks |= {name: {"status": "missing", "files": list(files)} for name, files in lacking}
     scores = [_score(one, found[one.task]) for one in OFFICIAL if one.task in found]
     content = {
-        "glue": str(path),
+        "glue": str(folder.place),
         "seeds": plan["seeds"],
         "overrides": list(plan["overrides"]),
         "tasks": tasks,
@@ -79,8 +79,8 @@ def benchmark_results(
         "submission": submission,
     }
     content["sentences"] = _sentences(content)
-    text = rendered("glue.html.j2", {}, content=content, folder=path)
-    write_atomically(path / "glue.html", lambda place: place.write_text(text, encoding="utf-8"))
+    text = rendered("glue.html.j2", {}, content=content, folder=folder.place)
+    write_atomically(folder.page, lambda place: place.write_text(text, encoding="utf-8"))
     return content
 
 

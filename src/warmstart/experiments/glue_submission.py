@@ -18,6 +18,7 @@ import pyarrow as pa
 from warmstart.data.reading.glue_folder import glue_split
 from warmstart.data.reading.sources import lacks_glue
 from warmstart.errors.counts import counted, form
+from warmstart.experiments.benchmark_folder import BenchmarkFolder
 from warmstart.experiments.experiment import Experiment
 from warmstart.experiments.glue_tasks import NUMBERED, TEST_FILES
 from warmstart.run import Run
@@ -29,12 +30,12 @@ SCALE = (0.0, 5.0)
 
 
 def write_submission(
-    path: Path, found: Mapping[str, Experiment], folder: str | None
+    benchmark: BenchmarkFolder, found: Mapping[str, Experiment], folder: str | None
 ) -> dict[str, Any]:
     """Predict the test rows, and write ``submission/`` and ``submission.zip``.
 
     Args:
-        path: the folder of the benchmark.
+        benchmark: the folder of the benchmark.
         found: the experiment of each finished task.
         folder: ``data.dir``; None for the rows of the Hub.
 
@@ -68,10 +69,10 @@ def write_submission(
         reasons = "; ".join(f"{file} ({reason})" for file, reason in left_out.items())
         notes.append(f"The submission lacks {reasons}. The GLUE server needs all files.")
     if texts:
-        _write_files(path, texts)
+        _write_files(benchmark, texts)
     return {
         "files": list(texts),
-        "zip": str(path / "submission.zip") if texts else None,
+        "zip": str(benchmark.archive) if texts else None,
         "left_out": left_out,
         "notes": notes,
     }
@@ -115,7 +116,7 @@ def _tsv(answers: Sequence[str]) -> str:
     return "index\tprediction\n" + "".join(lines)
 
 
-def _write_files(path: Path, texts: Mapping[str, str]) -> None:
+def _write_files(benchmark: BenchmarkFolder, texts: Mapping[str, str]) -> None:
     """Write the files into ``submission/``, and the same files into ``submission.zip``."""
 
     def fill(target: Path) -> None:
@@ -127,5 +128,5 @@ def _write_files(path: Path, texts: Mapping[str, str]) -> None:
             for file, text in texts.items():
                 archive.writestr(file, text)
 
-    write_folder(path / "submission", fill)
-    write_atomically(path / "submission.zip", pack)
+    write_folder(benchmark.submission, fill)
+    write_atomically(benchmark.archive, pack)
