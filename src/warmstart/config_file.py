@@ -355,9 +355,8 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
             return name
 
     data = config.data
-    splits = {} if data.dir else {s: resolved(getattr(data, s)) for s in ("train", "test")}
-    if not data.dir and not isinstance(data.validation, float):
-        splits["validation"] = resolved(data.validation)
+    named = {} if data.dir else data.sources
+    splits = {split: resolved(source) for split, source in named.items()}
     return config.model_copy(
         update={
             "model": config.model.model_copy(update={"name": resolved(config.model.name)}),

@@ -89,6 +89,9 @@ def cross_validate(
         str | None,
         typer.Option(metavar="COL", help="Column whose equal values stay in one fold."),
     ] = None,
+    final: Annotated[
+        bool, typer.Option("--final", help="Then train on all rows, for the model to use.")
+    ] = False,
     sets: Set = None,
     workers: Workers = 1,
     output: Folder = None,
@@ -101,6 +104,7 @@ def cross_validate(
     from warmstart.experiments.cross_validation import cross_validate as run
 
     given: dict[str, Any] = {"--folds": folds, "--repeats": repeats, "--group": group}
+    given["--final"] = final
     if resume:
         given |= {"--set": sets, "--output": output, "--overwrite": overwrite}
         found = _resumed("cross-validate", config, given, workers)
@@ -111,6 +115,7 @@ def cross_validate(
             folds=5 if folds is None else folds,
             repeats=1 if repeats is None else repeats,
             group=group,
+            final=final,
             workers=workers,
             output=output,
             overwrite=overwrite,
@@ -257,8 +262,9 @@ def _print(found: "Experiment", *, as_json: bool) -> None:
         show(mean_table(f"{split}, {content['summary']}", scores, rivals, titles))
     show(*content["sentences"])
     text = f"experiment  {found.path}\nreport      {found.report}"
-    if found.best.path.exists():
-        text += f"\nbest run    {found.best.path}"
+    for entry in ("best", "final"):
+        if (path := found.path / entry).exists():
+            text += f"\n{entry} run".ljust(13) + str(path)
     result(content, text, as_json=as_json)
 
 

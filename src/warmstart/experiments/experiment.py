@@ -33,6 +33,9 @@ from warmstart.training.stop import stop_on_signals
 VERSION = 1
 """Version of ``experiment.json``."""
 
+FINAL = "final"
+"""The entry with the run that follows from all trials."""
+
 
 Trials = Sequence[Mapping[str, Any]]
 """The trials as they are in ``results.json``."""
@@ -47,7 +50,7 @@ class ExperimentPlan:
         kind: name of the command.
         name: name of the config.
         options: options of the command.
-        settings: the settings that all trials share, as nested mappings.
+        settings: the settings of the experiment, as nested mappings.
     """
 
     folder: ExperimentFolder
@@ -58,8 +61,13 @@ class ExperimentPlan:
 
     @property
     def config(self) -> RunConfig:
-        """The settings that all trials share."""
+        """The settings of the experiment; a trial has the same, apart from its export."""
         return config_file.load(self.settings)
+
+    @property
+    def of_trials(self) -> dict[str, Any]:
+        """The settings that all trials share, as nested mappings: no trial is exported."""
+        return {name: value for name, value in self.settings.items() if name != "export"}
 
     def trial(
         self,
@@ -69,7 +77,19 @@ class ExperimentPlan:
         splits: tuple[str, ...] = HELD_OUT,
     ) -> Trial:
         """A trial of the experiment; the arguments are those of ``Trial``."""
-        return Trial(self.folder.trial(name), self.settings, changes, rows or {}, splits)
+        return Trial(self.folder.trial(name), self.of_trials, changes, rows or {}, splits)
+
+    def final(self, changes: Mapping[str, Any]) -> Trial:
+        """The run that follows from all trials; ``changes`` as for ``Trial``."""
+        return Trial(self.folder.entry(FINAL), self.of_trials, changes)
+
+
+def _none(_plan: ExperimentPlan, _records: Mapping[str, RunRecord]) -> None:
+    """No run follows from the trials."""
+
+
+def _always(_plan: ExperimentPlan) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +105,8 @@ class Kind:
         results: the content of ``results.json`` apart from what all kinds have, from the trials as
             they will be there and the run directories of the finished ones, at least one.
         page: what the report shows in addition, from the whole ``results.json``.
+        final: the run that follows from all trials, given the finished ones; None without one.
+        exports: whether there is one model at the end that can be exported (``export.onnx``).
     """
 
     command: str
@@ -93,6 +115,8 @@ class Kind:
     trials: Callable[[ExperimentPlan], Sequence[Trial]]
     results: Callable[[ExperimentPlan, Trials, Mapping[str, RunRecord]], dict[str, Any]]
     page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page]
+    final: Callable[[ExperimentPlan, Mapping[str, RunRecord]], Trial | None] = _none
+    exports: Callable[[ExperimentPlan], bool] = _always
 
 
 def kind_of_fixed_trials(
@@ -100,6 +124,8 @@ def kind_of_fixed_trials(
     trials: Callable[[ExperimentPlan], Sequence[Trial]],
     results: Callable[[ExperimentPlan, Trials, Mapping[str, RunRecord]], dict[str, Any]],
     page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page],
+    final: Callable[[ExperimentPlan, Mapping[str, RunRecord]], Trial | None] = _none,
+    exports: Callable[[ExperimentPlan], bool] = _always,
 ) -> Kind:
     """A kind whose trials are all known before the first one.
 
@@ -108,6 +134,8 @@ def kind_of_fixed_trials(
         trials: all trials; raises an error if the options do not fit.
         results: as for ``Kind``.
         page: as for ``Kind``.
+        final: as for ``Kind``.
+        exports: as for ``Kind``.
     """
 
     def checked(plan: ExperimentPlan) -> Mapping[str, Any]:
@@ -117,7 +145,7 @@ def kind_of_fixed_trials(
     def orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
         return [trial for trial in trials(plan) if trial.name not in done]
 
-    return Kind(command, checked, orders, trials, results, page)
+    return Kind(command, checked, orders, trials, results, page, final, exports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +228,8 @@ def new_experiment(
     folder.refuse_unusable(overwrite=overwrite)
     given = settings.model_dump(exclude_unset=True)
     plan = ExperimentPlan(folder, kind.command, name, options, given)
+    if settings.export.onnx and not kind.exports(plan):
+        raise errors.experiment.exports_nothing(kind.command)
     plan = replace(plan, options=kind.checked(plan))
     ExperimentFolder.create(
         folder.path,
@@ -252,12 +282,15 @@ def refuse_workers(workers: int) -> None:
 def _carry_out(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool) -> Experiment:
     folder = plan.folder
     with folder.locked():
-        _run_orders(kind, plan, workers, progress=progress)
+        _run_orders(plan, kind.orders(plan, _finished(folder)), workers, progress=progress)
         ended, trials = folder.outcomes(), kind.trials(plan)
         records = finished_records(trials, ended)
         if not records:
             last = next(reversed(ended.values()))
             raise errors.experiment.all_failed(folder.path, kind.command, cause(last))
+        final = kind.final(plan, records)
+        if final is not None and FINAL not in _finished(folder):
+            _run_orders(plan, [final], 1, progress=progress)
         found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
         content = {
             "experiment": str(folder.path),
@@ -269,11 +302,21 @@ def _carry_out(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool
         with drawing():
             page = kind.page(content, records)
             write_page(folder, content, next(iter(records.values())), page)
-        folder.write_json("results.json", content)  # last: it makes the experiment finished
+        folder.write_json("results.json", content)  # it makes the experiment finished
+        if (export := plan.config.export).onnx:
+            chosen = folder.entry("best" if final is None else FINAL)
+            Run(chosen).export(int8=export.int8, max_drop=export.max_drop)
     return Experiment(folder.path)
 
 
-def _run_orders(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool) -> None:
+def _finished(folder: ExperimentFolder) -> list[str]:
+    """Names of the finished trials."""
+    return [name for name, one in folder.outcomes().items() if one.status == "finished"]
+
+
+def _run_orders(
+    plan: ExperimentPlan, orders: Sequence[WorkOrder], workers: int, *, progress: bool
+) -> None:
     """Run what is left of the experiment.
 
     Raises:
@@ -281,8 +324,7 @@ def _run_orders(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: boo
         RunError: several trials in a row failed with the same error.
     """
     folder = plan.folder
-    done = [name for name, one in folder.outcomes().items() if one.status == "finished"]
-    orders = kind.orders(plan, done)
+    done = _finished(folder)
     workers = max(1, min(workers, len(orders)))
     failed: list[Outcome] = []
     interrupted, count = False, 0

@@ -11,6 +11,7 @@ from typing import Any
 
 from warmstart import errors
 from warmstart.api import ConfigSource
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.config.overrides import Overrides
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment import (
@@ -76,11 +77,11 @@ def _trials(plan: ExperimentPlan) -> list[Trial]:
     config = plan.config
     if config.data.limit is not None:
         raise errors.experiment.limit_is_varied(config.data.limit)
+    if config.data.validation == NO_ROWS and config.data.test is None:
+        raise errors.experiment.nothing_to_choose_by(plan.kind)
     tables = split_tables(config, read_sources(config, workspace()))
     rows = len(tables["train"])
     changes = {"train.seed": config.train.seed}  # a given seed: no run is repeated
-    if config.export.onnx:
-        changes["export.onnx"] = False
     trials = []
     for share in plan.options["shares"]:
         count = round(share * rows)
@@ -179,4 +180,4 @@ def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     return Page(title, "run", ["data.limit"], pictures)
 
 
-KIND = kind_of_fixed_trials("learning-curve", _trials, _results, _page)
+KIND = kind_of_fixed_trials("learning-curve", _trials, _results, _page, exports=lambda _plan: False)

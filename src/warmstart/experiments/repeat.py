@@ -15,6 +15,7 @@ from typing import Any, Literal
 from warmstart import errors
 from warmstart.api import ConfigSource
 from warmstart.config import SEEDS
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.config.overrides import Overrides
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment import (
@@ -86,14 +87,15 @@ def repeat(
 
 def _trials(plan: ExperimentPlan) -> list[Trial]:
     config, vary = plan.config, plan.options["vary"]
+    if config.data.validation == NO_ROWS:
+        raise errors.experiment.nothing_to_choose_by(plan.kind)
     varied = "train.seed" if vary == "all" else f"train.{vary}_seed"
     own = config.train.model_dump()
     for name in SEEDS[1:] if vary == "all" else (f"{vary}_seed",):
         if own[name] is not None:
             raise errors.experiment.seed_is_varied(f"train.{name}")
-    changes = {"export.onnx": False} if config.export.onnx else {}
     seeds = chosen_seeds(plan.options["seeds"], config.train.seed)
-    return [plan.trial(f"seed-{seed}", {varied: seed, **changes}) for seed in seeds]
+    return [plan.trial(f"seed-{seed}", {varied: seed}) for seed in seeds]
 
 
 def chosen_seeds(seeds: int | Sequence[int], first: int) -> list[int]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from warmstart import config_file, errors
 from warmstart.api import ConfigSource
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.config.overrides import Overrides
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment import (
@@ -114,6 +115,8 @@ def refuse_missing_optuna() -> None:
 
 def _checked(plan: ExperimentPlan) -> dict[str, Any]:
     """The options of a new search with the content of its space and the metric, all checked."""
+    if plan.config.data.validation == NO_ROWS:
+        raise errors.experiment.nothing_to_choose_by(plan.kind)
     space = read_space(plan.options["space"], plan.settings)
     prepared = _default(plan).prepared()
     metric = next(m for m in prepared.task.metrics if m.name == prepared.best_metric)
@@ -163,10 +166,8 @@ def _default(plan: ExperimentPlan) -> Trial:
 
 
 def _changes(plan: ExperimentPlan) -> dict[str, Any]:
-    """Settings of every trial: a given seed, with which a run is not repeated; and no export."""
-    config = plan.config
-    changes: dict[str, Any] = {"train.seed": config.train.seed}
-    return {**changes, "export.onnx": False} if config.export.onnx else changes
+    """Settings of every trial: a given seed, with which a run is not repeated."""
+    return {"train.seed": plan.config.train.seed}
 
 
 def _orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
@@ -175,7 +176,7 @@ def _orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
     for name in ("metric", "space"):
         study.set_user_attr(name, options[name])
     ended = [t for t in study.trials if t.state.is_finished() and not is_closed(t)]
-    base = config_file.load(plan.settings, _changes(plan)).model_dump(exclude_unset=True)
+    base = config_file.load(plan.of_trials, _changes(plan)).model_dump(exclude_unset=True)
     first: list[WorkOrder] = [] if DEFAULT in done else [_default(plan)]
     return first + [
         SearchTrial(number, place, base, options["metric"], options["trials"])
