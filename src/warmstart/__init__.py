@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from warmstart.experiments.glue import glue, resume_glue
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.learning_curve import learning_curve
+    from warmstart.experiments.ray_workers import RayWorkers
     from warmstart.experiments.repeat import repeat
     from warmstart.experiments.search import search
     from warmstart.run import Run
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Experiment",
     "OtherPredictions",
+    "RayWorkers",
     "Run",
     "RunConfig",
     "WarmstartError",
@@ -57,6 +59,7 @@ __all__ = [
 _HOME = {
     "Experiment": "warmstart.experiments.experiment",
     "OtherPredictions": "warmstart.evaluation.other_predictions",
+    "RayWorkers": "warmstart.experiments.ray_workers",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
     "glue": "warmstart.experiments.glue",

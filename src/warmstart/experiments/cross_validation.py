@@ -44,6 +44,7 @@ from warmstart.experiments.experiment import (
 )
 from warmstart.experiments.experiment_page import Page, score_pictures
 from warmstart.experiments.out_of_fold import SPLIT, out_of_fold_rows, out_of_fold_scores
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.trial_results import metric_of, scores_of_run
 from warmstart.experiments.trials import Trial, workspace
 from warmstart.experiments.workers import cause
@@ -69,7 +70,7 @@ def cross_validate(
     repeats: int = 1,
     group: str | None = None,
     final: bool = False,
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: Any = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -83,7 +84,7 @@ def cross_validate(
         repeats: number of times that the rows are divided in another way.
         group: column whose equal values stay in one fold; sets ``data.group``.
         final: train on all rows afterwards, in ``final/``.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the experiment's folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.

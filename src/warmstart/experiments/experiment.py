@@ -5,8 +5,8 @@ rest is here, once.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing import current_process
@@ -21,10 +21,11 @@ from warmstart.data.reading.paths import given_path
 from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.experiment_page import Page, write_page
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import Trial
-from warmstart.experiments.workers import WORKER, WorkOrder, cause, outcomes
+from warmstart.experiments.workers import WORKER, TrialPlace, WorkOrder, cause, outcomes
 from warmstart.report.svg import drawing
 from warmstart.run import Run
 from warmstart.runs.run_record import RunRecord
@@ -193,7 +194,7 @@ def new_experiment(
     overrides: Overrides,
     options: Mapping[str, Any],
     *,
-    workers: int,
+    workers: int | RayWorkers,
     output: str | Path | None,
     overwrite: bool,
     progress: bool,
@@ -205,7 +206,7 @@ def new_experiment(
         config: what to train, and on which data.
         overrides: settings that replace the config's.
         options: options of the kind, as JSON values.
-        workers: number of processes.
+        workers: number of processes, or a Ray cluster.
         output: the folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.
@@ -231,28 +232,28 @@ def new_experiment(
     if settings.export.onnx and not kind.exports(plan):
         raise errors.experiment.exports_nothing(kind.command)
     plan = replace(plan, options=kind.checked(plan))
-    ExperimentFolder.create(
-        folder.path,
-        {
-            "version": VERSION,
-            "kind": kind.command,
-            "name": name,
-            "options": dict(plan.options),
-            "settings": given,
-            "began": time.time(),
-        },
-        overwrite=overwrite,
-    )
-    return _carry_out(kind, plan, workers, progress=progress)
+    content = {
+        "version": VERSION,
+        "kind": kind.command,
+        "name": name,
+        "options": dict(plan.options),
+        "settings": given,
+        "began": time.time(),
+    }
+    with _ready(workers, plan) as place:
+        ExperimentFolder.create(folder.path, content, overwrite=overwrite)
+        return _carry_out(kind, plan, place, progress=progress)
 
 
-def resumed_experiment(kind: Kind, path: str | Path, *, workers: int, progress: bool) -> Experiment:
+def resumed_experiment(
+    kind: Kind, path: str | Path, *, workers: int | RayWorkers, progress: bool
+) -> Experiment:
     """Continue an interrupted experiment: finished trials stay, the others are resumed or begun.
 
     Args:
         kind: of the experiment.
         path: its folder.
-        workers: number of processes.
+        workers: number of processes, or a Ray cluster.
         progress: show live progress on stderr.
 
     Raises:
@@ -268,21 +269,37 @@ def resumed_experiment(kind: Kind, path: str | Path, *, workers: int, progress: 
     plan = ExperimentPlan(
         folder, kind.command, content["name"], content["options"], content["settings"]
     )
-    return _carry_out(kind, plan, workers, progress=progress)
+    with _ready(workers, plan) as place:
+        return _carry_out(kind, plan, place, progress=progress)
 
 
-def refuse_workers(workers: int) -> None:
-    """Refuse a number of workers below 1, and an experiment inside a worker of another one."""
+def refuse_workers(workers: int | RayWorkers) -> None:
+    """Refuse workers that cannot be used, and an experiment inside a worker of another one."""
     if current_process().name == WORKER:
         raise errors.experiment.script_without_guard()
-    if workers < 1:
+    if isinstance(workers, RayWorkers):
+        workers.refuse_unusable()
+    elif workers < 1:
         raise errors.experiment.too_few_workers(workers)
 
 
-def _carry_out(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool) -> Experiment:
+@contextmanager
+def _ready(workers: int | RayWorkers, plan: ExperimentPlan) -> Iterator[int | TrialPlace]:
+    """Where the trials run; a cluster is connected within the block."""
+    if isinstance(workers, RayWorkers):
+        files = config_file.files_of(plan.config)
+        with workers.connected(plan.folder, files) as cluster:
+            yield cluster
+    else:
+        yield workers
+
+
+def _carry_out(
+    kind: Kind, plan: ExperimentPlan, place: int | TrialPlace, *, progress: bool
+) -> Experiment:
     folder = plan.folder
     with folder.locked():
-        _run_orders(plan, kind.orders(plan, _finished(folder)), workers, progress=progress)
+        _run_orders(plan, kind.orders(plan, _finished(folder)), place, progress=progress)
         ended, trials = folder.outcomes(), kind.trials(plan)
         records = finished_records(trials, ended)
         if not records:
@@ -290,7 +307,7 @@ def _carry_out(kind: Kind, plan: ExperimentPlan, workers: int, *, progress: bool
             raise errors.experiment.all_failed(folder.path, kind.command, cause(last))
         final = kind.final(plan, records)
         if final is not None and FINAL not in _finished(folder):
-            _run_orders(plan, [final], 1, progress=progress)
+            _run_orders(plan, [final], place, progress=progress)
         found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
         content = {
             "experiment": str(folder.path),
@@ -315,7 +332,7 @@ def _finished(folder: ExperimentFolder) -> list[str]:
 
 
 def _run_orders(
-    plan: ExperimentPlan, orders: Sequence[WorkOrder], workers: int, *, progress: bool
+    plan: ExperimentPlan, orders: Sequence[WorkOrder], place: int | TrialPlace, *, progress: bool
 ) -> None:
     """Run what is left of the experiment.
 
@@ -325,15 +342,15 @@ def _run_orders(
     """
     folder = plan.folder
     done = _finished(folder)
-    workers = max(1, min(workers, len(orders)))
+    place = max(1, min(place, len(orders))) if isinstance(place, int) else place
     failed: list[Outcome] = []
     interrupted, count = False, 0
     try:
-        # With one worker each trial handles signals itself.
-        signals = stop_on_signals() if workers > 1 else nullcontext(lambda: False)
+        # In this process each trial handles signals itself.
+        signals = stop_on_signals() if place != 1 else nullcontext(lambda: False)
         watch = watching(folder.entry("trials"), len(orders), progress=progress)
         with signals as stopping, watch as ended:
-            for outcome in outcomes(orders, workers, stopping):
+            for outcome in outcomes(orders, place, stopping):
                 count += 1
                 folder.record(outcome)
                 ended(outcome)

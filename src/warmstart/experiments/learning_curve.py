@@ -22,6 +22,7 @@ from warmstart.experiments.experiment import (
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page, Picture
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.trial_results import baselines_json, metric_of, scores_of_run
 from warmstart.experiments.trials import Trial, workspace
 from warmstart.preparation.stages import read_sources, split_tables
@@ -39,7 +40,7 @@ def learning_curve(
     overrides: Overrides = (),
     *,
     shares: Sequence[float] = SHARES,
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: Any = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -50,7 +51,7 @@ def learning_curve(
         config: as for ``train``.
         overrides: as for ``train``.
         shares: shares of the training rows, above 0 and up to 1.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the experiment's folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.

@@ -26,6 +26,7 @@ from warmstart.experiments.experiment import (
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page, score_pictures
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.trial_results import (
     baselines_json,
     best_trial,
@@ -50,7 +51,7 @@ def repeat(
     *,
     seeds: int | Sequence[int] = 5,
     vary: Vary = "all",
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: Any = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -63,7 +64,7 @@ def repeat(
         seeds: a number of seeds, from the config's ``train.seed`` on, or the seeds themselves.
         vary: ``all``, or only the seed of the ``initialization`` of new weights, of the ``order``
             of the rows, or of ``dropout``; the others are then equal in all runs.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the experiment's folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.

@@ -31,6 +31,7 @@ from warmstart.experiments.experiment import (
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.search_page import search_pictures
 from warmstart.experiments.search_space import changes_of, read_space
 from warmstart.experiments.search_trials import SearchTrial
@@ -61,7 +62,7 @@ def search(
     storage: str | None = None,
     study: str | None = None,
     join: bool = False,
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: Any = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -80,7 +81,7 @@ def search(
             share; by default a file in the experiment's folder.
         study: name of the study in the storage; by default that of the config.
         join: add trials to a study that exists.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the experiment's folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.
