@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from warmstart.evaluation.other_predictions import OtherPredictions
     from warmstart.experiments.cross_validation import cross_validate
     from warmstart.experiments.experiment import Experiment
+    from warmstart.experiments.glue import glue, resume_glue
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.learning_curve import learning_curve
     from warmstart.experiments.nested_search import nested_search
@@ -43,6 +44,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "generate",
+    "glue",
     "info",
     "learning_curve",
     "load",
@@ -51,6 +53,7 @@ __all__ = [
     "repeat",
     "resume",
     "resume_experiment",
+    "resume_glue",
     "search",
     "train",
 ]
@@ -61,10 +64,12 @@ _HOME = {
     "RayWorkers": "warmstart.experiments.ray_workers",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
+    "glue": "warmstart.experiments.glue",
     "learning_curve": "warmstart.experiments.learning_curve",
     "nested_search": "warmstart.experiments.nested_search",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
+    "resume_glue": "warmstart.experiments.glue",
     "search": "warmstart.experiments.search",
     "Run": "warmstart.run",
     "RunConfig": "warmstart.config.settings",

@@ -73,7 +73,7 @@ def repeat(
         found = run(
             config_path(config),
             sets or (),
-            seeds=_seeds("5" if seeds is None else seeds),
+            seeds=seeds_of("5" if seeds is None else seeds),
             vary=vary or "all",
             workers=place,
             output=output,
@@ -276,8 +276,15 @@ def _resumed(
     return resumed_experiment(kind, path, workers=place, progress=True)
 
 
-def _seeds(text: str) -> int | list[int]:
-    """A number of seeds, or the seeds: ``5``, ``1,2,3``."""
+def seeds_of(text: str) -> int | list[int]:
+    """A number of seeds, or the seeds: ``5``, ``1,2,3``.
+
+    Args:
+        text: the value of ``--seeds``.
+
+    Raises:
+        UsageError: it is neither.
+    """
     from warmstart import errors
 
     parts = [part.strip() for part in text.split(",")]
