@@ -162,3 +162,12 @@ def which_space() -> UsageError:
         expected="the settings to vary and their values",
         do="--space small-data, --space bert-paper, or a file of your own: --space SPACE.yaml",
     )
+
+
+def nested_with(options: Sequence[str]) -> UsageError:
+    """Options of a shared study next to ``--nested``, which has a study for each fold."""
+    return UsageError(
+        found=f"{' and '.join(options)} with --nested",
+        expected="one of the two: a nested search has a study of its own in each fold",
+        do=f"leave out {' and '.join(options)}",
+    )
