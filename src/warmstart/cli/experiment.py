@@ -268,9 +268,10 @@ def _resumed(
     others = [option for option, value in given.items() if value]
     if others:
         raise errors.experiment.resume_with(Path(path), command, others)
-    kind = kind_of(ExperimentFolder.open(Path(path)))
+    folder = ExperimentFolder.open(Path(path).absolute())
+    kind = kind_of(folder)
     if kind.command != command:
-        raise errors.experiment.of_other_kind(Path(path), kind.command, command)
+        raise errors.experiment.of_other_kind(folder.path, kind.command, command)
     return resumed_experiment(kind, path, workers=place, progress=True)
 
 
