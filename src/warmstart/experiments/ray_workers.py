@@ -105,6 +105,24 @@ class RayWorkers:
         return float(ray.cluster_resources().get("GPU", 0) > 0)
 
 
+@contextmanager
+def ready_place(
+    workers: int | RayWorkers, folder: ExperimentFolder, files: Sequence[Path]
+) -> Iterator["int | RayCluster"]:
+    """Where the trials run; a cluster is connected within the block.
+
+    Args:
+        workers: number of processes, or a Ray cluster.
+        folder: as for ``RayWorkers.connected``.
+        files: as for ``RayWorkers.connected``.
+    """
+    if isinstance(workers, RayWorkers):
+        with workers.connected(folder, files) as cluster:
+            yield cluster
+    else:
+        yield workers
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a node must have; it can be sent there.
