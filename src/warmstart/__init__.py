@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from warmstart.experiments.repeat import repeat
     from warmstart.experiments.search import search
     from warmstart.run import Run
+    from warmstart.serving.embedder import embed
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ __all__ = [
     "check",
     "compare",
     "cross_validate",
+    "embed",
     "generate",
     "info",
     "learning_curve",
@@ -56,6 +58,7 @@ _HOME = {
     "OtherPredictions": "warmstart.evaluation.other_predictions",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
+    "embed": "warmstart.serving.embedder",
     "learning_curve": "warmstart.experiments.learning_curve",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
