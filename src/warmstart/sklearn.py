@@ -135,7 +135,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         progress: show live progress on stderr.
     """
 
-    _remove_folder: "finalize[[str], Self]"
+    _remove_folder: "finalize[..., Self]"
 
     def __init__(
         self,
