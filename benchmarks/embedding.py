@@ -7,7 +7,8 @@ and warmed up before the measurement. One thread each with ``OMP_NUM_THREADS=1``
 
 - ``samples_per_second``: median over the measurements; ``_low`` and ``_high``: lowest and highest.
 - ``cores_used``: processor time per second; clearly below 1 if other processes were running.
-- ``largest_difference``: between the numbers of the two engines' first 1,000 vectors.
+- ``samples_per_core_second``: vectors per second of processor time, which depends less on them.
+- ``largest_difference_millionths``: between the numbers of the two engines' first 1,000 vectors.
 
 Source: sentence-transformers documentation, ``SentenceTransformer.encode`` (batches of 32).
 """
@@ -133,7 +134,10 @@ def summary(name: str, order: str, runs: Sequence[Row], difference: float) -> Ro
         "samples_per_second_low": min(rates),
         "samples_per_second_high": max(rates),
         "cores_used": median(one["cores_used"] for one in runs),
-        "largest_difference": difference,
+        "samples_per_core_second": median(
+            one["samples_per_second"] / one["cores_used"] for one in runs
+        ),
+        "largest_difference_millionths": 1e6 * difference,
         "runs": list(runs),
     }
 

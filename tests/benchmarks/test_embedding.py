@@ -37,6 +37,6 @@ def test_the_ratio_of_medians_is_judged(
     found = embedding.run(Namespace(data=Path(), limit=4, repeats=2))
     assert [one.holds for one in found.verdicts] == holds
     assert [row["engine"] for row in found.rows] == [*embedding.ENGINES] * 2
-    assert all(row["largest_difference"] == 0 for row in found.rows)
+    assert all(row["largest_difference_millionths"] == 0 for row in found.rows)
     assert given[0] == ["a b", "c", "d e f", "a b"]
     assert given[-1] == ["d e f", "a b", "a b", "c"]

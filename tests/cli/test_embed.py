@@ -91,3 +91,10 @@ def test_what_cannot_be_done_is_refused(
     assert found in ran.err
     assert advice in ran.err.partition("  try:  ")[2]
     assert not Path("v.parquet").exists()
+
+
+def test_a_model_that_does_not_exist_is_refused(warmstart: Warmstart) -> None:
+    ran = warmstart("embed", "./no_such", "--text", "x")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no_such" in ran.err
+    assert "--set" not in ran.err  # which embed has only for files

@@ -66,6 +66,7 @@ def embed(
 ) -> None:
     """Turn texts, or every row of a file, into vectors, with a run's model or any checkpoint."""
     from warmstart import errors
+    from warmstart.cli.usage import advice_as_typed
     from warmstart.models.checkpoints.load import refuse_unusable_name
     from warmstart.serving.embedder import embed_file, open_embedder
     from warmstart.serving.prediction_files import refuse_output
@@ -87,7 +88,7 @@ def embed(
         refuse_output(
             output, Path(name), data or (), overwrite=overwrite, formats=list(VECTOR_WRITERS)
         )
-    with notes():
+    with notes(), advice_as_typed({"model.name": "warmstart embed "}):
         embedder = open_embedder(name, pooling=pooling, layer=layer, normalize=normalize)
         if data:
             found = embed_file(embedder, data, sets or (), keep_columns=keep_columns)
