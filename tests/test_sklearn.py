@@ -193,7 +193,8 @@ def test_numbers_are_labels_in_their_own_order(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("classes", "names"), [(["a", "b"], ["a", "b"]), ([False, True], ["False", "True"])]
+    ("classes", "names"),
+    [(["a", "b"], ["a", "b"]), ([False, True], ["False", "True"]), ([0.0, 1.0], ["0", "1"])],
 )
 def test_labels_are_stored_as_text(classes: list[Any], names: list[str]) -> None:
     assert names_of_classes(np.array(classes)) == names
