@@ -15,7 +15,7 @@ WarmstartError
 │                                                                               .vectors
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
 │                                                                               .arguments,
-│                                                                               .folders,
+│                                                                               .folders, .glue,
 │                                                                               .json_files,
 │                                                                               .labels, .prompt,
 │                                                                               .python_tables,
@@ -27,6 +27,7 @@ WarmstartError
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
 │                                                                               .checkpoint
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run,
+│                                                                               .cluster,
 │                                                                               .comparison,
 │                                                                               .launch
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
@@ -38,6 +39,7 @@ WarmstartError
 from warmstart.errors import (
     arguments,
     checkpoint,
+    cluster,
     command,
     comparison,
     config,
@@ -47,6 +49,7 @@ from warmstart.errors import (
     export,
     files,
     folders,
+    glue,
     json_files,
     labels,
     launch,
@@ -84,6 +87,7 @@ __all__ = [
     "WarmstartError",
     "arguments",
     "checkpoint",
+    "cluster",
     "command",
     "comparison",
     "config",
@@ -93,6 +97,7 @@ __all__ = [
     "export",
     "files",
     "folders",
+    "glue",
     "json_files",
     "labels",
     "launch",
