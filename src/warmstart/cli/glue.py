@@ -9,8 +9,9 @@ from rich import box
 from rich.table import Table
 
 from warmstart.cli.app import Json, Set
-from warmstart.cli.experiment import Workers, seeds_of
+from warmstart.cli.experiment import seeds_of
 from warmstart.cli.output import decimal, notes, result, show, with_interval
+from warmstart.cli.trial_options import Address, Cpus, Gpus, Place, Workers, chosen_place
 
 
 def glue(
@@ -25,7 +26,11 @@ def glue(
     seeds: Annotated[
         str | None, typer.Option(metavar="N|A,B,…", help="Number of seeds, or the seeds. [5]")
     ] = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    engine: Place = "local",
+    address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder; default: runs/glue-TIME."),
@@ -44,6 +49,7 @@ def glue(
     from warmstart.experiments.glue import glue as run
     from warmstart.experiments.glue import resume_glue
 
+    place = chosen_place(engine, workers, address, cpus, gpus)
     with notes():
         if resume:
             if output is None:
@@ -51,13 +57,13 @@ def glue(
             given = {"--tasks": tasks, "--set": sets, "--seeds": seeds}
             if others := [option for option, value in given.items() if value]:
                 raise errors.glue.resume_with_options(output, others)
-            found = resume_glue(output, workers=workers, submission=submission, on_task=show)
+            found = resume_glue(output, workers=place, submission=submission, on_task=show)
         else:
             found = run(
                 None if tasks is None else [name.strip() for name in tasks.split(",")],
                 sets or (),
                 seeds=seeds_of("5" if seeds is None else seeds),
-                workers=workers,
+                workers=place,
                 output=output,
                 submission=submission,
                 on_task=show,

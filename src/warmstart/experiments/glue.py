@@ -23,6 +23,7 @@ from warmstart.experiments.experiment_folder import ExperimentFolder
 from warmstart.experiments.glue_results import benchmark_results, score_mismatched
 from warmstart.experiments.glue_submission import write_submission
 from warmstart.experiments.glue_tasks import GLUE_TASKS, scored_splits
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.repeat import KIND, chosen_seeds, repeat
 from warmstart.experiments.trials import workspace
 from warmstart.preparation.prepare import prepare
@@ -83,7 +84,7 @@ def glue(
     overrides: Overrides = (),
     *,
     seeds: int | Sequence[int] = 5,
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: str | Path | None = None,
     submission: bool = False,
     progress: bool = True,
@@ -97,7 +98,7 @@ def glue(
         overrides: settings that replace those of every recipe; ``data.dir`` is the folder of the
             GLUE download, without which rows are read from the Hub.
         seeds: as for ``repeat``.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the folder; by default a new one under ``runs/``.
         submission: whether the test rows are predicted for the GLUE server.
         progress: show live progress on stderr.
@@ -136,7 +137,7 @@ def glue(
 def resume_glue(
     path: str | Path,
     *,
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     submission: bool = False,
     progress: bool = True,
     on_task: Callable[[str], None] | None = None,
@@ -207,7 +208,7 @@ def _missing_files(configs: Mapping[str, RunConfig], folder: str) -> dict[str, l
 class _How(NamedTuple):
     """The arguments of ``glue`` that may differ when the benchmark is resumed."""
 
-    workers: int
+    workers: int | RayWorkers
     submission: bool
     progress: bool
     on_task: Callable[[str], None] | None
