@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from warmstart.experiments.glue import glue, resume_glue
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.learning_curve import learning_curve
+    from warmstart.experiments.nested_search import nested_search
     from warmstart.experiments.ray_workers import RayWorkers
     from warmstart.experiments.repeat import repeat
     from warmstart.experiments.search import search
@@ -47,6 +48,7 @@ __all__ = [
     "info",
     "learning_curve",
     "load",
+    "nested_search",
     "pretrain",
     "repeat",
     "resume",
@@ -64,6 +66,7 @@ _HOME = {
     "cross_validate": "warmstart.experiments.cross_validation",
     "glue": "warmstart.experiments.glue",
     "learning_curve": "warmstart.experiments.learning_curve",
+    "nested_search": "warmstart.experiments.nested_search",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
     "resume_glue": "warmstart.experiments.glue",

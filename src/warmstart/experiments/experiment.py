@@ -232,17 +232,27 @@ def new_experiment(
     if settings.export.onnx and not kind.exports(plan):
         raise errors.experiment.exports_nothing(kind.command)
     plan = replace(plan, options=kind.checked(plan))
+    with _ready(workers, plan) as place:
+        begin(plan, overwrite=overwrite)
+        return _carry_out(kind, plan, place, progress=progress)
+
+
+def begin(plan: ExperimentPlan, *, overwrite: bool) -> None:
+    """Create the folder of an experiment, and write ``experiment.json``.
+
+    Args:
+        plan: the experiment, with the options to keep.
+        overwrite: as for ``ExperimentFolder.create``.
+    """
     content = {
         "version": VERSION,
-        "kind": kind.command,
-        "name": name,
+        "kind": plan.kind,
+        "name": plan.name,
         "options": dict(plan.options),
-        "settings": given,
+        "settings": plan.settings,
         "began": time.time(),
     }
-    with _ready(workers, plan) as place:
-        ExperimentFolder.create(folder.path, content, overwrite=overwrite)
-        return _carry_out(kind, plan, place, progress=progress)
+    ExperimentFolder.create(plan.folder.path, content, overwrite=overwrite)
 
 
 def resumed_experiment(
@@ -262,8 +272,6 @@ def resumed_experiment(
     refuse_workers(workers)
     folder = ExperimentFolder.open(given_path(path, "path").absolute())
     content = folder.read_json("experiment.json")
-    if content["kind"] != kind.command:
-        raise errors.experiment.of_other_kind(folder.path, content["kind"], kind.command)
     if folder.is_finished:
         raise errors.experiment.already_finished(folder.path, folder.entry("experiment.html"))
     plan = ExperimentPlan(
@@ -299,35 +307,50 @@ def _carry_out(
 ) -> Experiment:
     folder = plan.folder
     with folder.locked():
-        _run_orders(plan, kind.orders(plan, _finished(folder)), place, progress=progress)
-        ended, trials = folder.outcomes(), kind.trials(plan)
-        records = finished_records(trials, ended)
-        if not records:
-            last = next(reversed(ended.values()))
-            raise errors.experiment.all_failed(folder.path, kind.command, cause(last))
-        final = kind.final(plan, records)
-        if final is not None and FINAL not in _finished(folder):
+        _run_orders(plan, kind.orders(plan, finished(folder)), place, progress=progress)
+        records = finished_records(kind.trials(plan), folder.outcomes())
+        final = kind.final(plan, records) if records else None
+        if final is not None and FINAL not in finished(folder):
             _run_orders(plan, [final], place, progress=progress)
-        found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
-        content = {
-            "experiment": str(folder.path),
-            "kind": kind.command,
-            "name": plan.name,
-            "trials": found,
-            **kind.results(plan, found, records),
-        }
-        with drawing():
-            page = kind.page(content, records)
-            write_page(folder, content, next(iter(records.values())), page)
-        folder.write_json("results.json", content)  # it makes the experiment finished
+        complete(kind, plan)
         if (export := plan.config.export).onnx:
             chosen = folder.entry("best" if final is None else FINAL)
             Run(chosen).export(int8=export.int8, max_drop=export.max_drop)
     return Experiment(folder.path)
 
 
-def _finished(folder: ExperimentFolder) -> list[str]:
-    """Names of the finished trials."""
+def complete(kind: Kind, plan: ExperimentPlan) -> None:
+    """Write the results and the page of an experiment whose trials have ended.
+
+    Args:
+        kind: of the experiment.
+        plan: the experiment.
+
+    Raises:
+        RunError: no trial has finished.
+    """
+    folder = plan.folder
+    ended, trials = folder.outcomes(), kind.trials(plan)
+    records = finished_records(trials, ended)
+    if not records:
+        last = next(reversed(ended.values()))
+        raise errors.experiment.all_failed(folder.path, kind.command, cause(last))
+    found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
+    content = {
+        "experiment": str(folder.path),
+        "kind": kind.command,
+        "name": plan.name,
+        "trials": found,
+        **kind.results(plan, found, records),
+    }
+    with drawing():
+        page = kind.page(content, records)
+        write_page(folder, content, next(iter(records.values())), page)
+    folder.write_json("results.json", content)  # it makes the experiment finished
+
+
+def finished(folder: ExperimentFolder) -> list[str]:
+    """Names of the finished trials of an experiment."""
     return [name for name, one in folder.outcomes().items() if one.status == "finished"]
 
 
@@ -341,7 +364,7 @@ def _run_orders(
         RunError: several trials in a row failed with the same error.
     """
     folder = plan.folder
-    done = _finished(folder)
+    done = finished(folder)
     place = max(1, min(place, len(orders))) if isinstance(place, int) else place
     failed: list[Outcome] = []
     interrupted, count = False, 0

@@ -301,7 +301,7 @@ def _ended(order: WorkOrder, ref: Any) -> Outcome:
     except ray.exceptions.TaskCancelledError:
         return Outcome(order.name, "interrupted", 0.0)
     except ray.exceptions.RayTaskError as error:
-        return Outcome(order.name, "failed", 0.0, str(error))
+        return Outcome(order.name, "failed", 0.0, f"{last_line(error)}\n{error}")
     except ray.exceptions.RayError:
         return died(order.name)
     return outcome
