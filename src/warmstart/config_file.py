@@ -23,6 +23,7 @@ from warmstart.config import GenerateConfig, RunConfig, config_faults, config_ya
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
 from warmstart.config.overrides import Overrides, override_texts
+from warmstart.config.recipe_files import recipe_names, recipe_text
 from warmstart.data.reading.paths import device_kind
 from warmstart.data.reading.python_tables import with_files
 from warmstart.tasks import TASKS, task_type
@@ -30,7 +31,6 @@ from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
 from warmstart.tasks.task_settings import is_read, needed_value
 
 SET = "--set {name}={value}"
-RECIPES = Path(__file__).parent / "recipes"
 
 
 def load(
@@ -363,26 +363,6 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
             "data": data.model_copy(update={"dir": resolved(data.dir), **splits}),
         }
     )
-
-
-def recipe_names() -> list[str]:
-    """The names of all recipes, sorted; that of a recipe in a sub-folder begins with the folder."""
-    files = RECIPES.rglob("*.yaml")
-    return sorted(file.relative_to(RECIPES).with_suffix("").as_posix() for file in files)
-
-
-def recipe_text(name: str) -> str:
-    """The YAML of a recipe, with its comments.
-
-    Args:
-        name: one of ``recipe_names()``.
-
-    Raises:
-        ConfigError: there is no such recipe.
-    """
-    if name not in (known := recipe_names()):
-        raise errors.config.unknown_recipe(name, known)
-    return (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def settings_table() -> list[Setting]:

@@ -9,7 +9,7 @@ import typer
 from warmstart.cli.app import Json, Set
 from warmstart.cli.experiment_tables import mean_table, trials_table
 from warmstart.cli.output import result, show
-from warmstart.cli.trial_options import Address, Cpus, Gpus, Place, Workers, chosen_place
+from warmstart.cli.trial_options import Address, Cpus, Gpus, Place, Workers, chosen_place, seeds_of
 
 if TYPE_CHECKING:
     from warmstart.experiments.experiment import Experiment
@@ -273,23 +273,6 @@ def _resumed(
     if kind.command != command:
         raise errors.experiment.of_other_kind(folder.path, kind.command, command)
     return resumed_experiment(kind, path, workers=place, progress=True)
-
-
-def seeds_of(text: str) -> int | list[int]:
-    """A number of seeds, or the seeds: ``5``, ``1,2,3``.
-
-    Args:
-        text: the value of ``--seeds``.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    from warmstart import errors
-
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise errors.experiment.not_seeds(text)
-    return int(parts[0]) if len(parts) == 1 else [int(part) for part in parts]
 
 
 def _print(found: "Experiment", *, as_json: bool) -> None:
