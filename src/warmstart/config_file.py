@@ -26,7 +26,7 @@ from warmstart.config.overrides import Overrides, override_texts
 from warmstart.data.reading.paths import device_kind
 from warmstart.data.reading.python_tables import with_files
 from warmstart.tasks import TASKS, task_type
-from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
+from warmstart.tasks.settings_check import Origins, faults_of_task, leaves, with_defaults
 from warmstart.tasks.task_settings import is_read, needed_value
 
 SET = "--set {name}={value}"
@@ -220,6 +220,7 @@ def _checked(
     content.setdefault("data", {})
     overridden = [_override(text, content, origins) for text in overrides]
     faults = faults + [fault for fault in overridden if fault]
+    content = with_defaults(content)
     config = None
     try:
         config = RunConfig.model_validate(content)

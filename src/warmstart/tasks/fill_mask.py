@@ -170,9 +170,9 @@ class FillMask:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint's encoder with its family's masked-language-model head."""
-        from warmstart.models.checkpoints.load import mask_filler
+        from warmstart.models.checkpoints.load import pretraining_model
 
-        return mask_filler(checkpoint, seed)
+        return pretraining_model(checkpoint, seed)
 
     def loss(self, logits: "TokenLogits", batch: Batch) -> tuple["Tensor", int]:
         """Cross-entropy in nats, *summed* over the hidden tokens, and their number."""

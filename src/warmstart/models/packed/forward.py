@@ -31,7 +31,7 @@ from warmstart.models.packed.architectures import why_not_packed
 from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_similar_length
 from warmstart.models.packed.row_logits import for_rows
-from warmstart.models.packed.token_logits import DenseLogits
+from warmstart.models.packed.token_logits import DenseLogits, TokenAndRowLogits
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
 """Largest accepted difference of packed and padded logits, relative to their norm, by precision.
@@ -50,7 +50,7 @@ class Forward:
 
     Args:
         run: (model, batch) to logits: [B, C] for sequence classification, [A, C] for token
-            classification, ``TokenLogits`` for language models.
+            classification, ``TokenLogits`` for language models, ``TokenAndRowLogits`` for both.
         path: Packed or padded, and the reason if padded, as a short text.
         packed: The runner; None if padded.
     """
@@ -113,7 +113,8 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
     """Run the model as Transformers documents it, on rectangles of rows of similar length.
 
     Args:
-        model: Any Transformers model whose output has ``logits``: [R, C], [R, W, C] or [R, W, V].
+        model: Any Transformers model whose output has ``logits``: [R, C], [R, W, C] or [R, W, V];
+            or ``prediction_logits`` and ``seq_relationship_logits``, for BERT's pretraining heads.
         head: Its head.
     """
     pad_token_id = model.config.pad_token_id or 0
@@ -124,15 +125,20 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
         most = MAX_RECTANGLES if batch.input_ids.device.type == "cpu" else 1
         groups = rows_of_similar_length(lengths, most)
         inputs = batch.padded(pad_token_id)
-        logits = []
+        outputs = []
         for group in groups:
             width = int(lengths[group].max())
             rows = torch.from_numpy(group).to(batch.input_ids.device)
             part = {name: values[rows, :width] for name, values in inputs.items()}  # [R, W]
-            logits.append(model(**part).logits)
+            outputs.append(model(**part))
+        # Logits of rows are in the order of the rectangles: restore the order of the batch.
+        back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
+        if reads == "both":
+            tokens = _without_padding([one.prediction_logits for one in outputs], groups, lengths)
+            of_rows = torch.cat([one.seq_relationship_logits for one in outputs])[back]  # [B, C]
+            return TokenAndRowLogits(DenseLogits(tokens), of_rows)
+        logits = [one.logits for one in outputs]
         if reads == "first":
-            # The logits are in the order of the rectangles: restore the order of the batch.
-            back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
             return torch.cat(logits)[back]  # [B, C]
         of_tokens = _without_padding(logits, groups, lengths)  # [T, C] or [T, V]
         if reads == "asked":
@@ -218,12 +224,15 @@ def _compared(
     """The logits to compare, without dropout: [B, C], [A, C], or [N, V] of evenly spaced tokens."""
     with evaluation_mode(model), autocast():
         logits = forward.run(model, batch)
-        if READS[head] != "every":
-            found: Tensor = logits
-            return found
+        if isinstance(logits, Tensor):
+            return logits
+        of_tokens = logits.of_tokens if isinstance(logits, TokenAndRowLogits) else logits
         step = batch.tokens // TRIED_TOKENS + 1
-        at: Tensor = logits.at(torch.arange(0, batch.tokens, step, device=batch.input_ids.device))
-        return at
+        at = torch.arange(0, batch.tokens, step, device=batch.input_ids.device)
+        found: Tensor = of_tokens.at(at)
+        if isinstance(logits, TokenAndRowLogits):
+            found = torch.cat([found.ravel(), logits.of_rows.float().ravel()])
+        return found
 
 
 def _without_padding(logits: list[Tensor], groups: list[Ints], lengths: Ints) -> Tensor:
