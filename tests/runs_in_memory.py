@@ -203,6 +203,11 @@ def pairing_settings(folder: Path, **train: Any) -> dict[str, Any]:
     return {**config, "task": "next-sentence"}
 
 
+def pretraining_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run with masked words and next sentences."""
+    return {**pairing_settings(folder, **train), "task": "bert-pretraining"}
+
+
 def prepared_run(folder: Path, **train: Any) -> Prepared:
     """``settings``, read and checked."""
     return prepare(config_file.load(settings(folder, **train)))

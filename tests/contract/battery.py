@@ -32,6 +32,7 @@ AUTO_CLASSES = {
     "causal-lm": transformers.AutoModelForCausalLM,
     "masked-lm": transformers.AutoModelForMaskedLM,
     "next-sentence": transformers.AutoModelForNextSentencePrediction,
+    "pretraining": transformers.AutoModelForPreTraining,
 }
 """Transformers' class for each head."""
 
@@ -382,8 +383,8 @@ def reload(driven: DrivenRun) -> None:
         assert tuple(model.config.id2label.values()) == driven.case.labels
     tokenizer = transformers.AutoTokenizer.from_pretrained(place)
     with torch.no_grad():
-        logits = model(**tokenizer("a text", return_tensors="pt")).logits
-    assert torch.isfinite(logits).all()
+        output = model(**tokenizer("a text", return_tensors="pt"))
+    assert all(torch.isfinite(logits).all() for logits in output.to_tuple())
 
 
 def other_labels(driven: DrivenRun) -> None:

@@ -99,6 +99,10 @@ def _pairs(folder: Path) -> dict[str, Any]:
     return pairing_settings(folder)
 
 
+def _pairs_with_masks(folder: Path) -> dict[str, Any]:
+    return {**_pairs(folder), "task": "bert-pretraining"}
+
+
 def write_tags(path: Path, rows: int, seed: int = 0) -> Path:
     """JSON lines of words and their tags: a judgement of one or two words, and a name."""
     pick = random.Random(seed)
@@ -270,6 +274,20 @@ CASES: dict[str, Case] = {
         labels=("IsNext", "NotNext"),
         baselines=("majority", "tfidf"),
         marks=("AutoModelForNextSentencePrediction", "tell the next segment of a document"),
+        same=_follows,
+        unlabelled=_two_texts,
+    ),
+    "bert-pretraining": Case(
+        settings=_pairs_with_masks,
+        labelled=labelled(write_documents),
+        rows=PAIRS,
+        predict=("--text", TEXT, "--text-pair", "The second text."),
+        prediction=("label", "probabilities"),
+        columns=("text_pair", "label", "prediction", "probability:IsNext", "probability:NotNext"),
+        shown=r"(IsNext|NotNext)  [01]\.\d{3}\n",
+        labels=("IsNext", "NotNext"),
+        baselines=("untouched",),
+        marks=("AutoModelForPreTraining", "meant as a start for other tasks"),
         same=_follows,
         unlabelled=_two_texts,
     ),

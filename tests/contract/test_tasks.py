@@ -20,6 +20,7 @@ from tests.runs_in_memory import (
     filling_settings,
     number_settings,
     pairing_settings,
+    pretraining_settings,
     ranking_settings,
     settings,
     tagging_settings,
@@ -82,6 +83,7 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
     "next-sentence": pairing_settings,
+    "bert-pretraining": pretraining_settings,
 }
 """For each task, and each kind of loss, the settings of a small run with made-up data."""
 

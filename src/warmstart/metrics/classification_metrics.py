@@ -167,7 +167,7 @@ def classification_sums(
         sums_per_unit(units, predicted, classes),
         sums_per_unit(units, targets, classes, hit.astype(np.float64)),
         sums_per_unit(units, _bins(confidence), CALIBRATION_BINS, confidence - hit),
-        sums_per_unit(units, one_column, 1, _row_log_loss(probabilities, targets)),
+        sums_per_unit(units, one_column, 1, row_log_loss(probabilities, targets)),
     ]
     for index in _curves(classes):
         inside = targets == index
@@ -238,11 +238,15 @@ def _share_below(scores: Floats, others: Floats) -> Floats:
     return np.asarray(ends / (2 * len(others)))
 
 
-def _row_log_loss(probabilities: Floats, targets: Ints) -> Floats:
+def row_log_loss(probabilities: Floats, targets: Ints) -> Floats:
     """Negative logarithm of the probability of each row's target, in nats, float64 [N].
 
     Probabilities are clipped at the epsilon of float64, as in ``sklearn.metrics.log_loss``: the
     loss of one row is at most 36.04 nats.
+
+    Args:
+        probabilities: class probabilities of each row, float64 [N, C].
+        targets: class index of each row, int64 [N].
     """
     of_target = probabilities[np.arange(len(targets)), targets]
     return np.asarray(-np.log(np.clip(of_target, np.finfo(np.float64).eps, 1)))

@@ -5,6 +5,7 @@ and run ``tests/contract``.
 """
 
 from warmstart.config import RunConfig
+from warmstart.tasks.bert_pretraining import BertPretraining
 from warmstart.tasks.fill_mask import FillMask
 from warmstart.tasks.multi_label_classification import MultiLabelClassification
 from warmstart.tasks.next_sentence import NextSentence
@@ -24,6 +25,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "text-generation": TextGeneration,
     "fill-mask": FillMask,
     "next-sentence": NextSentence,
+    "bert-pretraining": BertPretraining,
 }
 """Every task; the only list of them."""
 

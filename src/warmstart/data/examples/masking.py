@@ -18,7 +18,7 @@ generators", figure 10 (SplitMix64's finaliser).
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -57,6 +57,18 @@ class Masking:
     share: float
     mask_id: int
     askable: Bools
+
+    @classmethod
+    def of(cls, share: float, tokenizer: Any) -> Self:
+        """Masking with the mask token of a tokenizer; its special tokens are never selected.
+
+        Args:
+            share: share of each row's tokens (or words) to select.
+            tokenizer: a Transformers tokenizer with a mask token.
+        """
+        askable = np.ones(len(tokenizer), dtype=np.bool_)
+        askable[sorted(tokenizer.all_special_ids)] = False
+        return cls(share, tokenizer.mask_token_id, askable)
 
     def choose(self, rows: "MaskedRows", draw: Draw) -> Ints:
         """Select tokens: their indices in the batch, sorted, int64.
