@@ -103,13 +103,13 @@ class DataConfig(_Part):
     """Number of tokens that a chunk (``long_documents: chunk``) or a window of a long text
     (token classification) repeats from the end of the previous one, as context; at most half of a
     row. By default 32, or half of a row that is shorter than 64."""
-    mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """For fill-mask: share of each row's tokens to mask; at least one token is masked."""
     segment_characters: Annotated[int, Field(ge=1)] = 200
-    """For next sentence: a segment has as many sentences as fit into this number of characters, at
-    least one."""
+    """For next sentence and BERT's pretraining: a segment has as many sentences as fit into this
+    number of characters, at least one."""
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """For fill-mask and BERT's pretraining: share of each row's tokens to mask, at least one."""
     whole_words: bool = False
-    """For fill-mask: mask whole words (all tokens of a word) instead of single tokens."""
+    """For the same: mask whole words (all tokens of a word) instead of single tokens."""
     control_tokens: ControlTokens = "text"
     """How the name of a control token in a text or prompt (``[SEP]``, ``<|im_end|>``) is read: like
     other ``text``, or as the token itself (``tokens``), for texts written for a chat model."""
