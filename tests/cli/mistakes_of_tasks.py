@@ -123,7 +123,7 @@ PROBLEMS = [
                   "text,next_text\n" + "The cat sat. It was old.,We saw it.\n" * 30,
                   found=("d.csv has a column 'next_text', the value of data.text_pair",),
                   expected=("the task itself cuts them",), do=("task=text-classification",),
-                  mends="--set data.text_pair=following"),
+                  mends="--text-pair next_text_drawn"),
     Case("a setting of another task", f"{TRAIN} --set data.label=label", "--task fill-mask",
          found=("data.label is set, and fill-mask does not read it",),
          expected=("is read by text-classification, multi-label",), do=("remove data.label",)),

@@ -15,8 +15,8 @@ from warmstart.data.segments import (
     document_pairs,
     draw_partners,
     drawn_pairs,
-    segments,
     sentences,
+    text_segments,
 )
 from warmstart.data.table import Table
 from warmstart.errors import DataError
@@ -52,7 +52,7 @@ def test_lines_are_sentences_unless_they_are_longer_than_a_segment() -> None:
 
 def test_a_segment_has_as_many_sentences_as_fit_and_no_text_is_lost() -> None:
     text = " ".join(f"Sentence {number} of the text." for number in range(40))
-    found = segments(text, longest=100)
+    found = text_segments(text, longest=100)
     assert " ".join(found) == text
     assert all(len(one) <= 100 for one in found)
     for one, two in pairwise(found):
@@ -60,7 +60,7 @@ def test_a_segment_has_as_many_sentences_as_fit_and_no_text_is_lost() -> None:
 
 
 def test_a_long_sentence_is_a_segment_of_its_own() -> None:
-    assert segments(f"Short. {'a' * 50}. Short.", longest=20) == [
+    assert text_segments(f"Short. {'a' * 50}. Short.", longest=20) == [
         "Short.",
         f"{'a' * 50}.",
         "Short.",

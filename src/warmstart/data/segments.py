@@ -72,16 +72,16 @@ def sentences(text: str, longest: int) -> list[Span]:
     return spans
 
 
-def segments(text: str, longest: int) -> list[str]:
+def text_segments(text: str, longest: int) -> list[str]:
     """The segments of a document; one if it has a single sentence, none if it is empty.
 
     Args:
         text: a document.
         longest: largest number of characters of a segment of several sentences.
 
-    >>> segments("One. Two. Three. Four.", longest=10)
+    >>> text_segments("One. Two. Three. Four.", longest=10)
     ['One. Two.', 'Three.', 'Four.']
-    >>> segments("One. Two. Three. Four.", longest=100)
+    >>> text_segments("One. Two. Three. Four.", longest=100)
     ['One. Two.', 'Three. Four.']
     """
     spans = sentences(text, longest)
@@ -155,7 +155,7 @@ def _batches(
     """The pairs of successive segments; the index of the document of each goes into ``sources``."""
     start = 0
     for texts in documents.chunks({"data.text": data.text}, _DOCUMENTS_AT_ONCE):
-        of_texts = [segments(text, data.segment_characters) for text in texts]
+        of_texts = [text_segments(text, data.segment_characters) for text in texts]
         firsts = [one for found in of_texts for one in found[:-1]]
         seconds = [one for found in of_texts for one in found[1:]]
         pairs = [max(len(found) - 1, 0) for found in of_texts]

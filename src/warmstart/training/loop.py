@@ -26,7 +26,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 
 from warmstart import errors
-from warmstart.data.examples.batches import Batch, Examples, collate, split_batch
+from warmstart.data.examples.batches import Batch, collate, split_batch
 from warmstart.data.examples.tokens import Ints
 from warmstart.devices.device import precision_of
 from warmstart.preparation.plan import Plan
@@ -86,8 +86,7 @@ def fit(
                 break
             epoch, index = divmod(step, plan.steps_per_epoch)
             if index == 0 or not windows:  # a resumed run starts in the middle of an epoch
-                windows = begin_epoch(job, plan, epoch)
-                parts = parts.with_rows(job.train.of_epoch(plan.draw(step)))
+                parts, windows = parts.of_epoch(step), begin_epoch(job, plan, epoch)
             set_rates(optimizer, share_at(step))
             progress = make_step(parts, windows[index], progress)
 
@@ -132,8 +131,9 @@ class Parts:
         stepper, graphs = job.accelerator.prepare(optimizer), graphed_steps(job, plan, optimizer)
         return cls(job, plan, optimizer, stepper, recorder, Clock.of(job, progress), graphs)
 
-    def with_rows(self, train: Examples) -> Self:
-        """The same objects with the training rows of an epoch."""
+    def of_epoch(self, step: int) -> Self:
+        """The same objects with the training rows of the epoch of a step."""
+        train = self.job.train.of_epoch(self.plan.draw(step))
         return replace(self, job=replace(self.job, train=train))
 
 
