@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from warmstart.experiments.experiment import Experiment
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.learning_curve import learning_curve
+    from warmstart.experiments.ray_workers import RayWorkers
     from warmstart.experiments.repeat import repeat
     from warmstart.experiments.search import search
     from warmstart.run import Run
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Experiment",
     "OtherPredictions",
+    "RayWorkers",
     "Run",
     "RunConfig",
     "WarmstartError",
@@ -54,6 +56,7 @@ __all__ = [
 _HOME = {
     "Experiment": "warmstart.experiments.experiment",
     "OtherPredictions": "warmstart.evaluation.other_predictions",
+    "RayWorkers": "warmstart.experiments.ray_workers",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
     "learning_curve": "warmstart.experiments.learning_curve",

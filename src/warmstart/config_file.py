@@ -354,15 +354,28 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
             return name
 
     data = config.data
-    splits = {} if data.dir else {s: resolved(getattr(data, s)) for s in ("train", "test")}
-    if not data.dir and not isinstance(data.validation, float):
-        splits["validation"] = resolved(data.validation)
+    named = {} if data.dir else data.sources
+    splits = {split: resolved(source) for split, source in named.items()}
     return config.model_copy(
         update={
             "model": config.model.model_copy(update={"name": resolved(config.model.name)}),
             "data": data.model_copy(update={"dir": resolved(data.dir), **splits}),
         }
     )
+
+
+def files_of(config: RunConfig) -> list[Path]:
+    """The local files and folders that a config names: data and checkpoint.
+
+    Args:
+        config: with absolute paths, as ``resolve_paths`` returns it.
+    """
+    data = config.data
+    names: list[Any] = [config.model.name, data.dir]
+    for name in (data.train, data.validation, data.test):
+        names += name if isinstance(name, list) else [name]
+    paths = [Path(name.partition("!")[0]) for name in names if isinstance(name, str)]
+    return [path for path in paths if path.is_absolute()]
 
 
 def recipe_names() -> list[str]:

@@ -123,6 +123,14 @@ def test_half_of_the_partners_are_the_row_itself_and_the_others_are_of_other_doc
     assert set(of_one) <= {0, 2, 3, 4}
 
 
+def test_rows_of_a_single_document_keep_their_next_segment() -> None:
+    """A sample of the rows, whose time is measured, may be from one document."""
+    rows = np.array([3, 4, 9])
+    partners, classes = draw_partners(rows, np.zeros_like(rows), Draw(1, 0))
+    assert partners.tolist() == [0, 1, 2]
+    assert classes.tolist() == [0, 0, 0]
+
+
 def test_the_draw_is_a_function_of_seed_epoch_and_row_alone() -> None:
     rows = np.arange(2000)
     np.random.seed(3)

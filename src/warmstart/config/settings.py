@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from warmstart import errors
-from warmstart.config.file_formats import FORMAT_SETTINGS, FileFormat, Sources
+from warmstart.config.file_formats import FORMAT_SETTINGS, NO_ROWS, FileFormat, Sources
 from warmstart.config.model_settings import (
     CLOSED,
     ControlTokens,
@@ -42,8 +42,10 @@ class DataConfig(_Part):
     """Training file(s): a path, ``archive.zip!member``, a URL (``#sha256=…`` verifies it),
     ``hub:NAME[/CONFIG]:SPLIT`` (a Hugging Face data set), a folder of ``.txt`` files (with a
     sub-folder for each label) or brat files, or ``bundled/grammar/train``."""
-    validation: Annotated[float, Field(gt=0, lt=1)] | Sources = 0.1
-    """Validation file(s), or the share of the ``train`` rows to set aside for validation."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | Literal["none"] | Sources = 0.1
+    """Validation file(s), or the share of the ``train`` rows to set aside for validation. ``none``:
+    train on all rows; the model of the last step is kept, and nothing can be chosen by a score. A
+    file of this name is written ``./none``."""
     test: Sources | None = None
     """Test file(s); they are scored once, after training."""
     limit: Annotated[int, Field(ge=1)] | None = None
@@ -136,6 +138,16 @@ class DataConfig(_Part):
     """Seed that selects the rows set aside for validation, and those of ``limit``."""
     allow_same_file: bool = False
     """Allow the same file in two splits (the score then measures memorisation, not learning)."""
+
+    @property
+    def sources(self) -> dict[str, Sources]:
+        """The file(s) of each split that names some, by split."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {
+            split: source
+            for split, source in named.items()
+            if isinstance(source, str | list) and (split, source) != ("validation", NO_ROWS)
+        }
 
     @property
     def text_columns(self) -> dict[str, str]:

@@ -201,8 +201,8 @@ def draw_partners(rows: Ints, documents: Ints, draw: Draw) -> tuple[Ints, Ints]:
 
     Args:
         rows: row ids, int64 [N].
-        documents: the document of each row, a number from 0, at least two different ones, int64
-            [N].
+        documents: the document of each row, a number from 0, int64 [N]; if there is only one, all
+            rows keep their next segment.
         draw: seed and epoch.
 
     Returns:
@@ -215,7 +215,10 @@ def draw_partners(rows: Ints, documents: Ints, draw: Draw) -> tuple[Ints, Ints]:
     order = np.argsort(documents, kind="stable")
     sizes = np.bincount(documents)
     start, size = (np.cumsum(sizes) - sizes)[documents], sizes[documents]
-    others = (len(rows) - size).astype(np.uint64)
-    place = (random_bits(states, np.ones_like(rows)) % others).astype(np.int64)
-    partners = order[np.where(place < start, place, place + size)]
+    others = len(rows) - size
+    classes[others == 0] = 0
+    choices = np.maximum(others, 1).astype(np.uint64)
+    place = (random_bits(states, np.ones_like(rows)) % choices).astype(np.int64)
+    place = np.where(place < start, place, place + size)
+    partners = order[np.minimum(place, len(rows) - 1)]  # above it only without another document
     return np.where(classes == 0, np.arange(len(rows)), partners), classes

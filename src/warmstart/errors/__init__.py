@@ -25,6 +25,7 @@ WarmstartError
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
 │                                                                               .checkpoint
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run,
+│                                                                               .cluster,
 │                                                                               .comparison,
 │                                                                               .launch
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
@@ -36,6 +37,7 @@ WarmstartError
 from warmstart.errors import (
     arguments,
     checkpoint,
+    cluster,
     command,
     comparison,
     config,
@@ -81,6 +83,7 @@ __all__ = [
     "WarmstartError",
     "arguments",
     "checkpoint",
+    "cluster",
     "command",
     "comparison",
     "config",

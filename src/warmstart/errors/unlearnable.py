@@ -57,6 +57,6 @@ def documents_with_pairs(path: str, column: str) -> DataError:
         found=f"{path} has a column {column!r}, the value of data.text_pair",
         expected="documents in the column data.text: the task itself cuts them into segments and "
         "pairs these",
-        do=f"for documents, --set data.text_pair={column}_drawn, or another name that no column has; "
-        "for pairs with a label in the file, task=text-classification",
+        do=f"for documents, --set data.text_pair={column}_drawn, or another name that no column "
+        "has; for pairs with a label in the file, task=text-classification",
     )

@@ -8,6 +8,7 @@
     results.json         the scores over all trials
     experiment.html      the report
     best/                a copy of the best trial's run directory, if the experiment chooses one
+    final/               of a cross-validation with ``--final``: the run on all rows
     .lock                held by the process that works on the experiment
 
 ``results.json`` is written last: with it, the experiment is finished.
@@ -39,6 +40,7 @@ ENTRIES = (
     "results.json",
     "experiment.html",
     "best",
+    "final",
 )
 """All entries of an experiment's folder; ``--overwrite`` removes only these."""
 

@@ -7,6 +7,7 @@ from warmstart.data.reading.paths import given_path
 from warmstart.experiments import cross_validation, learning_curve, repeat, search
 from warmstart.experiments.experiment import Experiment, Kind, resumed_experiment
 from warmstart.experiments.experiment_folder import ExperimentFolder
+from warmstart.experiments.ray_workers import RayWorkers
 
 KINDS: Mapping[str, Kind] = {
     "repeat": repeat.KIND,
@@ -17,12 +18,14 @@ KINDS: Mapping[str, Kind] = {
 """Every kind by the name of its command."""
 
 
-def resume_experiment(path: str | Path, *, workers: int = 1, progress: bool = True) -> Experiment:
+def resume_experiment(
+    path: str | Path, *, workers: int | RayWorkers = 1, progress: bool = True
+) -> Experiment:
     """Continue an interrupted experiment: finished trials stay, the others are resumed or begun.
 
     Args:
         path: its folder.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         progress: show live progress on stderr.
 
     Raises:
