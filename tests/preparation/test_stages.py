@@ -133,7 +133,7 @@ def test_every_setting_of_the_data_that_decides_what_is_read_is_part_of_the_key(
         *("train", "validation", "test"),  # the sources themselves are in the key
         *("truncation", "long_documents", "overlap_tokens", "mask_share", "whole_words"),
         "duplicates",
-        *("label_separator", "tag_scheme", "group", "stratify", "split_seed", "allow_same_file"),
+        *("label_separator", "tag_scheme", "stratify", "split_seed", "allow_same_file"),
         *("limit", "label_names", "control_tokens"),
     }
     assert set(READING) | afterwards == DataConfig.model_fields.keys()
