@@ -21,12 +21,12 @@ GUIDES = (*READMES, *(ROOT / "docs" / f"{name}.md" for name in ("data", "from-th
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 
 SETTINGS = {setting.name for setting in config_file.settings_table()}
-FILES = {"data.json", "model.int8.onnx", "model.onnx", "model.safetensors"}
+FILES = {"data.json", "model.int8.onnx", "model.onnx", "model.safetensors", "train.tsv"}
 """Names of files that look like settings."""
 
 MAX_PICTURE_BYTES = 300_000
 
-TOPICS = tuple(ROOT / "docs" / f"{name}.md" for name in ("comparing", "experiments"))
+TOPICS = tuple(ROOT / "docs" / f"{name}.md" for name in ("comparing", "experiments", "glue"))
 
 every_guide = pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
 guides_and_topics = pytest.mark.parametrize("page", GUIDES + TOPICS, ids=lambda page: page.name)

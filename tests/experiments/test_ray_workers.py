@@ -21,11 +21,13 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 import warmstart
 from tests.runs_in_memory import settings, write_reviews
-from warmstart import config_file
-from warmstart.experiments import ray_connection
+from warmstart import config_file, errors
+from warmstart.cli.app import app
+from warmstart.experiments import ray_connection, ray_workers
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.ray_workers import Needs, RayWorkers, problem_of_this_node, run_on_node
 from warmstart.runs.events import events_of, read_events
@@ -45,15 +47,22 @@ def small(folder: Path, **train: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A function that returns a running cluster of two nodes with one CPU each."""
-    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(dir="/tmp") as folder:
+def only_here() -> Iterator[None]:
+    """Processes of Ray listen on 127.0.0.1, and soon notice when a node is lost."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # 127.0.0.1 instead of its own IP
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
         patch.setenv("RAY_health_check_period_ms", "1000")
         patch.setenv("RAY_health_check_timeout_ms", "1000")
-        from ray.cluster_utils import Cluster
+        yield
 
+
+@pytest.fixture(scope="module")
+def cluster(only_here: None) -> Iterator[Any]:
+    """A cluster of two nodes with one CPU each."""
+    from ray.cluster_utils import Cluster
+
+    with TemporaryDirectory(dir="/tmp") as folder:
         # Paths of sockets are limited to 107 characters, so the folder of the test is too long.
         node = {"num_cpus": CPUS, "object_store_memory": STORE, "include_dashboard": False}
         made = Cluster(initialize_head=True, head_node_args={**node, "temp_dir": folder})
@@ -115,7 +124,7 @@ def processes_of_trials() -> list[psutil.Process]:
 def test_a_killed_process_and_a_lost_node_change_nothing(
     tmp_path: Path, cluster: Any, one_thread: None
 ) -> None:
-    config = small(tmp_path, epochs=40)
+    config = small(tmp_path, epochs=12)
     whole = warmstart.repeat(config, seeds=4, output=tmp_path / "whole", progress=False)
     lost: list[str] = []
 
@@ -163,7 +172,7 @@ def test_a_killed_process_and_a_lost_node_change_nothing(
 def test_ctrl_c_saves_the_trials_and_they_are_resumed_on_this_machine(
     tmp_path: Path, cluster: Any, one_thread: None
 ) -> None:
-    config = small(tmp_path, epochs=60)
+    config = small(tmp_path, epochs=20)
     path = tmp_path / "small.yaml"
     path.write_text(config_file.dump(config_file.load(config)), encoding="utf-8")
     command = ["repeat", str(path), "--seeds", "2", "--output", "out", "--engine", "ray"]
@@ -197,15 +206,15 @@ def test_ctrl_c_saves_the_trials_and_they_are_resumed_on_this_machine(
 
 @needs_ray
 @pytest.mark.slow
-def test_a_search_runs_on_a_cluster_with_at_most_so_many_trials_at_once(
-    tmp_path: Path, cluster: Any
+def test_a_search_runs_on_a_cluster_that_is_started_for_it_with_so_many_trials_at_once(
+    tmp_path: Path, only_here: None
 ) -> None:
     pytest.importorskip("optuna")
     found = warmstart.search(
         small(tmp_path, epochs=1),
         space={"train.learning_rate": [1e-2, 2e-2, 3e-2]},
         trials=3,
-        workers=RayWorkers(1, cluster.address),
+        workers=RayWorkers(1, "local"),
         output=tmp_path / "out",
         progress=False,
     )
@@ -245,6 +254,52 @@ def test_a_node_that_does_not_see_the_files_is_named_before_any_trial(
         list(place.run([], lambda: False, lambda: False))
     assert str(elsewhere) in problem.value.found
     assert "shared file system" in problem.value.do
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_node_without_a_package_is_named(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_workers, "SAME_VERSIONS", ("none-such",))
+    monkeypatch.setattr(ray_workers, "version", lambda _: "1.0")  # here, not on the nodes
+    folder = ExperimentFolder.create(tmp_path / "out", {}, overwrite=False)
+    with (
+        RayWorkers(address=cluster.address).connected(folder, []) as place,
+        pytest.raises(warmstart.WarmstartError, match="cannot run a trial") as problem,
+    ):
+        list(place.run([], lambda: False, lambda: False))
+    assert "No package metadata was found for none-such" in problem.value.found
+    assert "'warmstart[ray]' in the environment in which that node runs" in problem.value.do
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_script_that_is_connected_stays_so(tmp_path: Path, cluster: Any) -> None:
+    import ray
+
+    folder = ExperimentFolder(tmp_path)
+    ray.init(cluster.address, log_to_driver=False)
+    try:
+        with RayWorkers().connected(folder, []) as place:
+            assert place.gpus == 0
+        assert ray.is_initialized()
+        with (
+            pytest.raises(warmstart.WarmstartError, match="connected to a Ray cluster") as problem,
+            RayWorkers(address=cluster.address).connected(folder, []),
+        ):
+            pass
+        assert "leave out the address" in problem.value.do
+    finally:
+        ray.shutdown()
+
+
+def test_options_of_a_cluster_are_refused_for_this_machine() -> None:
+    options = ["--address", "auto", "--gpus-per-trial", "0.25"]
+    ran = CliRunner().invoke(app, ["repeat", "demo", *options])
+    assert isinstance(ran.exception, errors.UsageError)
+    assert ran.exception.found == "--address, --gpus-per-trial with --engine local"
+    assert ran.exception.do == "--engine ray, or leave them out"
 
 
 def needs(folder: Path, **changes: Any) -> Needs:

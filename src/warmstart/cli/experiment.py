@@ -73,7 +73,7 @@ def repeat(
         found = run(
             config_path(config),
             sets or (),
-            seeds=_seeds("5" if seeds is None else seeds),
+            seeds=seeds_of("5" if seeds is None else seeds),
             vary=vary or "all",
             workers=place,
             output=output,
@@ -157,6 +157,10 @@ def search(
     join: Annotated[
         bool, typer.Option("--join", help="Add trials to a study that exists.")
     ] = False,
+    nested: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Search in each of K folds, to score the search itself."),
+    ] = None,
     sets: Set = None,
     workers: Workers = None,
     engine: Place = "local",
@@ -172,12 +176,11 @@ def search(
     from warmstart import errors
     from warmstart.cli.train import config_path
     from warmstart.experiments.search import refuse_missing_optuna
-    from warmstart.experiments.search import search as run
 
     refuse_missing_optuna()
     place = chosen_place(engine, workers, address, cpus, gpus)
     chosen = {"space": space, "trials": trials, "sampler": sampler, "pruner": pruner}
-    chosen |= {"storage": storage, "study": study, "join": join or None}
+    chosen |= {"storage": storage, "study": study, "join": join or None, "nested": nested}
     if resume:
         given = {f"--{name}": value for name, value in chosen.items()}
         others = {"--set": sets, "--output": output, "--overwrite": overwrite}
@@ -185,10 +188,26 @@ def search(
     elif space is None:
         raise errors.search.which_space()
     else:
-        options: dict[str, Any] = {n: value for n, value in chosen.items() if value is not None}
+        options = {name: value for name, value in chosen.items() if value is not None}
         where: dict[str, Any] = {"workers": place, "output": output, "overwrite": overwrite}
-        found = run(config_path(config), sets or (), **options, **where)
+        found = _searched(config_path(config), sets or (), options, where)
     _print(found, as_json=as_json)
+
+
+def _searched(
+    config: str, sets: Sequence[str], options: dict[str, Any], where: Mapping[str, Any]
+) -> "Experiment":
+    """Search, or with the option ``nested`` search in each fold."""
+    from warmstart import errors
+    from warmstart.experiments.nested_search import nested_search
+    from warmstart.experiments.search import search as run
+
+    if "nested" not in options:
+        return run(config, sets, **options, **where)
+    folds = options.pop("nested")
+    if shared := [f"--{name}" for name in ("storage", "study", "join") if name in options]:
+        raise errors.search.nested_with(shared)
+    return nested_search(config, sets, folds=folds, **options, **where)
 
 
 def learning_curve(
@@ -245,16 +264,27 @@ def _resumed(
     """Resume an experiment of this command; no option that it has already may be given."""
     from warmstart import errors
     from warmstart.experiments.experiment import resumed_experiment
-    from warmstart.experiments.kinds import KINDS
+    from warmstart.experiments.experiment_folder import ExperimentFolder
+    from warmstart.experiments.kinds import kind_of
 
     others = [option for option, value in given.items() if value]
     if others:
         raise errors.experiment.resume_with(Path(path), command, others)
-    return resumed_experiment(KINDS[command], path, workers=place, progress=True)
+    kind = kind_of(ExperimentFolder.open(Path(path)))
+    if kind.command != command:
+        raise errors.experiment.of_other_kind(Path(path), kind.command, command)
+    return resumed_experiment(kind, path, workers=place, progress=True)
 
 
-def _seeds(text: str) -> int | list[int]:
-    """A number of seeds, or the seeds: ``5``, ``1,2,3``."""
+def seeds_of(text: str) -> int | list[int]:
+    """A number of seeds, or the seeds: ``5``, ``1,2,3``.
+
+    Args:
+        text: the value of ``--seeds``.
+
+    Raises:
+        UsageError: it is neither.
+    """
     from warmstart import errors
 
     parts = [part.strip() for part in text.split(",")]

@@ -52,7 +52,8 @@ class DataConfig(_Part):
     """For a quick try: train on a sample of this number of training rows (``split_seed``), with the
     label proportions of all rows (``stratify``). Validation and test rows are not limited."""
     dir: str | None = None
-    """A folder, zip file or URL of a zip file; relative names above are looked up in it."""
+    """A folder, zip file or URL of a zip file; relative names above are looked up in it. For
+    ``hub:nyu-mll/glue/…``, the folder of the GLUE download, which is then read instead."""
     format: FileFormat = "auto"
     """File format; ``auto`` chooses it by the file name, for ``.json`` by the content. ``spans``:
     an export of Label Studio, doccano, spaCy or brat."""
@@ -80,7 +81,8 @@ class DataConfig(_Part):
         Annotated[list[str], Field(min_length=2)] | Annotated[dict[str, str], Field(min_length=2)]
     ) | None = None
     """Names of labels (or tags) that the files write as ids: a list for 0, 1, 2, …, or a mapping
-    such as ``{1: negative, 2: positive}``. They are used wherever a label is shown."""
+    such as ``{1: negative, 2: positive}``. They are used wherever a label is shown; if the files
+    have the names themselves, they only give their order."""
     label_separator: Annotated[str, Field(min_length=1)] | None = None
     """Separator between the labels of a row, ``|`` by default."""
     label_columns: Annotated[list[str], Field(min_length=1)] | None = None

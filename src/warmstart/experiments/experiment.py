@@ -5,13 +5,15 @@ rest is here, once.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from warmstart import config_file, errors
 from warmstart.api import ConfigSource, name_of, refuse_missing_packages
@@ -20,8 +22,9 @@ from warmstart.config.overrides import Overrides
 from warmstart.data.reading.paths import given_path
 from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
+from warmstart.experiments.experiment_forecast import experiment_forecast
 from warmstart.experiments.experiment_page import Page, write_page
-from warmstart.experiments.ray_workers import RayWorkers
+from warmstart.experiments.ray_workers import RayWorkers, ready_place
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import Trial
@@ -108,6 +111,7 @@ class Kind:
         page: what the report shows in addition, from the whole ``results.json``.
         final: the run that follows from all trials, given the finished ones; None without one.
         exports: whether there is one model at the end that can be exported (``export.onnx``).
+        typical: a trial whose duration is typical, and the number of runs.
     """
 
     command: str
@@ -116,6 +120,7 @@ class Kind:
     trials: Callable[[ExperimentPlan], Sequence[Trial]]
     results: Callable[[ExperimentPlan, Trials, Mapping[str, RunRecord]], dict[str, Any]]
     page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page]
+    typical: Callable[[ExperimentPlan], tuple[Trial, int]]
     final: Callable[[ExperimentPlan, Mapping[str, RunRecord]], Trial | None] = _none
     exports: Callable[[ExperimentPlan], bool] = _always
 
@@ -146,7 +151,11 @@ def kind_of_fixed_trials(
     def orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
         return [trial for trial in trials(plan) if trial.name not in done]
 
-    return Kind(command, checked, orders, trials, results, page, final, exports)
+    def typical(plan: ExperimentPlan) -> tuple[Trial, int]:
+        *_, last = found = trials(plan)
+        return last, len(found)
+
+    return Kind(command, checked, orders, trials, results, page, typical, final, exports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,17 +241,30 @@ def new_experiment(
     if settings.export.onnx and not kind.exports(plan):
         raise errors.experiment.exports_nothing(kind.command)
     plan = replace(plan, options=kind.checked(plan))
+    if progress:
+        console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        console.print(experiment_forecast(*kind.typical(plan), folder.path), soft_wrap=True)
+    with ready_place(workers, folder, config_file.files_of(plan.config)) as place:
+        begin(plan, overwrite=overwrite)
+        return _carry_out(kind, plan, place, progress=progress)
+
+
+def begin(plan: ExperimentPlan, *, overwrite: bool) -> None:
+    """Create the folder of an experiment, and write ``experiment.json``.
+
+    Args:
+        plan: the experiment, with the options to keep.
+        overwrite: as for ``ExperimentFolder.create``.
+    """
     content = {
         "version": VERSION,
-        "kind": kind.command,
-        "name": name,
+        "kind": plan.kind,
+        "name": plan.name,
         "options": dict(plan.options),
-        "settings": given,
+        "settings": plan.settings,
         "began": time.time(),
     }
-    with _ready(workers, plan) as place:
-        ExperimentFolder.create(folder.path, content, overwrite=overwrite)
-        return _carry_out(kind, plan, place, progress=progress)
+    ExperimentFolder.create(plan.folder.path, content, overwrite=overwrite)
 
 
 def resumed_experiment(
@@ -262,14 +284,12 @@ def resumed_experiment(
     refuse_workers(workers)
     folder = ExperimentFolder.open(given_path(path, "path").absolute())
     content = folder.read_json("experiment.json")
-    if content["kind"] != kind.command:
-        raise errors.experiment.of_other_kind(folder.path, content["kind"], kind.command)
     if folder.is_finished:
         raise errors.experiment.already_finished(folder.path, folder.entry("experiment.html"))
     plan = ExperimentPlan(
         folder, kind.command, content["name"], content["options"], content["settings"]
     )
-    with _ready(workers, plan) as place:
+    with ready_place(workers, folder, config_file.files_of(plan.config)) as place:
         return _carry_out(kind, plan, place, progress=progress)
 
 
@@ -283,51 +303,55 @@ def refuse_workers(workers: int | RayWorkers) -> None:
         raise errors.experiment.too_few_workers(workers)
 
 
-@contextmanager
-def _ready(workers: int | RayWorkers, plan: ExperimentPlan) -> Iterator[int | TrialPlace]:
-    """Where the trials run; a cluster is connected within the block."""
-    if isinstance(workers, RayWorkers):
-        files = config_file.files_of(plan.config)
-        with workers.connected(plan.folder, files) as cluster:
-            yield cluster
-    else:
-        yield workers
-
-
 def _carry_out(
     kind: Kind, plan: ExperimentPlan, place: int | TrialPlace, *, progress: bool
 ) -> Experiment:
     folder = plan.folder
     with folder.locked():
-        _run_orders(plan, kind.orders(plan, _finished(folder)), place, progress=progress)
-        ended, trials = folder.outcomes(), kind.trials(plan)
-        records = finished_records(trials, ended)
-        if not records:
-            last = next(reversed(ended.values()))
-            raise errors.experiment.all_failed(folder.path, kind.command, cause(last))
-        final = kind.final(plan, records)
-        if final is not None and FINAL not in _finished(folder):
+        _run_orders(plan, kind.orders(plan, finished(folder)), place, progress=progress)
+        records = finished_records(kind.trials(plan), folder.outcomes())
+        final = kind.final(plan, records) if records else None
+        if final is not None and FINAL not in finished(folder):
             _run_orders(plan, [final], place, progress=progress)
-        found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
-        content = {
-            "experiment": str(folder.path),
-            "kind": kind.command,
-            "name": plan.name,
-            "trials": found,
-            **kind.results(plan, found, records),
-        }
-        with drawing():
-            page = kind.page(content, records)
-            write_page(folder, content, next(iter(records.values())), page)
-        folder.write_json("results.json", content)  # it makes the experiment finished
+        complete(kind, plan)
         if (export := plan.config.export).onnx:
             chosen = folder.entry("best" if final is None else FINAL)
             Run(chosen).export(int8=export.int8, max_drop=export.max_drop)
     return Experiment(folder.path)
 
 
-def _finished(folder: ExperimentFolder) -> list[str]:
-    """Names of the finished trials."""
+def complete(kind: Kind, plan: ExperimentPlan) -> None:
+    """Write the results and the page of an experiment whose trials have ended.
+
+    Args:
+        kind: of the experiment.
+        plan: the experiment.
+
+    Raises:
+        RunError: no trial has finished.
+    """
+    folder = plan.folder
+    ended, trials = folder.outcomes(), kind.trials(plan)
+    records = finished_records(trials, ended)
+    if not records:
+        last = next(reversed(ended.values()))
+        raise errors.experiment.all_failed(folder.path, kind.command, cause(last))
+    found = [trial_json(one, ended.get(one.name), records.get(one.name)) for one in trials]
+    content = {
+        "experiment": str(folder.path),
+        "kind": kind.command,
+        "name": plan.name,
+        "trials": found,
+        **kind.results(plan, found, records),
+    }
+    with drawing():
+        page = kind.page(content, records)
+        write_page(folder, content, next(iter(records.values())), page)
+    folder.write_json("results.json", content)  # it makes the experiment finished
+
+
+def finished(folder: ExperimentFolder) -> list[str]:
+    """Names of the finished trials of an experiment."""
     return [name for name, one in folder.outcomes().items() if one.status == "finished"]
 
 
@@ -341,7 +365,7 @@ def _run_orders(
         RunError: several trials in a row failed with the same error.
     """
     folder = plan.folder
-    done = _finished(folder)
+    done = finished(folder)
     place = max(1, min(place, len(orders))) if isinstance(place, int) else place
     failed: list[Outcome] = []
     interrupted, count = False, 0

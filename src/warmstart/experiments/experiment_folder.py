@@ -3,6 +3,7 @@
     experiment.json      kind and options, and the settings that all trials share
     trials/NAME/         the run directory of each trial
     trials.jsonl         one JSON object for each trial that ended; the last one of a trial counts
+    searches/NAME/       of a nested search: the search in each fold, an experiment of its own
     study/               of a search: Optuna's journal of its trials
     predictions.parquet  of a cross-validation: every row, predicted by the trial of its fold
     results.json         the scores over all trials
@@ -35,6 +36,7 @@ ENTRIES = (
     "experiment.json",
     "trials",
     "trials.jsonl",
+    "searches",
     "study",
     "predictions.parquet",
     "results.json",

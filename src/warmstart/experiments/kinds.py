@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from warmstart.data.reading.paths import given_path
-from warmstart.experiments import cross_validation, learning_curve, repeat, search
+from warmstart.experiments import (
+    cross_validation,
+    learning_curve,
+    nested_search,
+    repeat,
+    search,
+)
 from warmstart.experiments.experiment import Experiment, Kind, resumed_experiment
 from warmstart.experiments.experiment_folder import ExperimentFolder
 from warmstart.experiments.ray_workers import RayWorkers
@@ -15,7 +21,17 @@ KINDS: Mapping[str, Kind] = {
     "search": search.KIND,
     "learning-curve": learning_curve.KIND,
 }
-"""Every kind by the name of its command."""
+"""The kinds by the name of their command; a nested search has the command of ``search``."""
+
+
+def kind_of(folder: ExperimentFolder) -> Kind:
+    """The kind of an experiment.
+
+    Args:
+        folder: an experiment that began.
+    """
+    content = folder.read_json("experiment.json")
+    return nested_search.KIND if content["options"].get("nested") else KINDS[content["kind"]]
 
 
 def resume_experiment(
@@ -31,5 +47,5 @@ def resume_experiment(
     Raises:
         RunError: there is no experiment, or it is finished.
     """
-    content = ExperimentFolder.open(given_path(path, "path")).read_json("experiment.json")
-    return resumed_experiment(KINDS[content["kind"]], path, workers=workers, progress=progress)
+    kind = kind_of(ExperimentFolder.open(given_path(path, "path")))
+    return resumed_experiment(kind, path, workers=workers, progress=progress)

@@ -104,6 +104,24 @@ class RayWorkers:
         return float(ray.cluster_resources().get("GPU", 0) > 0)
 
 
+@contextmanager
+def ready_place(
+    workers: int | RayWorkers, folder: ExperimentFolder, files: Sequence[Path]
+) -> Iterator["int | RayCluster"]:
+    """Where the trials run; a cluster is connected within the block.
+
+    Args:
+        workers: number of processes, or a Ray cluster.
+        folder: as for ``RayWorkers.connected``.
+        files: as for ``RayWorkers.connected``.
+    """
+    if isinstance(workers, RayWorkers):
+        with workers.connected(folder, files) as cluster:
+            yield cluster
+    else:
+        yield workers
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a node must have; it can be sent there.
@@ -301,7 +319,7 @@ def _ended(order: WorkOrder, ref: Any) -> Outcome:
     except ray.exceptions.TaskCancelledError:
         return Outcome(order.name, "interrupted", 0.0)
     except ray.exceptions.RayTaskError as error:
-        return Outcome(order.name, "failed", 0.0, str(error))
+        return Outcome(order.name, "failed", 0.0, f"{last_line(error)}\n{error}")
     except ray.exceptions.RayError:
         return died(order.name)
     return outcome

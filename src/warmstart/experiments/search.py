@@ -163,7 +163,7 @@ def _place(plan: ExperimentPlan) -> StudyPlace:
 
 
 def _default(plan: ExperimentPlan) -> Trial:
-    return plan.trial(DEFAULT, _changes(plan), splits=("validation",))
+    return plan.trial(DEFAULT, _changes(plan), plan.options.get("rows"), splits=("validation",))
 
 
 def _changes(plan: ExperimentPlan) -> dict[str, Any]:
@@ -180,7 +180,9 @@ def _orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
     base = config_file.load(plan.of_trials, _changes(plan)).model_dump(exclude_unset=True)
     first: list[WorkOrder] = [] if DEFAULT in done else [_default(plan)]
     return first + [
-        SearchTrial(number, place, base, options["metric"], options["trials"])
+        SearchTrial(
+            number, place, base, options["metric"], options["trials"], options.get("rows", {})
+        )
         for number in range(len(ended), options["trials"])
     ]
 
@@ -192,7 +194,8 @@ def _trials(plan: ExperimentPlan) -> list[Trial]:
     for trial in place.open().trials:
         folder, name = trial.user_attrs.get("folder"), trial.user_attrs.get("run")
         if name is not None and not is_closed(trial) and folder == str(plan.folder.path):
-            found.append(plan.trial(name, changes_of(place.space, trial.params)))
+            changes = changes_of(place.space, trial.params)
+            found.append(plan.trial(name, changes, plan.options.get("rows")))
     return found
 
 
@@ -305,4 +308,8 @@ def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     return Page(title, "trial", varied, search_pictures(content, records))
 
 
-KIND = Kind("search", _checked, _orders, _trials, _results, _page)
+def _typical(plan: ExperimentPlan) -> tuple[Trial, int]:
+    return _default(plan), plan.options["trials"] + 1
+
+
+KIND = Kind("search", _checked, _orders, _trials, _results, _page, _typical)
