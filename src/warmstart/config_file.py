@@ -366,20 +366,6 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
     )
 
 
-def files_of(config: RunConfig) -> list[Path]:
-    """The local files and folders that a config names: data and checkpoint.
-
-    Args:
-        config: with absolute paths, as ``resolve_paths`` returns it.
-    """
-    data = config.data
-    names: list[Any] = [config.model.name, data.dir]
-    for name in (data.train, data.validation, data.test):
-        names += name if isinstance(name, list) else [name]
-    paths = [Path(name.partition("!")[0]) for name in names if isinstance(name, str)]
-    return [path for path in paths if path.is_absolute()]
-
-
 def recipe_names() -> list[str]:
     """The names of all recipes, sorted; that of a recipe in a sub-folder begins with the folder."""
     files = RECIPES.rglob("*.yaml")

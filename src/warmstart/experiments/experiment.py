@@ -24,7 +24,7 @@ from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.experiment_forecast import experiment_forecast
 from warmstart.experiments.experiment_page import Page, write_page
-from warmstart.experiments.ray_workers import RayWorkers, ready_place
+from warmstart.experiments.ray_workers import RayWorkers, files_of, ready_place
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import Trial
@@ -244,7 +244,7 @@ def new_experiment(
     if progress:
         console = Console(stderr=True, markup=False, emoji=False, highlight=False)
         console.print(experiment_forecast(*kind.typical(plan), folder.path), soft_wrap=True)
-    with ready_place(workers, folder, config_file.files_of(plan.config)) as place:
+    with ready_place(workers, folder, files_of(plan.config)) as place:
         begin(plan, overwrite=overwrite)
         return _carry_out(kind, plan, place, progress=progress)
 
@@ -289,7 +289,7 @@ def resumed_experiment(
     plan = ExperimentPlan(
         folder, kind.command, content["name"], content["options"], content["settings"]
     )
-    with ready_place(workers, folder, config_file.files_of(plan.config)) as place:
+    with ready_place(workers, folder, files_of(plan.config)) as place:
         return _carry_out(kind, plan, place, progress=progress)
 
 
