@@ -10,7 +10,7 @@ Sources = Source | Annotated[list[Source], Field(min_length=1)]
 """One source, or several, read one after the other."""
 
 FileFormat = Literal[
-    "auto", "csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text", "conll", "spans"
+    "auto", "csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text", "conll", "spans", "squad"
 ]
 """``auto``, or the format of the files."""
 
@@ -18,7 +18,7 @@ FORMAT_SETTINGS = {
     "delimiter": ("csv", "tsv"),
     "columns": ("csv", "tsv", "conll"),
     "quoting": ("csv", "tsv"),
-    "encoding": ("csv", "tsv", "jsonl", "json", "text", "conll", "spans"),
+    "encoding": ("csv", "tsv", "jsonl", "json", "text", "conll", "spans", "squad"),
     "ragged": ("csv", "tsv"),
 }
 """The settings of ``data`` that only some file formats read, and these formats."""

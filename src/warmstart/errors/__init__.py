@@ -34,6 +34,7 @@ WarmstartError
 """
 
 from warmstart.errors import (
+    answers,
     arguments,
     checkpoint,
     command,
@@ -79,6 +80,7 @@ __all__ = [
     "RunError",
     "UsageError",
     "WarmstartError",
+    "answers",
     "arguments",
     "checkpoint",
     "command",

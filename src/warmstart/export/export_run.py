@@ -120,7 +120,7 @@ def _verified(
 
 
 def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
-    """Export a classifier of rows or of words; with ``max_drop`` also in int8."""
+    """Export a classifier of rows or of tokens; with ``max_drop`` also in int8."""
     from warmstart.export.onnx_file import write_onnx
     from warmstart.models.packed.forward import forward_for
 
@@ -129,7 +129,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     tokenizer = run.tokenizer
     names = [name for name in tokenizer.model_input_names if name in _INPUTS]
     assert isinstance(run.task, Exports)
-    every_token = run.task.export_kind == "words"
+    every_token = run.task.export_kind == "tokens"
     pad_token_id = run.model.config.pad_token_id or 0
     write_onnx(run.model, names, pad_token_id, path, every_token=every_token)
     onnx_model = OnnxModel.open(path)
@@ -149,7 +149,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
     return {
         "inputs": names,
-        "output": "logits",
+        "output": ", ".join(onnx_model.output_names),
         "tolerance": parity.TOLERANCE,
         "shapes": shapes,
         "rows": compared,
@@ -201,7 +201,7 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
 
 _BY_KIND: dict[ExportKind, Callable[..., dict[str, Any]]] = {
     "rows": _classifier,
-    "words": _classifier,
+    "tokens": _classifier,
     "decoder": _decoder,
 }
 

@@ -2,8 +2,9 @@
 
 A classifier has the inputs ``input_ids``, ``attention_mask`` and, if the model uses them,
 ``token_type_ids``, int64 [B, L] each, and the output ``logits``, float32 [B, C], or [B, L, C] for a
-classifier of tokens; B and L are dynamic. (``decoder`` describes the file of a decoder.) The file
-is plain ONNX: every runtime with operator set 23 can run it. ONNX Runtime fuses operators when it
+classifier of tokens; for question answering the outputs ``start_logits`` and ``end_logits``,
+float32 [B, L]. B and L are dynamic. (``decoder`` describes the file of a decoder.) The file is
+plain ONNX: every runtime with operator set 23 can run it. ONNX Runtime fuses operators when it
 opens the file.
 
 Operator set 23 is the first with attention as one operator; in older sets, a runtime must recognise
@@ -68,8 +69,11 @@ def write_onnx(
     config: Any = model.config
     inputs = example(input_names, _ROWS, _TOKENS, config.vocab_size)
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
+    # The output of a model has the logits alone, under the names that the file gets.
+    with torch.no_grad():
+        names = list(model(**inputs).keys())
     program = exported(
-        model, type(model).__name__, inputs, dict.fromkeys(input_names, dynamic), ["logits"]
+        model, type(model).__name__, inputs, dict.fromkeys(input_names, dynamic), names
     )
     if not every_token:
         take_first_tokens_early(program.model)

@@ -42,6 +42,8 @@ READING = (
     "words",
     "tags",
     "spans",
+    "answers",
+    "answer_start",
     "ragged",
     "missing",
 )

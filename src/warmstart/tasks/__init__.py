@@ -7,6 +7,7 @@ and run ``tests/contract``.
 from warmstart.config import RunConfig
 from warmstart.tasks.fill_mask import FillMask
 from warmstart.tasks.multi_label_classification import MultiLabelClassification
+from warmstart.tasks.question_answering import QuestionAnswering
 from warmstart.tasks.task import AnyTask
 from warmstart.tasks.text_classification import TextClassification
 from warmstart.tasks.text_generation import TextGeneration
@@ -20,6 +21,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "text-regression": TextRegression,
     "text-ranking": TextRanking,
     "token-classification": TokenClassification,
+    "question-answering": QuestionAnswering,
     "text-generation": TextGeneration,
     "fill-mask": FillMask,
 }

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 
-Head = Literal["sequence-classification", "token-classification", "causal-lm", "masked-lm"]
+Head = Literal[
+    "sequence-classification",
+    "token-classification",
+    "question-answering",
+    "causal-lm",
+    "masked-lm",
+]
 """The head that a task puts on a body; Transformers has one auto class for each."""
 
 Reads = Literal["first", "asked", "every"]
@@ -34,6 +40,7 @@ Reads = Literal["first", "asked", "every"]
 READS: Mapping[Head, Reads] = {
     "sequence-classification": "first",
     "token-classification": "asked",
+    "question-answering": "asked",
     "causal-lm": "every",
     "masked-lm": "every",
 }
@@ -42,8 +49,13 @@ READS: Mapping[Head, Reads] = {
 CLASSIFIERS: Mapping[Head, str] = {
     "sequence-classification": "ForSequenceClassification",
     "token-classification": "ForTokenClassification",
+    "question-answering": "ForQuestionAnswering",
 }
-"""Heads with one logit per label, and the ending of their class names in Transformers."""
+"""Heads with one logit per label (for question answering: start and end of the answer), and the
+ending of their class names in Transformers."""
+
+BORDERS = ("start", "end")
+"""The two logits of each token for question answering."""
 
 Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
 """Transformers' ``problem_type``: how its pipeline turns logits into predictions."""
@@ -52,8 +64,9 @@ Problem = Literal["single_label_classification", "multi_label_classification", "
 def natural_head(config: "PreTrainedConfig") -> Head:
     """The head to use if no task names one.
 
-    Decoders generate. A checkpoint that was saved as a token classifier classifies tokens; all
-    other models classify texts, also those that were saved with a head for pretraining.
+    Decoders generate. A checkpoint that was saved as a token classifier classifies tokens, and one
+    that was saved for question answering answers questions; all other models classify texts, also
+    those that were saved with a head for pretraining.
 
     Args:
         config: Configuration of any checkpoint.
@@ -64,8 +77,11 @@ def natural_head(config: "PreTrainedConfig") -> Head:
     decoder = type(config) in causal and type(config) not in masked
     if decoder and not config.is_encoder_decoder:
         return "causal-lm"
-    tags = any(name.endswith("ForTokenClassification") for name in config.architectures or ())
-    return "token-classification" if tags else "sequence-classification"
+    of_tokens: tuple[Head, ...] = ("token-classification", "question-answering")
+    for head in of_tokens:
+        if any(name.endswith(CLASSIFIERS[head]) for name in config.architectures or ()):
+            return head
+    return "sequence-classification"
 
 
 def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig":
@@ -135,6 +151,7 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
     """
     from transformers import (
         MODEL_FOR_MASKED_LM_MAPPING,
+        MODEL_FOR_QUESTION_ANSWERING_MAPPING,
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
         MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     )
@@ -146,6 +163,7 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
     with_head = {
         "sequence-classification": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
         "token-classification": MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+        "question-answering": MODEL_FOR_QUESTION_ANSWERING_MAPPING,
         "masked-lm": MODEL_FOR_MASKED_LM_MAPPING,
     }[head]
     if config.is_encoder_decoder:
@@ -166,6 +184,7 @@ def auto_class(head: Head) -> Any:
     from transformers import (
         AutoModelForCausalLM,
         AutoModelForMaskedLM,
+        AutoModelForQuestionAnswering,
         AutoModelForSequenceClassification,
         AutoModelForTokenClassification,
     )
@@ -173,6 +192,7 @@ def auto_class(head: Head) -> Any:
     return {
         "sequence-classification": AutoModelForSequenceClassification,
         "token-classification": AutoModelForTokenClassification,
+        "question-answering": AutoModelForQuestionAnswering,
         "causal-lm": AutoModelForCausalLM,
         "masked-lm": AutoModelForMaskedLM,
     }[head]
@@ -187,6 +207,8 @@ def skeleton(config: "PreTrainedConfig", head: Head) -> "PreTrainedModel":
         config: configuration; for a classifier ``id2label`` gives the number of logits.
         head: head of the model.
     """
+    if head == "question-answering":
+        config = with_labels(config, BORDERS, None)  # whatever the checkpoint was trained for
     settings = {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
     return _built(_Plan(type(config), repr(settings), head, config))
 

@@ -31,7 +31,12 @@ from warmstart.models.checkpoints.configuration import Head
 
 HEADS: Mapping[str, tuple[Head, ...]] = {
     "gpt2": ("causal-lm",),
-    "bert": ("sequence-classification", "token-classification", "masked-lm"),
+    "bert": (
+        "sequence-classification",
+        "token-classification",
+        "question-answering",
+        "masked-lm",
+    ),
 }
 """Heads that a new model of each architecture can have."""
 

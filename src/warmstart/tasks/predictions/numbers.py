@@ -34,6 +34,16 @@ def softmax(logits: Floats) -> Floats:
     return shares
 
 
+def log_softmax(logits: Floats) -> Floats:
+    """Logarithms of the probabilities of C classes, float64 [N, C].
+
+    Args:
+        logits: float64 [N, C].
+    """
+    shifted: Floats = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
 def sigmoid(logits: Floats) -> Floats:
     """1 / (1 + exp(-x)) of each number, without overflow.
 
