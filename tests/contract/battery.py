@@ -20,6 +20,7 @@ import transformers
 
 from tests.cli.conftest import ran
 from tests.contract.driven_run import DrivenRun, one_object
+from warmstart.models.output_logits import logits_of
 from warmstart.runs.words import task_title
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Exports, Generates, ShowsMistakes, metrics_of
@@ -29,6 +30,7 @@ DESIGN = Path(__file__).parents[2] / "docs" / "design.md"
 AUTO_CLASSES = {
     "sequence-classification": transformers.AutoModelForSequenceClassification,
     "token-classification": transformers.AutoModelForTokenClassification,
+    "question-answering": transformers.AutoModelForQuestionAnswering,
     "causal-lm": transformers.AutoModelForCausalLM,
     "masked-lm": transformers.AutoModelForMaskedLM,
 }
@@ -383,7 +385,7 @@ def reload(driven: DrivenRun) -> None:
         assert tuple(model.config.id2label.values()) == driven.case.labels
     tokenizer = transformers.AutoTokenizer.from_pretrained(place)
     with torch.no_grad():
-        logits = model(**tokenizer("a text", return_tensors="pt")).logits
+        logits = logits_of(model(**tokenizer("a text", return_tensors="pt")))
     assert torch.isfinite(logits).all()
 
 

@@ -160,7 +160,7 @@ def answer_scores(predictions: Sequence[str], references: Sequence[Sequence[str]
     return Scores(scores_of_sums(METRICS, _sums(found)), {"per_answer_type": types})
 
 
-def best_threshold(differences: Floats, answered: Floats, unanswered: Floats) -> float:
+def answer_threshold(differences: Floats, answered: Floats, unanswered: Floats) -> float:
     """The number up to which a question should get its answer, for the highest total score.
 
     Args:
@@ -169,7 +169,7 @@ def best_threshold(differences: Floats, answered: Floats, unanswered: Floats) ->
         answered: score of each question if it gets its answer, float64 [N].
         unanswered: its score if it gets none, float64 [N].
 
-    >>> best_threshold(np.array([-1.0, 3.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    >>> answer_threshold(np.array([-1.0, 3.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     1.0
     """
     order = np.argsort(differences, kind="stable")

@@ -47,13 +47,12 @@ from warmstart.metrics.answer_metrics import (
     METRICS,
     answer_scores,
     answer_sums,
-    best_threshold,
+    answer_threshold,
     per_question,
 )
 from warmstart.metrics.intervals import UnitSums
 from warmstart.metrics.scores import Metric, Scores
 from warmstart.models.checkpoints.configuration import BORDERS, Head, with_labels
-from warmstart.tasks.answer_baselines import answer_baselines
 from warmstart.tasks.answer_mistakes import answer_mistakes
 from warmstart.tasks.answer_usage import answer_usage
 from warmstart.tasks.capabilities import Baseline, ExportKind
@@ -266,7 +265,7 @@ class QuestionAnswering:
         known = np.isfinite(differences)
         threshold = 0.0
         if known.any():
-            threshold = best_threshold(differences[known], given[known], nothing[known])
+            threshold = answer_threshold(differences[known], given[known], nothing[known])
         sentence = (
             f"a question gets no answer if none is more probable than the best one by a factor of "
             f"{np.exp(np.clip(threshold, -99, 99)):.3g}, which gives the best "
@@ -291,6 +290,8 @@ class QuestionAnswering:
         self, config: RunConfig, train: Split, splits: Mapping[str, Split]
     ) -> dict[str, Baseline]:
         """Words near those of the question; the best sentence; no answer, if some have none."""
+        from warmstart.tasks.answer_baselines import answer_baselines
+
         tables = {name: split.table for name, split in splits.items()}
         never = self.threshold is not None
         found = answer_baselines(self.data, train.table, tables, never=never)
