@@ -134,8 +134,9 @@ def _structured(value: Any, data: DataConfig, where: str) -> list[Answer] | None
         texts = [one.get("text") for one in content]
         starts = [one.get("answer_start", one.get("start")) for one in content]
         return _paired(texts, starts, content, data, where)
-    if isinstance(content, str) or isinstance(value, str):
-        raise errors.answers.no_start(where, str(value), data.answer_start)
+    texts = [content] if isinstance(content, str) else content
+    if isinstance(texts, list) and texts and isinstance(texts[0], str):
+        raise errors.answers.no_start(where, texts[0], data.answer_start)
     raise errors.answers.unreadable(where, data.answers, value)
 
 

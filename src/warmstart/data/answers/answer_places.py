@@ -1,8 +1,8 @@
 """Find the answers of a table in their contexts, and repair offsets that are a little wrong.
 
 An offset should count characters (code points) from 0. It may also count UTF-8 bytes or UTF-16
-units: the unit of a table is the one with which most of its answers are at their offsets, and
-characters if two units are equally good.
+units: the unit of a table is the one with which most of its answers are at their offsets (at least
+two), and characters if two units are equally good.
 
 An answer that is not at its offset is *repaired* if the difference is explained: white space
 (other white space in the answer than in the context, offsets of a context whose white space was
@@ -38,6 +38,9 @@ WHITE_SPACE, UNICODE = "white space", "Unicode normalisation"
 
 _SHIFT = 2
 """Largest difference of an offset, in characters, that is not explained by anything else."""
+
+_EVIDENCE = 2
+"""Smallest number of answers that prove another unit: one alone may be shifted."""
 
 _SHOWN_PLACES = 3
 _FORMS = ("NFC", "NFD", "NFKC", "NFKD")
@@ -101,22 +104,20 @@ def answer_places(table: Table, contexts: Contexts) -> AnswerPlaces:
 
 
 def _unit(given: Sequence[list[dict[str, Any]]], contexts: Contexts) -> str:
-    """The unit with which most answers are at their offsets."""
-    right = Counter(dict.fromkeys(UNITS, 0))
-    total = 0
+    """The unit with which most answers are at their offsets.
+
+    In an ASCII context the offsets are the same in every unit, so it proves nothing.
+    """
+    right = dict.fromkeys(UNITS, 0)
     for answers, text in zip(given, contexts, strict=True):
+        if text.isascii():
+            continue
         for answer in answers:
-            total += 1
-            at, content = answer["start"], answer["text"]
-            right[UNITS[0]] += text.startswith(content, max(at, 0))
-            if not text.isascii():
-                for unit in UNITS[1:]:
-                    right[unit] += text.startswith(content, _characters(text, at, unit))
-    if right[UNITS[0]] == total:
-        return UNITS[0]
+            for unit in UNITS:
+                place = _characters(text, answer["start"], unit)
+                right[unit] += text.startswith(answer["text"], place)
     best = max(UNITS, key=lambda unit: right[unit])  # the first of equally good ones
-    # Offsets in ASCII contexts are the same in every unit, and are not counted for the others.
-    return best
+    return best if right[best] >= _EVIDENCE else UNITS[0]
 
 
 def _characters(text: str, offset: int, unit: str) -> int:
