@@ -89,15 +89,28 @@ def test_scores_by_answer_type() -> None:
     assert scores.metrics["f1"].value == 0.5
     assert scores.metrics["f1"].n == 4
     has, none = scores.details["per_answer_type"]
-    assert (has["type"], has["n"], has["answered"], has["f1"]["value"]) == ("with answer", 2, 1, 0.5)
-    assert (none["type"], none["n"], none["answered"], none["f1"]["value"]) == ("no answer", 2, 1, 0.5)
+    assert (has["type"], has["n"], has["answered"], has["f1"]["value"]) == (
+        "with answer",
+        2,
+        1,
+        0.5,
+    )
+    assert (none["type"], none["n"], none["answered"], none["f1"]["value"]) == (
+        "no answer",
+        2,
+        1,
+        0.5,
+    )
     only = answer_scores(["Paris"], [["Paris"]]).details["per_answer_type"]
     assert [part["type"] for part in only] == ["with answer"]
 
 
 def test_the_mean_is_over_questions_and_can_be_compared() -> None:
     references = [["a1"], ["b1"], ["c1"], ["d1"]]
-    good, bad = answer_sums(["a1", "b1", "c1", "x"], references), answer_sums(["a1"] * 4, references)
+    good, bad = (
+        answer_sums(["a1", "b1", "c1", "x"], references),
+        answer_sums(["a1"] * 4, references),
+    )
     assert good.n == 4
     assert paired_difference(good, bad, "f1")[0] == pytest.approx(0.5)
 

@@ -11,6 +11,9 @@ from warmstart.tasks.mistakes import Mistake, Mistakes, Segment, percent, shorte
 NO_ANSWER = "no answer"
 """What is shown for a question without an answer."""
 
+_AROUND = 200
+"""Characters of the context that are shown on each side of an answer."""
+
 
 def answer_mistakes(path: Path, most: int) -> Mistakes:
     """The questions with the most certain wrong answers.
@@ -56,7 +59,7 @@ def _mistake(row: dict[str, Any]) -> Mistake:
     context = str(row["text_pair"])
     start, end = row["start"], row["end"]
     if start is None:
-        parts = (Segment(shortened(context)),)
+        parts: tuple[Segment, ...] = (Segment(shortened(context)),)
     else:
         before = context[max(0, start - _AROUND) : start]
         after = context[end : end + _AROUND]
@@ -74,7 +77,3 @@ def _mistake(row: dict[str, Any]) -> Mistake:
         where=f"{row['file']}:{row['line']}",
         truncated=bool(row["truncated"]),
     )
-
-
-_AROUND = 200
-"""Characters of the context that are shown on each side of an answer."""

@@ -69,7 +69,7 @@ def test_nested_columns_of_parquet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("start", ["15", "15.0"])
 def test_a_text_with_its_start_in_another_column(tmp_path: Path, start: str) -> None:
-    content = f'question,context,answer,begin\nq,{CONTEXT},red,{start}\nr,{CONTEXT},,-1\n'
+    content = f"question,context,answer,begin\nq,{CONTEXT},red,{start}\nr,{CONTEXT},,-1\n"
     found, _ = cleaned(written(tmp_path, content), answers="answer", answer_start="begin")
     assert found == [EXPECTED, []]
 

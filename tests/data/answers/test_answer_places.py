@@ -47,7 +47,9 @@ def one(answer: str, start: int, context: str = CONTEXT) -> tuple[str, AnswerPla
 
 
 def test_answers_at_their_offsets_are_kept() -> None:
-    found = places((CONTEXT, [("São Paulo", SAO), ("home", HOME)]), (CONTEXT, []), ("a", [("a", 0)]))
+    found = places(
+        (CONTEXT, [("São Paulo", SAO), ("home", HOME)]), (CONTEXT, []), ("a", [("a", 0)])
+    )
     assert found.bounds.tolist() == [0, 2, 2, 3]
     assert found.texts == ("São Paulo", "home", "a")
     assert (found.starts.tolist(), found.ends.tolist()) == (

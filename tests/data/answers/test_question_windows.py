@@ -1,7 +1,6 @@
 """Windows of questions with their contexts: no token is lost, and every answer is at its place."""
 
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
