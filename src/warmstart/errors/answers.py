@@ -127,7 +127,7 @@ def no_room_for_context(max_tokens: int, needed: int) -> ConfigError:
     return ConfigError(
         f"model.max_tokens is {max_tokens}: a question and a context do not fit into it",
         f"at least {needed}",
-        "--set model.max_tokens=384",
+        "--set model.max_tokens=auto",
     )
 
 

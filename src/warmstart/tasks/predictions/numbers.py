@@ -41,7 +41,8 @@ def log_softmax(logits: Floats) -> Floats:
         logits: float64 [N, C].
     """
     shifted: Floats = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
 def sigmoid(logits: Floats) -> Floats:
