@@ -224,7 +224,7 @@ CASES: dict[str, Case] = {
         shown=r"[^\n]+  \[\d+:\d+\]  [01]\.\d{3}\n",
         labels=(),
         baselines=("nearby_words", "best_sentence"),
-        marks=("start_logits", "copies a part of the context"),
+        marks=("start_logits", "copies a part of the context", "Per answer type"),
         same=_answer,
     ),
     "text-generation": Case(

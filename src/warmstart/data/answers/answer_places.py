@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +43,7 @@ _EVIDENCE = 2
 """Smallest number of answers that prove another unit: one alone may be shifted."""
 
 _SHOWN_PLACES = 3
-_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+_FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def answer_places(table: Table, contexts: Contexts) -> AnswerPlaces:
             texts.append(answer["text"] if reason is None else text[begin:end])
             if reason is not None:
                 repairs[reason] += 1
-    places = (np.array(values, dtype=np.int64) for values in (starts, ends))
-    return AnswerPlaces(bounds, *places, tuple(texts), unit, tuple(sorted(repairs.items())))
+    first, last = (np.array(values, dtype=np.int64) for values in (starts, ends))
+    return AnswerPlaces(bounds, first, last, tuple(texts), unit, tuple(sorted(repairs.items())))
 
 
 def _unit(given: Sequence[list[dict[str, Any]]], contexts: Contexts) -> str:

@@ -11,7 +11,7 @@ Source: Devlin et al. 2019, arXiv:1810.04805, sections 4.2 and 4.3.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,9 @@ CANDIDATE = pa.struct(
     ]
 )
 """One of the best answers in ``predictions.parquet``; offsets in characters of the context."""
+
+
+FoundT = TypeVar("FoundT", bound="AnswerPredictions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +128,18 @@ class AnswerPredictions:
             parts: predictions of at least one batch.
             positions: not used, because questions have their own numbers.
         """
-        names = ("questions", "starts", "ends", "scores", "asked", "no_answer", "truncated")
-        arrays = {name: np.concatenate([getattr(one, name) for one in parts]) for name in names}
-        return _merged(replace(parts[0], **arrays))
+        return _merged(
+            replace(
+                parts[0],
+                questions=np.concatenate([one.questions for one in parts]),
+                starts=np.concatenate([one.starts for one in parts]),
+                ends=np.concatenate([one.ends for one in parts]),
+                scores=np.concatenate([one.scores for one in parts]),
+                asked=np.concatenate([one.asked for one in parts]),
+                no_answer=np.concatenate([one.no_answer for one in parts]),
+                truncated=np.concatenate([one.truncated for one in parts]),
+            )
+        )
 
     @classmethod
     def stored(cls, rows: pa.Table) -> Self:
@@ -337,7 +349,7 @@ def answer_predictions(
     )
 
 
-def _merged(found: AnswerPredictions) -> AnswerPredictions:
+def _merged(found: FoundT) -> FoundT:
     """One entry for each question, and its best candidates, each once."""
     asked, place = np.unique(found.asked, return_inverse=True)
     no_answer = np.full(len(asked), np.inf)

@@ -40,9 +40,9 @@ def log_softmax(logits: Floats) -> Floats:
     Args:
         logits: float64 [N, C].
     """
-    shifted: Floats = logits - logits.max(axis=1, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return shifted
+    shares: Floats = logits - logits.max(axis=1, keepdims=True)
+    shares -= np.log(np.exp(shares).sum(axis=1, keepdims=True))
+    return shares
 
 
 def sigmoid(logits: Floats) -> Floats:
