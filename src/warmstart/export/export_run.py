@@ -21,6 +21,7 @@ from warmstart import __version__, errors
 from warmstart.data.reading.fetch import sha256_of
 from warmstart.export import parity
 from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, threads
+from warmstart.models.checkpoints.configuration import logit_names
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
@@ -131,7 +132,8 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     assert isinstance(run.task, Exports)
     every_token = run.task.export_kind == "tokens"
     pad_token_id = run.model.config.pad_token_id or 0
-    write_onnx(run.model, names, pad_token_id, path, every_token=every_token)
+    outputs = logit_names(run.task.head)
+    write_onnx(run.model, names, pad_token_id, path, every_token=every_token, output_names=outputs)
     onnx_model = OnnxModel.open(path)
     shapes = parity.check_shapes(run, onnx_model)
     rows = parity.scored_rows(run)
@@ -149,7 +151,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
     return {
         "inputs": names,
-        "output": ", ".join(onnx_model.output_names),
+        "output": ", ".join(outputs),
         "tolerance": parity.TOLERANCE,
         "shapes": shapes,
         "rows": compared,

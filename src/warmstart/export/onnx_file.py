@@ -49,6 +49,7 @@ def write_onnx(
     one_file_bytes: int = ONE_FILE_BYTES,
     *,
     every_token: bool = False,
+    output_names: Sequence[str] = ("logits",),
 ) -> None:
     """Export a classifier of rows or of tokens.
 
@@ -59,6 +60,7 @@ def write_onnx(
         path: the file to write; larger weights are stored in a second file, ``path`` + ``.data``.
         one_file_bytes: largest size of weights in one file.
         every_token: whether the head reads every token: logits [B, L, C] instead of [B, C].
+        output_names: names of the outputs with logits.
 
     Raises:
         ExportError: an operator of the model has no ONNX form.
@@ -69,11 +71,12 @@ def write_onnx(
     config: Any = model.config
     inputs = example(input_names, _ROWS, _TOKENS, config.vocab_size)
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
-    # The output of a model has the logits alone, under the names that the file gets.
-    with torch.no_grad():
-        names = list(model(**inputs).keys())
     program = exported(
-        model, type(model).__name__, inputs, dict.fromkeys(input_names, dynamic), names
+        model,
+        type(model).__name__,
+        inputs,
+        dict.fromkeys(input_names, dynamic),
+        output_names,
     )
     if not every_token:
         take_first_tokens_early(program.model)

@@ -127,11 +127,6 @@ class OnnxModel:
     pad_token_id: int
     path: Path
 
-    @property
-    def output_names(self) -> list[str]:
-        """``logits``; for question answering ``start_logits`` and ``end_logits``."""
-        return [tensor.name for tensor in self.session.get_outputs()]
-
     @classmethod
     def open(cls, path: Path) -> "OnnxModel":
         """Open a file on the CPU, as ``open_session`` does.

@@ -266,10 +266,10 @@ class QuestionAnswering:
         threshold = 0.0
         if known.any():
             threshold = answer_threshold(differences[known], given[known], nothing[known])
+        times = np.exp(np.clip(threshold, -99, 99))
         sentence = (
-            f"a question gets no answer if none is more probable than the best one by a factor of "
-            f"{np.exp(np.clip(threshold, -99, 99)):.3g}, which gives the best "
-            f"{metric.replace('_', ' ')} on the validation rows"
+            f"a question gets no answer if that is more than {times:.3g} times as probable as its "
+            f"best answer, which gives the best {metric.replace('_', ' ')} on the validation rows"
         )
         return replace(self, threshold=threshold), sentence
 

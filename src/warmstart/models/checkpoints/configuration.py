@@ -61,6 +61,15 @@ Problem = Literal["single_label_classification", "multi_label_classification", "
 """Transformers' ``problem_type``: how its pipeline turns logits into predictions."""
 
 
+def logit_names(head: Head) -> tuple[str, ...]:
+    """The names of the logits in the output of a Transformers model with this head.
+
+    Args:
+        head: any head.
+    """
+    return ("start_logits", "end_logits") if head == "question-answering" else ("logits",)
+
+
 def natural_head(config: "PreTrainedConfig") -> Head:
     """The head to use if no task names one.
 
