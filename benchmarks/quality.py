@@ -7,8 +7,11 @@ validation MCC. Batches are random, or grouped by length for engines whose name 
 over seeds are compared, not single runs.
 
 The claim: warmstart's mean MCC out of domain is at least the ``Trainer``'s mean minus its standard
-error. A run takes minutes. With ``--work FILE`` each finished run is written to the file, and runs
-in the file are not repeated. The suite ``training`` shows these scores next to its speeds.
+error. The stored predictions are also compared as ``warmstart compare`` does it: both engines on
+the same rows, the seeds of each averaged before rows are resampled.
+
+A run takes minutes. With ``--work FILE`` each finished run is written to the file, and runs in the
+file are not repeated. The suite ``training`` shows these scores next to its speeds.
 """
 
 import json
@@ -21,14 +24,22 @@ from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from benchmarks import cola
 from benchmarks.corpora import Rows
 from benchmarks.machine import own_process, peak_mib, versions
 from benchmarks.materials import Setup
 from benchmarks.outcome import Outcome, Row, Verdict
 from benchmarks.peers import MCC
+from warmstart.metrics.classification_metrics import classification_sums
+from warmstart.metrics.intervals import UnitSums
+from warmstart.metrics.paired_tests import compare_sides, decide, side_value
 
 DESCRIPTION = "Matthews correlation on CoLA, compared with Transformers' Trainer"
+
+MARGIN = 0.01
+"""Smallest difference of the MCC that matters, the default of ``warmstart compare``."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -68,9 +79,9 @@ def run(options: Namespace) -> Outcome:
     workload = cola.workload(options.model)
     rows = {engine: summary(engine, runs, workload) for engine in options.engines}
     notes = ["seconds: from loading the weights to the scored test rows, baselines included"]
-    verdicts = [
-        verdict(rows[ours], rows[peer]) for ours, peer in PAIRS if {ours, peer} <= rows.keys()
-    ]
+    pairs = [(ours, peer) for ours, peer in PAIRS if {ours, peer} <= rows.keys()]
+    verdicts = [verdict(rows[ours], rows[peer]) for ours, peer in pairs]
+    notes += [compared(rows[ours], rows[peer]) for ours, peer in pairs]
     return Outcome(list(rows.values()), verdicts, notes)
 
 
@@ -91,10 +102,13 @@ def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
     prepared = prepare(cola.settings(data, model, *own))
     with TemporaryDirectory() as folder:
         began = time.perf_counter()
-        validation, test = ENGINES[engine](prepared, Path(folder))
+        validation, answers = ENGINES[engine](prepared, Path(folder))
         seconds = time.perf_counter() - began
+    labels = rows_of(prepared, "test").labels
+    run = {"test_labels": _digits(labels), "test_answers": _digits(answers)}
     return {
-        "test_mcc": test,
+        **run,
+        "test_mcc": side_value([_sums(run)], MCC)[0],
         "validation_mcc": validation,
         "seconds": seconds,
         "peak_mib": peak_mib(),
@@ -102,20 +116,20 @@ def measure(engine: str, data: Path, model: str, seed: int, epochs: int) -> Row:
     }
 
 
-def warmstart(prepared: Any, folder: Path) -> tuple[float, float]:
-    """Validation and test MCC of a whole warmstart run."""
+def warmstart(prepared: Any, folder: Path) -> tuple[float, list[int]]:
+    """Validation MCC of a whole warmstart run, and the predicted class of each test row."""
+    from warmstart.evaluation.stored_runs import stored_runs
     from warmstart.training.train_run import train_run
 
     finished = train_run(prepared, folder / "run")
-    validation, test = (
-        float(finished.evaluations[split]["scores"][MCC]["value"])
-        for split in ("validation", "test")
-    )
-    return validation, test
+    validation = float(finished.evaluations["validation"]["scores"][MCC]["value"])
+    (stored,) = stored_runs([folder / "run"], "test", common_rows=False)
+    predictions, _ = prepared.task.read_back(stored.rows)
+    return validation, predictions.predicted.tolist()
 
 
-def transformers_trainer(prepared: Any, folder: Path) -> tuple[float, float]:
-    """Validation and test MCC of a plain ``Trainer`` with ``load_best_model_at_end``."""
+def transformers_trainer(prepared: Any, folder: Path) -> tuple[float, list[int]]:
+    """The same of a plain ``Trainer`` with ``load_best_model_at_end``."""
     from benchmarks import peers
 
     setup = setup_of(prepared)
@@ -124,9 +138,9 @@ def transformers_trainer(prepared: Any, folder: Path) -> tuple[float, float]:
     trainer.train()
     test = rows_of(prepared, "test")
     inputs: Any = peers.features(test, trainer.processing_class, setup.max_tokens)
-    metrics = trainer.predict(inputs).metrics or {}
+    logits = trainer.predict(inputs).predictions
     assert trainer.state.best_metric is not None
-    return trainer.state.best_metric, float(metrics[f"test_{MCC}"])
+    return trainer.state.best_metric, np.asarray(logits).argmax(axis=1).tolist()
 
 
 def setup_of(prepared: Any) -> Setup:
@@ -150,7 +164,7 @@ def rows_of(prepared: Any, split: str) -> Rows:
 
 
 GROUPED = "-grouped"
-ENGINES: dict[str, Callable[[Any, Path], tuple[float, float]]] = {
+ENGINES: dict[str, Callable[[Any, Path], tuple[float, list[int]]]] = {
     "warmstart": warmstart,
     "transformers-trainer": transformers_trainer,
     "warmstart-grouped": warmstart,
@@ -192,6 +206,29 @@ def verdict(ours: Row, peer: Row) -> Verdict:
         return Verdict(f"{claim} (one seed has none)", ours["test_mcc"], None, None)
     target = peer["test_mcc"] - error
     return Verdict(claim, ours["test_mcc"], target, ours["test_mcc"] >= target)
+
+
+def compared(ours: Row, peer: Row) -> str:
+    """What ``warmstart compare`` decides about the test predictions of all seeds, in a sentence."""
+    sides = [[_sums(one) for one in row["runs"]] for row in (ours, peer)]
+    found = compare_sides(sides[0], sides[1], MCC)
+    decided = decide(found, found.p, MARGIN, sides[0][0].n, higher_is_better=True)
+    numbers = "{:+.3f} [{:+.3f}, {:+.3f}], p = {:.3f}".format(*found)
+    about = f"; about {decided.units_needed} rows would decide" if decided.units_needed else ""
+    return f"{ours['engine']} - {peer['engine']}: {numbers}: {decided.words}{about}"
+
+
+def _sums(run: Row) -> UnitSums:
+    """The sums of a run's test predictions; only the predicted classes are known."""
+    targets, predicted = (
+        np.array(list(run[key]), dtype=np.int64) for key in ("test_labels", "test_answers")
+    )
+    return classification_sums(np.eye(2)[predicted], targets, predicted)
+
+
+def _digits(classes: Sequence[int]) -> str:
+    """Classes 0 and 1 of all rows as one string, which keeps the files short."""
+    return "".join(str(one) for one in classes)
 
 
 def standard_error(values: Sequence[float]) -> float | None:

@@ -70,7 +70,7 @@ def written(folder: Path, text: str) -> Path:
             "data",
             "validation: 20",
             "data.validation is 20",
-            "a number > 0 and < 1, non-empty text or a non-empty list of texts",
+            'a number > 0 and < 1, "none", non-empty text or a non-empty list of texts',
             "data.validation: 0.1",
         ),
         ("data", "columns: a", "data.columns is a", "a non-empty list", 'data.columns: ["a"]'),

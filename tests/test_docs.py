@@ -21,13 +21,14 @@ GUIDES = (*READMES, *(ROOT / "docs" / f"{name}.md" for name in ("data", "from-th
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 
 SETTINGS = {setting.name for setting in config_file.settings_table()}
-FILES = {"data.json", "model.int8.onnx", "model.onnx", "model.safetensors"}
+FILES = {"data.json", "model.int8.onnx", "model.onnx", "model.safetensors", "train.tsv"}
 """Names of files that look like settings."""
 
 MAX_PICTURE_BYTES = 300_000
 
 TOPICS = tuple(
-    ROOT / "docs" / f"{name}.md" for name in ("comparing", "experiments", "question-answering")
+    ROOT / "docs" / f"{name}.md"
+    for name in ("comparing", "experiments", "glue", "question-answering")
 )
 
 every_guide = pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from warmstart.evaluation.other_predictions import OtherPredictions
     from warmstart.experiments.cross_validation import cross_validate
     from warmstart.experiments.experiment import Experiment
+    from warmstart.experiments.glue import glue, resume_glue
     from warmstart.experiments.kinds import resume_experiment
     from warmstart.experiments.learning_curve import learning_curve
+    from warmstart.experiments.nested_search import nested_search
+    from warmstart.experiments.ray_workers import RayWorkers
     from warmstart.experiments.repeat import repeat
     from warmstart.experiments.search import search
     from warmstart.run import Run
@@ -32,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Experiment",
     "OtherPredictions",
+    "RayWorkers",
     "Run",
     "RunConfig",
     "WarmstartError",
@@ -40,13 +44,16 @@ __all__ = [
     "compare",
     "cross_validate",
     "generate",
+    "glue",
     "info",
     "learning_curve",
     "load",
+    "nested_search",
     "pretrain",
     "repeat",
     "resume",
     "resume_experiment",
+    "resume_glue",
     "search",
     "train",
 ]
@@ -54,11 +61,15 @@ __all__ = [
 _HOME = {
     "Experiment": "warmstart.experiments.experiment",
     "OtherPredictions": "warmstart.evaluation.other_predictions",
+    "RayWorkers": "warmstart.experiments.ray_workers",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
+    "glue": "warmstart.experiments.glue",
     "learning_curve": "warmstart.experiments.learning_curve",
+    "nested_search": "warmstart.experiments.nested_search",
     "repeat": "warmstart.experiments.repeat",
     "resume_experiment": "warmstart.experiments.kinds",
+    "resume_glue": "warmstart.experiments.glue",
     "search": "warmstart.experiments.search",
     "Run": "warmstart.run",
     "RunConfig": "warmstart.config.settings",

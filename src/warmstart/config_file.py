@@ -4,15 +4,15 @@ Every source becomes nested mappings that record where each key was written. The
 against the types and limits of the settings and against the settings that the task reads, so that
 one message lists all faults, each with its place.
 
-A bare name (``cola``: no suffix, no separator) is a recipe, even if there is a file of that name;
-anything else is a path, and a file without a suffix is written ``./cola``. A file named in a config
-is looked up from the working directory, not from the folder of the config.
+A bare name (``cola``: no suffix, no separator) is a recipe, even if there is a file of that name,
+and so is the whole name of a recipe in a folder (``glue/mrpc``). Anything else is a path; a file
+without a suffix is written ``./cola``. A file named in a config is looked up from the working
+directory, not from the folder of the config.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
 from warmstart.tasks.task_settings import is_read, needed_value
 
 SET = "--set {name}={value}"
+RECIPES = Path(__file__).parent / "recipes"
 
 
 def load(
@@ -178,7 +179,8 @@ def _number_or_file(text: str | None) -> Any:
 def _text_of(source: str | Path) -> tuple[str, str]:
     """The name of the config for messages, and its YAML."""
     name = str(source)
-    if isinstance(source, str) and name and not (set(name) & {".", "/", os.sep}):
+    bare = isinstance(source, str) and name and not (set(name) & {".", "/", os.sep})
+    if bare or (isinstance(source, str) and name in recipe_names()):
         return f"recipe {name}", recipe_text(name)
     try:
         if (kind := device_kind(Path(source))) is not None:
@@ -353,9 +355,8 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
             return name
 
     data = config.data
-    splits = {} if data.dir else {s: resolved(getattr(data, s)) for s in ("train", "test")}
-    if not data.dir and not isinstance(data.validation, float):
-        splits["validation"] = resolved(data.validation)
+    named = {} if data.dir else data.sources
+    splits = {split: resolved(source) for split, source in named.items()}
     return config.model_copy(
         update={
             "model": config.model.model_copy(update={"name": resolved(config.model.name)}),
@@ -364,10 +365,24 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
     )
 
 
+def files_of(config: RunConfig) -> list[Path]:
+    """The local files and folders that a config names: data and checkpoint.
+
+    Args:
+        config: with absolute paths, as ``resolve_paths`` returns it.
+    """
+    data = config.data
+    names: list[Any] = [config.model.name, data.dir]
+    for name in (data.train, data.validation, data.test):
+        names += name if isinstance(name, list) else [name]
+    paths = [Path(name.partition("!")[0]) for name in names if isinstance(name, str)]
+    return [path for path in paths if path.is_absolute()]
+
+
 def recipe_names() -> list[str]:
-    """The names of all recipes, sorted."""
-    files = (resources.files("warmstart") / "recipes").iterdir()
-    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+    """The names of all recipes, sorted; that of a recipe in a sub-folder begins with the folder."""
+    files = RECIPES.rglob("*.yaml")
+    return sorted(file.relative_to(RECIPES).with_suffix("").as_posix() for file in files)
 
 
 def recipe_text(name: str) -> str:
@@ -381,7 +396,7 @@ def recipe_text(name: str) -> str:
     """
     if name not in (known := recipe_names()):
         raise errors.config.unknown_recipe(name, known)
-    return (resources.files("warmstart") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+    return (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def settings_table() -> list[Setting]:

@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from tests.cli.conftest import Trained, Warmstart, own_process
+from tests.glue_files import NAMES
 from tests.tiny import tiny_checkpoint
 from warmstart.api import Run
 from warmstart.training import forecast
@@ -265,6 +266,7 @@ def test_recipes(warmstart: Warmstart) -> None:
             "cola-offline",
             "cord19",
             "demo",
+            *(f"glue/{name}" for name in sorted(NAMES)),
             "gpt2-bios",
             "gpt2-bios-offline",
             "wikiqa-offline",

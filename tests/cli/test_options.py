@@ -137,9 +137,9 @@ def test_a_dry_run_checks_that_packages_are_there(
 def test_f1_means_one_of_the_f1_scores(warmstart: Warmstart, tiny: Path, tmp_path: Path) -> None:
     data = str(write_reviews(tmp_path / "a.csv", rows=40))
     words = ("check", data, "--label", "label", "--set", f"model.name={tiny}")
-    refused = warmstart(*words, "--set", "train.best_metric=f1")
+    refused = warmstart(*words, "--set", "train.best_metric=F1")
     advice = refused.err.partition("--set ")[2].split()[0]
-    assert advice == "train.best_metric=macro_f1"
+    assert advice == "train.best_metric=f1"
     assert warmstart(*words, "--set", advice).code == 0
 
 

@@ -97,6 +97,13 @@ def test_another_file_may_have_the_names_themselves(tmp_path: Path) -> None:
         prepared(tmp_path, rows(0, 1, 2), NAMES, validation=str(other))
 
 
+def test_names_in_the_training_file_get_the_order_of_the_setting(tmp_path: Path) -> None:
+    found = prepared(tmp_path, rows("glad", "dull", "sad"), NAMES)
+    assert label_names_of(found.task) == tuple(NAMES)
+    plain = prepared(tmp_path, rows("glad", "dull", "sad"), None)
+    assert label_names_of(plain.task) == ("dull", "glad", "sad")
+
+
 @pytest.mark.parametrize("labels", [[[1, 0, 1], [0, 1, 0]], [[0, 2], [1]]])
 def test_lists_of_ids_get_their_names(tmp_path: Path, labels: list[list[int]]) -> None:
     made = topic_settings(tmp_path)

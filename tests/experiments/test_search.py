@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import warmstart
+from tests.experiments.cheap_orders import CheapOrder
 from tests.runs_in_memory import settings, write_reviews
 from warmstart.experiments import experiment
 from warmstart.experiments.experiment_folder import Outcome
 from warmstart.experiments.search import _expected_best
 from warmstart.experiments.search_space import SPACES, changes_of, distributions, read_space
-from warmstart.experiments.study import known_studies
+from warmstart.experiments.study import StudyPlace, known_studies
 from warmstart.experiments.workers import outcomes
 
 optuna = pytest.importorskip("optuna")
@@ -226,6 +227,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no such file": ({"space": "nothing.yaml"}, "small-data"),
     "no trials": ({"trials": 0}, "--trials 0"),
     "join nothing": ({"join": True}, "--storage"),
+    "no driver": ({"storage": "oracle://ada:secret@127.0.0.1/none"}, "SQLAlchemy for oracle"),
+    "no password shown": ({"storage": "oracle://ada:secret@127.0.0.1/none"}, "ada:***@127"),
     "no database": ({"storage": "postgresql://127.0.0.1:9/none"}, "cannot open the storage"),
     "no workers": ({"workers": 0}, "--workers 0"),
 }
@@ -253,3 +256,23 @@ def test_workers_share_a_journal_and_make_exactly_the_trials_asked_for(tmp_path:
     assert all(trial["status"] == "finished" for trial in made.results["trials"])
     rates = {run.config.train.learning_rate for run in made.runs}
     assert len(rates) == 9  # no two workers chose the same
+
+
+@pytest.mark.slow
+def test_sixteen_processes_write_one_journal(tmp_path: Path) -> None:
+    most = 64
+    folder = tmp_path / "search"
+    journal = folder / "study" / "journal.log"
+    folder.mkdir()
+    space = {"train.learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}
+    place = StudyPlace(str(journal), "ours", space, "random", "none", 42, True, folder)
+    place.open(create=True)
+    orders = [CheapOrder(number, place, most) for number in range(most)]
+    ended = list(outcomes(orders, 16, lambda: False))
+    assert [outcome.error for outcome in ended if outcome.error] == []
+    assert {outcome.trial for outcome in ended} == {f"trial-{n:03d}" for n in range(most)}
+    made = place.open().trials
+    assert [trial.number for trial in made] == list(range(most))
+    assert {trial.state.name for trial in made} == {"COMPLETE"}
+    assert all(trial.value == trial.params["train.learning_rate"] for trial in made)
+    assert len({trial.value for trial in made}) == most

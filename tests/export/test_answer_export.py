@@ -15,7 +15,8 @@ from tests.answering_runs import answering_settings
 
 @pytest.mark.slow
 def test_the_file_has_start_and_end_logits(tmp_path: Path) -> None:
-    run = warmstart.train(answering_settings(tmp_path, epochs=1, max_tokens=24), tmp_path / "run")
+    settings = answering_settings(tmp_path, epochs=1, max_tokens=24)
+    run = warmstart.train(settings, output=tmp_path / "run")
     run.export()
     folder = tmp_path / "run"
     parity = json.loads((folder / "export" / "parity.json").read_text("utf-8"))

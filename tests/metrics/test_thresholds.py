@@ -10,6 +10,7 @@ from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 SKLEARN = {
     "matthews_correlation": matthews_corrcoef,
     "accuracy": accuracy_score,
+    "f1": lambda true, said: f1_score(true, said, zero_division=0),
     "macro_f1": lambda true, said: f1_score(true, said, average="macro", zero_division=0),
     "weighted_f1": lambda true, said: f1_score(true, said, average="weighted", zero_division=0),
 }

@@ -14,8 +14,8 @@ from warmstart import config_file
 from warmstart.errors import ConfigError, DataError, Interrupted, WarmstartError
 from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.preparation.row_ids import given_rows
+from warmstart.preparation.training_rows import training_splits
 from warmstart.runs.directory import RunDirectory
-from warmstart.serving.training_rows import training_splits
 from warmstart.tasks import TASKS
 from warmstart.training.train_run import train_run
 

@@ -75,6 +75,7 @@ def test_names_of_commands_are_not_used_for_anything_else() -> None:
         "cross_validate": ["experiments/cross_validation.py"],
         "evaluate": ["evaluation/evaluate.py"],
         "generate": ["models/generation.py"],
+        "glue": ["experiments/glue.py"],
         "learning_curve": ["experiments/learning_curve.py"],
         "load": ["config_file.py"],
         "predict": ["evaluation/evaluate.py"],

@@ -77,7 +77,7 @@ def test_nothing_outside_tasks_asks_which_task_it_is() -> None:
 
 def test_templates_name_no_task() -> None:
     templates = list(PACKAGE.rglob("*.j2"))
-    assert len(templates) == 4
+    assert len(templates) == 5
     for path in templates:
         text = path.read_text("utf-8")
         assert not [name for name in NAMES if name in text], path.name

@@ -112,7 +112,8 @@ def refused(source: Any, overrides: list[str] | None = None) -> errors.ConfigErr
 
 def test_every_setting_is_one_that_some_task_reads() -> None:
     assert VALUES.keys() == TASK_SETTINGS <= SETTINGS.keys()
-    assert NEEDS.keys() - TASK_SETTINGS == {"data.split_seed", "train.extend"}
+    of_all_tasks = {"data.split_seed", "train.extend", "train.best_metric", "train.early_stopping"}
+    assert NEEDS.keys() - TASK_SETTINGS == {*of_all_tasks, "train.evaluations_per_epoch"}
     read = {name: task.reads for name, task in TASKS.items()}
     assert all(reads <= TASK_SETTINGS for reads in read.values()), read
     assert frozenset().union(*read.values()) == TASK_SETTINGS
@@ -196,7 +197,7 @@ def test_config_yaml_leaves_out_what_has_no_effect(task: str) -> None:
             continue
         # By default, validation is a share and no label columns are named.
         fulfilled = (setting in TASKS[task].reads or setting not in TASK_SETTINGS) and (
-            value in (None, "SHARE", "POSITIVE")
+            value in (None, "SHARE", "ROWS", "POSITIVE")
             or (other in TASK_SETTINGS and other not in TASKS[task].reads)
             or (value == "COLUMN" and task == "text-ranking")
         )
@@ -268,7 +269,9 @@ def test_settings_of_a_split_next_to_a_validation_file_are_refused(
 ) -> None:
     given = {**minimal("text-classification"), "data.validation": "b.csv", setting: value}
     error = refused(nested(given))
-    assert error.found == f"{setting} is set, and data.validation names files"
+    assert (
+        error.found == f"{setting} is set, and data.validation is not a share of the training rows"
+    )
     for advice in error.do.split("; or "):
         assert config_file.load(nested(given), [advice.removeprefix("--set ")])
     del given[setting]

@@ -47,6 +47,13 @@ TASKS = {
 }
 
 
+def fitted_features(job: Job) -> head_start.Features:
+    """The features of the rows on which the head is fitted."""
+    layer, _ = last_layer(job.model, job.task.head)
+    (rows, positions), _ = head_start.rows_of_fit(job, layer.in_features) or ()
+    return head_start._features(job, layer, rows, positions)
+
+
 def validation_loss(job: Job) -> float:
     labels = job.validation_split.labels
     return evaluate(job.task, job.model, job.forward, job.validation, labels, job.accelerator).loss
@@ -99,9 +106,8 @@ def test_the_optimum_is_that_of_a_ridge_regression(
 
 def features_of(job: Job) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
     """Standardised features of the training rows, their labels, and the features themselves."""
-    layer, _ = last_layer(job.model, job.task.head)
     with evaluation_mode(job.model):
-        found = head_start._features(job, layer, job.train)
+        found = fitted_features(job)
     values = found.values.clone()
     head_start._standardise(found.values, centred=True)
     return found.values.numpy(), found.batch.targets.values.numpy(), values
@@ -125,7 +131,7 @@ def test_the_last_layer_gives_the_logits_of_its_features(
         job = replace(job, forward=padded_forward(job.model, job.task.head))
     layer, _ = last_layer(job.model, job.task.head)
     with evaluation_mode(job.model), torch.no_grad():
-        found = head_start._features(job, layer, job.train)
+        found = fitted_features(job)
         expected = job.forward.run(job.model, found.batch)
     torch.testing.assert_close(layer(found.values), expected, rtol=1e-4, atol=1e-5)
 
@@ -136,9 +142,18 @@ def test_of_a_large_split_random_rows_are_used(
     job = job_of(prepared_run(tmp_path, **PROBE), tmp_path / "run")
     layer, _ = last_layer(job.model, job.task.head)
     monkeypatch.setattr(head_start, "MAX_FEATURE_BYTES", 20 * 4 * layer.in_features)
-    found = head_start._features(job, layer, job.train)
+    found = fitted_features(job)
     assert len(found.values) == len(found.batch) == 16  # two batches of 8
     assert set(found.batch.rows.tolist()) < set(job.train.rows.tolist())
+
+
+def test_without_validation_rows_a_tenth_of_the_batches_chooses_the_penalty(tmp_path: Path) -> None:
+    made = settings(tmp_path, **PROBE)
+    made["data"]["validation"] = "none"
+    job = job_of(prepare(config_file.load(made)), tmp_path / "run")
+    (_, fitted), (_, held_out) = head_start.rows_of_fit(job, 8) or ()
+    assert sorted([*fitted, *held_out]) == list(range(120))
+    assert len(held_out) == 8  # one batch of 15
 
 
 @pytest.mark.parametrize("bias", [True, False])

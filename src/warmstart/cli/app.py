@@ -61,7 +61,7 @@ def _options(
 
 def _add_commands() -> None:
     # Imported here and not above: these modules import the shared options from this one.
-    from warmstart.cli import compare, experiment, export, generate, inspect, train, use
+    from warmstart.cli import compare, experiment, export, generate, glue, inspect, train, use
 
     app.command("demo")(train.demo)
     app.command("train")(train.train)
@@ -78,6 +78,7 @@ def _add_commands() -> None:
     app.command("cross-validate")(experiment.cross_validate)
     app.command("search")(experiment.search)
     app.command("learning-curve")(experiment.learning_curve)
+    app.command("glue")(glue.glue)
     app.command("recipes")(inspect.recipes)
 
 

@@ -1,4 +1,4 @@
-"""``warmstart repeat``, ``cross-validate`` and ``search``: experiments of several runs."""
+"""``warmstart repeat``, ``cross-validate``, ``search``, ``learning-curve``: several runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +10,11 @@ from rich.table import Table
 
 from warmstart.cli.app import Json, Set
 from warmstart.cli.output import decimal, result, show, with_interval
+from warmstart.cli.trial_options import Address, Cpus, Gpus, Place, Workers, chosen_place
 
 if TYPE_CHECKING:
     from warmstart.experiments.experiment import Experiment
+    from warmstart.experiments.ray_workers import RayWorkers
     from warmstart.runs.titles import Titles
 
 Vary = Literal["all", "initialization", "order", "dropout"]
@@ -40,9 +42,6 @@ Replace = Annotated[
 Continue = Annotated[
     bool, typer.Option("--resume", help="Resume the interrupted experiment in this folder.")
 ]
-Workers = Annotated[
-    int, typer.Option(metavar="N", help="Number of processes that train at the same time.")
-]
 
 
 def repeat(
@@ -52,7 +51,11 @@ def repeat(
     ] = None,
     vary: Annotated[Vary | None, typer.Option(help="What the seeds change. [all]")] = None,
     sets: Set = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    engine: Place = "local",
+    address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     output: Folder = None,
     overwrite: Replace = False,
     resume: Continue = False,
@@ -62,16 +65,17 @@ def repeat(
     from warmstart.cli.train import config_path
     from warmstart.experiments.repeat import repeat as run
 
+    place = chosen_place(engine, workers, address, cpus, gpus)
     given = {"--seeds": seeds, "--vary": vary, "--set": sets, "--output": output}
     if resume:
-        found = _resumed("repeat", config, {**given, "--overwrite": overwrite}, workers)
+        found = _resumed("repeat", config, {**given, "--overwrite": overwrite}, place)
     else:
         found = run(
             config_path(config),
             sets or (),
-            seeds=_seeds("5" if seeds is None else seeds),
+            seeds=seeds_of("5" if seeds is None else seeds),
             vary=vary or "all",
-            workers=workers,
+            workers=place,
             output=output,
             overwrite=overwrite,
         )
@@ -89,8 +93,15 @@ def cross_validate(
         str | None,
         typer.Option(metavar="COL", help="Column whose equal values stay in one fold."),
     ] = None,
+    final: Annotated[
+        bool, typer.Option("--final", help="Then train on all rows, for the model to use.")
+    ] = False,
     sets: Set = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    engine: Place = "local",
+    address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     output: Folder = None,
     overwrite: Replace = False,
     resume: Continue = False,
@@ -100,10 +111,12 @@ def cross_validate(
     from warmstart.cli.train import config_path
     from warmstart.experiments.cross_validation import cross_validate as run
 
+    place = chosen_place(engine, workers, address, cpus, gpus)
     given: dict[str, Any] = {"--folds": folds, "--repeats": repeats, "--group": group}
+    given["--final"] = final
     if resume:
         given |= {"--set": sets, "--output": output, "--overwrite": overwrite}
-        found = _resumed("cross-validate", config, given, workers)
+        found = _resumed("cross-validate", config, given, place)
     else:
         found = run(
             config_path(config),
@@ -111,7 +124,8 @@ def cross_validate(
             folds=5 if folds is None else folds,
             repeats=1 if repeats is None else repeats,
             group=group,
-            workers=workers,
+            final=final,
+            workers=place,
             output=output,
             overwrite=overwrite,
         )
@@ -143,8 +157,16 @@ def search(
     join: Annotated[
         bool, typer.Option("--join", help="Add trials to a study that exists.")
     ] = False,
+    nested: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Search in each of K folds, to score the search itself."),
+    ] = None,
     sets: Set = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    engine: Place = "local",
+    address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     output: Folder = None,
     overwrite: Replace = False,
     resume: Continue = False,
@@ -154,22 +176,38 @@ def search(
     from warmstart import errors
     from warmstart.cli.train import config_path
     from warmstart.experiments.search import refuse_missing_optuna
-    from warmstart.experiments.search import search as run
 
     refuse_missing_optuna()
+    place = chosen_place(engine, workers, address, cpus, gpus)
     chosen = {"space": space, "trials": trials, "sampler": sampler, "pruner": pruner}
-    chosen |= {"storage": storage, "study": study, "join": join or None}
+    chosen |= {"storage": storage, "study": study, "join": join or None, "nested": nested}
     if resume:
         given = {f"--{name}": value for name, value in chosen.items()}
         others = {"--set": sets, "--output": output, "--overwrite": overwrite}
-        found = _resumed("search", config, given | others, workers)
+        found = _resumed("search", config, given | others, place)
     elif space is None:
         raise errors.search.which_space()
     else:
-        options: dict[str, Any] = {n: value for n, value in chosen.items() if value is not None}
-        where: dict[str, Any] = {"workers": workers, "output": output, "overwrite": overwrite}
-        found = run(config_path(config), sets or (), **options, **where)
+        options = {name: value for name, value in chosen.items() if value is not None}
+        where: dict[str, Any] = {"workers": place, "output": output, "overwrite": overwrite}
+        found = _searched(config_path(config), sets or (), options, where)
     _print(found, as_json=as_json)
+
+
+def _searched(
+    config: str, sets: Sequence[str], options: dict[str, Any], where: Mapping[str, Any]
+) -> "Experiment":
+    """Search, or with the option ``nested`` search in each fold."""
+    from warmstart import errors
+    from warmstart.experiments.nested_search import nested_search
+    from warmstart.experiments.search import search as run
+
+    if "nested" not in options:
+        return run(config, sets, **options, **where)
+    folds = options.pop("nested")
+    if shared := [f"--{name}" for name in ("storage", "study", "join") if name in options]:
+        raise errors.search.nested_with(shared)
+    return nested_search(config, sets, folds=folds, **options, **where)
 
 
 def learning_curve(
@@ -179,7 +217,11 @@ def learning_curve(
         typer.Option(metavar="A,B,…", help="Shares of the training rows. [0.1,0.3,1]"),
     ] = None,
     sets: Set = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    engine: Place = "local",
+    address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     output: Folder = None,
     overwrite: Replace = False,
     resume: Continue = False,
@@ -190,15 +232,16 @@ def learning_curve(
     from warmstart.experiments.learning_curve import SHARES
     from warmstart.experiments.learning_curve import learning_curve as run
 
+    place = chosen_place(engine, workers, address, cpus, gpus)
     given: dict[str, Any] = {"--shares": shares, "--set": sets, "--output": output}
     if resume:
-        found = _resumed("learning-curve", config, {**given, "--overwrite": overwrite}, workers)
+        found = _resumed("learning-curve", config, {**given, "--overwrite": overwrite}, place)
     else:
         found = run(
             config_path(config),
             sets or (),
             shares=SHARES if shares is None else _shares(shares),
-            workers=workers,
+            workers=place,
             output=output,
             overwrite=overwrite,
         )
@@ -215,20 +258,33 @@ def _shares(text: str) -> list[float]:
         raise errors.experiment.not_shares([text]) from None
 
 
-def _resumed(command: str, path: str, given: Mapping[str, Any], workers: int) -> "Experiment":
+def _resumed(
+    command: str, path: str, given: Mapping[str, Any], place: "int | RayWorkers"
+) -> "Experiment":
     """Resume an experiment of this command; no option that it has already may be given."""
     from warmstart import errors
     from warmstart.experiments.experiment import resumed_experiment
-    from warmstart.experiments.kinds import KINDS
+    from warmstart.experiments.experiment_folder import ExperimentFolder
+    from warmstart.experiments.kinds import kind_of
 
     others = [option for option, value in given.items() if value]
     if others:
         raise errors.experiment.resume_with(Path(path), command, others)
-    return resumed_experiment(KINDS[command], path, workers=workers, progress=True)
+    kind = kind_of(ExperimentFolder.open(Path(path)))
+    if kind.command != command:
+        raise errors.experiment.of_other_kind(Path(path), kind.command, command)
+    return resumed_experiment(kind, path, workers=place, progress=True)
 
 
-def _seeds(text: str) -> int | list[int]:
-    """A number of seeds, or the seeds: ``5``, ``1,2,3``."""
+def seeds_of(text: str) -> int | list[int]:
+    """A number of seeds, or the seeds: ``5``, ``1,2,3``.
+
+    Args:
+        text: the value of ``--seeds``.
+
+    Raises:
+        UsageError: it is neither.
+    """
     from warmstart import errors
 
     parts = [part.strip() for part in text.split(",")]
@@ -250,8 +306,9 @@ def _print(found: "Experiment", *, as_json: bool) -> None:
         show(mean_table(f"{split}, {content['summary']}", scores, rivals, titles))
     show(*content["sentences"])
     text = f"experiment  {found.path}\nreport      {found.report}"
-    if found.best.path.exists():
-        text += f"\nbest run    {found.best.path}"
+    for entry in ("best", "final"):
+        if (path := found.path / entry).exists():
+            text += f"\n{entry} run".ljust(13) + str(path)
     result(content, text, as_json=as_json)
 
 

@@ -9,6 +9,9 @@ Source = Annotated[str, Field(min_length=1)]
 Sources = Source | Annotated[list[Source], Field(min_length=1)]
 """One source, or several, read one after the other."""
 
+NO_ROWS = "none"
+"""In place of the source of ``data.validation``: there are no validation rows."""
+
 FileFormat = Literal[
     "auto", "csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text", "conll", "spans", "squad"
 ]

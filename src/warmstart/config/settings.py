@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from warmstart import errors
-from warmstart.config.file_formats import FORMAT_SETTINGS, FileFormat, Sources
+from warmstart.config.file_formats import FORMAT_SETTINGS, NO_ROWS, FileFormat, Sources
 from warmstart.config.model_settings import (
     CLOSED,
     ControlTokens,
@@ -42,15 +42,18 @@ class DataConfig(_Part):
     """Training file(s): a path, ``archive.zip!member``, a URL (``#sha256=…`` verifies it),
     ``hub:NAME[/CONFIG]:SPLIT`` (a Hugging Face data set), a folder of ``.txt`` files (with a
     sub-folder for each label) or brat files, or ``bundled/grammar/train``."""
-    validation: Annotated[float, Field(gt=0, lt=1)] | Sources = 0.1
-    """Validation file(s), or the share of the ``train`` rows to set aside for validation."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | Literal["none"] | Sources = 0.1
+    """Validation file(s), or the share of the ``train`` rows to set aside for validation. ``none``:
+    train on all rows; the model of the last step is kept, and nothing can be chosen by a score. A
+    file of this name is written ``./none``."""
     test: Sources | None = None
     """Test file(s); they are scored once, after training."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """For a quick try: train on a sample of this number of training rows (``split_seed``), with the
     label proportions of all rows (``stratify``). Validation and test rows are not limited."""
     dir: str | None = None
-    """A folder, zip file or URL of a zip file; relative names above are looked up in it."""
+    """A folder, zip file or URL of a zip file; relative names above are looked up in it. For
+    ``hub:nyu-mll/glue/…``, the folder of the GLUE download, which is then read instead."""
     format: FileFormat = "auto"
     """File format; ``auto`` chooses it by the file name, for ``.json`` by the content. ``spans``:
     an export of Label Studio, doccano, spaCy or brat."""
@@ -78,7 +81,8 @@ class DataConfig(_Part):
         Annotated[list[str], Field(min_length=2)] | Annotated[dict[str, str], Field(min_length=2)]
     ) | None = None
     """Names of labels (or tags) that the files write as ids: a list for 0, 1, 2, …, or a mapping
-    such as ``{1: negative, 2: positive}``. They are used wherever a label is shown."""
+    such as ``{1: negative, 2: positive}``. They are used wherever a label is shown; if the files
+    have the names themselves, they only give their order."""
     label_separator: Annotated[str, Field(min_length=1)] | None = None
     """Separator between the labels of a row, ``|`` by default."""
     label_columns: Annotated[list[str], Field(min_length=1)] | None = None
@@ -141,6 +145,16 @@ class DataConfig(_Part):
     """Seed that selects the rows set aside for validation, and those of ``limit``."""
     allow_same_file: bool = False
     """Allow the same file in two splits (the score then measures memorisation, not learning)."""
+
+    @property
+    def sources(self) -> dict[str, Sources]:
+        """The file(s) of each split that names some, by split."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {
+            split: source
+            for split, source in named.items()
+            if isinstance(source, str | list) and (split, source) != ("validation", NO_ROWS)
+        }
 
     @property
     def text_columns(self) -> dict[str, str]:

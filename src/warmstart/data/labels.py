@@ -85,13 +85,16 @@ def clean_rows(
     counts = {"empty_text": int(empty.sum()), "missing_label": int(missing.sum())}
     if not any(counts.values()):
         return table, counts
+    column = ", ".join(data.label_columns or [data.label])
+    if len(table) > 1 and counts["missing_label"] == len(table):
+        path = ", ".join(file.path for file in table.files)
+        raise errors.labels.no_label_at_all(column, path, len(table))
     if data.missing == "error":
         for (setting, name), rows in empty_by_column.items():
             if rows.any():
                 where = table.where(int(rows.argmax()))
                 raise errors.data.empty_text(name, where, int(rows.sum()), setting=setting)
         where = table.where(int(missing.argmax()))
-        column = ", ".join(data.label_columns or [data.label])
         raise errors.labels.missing_label(column, where, counts["missing_label"])
     kept = ~(empty | missing)
     if not kept.any():

@@ -2,7 +2,7 @@
 
 An id is replaced by its name directly after the labels of a table are parsed. Everything that comes
 later (findings, scores, predictions, ``id2label`` of the saved model) therefore has the names, in
-the order of the ids. A file to evaluate may also contain the names themselves.
+the order of the ids. A file may also contain the names themselves; then they only have this order.
 """
 
 from collections.abc import Iterable, Sequence
@@ -48,8 +48,7 @@ def named(labels: Labels, data: DataConfig, table: Table, rows: Sequence[int]) -
     if not names:
         return labels
     distinct = set(pc.unique(labels).drop_null().to_pylist())
-    may_have_names = table.setting != "data.train" and distinct.isdisjoint(names)
-    if may_have_names and distinct <= {*names.values()}:
+    if distinct.isdisjoint(names) and distinct <= {*names.values()}:
         return labels
     if unnamed := in_order(distinct - names.keys()):
         place = int(pc.index(labels, unnamed[0]).as_py())

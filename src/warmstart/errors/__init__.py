@@ -14,7 +14,7 @@ WarmstartError
 │                                                                               .transfer
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
 │                                                                               .arguments,
-│                                                                               .folders,
+│                                                                               .folders, .glue,
 │                                                                               .json_files,
 │                                                                               .labels, .prompt,
 │                                                                               .python_tables,
@@ -25,6 +25,7 @@ WarmstartError
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
 │                                                                               .checkpoint
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run,
+│                                                                               .cluster,
 │                                                                               .comparison,
 │                                                                               .launch
 ├── ExportError   a model cannot be exported to ONNX, or its outputs differ     errors.export
@@ -37,6 +38,7 @@ from warmstart.errors import (
     answers,
     arguments,
     checkpoint,
+    cluster,
     command,
     comparison,
     config,
@@ -46,6 +48,7 @@ from warmstart.errors import (
     export,
     files,
     folders,
+    glue,
     json_files,
     labels,
     launch,
@@ -83,6 +86,7 @@ __all__ = [
     "answers",
     "arguments",
     "checkpoint",
+    "cluster",
     "command",
     "comparison",
     "config",
@@ -92,6 +96,7 @@ __all__ = [
     "export",
     "files",
     "folders",
+    "glue",
     "json_files",
     "labels",
     "launch",

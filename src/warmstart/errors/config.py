@@ -323,17 +323,17 @@ def without_effect(setting: str, default: str, other: str, value: object) -> Con
             expected=f"one of the two: {setting} is not read if {other} is set",
             do=f"{leave_out}; or --set {other}=null",
         )
-    if value == "SHARE":
+    of_kind = {
+        "SHARE": ("is not a share of the training rows", f"such a share: {other}: 0.1", "0.1"),
+        "ROWS": ("is none", "validation rows, on which the model is scored", "0.1"),
+        "POSITIVE": ("is 0", f"sampling: {other} above 0", "1.0"),
+    }
+    if isinstance(value, str) and value in of_kind:
+        state, needed, example = of_kind[value]
         return ConfigError(
-            found=f"{setting} is set, and {other} names files",
-            expected=f"{setting} together with a share of the training rows: {other}: 0.1",
-            do=f"{leave_out}; or --set {other}=0.1",
-        )
-    if value == "POSITIVE":
-        return ConfigError(
-            found=f"{setting} is set, and {other} is 0",
-            expected=f"{setting} together with sampling: {other} above 0",
-            do=f"{leave_out}; or --set {other}=1.0",
+            found=f"{setting} is set, and {other} {state}",
+            expected=f"{setting} together with {needed}",
+            do=f"{leave_out}; or --set {other}={example}",
         )
     shown = {True: "true"}.get(value, value) if isinstance(value, bool) else value
     return ConfigError(

@@ -112,6 +112,36 @@ def pretrains(kind: str) -> ConfigError:
     )
 
 
+def exports_nothing(kind: str) -> ConfigError:
+    """``export.onnx`` in an experiment that chooses no model."""
+    final = ", or --final to train one on all rows" if kind == "cross-validate" else ""
+    return ConfigError(
+        found=f"export.onnx: true, and {kind} chooses no model that could be exported",
+        expected="an export of one model, as after train, repeat or search",
+        do=f"--set export.onnx=false{final}",
+    )
+
+
+def nothing_to_choose_by(kind: str) -> ConfigError:
+    """An experiment that compares its trials by scores, without the rows for these."""
+    rows = "validation rows" if kind != "learning-curve" else "validation or test rows"
+    return ConfigError(
+        found=f"data.validation: none, and {kind} compares its trials by their scores",
+        expected=f"{rows}, on which every trial is scored",
+        do="--set data.validation=0.1",
+    )
+
+
+def final_without_validation(settings: Sequence[str]) -> ConfigError:
+    """Settings of a cross-validation that its final run, without validation rows, cannot have."""
+    named = " and ".join(settings)
+    return ConfigError(
+        found=f"{named} with --final, whose run has no validation rows",
+        expected="settings that need no validation rows, for a run on all rows",
+        do=" ".join(f"--set {name}=null" for name in settings) + ", or without --final",
+    )
+
+
 def too_few_seeds(count: int) -> UsageError:
     """An experiment over fewer than two seeds."""
     return UsageError(

@@ -135,6 +135,16 @@ def missing_label(column: str, where: str, rows: int) -> DataError:
     )
 
 
+def no_label_at_all(column: str, path: str, rows: int) -> DataError:
+    """No row of the file(s) has a label, as in the test files of many benchmarks."""
+    return DataError(
+        f"{path}: none of the {rows:,} rows has a label in the column {column!r}",
+        "rows with labels, for training and for scores; test rows of a benchmark often have none",
+        "use its validation rows (often called dev) for scores; or only predict these rows: "
+        "warmstart predict RUN --data FILE",
+    )
+
+
 def not_labels(column: str, distinct: int, rows: int, *, where: str) -> DataError:
     """Almost every row has a different label: it contains ids, texts or measurements."""
     return DataError(

@@ -1,5 +1,6 @@
 """Error messages about searches: their space, their study, and the packages they need."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,7 +90,7 @@ def too_few_trials(count: int) -> UsageError:
 def study_exists(study: str, storage: str) -> UsageError:
     """Another search uses the study."""
     return UsageError(
-        found=f"the study {study} exists already in {storage}",
+        found=f"the study {study} exists already in {_without_password(storage)}",
         expected="a new name, or the wish to add trials to it",
         do=f"add to it: --join; or begin another one: --study {study}-2",
     )
@@ -98,7 +99,7 @@ def study_exists(study: str, storage: str) -> UsageError:
 def no_study(study: str, storage: str) -> UsageError:
     """``--join`` names a study that does not exist."""
     return UsageError(
-        found=f"there is no study {study} in {storage}",
+        found=f"there is no study {study} in {_without_password(storage)}",
         expected="the name of a study to join",
         do="correct --study, or leave out --join to begin it",
     )
@@ -116,11 +117,33 @@ def other_study(study: str, differences: str) -> ConfigError:
 def storage_unreachable(storage: str, problem: str) -> RunError:
     """The storage of the study cannot be opened."""
     return RunError(
-        found=f"cannot open the storage {storage}: {problem}",
+        found=f"cannot open the storage {_without_password(storage)}: {problem}",
         expected="a database that can be reached, or a file NAME.log in a folder that is writable",
         do="check its address and that it runs, or leave out --storage to use a file of the "
         "experiment",
     )
+
+
+def driver_missing(storage: str) -> RunError:
+    """The package that speaks with the database is not installed."""
+    database = re.split(r"[+:]", storage)[0]
+    install = "pip install 'warmstart[postgresql]', and write postgresql+psycopg://USER@HOST/NAME"
+    others = f"install a driver of SQLAlchemy for {database}"
+    return RunError(
+        found=f"cannot open the storage {_without_password(storage)}: the package that connects to "
+        f"{database} is not installed",
+        expected="a database with its driver, or a file NAME.log",
+        do=install if database == "postgresql" else others,
+    )
+
+
+def _without_password(storage: str) -> str:
+    """The URL of a database, fit to be shown.
+
+    >>> _without_password("postgresql+psycopg://ada:secret@db/studies")
+    'postgresql+psycopg://ada:***@db/studies'
+    """
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", storage)
 
 
 def join_what() -> UsageError:
@@ -138,4 +161,13 @@ def which_space() -> UsageError:
         found="no space to search",
         expected="the settings to vary and their values",
         do="--space small-data, --space bert-paper, or a file of your own: --space SPACE.yaml",
+    )
+
+
+def nested_with(options: Sequence[str]) -> UsageError:
+    """Options of a shared study next to ``--nested``, which has a study for each fold."""
+    return UsageError(
+        found=f"{' and '.join(options)} with --nested",
+        expected="one of the two: a nested search has a study of its own in each fold",
+        do=f"leave out {' and '.join(options)}",
     )

@@ -3,11 +3,13 @@
     experiment.json      kind and options, and the settings that all trials share
     trials/NAME/         the run directory of each trial
     trials.jsonl         one JSON object for each trial that ended; the last one of a trial counts
+    searches/NAME/       of a nested search: the search in each fold, an experiment of its own
     study/               of a search: Optuna's journal of its trials
     predictions.parquet  of a cross-validation: every row, predicted by the trial of its fold
     results.json         the scores over all trials
     experiment.html      the report
     best/                a copy of the best trial's run directory, if the experiment chooses one
+    final/               of a cross-validation with ``--final``: the run on all rows
     .lock                held by the process that works on the experiment
 
 ``results.json`` is written last: with it, the experiment is finished.
@@ -34,11 +36,13 @@ ENTRIES = (
     "experiment.json",
     "trials",
     "trials.jsonl",
+    "searches",
     "study",
     "predictions.parquet",
     "results.json",
     "experiment.html",
     "best",
+    "final",
 )
 """All entries of an experiment's folder; ``--overwrite`` removes only these."""
 

@@ -76,21 +76,8 @@ def write_page(
     Raises:
         RunError: the folder cannot be written.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
     titles = Titles.of(record.task)
-    environment.filters |= {
-        "decimals": words.decimals,
-        "duration": words.duration,
-        "setting": words.setting,
-        "metric_title": titles.metric,
-        "baseline_head": titles.baseline_head,
-    }
+    filters = {"metric_title": titles.metric, "baseline_head": titles.baseline_head}
     pictures = [
         {
             "title": picture.title,
@@ -100,16 +87,16 @@ def write_page(
         }
         for number, picture in enumerate(page.pictures)
     ]
-    text = environment.get_template("experiment.html.j2").render(
+    text = rendered(
+        "experiment.html.j2",
+        filters,
         page=page,
         content=content,
         folder=folder.path,
-        style=Markup((STYLE_FOLDER / "style.css").read_text(encoding="utf-8")),
         pictures=pictures,
         splits=list(
             dict.fromkeys(s for trial in content["trials"] for s in trial.get("scores", {}))
         ),
-        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         seconds=sum(trial["seconds"] or 0 for trial in content["trials"]),
         task=words.task_title(record.config.task),
         model=record.config.model.name,
@@ -119,6 +106,34 @@ def write_page(
     path = folder.entry("experiment.html")
     write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
     return path
+
+
+def rendered(template: str, filters: Mapping[str, Any], **values: Any) -> str:
+    """The text of a page, in the style of the report of a run.
+
+    Args:
+        template: the name of its template in this folder.
+        filters: filters of the template in addition to those for numbers and settings.
+        values: what the template shows, in addition to the style and the time.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "decimals": words.decimals,
+        "duration": words.duration,
+        "setting": words.setting,
+        **filters,
+    }
+    return environment.get_template(template).render(
+        style=Markup((STYLE_FOLDER / "style.css").read_text(encoding="utf-8")),
+        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        **values,
+    )
 
 
 def score_pictures(

@@ -11,6 +11,7 @@ from typing import Any
 
 from warmstart import errors
 from warmstart.api import ConfigSource
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.config.overrides import Overrides
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment import (
@@ -21,6 +22,7 @@ from warmstart.experiments.experiment import (
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page, Picture
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.trial_results import baselines_json, metric_of, scores_of_run
 from warmstart.experiments.trials import Trial, workspace
 from warmstart.preparation.stages import read_sources, split_tables
@@ -38,7 +40,7 @@ def learning_curve(
     overrides: Overrides = (),
     *,
     shares: Sequence[float] = SHARES,
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: Any = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -49,7 +51,7 @@ def learning_curve(
         config: as for ``train``.
         overrides: as for ``train``.
         shares: shares of the training rows, above 0 and up to 1.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the experiment's folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.
@@ -76,11 +78,11 @@ def _trials(plan: ExperimentPlan) -> list[Trial]:
     config = plan.config
     if config.data.limit is not None:
         raise errors.experiment.limit_is_varied(config.data.limit)
+    if config.data.validation == NO_ROWS and config.data.test is None:
+        raise errors.experiment.nothing_to_choose_by(plan.kind)
     tables = split_tables(config, read_sources(config, workspace()))
     rows = len(tables["train"])
     changes = {"train.seed": config.train.seed}  # a given seed: no run is repeated
-    if config.export.onnx:
-        changes["export.onnx"] = False
     trials = []
     for share in plan.options["shares"]:
         count = round(share * rows)
@@ -179,4 +181,4 @@ def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     return Page(title, "run", ["data.limit"], pictures)
 
 
-KIND = kind_of_fixed_trials("learning-curve", _trials, _results, _page)
+KIND = kind_of_fixed_trials("learning-curve", _trials, _results, _page, exports=lambda _plan: False)

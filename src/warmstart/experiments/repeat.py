@@ -15,6 +15,7 @@ from typing import Any, Literal
 from warmstart import errors
 from warmstart.api import ConfigSource
 from warmstart.config import SEEDS
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.config.overrides import Overrides
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment import (
@@ -25,6 +26,7 @@ from warmstart.experiments.experiment import (
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page, score_pictures
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.trial_results import (
     baselines_json,
     best_trial,
@@ -49,7 +51,7 @@ def repeat(
     *,
     seeds: int | Sequence[int] = 5,
     vary: Vary = "all",
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: Any = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -62,7 +64,7 @@ def repeat(
         seeds: a number of seeds, from the config's ``train.seed`` on, or the seeds themselves.
         vary: ``all``, or only the seed of the ``initialization`` of new weights, of the ``order``
             of the rows, or of ``dropout``; the others are then equal in all runs.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the experiment's folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.
@@ -86,14 +88,15 @@ def repeat(
 
 def _trials(plan: ExperimentPlan) -> list[Trial]:
     config, vary = plan.config, plan.options["vary"]
+    if config.data.validation == NO_ROWS:
+        raise errors.experiment.nothing_to_choose_by(plan.kind)
     varied = "train.seed" if vary == "all" else f"train.{vary}_seed"
     own = config.train.model_dump()
     for name in SEEDS[1:] if vary == "all" else (f"{vary}_seed",):
         if own[name] is not None:
             raise errors.experiment.seed_is_varied(f"train.{name}")
-    changes = {"export.onnx": False} if config.export.onnx else {}
     seeds = chosen_seeds(plan.options["seeds"], config.train.seed)
-    return [plan.trial(f"seed-{seed}", {varied: seed, **changes}) for seed in seeds]
+    return [plan.trial(f"seed-{seed}", {varied: seed}) for seed in seeds]
 
 
 def chosen_seeds(seeds: int | Sequence[int], first: int) -> list[int]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from warmstart import config_file, errors
 from warmstart.api import ConfigSource
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.config.overrides import Overrides
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment import (
@@ -30,6 +31,7 @@ from warmstart.experiments.experiment import (
     new_experiment,
 )
 from warmstart.experiments.experiment_page import Page
+from warmstart.experiments.ray_workers import RayWorkers
 from warmstart.experiments.search_page import search_pictures
 from warmstart.experiments.search_space import changes_of, read_space
 from warmstart.experiments.search_trials import SearchTrial
@@ -60,7 +62,7 @@ def search(
     storage: str | None = None,
     study: str | None = None,
     join: bool = False,
-    workers: int = 1,
+    workers: int | RayWorkers = 1,
     output: Any = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -79,7 +81,7 @@ def search(
             share; by default a file in the experiment's folder.
         study: name of the study in the storage; by default that of the config.
         join: add trials to a study that exists.
-        workers: number of processes that train at the same time.
+        workers: number of processes that train at the same time, or a Ray cluster.
         output: the experiment's folder; by default a new one under ``runs/``.
         overwrite: replace an earlier experiment in ``output``.
         progress: show live progress on stderr.
@@ -114,6 +116,8 @@ def refuse_missing_optuna() -> None:
 
 def _checked(plan: ExperimentPlan) -> dict[str, Any]:
     """The options of a new search with the content of its space and the metric, all checked."""
+    if plan.config.data.validation == NO_ROWS:
+        raise errors.experiment.nothing_to_choose_by(plan.kind)
     space = read_space(plan.options["space"], plan.settings)
     prepared = _default(plan).prepared()
     metric = next(m for m in prepared.task.metrics if m.name == prepared.best_metric)
@@ -159,14 +163,12 @@ def _place(plan: ExperimentPlan) -> StudyPlace:
 
 
 def _default(plan: ExperimentPlan) -> Trial:
-    return plan.trial(DEFAULT, _changes(plan), splits=("validation",))
+    return plan.trial(DEFAULT, _changes(plan), plan.options.get("rows"), splits=("validation",))
 
 
 def _changes(plan: ExperimentPlan) -> dict[str, Any]:
-    """Settings of every trial: a given seed, with which a run is not repeated; and no export."""
-    config = plan.config
-    changes: dict[str, Any] = {"train.seed": config.train.seed}
-    return {**changes, "export.onnx": False} if config.export.onnx else changes
+    """Settings of every trial: a given seed, with which a run is not repeated."""
+    return {"train.seed": plan.config.train.seed}
 
 
 def _orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
@@ -175,10 +177,12 @@ def _orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
     for name in ("metric", "space"):
         study.set_user_attr(name, options[name])
     ended = [t for t in study.trials if t.state.is_finished() and not is_closed(t)]
-    base = config_file.load(plan.settings, _changes(plan)).model_dump(exclude_unset=True)
+    base = config_file.load(plan.of_trials, _changes(plan)).model_dump(exclude_unset=True)
     first: list[WorkOrder] = [] if DEFAULT in done else [_default(plan)]
     return first + [
-        SearchTrial(number, place, base, options["metric"], options["trials"])
+        SearchTrial(
+            number, place, base, options["metric"], options["trials"], options.get("rows", {})
+        )
         for number in range(len(ended), options["trials"])
     ]
 
@@ -190,7 +194,8 @@ def _trials(plan: ExperimentPlan) -> list[Trial]:
     for trial in place.open().trials:
         folder, name = trial.user_attrs.get("folder"), trial.user_attrs.get("run")
         if name is not None and not is_closed(trial) and folder == str(plan.folder.path):
-            found.append(plan.trial(name, changes_of(place.space, trial.params)))
+            changes = changes_of(place.space, trial.params)
+            found.append(plan.trial(name, changes, plan.options.get("rows")))
     return found
 
 
@@ -303,4 +308,8 @@ def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     return Page(title, "trial", varied, search_pictures(content, records))
 
 
-KIND = Kind("search", _checked, _orders, _trials, _results, _page)
+def _typical(plan: ExperimentPlan) -> tuple[Trial, int]:
+    return _default(plan), plan.options["trials"] + 1
+
+
+KIND = Kind("search", _checked, _orders, _trials, _results, _page, _typical)

@@ -5,7 +5,7 @@ known.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ class SearchTrial:
         settings: the settings that all trials share, as nested mappings.
         metric: the validation metric that is searched.
         most: number of trials that the study shall have.
+        rows: row ids of each split, as for ``Trial``.
     """
 
     number: int
@@ -41,6 +42,7 @@ class SearchTrial:
     settings: Mapping[str, Any]
     metric: str
     most: int
+    rows: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -61,7 +63,7 @@ class SearchTrial:
 
     def _run(self, trial: "optuna.Trial", path: Path, stopping: Callable[[], bool]) -> Outcome:
         changes = changes_of(self.place.space, trial.params)
-        own = Trial(path, self.settings, changes, splits=("validation",))
+        own = Trial(path, self.settings, changes, self.rows, splits=("validation",))
         watch = _Evaluations(trial, self.metric)
 
         def run() -> Status:

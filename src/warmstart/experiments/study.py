@@ -129,10 +129,7 @@ class StudyPlace:
 
     def _enqueue_lost(self, study: "Study") -> None:
         """Close trials of this folder that nobody works on, and enqueue their values again."""
-        for trial in study.trials:
-            own = trial.user_attrs.get("folder") == str(self.folder)
-            if trial.state.name != "RUNNING" or not own:
-                continue
+        for trial in self._running(study):
             name = str(trial.user_attrs["run"])
             lock = self._lock_of(name)
             try:
@@ -140,8 +137,15 @@ class StudyPlace:
             except Timeout:
                 continue
             lock.release()
+            if all(one.number != trial.number for one in self._running(study)):
+                continue  # it has ended since we asked: its lock was free for this reason
             study.tell(trial.number, state=_state("FAIL"), skip_if_finished=True)
             study.enqueue_trial(trial.params, user_attrs={"run": name, "resumes": trial.number})
+
+    def _running(self, study: "Study") -> "list[FrozenTrial]":
+        """The trials of this folder that have not ended."""
+        trials = study.get_trials(deepcopy=False, states=(_state("RUNNING"),))
+        return [one for one in trials if one.user_attrs.get("folder") == str(self.folder)]
 
 
 def is_closed(trial: "FrozenTrial") -> bool:
@@ -157,24 +161,29 @@ def opened_storage(storage: str) -> "Iterator[BaseStorage]":
         storage: URL of a database, or path of a journal file.
 
     Raises:
-        RunError: the storage cannot be opened.
+        RunError: the storage cannot be opened, or the driver of the database is missing.
     """
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
     from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 
     try:
         with _quiet():
             if "://" in storage:
-                options = {"pool_pre_ping": True}
+                # Without a pool no connection stays open: a database accepts about a hundred.
                 found: BaseStorage = RDBStorage(
-                    storage, heartbeat_interval=HEARTBEAT_SECONDS, engine_kwargs=options
+                    storage,
+                    heartbeat_interval=HEARTBEAT_SECONDS,
+                    engine_kwargs={"poolclass": NullPool},
                 )
             else:
                 Path(storage).parent.mkdir(exist_ok=True)
                 found = JournalStorage(JournalFileBackend(storage))
         yield found
-    except (SQLAlchemyError, ModuleNotFoundError, OSError, ImportError) as error:
+    except ImportError as error:
+        raise errors.search.driver_missing(storage) from error
+    except (SQLAlchemyError, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise errors.search.storage_unreachable(storage, lines[0]) from error
 

@@ -123,18 +123,20 @@ def metric_of(record: RunRecord) -> str:
     return record.config.train.best_metric or record.task.metrics[0].name
 
 
-def keep_best(folder: ExperimentFolder, trial: Path) -> None:
-    """Copy a trial's run directory to ``best/``; large files are shared with it where possible.
+def keep_best(folder: ExperimentFolder, trial: Path, name: str = "best") -> None:
+    """Copy a trial's run directory; large files are shared with it where possible.
 
     Args:
         folder: the experiment.
         trial: the run directory.
+        name: the entry of the experiment that becomes the copy.
     """
 
     def fill(target: Path) -> None:
         shutil.copytree(trial, target, dirs_exist_ok=True, copy_function=_shared_copy)
 
-    write_folder(folder.entry("best"), fill)
+    folder.entry(name).parent.mkdir(exist_ok=True)
+    write_folder(folder.entry(name), fill)
 
 
 def _shared_copy(source: str, target: str) -> str:

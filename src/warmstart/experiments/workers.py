@@ -1,5 +1,7 @@
 """Where trials run: one after the other in this process, or several at a time in their own.
 
+They can also run in another place, a ``TrialPlace``, such as a Ray cluster (``ray_workers``).
+
 A worker process gets its share of the processor's threads, and one of the GPUs if there are any. It
 runs one trial after the other, so trials of one worker share what they read. If a worker dies (out
 of memory, killed), another one takes its place and resumes its trial. The pool of
@@ -39,6 +41,22 @@ class WorkOrder(Protocol):
         ...
 
 
+class TrialPlace(Protocol):
+    """A place outside of this machine's own worker processes where trials run."""
+
+    def run(
+        self, orders: Iterable[WorkOrder], over: Callable[[], bool], stopping: Callable[[], bool]
+    ) -> Iterator[Outcome]:
+        """Run trials; yields how each one ended, in the order in which they end.
+
+        Args:
+            orders: what to run; one is taken when there is room for it.
+            over: whether no further one may start.
+            stopping: whether a stop was requested: running trials are saved.
+        """
+        ...
+
+
 MOST_ATTEMPTS = 3
 """A trial whose process died this often has failed."""
 
@@ -53,7 +71,7 @@ POLL_SECONDS = 0.2
 
 
 def outcomes(
-    orders: Iterable[WorkOrder], workers: int, stopping: Callable[[], bool]
+    orders: Iterable[WorkOrder], workers: int | TrialPlace, stopping: Callable[[], bool]
 ) -> Iterator[Outcome]:
     """Run trials; yields how each one ended, in the order in which they end.
 
@@ -62,7 +80,7 @@ def outcomes(
 
     Args:
         orders: what to run.
-        workers: number of processes; with 1, trials run in this process.
+        workers: number of processes; with 1, trials run in this process. Or another place.
         stopping: whether a stop was requested: running trials are saved, and no further one starts.
     """
     failures: list[str] = []
@@ -72,9 +90,12 @@ def outcomes(
         alike = len(failures) >= ALIKE and len(set(failures[-ALIKE:])) == 1
         return ended or alike or stopping()
 
-    run = (
-        _one_by_one(orders, over) if workers == 1 else _in_workers(orders, workers, over, stopping)
-    )
+    if not isinstance(workers, int):
+        run = workers.run(orders, over, stopping)
+    elif workers == 1:
+        run = _one_by_one(orders, over)
+    else:
+        run = _in_workers(orders, workers, over, stopping)
     for outcome in run:
         failures = [*failures, cause(outcome)] if outcome.status == "failed" else []
         ended = ended or outcome.status == "interrupted"
@@ -87,13 +108,31 @@ def cause(outcome: Outcome) -> str:
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
-def _one_by_one(orders: Iterable[WorkOrder], over: Callable[[], bool]) -> Iterator[Outcome]:
+def died(name: str) -> Outcome:
+    """How a trial ended whose process has died too often.
+
+    Args:
+        name: name of the trial.
+    """
+    advice = "often memory ran out: use fewer workers, or a smaller train.batch_size"
+    return Outcome(name, "failed", 0.0, f"its process died {MOST_ATTEMPTS} times; {advice}")
+
+
+def run_here(order: WorkOrder) -> Outcome:
+    """Run an order in this process, in its main thread; after a signal it is saved and ends.
+
+    Args:
+        order: what to run.
+    """
     from warmstart.training.stop import stop_on_signals
 
+    with stop_on_signals() as stopping:
+        return order.run(stopping)
+
+
+def _one_by_one(orders: Iterable[WorkOrder], over: Callable[[], bool]) -> Iterator[Outcome]:
     for order in orders:
-        with stop_on_signals() as stopping:
-            outcome = order.run(stopping)
-        yield outcome
+        yield run_here(order)
         if over():
             return
 
@@ -204,8 +243,7 @@ def _after_death(dead: _Worker, next_one: _Worker, stopping: bool) -> Outcome | 
     if dead.attempts < MOST_ATTEMPTS:
         next_one.begin(dead.order, dead.attempts + 1)
         return None
-    advice = "often memory ran out: use fewer workers, or a smaller train.batch_size"
-    return Outcome(name, "failed", 0.0, f"its process died {MOST_ATTEMPTS} times; {advice}")
+    return died(name)
 
 
 def places(workers: int) -> list[dict[str, str]]:

@@ -1,4 +1,8 @@
-"""The rows on which a run was scored, read from ``evaluation/`` to compare an export on them."""
+"""The rows on which an export is compared: those on which the run was scored, in ``evaluation/``.
+
+A run that was trained on all rows, without a test split, has none: training rows are used, as long
+as their files are there.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from warmstart import errors
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.data.examples.tokens import Ints
 from warmstart.data.table import SourceFile, Table
 from warmstart.preparation.stages import group_column
+from warmstart.preparation.training_rows import training_splits
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.runs.run_record import SPLIT_ORDER
 from warmstart.runs.stored import reading
@@ -18,7 +24,7 @@ from warmstart.tasks.capabilities import RestoresRows
 
 
 def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]:
-    """The rows on which a run was scored, from ``evaluation/``.
+    """Rows on which two engines are compared.
 
     Args:
         run: the run.
@@ -26,10 +32,12 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
         labelled: whether to include the labels.
 
     Returns:
-        The name of the split (test, or validation if there is no test split) and the rows.
+        The name of the split and the rows: test rows, without them validation rows, and if the run
+        has scored no split, training rows.
 
     Raises:
-        ExportError: the run has neither split.
+        ExportError: the stored rows are missing.
+        DataError: the files with the training rows cannot be read, or have changed.
         RunError: the file of the split is damaged.
     """
     for split in SPLIT_ORDER:
@@ -38,7 +46,14 @@ def kept_rows(run: LoadedRun, most: int, *, labelled: bool) -> tuple[str, Table]
             with reading(path):
                 saved = pyarrow.parquet.read_table(path)
                 return split, _table_of(run, split, saved, most, labelled=labelled)
-    raise errors.export.without_rows(run.directory.path)
+    if run.config.data.validation != NO_ROWS or run.config.data.test is not None:
+        raise errors.export.without_rows(run.directory.path)
+    table = training_splits(run.directory)["train"]
+    if len(table) > most:
+        column = group_column(run.config)
+        groups = table.column(column, "data.group") if column else None
+        table = table.filter(np.isin(np.arange(len(table)), sample(len(table), most, groups)))
+    return "train", table
 
 
 def predictions_path(run: LoadedRun, split: str) -> Path:

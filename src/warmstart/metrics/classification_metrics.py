@@ -1,13 +1,14 @@
 """Scores of a single-label classifier, from class probabilities and targets.
 
-All seven metrics are functions of sums over rows. The same function, ``_metrics``, therefore
+All metrics are functions of sums over rows. The same function, ``_metrics``, therefore
 computes the value on the split (from one row of sums) and on 1,000 bootstrap resamples (from 1,000
 rows of sums). ``intervals`` explains why the cost is bounded, even for millions of rows.
 
 The predicted class is the most likely class (the first one in a tie), unless a threshold decides.
 Log-loss is in nats per row; all other metrics are shares or correlations. A metric that is not
 defined on the given rows is ``None``: Matthews correlation and ROC-AUC if all targets are equal,
-and ROC-AUC if a class does not occur. Intervals use the resamples in which the metric is defined.
+ROC-AUC if a class does not occur, and the F1 of a class that is neither a target nor predicted.
+Intervals use the resamples in which the metric is defined.
 
 N: rows. C: classes. K: calibration bins. R: rows of sums. U: units (see ``intervals``).
 """
@@ -30,9 +31,13 @@ from warmstart.metrics.intervals import (
 )
 from warmstart.metrics.scores import Metric, Scores
 
+F1_OF_SECOND = "f1"
+"""F1 of the second of two labels, which is the positive class in most data sets (1 of 0 and 1)."""
+
 METRICS = (
     Metric("matthews_correlation", True, "Matthews correlation"),
     Metric("accuracy", True, "Accuracy"),
+    Metric(F1_OF_SECOND, True, "F1 of the second label"),
     Metric("macro_f1", True, "Macro F1"),
     Metric("weighted_f1", True, "Weighted F1"),
     Metric("roc_auc", True, "ROC-AUC"),
@@ -52,7 +57,8 @@ MAX_BATCHES = 2_000
 def metrics_for(classes: int) -> tuple[Metric, ...]:
     """The metrics of a classifier, the main metric first.
 
-    The main metric is Matthews correlation for two classes, else macro F1.
+    The main metric is Matthews correlation for two classes, else macro F1. The F1 of the second
+    class is only reported for two.
 
     Args:
         classes: number of classes, C.
@@ -61,7 +67,8 @@ def metrics_for(classes: int) -> tuple[Metric, ...]:
     ('matthews_correlation', 'macro_f1')
     """
     main = "matthews_correlation" if classes == 2 else "macro_f1"
-    return tuple(sorted(METRICS, key=lambda metric: metric.name != main))
+    known = [one for one in METRICS if classes == 2 or one.name != F1_OF_SECOND]
+    return tuple(sorted(known, key=lambda metric: metric.name != main))
 
 
 def classification_scores(
@@ -186,6 +193,7 @@ def _metrics(sums: Floats, classes: int) -> dict[str, Floats]:
         return {
             "matthews_correlation": matthews_correlation(true, predicted, hits),
             "accuracy": hits.sum(axis=1) / rows,
+            **({F1_OF_SECOND: f1[:, 1]} if classes == 2 else {}),
             "macro_f1": np.nansum(f1, axis=1) / np.sum(~np.isnan(f1), axis=1),
             "weighted_f1": np.nansum(f1 * true, axis=1) / rows,
             "roc_auc": np.clip(area.mean(axis=1), 0, 1),

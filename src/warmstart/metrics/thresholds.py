@@ -14,7 +14,7 @@ import numpy as np
 from warmstart.metrics.classification_metrics import matthews_correlation
 from warmstart.metrics.intervals import Floats, Ints
 
-THRESHOLD_METRICS = ("matthews_correlation", "accuracy", "macro_f1", "weighted_f1")
+THRESHOLD_METRICS = ("matthews_correlation", "accuracy", "f1", "macro_f1", "weighted_f1")
 """Metrics that depend on the threshold."""
 
 
@@ -24,7 +24,7 @@ def best_threshold(shares: Floats, targets: Ints, metric: str) -> float:
     Args:
         shares: probability of the second class, float64 [N].
         targets: class of each row, 0 or 1, int64 [N].
-        metric: one of ``THRESHOLD_METRICS``, or ``f1`` for the F1 of the second class.
+        metric: one of ``THRESHOLD_METRICS``; ``f1`` is the F1 of the second class.
 
     Returns:
         The best threshold; in a tie, the one closest to 0.5; 0.5 if the metric is undefined for

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from warmstart import errors
 from warmstart.config import ResolvedTrainConfig, RunConfig, TrainConfig
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.data.checking.label_messages import Finding
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.mean_pooling import (
@@ -103,7 +104,12 @@ def without_auto(
         ConfigError: nothing would be trained.
     """
     task = task_type(config)
-    learned = Learned(task.head, "train.head_start" in task.reads, config.pretrain is not None)
+    learned = Learned(
+        task.head,
+        probes="train.head_start" in task.reads,
+        new_model=config.pretrain is not None,
+        validates=config.data.validation != NO_ROWS,
+    )
     train, choices = resolved(config.train, checkpoint.config, learned, batches)
     if train.epochs == 0 and train.head_start == "random":
         raise errors.transfer.nothing_trained(task.name, probes=learned.probes)

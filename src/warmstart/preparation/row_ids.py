@@ -1,6 +1,6 @@
 """Splits that are given as row ids of the training file, for example by cross-validation."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,26 @@ _PIECE = 1 << 16
 """Number of ranges that exist as Python objects at the same time."""
 
 
-def tables_of_rows(tables: Mapping[str, Table], rows: Mapping[str, Any]) -> dict[str, Table]:
+def tables_of_rows(
+    tables: Mapping[str, Table], rows: Mapping[str, Any], needed: Collection[str] = SPLITS[:2]
+) -> dict[str, Table]:
     """The table of each split that is given as row ids; rows stay in file order.
 
     Args:
         tables: what was read, by split; the ids are those of ``train``.
         rows: row ids of each split, integers [N]; ``train`` is always among them.
+        needed: the splits that the run must have.
 
     Raises:
         DataError: a split does not exist or is empty, an id is not an integer, does not exist or
-            occurs twice, or training or validation rows are not given.
+            occurs twice, or a needed split is not given.
     """
     unknown = [name for name in rows if name not in SPLITS]
     if unknown:
         raise errors.splits.unknown_split(unknown[0], SPLITS)
-    if "train" not in rows or ("validation" not in rows and "validation" not in tables):
-        raise errors.splits.missing_split("train" if "train" not in rows else "validation")
+    for name in needed:
+        if name not in rows and (name == "train" or name not in tables):
+            raise errors.splits.missing_split(name)
     ids = {name: _checked(name, given, tables["train"]) for name, given in rows.items()}
     values, counts = np.unique(np.concatenate(list(ids.values())), return_counts=True)
     if (counts > 1).any():

@@ -14,6 +14,7 @@ import numpy as np
 
 from warmstart import errors
 from warmstart.config import RunConfig
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.data.checking.duplicates import equal_texts
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.tokens import Ints
@@ -95,13 +96,10 @@ def read_sources(config: RunConfig, workspace: Workspace | None = None) -> Sourc
         DataError: a file cannot be read, rows are incomplete, or one file is used for two splits.
     """
     data, task = config.data, task_type(config)
-    named = {"train": data.train, "validation": data.validation, "test": data.test}
     tables: dict[str, Table] = {}
     dropped: dict[str, Mapping[str, int]] = {}
     how = tuple(_hashable(getattr(data, name)) for name in READING)
-    for name, source in named.items():
-        if not isinstance(source, str | list):
-            continue
+    for name, source in data.sources.items():
 
         def cleaned(source: str | list[str] = source, name: str = name) -> Any:
             table = read(source, data, f"data.{name}")
@@ -137,7 +135,8 @@ def split_tables(
             raise errors.splits.limit_of_given_rows(data.limit)
         if data.duplicates == "together":
             raise errors.splits.rows_and_together()
-        tables |= tables_of_rows(tables, rows)
+        needed = ["train"] if data.validation == NO_ROWS else ["train", "validation"]
+        tables |= tables_of_rows(tables, rows, needed)
     elif isinstance(data.validation, float):
         strata = None
         if data.stratify and issubclass(task, Stratifies):

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from warmstart.config import DataConfig
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.data.checking.check import Findings
 from warmstart.errors.counts import counted, form
 from warmstart.metrics.scores import Score
@@ -305,11 +306,17 @@ def status(record: RunRecord) -> str:
 
 
 def _without_scores(record: RunRecord) -> str:
-    if not record.steps:
+    if not record.steps and not record.finish:
         return "Training has not started, so there is no result yet."
     planned = record.start.get("steps")
     steps = len(record.steps)
     done = f"{steps:,} of {counted(planned, 'step')}" if planned else counted(steps, "step")
+    if record.finish and record.config.data.validation == NO_ROWS:
+        ended = f"Training ended after {done}. " if steps else ""
+        return (
+            f"{ended}There are no validation or test rows, so it is not known how well the model "
+            "predicts other rows than those it was trained on."
+        )
     if record.finish:
         return f"Training ended after {done}; no split has been scored."
     state = "was interrupted after" if record.interrupted else "had reached"

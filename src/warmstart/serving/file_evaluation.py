@@ -16,13 +16,13 @@ from warmstart.evaluation.chosen_numbers import chooses_numbers
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
 from warmstart.preparation.learnable import learnable
+from warmstart.preparation.training_rows import training_splits
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.only_shown import only_shown
 from warmstart.serving.engine import Engine
 from warmstart.serving.file_settings import Source, file_config
 from warmstart.serving.predictor import usable_rows, warn_of_left_out_rows
 from warmstart.serving.torch_runner import TorchRunner
-from warmstart.serving.training_rows import training_splits
 from warmstart.tasks.capabilities import HasBaselines, LabelsSpans, with_settings
 from warmstart.tasks.task import Split
 

@@ -145,8 +145,7 @@ def _of_other_formats(
 ) -> list[str]:
     """The settings that describe the format of the training files, if these files have another."""
     data, given = config.data, given_settings(overrides)
-    splits = (data.train, data.validation, data.test)
-    of_run = [name for split in splits if isinstance(split, str | list) for name in sources(split)]
+    of_run = [name for source in data.sources.values() for name in sources(source)]
     by_name = {format_of_name(name) for name in of_run}
     new = {format_of_name(name) for name in sources(source)}
     dropped: list[str] = []

@@ -33,13 +33,13 @@ from warmstart.models.generation import (
     generate,
     prepare_to_generate,
 )
+from warmstart.preparation.training_rows import training_splits
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.loaded_run import load_task, refuse_damaged_model
 from warmstart.serving.engine import engine_name, warn_if_unfinished
 from warmstart.serving.given_texts import listed
 from warmstart.serving.onnx_runner import verified_file
 from warmstart.serving.open_once import OpenOnce
-from warmstart.serving.training_rows import training_splits
 from warmstart.tasks.capabilities import Generates
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from warmstart import errors
 from warmstart.config import RunConfig
 from warmstart.config.config_faults import SETTINGS, Origin, in_yaml, shown
 from warmstart.config.config_yaml import Place
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import ChecksSettings, KeepsGroups
 from warmstart.tasks.task_settings import is_read, needed_value
@@ -63,6 +64,9 @@ def faults_of_task(
     group = task.group(data) if issubclass(task, KeepsGroups) else data.group
     if data.duplicates == "together" and group in data.text_columns.values():
         contradictions.append(errors.splits.always_together(str(group)))
+    if data.validation == NO_ROWS and config.train.average is not None:
+        fault = errors.config.without_effect("train.average", "null", "data.validation", "ROWS")
+        contradictions.append(fault)
     where = origins[()].where
     return faults + [errors.config.located(fault, where) for fault in contradictions]
 

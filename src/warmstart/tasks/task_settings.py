@@ -10,6 +10,8 @@ The groups are for convenience: ``reads = LABELS | PAIRS``.
 from collections.abc import Mapping
 from typing import Any
 
+from warmstart.config.file_formats import NO_ROWS
+
 LABELS = frozenset({"data.label", "data.missing"})
 """A label for each row."""
 CLASSES = frozenset({"data.stratify"})
@@ -106,6 +108,11 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "data.label_names": ("data.label_columns", None),
     "data.stratify": ("data.validation", "SHARE"),
     "data.split_seed": ("data.validation", "SHARE"),
+    "train.best_metric": ("data.validation", "ROWS"),
+    "train.evaluations_per_epoch": ("data.validation", "ROWS"),
+    "train.early_stopping": ("data.validation", "ROWS"),
+    "train.choose_threshold": ("data.validation", "ROWS"),
+    "train.calibrate": ("data.validation", "ROWS"),
     "train.extend": ("train.budget_minutes", "MINUTES"),
     "train.focal_gamma": ("train.loss", "focal"),
     "export.max_drop": ("export.int8", True),
@@ -114,12 +121,14 @@ NEEDS: Mapping[str, tuple[str, Any]] = {
     "generate.seed": ("generate.temperature", "POSITIVE"),
 }
 """Settings that are read only if another one has a value: ``COLUMN`` and ``MINUTES`` mean any,
-``SHARE`` a share of the training rows (or ``data.limit``, which also samples rows), ``POSITIVE`` a
-number above 0, and None that it is not set."""
+``SHARE`` a share of the training rows (or ``data.limit``, which also samples rows), ``ROWS`` any
+but ``none``, ``POSITIVE`` a number above 0, and None that it is not set."""
 
 VALUE_NEEDS: Mapping[tuple[str, Any], tuple[str, Any]] = {
     ("data.duplicates", "together"): ("data.validation", "SHARE"),
     ("data.long_documents", "chunk"): ("data.text_pair", None),
+    ("train.extend", True): ("data.validation", "ROWS"),
+    ("train.retry", True): ("data.validation", "ROWS"),
 }
 """The same for settings of which only one value needs another setting."""
 
@@ -149,20 +158,20 @@ def needed_value(name: str, values: Mapping[str, Any]) -> tuple[str, Any] | None
     >>> needed_value("train.focal_gamma", {"train.loss": None})
     ('train.loss', 'focal')
     """
-    needs = NEEDS.get(name)
-    for (setting, only), others in VALUE_NEEDS.items():
-        if (name, values.get(name)) == (setting, only):
-            needs = others
-    if needs is None:
-        return None
-    other, value = needs
+    needs = [NEEDS[name]] if name in NEEDS else []
+    needs += [need for one, need in VALUE_NEEDS.items() if one == (name, values.get(name))]
+    return next((need for need in needs if not _is_fulfilled(*need, values)), None)
+
+
+def _is_fulfilled(other: str, value: Any, values: Mapping[str, Any]) -> bool:
+    """Whether the other setting has a value that ``NEEDS`` describes as ``value``."""
     given = values.get(other)
     if value in ("COLUMN", "MINUTES"):
-        fulfilled = given is not None
-    elif value == "SHARE":
-        fulfilled = isinstance(given, float) or values.get("data.limit") is not None
-    elif value == "POSITIVE":
-        fulfilled = given != 0
-    else:
-        fulfilled = given == value
-    return None if fulfilled else (other, value)
+        return given is not None
+    if value == "SHARE":
+        return isinstance(given, float) or values.get("data.limit") is not None
+    if value == "ROWS":
+        return given != NO_ROWS
+    if value == "POSITIVE":
+        return given != 0
+    return bool(given == value)

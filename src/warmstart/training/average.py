@@ -162,6 +162,8 @@ def keep_average(job: Job, progress: Progress) -> None:
         return
     model = _mean_model(job, folders)
     forward = forward_for(model, job.task.head, job.train, job.accelerator.autocast)
+    assert job.validation is not None
+    assert job.validation_split is not None
     labels = job.validation_split.labels
     result = evaluate(
         job.task, model, forward, job.validation, labels, job.accelerator, job.processes

@@ -17,9 +17,9 @@ one is used.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pydantic import TypeAdapter
@@ -68,6 +68,25 @@ class Progress:
     attempt: int = 1
     used_seconds: float = 0.0
     out_of_time: bool = False
+
+    @property
+    def train_loss(self) -> float | None:
+        """Mean training loss since the last evaluation, in nats; None if no step was made."""
+        return self.loss_sum / self.loss_count if self.loss_count > 0 else None
+
+    def after_evaluation(self, seconds: float) -> Self:
+        """The progress with the sums since the last evaluation reset.
+
+        Args:
+            seconds: time that the evaluation took.
+        """
+        return replace(
+            self,
+            loss_sum=0.0,
+            loss_count=0,
+            train_seconds=0.0,
+            total_seconds=self.total_seconds + seconds,
+        )
 
 
 def seed_step(seed: int, step: int, process: int) -> None:

@@ -174,7 +174,7 @@ def forecast(
         seconds=replace(once, preparing=preparing, loading=loading).with_rounds(rounds),
         steps=floor(plan.total_steps * rounds),
         rows=len(job.train),
-        evaluations=max(round(measured.evaluations * rounds), 1),
+        evaluations=0 if job.validation is None else max(round(measured.evaluations * rounds), 1),
         at_most=_at_most(job.config),
         memory=peak + measured.features * (device.type == "cpu"),
         on_gpu=device.type == "cuda",

@@ -5,8 +5,8 @@ and part of what they know is lost (Kumar et al. 2022). With ``train.head_start:
 last layer of the head is therefore fitted before the first step, while all other weights stay: its
 inputs (*features*) are computed once, in evaluation mode, and L-BFGS minimises the task's own loss
 plus an L2 penalty on the weights of standardised features. The strength of the penalty is the one
-with the lowest loss on the validation rows. This is a convex problem for most tasks and takes
-seconds.
+with the lowest loss on the validation rows, or, if there are none, on a tenth of the training rows,
+which are then not fitted. This is a convex problem for most tasks and takes seconds.
 
 The fitted model is evaluated before the first step, so the kept model is never worse on the
 validation rows than this linear model. It is also a baseline of the run (``linear-probe``). If it
@@ -142,8 +142,10 @@ def fit_head(job: Job, stop_requested: Callable[[], bool], least_gain: float = 0
         The reason why the head was not fitted; None if it was.
     """
     layer, _ = last_layer(job.model, job.task.head)
+    if (rows := rows_of_fit(job, layer.in_features)) is None:
+        return "there are too few rows to choose its penalty without validation rows"
     with evaluation_mode(job.model):
-        features = [_features(job, layer, rows) for rows in (job.train, job.validation)]
+        features = [_features(job, layer, *one) for one in rows]
     train, validation = features
     if not all(split.values.isfinite().all() for split in features):
         return "its inputs are not finite numbers"
@@ -174,10 +176,9 @@ def fit_head(job: Job, stop_requested: Callable[[], bool], least_gain: float = 0
 
 
 @torch.no_grad()
-def _features(job: Job, layer: nn.Linear, examples: Examples) -> Features:
-    """The inputs of the last layer for the rows of one split, or for a sample of them."""
+def _features(job: Job, layer: nn.Linear, examples: Examples, positions: Ints) -> Features:
+    """The inputs of the last layer for some rows of one split."""
     device, found = job.accelerator.device, list[Tensor]()
-    positions = rows_used(job, examples, layer.in_features)
     budget = MAX_TOKENS_PER_BATCH.get(device.type, 8192)
     groups = examples.targets.groups
     batches = [
@@ -199,8 +200,29 @@ def _features(job: Job, layer: nn.Linear, examples: Examples) -> Features:
     return Features(torch.cat(found), collate(examples, np.concatenate(batches)).to(device))
 
 
-def rows_used(job: Job, examples: Examples, width: int) -> Ints:
-    """Positions of the rows to use: all, or as many random ones as the limit allows.
+def rows_of_fit(job: Job, width: int) -> list[tuple[Examples, Ints]] | None:
+    """The rows that are fitted and those that choose the penalty, with their positions.
+
+    Args:
+        job: the training job.
+        width: number of features of a row or token, H.
+
+    Returns:
+        None if there are no validation rows and only one batch of training rows.
+    """
+    if job.validation is not None:
+        found = (job.train, job.validation)
+        return [(rows, np.sort(np.concatenate(batches_used(job, rows, width)))) for rows in found]
+    batches = batches_used(job, job.train, width)
+    held_out = max(1, len(batches) // 10)
+    if held_out == len(batches):
+        return None
+    parts = batches[held_out:], batches[:held_out]
+    return [(job.train, np.sort(np.concatenate(part))) for part in parts]
+
+
+def batches_used(job: Job, examples: Examples, width: int) -> list[Ints]:
+    """Batches of the rows to use: all, or as many random ones as the limit allows.
 
     Args:
         job: the training job.
@@ -215,7 +237,7 @@ def rows_used(job: Job, examples: Examples, width: int) -> Ints:
     order = [batch for window in windows for batch in window]
     sizes = np.cumsum([int(vectors[batch].sum()) for batch in order]) * 4 * width  # float32
     count = max(1, int(np.searchsorted(sizes, MAX_FEATURE_BYTES, side="right")))
-    return np.sort(np.concatenate(order[:count]))
+    return order[:count]
 
 
 def _standardise(values: Tensor, *, centred: bool) -> tuple[Tensor, Tensor]:
@@ -286,19 +308,20 @@ def losses_of_best_constant(job: Job) -> tuple[float, float] | None:
 
     Returns:
         On the training and on the validation rows, or on a sample of them. None if the head has no
-        bias, so that it cannot predict every constant.
+        bias, so that it cannot predict every constant, or if there are too few rows.
     """
     layer, _ = last_layer(job.model, job.task.head)
-    if layer.bias is None:
+    rows = rows_of_fit(job, layer.in_features)
+    if layer.bias is None or rows is None:
         return None
 
-    def nothing(examples: Examples) -> Features:
-        batch = collate(examples, rows_used(job, examples, layer.in_features))
+    def nothing(examples: Examples, positions: Ints) -> Features:
+        batch = collate(examples, positions)
         vectors = len(batch) if batch.asked is None else len(batch.asked)
         device = job.accelerator.device
         return Features(torch.zeros((vectors, layer.in_features), device=device), batch.to(device))
 
-    train, validation = nothing(job.train), nothing(job.validation)
+    train, validation = (nothing(*one) for one in rows)
     return (
         _loss_of_a_constant(job, layer, train, train),
         _loss_of_a_constant(job, layer, train, validation),

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from warmstart.config import ResolvedTrainConfig, RunConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.token_targets import HiddenTokens
+from warmstart.data.table import Table
 from warmstart.devices.device import Precision, build_accelerator, precision_of
 from warmstart.devices.processes import Processes, current
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
@@ -41,8 +42,9 @@ class Job:
         vocabulary: the word embedding, reduced to the rows that the data use; None if it is whole.
         rows: how many rows the word embedding has, or why it is whole, as a short text.
         train: tokenised training rows.
-        validation: tokenised validation rows.
+        validation: tokenised validation rows; None if there are none (``data.validation: none``).
         validation_split: the same rows and their labels.
+        prompt_rows: the rows whose prompts are used for samples of generated text.
         max_tokens: longest input.
         best_metric: metric of the task that chooses the kept model.
         config: how to train: ``settings.train``, without ``auto``.
@@ -65,8 +67,9 @@ class Job:
     vocabulary: CompactVocabulary | None
     rows: str
     train: Examples
-    validation: Examples
-    validation_split: Split
+    validation: Examples | None
+    validation_split: Split | None
+    prompt_rows: Table
     max_tokens: int
     best_metric: str
     config: ResolvedTrainConfig
@@ -117,8 +120,9 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         vocabulary=vocabulary,
         rows=rows,
         train=train,
-        validation=prepared.examples["validation"],
-        validation_split=prepared.splits["validation"],
+        validation=prepared.examples.get("validation"),
+        validation_split=prepared.splits.get("validation"),
+        prompt_rows=prepared.splits.get("validation", prepared.splits["train"]).table,
         max_tokens=prepared.max_tokens,
         best_metric=prepared.best_metric,
         config=config,
@@ -147,7 +151,7 @@ def with_features_computed(job: Job, *, cached: bool = True) -> Job:
         runs padded, or if the inputs are different in every epoch.
     """
     assert job.frozen is not None
-    packed = job.forward.packed
+    packed, frozen = job.forward.packed, job.frozen
     masks = isinstance(job.train.targets, HiddenTokens)
     if packed is None or masks:
         reason = "each epoch masks different tokens"
@@ -160,13 +164,14 @@ def with_features_computed(job: Job, *, cached: bool = True) -> Job:
     job.log.notice(f"frozen: {job.frozen}; this part runs once over all rows, without dropout")
     began = time.perf_counter()
     budget = MAX_TOKENS_PER_BATCH.get(job.accelerator.device.type, 8192)
+
+    def computed(rows: Examples) -> Examples:
+        autocast = job.accelerator.autocast
+        return with_features(rows, job.model, packed, frozen, autocast, budget, cached=cached)
+
     try:
-        train, validation = (
-            with_features(
-                rows, job.model, packed, job.frozen, job.accelerator.autocast, budget, cached=cached
-            )
-            for rows in (job.train, job.validation)
-        )
+        train = computed(job.train)
+        validation = None if job.validation is None else computed(job.validation)
     except OSError as error:
         job.log.notice(
             f"features could not be cached ({error}); the frozen layers are recomputed every epoch"

@@ -35,7 +35,7 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     """Score the validation split; save the model in ``model/`` if it is the best so far.
 
     If two models are equal by the metric, the one with the lower loss is better. Early stopping
-    uses the metric only.
+    uses the metric only. Without validation rows nothing is scored, and every model is saved.
 
     Args:
         job: the training job.
@@ -48,6 +48,8 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
     Raises:
         NotFinite: the validation loss is not finite.
     """
+    if job.validation is None or job.validation_split is None:
+        return _keep_latest(job, progress, epoch)
     began = time.perf_counter()
     step = progress.step - 1
     try:
@@ -71,26 +73,32 @@ def evaluate_and_keep_best(job: Job, progress: Progress, epoch: float) -> Progre
         _write_models(job, progress.step, score, result.loss, best=best)
     seconds = time.perf_counter() - began
     event = {"event": "evaluation", "step": step, "epoch": epoch, "split": "validation"}
-    trained = progress.loss_count > 0  # otherwise the evaluation is that of a fitted head
-    train_loss = progress.loss_sum / progress.loss_count if trained else None
-    losses = {"loss": result.loss, "train_loss": train_loss}
+    losses = {"loss": result.loss, "train_loss": progress.train_loss}
     times = {"train_seconds": progress.train_seconds, "seconds": seconds}
     scores = {"metric": job.best_metric, "best": best, "scores": result.scores.metrics_json()}
     job.log.write({**event, **losses, **times, **scores})
     progress = replace(
-        progress,
+        progress.after_evaluation(seconds),
         best=score.value if best else progress.best,
         best_loss=result.loss if best else progress.best_loss,
         best_step=step if best else progress.best_step,
         evaluations_without_gain=0 if gain else progress.evaluations_without_gain + 1,
-        loss_sum=0.0,
-        loss_count=0,
-        train_seconds=0.0,
-        total_seconds=progress.total_seconds + seconds,
     )
     # All ranks continue with rank 0's progress, so they agree on early stopping. Waiting for it
     # also ensures that ``model/`` is complete.
     return job.processes.from_first(progress)
+
+
+def _keep_latest(job: Job, progress: Progress, epoch: float) -> Progress:
+    """Save the model in place of the one before; the arguments are as above."""
+    began = time.perf_counter()
+    step = progress.step - 1
+    if job.processes.first:
+        _save_model(job, whole_weights(job, progress.step))
+    seconds = time.perf_counter() - began
+    event = {"event": "epoch", "step": step, "epoch": epoch, "train_loss": progress.train_loss}
+    job.log.write({**event, "train_seconds": progress.train_seconds, "seconds": seconds})
+    return job.processes.from_first(replace(progress.after_evaluation(seconds), best_step=step))
 
 
 def begun(
@@ -211,11 +219,16 @@ def _write_models(job: Job, steps: int, score: Score, loss: float, *, best: bool
         return
     weights = whole_weights(job, steps)
     if best:
-        save_run_model(job, job.model, weights)
-    if best and job.config.lora is not None and job.config.lora.save == "adapter":
-        save_adapter_folder(job.run, job.model, job.adapters, weights or {})
+        _save_model(job, weights)
     if job.config.average is not None and steps:
         average.remember(job, steps - 1, score, loss, weights)
+
+
+def _save_model(job: Job, weights: dict[str, Tensor] | None) -> None:
+    """Save ``model/`` and its adapters; ``weights`` are those of ``whole_weights``."""
+    save_run_model(job, job.model, weights)
+    if job.config.lora is not None and job.config.lora.save == "adapter":
+        save_adapter_folder(job.run, job.model, job.adapters, weights or {})
 
 
 def whole_weights(job: Job, steps: int) -> dict[str, Tensor] | None:

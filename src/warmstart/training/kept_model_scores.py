@@ -47,7 +47,7 @@ def score_kept_model(
     if not job.processes.first:
         return {}
     beside: dict[str, dict[str, Scored]] = {}
-    if baselines:
+    if baselines and splits:
         # By one process: an error in one of several would leave the others waiting.
         alone = replace(scoring, processes=ALONE)
         beside = fit_baselines(scoring, job.task, splits)

@@ -7,7 +7,7 @@ the optimiser's moments and its own number: its rows follow from (seed, epoch), 
 (seed, step). This makes resuming exact.
 
 ``best_metric`` on the validation split decides which weights are best: these go to ``model/``, the
-last ones to ``checkpoint/``.
+last ones to ``checkpoint/``. Without validation rows, the last ones go to both.
 
 Not here: what is learned (``tasks``), how a model runs on a batch (``packed.forward``), what is
 shown (``monitoring``). Change them there; this loop has no hooks.

@@ -15,7 +15,7 @@ from warmstart.preparation.plan import Plan
 from warmstart.preparation.prepare import Prepared
 from warmstart.tasks.capabilities import ComparesWithStart, Generates, ScoresFinally
 from warmstart.training import keep
-from warmstart.training.head_start import fit_head, least_gain, rows_used
+from warmstart.training.head_start import fit_head, least_gain, rows_of_fit
 from warmstart.training.job import Job, with_features_computed
 from warmstart.training.monitoring.samples import final_samples, write_sample
 from warmstart.training.space import (
@@ -129,7 +129,7 @@ def measure(job: Job, prepared: Prepared, loading: float, disk: Path, clock: Clo
         steps = time_steps(few if features else job, clock)
     tokens = tokens_of_steps(job.train, plan.epoch_windows(0))
     evaluations = plan.evaluations + fitted
-    evaluating = timed(lambda: _evaluate(few), clock) * _times(prepared, part, "validation")
+    evaluating = timed(lambda: _evaluate(few, part), clock) * _times(prepared, part, "validation")
     began = clock()
     weights = keep.whole_weights(job, plan.total_steps // max(plan.evaluations, 1))
     merging = clock() - began
@@ -159,8 +159,8 @@ def measure(job: Job, prepared: Prepared, loading: float, disk: Path, clock: Clo
 def _sample_in_time(job: Job, prepared: Prepared, clock: Clock) -> Prepared:
     """A sample of the rows over which an evaluation takes ``PART_SECONDS``."""
     first = sampled(prepared, FEWEST_ROWS)
-    seconds = timed(lambda: _evaluate(_on(job, first)), clock)
-    return sampled(prepared, rows_in_time(seconds, len(first.splits["validation"].table)))
+    seconds = timed(lambda: _evaluate(_on(job, first), first), clock)
+    return sampled(prepared, rows_in_time(seconds, len(first.splits[_timed(first)].table)))
 
 
 def _on(job: Job, part: Prepared) -> Job:
@@ -168,14 +168,20 @@ def _on(job: Job, part: Prepared) -> Job:
     return replace(
         job,
         train=part.examples["train"],
-        validation=part.examples["validation"],
-        validation_split=part.splits["validation"],
+        validation=part.examples.get("validation"),
+        validation_split=part.splits.get("validation"),
     )
 
 
-def _evaluate(job: Job) -> None:
-    labels, place = job.validation_split.labels, job.accelerator
-    evaluate(job.task, job.model, job.forward, job.validation, labels, place)
+def _timed(part: Prepared) -> str:
+    """The split whose evaluation is timed: validation, or train if there is none."""
+    return "validation" if "validation" in part.splits else "train"
+
+
+def _evaluate(job: Job, part: Prepared) -> None:
+    labels, place = part.splits[_timed(part)].labels, job.accelerator
+    rows = job.train if job.validation is None else job.validation
+    evaluate(job.task, job.model, job.forward, rows, labels, place)
 
 
 def _times(prepared: Prepared, part: Prepared, *names: str) -> float:
@@ -189,8 +195,8 @@ def _times(prepared: Prepared, part: Prepared, *names: str) -> float:
 
 def _features_bytes(few: Job, prepared: Prepared, part: Prepared) -> int:
     """Size of the features of all rows, of which some were computed; 0 if none can be."""
-    found = [rows.computed for rows in (few.train, few.validation) if rows.computed is not None]
-    size = sum(int(computed.values.nbytes) for computed in found)
+    found = [rows.computed for rows in (few.train, few.validation) if rows is not None]
+    size = sum(int(computed.values.nbytes) for computed in found if computed is not None)
     return round(size * _times(prepared, part, "train", "validation"))
 
 
@@ -200,7 +206,9 @@ def _are_known(job: Job) -> bool:
     if packed is None or frozen is None:
         return False
     rows = (job.train, job.validation)
-    return all(has_features(one, job.model, packed, frozen, autocast) for one in rows)
+    return all(
+        has_features(one, job.model, packed, frozen, autocast) for one in rows if one is not None
+    )
 
 
 def _time_head(job: Job, few: Job, clock: Clock) -> tuple[float, bool]:
@@ -213,12 +221,12 @@ def _time_head(job: Job, few: Job, clock: Clock) -> tuple[float, bool]:
     layer, _ = last_layer(job.model, job.task.head)
     whole, part = (
         sum(
-            int(rows.lengths[rows_used(one, rows, layer.in_features)].sum())
-            for rows in (one.train, one.validation)
+            int(rows.lengths[positions].sum())
+            for rows, positions in rows_of_fit(one, layer.in_features) or ()
         )
         for one in (job, few)
     )
-    return seconds * whole / part, reason is None
+    return seconds * whole / max(part, 1), reason is None
 
 
 def _never() -> bool:
@@ -237,12 +245,12 @@ def _time_samples(few: Job, plan: Plan, clock: Clock) -> float:
 def _time_scoring(job: Job, prepared: Prepared, part: Prepared, clock: Clock) -> float:
     """The time to score one model on the held-out splits at the end."""
     place, task = job.accelerator, job.task
-    seconds = timed(lambda: _evaluate(_on(job, part)), clock)
+    seconds = timed(lambda: _evaluate(_on(job, part), part), clock)
     held_out = [name for name in HELD_OUT if name in prepared.splits]
     tokens = sum(int(prepared.examples[name].lengths.sum()) for name in held_out)
-    seconds *= tokens / int(part.examples["validation"].lengths.sum())
+    seconds *= tokens / int(part.examples[_timed(part)].lengths.sum())
     if isinstance(task, ScoresFinally):
-        few = sampled(prepared, FEWEST_ROWS // 8).examples["validation"]
+        few = sampled(prepared, FEWEST_ROWS // 8).examples[_timed(part)]
         with evaluation_mode(job.model):
             further = timed(
                 lambda: task.final_scores(job.forward, job.model, few, place, ALONE), clock

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmstart.config import DataConfig
+from warmstart.config.file_formats import NO_ROWS
 from warmstart.data.checking.duplicates import Repeats, find_repeats
 from warmstart.data.checking.label_messages import (
     NAMES,
@@ -225,7 +226,12 @@ def _about_notes(notes: Mapping[str, Sequence[str]]) -> list[Finding]:
 
 
 def _about_split(data: DataConfig, together: str | None) -> list[Finding]:
-    """A message if the validation share counts groups of rows instead of rows."""
+    """A message if there are no validation rows, or if their share counts groups of rows."""
+    if data.validation == NO_ROWS:
+        text = "no validation rows: the model of the last step is kept, and no score can choose it"
+        if data.test is None:
+            text += "; without test rows it will not be known how well it predicts other rows"
+        return [Finding("info", text)]
     if not isinstance(data.validation, float):
         return []
     share = f"the validation split has {data.validation:.0%} of the"

@@ -14,7 +14,9 @@ A source is one of
 
 If ``data.dir`` is set, names are looked up there: in a folder, a zip file, or the URL of a zip
 file. The first folders of a name can be missing: for ``cola_public/raw/in_domain_train.tsv``,
-``raw/in_domain_train.tsv`` and ``in_domain_train.tsv`` are also accepted, in this order.
+``raw/in_domain_train.tsv`` and ``in_domain_train.tsv`` are also accepted, in this order. The rows
+of ``hub:nyu-mll/glue/NAME:SPLIT`` are then those of a folder of the GLUE download
+(``glue_folder``).
 """
 
 import hashlib
@@ -34,6 +36,7 @@ from warmstart.data.reading.brat_files import is_brat_source, read_brat_source
 from warmstart.data.reading.content import BLOCK, Content, blocks, collected, content_of
 from warmstart.data.reading.fetch import fetch, file_name, is_url
 from warmstart.data.reading.formats import FORMATS, file_format, parse
+from warmstart.data.reading.glue_folder import GlueSplit, OpenedFile, glue_split, read_glue
 from warmstart.data.reading.hub_datasets import read_hub
 from warmstart.data.reading.lines import Parsed
 from warmstart.data.reading.paths import expanded, local_path, refuse_device
@@ -45,6 +48,9 @@ from warmstart.data.tags.documents import ONE_DOCUMENT, joined_documents
 
 _SUFFIXES = tuple(suffix + packed for suffix in FORMATS for packed in ("", ".gz", ".xz"))
 _GRAMMAR = "bundled/grammar/"
+
+HUB = "hub"
+"""The format of a data set of the Hub in ``data.json``."""
 
 STDIN = "-"
 """The source that is the standard input."""
@@ -178,9 +184,13 @@ def _read_one(
             return read_brat_source(place, data)
         if is_text_folder(place, data):
             return read_text_folder(place, data, setting)
-    if source.startswith("hub:"):
+    if data.dir is not None and (part := glue_split(source)) is not None:
+        files = _glue_files(part, data.dir, setting)
+        parsed, sha256, encoding = read_glue(part, files, data)
+        path, kind = files[0].path, HUB  # settings for a file format are not read
+    elif source.startswith("hub:"):
         parsed, sha256 = read_hub(source)
-        path, encoding, kind = source, None, "hub"
+        path, encoding, kind = source, None, HUB
     else:
         file = _find(source, data.dir, setting)
         path, sha256 = file.path, _sha256(file.content)
@@ -228,17 +238,10 @@ def _find(source: str, folder: str | None, setting: str) -> _File:
     path = local_path(outer, source)
     if folder is None or path.is_absolute():
         return _open(_existing(path, source, setting), path.name, member, source)
-    if is_url(folder):
-        container, is_zip = fetch(folder), True
-    else:
-        container = local_path(folder)
-        is_zip = container.is_file() and container.suffix.lower() == ".zip"
-    if is_zip:
-        names = archives.members(container, folder)
-        inside = next((tail for tail in _tails(name) if tail in names), name)
+    container, inner = _container(folder)
+    if inner is not None:
+        inside = next((tail for tail in _tails(name) if tail in inner), name)
         return _open(container, "data.zip", inside, f"{folder}!{inside}")
-    if not container.is_dir():
-        raise errors.files.bad_folder(folder)
     for tail in _tails(outer):
         if (container / tail).exists():
             path = container / tail
@@ -247,6 +250,49 @@ def _find(source: str, folder: str | None, setting: str) -> _File:
         path = container / outer
     shown = f"{path}!{member}" if member else str(path)
     return _open(_existing(path, shown, setting), path.name, member, shown)
+
+
+def _container(folder: str) -> tuple[Path, list[str] | None]:
+    """The folder or zip file that ``data.dir`` names, and for a zip file the names in it."""
+    if is_url(folder):
+        container, is_zip = fetch(folder), True
+    else:
+        container = local_path(folder)
+        is_zip = container.is_file() and container.suffix.lower() == ".zip"
+    if is_zip:
+        return container, archives.members(container, folder)
+    if not container.is_dir():
+        raise errors.files.bad_folder(folder)
+    return container, None
+
+
+def lacks_glue(part: GlueSplit, folder: str) -> bool:
+    """Whether a folder or zip file lacks the files of a split of GLUE.
+
+    Args:
+        part: the split.
+        folder: as for ``data.dir``.
+
+    Raises:
+        DataError: there is no such folder or zip file.
+    """
+    container, inner = _container(folder)
+    return part.held(lambda name: _has(container, inner, name)) is None
+
+
+def _has(container: Path, inner: list[str] | None, name: str) -> bool:
+    """Whether a file is in the folder, or among the names in the zip file."""
+    return (container / name).is_file() if inner is None else name in inner
+
+
+def _glue_files(part: GlueSplit, folder: str, setting: str) -> list[OpenedFile]:
+    """The files of a local copy with the rows of a split."""
+    container, inner = _container(folder)
+    names = part.held(lambda name: _has(container, inner, name))
+    if names is None:
+        raise errors.glue.no_file(folder, part.files)
+    found = [_find(name, folder, setting) for name in names]
+    return [OpenedFile(file.path, file.content) for file in found]
 
 
 def _existing(path: Path, shown: str, setting: str) -> Path:

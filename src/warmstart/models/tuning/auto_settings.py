@@ -51,11 +51,13 @@ class Learned(NamedTuple):
         head: its head.
         probes: whether it reads ``train.head_start``.
         new_model: whether all weights start at random (``pretrain``).
+        validates: whether there are validation rows.
     """
 
     head: Head
     probes: bool
     new_model: bool = False
+    validates: bool = True
 
     @property
     def generates(self) -> bool:
@@ -117,7 +119,8 @@ def resolved(
     probe = learned.probes and not learned.new_model
     if learned.probes:
         choose("head_start", "linear-probe" if probe else "random")
-        choose("retry", not config.model_fields_set.intersection(SEEDS), shown=False)
+        again = learned.validates and not config.model_fields_set.intersection(SEEDS)
+        choose("retry", again, shown=False)
     if probe and config.head_start != "random" and config.freeze == "backbone":
         choose("epochs", 0, "the linear probe is the whole training")
     else:
@@ -125,7 +128,8 @@ def resolved(
         choose("epochs", *_epochs(config, model, steps))
     if config.budget_minutes is not None:
         epochs = chosen.get("epochs")
-        choose("extend", epochs is not None and epochs.value > 0, shown=False)
+        more = learned.validates and epochs is not None and epochs.value > 0
+        choose("extend", more, shown=False)
     given = config.model_dump(exclude_unset=True) | {n: c.value for n, c in chosen.items()}
     # What is still auto is not read by this run, or has it as its default.
     given = {name: value for name, value in given.items() if value != "auto"}

@@ -163,6 +163,8 @@ def describe_event(event: Event) -> str | None:
                 f"epoch {round(event['epoch'], 2):g}  loss {train}{losses[1]:.3f} validation  "
                 f"{name.replace('_', ' ')} {value}" + ("  best" if event["best"] else "")
             )
+        case "epoch" if event["train_loss"] is not None:
+            return f"epoch {round(event['epoch'], 2):g}  loss {event['train_loss']:.3f} train"
         case "sample":
             shown = " ".join(f"{event['prompt']}{event['text']}".split())
             return f"sample  {shown[:SAMPLE_CHARACTERS]}" + "…" * (len(shown) > SAMPLE_CHARACTERS)

@@ -2,8 +2,9 @@
 
 During training, one text is generated every few steps, always with the same seed, which shows how
 the style develops. At the end several texts are generated with the best model, and their novelty is
-measured. Prompts are the first of the validation rows that leave room for a new token; without a
-prompt column they are empty. Samples are only for show: if they cannot be made, a notice says why.
+measured. Prompts are the first of the validation rows that leave room for a new token (of the
+training rows, if there are no others); without a prompt column they are empty. Samples are only for
+show: if they cannot be made, a notice says why.
 
 Sampling uses its own generators (``models.generation``) and does not affect other random numbers.
 """
@@ -29,7 +30,7 @@ FINAL_SAMPLES = 16
 """Number of generated texts whose novelty is measured."""
 
 PROMPTS_TRIED = 1000
-"""Number of validation prompts among which those are searched that leave room for a new token."""
+"""Number of prompts among which those are searched that leave room for a new token."""
 
 
 def sample_is_due(job: Job, plan: Plan, step: int) -> bool:
@@ -91,7 +92,7 @@ def _final_content(prepared: Prepared, samples: list[Generation]) -> dict[str, A
 
 
 def _prompts(job: Job, count: int) -> list[str]:
-    """The first prompts of the validation rows that leave room for a new token; may be none."""
+    """The first prompts of these rows that leave room for a new token; may be none."""
     assert isinstance(job.task, Generates)
     begin, _ = begin_and_end(job.tokenizer)
     control = control_in_text(job.tokenizer, job.settings.data.control_tokens)
@@ -103,7 +104,7 @@ def _prompts(job: Job, count: int) -> list[str]:
             return False
         return True
 
-    tried = islice(job.task.prompts(job.validation_split.table), PROMPTS_TRIED)
+    tried = islice(job.task.prompts(job.prompt_rows), PROMPTS_TRIED)
     return list(islice(filter(leaves_room, tried), count))
 
 
