@@ -27,7 +27,8 @@ FILES = {"data.json", "model.int8.onnx", "model.onnx", "model.safetensors", "tra
 MAX_PICTURE_BYTES = 300_000
 
 TOPICS = tuple(
-    ROOT / "docs" / f"{name}.md" for name in ("comparing", "experiments", "features", "glue")
+    ROOT / "docs" / f"{name}.md"
+    for name in ("comparing", "experiments", "features", "glue", "question-answering")
 )
 
 every_guide = pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)

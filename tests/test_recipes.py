@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.answering_runs import write_squad
 from warmstart import config_file, errors
 from warmstart.config.recipe_files import recipe_names, recipe_text
 from warmstart.preparation.stages import read_sources, split_tables
@@ -142,3 +143,12 @@ def test_cord19_reads_a_local_copy(tmp_path: Path) -> None:
     config = config_file.load("cord19", [f"data.dir={tmp_path}"])
     tables = split_tables(config, read_sources(config))
     assert (len(tables["train"]), len(tables["validation"])) == (32, 8)
+
+
+def test_xquad_reads_a_local_copy_and_holds_out_whole_articles(tmp_path: Path) -> None:
+    write_squad(tmp_path / "xquad.en.json", 40)
+    config = config_file.load("xquad-offline", [f"data.dir={tmp_path}"])
+    tables = split_tables(config, read_sources(config))
+    assert (len(tables["train"]), len(tables["validation"])) == (68, 12)
+    titles = [set(table.columns.column("title").to_pylist()) for table in tables.values()]
+    assert not titles[0] & titles[1]

@@ -29,6 +29,7 @@ from tests.cli.mistakes import (
     no_weights,
     pickled,
 )
+from tests.cli.mistakes_of_answers import ANSWERS
 from tests.cli.mistakes_of_tasks import NEW_MODELS, PROBLEMS, RANKING
 
 READING = [
@@ -260,7 +261,7 @@ USE = [
          expected=("the run directory",), do=("warmstart train RUN --resume",)),
 ]  # fmt: skip
 
-CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE, *NEW_MODELS, *RANKING, *PROBLEMS]
+CASES = [*READING, *MODELS, *SETTINGS, *FOLDERS, *USE, *NEW_MODELS, *RANKING, *ANSWERS, *PROBLEMS]
 
 
 @pytest.fixture

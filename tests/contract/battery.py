@@ -29,6 +29,7 @@ DESIGN = Path(__file__).parents[2] / "docs" / "design.md"
 AUTO_CLASSES = {
     "sequence-classification": transformers.AutoModelForSequenceClassification,
     "token-classification": transformers.AutoModelForTokenClassification,
+    "question-answering": transformers.AutoModelForQuestionAnswering,
     "causal-lm": transformers.AutoModelForCausalLM,
     "masked-lm": transformers.AutoModelForMaskedLM,
     "next-sentence": transformers.AutoModelForNextSentencePrediction,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.answering_runs import answering_settings, write_squad
 from tests.contract.driven_run import Case
 from tests.runs_in_memory import (
     BAD,
@@ -131,6 +132,11 @@ def _tags(folder: Path) -> dict[str, Any]:
     }
 
 
+def _questions(folder: Path) -> dict[str, Any]:
+    tiny_checkpoint(folder / "checkpoint", layers=1)
+    return answering_settings(folder)
+
+
 def _label(value: Any, found: Mapping[str, Any]) -> bool:
     return bool(value[0]["label"] == found["label"])
 
@@ -156,6 +162,10 @@ def _entities(value: Any, found: Mapping[str, Any]) -> bool:
 
 def _follows(value: Any, found: Mapping[str, Any]) -> bool:
     return bool(abs(value - found["probabilities"]["IsNext"]) < 1e-4)
+
+
+def _answer(value: Any, found: Mapping[str, Any]) -> bool:
+    return bool(value == found["text"] == TEXT[found["start"] : found["end"]])
 
 
 def _continued(value: Any, found: Mapping[str, Any]) -> bool:
@@ -235,6 +245,19 @@ CASES: dict[str, Case] = {
         baselines=("frequent_tag",),
         marks=("aggregation_strategy", "flat spans"),
         same=_entities,
+    ),
+    "question-answering": Case(
+        settings=_questions,
+        labelled=lambda folder: write_squad(folder / "held_out.json", HELD // 2, seed=5),
+        rows=HELD,
+        predict=("--text", "Who lives here?", "--text-pair", TEXT),
+        prediction=("text", "start", "end", "confidence"),
+        columns=("text_pair", "label", "prediction", "start", "end", "confidence"),
+        shown=r"[^\n]+  \[\d+:\d+\]  [01]\.\d{3}\n",
+        labels=(),
+        baselines=("nearby_words", "best_sentence"),
+        marks=("start_logits", "copies a part of the context", "Per answer type"),
+        same=_answer,
     ),
     "text-generation": Case(
         settings=_decoder,

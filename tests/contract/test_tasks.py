@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tests.answering_runs import answering_settings
 from tests.runs_in_memory import (
     filling_settings,
     number_settings,
@@ -41,7 +42,6 @@ from warmstart.preparation.prepare import Prepared, prepare
 from warmstart.runs.directory import RunDirectory
 from warmstart.tasks import TASKS, task_type
 from warmstart.tasks.capabilities import (
-    ChoosesNumbers,
     Compares,
     CountsChanges,
     HasBaselines,
@@ -49,6 +49,7 @@ from warmstart.tasks.capabilities import (
     Stratifies,
     facts_of,
 )
+from warmstart.tasks.chosen_after_training import ChoosesTemperature, ChoosesThreshold
 from warmstart.tasks.predictions.class_predictions import ClassPrediction
 from warmstart.tasks.predictions.label_set_predictions import LabelSetPrediction
 from warmstart.tasks.task import Split
@@ -80,6 +81,8 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text-ranking, listwise": partial(ranking_settings, loss="listwise"),
     "token-classification": tagging_settings,
     "token-classification, documents": documents_of_tags,
+    "question-answering": answering_settings,
+    "question-answering, no answer": partial(answering_settings, unanswerable=0.4),
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
     "next-sentence": pairing_settings,
@@ -245,7 +248,7 @@ def test_predictions_of_batches_join_in_row_order(case: Case) -> None:
 def test_a_chosen_threshold_is_kept_and_applied(case: Case) -> None:
     """It can be written as JSON, and changes predictions but not their probabilities."""
     prepared = case.prepared
-    if not isinstance(prepared.task, ChoosesNumbers):
+    if not isinstance(prepared.task, ChoosesThreshold):
         pytest.skip("nothing is chosen after training")
     examples, labels = prepared.examples["validation"], prepared.splits["validation"].labels
     found, _, _ = predicted(case, examples)
@@ -265,7 +268,7 @@ def test_a_chosen_threshold_is_kept_and_applied(case: Case) -> None:
 def test_a_fitted_temperature_is_kept_and_applied(case: Case) -> None:
     """It changes probabilities and lowers their log-loss, but changes no prediction."""
     prepared = case.prepared
-    if not isinstance(prepared.task, ChoosesNumbers):
+    if not isinstance(prepared.task, ChoosesTemperature):
         pytest.skip("nothing is chosen after training")
     examples, labels = prepared.examples["validation"], prepared.splits["validation"].labels
     found, _, _ = predicted(case, examples)
@@ -371,7 +374,7 @@ def test_stored_predictions_have_the_same_scores(case: Case, tmp_path: Path) -> 
     assert isinstance(task, Compares)
     examples = prepared.examples["validation"]
     found = Evaluation(predicted(case, examples)[0], Scores({}, {}), 0.0)
-    if isinstance(task, ChoosesNumbers):
+    if isinstance(task, ChoosesThreshold):
         task, _ = task.with_threshold(found.predictions, split.labels, task.metrics[0].name)
         found = replace(found, predictions=task.repeated(found.predictions))
     found = replace(found, scores=task.score(found.predictions, split.labels))

@@ -31,6 +31,9 @@ VALUES: dict[str, Any] = {
     "data.tags": "ner",
     "data.spans": "entities",
     "data.tag_scheme": "BILOU",
+    "data.answers": "references",
+    "data.answer_start": "begin",
+    "data.max_answer_tokens": 12,
     "train.loss": "focal",
     "train.focal_gamma": 1.5,
     "train.class_weights": "balanced",
@@ -77,7 +80,8 @@ UNREAD = [pair for pair in ALL if pair not in READ]
 
 def minimal(task: str) -> dict[str, Any]:
     """Settings that the task requires, by dotted name."""
-    needed = {"data.text_pair": "document"} if task == "text-ranking" else {}
+    pairs = task in ("text-ranking", "question-answering")
+    needed = {"data.text_pair": "document"} if pairs else {}
     return {"task": task, "data.train": "a.csv", **needed}
 
 

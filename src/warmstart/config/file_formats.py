@@ -13,7 +13,7 @@ NO_ROWS = "none"
 """In place of the source of ``data.validation``: there are no validation rows."""
 
 FileFormat = Literal[
-    "auto", "csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text", "conll", "spans"
+    "auto", "csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text", "conll", "spans", "squad"
 ]
 """``auto``, or the format of the files."""
 
@@ -21,7 +21,7 @@ FORMAT_SETTINGS = {
     "delimiter": ("csv", "tsv"),
     "columns": ("csv", "tsv", "conll"),
     "quoting": ("csv", "tsv"),
-    "encoding": ("csv", "tsv", "jsonl", "json", "text", "conll", "spans"),
+    "encoding": ("csv", "tsv", "jsonl", "json", "text", "conll", "spans", "squad"),
     "ragged": ("csv", "tsv"),
 }
 """The settings of ``data`` that only some file formats read, and these formats."""

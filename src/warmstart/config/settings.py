@@ -67,11 +67,13 @@ class DataConfig(_Part):
     """Text encoding: ``auto`` detects UTF-8, UTF-8 with BOM, UTF-16 and GB18030; or the name of a
     Python codec."""
     text: str = "text"
-    """Column with the text; for ranking, with the query."""
+    """Column with the text; for ranking, with the query; for question answering, with the
+    question."""
     text_pair: str | None = None
     """Column with the second text, if a row is a pair (question and answer, two sentences); for
-    ranking, with the document. For next sentence: the column with the second segment in a file of
-    pairs to predict, ``next_text`` by default; files of documents do not have it."""
+    ranking, with the document; for question answering, with the context. For next sentence: the
+    column with the second segment in a file of pairs to predict, ``next_text`` by default; files of
+    documents do not have it."""
     truncation: Literal["longest_first", "second_only"] = "longest_first"
     """Which text of a pair is cut if the two together are longer than ``model.max_tokens``."""
     label: Annotated[str, Field(validate_default=True)] = "label"
@@ -106,7 +108,8 @@ class DataConfig(_Part):
     overlap_tokens: Annotated[int, Field(ge=0)] | None = None
     """Number of tokens that a chunk (``long_documents: chunk``) or a window of a long text
     (token classification) repeats from the end of the previous one, as context; at most half of a
-    row. By default 32, or half of a row that is shorter than 64."""
+    row. By default 32, or half of a row that is shorter than 64. For question answering: what two
+    windows of a context share, by default 128, or a third of a shorter window."""
     segment_characters: Annotated[int, Field(ge=1)] = 200
     """For next sentence and BERT's pretraining: a segment has as many sentences as fit into this
     number of characters, at least one."""
@@ -129,6 +132,14 @@ class DataConfig(_Part):
     tag_scheme: str = "auto"
     """For token classification: ``BIO``, ``IOB1``, ``IOBES``, ``BILOU``, or ``plain`` for tags
     without prefixes; ``auto`` recognises it from the training rows."""
+    answers: str = "answers"
+    """For question answering: column with the answers, as in SQuAD
+    (``[{"text": "Paris", "answer_start": 4}]``), or with their text alone."""
+    answer_start: str = "answer_start"
+    """For question answering: column with the position in the context of the answer's first
+    character, counted from 0, if ``data.answers`` contains only its text."""
+    max_answer_tokens: Annotated[int, Field(ge=1)] = 30
+    """For question answering: largest number of tokens of a predicted answer."""
     ragged: Literal["error", "drop"] = "error"
     """What to do with a row that has too many or too few fields."""
     missing: Literal["error", "drop"] = "error"

@@ -62,7 +62,8 @@ class TrainConfig(BaseModel):
     choose_threshold: bool = False
     """With two labels: predict the second label from the probability that gives the best
     ``best_metric`` on the validation rows, instead of from 0.5. For multi-label: choose such a
-    threshold for each label by its F1. Thresholds are saved with the run and used for every later
+    threshold for each label by its F1. For question answering: how much more probable no answer
+    must be than the best one. Thresholds are saved with the run and used for every later
     prediction."""
     calibrate: Literal["temperature"] | None = None
     """``temperature``: after training, divide the logits by the number that gives the lowest

@@ -37,6 +37,7 @@ WarmstartError
 """
 
 from warmstart.errors import (
+    answers,
     arguments,
     checkpoint,
     cluster,
@@ -85,6 +86,7 @@ __all__ = [
     "RunError",
     "UsageError",
     "WarmstartError",
+    "answers",
     "arguments",
     "checkpoint",
     "cluster",

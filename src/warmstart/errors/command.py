@@ -299,17 +299,18 @@ def top_k_of_what(count: int, task: str, able: Collection[str]) -> ConfigError:
     """``--top-k`` for a task whose predictions are not labels with probabilities."""
     return ConfigError(
         found=f"--top-k {count}, for a run of the task {task}",
-        expected=f"a run that gives each label a probability: {', '.join(able)}",
+        expected=f"a run that gives each label or answer a probability: {', '.join(able)}",
         do="leave --top-k out",
     )
 
 
-def top_k_out_of_range(count: int, labels: int) -> ConfigError:
-    """``--top-k`` is not between 1 and the number of labels."""
+def top_k_out_of_range(count: int, most: int, unit: str) -> ConfigError:
+    """``--top-k`` is not between 1 and the number of labels, or of answers that are kept."""
+    has = "the run has" if unit == "label" else "a question has at most"
     return ConfigError(
-        found=f"--top-k {count}, and the run has {counted(labels, 'label')}",
-        expected=f"a number from 1 to {labels}",
-        do=f"--top-k {min(max(count, 1), labels)}",
+        found=f"--top-k {count}, and {has} {counted(most, unit)}",
+        expected=f"a number from 1 to {most}",
+        do=f"--top-k {min(max(count, 1), most)}",
     )
 
 

@@ -16,6 +16,7 @@ ENCODERS = "BERT, RoBERTa, XLM-RoBERTa, DistilBERT, ELECTRA, ALBERT, DeBERTa, MP
 HEADS = {
     "sequence-classification": "sequence-classification",
     "token-classification": "token-classification",
+    "question-answering": "question-answering",
     "masked-lm": "masked-language-model",
     "next-sentence": "next-sentence",
     "pretraining": "pretraining",

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from warmstart.config import TrainConfig
-from warmstart.tasks.capabilities import ChoosesNumbers
+from warmstart.tasks.chosen_after_training import ChoosesTemperature, ChoosesThreshold
 from warmstart.tasks.task import AnyTask
 
 
@@ -36,8 +36,9 @@ def chooses_numbers(task: AnyTask, config: TrainConfig) -> bool:
         task: the task of the run.
         config: the settings of ``train``.
     """
-    requested = config.calibrate is not None or config.choose_threshold
-    return requested and isinstance(task, ChoosesNumbers)
+    return (config.calibrate is not None and isinstance(task, ChoosesTemperature)) or (
+        config.choose_threshold and isinstance(task, ChoosesThreshold)
+    )
 
 
 def with_chosen_numbers(
@@ -58,11 +59,11 @@ def with_chosen_numbers(
         metric: the metric that a threshold maximises; None for the main metric.
     """
     found, sentences = dict(predictions), []
-    if config.calibrate is not None and isinstance(task, ChoosesNumbers):
+    if config.calibrate is not None and isinstance(task, ChoosesTemperature):
         task, sentence = task.with_temperature(found["validation"], labels)
         sentences.append(sentence)
         found = {split: task.repeated(of_split) for split, of_split in found.items()}
-    if config.choose_threshold and isinstance(task, ChoosesNumbers):
+    if config.choose_threshold and isinstance(task, ChoosesThreshold):
         name = metric or task.metrics[0].name
         task, sentence = task.with_threshold(found["validation"], labels, name)
         sentences.append(sentence)

@@ -21,6 +21,7 @@ from warmstart import __version__, errors
 from warmstart.data.reading.fetch import sha256_of
 from warmstart.export import parity
 from warmstart.export.session import FILES, PARITY, OnnxModel, refuse_missing, threads
+from warmstart.models.checkpoints.configuration import logit_names
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.events import events_of, read_events
 from warmstart.runs.loaded_run import LoadedRun, RunTokenizer, load_run
@@ -120,7 +121,7 @@ def _verified(
 
 
 def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, Any]:
-    """Export a classifier of rows or of words; with ``max_drop`` also in int8."""
+    """Export a classifier of rows or of tokens; with ``max_drop`` also in int8."""
     from warmstart.export.onnx_file import write_onnx
     from warmstart.models.packed.forward import forward_for
 
@@ -129,9 +130,10 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     tokenizer = run.tokenizer
     names = [name for name in tokenizer.model_input_names if name in _INPUTS]
     assert isinstance(run.task, Exports)
-    every_token = run.task.export_kind == "words"
+    every_token = run.task.export_kind == "tokens"
     pad_token_id = run.model.config.pad_token_id or 0
-    write_onnx(run.model, names, pad_token_id, path, every_token=every_token)
+    outputs = logit_names(run.task.head)
+    write_onnx(run.model, names, pad_token_id, path, every_token=every_token, output_names=outputs)
     onnx_model = OnnxModel.open(path)
     shapes = parity.check_shapes(run, onnx_model)
     rows = parity.scored_rows(run)
@@ -149,7 +151,7 @@ def _classifier(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[st
     engines = {"torch": partial(parity.torch_logits, run, forward), **engines}
     return {
         "inputs": names,
-        "output": "logits",
+        "output": ", ".join(outputs),
         "tolerance": parity.TOLERANCE,
         "shapes": shapes,
         "rows": compared,
@@ -201,7 +203,7 @@ def _decoder(run: LoadedRun, folder: Path, max_drop: float | None) -> dict[str, 
 
 _BY_KIND: dict[ExportKind, Callable[..., dict[str, Any]]] = {
     "rows": _classifier,
-    "words": _classifier,
+    "tokens": _classifier,
     "decoder": _decoder,
 }
 

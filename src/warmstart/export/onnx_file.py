@@ -2,8 +2,9 @@
 
 A classifier has the inputs ``input_ids``, ``attention_mask`` and, if the model uses them,
 ``token_type_ids``, int64 [B, L] each, and the output ``logits``, float32 [B, C], or [B, L, C] for a
-classifier of tokens; B and L are dynamic. (``decoder`` describes the file of a decoder.) The file
-is plain ONNX: every runtime with operator set 23 can run it. ONNX Runtime fuses operators when it
+classifier of tokens; for question answering the outputs ``start_logits`` and ``end_logits``,
+float32 [B, L]. B and L are dynamic. (``decoder`` describes the file of a decoder.) The file is
+plain ONNX: every runtime with operator set 23 can run it. ONNX Runtime fuses operators when it
 opens the file.
 
 Operator set 23 is the first with attention as one operator; in older sets, a runtime must recognise
@@ -48,6 +49,7 @@ def write_onnx(
     one_file_bytes: int = ONE_FILE_BYTES,
     *,
     every_token: bool = False,
+    output_names: Sequence[str] = ("logits",),
 ) -> None:
     """Export a classifier of rows or of tokens.
 
@@ -58,6 +60,7 @@ def write_onnx(
         path: the file to write; larger weights are stored in a second file, ``path`` + ``.data``.
         one_file_bytes: largest size of weights in one file.
         every_token: whether the head reads every token: logits [B, L, C] instead of [B, C].
+        output_names: names of the outputs with logits.
 
     Raises:
         ExportError: an operator of the model has no ONNX form.
@@ -69,7 +72,11 @@ def write_onnx(
     inputs = example(input_names, _ROWS, _TOKENS, config.vocab_size)
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
     program = exported(
-        model, type(model).__name__, inputs, dict.fromkeys(input_names, dynamic), ["logits"]
+        model,
+        type(model).__name__,
+        inputs,
+        dict.fromkeys(input_names, dynamic),
+        output_names,
     )
     if not every_token:
         take_first_tokens_early(program.model)

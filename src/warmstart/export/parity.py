@@ -24,7 +24,7 @@ from warmstart import errors
 from warmstart.data.examples.batches import Examples, collate
 from warmstart.data.examples.ordering import evaluation_batches
 from warmstart.data.examples.targets import NoTargets
-from warmstart.data.examples.token_targets import WordTags
+from warmstart.data.examples.token_targets import ReadsTokens
 from warmstart.data.examples.tokenise import Tokenizer
 from warmstart.data.table import Table
 from warmstart.errors.counts import counted
@@ -33,6 +33,7 @@ from warmstart.export.onnx_file import example
 from warmstart.export.session import OnnxModel, open_session
 from warmstart.export.word_parity import in_example_order, same_spans, taken
 from warmstart.metrics.intervals import paired_difference
+from warmstart.models.output_logits import logits_of
 from warmstart.models.packed.forward import Forward, padded_forward
 from warmstart.runs.loaded_run import LoadedRun
 from warmstart.runs.stored import reading
@@ -67,7 +68,7 @@ class Rows:
         table: the N rows.
         labels: labels of these rows.
         examples: the rows tokenised with the run's tokenizer.
-        logits: PyTorch's logits, float32 [N, C]; for words, [W, C].
+        logits: PyTorch's logits, float32 [N, C]; for A tokens that the head reads, [A, C].
     """
 
     split: str
@@ -97,14 +98,14 @@ def scored_rows(run: LoadedRun) -> Rows:
 
 @torch.no_grad()
 def torch_logits(run: LoadedRun, forward: Forward, examples: Examples) -> FloatArray:
-    """PyTorch's logits in the order of the examples, float32: rows [N, C], words [W, C].
+    """PyTorch's logits in the order of the examples, float32: rows [N, C], or [A, C].
 
     Args:
         run: the run with the model.
         forward: padded or packed execution.
         examples: tokenised rows.
     """
-    if not isinstance(examples.targets, WordTags):
+    if not isinstance(examples.targets, ReadsTokens):
         examples = Examples(examples.tokens, NoTargets())
     batches = list(evaluation_batches(examples.lengths, max_tokens=2048))
     parts = [forward.run(run.model, collate(examples, rows)).numpy() for rows in batches]
@@ -124,7 +125,7 @@ def check_shapes(run: LoadedRun, onnx_model: OnnxModel) -> list[dict[str, Any]]:
     checked = []
     for rows, tokens in ((1, 1), (1, 7), (3, 5), (2, run.max_tokens)):
         inputs = example(onnx_model.input_names, rows, tokens, run.model.config.vocab_size)
-        expected = run.model(**inputs).logits.numpy()
+        expected = logits_of(run.model(**inputs)).numpy()
         actual = onnx_model.run({name: values.numpy() for name, values in inputs.items()})
         if expected.ndim == 3:  # [B, L, C]: logits of padding are never used
             real = inputs["attention_mask"].numpy().astype(bool)

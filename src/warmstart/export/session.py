@@ -5,9 +5,11 @@ checked. Rows are batched by length. Rows of equal length need no padding; rows 
 share a batch only if their padding costs less than a separate call.
 
 The model outputs logits for each row, [B, C], or for each token, [B, L, C]; of the latter only
-those of the first token of each word are used.
+those of the tokens that the head reads are used. For question answering it has two outputs, the
+logits of start and end, [B, L] each.
 
-Shapes: N rows, T tokens, W words, B rows of a batch, L its longest row, C classes.
+Shapes: N rows, T tokens, A tokens that the head reads, B rows of a batch, L its longest row, C
+classes.
 
 Source: ONNX Runtime documentation, "Thread management" (one thread per core; operators one after
 the other, since a BERT has almost no parallel branches).
@@ -28,7 +30,7 @@ import psutil
 from warmstart import errors
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.long_rows import mean_of_windows
-from warmstart.data.examples.token_targets import WordTags
+from warmstart.data.examples.token_targets import ReadsTokens
 from warmstart.data.examples.tokens import Ints, Tokens
 from warmstart.tasks.task import FloatArray
 
@@ -153,25 +155,26 @@ class OnnxModel:
         return mean_of_windows(logits, tokens.window_counts)
 
     def logits_of(self, examples: Examples) -> FloatArray:
-        """The logits that the task reads, in the order of the examples: rows [N, C], words [W, C].
+        """The logits that the task reads, in the order of the examples: rows [N, C], or [A, C].
 
         Args:
             examples: at least one tokenised row.
         """
-        if isinstance(examples.targets, WordTags):
-            return self._word_logits(examples.tokens, examples.targets)
+        if isinstance(examples.targets, ReadsTokens):
+            return self._token_logits(examples.tokens, examples.targets)
         return self.logits(examples.tokens)
 
-    def _word_logits(self, tokens: Tokens, targets: WordTags) -> FloatArray:
-        """The logits at the first token of each word, in the order of ``targets``, [W, C]."""
+    def _token_logits(self, tokens: Tokens, targets: ReadsTokens) -> FloatArray:
+        """The logits at the tokens that the head reads, in the order of ``targets``, [A, C]."""
         parts, read = [], []
         for rows in batches_by_length(tokens.lengths):
-            words, counts = targets.words_of(rows)
+            indices, places, counts = targets.read_tokens(tokens, rows)
             found = self.run(self.padded_batch(tokens, rows))  # [B, L, C]
-            parts.append(found[np.repeat(np.arange(len(rows)), counts), targets.places[words]])
-            read.append(words)
-        logits = np.empty((len(targets.places), parts[0].shape[1]), dtype=np.float32)
-        logits[np.concatenate(read)] = np.concatenate(parts)
+            parts.append(found[np.repeat(np.arange(len(rows)), counts), places])
+            read.append(indices)
+        order = np.concatenate(read)
+        logits = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
+        logits[order] = np.concatenate(parts)
         return logits
 
     def run(self, batch: dict[str, Ints]) -> FloatArray:
@@ -180,7 +183,8 @@ class OnnxModel:
         Args:
             batch: the inputs by name, int64 [B, L] each.
         """
-        logits: FloatArray = run_session(self.session, self.path, batch)[0]
+        outputs = run_session(self.session, self.path, batch)
+        logits: FloatArray = outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=-1)
         return logits
 
     def padded_batch(self, tokens: Tokens, rows: Ints) -> dict[str, Ints]:

@@ -1,6 +1,6 @@
-"""Parts of the export checks that models of words need: order, selection, and equal spans.
+"""Parts of the export checks that heads of tokens need: order, selection, and equal spans.
 
-Letters: N rows, W words, C classes.
+Letters: N rows, A tokens that the head reads, C classes.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from warmstart import errors
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.targets import NoTargets
-from warmstart.data.examples.token_targets import WordTags
+from warmstart.data.examples.token_targets import ReadsTokens
 from warmstart.data.examples.tokens import Ints
 from warmstart.tasks.predictions.tag_predictions import TagPredictions
 from warmstart.tasks.task import FloatArray
@@ -19,7 +19,7 @@ from warmstart.tasks.task import FloatArray
 def in_example_order(
     examples: Examples, batches: Sequence[Ints], parts: Sequence[FloatArray]
 ) -> FloatArray:
-    """The logits of batches in the order of the examples, float32: rows [N, C], words [W, C].
+    """The logits of batches in the order of the examples, float32: rows [N, C], or [A, C].
 
     Args:
         examples: N rows.
@@ -27,22 +27,22 @@ def in_example_order(
         parts: logits of each batch.
     """
     order = np.concatenate(list(batches))
-    if isinstance(examples.targets, WordTags):
-        order = examples.targets.words_of(order)[0]
+    if isinstance(examples.targets, ReadsTokens):
+        order = examples.targets.read_tokens(examples.tokens, order)[0]
     found = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
     found[order] = np.concatenate(list(parts))
     return found
 
 
 def taken(examples: Examples, positions: Ints) -> Examples:
-    """Some rows; the targets of words are kept, because they determine which tokens are read.
+    """Some rows; targets that determine which tokens are read are kept.
 
     Args:
         examples: N rows.
         positions: positions of the rows, int64 [B].
     """
     targets = examples.targets
-    kept = targets.taken(positions) if isinstance(targets, WordTags) else NoTargets()
+    kept = targets.taken(positions) if isinstance(targets, ReadsTokens) else NoTargets()
     return Examples(examples.tokens.taken(positions), kept)
 
 

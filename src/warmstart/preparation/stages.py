@@ -46,6 +46,8 @@ READING = (
     "words",
     "tags",
     "spans",
+    "answers",
+    "answer_start",
     "ragged",
     "missing",
 )

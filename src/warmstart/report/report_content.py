@@ -90,6 +90,11 @@ class ReportContent:
         return _worst_first(self.evaluation.details.get("per_type", ()) if self.evaluation else ())
 
     @property
+    def answer_types(self) -> list[dict[str, Any]]:
+        """Scores of questions with and without an answer; empty without questions."""
+        return list(self.evaluation.details.get("per_answer_type", ()) if self.evaluation else ())
+
+    @property
     def batch_note(self) -> str:
         """Why the Matthews correlation per batch is not shown; empty if it is, or if there is none.
 

@@ -21,6 +21,8 @@ LABEL_SETTINGS = frozenset(
         "data.label",
         "data.label_columns",
         "data.tag_scheme",
+        "data.answers",
+        "data.answer_start",
     }
 )
 """Settings that describe the labels of a file, which predictions do not need."""

@@ -27,7 +27,13 @@ from warmstart.serving.engine import Engine
 from warmstart.serving.file_settings import Source, file_config, given_settings, read_files
 from warmstart.serving.given_texts import text_table
 from warmstart.tasks import TASKS
-from warmstart.tasks.capabilities import Generates, RanksLabels, label_names_of, with_settings
+from warmstart.tasks.capabilities import (
+    Generates,
+    RanksAnswers,
+    RanksLabels,
+    label_names_of,
+    with_settings,
+)
 from warmstart.tasks.task import AnyTask, Prediction, Predictions
 
 ROWS_AT_ONCE = 1024
@@ -131,9 +137,11 @@ def refuse_top_k(task: AnyTask, count: int | None) -> None:
     if not isinstance(task, RanksLabels):
         able = [name for name, kind in TASKS.items() if issubclass(kind, RanksLabels)]
         raise errors.command.top_k_of_what(count, task.name, able)
-    labels = len(label_names_of(task))
-    if not 1 <= count <= labels:
-        raise errors.command.top_k_out_of_range(count, labels)
+    answers = task.most_answers if isinstance(task, RanksAnswers) else None
+    most = answers or len(label_names_of(task))
+    if not 1 <= count <= most:
+        unit = "label" if answers is None else "answer"
+        raise errors.command.top_k_out_of_range(count, most, unit)
 
 
 def _most_probable(task: AnyTask, found: Predictions, count: int | None) -> Predictions:

@@ -9,6 +9,7 @@ from warmstart.tasks.bert_pretraining import BertPretraining
 from warmstart.tasks.fill_mask import FillMask
 from warmstart.tasks.multi_label_classification import MultiLabelClassification
 from warmstart.tasks.next_sentence import NextSentence
+from warmstart.tasks.question_answering import QuestionAnswering
 from warmstart.tasks.task import AnyTask
 from warmstart.tasks.text_classification import TextClassification
 from warmstart.tasks.text_generation import TextGeneration
@@ -22,6 +23,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "text-regression": TextRegression,
     "text-ranking": TextRanking,
     "token-classification": TokenClassification,
+    "question-answering": QuestionAnswering,
     "text-generation": TextGeneration,
     "fill-mask": FillMask,
     "next-sentence": NextSentence,

@@ -208,6 +208,14 @@ class RanksLabels(Protocol[AnyPredictionsT]):
 
 
 @runtime_checkable
+class RanksAnswers(Protocol):
+    """What ``RanksLabels`` shows are not labels but answers, of which only the best are kept."""
+
+    most_answers: ClassVar[int]
+    """Largest number of answers that can be shown for a row."""
+
+
+@runtime_checkable
 class ShowsLabels(Protocol[LabelsIn]):
     """Labels can be shown next to their rows."""
 
@@ -295,25 +303,6 @@ class RestoresRows(Protocol):
 
 
 @runtime_checkable
-class ChoosesNumbers(Protocol[LabelsIn, AnyPredictionsT]):
-    """Numbers that predictions depend on are chosen on the validation rows after training."""
-
-    def with_temperature(self, predictions: AnyPredictionsT, labels: LabelsIn) -> tuple[Self, str]:
-        """The task with the best temperature on these rows, and a sentence about it."""
-        ...
-
-    def with_threshold(
-        self, predictions: AnyPredictionsT, labels: LabelsIn, metric: str
-    ) -> tuple[Self, str]:
-        """The task with the thresholds of the best ``metric`` on these rows, and a sentence."""
-        ...
-
-    def repeated(self, predictions: AnyPredictionsT) -> AnyPredictionsT:
-        """The same predictions with this task's temperature and thresholds."""
-        ...
-
-
-@runtime_checkable
 class ShowsMistakes(Protocol):
     """The report shows rows that the model got wrong."""
 
@@ -354,7 +343,7 @@ class Generates(Protocol):
         ...
 
 
-ExportKind = Literal["rows", "words", "decoder"]
+ExportKind = Literal["rows", "tokens", "decoder"]
 """Form of the ONNX model: logits per row [B, C], per token [B, L, C], or a decoder with cache."""
 
 

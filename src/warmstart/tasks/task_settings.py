@@ -44,8 +44,10 @@ CALIBRATION = frozenset({"train.calibrate"})
 """Predictions have probabilities that can be calibrated after training."""
 FREEZING = frozenset({"train.freeze"})
 """Lower layers can be frozen."""
-UNFREEZING = frozenset({"train.unfreeze_layers_per_epoch", "train.head_start", "train.retry"})
-"""A new head can be trained, or fitted, alone first; and its training can fail."""
+NEW_WEIGHTS = frozenset({"train.unfreeze_layers_per_epoch", "train.retry"})
+"""A new head can be trained alone first; and its training can fail."""
+UNFREEZING = NEW_WEIGHTS | {"train.head_start"}
+"""A new head can also be fitted before the first step."""
 GENERATION = frozenset(
     {
         "generate.max_new_tokens",
@@ -74,6 +76,12 @@ WORDS_AND_TAGS = frozenset(
     {"data.words", "data.tags", "data.spans", "data.tag_scheme", "data.missing"}
 )
 """Rows are lists of words with tags, or texts with character spans."""
+ANSWERS = frozenset({"data.answers", "data.answer_start", "data.max_answer_tokens", "data.missing"})
+"""Rows are questions about a text; the answers are spans of it."""
+CONTEXTS = frozenset({"data.text_pair"}) | OVERLAP
+"""Rows are pairs of texts, of which the second may be long and is never cut."""
+THRESHOLD = frozenset({"train.choose_threshold"})
+"""A threshold is chosen on the validation rows."""
 
 TASK_SETTINGS = (
     LABELS
@@ -91,6 +99,7 @@ TASK_SETTINGS = (
     | NEW_HEAD
     | GENERATION
     | WORDS_AND_TAGS
+    | ANSWERS
 )
 """Settings that only some tasks read."""
 

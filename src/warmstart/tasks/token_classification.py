@@ -110,7 +110,7 @@ class TokenClassification:
     loss_unit: ClassVar[str] = "nats"
     scored_unit: ClassVar[str] = "rows"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
-    export_kind: ClassVar[ExportKind] = "words"
+    export_kind: ClassVar[ExportKind] = "tokens"
     reads_words: ClassVar[Literal[True]] = True
     label_unit: ClassVar[Literal["span"]] = "span"
     baseline_titles: ClassVar[Mapping[str, str]] = {

@@ -6,7 +6,7 @@ Letters: N rows, B rows of a batch, T tokens, W words of a split, A words of a b
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -179,6 +179,32 @@ class HiddenTokens:
         )
 
 
+@runtime_checkable
+class ReadsTokens(Protocol):
+    """Targets whose head reads some tokens of each row: A tokens of all rows, in their order."""
+
+    def read_tokens(self, tokens: Tokens, positions: Ints) -> tuple[Ints, Ints, Ints]:
+        """The tokens that the head reads in some rows.
+
+        Args:
+            tokens: all rows.
+            positions: positions of the rows, int64 [B].
+
+        Returns:
+            The index of each among the A tokens; its position in its row; and the number of tokens
+            in each row, int64 [B].
+        """
+        ...
+
+    def taken(self, positions: Ints) -> Self:
+        """A copy with only the rows at these positions, in this order.
+
+        Args:
+            positions: positions of the rows, int64 [B].
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WordBatchTargets:
     """Classes of words, at the first token of each.
@@ -284,6 +310,11 @@ class WordTags:
             repeated=self.repeated[positions],
             source=self.source,
         )
+
+    def read_tokens(self, tokens: Tokens, positions: Ints) -> tuple[Ints, Ints, Ints]:
+        """The first token of each word; see ``ReadsTokens``."""
+        words, counts = self.words_of(positions)
+        return words, self.places[words], counts
 
     def words_of(self, positions: Ints) -> tuple[Ints, Ints]:
         """Indices of the words of some rows, int64 [A], and number of words in each row, int64 [B].

@@ -31,6 +31,7 @@ from warmstart.data.reading.json_arrays import array_blocks, kind_of_json
 from warmstart.data.reading.json_lines import parse_json_lines
 from warmstart.data.reading.lines import MAX_COLUMNS, Ints, Parsed, line_starts, slices
 from warmstart.data.reading.spreadsheets import parse_spreadsheet
+from warmstart.data.reading.squad_json import read_squad
 from warmstart.data.table import SourceFile
 from warmstart.data.tags.conll import OPTIONAL, ConllColumns, read_conll
 from warmstart.data.tags.span_formats import read_spans
@@ -50,7 +51,7 @@ FORMATS = {
     ".json": "json",
 }
 """Suffix of a file's name (without .gz and .xz) -> format. The content of a ``.json`` file decides
-whether it is read as ``json``, ``jsonl`` or ``spans``."""
+whether it is read as ``json``, ``jsonl``, ``spans`` or ``squad``."""
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
@@ -126,7 +127,7 @@ def refuse_unread_settings(data: DataConfig, files: Iterable[SourceFile]) -> Non
         ConfigError: a setting has a value, and no file has a format that reads it.
     """
     formats = {file.path: file.format for file in files}
-    local = (*dict.fromkeys(FORMATS.values()), "spans")
+    local = (*dict.fromkeys(FORMATS.values()), "spans", "squad")
     for name, readers in {"format": local, **FORMAT_SETTINGS}.items():
         default = DataConfig.model_fields[name].default
         if getattr(data, name) != default and not {*formats.values()} & {*readers}:
@@ -173,6 +174,8 @@ def parse(
         parsed = _by_lines(text, _plain, every_line=every_line)
     elif kind == "conll":
         parsed = _conll(text, path, data)
+    elif kind == "squad":
+        parsed = _questions(text, path)
     else:
         parsed = _annotated(text, path, data)
     return replace(parsed, format=kind), encoding
@@ -219,6 +222,13 @@ def _conll(text: Content, path: str, data: DataConfig) -> Parsed:
     columns = ConllColumns(words=data.words or 1, tags=data.tags or OPTIONAL, names=data.columns)
     found = read_conll(line_blocks(text), path, columns)
     return replace(all_rows(found.columns, found.lines), notes=found.notes)
+
+
+def _questions(text: Content, path: str) -> Parsed:
+    """Questions with their contexts and answers; their numbers count questions."""
+    table = read_squad(_decoded(text), path)
+    numbers = np.arange(1, table.num_rows + 1, dtype=np.int64)
+    return replace(all_rows(table, numbers), row_unit="question")
 
 
 def _annotated(text: Content, path: str, data: DataConfig) -> Parsed:

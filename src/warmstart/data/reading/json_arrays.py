@@ -1,4 +1,4 @@
-"""Read a ``.json`` file: an array of records, JSON lines, or the export of an annotation tool.
+"""Read a ``.json`` file: an array of records, JSON lines, SQuAD, or an annotation tool's export.
 
 Which of them it is, the content decides. The records of an array become JSON lines, so that they
 are parsed and checked like a ``.jsonl`` file, and their numbers count records.
@@ -13,6 +13,7 @@ from typing import Any
 
 from warmstart import errors
 from warmstart.data.reading.content import BLOCK
+from warmstart.data.reading.squad_json import is_squad
 from warmstart.data.tags.span_records import format_of
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -23,7 +24,7 @@ _SPAN_LISTS = ("spans", "entities", "ents")
 
 
 def kind_of_json(text: str) -> str:
-    r"""The format of a ``.json`` file: ``json``, ``jsonl`` or ``spans``.
+    r"""The format of a ``.json`` file: ``json``, ``jsonl``, ``spans`` or ``squad``.
 
     Args:
         text: the content of the file.
@@ -44,6 +45,8 @@ def kind_of_json(text: str) -> str:
     if isinstance(first, list):
         is_export = format_of(first) is not None or _has_export(first)
     elif isinstance(first, dict):
+        if is_squad(first):
+            return "squad"
         if isinstance(first.get("classes"), list) or _is_export(first):
             return "spans"
         # One flat object on one line is a file of JSON lines with one row.

@@ -29,6 +29,7 @@ PROBLEMS: Mapping[str, str] = {
     "regression": "numbers",
     "score": "scores",
     "tags": "tags of words",
+    "answers": "answers in a context",
 }
 """Kinds of problems -> what the head predicts, for use in a sentence."""
 
@@ -58,6 +59,8 @@ def rows_to_keep(
         return (None,) * len(labels)
     if old.num_labels == new.num_labels == 1:
         return (0,)
+    if head == "question-answering":
+        return (0, 1)  # start and end, whatever a checkpoint calls them
     names = _names(old)
     counts = Counter(names)  # a name that occurs twice does not identify a row
     row = {name: index for index, name in enumerate(names) if counts[name] == 1}
@@ -71,11 +74,24 @@ def label_weights(config: "PreTrainedConfig", head: Head) -> list[str]:
         config: configuration of a classifier.
         head: its head.
     """
+    if head == "question-answering":
+        return _span_weights(config, head)
     labels = _names(config)
     more = with_labels(config, [*labels, "one more"], None)
     wider = {name: p.shape for name, p in skeleton(more, head).named_parameters()}
     named = skeleton(config, head).named_parameters()
     return [name for name, p in named if p.shape != wider[name]]
+
+
+def _span_weights(config: "PreTrainedConfig", head: Head) -> list[str]:
+    """Names of the weights of the layer above the body with two outputs, start and end.
+
+    Some families accept no other number of outputs, so it cannot be found as for other heads.
+    """
+    model = skeleton(config, head)
+    body = f"{model.base_model_prefix}."
+    named = [(name, p) for name, p in model.named_parameters() if not name.startswith(body)]
+    return [name for name, p in named if p.shape[0] == 2]
 
 
 def last_layer(model: "PreTrainedModel", head: Head) -> tuple[Any, list[str]]:
@@ -132,6 +148,8 @@ def head_in_words(
             "a new head is trained"
         )
     names, labels = _names(old), _names(new)
+    if head == "question-answering":
+        return f"{name} has a head that predicts {PROBLEMS[was]}, which is kept"
     if all(row is None for row in rows):
         return f"{name} has a head for other labels ({_listed(names)}): a new head is trained"
     if rows == tuple(range(len(names))):
@@ -165,7 +183,7 @@ def head_before_labels(
         return _other_size(name, old)
     was, _ = _problems(old, old, head)
     predicts = f"{name} has a head that predicts {PROBLEMS[was]}"
-    if old.num_labels == 1:
+    if old.num_labels == 1 or head == "question-answering":
         return f"{predicts}; a run that predicts the same keeps it"
     return (
         f"{predicts} ({_listed(_names(old))}); a run that predicts the same keeps the rows of the "
@@ -184,6 +202,8 @@ def _problem(config: "PreTrainedConfig", head: Head) -> str:
     """The kind of problem that a head is for, a key of ``PROBLEMS``."""
     if head == "token-classification":
         return "tags"  # Transformers' token classifiers do not use problem_type
+    if head == "question-answering":
+        return "answers"
     if config.problem_type is not None:
         return str(config.problem_type)
     return "score" if config.num_labels == 1 else "single_label_classification"

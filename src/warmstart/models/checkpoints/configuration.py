@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Head = Literal[
     "sequence-classification",
     "token-classification",
+    "question-answering",
     "causal-lm",
     "masked-lm",
     "next-sentence",
@@ -43,6 +44,7 @@ first of each row by one of two heads and every one by the other."""
 READS: Mapping[Head, Reads] = {
     "sequence-classification": "first",
     "token-classification": "asked",
+    "question-answering": "asked",
     "causal-lm": "every",
     "masked-lm": "every",
     "next-sentence": "first",
@@ -58,18 +60,33 @@ OF_PRETRAINING: frozenset[Head] = FILLS_MASKS | {"next-sentence"}
 CLASSIFIERS: Mapping[Head, str] = {
     "sequence-classification": "ForSequenceClassification",
     "token-classification": "ForTokenClassification",
+    "question-answering": "ForQuestionAnswering",
 }
-"""Heads with one logit per label, and the ending of their class names in Transformers."""
+"""Heads with one logit per label (for question answering: start and end of the answer), and the
+ending of their class names in Transformers."""
+
+BORDERS = ("start", "end")
+"""The two logits of each token for question answering."""
 
 Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
 """Transformers' ``problem_type``: how its pipeline turns logits into predictions."""
 
 
+def logit_names(head: Head) -> tuple[str, ...]:
+    """The names of the logits in the output of a Transformers model with this head.
+
+    Args:
+        head: any head.
+    """
+    return ("start_logits", "end_logits") if head == "question-answering" else ("logits",)
+
+
 def natural_head(config: "PreTrainedConfig") -> Head:
     """The head to use if no task names one.
 
-    Decoders generate. A checkpoint that was saved as a token classifier classifies tokens; all
-    other models classify texts, also those that were saved with a head for pretraining.
+    Decoders generate. A checkpoint that was saved as a token classifier classifies tokens, and one
+    that was saved for question answering answers questions; all other models classify texts, also
+    those that were saved with a head for pretraining.
 
     Args:
         config: Configuration of any checkpoint.
@@ -80,8 +97,11 @@ def natural_head(config: "PreTrainedConfig") -> Head:
     decoder = type(config) in causal and type(config) not in masked
     if decoder and not config.is_encoder_decoder:
         return "causal-lm"
-    tags = any(name.endswith("ForTokenClassification") for name in config.architectures or ())
-    return "token-classification" if tags else "sequence-classification"
+    of_tokens: tuple[Head, ...] = ("token-classification", "question-answering")
+    for head in of_tokens:
+        if any(name.endswith(CLASSIFIERS[head]) for name in config.architectures or ()):
+            return head
+    return "sequence-classification"
 
 
 def read_config(name: str, folder: Path, head: Head | None) -> "PreTrainedConfig":
@@ -152,6 +172,7 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
     from transformers import (
         MODEL_FOR_MASKED_LM_MAPPING,
         MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING,
+        MODEL_FOR_QUESTION_ANSWERING_MAPPING,
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
         MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     )
@@ -163,6 +184,7 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
     with_head = {
         "sequence-classification": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
         "token-classification": MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+        "question-answering": MODEL_FOR_QUESTION_ANSWERING_MAPPING,
         "masked-lm": MODEL_FOR_MASKED_LM_MAPPING,
         "next-sentence": MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING,
         # The pretraining class of a family without next sentences has only one head.
@@ -188,6 +210,7 @@ def auto_class(head: Head) -> Any:
         AutoModelForMaskedLM,
         AutoModelForNextSentencePrediction,
         AutoModelForPreTraining,
+        AutoModelForQuestionAnswering,
         AutoModelForSequenceClassification,
         AutoModelForTokenClassification,
     )
@@ -195,6 +218,7 @@ def auto_class(head: Head) -> Any:
     return {
         "sequence-classification": AutoModelForSequenceClassification,
         "token-classification": AutoModelForTokenClassification,
+        "question-answering": AutoModelForQuestionAnswering,
         "causal-lm": AutoModelForCausalLM,
         "masked-lm": AutoModelForMaskedLM,
         "next-sentence": AutoModelForNextSentencePrediction,
@@ -211,6 +235,8 @@ def skeleton(config: "PreTrainedConfig", head: Head) -> "PreTrainedModel":
         config: configuration; for a classifier ``id2label`` gives the number of logits.
         head: head of the model.
     """
+    if head == "question-answering":
+        config = with_labels(config, BORDERS, None)  # whatever the checkpoint was trained for
     settings = {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
     return _built(_Plan(type(config), repr(settings), head, config))
 

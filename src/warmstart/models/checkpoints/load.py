@@ -21,6 +21,7 @@ from warmstart.models.checkpoints.bundled import PREFIX, bundled_folder
 from warmstart.models.checkpoints.checkpoint_tokenizer import SHORTEST, checked_tokenizer
 from warmstart.models.checkpoints.classifier_heads import rows_to_keep
 from warmstart.models.checkpoints.configuration import (
+    BORDERS,
     Head,
     Problem,
     longest_input,
@@ -255,6 +256,21 @@ def token_classifier(
     """
     # A problem_type describes whole texts; Transformers' token classifiers do not use it.
     return _classifier(checkpoint, with_labels(checkpoint.config, label_names, None), seed)
+
+
+def span_finder(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
+    """The checkpoint's body in float32 with a question-answering head: start and end at each token.
+
+    As ``token_classifier``; a head that was trained for answers is kept.
+
+    Args:
+        checkpoint: Result of ``find``; its weights are downloaded now if necessary.
+        seed: Seed of the new weights.
+
+    Raises:
+        ModelError: The download failed, a file is damaged, or the weights do not match config.json.
+    """
+    return _classifier(checkpoint, with_labels(checkpoint.config, BORDERS, None), seed)
 
 
 def _classifier(checkpoint: Checkpoint, config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":

@@ -34,6 +34,7 @@ HEADS: Mapping[str, tuple[Head, ...]] = {
     "bert": (
         "sequence-classification",
         "token-classification",
+        "question-answering",
         "masked-lm",
         "next-sentence",
         "pretraining",

@@ -38,18 +38,20 @@ class PackedArchitecture:
 
 
 class _Encoder(NamedTuple):
-    """An encoder's body with its three heads."""
+    """An encoder's body with its heads."""
 
     body: BertBody | DistilBertBody | ModernBertBody
     classifier: Callable[[Model, Tensor], Tensor]
     transform: Callable[[Model, Tensor], Tensor]
     token_classifier: Callable[[Model, Tensor], Tensor] = heads.plain_token_classifier
+    span_head: Callable[[Model, Tensor], Tensor] = heads.plain_span_head
 
     def by_head(self) -> dict[Head, PackedArchitecture]:
         body = self.body
         return {
             "sequence-classification": PackedArchitecture(body, self.classifier, body.row_vectors),
             "token-classification": PackedArchitecture(body, self.token_classifier),
+            "question-answering": PackedArchitecture(body, self.span_head),
             "masked-lm": PackedArchitecture(body, self.transform),
         }
 
@@ -65,12 +67,16 @@ _ENCODERS = {
     "xlm-roberta": _ROBERTA,
     "camembert": _ROBERTA,
     "distilbert": _Encoder(
-        DistilBertBody(), heads.distilbert_classifier, heads.distilbert_transform
+        DistilBertBody(),
+        heads.distilbert_classifier,
+        heads.distilbert_transform,
+        span_head=heads.distilbert_span_head,
     ),
     "modernbert": _Encoder(
         ModernBertBody(),
         heads.modernbert_classifier,
         heads.modernbert_transform,
+        heads.modernbert_token_classifier,
         heads.modernbert_token_classifier,
     ),
 }

@@ -9,7 +9,7 @@ that runs it:
   padding than in one rectangle for the whole batch. Loss and gradients are the same.
   ``Forward.path`` gives the reason.
 
-Letters: B rows, T tokens, A tokens that a token classifier reads (``batch.asked``), R rows and W
+Letters: B rows, T tokens, A tokens that the head reads (``batch.asked``), R rows and W
 width of a rectangle, C classes, V vocabulary.
 """
 
@@ -27,6 +27,7 @@ from warmstart.data.examples.batches import Batch, Examples, collate
 from warmstart.data.examples.tokens import Ints
 from warmstart.models.checkpoints.configuration import READS, Head
 from warmstart.models.evaluation_mode import evaluation_mode
+from warmstart.models.output_logits import logits_of
 from warmstart.models.packed.architectures import why_not_packed
 from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_similar_length
@@ -50,7 +51,8 @@ class Forward:
 
     Args:
         run: (model, batch) to logits: [B, C] for sequence classification, [A, C] for token
-            classification, ``TokenLogits`` for language models, ``TokenAndRowLogits`` for both.
+            classification and question answering, ``TokenLogits`` for language models,
+            ``TokenAndRowLogits`` for both.
         path: Packed or padded, and the reason if padded, as a short text.
         packed: The runner; None if padded.
     """
@@ -113,8 +115,8 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
     """Run the model as Transformers documents it, on rectangles of rows of similar length.
 
     Args:
-        model: Any Transformers model whose output has ``logits``: [R, C], [R, W, C] or [R, W, V];
-            or ``prediction_logits`` and ``seq_relationship_logits``, for BERT's pretraining heads.
+        model: Any Transformers model whose output has logits (``output_logits``), or
+            ``prediction_logits`` and ``seq_relationship_logits``, for BERT's pretraining heads.
         head: Its head.
     """
     reads = READS[head]
@@ -128,12 +130,12 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
             tokens = _without_padding([one.prediction_logits for one in outputs], groups, lengths)
             of_rows = torch.cat([one.seq_relationship_logits for one in outputs])[back]  # [B, C]
             return TokenAndRowLogits(DenseLogits(tokens), of_rows)
-        logits = [one.logits for one in outputs]
+        logits = [logits_of(one) for one in outputs]
         if reads == "first":
             return torch.cat(logits)[back]  # [B, C]
         of_tokens = _without_padding(logits, groups, lengths)  # [T, C] or [T, V]
         if reads == "asked":
-            assert batch.asked is not None, "a token classifier needs batch.asked"
+            assert batch.asked is not None, "this head needs batch.asked"
             return of_tokens.index_select(0, batch.asked)  # [A, C]
         return DenseLogits(of_tokens)
 

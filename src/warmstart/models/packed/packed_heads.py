@@ -4,7 +4,8 @@ Which tokens a head reads is in ``READS`` (``checkpoints.configuration``):
 
 - ``first`` (sequence classification, next sentence): the vector of each row, [B, 1, H], to logits
   [B, C];
-- ``asked`` (token classification): the hidden states of some tokens, [A, H], to logits [A, C];
+- ``asked`` (token classification, question answering): the hidden states of some tokens, [A, H], to
+  logits [A, C];
 - ``every`` (language models): hidden states [N, H] to [N, H], up to the output layer, which
   ``token_logits`` runs in chunks. Fill-mask needs 15 % of the tokens, and the output layer, with
   one row per token of the vocabulary, costs as much as all layers of a small encoder together;
@@ -13,7 +14,7 @@ Which tokens a head reads is in ``READS`` (``checkpoints.configuration``):
 Letters: B rows, A tokens in ``batch.asked``, N tokens with a target, H hidden width, C classes.
 
 Source: the ``forward`` of each family's ``...ForSequenceClassification``,
-``...ForTokenClassification`` and ``...ForMaskedLM`` in Transformers.
+``...ForTokenClassification``, ``...ForQuestionAnswering`` and ``...ForMaskedLM`` in Transformers.
 """
 
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ def plain_token_classifier(model: Model, states: Tensor) -> Tensor:
 
 
 def modernbert_token_classifier(model: Model, states: Tensor) -> Tensor:
-    """ModernBERT's token classifier, after the last norm of the body; [A, C]."""
+    """ModernBERT's head for tags or for answers, after the last norm of the body; [A, C]."""
     hidden = model.head(model.base_model.final_norm(states))
     logits: Tensor = model.classifier(model.drop(hidden))
     return logits
@@ -62,6 +63,18 @@ def modernbert_token_classifier(model: Model, states: Tensor) -> Tensor:
 def next_sentence(model: Model, rows: Tensor) -> Tensor:
     """BERT's next-sentence head: the body's pooler, a linear layer; [B, 2]."""
     logits: Tensor = model.cls.seq_relationship(model.base_model.pooler(rows))
+    return logits
+
+
+def plain_span_head(model: Model, states: Tensor) -> Tensor:
+    """Start and end of an answer in most families: a linear layer; [A, 2]."""
+    logits: Tensor = model.qa_outputs(states)
+    return logits
+
+
+def distilbert_span_head(model: Model, states: Tensor) -> Tensor:
+    """Start and end of an answer in DistilBERT: dropout, a linear layer; [A, 2]."""
+    logits: Tensor = model.qa_outputs(model.dropout(states))
     return logits
 
 

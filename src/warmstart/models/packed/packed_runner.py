@@ -79,9 +79,9 @@ class PackedRunner:
             packing: The layout of the batch, if it is known; otherwise it follows from the offsets.
 
         Returns:
-            [B, C] for sequence classification, [A, C] for token classification (A tokens at
-            ``batch.asked``), ``TokenLogits`` of all T tokens for language models; with BERT's
-            pretraining heads both ``TokenLogits`` and [B, 2].
+            [B, C] for sequence classification, [A, C] for token classification and question
+            answering (A tokens at ``batch.asked``), ``TokenLogits`` of all T tokens for language
+            models; with BERT's pretraining heads both ``TokenLogits`` and [B, 2].
 
         Raises:
             ValueError: The model is another one; its attention would ignore the packing.
@@ -97,7 +97,7 @@ class PackedRunner:
             return head(self.row_vectors(batch, packing)[:, None])  # [B, H] to [B, 1, H]
         hidden = self.states(batch, self._layers, packing)  # [T, H]
         if self._reads == "asked":
-            assert batch.asked is not None, "a token classifier needs batch.asked"
+            assert batch.asked is not None, "this head needs batch.asked"
             return head(hidden.index_select(0, batch.asked))  # [T, H] to [A, H]
         of_tokens = LazyLogits(hidden, head, output_layer(model))
         row_head = self._architecture.row_head

@@ -50,6 +50,7 @@ QUERY_AND_VALUE = {
 TASK_TYPES: Mapping[Head, str] = {
     "sequence-classification": "SEQ_CLS",
     "token-classification": "TOKEN_CLS",
+    "question-answering": "QUESTION_ANS",
     "causal-lm": "CAUSAL_LM",
 }
 """peft's ``task_type`` of each head; other heads have none."""

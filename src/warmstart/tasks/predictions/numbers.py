@@ -34,6 +34,17 @@ def softmax(logits: Floats) -> Floats:
     return shares
 
 
+def log_softmax(logits: Floats) -> Floats:
+    """Logarithms of the probabilities of C classes, float64 [N, C].
+
+    Args:
+        logits: float64 [N, C].
+    """
+    shares: Floats = logits - logits.max(axis=1, keepdims=True)
+    shares -= np.log(np.exp(shares).sum(axis=1, keepdims=True))
+    return shares
+
+
 def sigmoid(logits: Floats) -> Floats:
     """1 / (1 + exp(-x)) of each number, without overflow.
 

@@ -1,0 +1,1 @@
+"""Questions about a text, and their answers, which are spans of it."""
