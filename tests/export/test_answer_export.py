@@ -1,4 +1,4 @@
-"""The ONNX file of question answering has the logits of start and end, as Transformers names them."""
+"""The ONNX file of question answering has the logits of start and end, named as in Transformers."""
 
 import json
 from pathlib import Path
