@@ -26,7 +26,9 @@ FILES = {"data.json", "model.int8.onnx", "model.onnx", "model.safetensors", "tra
 
 MAX_PICTURE_BYTES = 300_000
 
-TOPICS = tuple(ROOT / "docs" / f"{name}.md" for name in ("comparing", "experiments", "glue"))
+TOPICS = tuple(
+    ROOT / "docs" / f"{name}.md" for name in ("comparing", "experiments", "features", "glue")
+)
 
 every_guide = pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
 guides_and_topics = pytest.mark.parametrize("page", GUIDES + TOPICS, ids=lambda page: page.name)

@@ -365,20 +365,6 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
     )
 
 
-def files_of(config: RunConfig) -> list[Path]:
-    """The local files and folders that a config names: data and checkpoint.
-
-    Args:
-        config: with absolute paths, as ``resolve_paths`` returns it.
-    """
-    data = config.data
-    names: list[Any] = [config.model.name, data.dir]
-    for name in (data.train, data.validation, data.test):
-        names += name if isinstance(name, list) else [name]
-    paths = [Path(name.partition("!")[0]) for name in names if isinstance(name, str)]
-    return [path for path in paths if path.is_absolute()]
-
-
 def settings_table() -> list[Setting]:
     """Every setting with its type, default and meaning, in the order of their definition.
 

@@ -262,6 +262,19 @@ def predict_file(driven: DrivenRun) -> None:
     assert {*EVERY_ROW, *driven.case.columns} - {"label"} == set(table.column_names)
 
 
+def embed(driven: DrivenRun) -> None:
+    """``embed`` gives a vector for each text or pair of texts, whatever the task is."""
+    texts = ["--text", "a nice cat"]
+    if driven.settings.data.text_pair is not None:
+        texts += ["--text-pair", "a poor house"]
+    found = one_object(driven.type("embed", str(driven.run), *texts, "--json"))
+    assert found.keys() | {"output"} == documented("embed") | {"output"}
+    (row,) = found["vectors"]
+    assert row.keys() == {"row", "vector", "truncated"}
+    assert len(row["vector"]) == found["width"] == 32
+    assert not row["truncated"]
+
+
 def export(driven: DrivenRun) -> None:
     """``export`` writes a verified ONNX file with the same predictions, or refuses in full."""
     assert driven.run.is_dir()
@@ -424,6 +437,7 @@ CHECKS: tuple[Callable[[DrivenRun], None], ...] = (
     compare,
     predict_text,
     predict_file,
+    embed,
     export,
     report,
     card,

@@ -28,7 +28,7 @@ _WORDS_AND_SIGNS = r"(?u)\w+|[^\w\s]"
 """Includes one-letter words and punctuation, because ``I``, ``a`` and ``!`` are informative."""
 
 
-class TextFeatures:
+class TfidfFeatures:
     """Features of texts or pairs: sparse float64 [M, W], for pairs [M, W + 4].
 
     Args:

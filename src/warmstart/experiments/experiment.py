@@ -5,13 +5,15 @@ rest is here, once.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from warmstart import config_file, errors
 from warmstart.api import ConfigSource, name_of, refuse_missing_packages
@@ -20,8 +22,9 @@ from warmstart.config.overrides import Overrides
 from warmstart.data.reading.paths import given_path
 from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
+from warmstart.experiments.experiment_forecast import experiment_forecast
 from warmstart.experiments.experiment_page import Page, write_page
-from warmstart.experiments.ray_workers import RayWorkers
+from warmstart.experiments.ray_workers import RayWorkers, files_of, ready_place
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import Trial
@@ -108,6 +111,7 @@ class Kind:
         page: what the report shows in addition, from the whole ``results.json``.
         final: the run that follows from all trials, given the finished ones; None without one.
         exports: whether there is one model at the end that can be exported (``export.onnx``).
+        typical: a trial whose duration is typical, and the number of runs.
     """
 
     command: str
@@ -116,6 +120,7 @@ class Kind:
     trials: Callable[[ExperimentPlan], Sequence[Trial]]
     results: Callable[[ExperimentPlan, Trials, Mapping[str, RunRecord]], dict[str, Any]]
     page: Callable[[Mapping[str, Any], Mapping[str, RunRecord]], Page]
+    typical: Callable[[ExperimentPlan], tuple[Trial, int]]
     final: Callable[[ExperimentPlan, Mapping[str, RunRecord]], Trial | None] = _none
     exports: Callable[[ExperimentPlan], bool] = _always
 
@@ -146,7 +151,11 @@ def kind_of_fixed_trials(
     def orders(plan: ExperimentPlan, done: Sequence[str]) -> list[WorkOrder]:
         return [trial for trial in trials(plan) if trial.name not in done]
 
-    return Kind(command, checked, orders, trials, results, page, final, exports)
+    def typical(plan: ExperimentPlan) -> tuple[Trial, int]:
+        *_, last = found = trials(plan)
+        return last, len(found)
+
+    return Kind(command, checked, orders, trials, results, page, typical, final, exports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +241,10 @@ def new_experiment(
     if settings.export.onnx and not kind.exports(plan):
         raise errors.experiment.exports_nothing(kind.command)
     plan = replace(plan, options=kind.checked(plan))
-    with _ready(workers, plan) as place:
+    if progress:
+        console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        console.print(experiment_forecast(*kind.typical(plan), folder.path), soft_wrap=True)
+    with ready_place(workers, folder, files_of(plan.config)) as place:
         begin(plan, overwrite=overwrite)
         return _carry_out(kind, plan, place, progress=progress)
 
@@ -277,7 +289,7 @@ def resumed_experiment(
     plan = ExperimentPlan(
         folder, kind.command, content["name"], content["options"], content["settings"]
     )
-    with _ready(workers, plan) as place:
+    with ready_place(workers, folder, files_of(plan.config)) as place:
         return _carry_out(kind, plan, place, progress=progress)
 
 
@@ -289,17 +301,6 @@ def refuse_workers(workers: int | RayWorkers) -> None:
         workers.refuse_unusable()
     elif workers < 1:
         raise errors.experiment.too_few_workers(workers)
-
-
-@contextmanager
-def _ready(workers: int | RayWorkers, plan: ExperimentPlan) -> Iterator[int | TrialPlace]:
-    """Where the trials run; a cluster is connected within the block."""
-    if isinstance(workers, RayWorkers):
-        files = config_file.files_of(plan.config)
-        with workers.connected(plan.folder, files) as cluster:
-            yield cluster
-    else:
-        yield workers
 
 
 def _carry_out(

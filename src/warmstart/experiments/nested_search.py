@@ -216,6 +216,11 @@ def _sentences(
     return found
 
 
+def _typical(plan: ExperimentPlan) -> tuple[Trial, int]:
+    folds = _folds(plan)
+    return folds[0], len(folds) * (plan.options["trials"] + 1)
+
+
 KIND = Kind(
     search.KIND.command,
     _checked,
@@ -223,5 +228,6 @@ KIND = Kind(
     _folds,
     _results,
     cross_validation.KIND.page,
+    _typical,
     exports=lambda _plan: False,
 )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import warmstart
 from warmstart import errors
+from warmstart.config import RunConfig
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.ray_connection import (
@@ -102,6 +103,24 @@ class RayWorkers:
         if self.gpus_per_trial is not None:
             return self.gpus_per_trial
         return float(ray.cluster_resources().get("GPU", 0) > 0)
+
+
+@contextmanager
+def ready_place(
+    workers: int | RayWorkers, folder: ExperimentFolder, files: Sequence[Path]
+) -> Iterator["int | RayCluster"]:
+    """Where the trials run; a cluster is connected within the block.
+
+    Args:
+        workers: number of processes, or a Ray cluster.
+        folder: as for ``RayWorkers.connected``.
+        files: as for ``RayWorkers.connected``.
+    """
+    if isinstance(workers, RayWorkers):
+        with workers.connected(folder, files) as cluster:
+            yield cluster
+    else:
+        yield workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +245,20 @@ class RayCluster:
                 raise errors.cluster.cannot_run(node[:8], last_line(error)) from error
             if problem is not None:
                 raise problem
+
+
+def files_of(config: RunConfig) -> list[Path]:
+    """The local files and folders that a config names: data and checkpoint.
+
+    Args:
+        config: with absolute paths, as ``config_file.resolve_paths`` returns it.
+    """
+    data = config.data
+    names: list[Any] = [config.model.name, data.dir]
+    for name in (data.train, data.validation, data.test):
+        names += name if isinstance(name, list) else [name]
+    paths = [Path(name.partition("!")[0]) for name in names if isinstance(name, str)]
+    return [path for path in paths if path.is_absolute()]
 
 
 def room_on(resources: Mapping[str, float], cpus: int, gpus: float) -> int:

@@ -308,4 +308,8 @@ def _page(content: Mapping[str, Any], records: Mapping[str, RunRecord]) -> Page:
     return Page(title, "trial", varied, search_pictures(content, records))
 
 
-KIND = Kind("search", _checked, _orders, _trials, _results, _page)
+def _typical(plan: ExperimentPlan) -> tuple[Trial, int]:
+    return _default(plan), plan.options["trials"] + 1
+
+
+KIND = Kind("search", _checked, _orders, _trials, _results, _page, _typical)

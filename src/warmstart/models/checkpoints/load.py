@@ -329,6 +329,24 @@ def mask_filler(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
     return model
 
 
+def natural_model(checkpoint: Checkpoint) -> "PreTrainedModel":
+    """Load a checkpoint for its hidden states, with the head that it has or a new one.
+
+    Args:
+        checkpoint: from ``find`` without a head; its weights are downloaded if necessary.
+
+    Raises:
+        ModelError: the download failed, a file is damaged, or the weights do not match
+            config.json.
+    """
+    if checkpoint.head == "causal-lm":
+        return language_model(checkpoint)
+    labels = tuple(map(str, (checkpoint.config.id2label or {}).values()))
+    if checkpoint.head == "token-classification":
+        return token_classifier(checkpoint, labels, seed=0)
+    return sequence_classifier(checkpoint, labels, seed=0)
+
+
 def _downloaded(checkpoint: Checkpoint) -> list[Path]:
     """The files with the weights, downloaded now if they are not in the cache."""
     paths = checkpoint.weight_paths

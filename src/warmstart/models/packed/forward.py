@@ -116,31 +116,52 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
         model: Any Transformers model whose output has ``logits``: [R, C], [R, W, C] or [R, W, V].
         head: Its head.
     """
-    pad_token_id = model.config.pad_token_id or 0
     reads = READS[head]
 
     def run(model: Any, batch: Batch) -> Any:
-        lengths = np.diff(batch.offsets)
-        most = MAX_RECTANGLES if batch.input_ids.device.type == "cpu" else 1
-        groups = rows_of_similar_length(lengths, most)
-        inputs = batch.padded(pad_token_id)
-        logits = []
-        for group in groups:
-            width = int(lengths[group].max())
-            rows = torch.from_numpy(group).to(batch.input_ids.device)
-            part = {name: values[rows, :width] for name, values in inputs.items()}  # [R, W]
-            logits.append(model(**part).logits)
+        logits, groups = _in_rectangles(model, batch, lambda part: model(**part).logits)
         if reads == "first":
             # The logits are in the order of the rectangles: restore the order of the batch.
             back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
             return torch.cat(logits)[back]  # [B, C]
-        of_tokens = _without_padding(logits, groups, lengths)  # [T, C] or [T, V]
+        of_tokens = _without_padding(logits, groups, np.diff(batch.offsets))  # [T, C] or [T, V]
         if reads == "asked":
             assert batch.asked is not None, "a token classifier needs batch.asked"
             return of_tokens.index_select(0, batch.asked)  # [A, C]
         return DenseLogits(of_tokens)
 
     return Forward(for_rows(run), "padded, in rectangles of similar length")
+
+
+def padded_states(model: PreTrainedModel, batch: Batch, layer: int) -> Tensor:
+    """Hidden states of all tokens, from Transformers' ``hidden_states``: [T, H].
+
+    Args:
+        model: Any Transformers model.
+        batch: On the model's device.
+        layer: Index into ``hidden_states``: 0 for the embeddings.
+    """
+    body: Any = model.base_model
+
+    def states(part: dict[str, Tensor]) -> Tensor:
+        found: Tensor = body(**part, output_hidden_states=True).hidden_states[layer]
+        return found
+
+    return _without_padding(*_in_rectangles(model, batch, states), np.diff(batch.offsets))
+
+
+def _in_rectangles(
+    model: Any, batch: Batch, output: Callable[[dict[str, Tensor]], Tensor]
+) -> tuple[list[Tensor], list[Ints]]:
+    """The outputs for rectangles of rows of similar length, [R, …] each, and their rows."""
+    lengths, device = np.diff(batch.offsets), batch.input_ids.device
+    groups = rows_of_similar_length(lengths, MAX_RECTANGLES if device.type == "cpu" else 1)
+    inputs = batch.padded(model.config.pad_token_id or 0)
+    outputs = []
+    for group in groups:
+        rows, width = torch.from_numpy(group).to(device), int(lengths[group].max())
+        outputs.append(output({name: values[rows, :width] for name, values in inputs.items()}))
+    return outputs, groups
 
 
 def two_rows(examples: Examples) -> Batch:

@@ -126,6 +126,19 @@ class PackedRunner:
         """
         return self._run(batch, packing or self._pack(batch), layers)[0]  # [1, T, H] to [T, H]
 
+    def hidden_states(self, batch: Batch, layer: int) -> Tensor:
+        """Hidden states of all tokens as Transformers counts them: [T, H].
+
+        Args:
+            batch: As for ``logits``.
+            layer: Index into Transformers' ``hidden_states``: 0 for the embeddings; the last one
+                has passed the body's last norm.
+        """
+        hidden = self.states(batch, layer)
+        if layer < self._layers:
+            return hidden
+        return self._architecture.body.finished(self._model, hidden[None])[0]
+
     def runs_without_rectangles(self, device: torch.device) -> bool:
         """Whether flash attention supports rows of unequal length there, in the current precision.
 
