@@ -27,7 +27,7 @@ from warmstart.config.recipe_files import recipe_names, recipe_text
 from warmstart.data.reading.paths import device_kind
 from warmstart.data.reading.python_tables import with_files
 from warmstart.tasks import TASKS, task_type
-from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
+from warmstart.tasks.settings_check import Origins, faults_of_task, leaves, with_defaults
 from warmstart.tasks.task_settings import is_read, needed_value
 
 SET = "--set {name}={value}"
@@ -222,6 +222,7 @@ def _checked(
     content.setdefault("data", {})
     overridden = [_override(text, content, origins) for text in overrides]
     faults = faults + [fault for fault in overridden if fault]
+    content = with_defaults(content)
     config = None
     try:
         config = RunConfig.model_validate(content)

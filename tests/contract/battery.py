@@ -31,6 +31,8 @@ AUTO_CLASSES = {
     "token-classification": transformers.AutoModelForTokenClassification,
     "causal-lm": transformers.AutoModelForCausalLM,
     "masked-lm": transformers.AutoModelForMaskedLM,
+    "next-sentence": transformers.AutoModelForNextSentencePrediction,
+    "pretraining": transformers.AutoModelForPreTraining,
 }
 """Transformers' class for each head."""
 
@@ -241,10 +243,8 @@ def predict_file(driven: DrivenRun) -> None:
         assert "generate" in refused.err
         assert not (driven.folder / "p.jsonl").exists()
         return
-    if driven.task == "fill-mask":
-        name = "masks.csv"
-        rows = [f"a text with [MASK] in row {row}\n" for row in range(driven.case.rows)]
-        (driven.folder / name).write_text("text\n" + "".join(rows))
+    if driven.case.unlabelled is not None:
+        name = driven.case.unlabelled(driven.folder).name
     found = one_object(driven.type("predict", "run", "--data", name, "--json"))["predictions"]
     assert len(found) == driven.case.rows
     assert {frozenset(one) for one in found} == {
@@ -396,8 +396,8 @@ def reload(driven: DrivenRun) -> None:
         assert tuple(model.config.id2label.values()) == driven.case.labels
     tokenizer = transformers.AutoTokenizer.from_pretrained(place)
     with torch.no_grad():
-        logits = model(**tokenizer("a text", return_tensors="pt")).logits
-    assert torch.isfinite(logits).all()
+        output = model(**tokenizer("a text", return_tensors="pt"))
+    assert all(torch.isfinite(logits).all() for logits in output.to_tuple())
 
 
 def other_labels(driven: DrivenRun) -> None:

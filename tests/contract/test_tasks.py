@@ -19,6 +19,8 @@ import torch
 from tests.runs_in_memory import (
     filling_settings,
     number_settings,
+    pairing_settings,
+    pretraining_settings,
     ranking_settings,
     settings,
     tagging_settings,
@@ -80,6 +82,8 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "token-classification, documents": documents_of_tags,
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
+    "next-sentence": pairing_settings,
+    "bert-pretraining": pretraining_settings,
 }
 """For each task, and each kind of loss, the settings of a small run with made-up data."""
 

@@ -109,9 +109,9 @@ class Kind:
         results: the content of ``results.json`` apart from what all kinds have, from the trials as
             they will be there and the run directories of the finished ones, at least one.
         page: what the report shows in addition, from the whole ``results.json``.
+        typical: a trial whose duration is typical, and the number of runs.
         final: the run that follows from all trials, given the finished ones; None without one.
         exports: whether there is one model at the end that can be exported (``export.onnx``).
-        typical: a trial whose duration is typical, and the number of runs.
     """
 
     command: str

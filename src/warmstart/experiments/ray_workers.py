@@ -253,10 +253,9 @@ def files_of(config: RunConfig) -> list[Path]:
     Args:
         config: with absolute paths, as ``config_file.resolve_paths`` returns it.
     """
-    data = config.data
-    names: list[Any] = [config.model.name, data.dir]
-    for name in (data.train, data.validation, data.test):
-        names += name if isinstance(name, list) else [name]
+    names: list[Any] = [config.model.name, config.data.dir]
+    for source in config.data.sources.values():
+        names += source if isinstance(source, list) else [source]
     paths = [Path(name.partition("!")[0]) for name in names if isinstance(name, str)]
     return [path for path in paths if path.is_absolute()]
 

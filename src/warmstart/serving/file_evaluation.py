@@ -14,6 +14,7 @@ from warmstart.evaluation.chosen_numbers import chooses_numbers
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
 from warmstart.preparation.learnable import learnable
+from warmstart.preparation.stages import split_of
 from warmstart.preparation.training_rows import training_splits
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.only_shown import only_shown
@@ -70,8 +71,8 @@ def evaluate_file(
     config = file_config(engine.config, overrides, source)
     task = with_settings(engine.task, config)
     table = usable_rows(task, config.data, source, overrides)
-    split = Split(table, task.labels(table))
-    examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)
+    split = split_of(task, table)
+    examples = task.encode(split.table, split.labels, engine.tokenizer, engine.max_tokens)
     split, left_out = learnable(task, split, examples, engine.max_tokens)
     warn_of_left_out_rows(len(table), left_out)
     # A row can have several examples.
@@ -125,8 +126,8 @@ def _baselines(
     rows = replace(split, table=replace(split.table, columns=columns))
     held_out = {"file": rows}
     if chooses_numbers(task, own.train):  # each baseline gets its own from the validation rows
-        held_out["validation"] = Split(splits["validation"], task.labels(splits["validation"]))
-    train = Split(splits["train"], task.labels(splits["train"]))
+        held_out["validation"] = split_of(task, splits["validation"])
+    train = split_of(task, splits["train"])
     scores, notes = baseline_scores(task, own, train, held_out, own.train.best_metric)
     for note in notes:
         warnings.warn(note, stacklevel=4)

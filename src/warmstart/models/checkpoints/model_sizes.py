@@ -31,7 +31,13 @@ from warmstart.models.checkpoints.configuration import Head
 
 HEADS: Mapping[str, tuple[Head, ...]] = {
     "gpt2": ("causal-lm",),
-    "bert": ("sequence-classification", "token-classification", "masked-lm"),
+    "bert": (
+        "sequence-classification",
+        "token-classification",
+        "masked-lm",
+        "next-sentence",
+        "pretraining",
+    ),
 }
 """Heads that a new model of each architecture can have."""
 

@@ -31,7 +31,7 @@ from warmstart.models.packed.architectures import why_not_packed
 from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_similar_length
 from warmstart.models.packed.row_logits import for_rows
-from warmstart.models.packed.token_logits import DenseLogits
+from warmstart.models.packed.token_logits import DenseLogits, TokenAndRowLogits
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
 """Largest accepted difference of packed and padded logits, relative to their norm, by precision.
@@ -50,7 +50,7 @@ class Forward:
 
     Args:
         run: (model, batch) to logits: [B, C] for sequence classification, [A, C] for token
-            classification, ``TokenLogits`` for language models.
+            classification, ``TokenLogits`` for language models, ``TokenAndRowLogits`` for both.
         path: Packed or padded, and the reason if padded, as a short text.
         packed: The runner; None if padded.
     """
@@ -113,18 +113,25 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
     """Run the model as Transformers documents it, on rectangles of rows of similar length.
 
     Args:
-        model: Any Transformers model whose output has ``logits``: [R, C], [R, W, C] or [R, W, V].
+        model: Any Transformers model whose output has ``logits``: [R, C], [R, W, C] or [R, W, V];
+            or ``prediction_logits`` and ``seq_relationship_logits``, for BERT's pretraining heads.
         head: Its head.
     """
     reads = READS[head]
 
     def run(model: Any, batch: Batch) -> Any:
-        logits, groups = _in_rectangles(model, batch, lambda part: model(**part).logits)
+        outputs, groups = _in_rectangles(model, batch, lambda part: model(**part))
+        lengths = np.diff(batch.offsets)
+        # Logits of rows are in the order of the rectangles: restore the order of the batch.
+        back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
+        if reads == "both":
+            tokens = _without_padding([one.prediction_logits for one in outputs], groups, lengths)
+            of_rows = torch.cat([one.seq_relationship_logits for one in outputs])[back]  # [B, C]
+            return TokenAndRowLogits(DenseLogits(tokens), of_rows)
+        logits = [one.logits for one in outputs]
         if reads == "first":
-            # The logits are in the order of the rectangles: restore the order of the batch.
-            back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
             return torch.cat(logits)[back]  # [B, C]
-        of_tokens = _without_padding(logits, groups, np.diff(batch.offsets))  # [T, C] or [T, V]
+        of_tokens = _without_padding(logits, groups, lengths)  # [T, C] or [T, V]
         if reads == "asked":
             assert batch.asked is not None, "a token classifier needs batch.asked"
             return of_tokens.index_select(0, batch.asked)  # [A, C]
@@ -151,8 +158,8 @@ def padded_states(model: PreTrainedModel, batch: Batch, layer: int) -> Tensor:
 
 
 def _in_rectangles(
-    model: Any, batch: Batch, output: Callable[[dict[str, Tensor]], Tensor]
-) -> tuple[list[Tensor], list[Ints]]:
+    model: Any, batch: Batch, output: Callable[[dict[str, Tensor]], Any]
+) -> tuple[list[Any], list[Ints]]:
     """The outputs for rectangles of rows of similar length, [R, …] each, and their rows."""
     lengths, device = np.diff(batch.offsets), batch.input_ids.device
     groups = rows_of_similar_length(lengths, MAX_RECTANGLES if device.type == "cpu" else 1)
@@ -239,12 +246,15 @@ def _compared(
     """The logits to compare, without dropout: [B, C], [A, C], or [N, V] of evenly spaced tokens."""
     with evaluation_mode(model), autocast():
         logits = forward.run(model, batch)
-        if READS[head] != "every":
-            found: Tensor = logits
-            return found
+        if isinstance(logits, Tensor):
+            return logits
+        of_tokens = logits.of_tokens if isinstance(logits, TokenAndRowLogits) else logits
         step = batch.tokens // TRIED_TOKENS + 1
-        at: Tensor = logits.at(torch.arange(0, batch.tokens, step, device=batch.input_ids.device))
-        return at
+        at = torch.arange(0, batch.tokens, step, device=batch.input_ids.device)
+        found: Tensor = of_tokens.at(at)
+        if isinstance(logits, TokenAndRowLogits):
+            found = torch.cat([found.ravel(), logits.of_rows.float().ravel()])
+        return found
 
 
 def _without_padding(logits: list[Tensor], groups: list[Ints], lengths: Ints) -> Tensor:

@@ -24,7 +24,7 @@ from warmstart.models.packed.dropout import Noise, use_fast_dropout, use_plain_d
 from warmstart.models.packed.packed_attention import PACKED, flash_serves
 from warmstart.models.packed.packed_heads import output_layer
 from warmstart.models.packed.packing import Packing, pack
-from warmstart.models.packed.token_logits import LazyLogits
+from warmstart.models.packed.token_logits import LazyLogits, TokenAndRowLogits
 
 
 class PackedRunner:
@@ -70,7 +70,7 @@ class PackedRunner:
 
     def logits(
         self, model: PreTrainedModel, batch: Batch, packing: Packing | None = None
-    ) -> Tensor | LazyLogits:
+    ) -> Tensor | LazyLogits | TokenAndRowLogits:
         """Logits of the tokens that the head reads.
 
         Args:
@@ -80,7 +80,8 @@ class PackedRunner:
 
         Returns:
             [B, C] for sequence classification, [A, C] for token classification (A tokens at
-            ``batch.asked``), ``TokenLogits`` of all T tokens for language models.
+            ``batch.asked``), ``TokenLogits`` of all T tokens for language models; with BERT's
+            pretraining heads both ``TokenLogits`` and [B, 2].
 
         Raises:
             ValueError: The model is another one; its attention would ignore the packing.
@@ -98,7 +99,12 @@ class PackedRunner:
         if self._reads == "asked":
             assert batch.asked is not None, "a token classifier needs batch.asked"
             return head(hidden.index_select(0, batch.asked))  # [T, H] to [A, H]
-        return LazyLogits(hidden, head, output_layer(model))
+        of_tokens = LazyLogits(hidden, head, output_layer(model))
+        row_head = self._architecture.row_head
+        if row_head is None:
+            return of_tokens
+        first = torch.from_numpy(batch.offsets[:-1]).to(hidden.device)  # [B]
+        return TokenAndRowLogits(of_tokens, row_head(model, hidden[first][:, None]))
 
     def row_vectors(self, batch: Batch, packing: Packing | None = None) -> Tensor:
         """The vectors that a head with one vector per row reads: [B, H].
