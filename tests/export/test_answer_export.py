@@ -1,4 +1,4 @@
-"""The ONNX file of question answering has the logits of start and end, named as in Transformers."""
+"""The ONNX file of question answering has the logits of start and end under their own names."""
 
 import json
 from pathlib import Path
