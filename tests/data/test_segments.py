@@ -1,4 +1,4 @@
-"""Documents as pairs of segments: how they are cut, and which second segments are drawn."""
+"""Documents as pairs of segments: how they are cut, and which second segments are sampled."""
 
 import json
 from itertools import pairwise
@@ -13,8 +13,8 @@ from warmstart.data.reading.sources import read
 from warmstart.data.segments import (
     FOLLOWING,
     document_pairs,
-    draw_partners,
-    drawn_pairs,
+    sample_partners,
+    sampled_pairs,
     sentences,
     text_segments,
 )
@@ -111,7 +111,7 @@ DOCUMENTS = np.repeat(np.arange(5), (1, 400, 300, 900, 399))
 
 def test_half_of_the_partners_are_the_row_itself_and_the_others_are_of_other_documents() -> None:
     rows = np.arange(2000)
-    partners, classes = draw_partners(rows, DOCUMENTS, Draw(seed=1, epoch=0))
+    partners, classes = sample_partners(rows, DOCUMENTS, Draw(seed=1, epoch=0))
     assert 0.45 < classes.mean() < 0.55
     own = classes == 0
     assert (partners[own] == rows[own]).all()
@@ -126,7 +126,7 @@ def test_half_of_the_partners_are_the_row_itself_and_the_others_are_of_other_doc
 def test_rows_of_a_single_document_keep_their_next_segment() -> None:
     """A sample of the rows, whose time is measured, may be from one document."""
     rows = np.array([3, 4, 9])
-    partners, classes = draw_partners(rows, np.zeros_like(rows), Draw(1, 0))
+    partners, classes = sample_partners(rows, np.zeros_like(rows), Draw(1, 0))
     assert partners.tolist() == [0, 1, 2]
     assert classes.tolist() == [0, 0, 0]
 
@@ -134,27 +134,27 @@ def test_rows_of_a_single_document_keep_their_next_segment() -> None:
 def test_the_draw_is_a_function_of_seed_epoch_and_row_alone() -> None:
     rows = np.arange(2000)
     np.random.seed(3)
-    first = draw_partners(rows, DOCUMENTS, Draw(7, 2))
+    first = sample_partners(rows, DOCUMENTS, Draw(7, 2))
     state = np.random.get_state()[1].tolist()
-    again = draw_partners(rows, DOCUMENTS, Draw(7, 2))
+    again = sample_partners(rows, DOCUMENTS, Draw(7, 2))
     assert np.random.get_state()[1].tolist() == state
     assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
     for other in (Draw(7, 3), Draw(8, 2)):
-        partners, classes = draw_partners(rows, DOCUMENTS, other)
+        partners, classes = sample_partners(rows, DOCUMENTS, other)
         assert 0.4 < (classes == first[1]).mean() < 0.6
         both = (classes == 1) & (first[1] == 1)
         assert (partners[both] != first[0][both]).mean() > 0.9
     # The label of a row does not depend on the other rows of the split.
     part = np.arange(0, 2000, 2)
-    _, classes = draw_partners(rows[part], DOCUMENTS[part], Draw(7, 2))
+    _, classes = sample_partners(rows[part], DOCUMENTS[part], Draw(7, 2))
     assert np.array_equal(classes, first[1][part])
 
 
 def test_a_split_shows_the_drawn_segments_and_keeps_the_true_ones(tmp_path: Path) -> None:
     documents = [" ".join(f"D{n} s{m}." for m in range(6)) for n in range(8)]
     pairs, _ = document_pairs(table_of(tmp_path, documents), data_of())
-    drawn = drawn_pairs(pairs, data_of())
-    rows = drawn.columns.to_pylist()
+    sampled = sampled_pairs(pairs, data_of())
+    rows = sampled.columns.to_pylist()
     assert {row["label"] for row in rows} == {"IsNext", "NotNext"}
     for row, before in zip(rows, pairs.columns.to_pylist(), strict=True):
         assert row[FOLLOWING] == before["next_text"]
@@ -166,4 +166,4 @@ def test_a_split_shows_the_drawn_segments_and_keeps_the_true_ones(tmp_path: Path
 def test_one_document_has_no_other_to_draw_from(tmp_path: Path) -> None:
     pairs, _ = document_pairs(table_of(tmp_path, ["A a a a. B b b b. C c c c."]), data_of())
     with pytest.raises(DataError, match="there is no other document"):
-        drawn_pairs(pairs, data_of())
+        sampled_pairs(pairs, data_of())

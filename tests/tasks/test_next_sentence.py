@@ -28,7 +28,7 @@ from tests.runs_in_memory import (
 from warmstart import config_file
 from warmstart.data.examples.masked_pairs import MaskedPairs
 from warmstart.data.examples.masking import Draw
-from warmstart.data.segments import draw_partners
+from warmstart.data.segments import sample_partners
 from warmstart.errors import Interrupted
 from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.preparation.prepare import prepare
@@ -111,7 +111,7 @@ def test_each_epoch_trains_on_pairs_of_its_own(tmp_path: Path, task: str) -> Non
     documents = job.train.sampled.documents
     for epoch, labels in enumerate(seen):
         draw = Draw(job.config.seed_of("order"), epoch)
-        _, expected = draw_partners(job.train.rows, documents, draw)
+        _, expected = sample_partners(job.train.rows, documents, draw)
         assert labels == dict(zip(job.train.rows.tolist(), expected.tolist(), strict=True))
     assert seen[0] != seen[1]
     tokens = [event["tokens"] for event in events_of(read_events(job.log.path), "step")]

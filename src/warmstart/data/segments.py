@@ -168,7 +168,7 @@ def _labels(classes: Ints) -> pa.Array:
     return pa.array(LABELS, pa.string()).take(pa.array(classes))
 
 
-def drawn_pairs(table: Table, data: DataConfig) -> Table:
+def sampled_pairs(table: Table, data: DataConfig) -> Table:
     """The rows of a split as they are evaluated: half with their next segment.
 
     Args:
@@ -176,7 +176,7 @@ def drawn_pairs(table: Table, data: DataConfig) -> Table:
         data: names the columns.
 
     Returns:
-        The table with the drawn second segments and labels, and with the column ``FOLLOWING``.
+        The table with the sampled second segments and labels, and with the column ``FOLLOWING``.
 
     Raises:
         DataError: all rows are from one document.
@@ -186,7 +186,7 @@ def drawn_pairs(table: Table, data: DataConfig) -> Table:
     documents = groups_of(table, data.group)
     if not documents.any():
         raise errors.unlearnable.one_document(table.setting, len(table), table.where(0))
-    partners, classes = draw_partners(table.rows, documents, FIXED)
+    partners, classes = sample_partners(table.rows, documents, FIXED)
     following = table.column(data.text_pair, "data.text_pair")
     columns = table.columns
     new = {data.text_pair: following.take(pa.array(partners)), data.label: _labels(classes)}
@@ -196,7 +196,7 @@ def drawn_pairs(table: Table, data: DataConfig) -> Table:
     return replace(table, columns=columns)
 
 
-def draw_partners(rows: Ints, documents: Ints, draw: Draw) -> tuple[Ints, Ints]:
+def sample_partners(rows: Ints, documents: Ints, draw: Draw) -> tuple[Ints, Ints]:
     """The row whose next segment each row gets, its own in half of the cases; and the labels.
 
     Args:

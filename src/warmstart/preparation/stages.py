@@ -26,7 +26,7 @@ from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.preparation.row_ids import tables_of_rows
 from warmstart.tasks import task_type
 from warmstart.tasks.capabilities import KeepsGroups, Stratifies
-from warmstart.tasks.made_rows import DrawsRows
+from warmstart.tasks.made_rows import SamplesRows
 from warmstart.tasks.task import AnyTask, Split
 
 READING = (
@@ -214,8 +214,8 @@ def split_of(task: AnyTask, table: Table) -> Split:
     Raises:
         DataError: labels cannot be learned, or rows cannot be completed.
     """
-    if isinstance(task, DrawsRows):
-        table = task.drawn(table)
+    if isinstance(task, SamplesRows):
+        table = task.sampled(table)
     return Split(table, task.labels(table))
 
 

@@ -99,9 +99,9 @@ class BertPretraining:
         """The task; there are no facts."""
         return cls(NextSentence.from_facts(config, facts))
 
-    def drawn(self, table: Table) -> Table:
+    def sampled(self, table: Table) -> Table:
         """The rows of a split with the second segments and labels of an evaluation."""
-        return self.pairs.drawn(table)
+        return self.pairs.sampled(table)
 
     def labels(self, table: Table) -> PairLabels:
         """The label of each row, and its document."""

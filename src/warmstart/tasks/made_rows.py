@@ -20,16 +20,16 @@ class SetsDefaults(Protocol):
 
 
 @runtime_checkable
-class DrawsRows(Protocol):
-    """The rows of a split are completed by drawing from the same split."""
+class SamplesRows(Protocol):
+    """A part of each row is sampled from the same split."""
 
-    def drawn(self, table: Table) -> Table:
+    def sampled(self, table: Table) -> Table:
         """The rows as they are evaluated.
 
         Args:
             table: the clean rows of one split.
 
         Raises:
-            DataError: there is nothing to draw from.
+            DataError: there is nothing to sample from.
         """
         ...

@@ -2,7 +2,7 @@
 
 Reads documents from the column ``data.text`` and cuts them into segments (``data.segments``). A row
 is a segment and a second one: in half of the rows the next segment of the document, in the others a
-segment of another document. In training the second segments are drawn anew in every epoch, in
+segment of another document. In training the second segments are sampled again in every epoch, in
 evaluation they are always the same. A document of one sentence gives no row. Predicts pairs of
 texts. There are no facts; the labels are those of Transformers' models: 0 for the next segment.
 
@@ -36,7 +36,7 @@ from warmstart.data.segments import (
     LABELS,
     PAIR_COLUMN,
     document_pairs,
-    drawn_pairs,
+    sampled_pairs,
 )
 from warmstart.data.split import codes, groups_of
 from warmstart.data.table import Table
@@ -132,9 +132,9 @@ class NextSentence:
         """The task; there are no facts."""
         return cls(config.data)
 
-    def drawn(self, table: Table) -> Table:
+    def sampled(self, table: Table) -> Table:
         """The rows of a split with the second segments and labels of an evaluation."""
-        return drawn_pairs(table, self.data)
+        return sampled_pairs(table, self.data)
 
     def labels(self, table: Table) -> PairLabels:
         """The label of each row, and its document."""
@@ -146,7 +146,7 @@ class NextSentence:
     def encode(
         self, table: Table, labels: PairLabels | None, tokenizer: Tokenizer, max_tokens: int
     ) -> Examples:
-        """Tokenise pairs of texts; those of a split can be drawn anew.
+        """Tokenise pairs of texts; those of a split can be sampled again.
 
         Raises:
             DataError: special tokens alone fill ``max_tokens``.

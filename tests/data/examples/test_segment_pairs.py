@@ -16,7 +16,7 @@ from warmstart.data.examples.masked_pairs import MaskedPairs
 from warmstart.data.examples.masking import Draw
 from warmstart.data.examples.segment_pairs import SegmentPairs
 from warmstart.data.examples.tokenise import encode_table
-from warmstart.data.segments import draw_partners
+from warmstart.data.segments import sample_partners
 from warmstart.data.table import Table
 from warmstart.models.checkpoints.load import find
 from warmstart.preparation.prepare import Prepared, prepare
@@ -76,7 +76,7 @@ def test_an_epoch_has_the_drawn_segments(tmp_path: Path) -> None:
         *segments_of(prepared_with_true_neighbours(prepared), tokenizer.sep_token_id), strict=True
     )
     for draw in (Draw(1, 0), Draw(1, 1)):
-        partners, labels = draw_partners(train.rows, train.sampled.documents, draw)
+        partners, labels = sample_partners(train.rows, train.sampled.documents, draw)
         epoch = train.of_epoch(draw)
         found = list(segments_of(epoch, tokenizer.sep_token_id))
         expected = [(one, following[other]) for one, other in zip(first, partners, strict=True)]

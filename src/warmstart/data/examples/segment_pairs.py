@@ -1,9 +1,9 @@
-"""Examples of pairs of segments whose second segments are drawn anew in every epoch.
+"""Examples of pairs of segments whose second segments are sampled again in every epoch.
 
 The first segment of each row, and the segment that follows it, are tokenised once. An epoch's rows
 are put together from these tokens: the row's first segment, and the next segment of the row that
-was drawn for it (``data.segments.draw_partners``). They are the tokens that the tokenizer gives for
-the two texts, with the same special tokens, type ids and truncation.
+was sampled for it (``data.segments.sample_partners``). They are the tokens that the tokenizer gives
+for the two texts, with the same special tokens, type ids and truncation.
 
 Letters: N rows, T tokens.
 """
@@ -29,7 +29,7 @@ from warmstart.data.examples.tokenise import (
 )
 from warmstart.data.examples.tokens import Bools, Cut, Ints, Tokens, joined_ranges
 from warmstart.data.mapped import FlatArray
-from warmstart.data.segments import FOLLOWING, draw_partners
+from warmstart.data.segments import FOLLOWING, sample_partners
 from warmstart.data.split import groups_of
 from warmstart.data.table import Table
 
@@ -96,7 +96,7 @@ class SegmentPairs:
         """Tokenise the segments of a table.
 
         Args:
-            table: rows of ``drawn_pairs``.
+            table: rows of ``sampled_pairs``.
             data: names the columns.
             tokenizer: the checkpoint's tokenizer.
             max_tokens: longest row, special tokens included.
@@ -136,7 +136,7 @@ class SegmentPairs:
         Args:
             draw: seed and epoch.
         """
-        partners, labels = draw_partners(self.rows, self.documents, draw)
+        partners, labels = sample_partners(self.rows, self.documents, draw)
         before, between, after = map(len, self.frame.ids)
         room = self.max_tokens - before - between - after
         one, two = self.first.full_lengths, self.following.full_lengths[partners]
