@@ -25,17 +25,14 @@ from warmstart.devices.device import choose_place
 from warmstart.evaluation.store import prediction_table
 from warmstart.models.checkpoints.configuration import Head, read_config
 from warmstart.models.checkpoints.load import (
-    Checkpoint,
     find,
-    language_model,
     model_named,
     resolve_max_tokens,
-    sequence_classifier,
-    token_classifier,
 )
 from warmstart.models.checkpoints.vector_pooling import (
     VectorPooling,
     hidden_layer,
+    natural_model,
     vector_pooling,
 )
 from warmstart.models.tuning.features import Floats32
@@ -279,7 +276,7 @@ def open_embedder(
 
     def load() -> OpenEncoder:
         found = LoadedCheckpoint(
-            _natural_model(checkpoint), checkpoint.head, checkpoint.tokenizer, max_tokens
+            natural_model(checkpoint), checkpoint.head, checkpoint.tokenizer, max_tokens
         )
         runner = runner_for(found, choose_place(config.train))
         return OpenEncoder(checkpoint.tokenizer, max_tokens, runner)
@@ -355,21 +352,3 @@ def embed(
     """
     found = open_embedder(name, pooling=pooling, layer=layer, normalize=normalize)
     return found.texts(texts, text_pairs)[0]
-
-
-def _natural_model(checkpoint: Checkpoint) -> "PreTrainedModel":
-    """Load a checkpoint for its hidden states, with the head that it has or a new one.
-
-    Args:
-        checkpoint: from ``find`` without a head; its weights are downloaded if necessary.
-
-    Raises:
-        ModelError: the download failed, a file is damaged, or the weights do not match
-            config.json.
-    """
-    if checkpoint.head == "causal-lm":
-        return language_model(checkpoint)
-    labels = tuple(map(str, (checkpoint.config.id2label or {}).values()))
-    if checkpoint.head == "token-classification":
-        return token_classifier(checkpoint, labels, seed=0)
-    return sequence_classifier(checkpoint, labels, seed=0)

@@ -10,7 +10,6 @@ Letters: N rows, T tokens.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from warmstart.config import DataConfig
 from warmstart.data.examples.batches import Examples
 from warmstart.data.examples.long_texts import border_of, encoded_bodies
 from warmstart.data.examples.masking import Draw
+from warmstart.data.examples.pair_frame import PairFrame, frame_of
 from warmstart.data.examples.targets import Targets
 from warmstart.data.examples.tokenise import (
     CHUNK_ROWS,
@@ -47,15 +47,6 @@ class Bodies(NamedTuple):
     """Whether each token begins a word, bool [T]; empty if words are not needed."""
 
 
-class Frame(NamedTuple):
-    """The special tokens of a pair: before, between and after its texts."""
-
-    ids: tuple[list[int], list[int], list[int]]
-    types: tuple[list[int], list[int], list[int], list[int], list[int]]
-    """Type ids of: the tokens before, one of the first text, those between, one of the second text,
-    those after."""
-
-
 MakeTargets = Callable[[Tokens, Ints, Bools | None], Targets]
 """Makes the targets of rows from their tokens, their labels [N], and which tokens begin a word."""
 
@@ -77,7 +68,7 @@ class SegmentPairs:
 
     first: Bodies
     following: Bodies
-    frame: Frame
+    frame: PairFrame
     typed: bool
     rows: Ints
     documents: Ints
@@ -109,7 +100,7 @@ class SegmentPairs:
         control = control_in_text(tokenizer, data.control_tokens)
         backend = plain_copy(tokenizer.backend_tokenizer, control)
         frame = frame_of(backend)
-        special = sum(map(len, frame.ids))
+        special = frame.size
         if special >= max_tokens:
             raise errors.labels.no_room_for_text(table.where(0), special, max_tokens)
         room, words = max_tokens - special, data.whole_words
@@ -141,8 +132,8 @@ class SegmentPairs:
         room = self.max_tokens - before - between - after
         one, two = self.first.full_lengths, self.following.full_lengths[partners]
         kept = np.stack(_kept(one, two, room))  # [2, N]
-        # The parts of a row in the order of `Frame.types`, as ranges of these tokens end to end:
-        # the special tokens, all first segments, all next segments.
+        # The parts of a row in the order of `PairFrame.types`, as ranges of these tokens end to
+        # end: the special tokens, all first segments, all next segments.
         fixed = np.array([before, between, after])
         marks = np.cumsum(fixed) - fixed
         firsts = self.first.offsets[:-1] + fixed.sum()
@@ -171,28 +162,6 @@ class SegmentPairs:
         """Type ids of the rows whose parts have these lengths [N, 5], int8 [T]."""
         of_part = np.array([(types or [0])[0] for types in self.frame.types], np.int8)
         return np.repeat(np.tile(of_part, len(lengths)), lengths.ravel())
-
-
-def frame_of(backend: Any) -> Frame:
-    """The special tokens that a tokenizer puts around the texts of a pair.
-
-    Args:
-        backend: a tokenizer of the ``tokenizers`` library.
-    """
-    pair = backend.encode("a", "a")
-    parts = [
-        (side, [place for place, _ in group])
-        for side, group in groupby(enumerate(pair.sequence_ids), key=lambda one: one[1])
-    ]
-    if parts[0][0] is not None:
-        parts.insert(0, (None, []))
-    if parts[2][0] is not None:
-        parts.insert(2, (None, []))
-    if len(parts) < 5:
-        parts.append((None, []))
-    ids = [[pair.ids[place] for place in parts[part][1]] for part in (0, 2, 4)]
-    types = [[pair.type_ids[place] for place in places] for _, places in parts]
-    return Frame((ids[0], ids[1], ids[2]), (types[0], types[1], types[2], types[3], types[4]))
 
 
 def _bodies(backend: Any, table: Table, column: dict[str, str], room: int, words: bool) -> Bodies:

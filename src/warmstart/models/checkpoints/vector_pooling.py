@@ -17,10 +17,16 @@ from typing import TYPE_CHECKING, Literal
 
 from warmstart import errors
 from warmstart.models.checkpoints.configuration import CLASSIFIERS, natural_head
+from warmstart.models.checkpoints.load import (
+    Checkpoint,
+    language_model,
+    sequence_classifier,
+    token_classifier,
+)
 from warmstart.models.checkpoints.mean_pooling import declared_pooling, read_by_head
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 VectorPooling = Literal["first", "mean", "last"]
 """The vector of a text: that of its first or last token, or the mean over its tokens."""
@@ -71,3 +77,21 @@ def hidden_layer(config: "PreTrainedConfig", asked: int) -> int:
     if not isinstance(asked, int) or not -layers - 1 <= asked <= layers:
         raise errors.vectors.layer(asked, layers)
     return asked % (layers + 1)
+
+
+def natural_model(checkpoint: Checkpoint) -> "PreTrainedModel":
+    """Load a checkpoint for its hidden states, with the head that it has or a new one.
+
+    Args:
+        checkpoint: from ``find`` without a head; its weights are downloaded if necessary.
+
+    Raises:
+        ModelError: the download failed, a file is damaged, or the weights do not match
+            config.json.
+    """
+    if checkpoint.head == "causal-lm":
+        return language_model(checkpoint)
+    labels = tuple(map(str, (checkpoint.config.id2label or {}).values()))
+    if checkpoint.head == "token-classification":
+        return token_classifier(checkpoint, labels, seed=0)
+    return sequence_classifier(checkpoint, labels, seed=0)
