@@ -15,6 +15,7 @@ from typing import Protocol
 from benchmarks import (
     comparing,
     defaults,
+    embedding,
     forecasting,
     generation,
     preparation,
@@ -51,6 +52,7 @@ class Suite(Protocol):
 SUITES: dict[str, Suite] = {
     "comparing": comparing,
     "defaults": defaults,
+    "embedding": embedding,
     "forecasting": forecasting,
     "quality": quality,
     "training": training,

@@ -179,6 +179,35 @@ def filling_settings(folder: Path, **train: Any) -> dict[str, Any]:
     return {**adapting, "task": "fill-mask"}
 
 
+def write_documents(path: Path, rows: int = 24, seed: int = 0) -> Path:
+    """A CSV of made-up documents of 3 to 7 sentences, each with words of its own."""
+    pick = random.Random(seed)
+    lines = ["text"]
+    for number in range(rows):
+        own = pick.sample(GOOD + BAD + OTHER, k=5)
+        sentences = [" ".join(pick.choices(own, k=pick.randint(2, 6))) for _ in range(6)]
+        lines.append(". ".join(sentences[: pick.randint(2, 6)]) + f". End {number}.")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def pairing_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small next-sentence run."""
+    config = settings(folder, **train)
+    for name in ("head_start", "retry"):
+        del config["train"][name]
+    data = folder / "documents_of_sentences.csv"
+    if not data.exists():
+        write_documents(data)
+    config["data"] = {"train": str(data), "validation": 0.25, "segment_characters": 30}
+    return {**config, "task": "next-sentence"}
+
+
+def pretraining_settings(folder: Path, **train: Any) -> dict[str, Any]:
+    """The settings of a small run with masked words and next sentences."""
+    return {**pairing_settings(folder, **train), "task": "bert-pretraining"}
+
+
 def prepared_run(folder: Path, **train: Any) -> Prepared:
     """``settings``, read and checked."""
     return prepare(config_file.load(settings(folder, **train)))

@@ -28,7 +28,7 @@ MAX_PICTURE_BYTES = 300_000
 
 TOPICS = tuple(
     ROOT / "docs" / f"{name}.md"
-    for name in ("comparing", "experiments", "glue", "question-answering")
+    for name in ("comparing", "experiments", "features", "glue", "question-answering")
 )
 
 every_guide = pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)

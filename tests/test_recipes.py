@@ -7,14 +7,15 @@ import pytest
 
 from tests.answering_runs import write_squad
 from warmstart import config_file, errors
+from warmstart.config.recipe_files import recipe_names, recipe_text
 from warmstart.preparation.stages import read_sources, split_tables
 
-RECIPES = config_file.recipe_names()
+RECIPES = recipe_names()
 
 
 def _comments(name: str) -> str:
     """The recipe's comments as one text."""
-    lines = config_file.recipe_text(name).splitlines()
+    lines = recipe_text(name).splitlines()
     return " ".join(line.partition("#")[2].strip() for line in lines if "#" in line)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from warmstart.experiments.repeat import repeat
     from warmstart.experiments.search import search
     from warmstart.run import Run
+    from warmstart.serving.embedder import embed
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "check",
     "compare",
     "cross_validate",
+    "embed",
     "generate",
     "glue",
     "info",
@@ -64,6 +66,7 @@ _HOME = {
     "RayWorkers": "warmstart.experiments.ray_workers",
     "compare": "warmstart.evaluation.compare",
     "cross_validate": "warmstart.experiments.cross_validation",
+    "embed": "warmstart.serving.embedder",
     "glue": "warmstart.experiments.glue",
     "learning_curve": "warmstart.experiments.learning_curve",
     "nested_search": "warmstart.experiments.nested_search",

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from warmstart import config_file, errors
 from warmstart.config import ControlTokens, ExportConfig, RunConfig
 from warmstart.config.overrides import Overrides, override_texts
+from warmstart.config.recipe_files import recipe_names
 from warmstart.data.reading.paths import given_path
 from warmstart.run import Run
 from warmstart.runs.directory import RunDirectory
@@ -302,7 +303,7 @@ def info(name: str | Path, labels: int | None = None, overrides: Overrides = ())
     from warmstart.tasks.capabilities import label_names_of
 
     is_yaml = given_path(name, "name").suffix in (".yaml", ".yml")
-    if is_yaml or str(name) in config_file.recipe_names():
+    if is_yaml or str(name) in recipe_names():
         from warmstart.preparation.auto import with_pooling, without_auto
         from warmstart.preparation.auto_model import AUTO
         from warmstart.preparation.prepare import refuse_unfit_parts

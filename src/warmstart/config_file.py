@@ -23,14 +23,14 @@ from warmstart.config import GenerateConfig, RunConfig, config_faults, config_ya
 from warmstart.config.config_faults import GROUPS, OPTIONAL_GROUPS, SETTINGS, Origin, Setting
 from warmstart.config.config_yaml import Place
 from warmstart.config.overrides import Overrides, override_texts
+from warmstart.config.recipe_files import recipe_names, recipe_text
 from warmstart.data.reading.paths import device_kind
 from warmstart.data.reading.python_tables import with_files
 from warmstart.tasks import TASKS, task_type
-from warmstart.tasks.settings_check import Origins, faults_of_task, leaves
+from warmstart.tasks.settings_check import Origins, faults_of_task, leaves, with_defaults
 from warmstart.tasks.task_settings import is_read, needed_value
 
 SET = "--set {name}={value}"
-RECIPES = Path(__file__).parent / "recipes"
 
 
 def load(
@@ -222,6 +222,7 @@ def _checked(
     content.setdefault("data", {})
     overridden = [_override(text, content, origins) for text in overrides]
     faults = faults + [fault for fault in overridden if fault]
+    content = with_defaults(content)
     config = None
     try:
         config = RunConfig.model_validate(content)
@@ -363,40 +364,6 @@ def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
             "data": data.model_copy(update={"dir": resolved(data.dir), **splits}),
         }
     )
-
-
-def files_of(config: RunConfig) -> list[Path]:
-    """The local files and folders that a config names: data and checkpoint.
-
-    Args:
-        config: with absolute paths, as ``resolve_paths`` returns it.
-    """
-    data = config.data
-    names: list[Any] = [config.model.name, data.dir]
-    for name in (data.train, data.validation, data.test):
-        names += name if isinstance(name, list) else [name]
-    paths = [Path(name.partition("!")[0]) for name in names if isinstance(name, str)]
-    return [path for path in paths if path.is_absolute()]
-
-
-def recipe_names() -> list[str]:
-    """The names of all recipes, sorted; that of a recipe in a sub-folder begins with the folder."""
-    files = RECIPES.rglob("*.yaml")
-    return sorted(file.relative_to(RECIPES).with_suffix("").as_posix() for file in files)
-
-
-def recipe_text(name: str) -> str:
-    """The YAML of a recipe, with its comments.
-
-    Args:
-        name: one of ``recipe_names()``.
-
-    Raises:
-        ConfigError: there is no such recipe.
-    """
-    if name not in (known := recipe_names()):
-        raise errors.config.unknown_recipe(name, known)
-    return (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def settings_table() -> list[Setting]:

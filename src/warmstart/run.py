@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from warmstart.data.reading.python_tables import Data
+    from warmstart.models.tuning.features import Floats32
+    from warmstart.serving.embedder import Embedder, Pooling
     from warmstart.serving.engine import Engine, EngineName
     from warmstart.serving.writer import Writer, WriterName
     from warmstart.tasks.task import Usage
@@ -40,6 +42,10 @@ class Run:
         default_factory=OpenOnce, init=False, repr=False, compare=False
     )
     _writers: "OpenOnce[Writer]" = field(
+        default_factory=OpenOnce, init=False, repr=False, compare=False
+    )
+
+    _embedders: "OpenOnce[Embedder]" = field(
         default_factory=OpenOnce, init=False, repr=False, compare=False
     )
 
@@ -140,6 +146,72 @@ class Run:
             self._engine(engine), files, overrides, top_k=top_k, keep_columns=keep_columns
         )
         return found.table
+
+    def embed(
+        self,
+        texts: Iterable[str],
+        text_pairs: Iterable[str] | None = None,
+        *,
+        pooling: "Pooling" = "auto",
+        layer: int = -1,
+        normalize: bool = False,
+    ) -> "Floats32":
+        """One vector for each text, in order, float32 [N, H]; warns about texts that were cut.
+
+        Args:
+            texts: as for ``predict``.
+            text_pairs: the second text of each, for a run that was trained on pairs.
+            pooling: ``first``, ``mean`` or ``last``: which tokens stand for the text. ``auto``:
+                what the classifier reads; the last token of a decoder; otherwise the mean.
+            layer: index into Transformers' ``hidden_states``: 0 for the embeddings, a negative one
+                counts from the end.
+            normalize: whether vectors have length 1, for cosine similarity.
+
+        Raises:
+            ConfigError: there is no such layer, or the pooling has no meaning for the model.
+            DataError: a text is empty, or second texts are missing or not expected.
+            RunError: the run has no kept model yet.
+        """
+        return self._embedder(pooling, layer, normalize=normalize).texts(texts, text_pairs)[0]
+
+    def embed_file(
+        self,
+        data: "Data",
+        overrides: Overrides = (),
+        *,
+        pooling: "Pooling" = "auto",
+        layer: int = -1,
+        normalize: bool = False,
+        keep_columns: bool = False,
+    ) -> "pa.Table":
+        """Vectors for every row of a file: row, file, line, text(s), vector, truncated.
+
+        A row without a text stays in the table, with nulls. For files whose vectors do not fit into
+        memory use the command, which writes them in blocks.
+
+        Args:
+            data: the file(s), or a table as for ``train``.
+            overrides: as for ``predict_file``.
+            pooling: as for ``embed``.
+            layer: as for ``embed``.
+            normalize: as for ``embed``.
+            keep_columns: whether the table has the other columns of the file, too.
+
+        Raises:
+            ConfigError: as for ``embed``.
+            DataError: the file cannot be read or lacks the text column.
+            RunError: the run has no kept model yet.
+        """
+        import pyarrow as pa
+
+        from warmstart.data.reading.python_tables import paths_of
+        from warmstart.serving.embedder import embed_file
+
+        embedder = self._embedder(pooling, layer, normalize=normalize)
+        files, sets = paths_of(data, "data"), override_texts(overrides)
+        return pa.concat_tables(
+            embed_file(embedder, files, sets, keep_columns=keep_columns).blocks()
+        )
 
     def open(self, engine: "EngineName | None" = None) -> "Engine":
         """The engine that runs the model, opened at its first use and kept open.
@@ -253,6 +325,21 @@ class Run:
 
         name = asked or engine_name(RunDirectory(self.path))
         return self._engines.get(name, lambda: open_engine(RunDirectory.open(self.path), name))
+
+    def _embedder(self, pooling: "Pooling", layer: int, *, normalize: bool) -> "Embedder":
+        """The model as one for vectors, with its checks, made at its first use."""
+        from warmstart.serving.embedder import run_embedder
+
+        return self._embedders.get(
+            f"{pooling} {layer} {normalize}",
+            lambda: run_embedder(
+                RunDirectory(self.path),
+                lambda: self._engine("torch"),
+                pooling=pooling,
+                layer=layer,
+                normalize=normalize,
+            ),
+        )
 
     def _evaluations(self) -> dict[str, Any]:
         directory = RunDirectory(self.path)

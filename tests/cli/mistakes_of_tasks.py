@@ -71,6 +71,14 @@ SEVERAL_ROWS = "text,label,rude,spam\n" + "".join(
 )
 
 
+DOCUMENTS = f"{DATA} --task next-sentence --train d.csv"
+
+
+def bad_documents(name: str, rows: str, fault: str = "", **parts: Any) -> Case:
+    """Documents whose segments cannot be paired."""
+    return Case(name, DOCUMENTS, fault, files={"d.csv": rows, "v.csv": rows + " \n"}, **parts)
+
+
 def bad_number(name: str, fault: str = "", rows: str = NUMBER_ROWS, **parts: Any) -> Case:
     """A regression that cannot be learned."""
     return Case(name, NUMBERS, fault, files={"n.csv": rows}, **parts)
@@ -102,6 +110,20 @@ PROBLEMS = [
     bad_number("a loss of classes for numbers", "--set train.loss=cross-entropy",
                found=("train.loss is cross-entropy and task is text-regression",),
                expected=("one of: squared-error",), mends="--set train.loss=squared-error"),
+    bad_documents("documents of one sentence", "text\n" + "The cat sat here.\n" * 9,
+                  found=("data.train has 9 documents, and none of them has two sentences "
+                         "(first: d.csv:2)",), expected=("whole documents",),
+                  do=("data.text names the column", "separated by line breaks")),
+    bad_documents("a single document", "text\nThe cat sat. It was old. We saw it.\n",
+                  "--validation v.csv --set data.segment_characters=5",
+                  found=("data.train: all 2 pairs of a split are from one document (d.csv:2)",),
+                  expected=("at least two documents",),
+                  do=("add documents", "cut a long document")),
+    bad_documents("documents beside second segments",
+                  "text,next_text\n" + "The cat sat. It was old.,We saw it.\n" * 30,
+                  found=("d.csv has a column 'next_text', the value of data.text_pair",),
+                  expected=("the task itself cuts them",), do=("task=text-classification",),
+                  mends="--text-pair next_text_drawn"),
     Case("a setting of another task", f"{TRAIN} --set data.label=label", "--task fill-mask",
          found=("data.label is set, and fill-mask does not read it",),
          expected=("is read by text-classification, multi-label",), do=("remove data.label",)),

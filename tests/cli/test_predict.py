@@ -54,7 +54,7 @@ def test_the_standard_input_may_have_another_format(
         ("--data test.csv --overwrite", "--overwrite without --output", 2),
         ("--data test.csv --keep-columns", "--keep-columns, but the columns are not printed", 2),
         ("--data test.csv --top-k 3", "--top-k 3, and the run has 2 labels", 1),
-        ("--data test.csv --output test.csv --overwrite", "is one of the files to predict", 1),
+        ("--data test.csv --output test.csv --overwrite", "is one of the files to read", 1),
         ("--data test.csv --set data.label=x", "--set data.label=…, for a file that is", 1),
         ("--data test.csv --set data.group=x", "no column 'x'", 1),
     ],

@@ -162,7 +162,9 @@ def test_a_text_that_is_not_unicode(
 
 
 @pytest.mark.parametrize("name", ["", "\udcff", "a" * 5000])
-@pytest.mark.parametrize("command", [("info",), ("generate", "--prompt", "a")])
+@pytest.mark.parametrize(
+    "command", [("info",), ("generate", "--prompt", "a"), ("embed", "--text", "a")]
+)
 def test_a_name_that_names_nothing(
     name: str, command: tuple[str, ...], warmstart: Warmstart
 ) -> None:

@@ -20,7 +20,6 @@ import transformers
 
 from tests.cli.conftest import ran
 from tests.contract.driven_run import DrivenRun, one_object
-from warmstart.models.output_logits import logits_of
 from warmstart.runs.words import task_title
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import Exports, Generates, ShowsMistakes, metrics_of
@@ -33,6 +32,8 @@ AUTO_CLASSES = {
     "question-answering": transformers.AutoModelForQuestionAnswering,
     "causal-lm": transformers.AutoModelForCausalLM,
     "masked-lm": transformers.AutoModelForMaskedLM,
+    "next-sentence": transformers.AutoModelForNextSentencePrediction,
+    "pretraining": transformers.AutoModelForPreTraining,
 }
 """Transformers' class for each head."""
 
@@ -243,10 +244,8 @@ def predict_file(driven: DrivenRun) -> None:
         assert "generate" in refused.err
         assert not (driven.folder / "p.jsonl").exists()
         return
-    if driven.task == "fill-mask":
-        name = "masks.csv"
-        rows = [f"a text with [MASK] in row {row}\n" for row in range(driven.case.rows)]
-        (driven.folder / name).write_text("text\n" + "".join(rows))
+    if driven.case.unlabelled is not None:
+        name = driven.case.unlabelled(driven.folder).name
     found = one_object(driven.type("predict", "run", "--data", name, "--json"))["predictions"]
     assert len(found) == driven.case.rows
     assert {frozenset(one) for one in found} == {
@@ -262,6 +261,19 @@ def predict_file(driven: DrivenRun) -> None:
     table = pyarrow.parquet.read_table(driven.folder / "p.parquet")
     assert table["row"].to_pylist() == [one["row"] for one in found]
     assert {*EVERY_ROW, *driven.case.columns} - {"label"} == set(table.column_names)
+
+
+def embed(driven: DrivenRun) -> None:
+    """``embed`` gives a vector for each text or pair of texts, whatever the task is."""
+    texts = ["--text", "a nice cat"]
+    if driven.settings.data.text_pair is not None:
+        texts += ["--text-pair", "a poor house"]
+    found = one_object(driven.type("embed", str(driven.run), *texts, "--json"))
+    assert found.keys() | {"output"} == documented("embed") | {"output"}
+    (row,) = found["vectors"]
+    assert row.keys() == {"row", "vector", "truncated"}
+    assert len(row["vector"]) == found["width"] == 32
+    assert not row["truncated"]
 
 
 def export(driven: DrivenRun) -> None:
@@ -385,8 +397,8 @@ def reload(driven: DrivenRun) -> None:
         assert tuple(model.config.id2label.values()) == driven.case.labels
     tokenizer = transformers.AutoTokenizer.from_pretrained(place)
     with torch.no_grad():
-        logits = logits_of(model(**tokenizer("a text", return_tensors="pt")))
-    assert torch.isfinite(logits).all()
+        output = model(**tokenizer("a text", return_tensors="pt"))
+    assert all(torch.isfinite(logits).all() for logits in output.to_tuple())
 
 
 def other_labels(driven: DrivenRun) -> None:
@@ -426,6 +438,7 @@ CHECKS: tuple[Callable[[DrivenRun], None], ...] = (
     compare,
     predict_text,
     predict_file,
+    embed,
     export,
     report,
     card,

@@ -19,9 +19,11 @@ from tests.runs_in_memory import (
     TOPICS,
     filling_settings,
     number_settings,
+    pairing_settings,
     ranking_settings,
     settings,
     topic_settings,
+    write_documents,
     write_numbers,
     write_rankings,
     write_reviews,
@@ -33,6 +35,9 @@ from tests.tiny.decoders import tiny_gpt2
 
 TRAINED, HELD = 48, 12
 """Rows of the training file, and of the file that is evaluated."""
+
+PAIRS = 35
+"""Pairs of segments in the ``HELD`` documents of a file."""
 
 TEXT = "Your text here."
 """The text in the snippets of the model cards."""
@@ -74,6 +79,29 @@ def _encoder(folder: Path) -> dict[str, Any]:
     tiny_checkpoint(folder / "checkpoint", layers=1)
     write_reviews(folder / "reviews.csv", TRAINED)
     return filling_settings(folder)
+
+
+def _masks(folder: Path) -> Path:
+    path = folder / "masks.csv"
+    rows = [f"a text with [MASK] in row {row}\n" for row in range(HELD)]
+    path.write_text("text\n" + "".join(rows))
+    return path
+
+
+def _two_texts(folder: Path) -> Path:
+    path = folder / "two_texts.csv"
+    rows = [f"the cat saw {row},it was old\n" for row in range(PAIRS)]
+    path.write_text("text,next_text\n" + "".join(rows))
+    return path
+
+
+def _pairs(folder: Path) -> dict[str, Any]:
+    tiny_checkpoint(folder / "checkpoint", layers=1)
+    return pairing_settings(folder)
+
+
+def _pairs_with_masks(folder: Path) -> dict[str, Any]:
+    return {**_pairs(folder), "task": "bert-pretraining"}
 
 
 def write_tags(path: Path, rows: int, seed: int = 0) -> Path:
@@ -130,6 +158,10 @@ def _tokens(value: Any, found: Mapping[str, Any]) -> bool:
 def _entities(value: Any, found: Mapping[str, Any]) -> bool:
     places = [(one["entity_group"], one["start"], one["end"]) for one in value]
     return places == [(span["type"], span["start"], span["end"]) for span in found["spans"]]
+
+
+def _follows(value: Any, found: Mapping[str, Any]) -> bool:
+    return bool(abs(value - found["probabilities"]["IsNext"]) < 1e-4)
 
 
 def _answer(value: Any, found: Mapping[str, Any]) -> bool:
@@ -252,6 +284,35 @@ CASES: dict[str, Case] = {
         baselines=("untouched",),
         marks=("fill.tokenizer.mask_token", "single tokens of its vocabulary"),
         same=_tokens,
+        unlabelled=_masks,
+    ),
+    "next-sentence": Case(
+        settings=_pairs,
+        labelled=labelled(write_documents),
+        rows=PAIRS,
+        predict=("--text", TEXT, "--text-pair", "The second text."),
+        prediction=("label", "probabilities"),
+        columns=("text_pair", "label", "prediction", "probability:IsNext", "probability:NotNext"),
+        shown=r"(IsNext|NotNext)  [01]\.\d{3}\n",
+        labels=("IsNext", "NotNext"),
+        baselines=("majority", "tfidf"),
+        marks=("AutoModelForNextSentencePrediction", "tell the next segment of a document"),
+        same=_follows,
+        unlabelled=_two_texts,
+    ),
+    "bert-pretraining": Case(
+        settings=_pairs_with_masks,
+        labelled=labelled(write_documents),
+        rows=PAIRS,
+        predict=("--text", TEXT, "--text-pair", "The second text."),
+        prediction=("label", "probabilities"),
+        columns=("text_pair", "label", "prediction", "probability:IsNext", "probability:NotNext"),
+        shown=r"(IsNext|NotNext)  [01]\.\d{3}\n",
+        labels=("IsNext", "NotNext"),
+        baselines=("untouched",),
+        marks=("AutoModelForPreTraining", "meant as a start for other tasks"),
+        same=_follows,
+        unlabelled=_two_texts,
     ),
 }
 """The case of every task."""

@@ -47,6 +47,7 @@ class Case:
         baselines: names of the baselines.
         marks: texts in the card or the report of this task that no other task has.
         same: whether the value of the card's snippet equals warmstart's own prediction.
+        unlabelled: creates a file of ``rows`` rows to predict; None to predict the labelled file.
     """
 
     settings: Callable[[Path], dict[str, Any]]
@@ -60,6 +61,7 @@ class Case:
     baselines: tuple[str, ...]
     marks: tuple[str, ...]
     same: Callable[[Any, Mapping[str, Any]], bool]
+    unlabelled: Callable[[Path], Path] | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def test_every_task_is_driven() -> None:
 QUICK = {
     "resume": ("text-classification", "text-generation"),
     "usage": ("text-classification", "text-generation"),  # of the run that was resumed
-    "export": ("text-classification", "token-classification", "fill-mask"),
+    "export": ("text-classification", "token-classification", "fill-mask", "next-sentence"),
     "report": ("text-classification", "token-classification"),
 }
 """Of the checks that take longest, the tasks that ``make test`` runs; the others are slow."""

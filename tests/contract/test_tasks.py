@@ -20,6 +20,8 @@ from tests.answering_runs import answering_settings
 from tests.runs_in_memory import (
     filling_settings,
     number_settings,
+    pairing_settings,
+    pretraining_settings,
     ranking_settings,
     settings,
     tagging_settings,
@@ -83,6 +85,8 @@ CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "question-answering, no answer": partial(answering_settings, unanswerable=0.4),
     "text-generation": writing_settings,
     "fill-mask": filling_settings,
+    "next-sentence": pairing_settings,
+    "bert-pretraining": pretraining_settings,
 }
 """For each task, and each kind of loss, the settings of a small run with made-up data."""
 

@@ -272,6 +272,9 @@ def test_options_of_the_command_that_do_not_fit_resume(found: Glue) -> None:
     done = ran("glue", "--resume", "--output", str(found.path), "--seeds", "3", "--tasks", "cola")
     assert done.code == 2
     assert "--resume with --tasks, --seeds" in done.err
+    done = ran("glue", "--resume", "--output", str(found.path), "--address", "auto")
+    assert done.code == 2
+    assert "--address" in done.err
     done = ran("glue", "--resume", "--output", str(found.path))
     assert done.code == 0
     assert str(found.report) in done.out

@@ -350,3 +350,23 @@ def test_a_difference_is_of_the_scores_and_its_interval_pairs_the_rows() -> None
     assert paired_difference(same, same, "accuracy") == (0, 0, 0)
     one_class = classification_sums(first, 0 * targets, right)
     assert paired_difference(one_class, one_class, "roc_auc") == (None, None, None)
+
+
+def test_intervals_of_groups_are_over_groups() -> None:
+    """Rows that only repeat the row of their group add nothing to what is known."""
+    probabilities, targets = simulated(80, 2)
+    names = ["a", "b"]
+    once = classification_scores(probabilities, targets, names, intervals=True)
+    twice = np.repeat(np.arange(80), 3)
+    given = {"targets": targets[twice], "names": names, "intervals": True}
+    grouped = classification_scores(probabilities[twice], **given, groups=twice).metrics
+    loose = classification_scores(probabilities[twice], **given).metrics
+    for name, score in once.metrics.items():
+        assert grouped[name].n == 80
+        assert loose[name].n == 240
+        assert grouped[name].value == pytest.approx(score.value)
+        assert grouped[name].low == pytest.approx(score.low, abs=1e-9)
+        assert grouped[name].high == pytest.approx(score.high, abs=1e-9)
+    assert loose["accuracy"].high - loose["accuracy"].low < 0.7 * (
+        grouped["accuracy"].high - grouped["accuracy"].low
+    )

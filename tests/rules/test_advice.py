@@ -24,7 +24,15 @@ OPTIONS = {
     for parameter in command.params
     for option in (*parameter.opts, *parameter.secondary_opts)
 }
-ELSEWHERE = {"--force-reinstall", "--no-deps", "--help", "--local-dir", "--nproc-per-node"}
+ELSEWHERE = {
+    "--force-reinstall",
+    "--no-deps",
+    "--head",
+    "--help",
+    "--local-dir",
+    "--nproc-per-node",
+    "--upgrade",
+}
 """Options of other programs."""
 
 HOLE = "\0"

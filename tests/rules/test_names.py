@@ -73,6 +73,7 @@ def test_names_of_commands_are_not_used_for_anything_else() -> None:
     assert elsewhere == {
         "compare": ["evaluation/compare.py"],
         "cross_validate": ["experiments/cross_validation.py"],
+        "embed": ["serving/embedder.py"],
         "evaluate": ["evaluation/evaluate.py"],
         "generate": ["models/generation.py"],
         "glue": ["experiments/glue.py"],

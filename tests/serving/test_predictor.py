@@ -308,7 +308,7 @@ def test_an_existing_file_is_overwritten_only_on_request(run: Run, tmp_path: Pat
     assert output.read_text("utf-8-sig").startswith('"row"')
     (tmp_path / "link.csv").symlink_to(file)
     for path in (file, tmp_path / "link.csv", run.path / "evaluation/test/predictions.parquet"):
-        with pytest.raises(ConfigError, match="the file for the predictions, is"):
+        with pytest.raises(ConfigError, match="the output file, is"):
             refuse_output(path, run.path, [str(file)], overwrite=True)
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ConfigError, match="is a folder"):

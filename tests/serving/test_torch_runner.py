@@ -27,7 +27,7 @@ from warmstart.models.checkpoints.load import (
     Checkpoint,
     find,
     language_model,
-    mask_filler,
+    pretraining_model,
     sequence_classifier,
     token_classifier,
 )
@@ -49,7 +49,9 @@ def model_of(checkpoint: Checkpoint, head: Head) -> PreTrainedModel:
         return sequence_classifier(checkpoint, LABELS, seed=0)
     if head == "token-classification":
         return token_classifier(checkpoint, LABELS, seed=0)
-    return mask_filler(checkpoint, seed=0) if head == "masked-lm" else language_model(checkpoint)
+    if head == "causal-lm":
+        return language_model(checkpoint)
+    return pretraining_model(checkpoint, seed=0)
 
 
 def loaded(

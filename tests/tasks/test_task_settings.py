@@ -25,6 +25,7 @@ VALUES: dict[str, Any] = {
     "data.long_documents": "chunk",
     "data.overlap_tokens": 7,
     "data.mask_share": 0.3,
+    "data.segment_characters": 90,
     "data.whole_words": True,
     "data.words": "tokens",
     "data.tags": "ner",

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from warmstart.baselines.text_features import TextFeatures, pieces
+from warmstart.baselines.text_features import SIMILARITIES, TfidfFeatures, pieces
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -89,6 +89,24 @@ def tfidf(train_texts: pa.Table, train_targets: Ints, classes: int) -> Fitted:
         result = np.zeros((rows.shape[0], classes))
         result[:, model.classes_] = model.predict_proba(rows)
         return result
+
+    return _fitted(extract, classes, probabilities, notes + warning)
+
+
+def tfidf_similarity(train_texts: pa.Table, train_targets: Ints, classes: int) -> Fitted:
+    """Logistic regression on the TF-IDF similarity of the two texts of each pair alone.
+
+    Args:
+        train_texts: N pairs in two columns.
+        train_targets: class of each pair, at least two different classes, int64 [N].
+        classes: number of classes, C.
+    """
+    chosen = _sample(train_texts, train_targets, classes)
+    extract, features, notes = _features(train_texts, chosen, MAX_COEFFICIENTS)
+    model, warning = _logistic(features[:, -SIMILARITIES:], train_targets[chosen])
+
+    def probabilities(rows: Any) -> Floats:
+        return np.asarray(model.predict_proba(rows[:, -SIMILARITIES:]))
 
     return _fitted(extract, classes, probabilities, notes + warning)
 
@@ -169,18 +187,18 @@ def _logistic(features: Any, targets: Ints) -> tuple[LogisticRegression, list[st
 
 def _features(
     texts: pa.Table, chosen: Bools, max_features: int
-) -> tuple[TextFeatures, Any, list[str]]:
+) -> tuple[TfidfFeatures, Any, list[str]]:
     """What extracts features, those of the chosen texts, and a note if they are a sample."""
     notes = []
     if not chosen.all():
         notes.append(f"trained on a sample of {chosen.sum():,} of {len(texts):,} rows")
     chosen_texts = texts.filter(pa.array(chosen))
-    extract = TextFeatures(chosen_texts, max_features)
+    extract = TfidfFeatures(chosen_texts, max_features)
     return extract, extract(chosen_texts), notes
 
 
 def _fitted(
-    extract: TextFeatures, width: int, model: Callable[[Any], Floats], notes: Sequence[str]
+    extract: TfidfFeatures, width: int, model: Callable[[Any], Floats], notes: Sequence[str]
 ) -> Fitted:
     """A baseline that predicts [M, width] by applying ``model`` to the features of the texts."""
 

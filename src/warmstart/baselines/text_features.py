@@ -23,12 +23,15 @@ SPACELESS_SHARE = 0.05
 spaces between words. CoLA (English) has 0.16; Chinese and Japanese have almost none; Thai has a few
 spaces between phrases."""
 
+SIMILARITIES = 4
+"""Number of the last features of pairs, which say how similar their two texts are."""
+
 _PREDICTION_ROWS = 10_000
 _WORDS_AND_SIGNS = r"(?u)\w+|[^\w\s]"
 """Includes one-letter words and punctuation, because ``I``, ``a`` and ``!`` are informative."""
 
 
-class TextFeatures:
+class TfidfFeatures:
     """Features of texts or pairs: sparse float64 [M, W], for pairs [M, W + 4].
 
     Args:

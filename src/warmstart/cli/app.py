@@ -61,13 +61,24 @@ def _options(
 
 def _add_commands() -> None:
     # Imported here and not above: these modules import the shared options from this one.
-    from warmstart.cli import compare, experiment, export, generate, glue, inspect, train, use
+    from warmstart.cli import (
+        compare,
+        embed,
+        experiment,
+        export,
+        generate,
+        glue,
+        inspect,
+        train,
+        use,
+    )
 
     app.command("demo")(train.demo)
     app.command("train")(train.train)
     app.command("pretrain")(train.pretrain)
     app.command("evaluate")(use.evaluate)
     app.command("predict")(use.predict)
+    app.command("embed")(embed.embed)
     app.command("generate")(generate.generate)
     app.command("compare")(compare.compare)
     app.command("export")(export.export)

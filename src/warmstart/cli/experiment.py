@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich import box
-from rich.table import Table
 
 from warmstart.cli.app import Json, Set
-from warmstart.cli.output import decimal, result, show, with_interval
-from warmstart.cli.trial_options import Address, Cpus, Gpus, Place, Workers, chosen_place
+from warmstart.cli.experiment_tables import mean_table, trials_table
+from warmstart.cli.output import result, show
+from warmstart.cli.trial_options import Address, Cpus, Gpus, Place, Workers, chosen_place, seeds_of
 
 if TYPE_CHECKING:
     from warmstart.experiments.experiment import Experiment
     from warmstart.experiments.ray_workers import RayWorkers
-    from warmstart.runs.titles import Titles
 
 Vary = Literal["all", "initialization", "order", "dropout"]
 """Same as ``warmstart.experiments.repeat.Vary``; not imported, to keep ``--help`` fast."""
@@ -270,27 +268,11 @@ def _resumed(
     others = [option for option, value in given.items() if value]
     if others:
         raise errors.experiment.resume_with(Path(path), command, others)
-    kind = kind_of(ExperimentFolder.open(Path(path)))
+    folder = ExperimentFolder.open(Path(path).absolute())
+    kind = kind_of(folder)
     if kind.command != command:
-        raise errors.experiment.of_other_kind(Path(path), kind.command, command)
+        raise errors.experiment.of_other_kind(folder.path, kind.command, command)
     return resumed_experiment(kind, path, workers=place, progress=True)
-
-
-def seeds_of(text: str) -> int | list[int]:
-    """A number of seeds, or the seeds: ``5``, ``1,2,3``.
-
-    Args:
-        text: the value of ``--seeds``.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    from warmstart import errors
-
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise errors.experiment.not_seeds(text)
-    return int(parts[0]) if len(parts) == 1 else [int(part) for part in parts]
 
 
 def _print(found: "Experiment", *, as_json: bool) -> None:
@@ -310,92 +292,3 @@ def _print(found: "Experiment", *, as_json: bool) -> None:
         if (path := found.path / entry).exists():
             text += f"\n{entry} run".ljust(13) + str(path)
     result(content, text, as_json=as_json)
-
-
-def trials_table(content: Mapping[str, Any], titles: "Titles") -> Table:
-    """One row for each trial: its main score on every split, and how it ended.
-
-    Args:
-        content: the content of ``results.json``.
-        titles: names of the metrics.
-    """
-    metric = content["metric"]
-    every = [split for trial in content["trials"] for split in trial.get("scores", {})]
-    splits = list(dict.fromkeys(every))
-    table = Table(
-        title=f"{titles.metric(metric)} of each run",
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-    )
-    table.add_column("run", overflow="fold")
-    for split in splits:
-        table.add_column(f"{split} [95 % interval]", justify="right", overflow="fold")
-    varied = _varied(content["trials"])
-    if len(varied) > 1:  # the value of a single setting is in the name of the trial
-        table.add_column("settings", overflow="fold")
-    table.add_column("best epoch", justify="right")
-    table.add_column("", overflow="fold")
-    for trial in content["trials"]:
-        scores = [trial.get("scores", {}).get(split, {}).get(metric) for split in splits]
-        notes = [trial["status"]] * (trial["status"] != "finished")
-        notes += ["learned nothing"] * bool(trial.get("collapsed"))
-        notes += ["best by validation"] * (trial["trial"] == content.get("best"))
-        epoch = trial.get("best_epoch")
-        table.add_row(
-            trial["trial"],
-            *("" if score is None else with_interval(score) for score in scores),
-            *([_shown_settings(trial["settings"], varied)] if len(varied) > 1 else []),
-            "" if epoch is None else f"{round(epoch, 2):g}",
-            ", ".join(notes),
-        )
-    return table
-
-
-def _varied(trials: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the settings that differ between trials."""
-    names = dict.fromkeys(name for trial in trials for name in trial["settings"])
-    return [name for name in names if len({str(t["settings"].get(name)) for t in trials}) > 1]
-
-
-def _shown_settings(settings: Mapping[str, Any], names: Sequence[str]) -> str:
-    from warmstart.runs.words import setting
-
-    def short(value: Any) -> str:
-        return f"{value:.3g}" if isinstance(value, float) else setting(value)
-
-    chosen = {name: settings[name] for name in names if name in settings}
-    return ", ".join(f"{n.partition('.')[2]} {short(value)}" for n, value in chosen.items())
-
-
-def mean_table(
-    title: str, scores: Mapping[str, Any], baselines: Mapping[str, Any], titles: "Titles"
-) -> Table:
-    """Every metric over all runs: mean with interval, and standard deviation.
-
-    Args:
-        title: what the scores are of.
-        scores: ``{metric: MeanScore}``.
-        baselines: scores of the baselines, by name.
-        titles: names of baselines, and what ``n`` counts.
-    """
-    n = next(iter(scores.values()))["n"] if scores else 0
-    title = f"{title}, n = {n:,} {titles.unit}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    lower = any(not score["higher_is_better"] for score in scores.values())
-    table.add_column("↓: lower is better" if lower else "", overflow="fold")
-    table.add_column("score [95 % interval]", justify="right", overflow="fold")
-    several = any(score["deviation"] is not None for score in scores.values())
-    if several:
-        table.add_column("sd", justify="right")
-    for baseline in baselines:
-        name = titles.baseline_head(baseline).partition(" with ")[0]
-        table.add_column(name, justify="right", max_width=12, overflow="fold")
-    for name, score in scores.items():
-        table.add_row(
-            name.replace("_", " ") + ("" if score["higher_is_better"] else " ↓"),
-            with_interval({**score, "value": score["mean"]}),
-            *([decimal(score["deviation"])] if several else []),
-            *(decimal(found.get(name, {}).get("value")) for found in baselines.values()),
-        )
-    return table

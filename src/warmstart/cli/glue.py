@@ -9,9 +9,8 @@ from rich import box
 from rich.table import Table
 
 from warmstart.cli.app import Json, Set
-from warmstart.cli.experiment import seeds_of
 from warmstart.cli.output import decimal, notes, result, show, with_interval
-from warmstart.cli.trial_options import Address, Cpus, Gpus, Place, Workers, chosen_place
+from warmstart.cli.trial_options import Address, Cpus, Gpus, Place, Workers, chosen_place, seeds_of
 
 
 def glue(

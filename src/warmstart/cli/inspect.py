@@ -75,11 +75,12 @@ def _findings(source: str, flags: Mapping[str, Any], sets: Sequence[str]) -> "Fi
     from warmstart import api, config_file, errors
     from warmstart.cli.train import config_path
     from warmstart.cli.usage import advice_as_typed, options_for
+    from warmstart.config.recipe_files import recipe_names
     from warmstart.data.reading.paths import local_path
     from warmstart.data.reading.text_folders import is_data_folder
 
     given = {name: value for name, value in flags.items() if value not in (None, [])}
-    is_recipe = source in config_file.recipe_names()
+    is_recipe = source in recipe_names()
     is_data = not is_recipe and is_data_folder(local_path(source))
     config = source if is_data else config_path(source)
     if is_recipe or Path(config).suffix in (".yaml", ".yml"):
@@ -144,19 +145,19 @@ def recipes(
     as_json: Json = False,
 ) -> None:
     """List the bundled recipes, or print one of them."""
-    from warmstart import config_file
+    from warmstart.config.recipe_files import recipe_names, recipe_text
 
     if name is not None:
-        text = config_file.recipe_text(name)
+        text = recipe_text(name)
         result({"recipe": name, "yaml": text}, text.rstrip("\n"), as_json=as_json)
         return
-    names = config_file.recipe_names()
+    names = recipe_names()
     width = max(map(len, names))
     lines = [f"{recipe:{width}}  {_first_line(recipe)}" for recipe in names]
     result({"recipes": names}, "\n".join(lines), as_json=as_json)
 
 
 def _first_line(recipe: str) -> str:
-    from warmstart import config_file
+    from warmstart.config.recipe_files import recipe_text
 
-    return config_file.recipe_text(recipe).splitlines()[0].lstrip("# ")
+    return recipe_text(recipe).splitlines()[0].lstrip("# ")

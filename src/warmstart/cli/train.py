@@ -149,12 +149,12 @@ def _is_data(source: str, flags: Mapping[str, Any]) -> bool:
         source: as typed.
         flags: options such as ``--text``, which no config has.
     """
-    from warmstart import config_file
+    from warmstart.config.recipe_files import recipe_names
     from warmstart.data.reading.paths import local_path
     from warmstart.data.reading.text_folders import is_data_folder
 
     suffix = PurePath(source.removesuffix(".gz").removesuffix(".xz")).suffix
-    if suffix in (".yaml", ".yml") or source in config_file.recipe_names():
+    if suffix in (".yaml", ".yml") or source in recipe_names():
         return False
     if local_path(source).is_dir():
         return is_data_folder(local_path(source))
@@ -220,11 +220,11 @@ def config_path(config: str) -> str:
         DataError: no file can have this name.
         RunError: it is a folder, but not a run directory.
     """
-    from warmstart import config_file
+    from warmstart.config.recipe_files import recipe_names
     from warmstart.data.reading.paths import local_path
     from warmstart.runs.directory import RunDirectory
 
-    if config in config_file.recipe_names() or not local_path(config).is_dir():
+    if config in recipe_names() or not local_path(config).is_dir():
         return config
     return str(RunDirectory.open(Path(config)).entry("config.yaml"))
 

@@ -67,3 +67,20 @@ def chosen_place(
     if others := [option for option, value in given.items() if value is not None]:
         raise errors.cluster.only_on_ray(others)
     return 1 if workers is None else workers
+
+
+def seeds_of(text: str) -> int | list[int]:
+    """A number of seeds, or the seeds: ``5``, ``1,2,3``.
+
+    Args:
+        text: the value of ``--seeds``.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from warmstart import errors
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise errors.experiment.not_seeds(text)
+    return int(parts[0]) if len(parts) == 1 else [int(part) for part in parts]

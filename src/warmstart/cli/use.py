@@ -2,12 +2,23 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from warmstart.cli.app import ENGINE_HELP, Json, RunArgument, Set
+from warmstart.cli.file_options import (
+    Data,
+    KeepColumns,
+    OverwriteFile,
+    Text,
+    TextPair,
+    refuse_options_without_effect,
+)
 from warmstart.cli.output import notes, result, scores_table, show
+
+if TYPE_CHECKING:
+    from warmstart.serving.predictor import FilePredictions
 
 Engine = Literal["torch", "onnx", "int8"]
 """Same as ``warmstart.serving.engine.EngineName``; not imported, to keep ``--help`` fast."""
@@ -60,31 +71,13 @@ _FORMATS = ".csv, .parquet, .jsonl; for tags also .conll"
 
 
 # The options of `predict`.
-Text = Annotated[
-    list[str] | None,
-    typer.Option("--text", metavar="TEXT", help="Text to predict; may be repeated."),
-]
-TextPair = Annotated[
-    list[str] | None,
-    typer.Option("--text-pair", metavar="TEXT", help="Second text, one for each --text."),
-]
-Data = Annotated[
-    list[str] | None,
-    typer.Option("--data", metavar="F", help="File to predict; may be repeated; -: stdin."),
-]
 OutputFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="F", help=f"File for the predictions: {_FORMATS}."),
 ]
-OverwriteFile = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the file for the predictions if it exists.")
-]
 TopK = Annotated[
     int | None,
     typer.Option(metavar="N", help="Show only the N most probable labels, the best first."),
-]
-KeepColumns = Annotated[
-    bool, typer.Option("--keep-columns", help="Add the other columns of the file to the output.")
 ]
 
 
@@ -106,7 +99,7 @@ def predict(
     from warmstart.runs.directory import RunDirectory
     from warmstart.runs.loaded_run import load_task
     from warmstart.serving.file_settings import file_config
-    from warmstart.serving.prediction_files import refuse_output, write_predictions
+    from warmstart.serving.prediction_files import refuse_output
     from warmstart.serving.predictor import (
         predict_file,
         predict_texts,
@@ -115,10 +108,18 @@ def predict(
     )
 
     if bool(text or text_pair) == bool(data):
-        raise errors.command.text_or_data(both=bool(data))
-    _refuse_options_without_effect(
-        data, output, sets, overwrite=overwrite, keep_columns=keep_columns, as_json=as_json
+        raise errors.command.text_or_data("predict", both=bool(data))
+    refuse_options_without_effect(
+        "predict",
+        data,
+        output,
+        sets,
+        overwrite=overwrite,
+        keep_columns=keep_columns,
+        as_json=as_json,
     )
+    if keep_columns and output is not None and output.suffix == ".conll":
+        raise errors.command.only_for_rows("--keep-columns", "predict", "predictions.csv")
     if output is not None:
         refuse_output(output, run, data or (), overwrite=overwrite)
     opened = api.load(run)
@@ -138,6 +139,15 @@ def predict(
         found = predict_file(
             opened.open(engine), data, sets or (), top_k=top_k, keep_columns=keep_columns
         )
+    _print_file(found, output, overwrite=overwrite, as_json=as_json)
+
+
+def _print_file(
+    found: "FilePredictions", output: Path | None, *, overwrite: bool, as_json: bool
+) -> None:
+    """Write the predictions of a file's rows, or print them."""
+    from warmstart.serving.prediction_files import write_predictions
+
     if output is None:
         in_full = {"predictions": list(found.to_json()) if as_json else []}
         result(in_full, "" if as_json else "\n".join(found.shown()), as_json=as_json)
@@ -146,32 +156,3 @@ def predict(
     count = len(found.predictions)
     text_result = f"{count:,} prediction{'s' * (count != 1)} in {output}"
     result({"predictions": count, "output": str(output)}, text_result, as_json=as_json)
-
-
-def _refuse_options_without_effect(
-    data: list[str] | None,
-    output: Path | None,
-    sets: list[str] | None,
-    *,
-    overwrite: bool,
-    keep_columns: bool,
-    as_json: bool,
-) -> None:
-    """Refuse options of ``predict`` that would be ignored."""
-    from warmstart import errors
-
-    of_files = {
-        f"--set {sets[0]}" if sets else "--set": bool(sets),
-        f"--output {output}": output is not None,
-        "--keep-columns": keep_columns,
-        "--overwrite": overwrite,
-    }
-    for option, given in of_files.items():
-        if given and not data:
-            raise errors.command.only_with_data(option)
-    if overwrite and output is None:
-        raise errors.command.nothing_to_overwrite()
-    if keep_columns and output is None and not as_json:
-        raise errors.command.only_for_rows("--keep-columns")
-    if keep_columns and output is not None and output.suffix == ".conll":
-        raise errors.command.only_for_rows("--keep-columns")

@@ -71,7 +71,9 @@ class DataConfig(_Part):
     question."""
     text_pair: str | None = None
     """Column with the second text, if a row is a pair (question and answer, two sentences); for
-    ranking, with the document; for question answering, with the context."""
+    ranking, with the document; for question answering, with the context. For next sentence: the
+    column with the second segment in a file of pairs to predict, ``next_text`` by default; files of
+    documents do not have it."""
     truncation: Literal["longest_first", "second_only"] = "longest_first"
     """Which text of a pair is cut if the two together are longer than ``model.max_tokens``."""
     label: Annotated[str, Field(validate_default=True)] = "label"
@@ -92,7 +94,8 @@ class DataConfig(_Part):
     group: str | None = None
     """Column whose equal values keep rows together in one split (a person, a document, a question).
     For ranking, rows with the same value are ranked against each other; by default these are the
-    rows with the same query."""
+    rows with the same query. For next sentence, a random segment has another value; by default each
+    row of the files is a document of its own."""
     duplicates: Literal["keep", "drop", "together"] = "keep"
     """Rows with the same text (for pairs, the same two texts): ``keep`` only counts them. ``drop``
     leaves rows out of training: those with the text of an earlier training row or of a validation
@@ -107,10 +110,13 @@ class DataConfig(_Part):
     (token classification) repeats from the end of the previous one, as context; at most half of a
     row. By default 32, or half of a row that is shorter than 64. For question answering: what two
     windows of a context share, by default 128, or a third of a shorter window."""
+    segment_characters: Annotated[int, Field(ge=1)] = 200
+    """For next sentence and BERT's pretraining: a segment has as many sentences as fit into this
+    number of characters, at least one."""
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """For fill-mask: share of each row's tokens to mask; at least one token is masked."""
+    """For fill-mask and BERT's pretraining: share of each row's tokens to mask, at least one."""
     whole_words: bool = False
-    """For fill-mask: mask whole words (all tokens of a word) instead of single tokens."""
+    """For the same: mask whole words (all tokens of a word) instead of single tokens."""
     control_tokens: ControlTokens = "text"
     """How the name of a control token in a text or prompt (``[SEP]``, ``<|im_end|>``) is read: like
     other ``text``, or as the token itself (``tokens``), for texts written for a chat model."""

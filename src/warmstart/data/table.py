@@ -132,6 +132,17 @@ class Table:
             lines=self.lines[kept],
         )
 
+    def part(self, start: int, rows: int) -> "Table":
+        """At most ``rows`` rows from the one at ``start``, without a copy of the columns."""
+        stop = start + rows
+        return replace(
+            self,
+            columns=self.columns.slice(start, rows),
+            rows=self.rows[start:stop],
+            file_index=self.file_index[start:stop],
+            lines=self.lines[start:stop],
+        )
+
     def chunks(self, columns: Mapping[str, str], size: int) -> Iterator[list[Any]]:
         """The values of the rows in Python lists of at most ``size`` rows.
 

@@ -11,7 +11,8 @@ checks its advice::
 WarmstartError
 ├── ConfigError   a setting is unknown, malformed, or contradicts another       errors.config,
 │                                                                               .arguments,
-│                                                                               .transfer
+│                                                                               .transfer,
+│                                                                               .vectors
 ├── DataError     a file, text or label cannot be used for the task             errors.data, .files,
 │                                                                               .arguments,
 │                                                                               .folders, .glue,
@@ -21,7 +22,8 @@ WarmstartError
 │                                                                               .splits,
 │                                                                               .spreadsheets,
 │                                                                               .tags,
-│                                                                               .unlearnable
+│                                                                               .unlearnable,
+│                                                                               .vectors
 ├── ModelError    a checkpoint is missing, unsafe, or does not fit the task     errors.model,
 │                                                                               .checkpoint
 ├── RunError      a run directory is missing, locked, damaged, or not writable  errors.run,
@@ -62,6 +64,7 @@ from warmstart.errors import (
     tags,
     transfer,
     unlearnable,
+    vectors,
 )
 from warmstart.errors.base import (
     ConfigError,
@@ -110,4 +113,5 @@ __all__ = [
     "tags",
     "transfer",
     "unlearnable",
+    "vectors",
 ]

@@ -197,25 +197,25 @@ def resume_what() -> UsageError:
     )
 
 
-def text_or_data(*, both: bool) -> UsageError:
-    """``warmstart predict`` got neither or both of ``--text`` and ``--data``."""
+def text_or_data(command: str, *, both: bool) -> UsageError:
+    """``warmstart predict`` or ``embed`` got neither or both of ``--text`` and ``--data``."""
     return UsageError(
         found="both --text and --data" if both else "neither --text nor --data",
         expected="exactly one of them",
-        do="warmstart predict RUN --text '…' (add --text-pair '…' if the run was trained on "
-        "pairs); or warmstart predict RUN --data FILE; or warmstart predict RUN --data - to read "
-        "the standard input",
+        do=f"warmstart {command} RUN --text '…' (add --text-pair '…' if the run was trained on "
+        f"pairs); or warmstart {command} RUN --data FILE; or warmstart {command} RUN --data - to "
+        "read the standard input",
     )
 
 
-def only_with_data(option: str) -> UsageError:
-    """``warmstart predict --text`` with ``--set`` or ``--output``, which only apply to a file."""
+def only_with_data(option: str, command: str) -> UsageError:
+    """``predict`` or ``embed`` with ``--text`` and an option that only applies to a file."""
     return UsageError(
         found=f"--text with {option}",
         expected=f"{option.split()[0]} together with --data",
-        do="put the texts in a file: warmstart predict RUN --data FILE; "
+        do=f"put the texts in a file: warmstart {command} RUN --data FILE; "
         f"or leave {option.split()[0]} out: "
-        "warmstart predict RUN --text '…' --json > predictions.json",
+        f"warmstart {command} RUN --text '…' --json > output.json",
     )
 
 
@@ -239,11 +239,11 @@ def labels_of_what(name: str | Path, labels: int, kind: str) -> UsageError:
 
 
 def output_format(path: Path, known: Collection[str]) -> ConfigError:
-    """The suffix of the predictions file is not that of a known format."""
+    """The suffix of the output file is not that of a known format."""
     return ConfigError(
         found=f"--output {path}",
         expected=f"a file name that ends in one of: {', '.join(known)}",
-        do=f"--output {path.with_suffix('.csv')}",
+        do=f"--output {path.with_suffix(next(iter(known)))}",
     )
 
 
@@ -257,7 +257,7 @@ def no_conll(path: Path, task: str, writers: Collection[str]) -> ConfigError:
 
 
 def output_exists(path: Path) -> ConfigError:
-    """The predictions file already exists."""
+    """The output file already exists."""
     other = f"choose another name: --output {path.with_stem(path.stem + '-2')}"
     if path.is_dir():
         return ConfigError(found=f"{path} is a folder", expected="a file", do=other)
@@ -271,27 +271,27 @@ def output_exists(path: Path) -> ConfigError:
 def output_is_kept(path: Path, what: str) -> ConfigError:
     """``--overwrite`` would replace a file that is still needed; ``what``: what it is."""
     return ConfigError(
-        found=f"{path}, the file for the predictions, is {what}",
+        found=f"{path}, the output file, is {what}",
         expected="another file; this one is never overwritten",
-        do=f"choose another name: --output {path.stem}-predictions{path.suffix}",
+        do=f"choose another name: --output {path.stem}-output{path.suffix}",
     )
 
 
-def nothing_to_overwrite() -> UsageError:
-    """``warmstart predict --overwrite`` without ``--output``."""
+def nothing_to_overwrite(command: str, output: str) -> UsageError:
+    """``--overwrite`` without ``--output``; ``output``: the name of a possible file."""
     return UsageError(
         found="--overwrite without --output",
-        expected="the file for the predictions",
-        do="warmstart predict RUN --data FILE --output predictions.csv --overwrite",
+        expected="the output file",
+        do=f"warmstart {command} RUN --data FILE --output {output} --overwrite",
     )
 
 
-def only_for_rows(option: str) -> UsageError:
-    """``--keep-columns`` where only the predictions themselves are printed."""
+def only_for_rows(option: str, command: str, output: str) -> UsageError:
+    """``--keep-columns`` where only the results themselves are printed."""
     return UsageError(
         found=f"{option}, but the columns are not printed",
-        expected=f"{option} together with --json or --output (.csv, .parquet, .jsonl)",
-        do=f"warmstart predict RUN --data FILE {option} --output predictions.csv",
+        expected=f"{option} together with --json, or with --output and a file of rows",
+        do=f"warmstart {command} RUN --data FILE {option} --output {output}",
     )
 
 

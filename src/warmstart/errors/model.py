@@ -18,8 +18,13 @@ HEADS = {
     "token-classification": "token-classification",
     "question-answering": "question-answering",
     "masked-lm": "masked-language-model",
+    "next-sentence": "next-sentence",
+    "pretraining": "pretraining",
 }
 """The head of an encoder -> its name in a message."""
+
+FAMILIES = dict.fromkeys(("next-sentence", "pretraining"), "BERT, MobileBERT, ERNIE …")
+"""The encoder families that have a head, if not all of them have it."""
 
 DECODERS = "GPT-2, GPT-NeoX and Pythia, Llama, Mistral, Qwen …"
 """The decoder families, as shown in messages."""
@@ -184,7 +189,7 @@ def not_an_encoder(name: str, model_type: str, kind: str, head: str) -> ModelErr
     """The architecture is not an encoder, or does not support the head of the task."""
     return ModelError(
         found=f"{name} is {kind} (model_type {model_type!r})",
-        expected=f"an encoder with a {HEADS[head]} head ({ENCODERS})",
+        expected=f"an encoder with a {HEADS[head]} head ({FAMILIES.get(head, ENCODERS)})",
         do="choose one, e.g. --set model.name=bundled/minilm-l6"
         + ("; or generate text with this model: task: text-generation" * (kind == "a decoder")),
     )
@@ -212,10 +217,10 @@ def no_mask_token(name: str, missing: Sequence[str]) -> ModelError:
 
 
 def nothing_adapted(setting: str, layers: int) -> ModelError:
-    """``train.freeze`` freezes the whole encoder, which fill-mask is meant to adapt."""
+    """``train.freeze`` freezes the whole encoder, which filling masks is meant to adapt."""
     return ModelError(
-        found=f"train.freeze is {setting}, and the task is fill-mask: the encoder would not change;"
-        " only the head would be trained, which no other task uses",
+        found=f"train.freeze is {setting}, and the task fills masks: the encoder would not change; "
+        "only the head would be trained, which no other task uses",
         expected=f"embeddings+layers:0 to embeddings+layers:{layers - 1}, or no frozen layers",
         do="--set train.freeze=null",
     )

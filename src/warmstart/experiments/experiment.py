@@ -24,7 +24,7 @@ from warmstart.evaluation.final_scoring import HELD_OUT
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.experiment_forecast import experiment_forecast
 from warmstart.experiments.experiment_page import Page, write_page
-from warmstart.experiments.ray_workers import RayWorkers, ready_place
+from warmstart.experiments.ray_workers import RayWorkers, files_of, ready_place
 from warmstart.experiments.trial_progress import watching
 from warmstart.experiments.trial_results import finished_records, trial_json
 from warmstart.experiments.trials import Trial
@@ -109,9 +109,9 @@ class Kind:
         results: the content of ``results.json`` apart from what all kinds have, from the trials as
             they will be there and the run directories of the finished ones, at least one.
         page: what the report shows in addition, from the whole ``results.json``.
+        typical: a trial whose duration is typical, and the number of runs.
         final: the run that follows from all trials, given the finished ones; None without one.
         exports: whether there is one model at the end that can be exported (``export.onnx``).
-        typical: a trial whose duration is typical, and the number of runs.
     """
 
     command: str
@@ -244,7 +244,7 @@ def new_experiment(
     if progress:
         console = Console(stderr=True, markup=False, emoji=False, highlight=False)
         console.print(experiment_forecast(*kind.typical(plan), folder.path), soft_wrap=True)
-    with ready_place(workers, folder, config_file.files_of(plan.config)) as place:
+    with ready_place(workers, folder, files_of(plan.config)) as place:
         begin(plan, overwrite=overwrite)
         return _carry_out(kind, plan, place, progress=progress)
 
@@ -289,7 +289,7 @@ def resumed_experiment(
     plan = ExperimentPlan(
         folder, kind.command, content["name"], content["options"], content["settings"]
     )
-    with ready_place(workers, folder, config_file.files_of(plan.config)) as place:
+    with ready_place(workers, folder, files_of(plan.config)) as place:
         return _carry_out(kind, plan, place, progress=progress)
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import warmstart
 from warmstart import errors
+from warmstart.config import RunConfig
 from warmstart.errors.counts import counted
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
 from warmstart.experiments.ray_connection import (
@@ -244,6 +245,19 @@ class RayCluster:
                 raise errors.cluster.cannot_run(node[:8], last_line(error)) from error
             if problem is not None:
                 raise problem
+
+
+def files_of(config: RunConfig) -> list[Path]:
+    """The local files and folders that a config names: data and checkpoint.
+
+    Args:
+        config: with absolute paths, as ``config_file.resolve_paths`` returns it.
+    """
+    names: list[Any] = [config.model.name, config.data.dir]
+    for source in config.data.sources.values():
+        names += source if isinstance(source, list) else [source]
+    paths = [Path(name.partition("!")[0]) for name in names if isinstance(name, str)]
+    return [path for path in paths if path.is_absolute()]
 
 
 def room_on(resources: Mapping[str, float], cpus: int, gpus: float) -> int:

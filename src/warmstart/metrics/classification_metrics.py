@@ -78,6 +78,7 @@ def classification_scores(
     *,
     intervals: bool,
     predicted: Ints | None = None,
+    groups: Ints | None = None,
 ) -> Scores:
     """Score a classifier's probabilities against the targets.
 
@@ -91,6 +92,8 @@ def classification_scores(
         names: the C class names.
         intervals: whether to compute 95 % intervals, which takes longer.
         predicted: predicted class of each row, if it is not always the most likely, int64 [N].
+        groups: for rows that are not independent, the group of each (its document), a number from
+            0; intervals and n are then over groups, int64 [N].
 
     Returns:
         The metrics in the order of ``metrics_for(C)``, each on all N rows.
@@ -100,12 +103,13 @@ def classification_scores(
     >>> scores.metrics["accuracy"].value, scores.details["confusion_matrix"]
     (0.75, [[1, 0], [1, 2]])
     """
-    rows, classes = probabilities.shape
+    classes = probabilities.shape[1]
     if predicted is None:
         predicted = probabilities.argmax(axis=1)
-    sums = classification_sums(probabilities, targets, predicted)
+    sums = classification_sums(probabilities, targets, predicted, groups)
     values = sums.statistics(sums.values.sum(axis=0, keepdims=True))
-    resampled = dict(sums.statistics(resampled_sums(sums.values))) if intervals and rows > 1 else {}
+    resamples = intervals and len(sums.values) > 1
+    resampled = dict(sums.statistics(resampled_sums(sums.values))) if resamples else {}
     if resampled:
         # Sampling noise makes every calibration gap larger. The value itself has this bias, and
         # each resample has it twice. Without this shift, the whole interval could be above the
@@ -114,7 +118,7 @@ def classification_scores(
         shift = values[name] - resampled[name].mean()
         resampled[name] = np.maximum(resampled[name] + shift, 0)
     scores = {
-        metric.name: score(metric, values[metric.name], resampled.get(metric.name), rows)
+        metric.name: score(metric, values[metric.name], resampled.get(metric.name), sums.n)
         for metric in metrics_for(classes)
     }
     return Scores(scores, _details(probabilities, targets, predicted, names))
@@ -144,7 +148,9 @@ def matthews_correlation(true: Floats, predicted: Floats, hits: Floats) -> Float
     return np.where(true_variance > 0, correlation, np.nan)
 
 
-def classification_sums(probabilities: Floats, targets: Ints, predicted: Ints) -> UnitSums:
+def classification_sums(
+    probabilities: Floats, targets: Ints, predicted: Ints, groups: Ints | None = None
+) -> UnitSums:
     """The sums of each unit from which all metrics follow, [U, 3 C + K + 1 + 2 S].
 
     Columns in this order: rows of each target class, rows of each predicted class, correctly
@@ -155,9 +161,11 @@ def classification_sums(probabilities: Floats, targets: Ints, predicted: Ints) -
         probabilities: class probabilities of each row, float64 [N, C].
         targets: class index of each row, int64 [N].
         predicted: predicted class of each row, int64 [N].
+        groups: as for ``classification_scores``.
     """
     rows, classes = probabilities.shape
-    units = assign_units(rows)
+    n = rows if groups is None else int(groups.max(initial=-1)) + 1
+    units = assign_units(n) if groups is None else assign_units(n)[groups]
     confidence = probabilities[np.arange(rows), predicted]
     hit = predicted == targets
     one_column = np.zeros(rows, dtype=np.int64)
@@ -166,13 +174,13 @@ def classification_sums(probabilities: Floats, targets: Ints, predicted: Ints) -
         sums_per_unit(units, predicted, classes),
         sums_per_unit(units, targets, classes, hit.astype(np.float64)),
         sums_per_unit(units, _bins(confidence), CALIBRATION_BINS, confidence - hit),
-        sums_per_unit(units, one_column, 1, _row_log_loss(probabilities, targets)),
+        sums_per_unit(units, one_column, 1, row_log_loss(probabilities, targets)),
     ]
     for index in _curves(classes):
         inside = targets == index
         placements = _placements(probabilities[:, index], inside)
         parts.append(sums_per_unit(units, inside.astype(np.int64), 2, placements))
-    return UnitSums(np.hstack(parts), partial(_metrics, classes=classes), rows)
+    return UnitSums(np.hstack(parts), partial(_metrics, classes=classes), n)
 
 
 def _metrics(sums: Floats, classes: int) -> dict[str, Floats]:
@@ -238,11 +246,15 @@ def _share_below(scores: Floats, others: Floats) -> Floats:
     return np.asarray(ends / (2 * len(others)))
 
 
-def _row_log_loss(probabilities: Floats, targets: Ints) -> Floats:
+def row_log_loss(probabilities: Floats, targets: Ints) -> Floats:
     """Negative logarithm of the probability of each row's target, in nats, float64 [N].
 
     Probabilities are clipped at the epsilon of float64, as in ``sklearn.metrics.log_loss``: the
     loss of one row is at most 36.04 nats.
+
+    Args:
+        probabilities: class probabilities of each row, float64 [N, C].
+        targets: class index of each row, int64 [N].
     """
     of_target = probabilities[np.arange(len(targets)), targets]
     return np.asarray(-np.log(np.clip(of_target, np.finfo(np.float64).eps, 1)))

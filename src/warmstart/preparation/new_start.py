@@ -73,7 +73,8 @@ def new_start(config: RunConfig, train: Table, folder: Path) -> ModelConfig:
     """
     assert config.pretrain is not None
     tokenizer = tokenizer_for(_Texts(train, config), config.pretrain)
-    new_checkpoint(folder, tokenizer, config.pretrain, config.train.seed_of("initialization"))
+    seed, head = config.train.seed_of("initialization"), task_type(config).head
+    new_checkpoint(folder, tokenizer, config.pretrain, seed, head)
     return config.model.model_copy(update={"name": str(folder)})
 
 

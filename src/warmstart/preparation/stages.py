@@ -26,6 +26,7 @@ from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.preparation.row_ids import tables_of_rows
 from warmstart.tasks import task_type
 from warmstart.tasks.capabilities import KeepsGroups, Stratifies
+from warmstart.tasks.made_rows import DrawsRows
 from warmstart.tasks.task import AnyTask, Split
 
 READING = (
@@ -40,6 +41,8 @@ READING = (
     "label",
     "label_columns",
     "prompt",
+    "group",
+    "segment_characters",
     "words",
     "tags",
     "spans",
@@ -198,7 +201,22 @@ def learn(config: RunConfig, tables: Mapping[str, Table]) -> tuple[AnyTask, dict
         DataError: labels cannot be learned, or do not occur in training.
     """
     task = task_type(config).learn(config, tables["train"])
-    return task, {name: Split(table, task.labels(table)) for name, table in tables.items()}
+    return task, {name: split_of(task, table) for name, table in tables.items()}
+
+
+def split_of(task: AnyTask, table: Table) -> Split:
+    """The rows of a split and their labels.
+
+    Args:
+        task: what is learned.
+        table: the clean rows of the split.
+
+    Raises:
+        DataError: labels cannot be learned, or rows cannot be completed.
+    """
+    if isinstance(task, DrawsRows):
+        table = task.drawn(table)
+    return Split(table, task.labels(table))
 
 
 def encode(

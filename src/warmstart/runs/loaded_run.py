@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from warmstart.models.checkpoints.configuration import Head
+
 
 WEIGHTS = "model.safetensors"
 
@@ -44,6 +46,16 @@ class LoadedRun:
     tokenizer: "PreTrainedTokenizerBase"
     max_tokens: int
     identity: str | None
+
+    @property
+    def head(self) -> "Head":
+        """The head of its model."""
+        return self.task.head
+
+    @property
+    def pairs(self) -> bool:
+        """Whether it was trained on pairs of texts."""
+        return self.config.data.text_pair is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from warmstart.config import RunConfig
-from warmstart.data.examples.batches import Examples
-from warmstart.errors.counts import counted
 from warmstart.evaluation.baseline_scores import Scored, baseline_scores
 from warmstart.evaluation.chosen_numbers import chooses_numbers
 from warmstart.evaluation.evaluate import evaluate, with_final_scores
 from warmstart.evaluation.store import folder_name, write_evaluation
 from warmstart.preparation.learnable import learnable
+from warmstart.preparation.stages import split_of
 from warmstart.preparation.training_rows import training_splits
 from warmstart.runs.directory import RunDirectory
 from warmstart.runs.only_shown import only_shown
 from warmstart.serving.engine import Engine
 from warmstart.serving.file_settings import Source, file_config
-from warmstart.serving.predictor import usable_rows, warn_of_left_out_rows
+from warmstart.serving.predictor import (
+    usable_rows,
+    warn_of_left_out_rows,
+    warn_of_truncated_rows,
+)
 from warmstart.serving.torch_runner import TorchRunner
 from warmstart.tasks.capabilities import HasBaselines, LabelsSpans, with_settings
 from warmstart.tasks.task import Split
@@ -68,11 +71,13 @@ def evaluate_file(
     config = file_config(engine.config, overrides, source)
     task = with_settings(engine.task, config)
     table = usable_rows(task, config.data, source, overrides)
-    split = Split(table, task.labels(table))
-    examples = task.encode(table, split.labels, engine.tokenizer, engine.max_tokens)
+    split = split_of(task, table)
+    examples = task.encode(split.table, split.labels, engine.tokenizer, engine.max_tokens)
     split, left_out = learnable(task, split, examples, engine.max_tokens)
     warn_of_left_out_rows(len(table), left_out)
-    _warn_of_truncated_rows(examples, engine.max_tokens)
+    # A row can have several examples.
+    cut, rows = (len(np.unique(ids)) for ids in (examples.rows[examples.truncated], examples.rows))
+    warn_of_truncated_rows(cut, rows, "row", engine.max_tokens)
     problems = task.problems(split.labels) if isinstance(task, LabelsSpans) else []
     for text in (*problems, *examples.notes):
         warnings.warn(text, stacklevel=3)
@@ -121,16 +126,9 @@ def _baselines(
     rows = replace(split, table=replace(split.table, columns=columns))
     held_out = {"file": rows}
     if chooses_numbers(task, own.train):  # each baseline gets its own from the validation rows
-        held_out["validation"] = Split(splits["validation"], task.labels(splits["validation"]))
-    train = Split(splits["train"], task.labels(splits["train"]))
+        held_out["validation"] = split_of(task, splits["validation"])
+    train = split_of(task, splits["train"])
     scores, notes = baseline_scores(task, own, train, held_out, own.train.best_metric)
     for note in notes:
         warnings.warn(note, stacklevel=4)
     return {name: of_split["file"] for name, of_split in scores.items()}
-
-
-def _warn_of_truncated_rows(examples: Examples, max_tokens: int) -> None:
-    cut = len(np.unique(examples.rows[examples.truncated]))  # a row can have several examples
-    if cut:
-        rows = counted(len(np.unique(examples.rows)), "row")
-        warnings.warn(f"of {rows}, truncated to {max_tokens} tokens: {cut:,}", stacklevel=4)

@@ -2,7 +2,7 @@
 
 import codecs
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,23 +20,29 @@ from warmstart.tasks.capabilities import WritesConll
 
 
 def refuse_output(
-    path: Path, run: Path, inputs: Sequence[str] = (), *, overwrite: bool = False
+    path: Path,
+    run: Path,
+    inputs: Sequence[str] = (),
+    *,
+    overwrite: bool = False,
+    formats: Collection[str] | None = None,
 ) -> None:
-    """Raise an error before any work if predictions cannot be written to ``path``.
+    """Raise an error before any work if results cannot be written to ``path``.
 
     Args:
         path: the file to write.
         run: the run directory of the model.
-        inputs: the files that are predicted.
+        inputs: the files that are read.
         overwrite: whether an existing file is replaced.
+        formats: the possible suffixes; by default those of predictions.
 
     Raises:
         ConfigError: its suffix is unknown or not for this task, the file already exists, or it must
             not be replaced: it is an input, or belongs to the run.
         RunError: its folder cannot be written, or the run directory is damaged.
     """
-    if path.suffix not in WRITERS:
-        raise errors.command.output_format(path, list(WRITERS))
+    if path.suffix not in (known := formats or list(WRITERS)):
+        raise errors.command.output_format(path, known)
     if path.suffix == ".conll":
         task = load_task(RunDirectory.open(run))[1]
         if not isinstance(task, WritesConll):
@@ -45,7 +51,7 @@ def refuse_output(
     if path.is_dir() or (path.exists() and not overwrite):
         raise errors.command.output_exists(path)
     if path.exists() and any(_same(path, Path(name)) for name in inputs):
-        raise errors.command.output_is_kept(path, "one of the files to predict")
+        raise errors.command.output_is_kept(path, "one of the files to read")
     if path.exists() and RunDirectory(run).would_lose(path):
         raise errors.command.output_is_kept(path, f"a file of the run {run}")
     refuse_unwritable(path.parent if path.exists() else path)

@@ -6,9 +6,10 @@ from what was scored.
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +20,12 @@ from warmstart.config import DataConfig
 from warmstart.data.checking.check import REASONS
 from warmstart.data.examples.tokens import Bools
 from warmstart.data.label_lists import SEPARATOR
-from warmstart.data.table import SourceFile, Table
+from warmstart.data.table import Table
 from warmstart.errors.counts import counted
 from warmstart.evaluation.store import prediction_table
 from warmstart.serving.engine import Engine
 from warmstart.serving.file_settings import Source, file_config, given_settings, read_files
-from warmstart.serving.given_texts import usable_texts
+from warmstart.serving.given_texts import text_table
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import (
     Generates,
@@ -34,8 +35,6 @@ from warmstart.tasks.capabilities import (
     with_settings,
 )
 from warmstart.tasks.task import AnyTask, Prediction, Predictions
-
-_PAIR = "data.text_pair"
 
 ROWS_AT_ONCE = 1024
 """Rows whose columns become Python objects in one call."""
@@ -114,25 +113,7 @@ def predict_texts(
     """
     refuse_without_predictions(engine.task)
     refuse_top_k(engine.task, top_k)
-    given = {"data.text": usable_texts(texts, "text")}
-    if text_pairs is not None:
-        given[_PAIR] = usable_texts(text_pairs, "text_pair")
-    columns = engine.config.data.text_columns
-    if given.keys() < columns.keys():
-        raise errors.data.texts_without_pairs(columns[_PAIR])
-    if columns.keys() < given.keys():
-        raise errors.data.pairs_without_use(columns["data.text"])
-    count = len(given["data.text"])
-    if _PAIR in given and len(given[_PAIR]) != count:
-        raise errors.data.unequal_texts(count, len(given[_PAIR]))
-    arrays = {columns[setting]: pa.array(v, pa.string()) for setting, v in given.items()}
-    table = Table(
-        columns=pa.table(arrays),
-        rows=np.arange(count, dtype=np.int64),
-        files=(SourceFile("text", sha256="", encoding=None, rows=count),),
-        file_index=np.zeros(count, dtype=np.int32),
-        lines=np.arange(1, count + 1, dtype=np.int64),
-    )
+    table = text_table(engine.config.data, texts, text_pairs)
     if not len(table):
         return []
     # One prediction for each text: an unusable text is an error here and is never left out.
@@ -209,25 +190,60 @@ def predict_file(
     refuse_top_k(engine.task, top_k)
     config = file_config(engine.config, overrides, source, labelled=False)
     task = with_settings(engine.task, config)
-    table = read_files(source, config.data, overrides, every_line=True)
-    missing = config.data.missing if "data.missing" in given_settings(overrides) else None
-    data = config.data.model_copy(update={"missing": missing or "drop"})
-    used, unused = task.clean(data, table, labelled=False)
-    answered = np.isin(table.rows, used.rows)
-    if missing is None:
-        _warn_of_unanswered_rows(table, unused)
-    else:
-        _warn_of_unused_rows(table, unused)
-        table, answered = table.filter(answered), answered[answered]
+    table, used, answered = answerable_rows(
+        config.data, partial(task.clean, labelled=False), source, overrides
+    )
     predictions = _most_probable(task, engine.predictions(task, used), top_k)
     rows = prediction_table(predictions, used, config.data, labels=None)
     if not answered.all():
         rows = _with_unanswered(rows, table, answered, config.data)
     kept = table.columns if keep_columns else None
     if kept is not None:
-        rows = _with_columns(rows, kept, config.data)
+        rows = with_columns(rows, kept, config.data)
     separator = config.data.label_separator or SEPARATOR
     return FilePredictions(predictions, answered, rows, task, separator, kept)
+
+
+class AnswerableRows(NamedTuple):
+    """The rows of file(s), and those of them that have a text."""
+
+    table: Table
+    """N rows; under ``data.missing``, only those with a text."""
+    used: Table
+    """The rows with a text."""
+    answered: Bools
+    """Whether each row has a text, bool [N]."""
+
+
+def answerable_rows(
+    data: DataConfig,
+    clean: Callable[[DataConfig, Table], tuple[Table, Mapping[str, int]]],
+    source: Source | Sequence[Source],
+    overrides: Sequence[str],
+    answer: Literal["prediction", "vector"] = "prediction",
+) -> AnswerableRows:
+    """Read file(s) for predictions or vectors; warns about rows without a text.
+
+    Args:
+        data: settings from ``file_config``.
+        clean: selects the usable rows, and counts the others by reason.
+        source: the file(s).
+        overrides: the settings that were given for them.
+        answer: what each row with a text gets, for the warning.
+
+    Raises:
+        DataError: a file cannot be read or lacks the text column, or no row has a text.
+    """
+    table = read_files(source, data, overrides, every_line=True)
+    missing = data.missing if "data.missing" in given_settings(overrides) else None
+    used, unused = clean(data.model_copy(update={"missing": missing or "drop"}), table)
+    answered = np.isin(table.rows, used.rows)
+    if missing is None:
+        _warn_of_unanswered_rows(table, unused, answer)
+    else:
+        _warn_of_unused_rows(table, unused)
+        table, answered = table.filter(answered), answered[answered]
+    return AnswerableRows(table, used, answered)
 
 
 def _with_unanswered(found: pa.Table, table: Table, answered: Bools, data: DataConfig) -> pa.Table:
@@ -242,8 +258,14 @@ def _with_unanswered(found: pa.Table, table: Table, answered: Bools, data: DataC
     return rows
 
 
-def _with_columns(rows: pa.Table, columns: pa.Table, data: DataConfig) -> pa.Table:
-    """The predictions with the other columns of the file; a name that is taken gets a prefix."""
+def with_columns(rows: pa.Table, columns: pa.Table, data: DataConfig) -> pa.Table:
+    """The results with the other columns of the file; a name that is taken gets a prefix.
+
+    Args:
+        rows: N results with their rows.
+        columns: all columns of the file, N rows.
+        data: names the columns.
+    """
     shown = {*data.text_columns.values(), *([data.group] if "group" in rows.schema.names else [])}
     for name in columns.column_names:
         if name in shown:
@@ -280,13 +302,11 @@ def _warn_of_unused_rows(table: Table, left_out: Mapping[str, int]) -> None:
     warn_of_left_out_rows(sum(file.rows for file in table.files), reasons)
 
 
-def _warn_of_unanswered_rows(table: Table, unused: Mapping[str, int]) -> None:
-    """Warn about rows that stay in the result without a prediction."""
+def _warn_of_unanswered_rows(table: Table, unused: Mapping[str, int], answer: str) -> None:
+    """Warn about rows that stay in the result without an answer."""
     _warn_of_unused_rows(table, {})
     if told := _counted(unused):
-        warnings.warn(
-            f"of {counted(len(table), 'row')}, without a prediction: {told}", stacklevel=4
-        )
+        warnings.warn(f"of {counted(len(table), 'row')}, without a {answer}: {told}", stacklevel=4)
 
 
 def warn_of_left_out_rows(rows: int, reasons: Mapping[str, int]) -> None:
@@ -298,6 +318,20 @@ def warn_of_left_out_rows(rows: int, reasons: Mapping[str, int]) -> None:
     """
     if told := _counted(reasons):
         warnings.warn(f"of {counted(rows, 'row')}, left out: {told}", stacklevel=5)
+
+
+def warn_of_truncated_rows(cut: int, rows: int, unit: str, max_tokens: int) -> None:
+    """Warn if rows were truncated.
+
+    Args:
+        cut: number of truncated rows.
+        rows: number of all rows.
+        unit: what they are: ``row`` or ``text``.
+        max_tokens: the model's longest input in tokens.
+    """
+    if cut:
+        told = f"of {counted(rows, unit)}, truncated to {max_tokens} tokens: {cut:,}"
+        warnings.warn(told, stacklevel=4)
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

@@ -5,8 +5,10 @@ and run ``tests/contract``.
 """
 
 from warmstart.config import RunConfig
+from warmstart.tasks.bert_pretraining import BertPretraining
 from warmstart.tasks.fill_mask import FillMask
 from warmstart.tasks.multi_label_classification import MultiLabelClassification
+from warmstart.tasks.next_sentence import NextSentence
 from warmstart.tasks.question_answering import QuestionAnswering
 from warmstart.tasks.task import AnyTask
 from warmstart.tasks.text_classification import TextClassification
@@ -24,6 +26,8 @@ TASKS: dict[str, type[AnyTask]] = {
     "question-answering": QuestionAnswering,
     "text-generation": TextGeneration,
     "fill-mask": FillMask,
+    "next-sentence": NextSentence,
+    "bert-pretraining": BertPretraining,
 }
 """Every task; the only list of them."""
 

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-import numpy as np
 import pyarrow as pa
 
 from warmstart import errors
@@ -45,7 +44,7 @@ from warmstart.models.checkpoints.configuration import Head
 from warmstart.tasks.predictions.document_predictions import (
     DOCUMENTS_AT_ONCE,
     DocumentPredictions,
-    summed_by_row,
+    masked_predictions,
 )
 from warmstart.tasks.predictions.mask_predictions import (
     MaskBatchTargets,
@@ -148,9 +147,7 @@ class FillMask:
         )
         texts = table.chunks(data.text_columns, DOCUMENTS_AT_ONCE)
         found = encode_documents(tokenizer, texts, table.rows, layout)
-        askable = np.ones(len(tokenizer), dtype=np.bool_)
-        askable[sorted(special)] = False
-        masking = Masking(data.mask_share, tokenizer.mask_token_id, askable)
+        masking = Masking.of(data.mask_share, tokenizer)
         targets = HiddenTokens(found.predict_from, found.text_bytes, masking, found.begins_word)
         return Examples(found.tokens, targets)
 
@@ -170,9 +167,9 @@ class FillMask:
 
     def model(self, checkpoint: "Checkpoint", seed: int) -> "PreTrainedModel":
         """The checkpoint's encoder with its family's masked-language-model head."""
-        from warmstart.models.checkpoints.load import mask_filler
+        from warmstart.models.checkpoints.load import pretraining_model
 
-        return mask_filler(checkpoint, seed)
+        return pretraining_model(checkpoint, seed)
 
     def loss(self, logits: "TokenLogits", batch: Batch) -> tuple["Tensor", int]:
         """Cross-entropy in nats, *summed* over the hidden tokens, and their number."""
@@ -184,11 +181,7 @@ class FillMask:
         """Cross-entropy and correct tokens of each row; or the most probable tokens at masks."""
         if isinstance(batch.targets, MaskBatchTargets):
             return most_probable(logits, batch)
-        targets = of_kind(batch.targets, TokenBatchTargets)
-        nats, right = logits.losses(targets.ids)
-        values = {"nats": nats.double().cpu().numpy(), "correct": right.long().cpu().numpy()}
-        sums = summed_by_row(targets, batch.offsets, values)
-        return DocumentPredictions(batch.rows, sums, batch.truncated)
+        return masked_predictions(logits, of_kind(batch.targets, TokenBatchTargets), batch)
 
     def score(self, predictions: DocumentPredictions | MaskPredictions, labels: Ints) -> Scores:
         """Loss and accuracy with intervals over documents."""

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from warmstart.errors.counts import counted
+
 TEXT_CHARACTERS = 600
 """Longer texts are cut in the report; ``predictions.parquet`` has the full texts."""
 
@@ -94,6 +96,31 @@ def worst_rows(
         # The sort is stable: equally bad rows stay in file order.
         shown = sorted(shown + wrong.take(order).to_pylist(), key=lambda row: -row["amount"])[:most]
     return shown, count
+
+
+def most_confident(predictions: Path, most: int) -> Mistakes:
+    """The wrong predictions of one label per row with the highest probability.
+
+    Args:
+        predictions: path of a ``predictions.parquet``.
+        most: maximum number of rows to show.
+    """
+
+    def highest(rows: pa.RecordBatch) -> pa.Array:
+        shares = pc.max_element_wise(*(rows[name] for name in share_columns(rows)))
+        return pc.if_else(pc.not_equal(rows["label"], rows["prediction"]), shares, None)
+
+    rows, count = worst_rows(predictions, most, highest)
+    return Mistakes(
+        heading="Most confident mistakes",
+        note=f"{len(rows)} of {counted(count, 'wrong prediction')}, the most confident first.",
+        hint=CHECK_LABELS,
+        columns=("text", "true label", "predicted label", "probability"),
+        rows=tuple(
+            mistake(row, row["label"], row["prediction"], percent(row["amount"])) for row in rows
+        ),
+        count=count,
+    )
 
 
 def mistake(row: Mapping[str, Any], label: str, prediction: str, amount: str) -> Mistake:

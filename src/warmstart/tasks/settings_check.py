@@ -11,10 +11,25 @@ from warmstart.config.config_yaml import Place
 from warmstart.config.file_formats import NO_ROWS
 from warmstart.tasks import TASKS
 from warmstart.tasks.capabilities import ChecksSettings, KeepsGroups
+from warmstart.tasks.made_rows import SetsDefaults
 from warmstart.tasks.task_settings import is_read, needed_value
 
 Origins = dict[Place, Origin]
 """Where each setting was written; ``()`` is the config as a whole."""
+
+
+def with_defaults(content: dict[str, Any]) -> dict[str, Any]:
+    """The given settings, and those that have a default of their own for their task.
+
+    Args:
+        content: the settings that were given, not checked yet.
+    """
+    name, data = content.get("task"), content.get("data")
+    task = TASKS.get(name) if isinstance(name, str) else None
+    if task is None or not issubclass(task, SetsDefaults) or not isinstance(data, dict):
+        return content
+    given = {setting: value for setting, value in data.items() if value is not None}
+    return {**content, "data": {**task.defaults(), **given}}
 
 
 def faults_of_task(

@@ -22,6 +22,8 @@ LABEL_LISTS = frozenset({"data.label_separator", "data.label_columns"})
 """Several labels for a row."""
 PAIRS = frozenset({"data.text_pair", "data.truncation"})
 """Rows may be pairs of texts."""
+SEGMENTS = frozenset({"data.text_pair", "data.segment_characters"})
+"""Documents are cut into segments, and pairs of these are the rows."""
 PROMPTS = frozenset({"data.prompt"})
 """A part of the text is given as a prompt and not learned."""
 OVERLAP = frozenset({"data.overlap_tokens"})
@@ -87,6 +89,7 @@ TASK_SETTINGS = (
     | NAMES
     | LABEL_LISTS
     | PAIRS
+    | SEGMENTS
     | PROMPTS
     | TEXTS
     | MASKS

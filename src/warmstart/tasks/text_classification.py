@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from warmstart import errors
 from warmstart.config import DataConfig, LossName, RunConfig
@@ -33,7 +32,6 @@ from warmstart.data.labels import class_index, clean_rows, label_names
 from warmstart.data.named_labels import class_texts, in_order_of_ids
 from warmstart.data.split import codes, refuse_rare_labels
 from warmstart.data.table import Table
-from warmstart.errors.counts import counted
 from warmstart.metrics.classification_metrics import (
     NEEDS_PROBABILITIES,
     classification_scores,
@@ -47,14 +45,7 @@ from warmstart.metrics.thresholds import THRESHOLD_METRICS, best_threshold
 from warmstart.models.checkpoints.configuration import Head, with_labels
 from warmstart.tasks.capabilities import Baseline, ExportKind
 from warmstart.tasks.focal_loss import focal_factor
-from warmstart.tasks.mistakes import (
-    CHECK_LABELS,
-    Mistakes,
-    mistake,
-    percent,
-    share_columns,
-    worst_rows,
-)
+from warmstart.tasks.mistakes import Mistakes, most_confident
 from warmstart.tasks.predictions.class_predictions import ClassPredictions
 from warmstart.tasks.predictions.numbers import as_numbers, log_shares, softmax
 from warmstart.tasks.predictions.shown_labels import with_top
@@ -371,20 +362,4 @@ class TextClassification:
 
     def mistakes(self, predictions: Path, most: int) -> Mistakes:
         """The wrong predictions with the highest probability."""
-
-        def highest(rows: pa.RecordBatch) -> pa.Array:
-            shares = pc.max_element_wise(*(rows[name] for name in share_columns(rows)))
-            return pc.if_else(pc.not_equal(rows["label"], rows["prediction"]), shares, None)
-
-        rows, count = worst_rows(predictions, most, highest)
-        return Mistakes(
-            heading="Most confident mistakes",
-            note=f"{len(rows)} of {counted(count, 'wrong prediction')}, the most confident first.",
-            hint=CHECK_LABELS,
-            columns=("text", "true label", "predicted label", "probability"),
-            rows=tuple(
-                mistake(row, row["label"], row["prediction"], percent(row["amount"]))
-                for row in rows
-            ),
-            count=count,
-        )
+        return most_confident(predictions, most)

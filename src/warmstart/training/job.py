@@ -16,7 +16,7 @@ from warmstart.devices.device import Precision, build_accelerator, precision_of
 from warmstart.devices.processes import Processes, current
 from warmstart.evaluation.evaluate import MAX_TOKENS_PER_BATCH
 from warmstart.models.checkpoints.classifier_heads import is_new_head
-from warmstart.models.checkpoints.configuration import READS, Head
+from warmstart.models.checkpoints.configuration import CLASSIFIERS, READS, Head
 from warmstart.models.checkpoints.missing_parts import lacks_pooler
 from warmstart.models.packed.forward import Forward, forward_for
 from warmstart.models.tuning.features import with_features
@@ -132,7 +132,7 @@ def job_for(prepared: Prepared, run: RunDirectory, listeners: Sequence[Listener]
         run=run,
         log=EventLog(run.entry("events.jsonl"), listeners, silent=not processes.first),
         trains=trains,
-        new_head=READS[head] != "every" and is_new_head(base.config, model.config, head, paths),
+        new_head=head in CLASSIFIERS and is_new_head(base.config, model.config, head, paths),
         frozen=frozen,
         adapters=adapters,
         capture=capture_for(accelerator) if config.cuda_graphs else None,
@@ -152,11 +152,12 @@ def with_features_computed(job: Job, *, cached: bool = True) -> Job:
     """
     assert job.frozen is not None
     packed, frozen = job.forward.packed, job.frozen
-    masks = isinstance(job.train.targets, HiddenTokens)
-    if packed is None or masks:
+    reason = None if packed is not None else f"the model runs {job.forward.path}"
+    if isinstance(job.train.targets, HiddenTokens):
         reason = "each epoch masks different tokens"
-        if not masks:
-            reason = f"the model runs {job.forward.path}"
+    elif job.train.sampled is not None:
+        reason = "each epoch pairs different segments"
+    if packed is None or reason is not None:
         job.log.notice(
             f"frozen: {job.frozen}; this part runs again in every epoch, because {reason}"
         )
@@ -186,10 +187,11 @@ def _vocabulary_of(
 ) -> tuple[CompactVocabulary | None, str]:
     """The word embedding reduced to the rows that the splits use, if possible; and a summary."""
     used = used_ids(
-        (split.tokens.input_ids for split in examples.values()), model.config.vocab_size
+        ((split.sampled or split.tokens).input_ids for split in examples.values()),
+        model.config.vocab_size,
     )
     reason = whole_because(model, used)
-    if READS[head] == "every":
+    if READS[head] in ("every", "both"):
         reason = "any token may be predicted"
     if precision == "float16":
         reason = "with float16 a step may be skipped"

@@ -86,7 +86,7 @@ def fit(
                 break
             epoch, index = divmod(step, plan.steps_per_epoch)
             if index == 0 or not windows:  # a resumed run starts in the middle of an epoch
-                windows = begin_epoch(job, plan, epoch)
+                parts, windows = parts.of_epoch(step), begin_epoch(job, plan, epoch)
             set_rates(optimizer, share_at(step))
             progress = make_step(parts, windows[index], progress)
 
@@ -130,6 +130,11 @@ class Parts:
         recorder = StepRecorder(job.log, check_gradients=precision_of(job.accelerator) != "float16")
         stepper, graphs = job.accelerator.prepare(optimizer), graphed_steps(job, plan, optimizer)
         return cls(job, plan, optimizer, stepper, recorder, Clock.of(job, progress), graphs)
+
+    def of_epoch(self, step: int) -> Self:
+        """The same objects with the training rows of the epoch of a step."""
+        train = self.job.train.of_epoch(self.plan.draw(step))
+        return replace(self, job=replace(self.job, train=train))
 
 
 def after_step(parts: Parts, progress: Progress, *, asked: bool, due: bool, over: bool) -> Progress:

@@ -13,7 +13,7 @@ from warmstart.models.checkpoints.description import describe, describe_training
 from warmstart.models.checkpoints.load import (
     Checkpoint,
     find,
-    mask_filler,
+    pretraining_model,
     sequence_classifier,
     token_classifier,
 )
@@ -102,7 +102,7 @@ def test_a_trained_token_classifier_keeps_its_labels(tmp_path: Path) -> None:
 def test_a_model_that_fills_masks_has_no_labels(tmp_path: Path) -> None:
     start = find(ModelConfig(name=str(tiny_checkpoint(tmp_path))), "masked-lm")
     assert describe(start).labels == ()
-    assert describe(mask_filler(start, seed=1)).labels == ()
+    assert describe(pretraining_model(start, seed=1)).labels == ()
 
 
 def test_training_a_token_classifier_is_described_with_its_parts(tmp_path: Path) -> None:

@@ -14,6 +14,11 @@ def test_a_model_type_has_one_body_with_every_head() -> None:
         assert row.body is body_of(model_type)
 
 
+def test_two_heads_are_one_for_tokens_and_one_for_rows() -> None:
+    for (_, head), row in ARCHITECTURES.items():
+        assert (row.row_head is not None) == (READS[head] == "both")
+
+
 def test_heads_that_read_rows_have_a_last_layer_for_them_and_others_have_none() -> None:
     for (_, head), row in ARCHITECTURES.items():
         assert (row.row_vectors is not None) == (READS[head] == "first")
@@ -22,7 +27,8 @@ def test_heads_that_read_rows_have_a_last_layer_for_them_and_others_have_none() 
 @pytest.mark.parametrize("model_type", [*ENCODERS, "xlm-roberta", "camembert"])
 def test_an_encoder_has_every_head_of_an_encoder(model_type: str) -> None:
     heads = {head for name, head in ARCHITECTURES if name == model_type}
-    assert heads == {"sequence-classification", "token-classification", "masked-lm"}
+    of_bert = {"next-sentence", "pretraining"} if model_type == "bert" else set()
+    assert heads == {"sequence-classification", "token-classification", "masked-lm"} | of_bert
 
 
 def test_known_model_types_are_encoders_and_decoders() -> None:

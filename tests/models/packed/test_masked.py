@@ -22,7 +22,7 @@ from warmstart.data.examples.targets import of_kind
 from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.data.table import SourceFile, Table
 from warmstart.errors import ModelError
-from warmstart.models.checkpoints.load import find, mask_filler
+from warmstart.models.checkpoints.load import find, pretraining_model
 from warmstart.models.checkpoints.missing_parts import new_parts
 from warmstart.models.packed.architectures import ARCHITECTURES
 from warmstart.models.packed.forward import forward_for, padded_forward
@@ -35,7 +35,7 @@ def model_and_rows(folder: Path, architecture: str) -> tuple[Any, Examples]:
     base = "roberta" if architecture in LIKE_ROBERTA else architecture
     tiny_checkpoint(folder, base, layers=4)
     checkpoint = find(ModelConfig(name=str(folder), dropout=0.0), "masked-lm")
-    model = mask_filler(checkpoint, seed=0)
+    model = pretraining_model(checkpoint, seed=0)
     set_weights(model)
     model.config.model_type = architecture
     texts = [*tiny_sentences(15), "a", " ".join(tiny_sentences(30, seed=3)), "it <pad> [PAD] is"]
@@ -141,7 +141,7 @@ def test_a_missing_head_is_initialised_with_the_seed_and_reported(tmp_path: Path
     assert any("no masked-language-model head: it starts new" in text for text in said)
     assert any("output layer is the word embedding" in text for text in said)
     assert any("has a pooler" in text for text in said)
-    one, two, other = (mask_filler(bare, seed).state_dict() for seed in (1, 1, 2))
+    one, two, other = (pretraining_model(bare, seed).state_dict() for seed in (1, 1, 2))
     dense = "cls.predictions.transform.dense.weight"
     assert torch.equal(one[dense], two[dense])
     assert not torch.equal(one[dense], other[dense])

@@ -50,6 +50,7 @@ REASONS = {
     "scored_text": "a validation or test row has the same text (data.duplicates: drop)",
     "contradictory_labels": "their text occurs in training with different labels "
     "(data.duplicates: drop)",
+    "one_sentence": "a document of one sentence has no next one",
     "no_known_token": "the tokenizer knows no character of the text, so no token can be masked",
 }
 """Key of a count of dropped rows -> the reason."""

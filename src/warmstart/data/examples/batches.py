@@ -30,7 +30,7 @@ Source: Krell et al. 2021, arXiv:2107.02027 (packing without cross-contamination
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -56,6 +56,23 @@ class Computed(NamedTuple):
     """Whether there is one vector for each row (or window)."""
 
 
+class Sampled(Protocol):
+    """Rows whose tokens are put together anew in every epoch of training."""
+
+    @property
+    def input_ids(self) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """Every token id that the rows of an epoch can have, int32."""
+        ...
+
+    def examples(self, draw: Draw) -> "Examples":
+        """The N rows of an epoch, in the same order.
+
+        Args:
+            draw: seed and epoch.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Examples:
     """The tokenised rows of one split and their targets.
@@ -65,12 +82,23 @@ class Examples:
         targets: their targets, in the same order.
         computed: outputs of the frozen part of the model, if they were computed before.
         notes: what tokenising changed, for the findings, one sentence each.
+        sampled: makes the rows of each epoch; None if all epochs have the same rows. The rows
+            themselves are then those of an evaluation.
     """
 
     tokens: Tokens
     targets: Targets
     computed: Computed | None = None
     notes: tuple[str, ...] = ()
+    sampled: Sampled | None = None
+
+    def of_epoch(self, draw: Draw) -> "Examples":
+        """The rows of an epoch of training; the same object if all epochs have the same rows.
+
+        Args:
+            draw: seed and epoch.
+        """
+        return self if self.sampled is None else self.sampled.examples(draw)
 
     def __len__(self) -> int:
         """Number of rows, N."""

@@ -18,7 +18,7 @@ generators", figure 10 (SplitMix64's finaliser).
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -57,6 +57,18 @@ class Masking:
     share: float
     mask_id: int
     askable: Bools
+
+    @classmethod
+    def of(cls, share: float, tokenizer: Any) -> Self:
+        """Masking with the mask token of a tokenizer; its special tokens are never selected.
+
+        Args:
+            share: share of each row's tokens (or words) to select.
+            tokenizer: a Transformers tokenizer with a mask token.
+        """
+        askable = np.ones(len(tokenizer), dtype=np.bool_)
+        askable[sorted(tokenizer.all_special_ids)] = False
+        return cls(share, tokenizer.mask_token_id, askable)
 
     def choose(self, rows: "MaskedRows", draw: Draw) -> Ints:
         """Select tokens: their indices in the batch, sorted, int64.
@@ -140,12 +152,32 @@ class MaskedRows:
             draw: seed and epoch.
             number: 0 to 3: which of a token's four random numbers.
         """
-        # One state per row from (seed, epoch, row id, chunk) [B], then one counter per token.
-        state = np.zeros(len(self.rows), dtype=np.uint64)
-        for value in (draw.seed, draw.epoch + 1, self.rows, self.chunks):
-            state = _mixed(state + np.asarray(value).astype(np.uint64) * _GOLDEN)
-        counter = 4 * self.place[tokens] + number + 1
-        return _mixed(state[self.row[tokens]] + counter.astype(np.uint64) * _GOLDEN)
+        state = row_states(draw, self.rows, self.chunks)  # [B]
+        return random_bits(state[self.row[tokens]], 4 * self.place[tokens] + number)
+
+
+def row_states(draw: Draw, rows: Ints, chunks: Ints) -> Bits:
+    """A state for the random numbers of each row, a function of the arguments alone, uint64 [B].
+
+    Args:
+        draw: seed and epoch.
+        rows: row ids, int64 [B].
+        chunks: a second number of each row, int64 [B].
+    """
+    state = np.zeros(len(rows), dtype=np.uint64)
+    for value in (draw.seed, draw.epoch + 1, rows, chunks):
+        state = _mixed(state + np.asarray(value).astype(np.uint64) * _GOLDEN)
+    return state
+
+
+def random_bits(states: Bits, counters: Ints) -> Bits:
+    """64 random bits for each state and counter, uint64 [N].
+
+    Args:
+        states: from ``row_states``, uint64 [N].
+        counters: which of the random numbers of a state, 0 or more, int64 [N].
+    """
+    return _mixed(states + (counters + 1).astype(np.uint64) * _GOLDEN)
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -5,8 +5,8 @@
 one batch (``groups``). Its form in a batch can be moved to a device and cut into pieces. So the
 loop, the batches and the evaluation do not depend on what is learned.
 
-The kinds for rows are here, those for tokens and words in ``token_targets``; a task may define its
-own in its own file.
+The kinds for rows are here, those for tokens and words in ``token_targets``, the one for both in
+``masked_pairs``; a task may define its own in its own file.
 
 =================  ==========================================  ============================
 kind               learned from each row                       in a batch
@@ -16,6 +16,7 @@ kind               learned from each row                       in a batch
 ``ListTargets``    a grade; rows of a list are compared        ``RowBatchTargets``
 ``NextTokens``     the token after each token                  ``TokenBatchTargets``
 ``HiddenTokens``   the tokens behind masks                     ``TokenBatchTargets``
+``MaskedPairs``    these, and the label of a pair              ``MaskedPairBatchTargets``
 ``WordTags``       a class for the first token of each word    ``WordBatchTargets``
 =================  ==========================================  ============================
 

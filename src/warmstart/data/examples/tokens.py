@@ -95,7 +95,7 @@ class Tokens:
         >>> [found.tolist() for found in tokens.places_of(np.array([1, 0]))]
         [[1, 2, 0], [0, 2, 3]]
         """
-        return _ranges(self.offsets[positions], self.offsets[positions + 1])
+        return joined_ranges(self.offsets[positions], self.offsets[positions + 1])
 
     @property
     def window_counts(self) -> Ints:
@@ -123,7 +123,7 @@ class Tokens:
         if starts is None:
             return positions, None
         bounds = (np.searchsorted(starts, self.offsets[positions + end]) for end in (0, 1))
-        windows, _ = _ranges(*bounds)
+        windows, _ = joined_ranges(*bounds)
         lengths = starts[windows + 1] - starts[windows]
         return windows, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
@@ -165,10 +165,18 @@ def window_bounds(offsets: Ints, window_offsets: Ints | None) -> Ints:
     return np.searchsorted(window_offsets, offsets)
 
 
-def _ranges(starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
-    """The numbers from ``starts[i]`` to ``stops[i] - 1`` for each i, end to end.
+def joined_ranges(starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
+    """The numbers of several ranges, end to end.
 
-    Also the place of the first number of each range among them, int64 [B + 1].
+    Args:
+        starts: first number of each range, int64 [B].
+        stops: the number after the last one of each range, int64 [B].
+
+    Returns:
+        The numbers; and the place of the first number of each range among them, int64 [B + 1].
+
+    >>> [found.tolist() for found in joined_ranges(np.array([7, 2]), np.array([9, 3]))]
+    [[7, 8, 2], [0, 2, 3]]
     """
     lengths = stops - starts
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

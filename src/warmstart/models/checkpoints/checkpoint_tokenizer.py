@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from warmstart import errors
 from warmstart.data.examples.tokenise import plain_copy
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import FILLS_MASKS, Head
 from warmstart.models.checkpoints.quiet import quiet
 from warmstart.models.checkpoints.special_tokens import missing_for_masking
 from warmstart.models.checkpoints.weight_files import VOCABULARIES
@@ -66,7 +66,7 @@ def checked_tokenizer(
         raise errors.model.slow_tokenizer(name, type(tokenizer).__name__)
     if tokenizer.pad_token_id is None and head != "causal-lm":
         raise errors.model.no_padding_token(name)
-    if head == "masked-lm" and (missing := missing_for_masking(tokenizer)):
+    if head in FILLS_MASKS and (missing := missing_for_masking(tokenizer)):
         raise errors.model.no_mask_token(name, missing)
     limit = tokenizer.model_max_length
     if not isinstance(limit, int | float) or not limit >= SHORTEST:  # NaN is not, either

@@ -31,11 +31,15 @@ Head = Literal[
     "question-answering",
     "causal-lm",
     "masked-lm",
+    "next-sentence",
+    "pretraining",
 ]
-"""The head that a task puts on a body; Transformers has one auto class for each."""
+"""The head that a task puts on a body; Transformers has one auto class for each. ``pretraining`` is
+BERT's: a masked-language-model head and a next-sentence head."""
 
-Reads = Literal["first", "asked", "every"]
-"""Which tokens a head reads: the first of each row, those in ``Batch.asked``, or every one."""
+Reads = Literal["first", "asked", "every", "both"]
+"""Which tokens a head reads: the first of each row, those in ``Batch.asked``, every one, or the
+first of each row by one of two heads and every one by the other."""
 
 READS: Mapping[Head, Reads] = {
     "sequence-classification": "first",
@@ -43,8 +47,15 @@ READS: Mapping[Head, Reads] = {
     "question-answering": "asked",
     "causal-lm": "every",
     "masked-lm": "every",
+    "next-sentence": "first",
+    "pretraining": "both",
 }
 """Which tokens each head reads. Heads that read every token have one logit per vocabulary entry."""
+
+FILLS_MASKS: frozenset[Head] = frozenset({"masked-lm", "pretraining"})
+"""Heads that predict masked tokens."""
+OF_PRETRAINING: frozenset[Head] = FILLS_MASKS | {"next-sentence"}
+"""Heads that an encoder is pretrained with, and that keep their meaning in every run."""
 
 CLASSIFIERS: Mapping[Head, str] = {
     "sequence-classification": "ForSequenceClassification",
@@ -160,6 +171,7 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
     """
     from transformers import (
         MODEL_FOR_MASKED_LM_MAPPING,
+        MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING,
         MODEL_FOR_QUESTION_ANSWERING_MAPPING,
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
         MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
@@ -174,6 +186,9 @@ def _refuse_other_architectures(name: str, config: "PreTrainedConfig", head: Hea
         "token-classification": MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
         "question-answering": MODEL_FOR_QUESTION_ANSWERING_MAPPING,
         "masked-lm": MODEL_FOR_MASKED_LM_MAPPING,
+        "next-sentence": MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING,
+        # The pretraining class of a family without next sentences has only one head.
+        "pretraining": MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING,
     }[head]
     if config.is_encoder_decoder:
         kind = "an encoder-decoder"
@@ -193,6 +208,8 @@ def auto_class(head: Head) -> Any:
     from transformers import (
         AutoModelForCausalLM,
         AutoModelForMaskedLM,
+        AutoModelForNextSentencePrediction,
+        AutoModelForPreTraining,
         AutoModelForQuestionAnswering,
         AutoModelForSequenceClassification,
         AutoModelForTokenClassification,
@@ -204,6 +221,8 @@ def auto_class(head: Head) -> Any:
         "question-answering": AutoModelForQuestionAnswering,
         "causal-lm": AutoModelForCausalLM,
         "masked-lm": AutoModelForMaskedLM,
+        "next-sentence": AutoModelForNextSentencePrediction,
+        "pretraining": AutoModelForPreTraining,
     }[head]
 
 

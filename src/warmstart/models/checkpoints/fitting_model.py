@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from warmstart.data.checking.language import DECODERS, ENCODERS, SMALL_MULTILINGUAL
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import OF_PRETRAINING, Head
 
 SMALL: Mapping[str, str] = {"en": "bundled/minilm-l6", "zh": "BAAI/bge-small-zh-v1.5"}
 """Encoders by language for a CPU; for others ``SMALL_MULTILINGUAL``."""
@@ -34,6 +34,8 @@ def fitting_model(language: str, head: Head, *, large: bool, few: bool) -> str |
         return {"en": ENGLISH_DECODER, **DECODERS}.get(language)
     if head == "masked-lm":  # a checkpoint for sentence embeddings has no such head
         return {"en": ENGLISH, **ENCODERS}.get(language, MASKED_MULTILINGUAL)
+    if head in OF_PRETRAINING:  # of the others, only Google's checkpoints have a next-sentence head
+        return {"en": ENGLISH, "zh": ENCODERS["zh"]}.get(language, MASKED_MULTILINGUAL)
     if not large:
         return SMALL.get(language, SMALL_MULTILINGUAL)
     if few:

@@ -322,25 +322,34 @@ def language_model(checkpoint: Checkpoint) -> "PreTrainedModel":
     return model
 
 
-def mask_filler(checkpoint: Checkpoint, seed: int) -> "PreTrainedModel":
-    """Load the checkpoint's encoder in float32 with a masked-language-model head.
+def pretraining_model(
+    checkpoint: Checkpoint, seed: int, label_names: Sequence[str] = ()
+) -> "PreTrainedModel":
+    """Load the checkpoint's encoder in float32 with a head of its pretraining, or both.
 
-    If the checkpoint has no such head, a new one is initialised with ``seed``; its output layer is
-    tied to the word embedding if the model family does so. ``new_parts`` reports this. The model
-    has no pooler.
+    If the checkpoint has no such head, or no pooler, a new one is initialised with ``seed``; the
+    output layer of a masked-language-model head is tied to the word embedding if the model family
+    does so. ``new_parts`` reports this. With only that head, the model has no pooler.
 
     Args:
         checkpoint: from ``find``; its weights are downloaded if necessary.
         seed: seed of the new weights.
+        label_names: names of the labels of a next-sentence head, for ``config.json``.
 
     Raises:
         ModelError: the download failed, a file is damaged, or the weights do not match
             config.json.
     """
-    paths = _downloaded(checkpoint)
-    model, report = read_model(checkpoint.folder, paths, checkpoint.config, checkpoint.head, seed)
+    paths, config = _downloaded(checkpoint), checkpoint.config
+    if label_names:
+        config = with_labels(config, label_names)
+    model, report = read_model(checkpoint.folder, paths, config, checkpoint.head, seed)
     body = model.base_model_prefix + "."
-    missing = [name for name in sorted(report["missing_keys"]) if name.startswith(body)]
+    missing = [
+        name
+        for name in sorted(report["missing_keys"])
+        if name.startswith(body) and "pooler" not in name.split(".")
+    ]
     _refuse_incomplete(checkpoint.name, {**report, "missing_keys": missing})
     return model
 

@@ -168,6 +168,15 @@ def refuse_mean(checkpoint: "Checkpoint", *, adapters: bool) -> None:
         raise errors.checkpoint.no_mean_pooling(checkpoint.name, obstacle, sorted(POOLED))
 
 
+def read_by_head(config: "PreTrainedConfig") -> Pooling:
+    """What the head of a saved sequence classifier reads.
+
+    Args:
+        config: its configuration.
+    """
+    return "mean" if _setting(config) == "mean" else "first"
+
+
 def _setting(config: "PreTrainedConfig") -> str | None:
     """``classifier_pooling`` of a family that has this setting; None for other families."""
     return config.classifier_pooling if config.model_type in HAS_A_SETTING else None

@@ -1,17 +1,23 @@
 """Find the parts of a model that its checkpoint lacks, by the names in its weight files."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from warmstart.errors.counts import counted
 from warmstart.models.checkpoints.classifier_heads import head_in_words
 from warmstart.models.checkpoints.config_json import read_content
-from warmstart.models.checkpoints.configuration import CLASSIFIERS, skeleton
+from warmstart.models.checkpoints.configuration import (
+    CLASSIFIERS,
+    FILLS_MASKS,
+    OF_PRETRAINING,
+    skeleton,
+)
 from warmstart.models.checkpoints.load import Checkpoint
 from warmstart.models.checkpoints.weight_files import weight_shapes
 from warmstart.models.checkpoints.weights_check import weights_not_used
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def new_parts(checkpoint: Checkpoint, config: "PreTrainedConfig") -> list[str]:
@@ -44,18 +50,31 @@ def new_parts(checkpoint: Checkpoint, config: "PreTrainedConfig") -> list[str]:
         kept = head_in_words(checkpoint.name, checkpoint.config, config, checkpoint.head, paths)
         return said if kept is None else [*said, kept]
     names = weight_shapes(paths)
-    if checkpoint.head != "masked-lm" or not names:
+    if checkpoint.head not in OF_PRETRAINING or not names:
         return said
     model = skeleton(checkpoint.config, checkpoint.head)
-    head = {name for name, _ in model.named_children()} - {model.base_model_prefix}
-    if not any(name.split(".")[0] in head for name in names):
-        tied = "; its output layer is the word embedding" * bool(model.all_tied_weights_keys)
-        said.append(f"{checkpoint.name} has no masked-language-model head: it starts new{tied}")
-    if any("pooler" in name.split(".") for name in names):
+    said += _new_heads(checkpoint, model, names)
+    if checkpoint.head == "masked-lm" and any("pooler" in name.split(".") for name in names):
         said.append(
             f"{checkpoint.name} has a pooler, which fill-mask does not train and model/ does not "
             "contain: a classifier that starts from this run's model gets a new one"
         )
+    return said
+
+
+def _new_heads(
+    checkpoint: Checkpoint, model: "PreTrainedModel", names: Collection[str]
+) -> list[str]:
+    """A sentence on each head of its pretraining that the checkpoint's weights lack."""
+    head = {name for name, _ in model.named_children()} - {model.base_model_prefix}
+    next_sentence = {name for name in names if "seq_relationship" in name.split(".")}
+    said = []
+    of_masks = (name.split(".")[0] in head for name in names if name not in next_sentence)
+    if checkpoint.head in FILLS_MASKS and not any(of_masks):
+        tied = "; its output layer is the word embedding" * bool(model.all_tied_weights_keys)
+        said.append(f"{checkpoint.name} has no masked-language-model head: it starts new{tied}")
+    if checkpoint.head != "masked-lm" and not next_sentence:
+        said.append(f"{checkpoint.name} has no next-sentence head: it starts new")
     return said
 
 

@@ -36,6 +36,8 @@ HEADS: Mapping[str, tuple[Head, ...]] = {
         "token-classification",
         "question-answering",
         "masked-lm",
+        "next-sentence",
+        "pretraining",
     ),
 }
 """Heads that a new model of each architecture can have."""

@@ -34,6 +34,7 @@ from tokenizers import (
 from warmstart import errors
 from warmstart.config import PretrainConfig
 from warmstart.config.model_settings import SMALLEST_VOCABULARY
+from warmstart.models.checkpoints.configuration import OF_PRETRAINING, Head, auto_class
 from warmstart.models.checkpoints.model_sizes import shape_of
 from warmstart.models.checkpoints.quiet import quiet
 
@@ -106,7 +107,11 @@ def _vocabulary_that_works(learn: Callable[[int], Tokenizer], learned: int) -> i
 
 
 def new_checkpoint(
-    folder: Path, tokenizer: "PreTrainedTokenizerFast", config: PretrainConfig, seed: int
+    folder: Path,
+    tokenizer: "PreTrainedTokenizerFast",
+    config: PretrainConfig,
+    seed: int,
+    head: Head | None = None,
 ) -> None:
     """Initialise a new language model and save it as a checkpoint.
 
@@ -115,6 +120,7 @@ def new_checkpoint(
         tokenizer: result of ``tokenizer_for``.
         config: architecture, size and context.
         seed: seed of the weights; the state of global random generators does not change.
+        head: the head of the task, as for ``model_class``.
 
     Raises:
         ConfigError: the hidden size is not a multiple of the number of heads.
@@ -125,7 +131,7 @@ def new_checkpoint(
 
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        build: Callable[..., PreTrainedModel] = model_class(config.architecture).from_config
+        build: Callable[..., PreTrainedModel] = model_class(config.architecture, head).from_config
         model = build(model_config(tokenizer, config), dtype=torch.float32)
     try:
         with quiet():
@@ -135,12 +141,15 @@ def new_checkpoint(
         raise errors.run.cannot_write(folder, error) from error
 
 
-def model_class(architecture: str) -> Any:
+def model_class(architecture: str, head: Head | None = None) -> Any:
     """The ``AutoModel`` class of language models of this architecture.
 
     Args:
         architecture: a value of ``pretrain.architecture``.
+        head: a head that the model is pretrained with, if it is another one than usual.
     """
+    if head in OF_PRETRAINING:
+        return auto_class(head)
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     return {"gpt2": AutoModelForCausalLM, "bert": AutoModelForMaskedLM}[architecture]

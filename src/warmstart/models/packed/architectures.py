@@ -28,11 +28,13 @@ class PackedArchitecture:
             ``packed_heads`` for shapes.
         row_vectors: For heads that read one vector per row: the last layer, run for these vectors
             only, [1, T, H] to [B, 1, H].
+        row_head: Of two heads, the one that reads one vector per row, [B, 1, H].
     """
 
     body: Body
     head: Callable[[Model, Tensor], Tensor]
     row_vectors: Callable[[Model, Tensor, Packing], Tensor] | None = None
+    row_head: Callable[[Model, Tensor], Tensor] | None = None
 
 
 class _Encoder(NamedTuple):
@@ -89,6 +91,10 @@ _DECODERS: dict[str, Body] = {
 }
 
 ARCHITECTURES: dict[tuple[str, Head], PackedArchitecture] = {
+    ("bert", "next-sentence"): PackedArchitecture(_BERT, heads.next_sentence, _BERT.row_vectors),
+    ("bert", "pretraining"): PackedArchitecture(
+        _BERT, heads.bert_transform, row_head=heads.next_sentence
+    ),
     **{
         (name, head): row
         for name, encoder in _ENCODERS.items()

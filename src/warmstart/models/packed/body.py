@@ -46,3 +46,9 @@ class Body(Protocol):
         A decoder also applies its last norm after its last layer. ModernBERT's last norm is applied
         by its heads instead (``packed_heads``), only to the tokens that they read.
         """
+
+    def finished(self, model: Model, hidden: Tensor) -> Tensor:
+        """What the body returns as its last hidden state, from the result of its last layer.
+
+        Both are [1, T, H]; they differ only if ``run`` leaves a last norm to the heads.
+        """

@@ -49,6 +49,10 @@ class Gpt2Body:
             hidden = layer(hidden, packing=packing)
         return model.base_model.ln_f(hidden) if stop == len(layers) else hidden
 
+    def finished(self, model: Model, hidden: Tensor) -> Tensor:
+        """The hidden states themselves, [1, T, H]: ``run`` has applied the last norm."""
+        return hidden
+
 
 @dataclass(frozen=True, slots=True)
 class RotaryBody:
@@ -92,3 +96,7 @@ class RotaryBody:
         for layer in layers[start:stop]:
             hidden = layer(hidden, position_embeddings=rotation, packing=packing)
         return body.get_submodule(self.norm)(hidden) if stop == len(layers) else hidden
+
+    def finished(self, model: Model, hidden: Tensor) -> Tensor:
+        """The hidden states themselves, [1, T, H]: ``run`` has applied the last norm."""
+        return hidden

@@ -77,6 +77,10 @@ class BertBody:
         """Run layers ``start`` to ``stop - 1`` on all tokens: [1, T, H] to [1, T, H]."""
         return _run(self.layers(model), hidden, packing, start, stop)
 
+    def finished(self, model: Model, hidden: Tensor) -> Tensor:
+        """The hidden states themselves, [1, T, H]: there is no further norm."""
+        return hidden
+
     def row_vectors(self, model: Model, hidden: Tensor, packing: Packing) -> Tensor:
         """Run the last layer for the first token of each row: [1, T, H] to [B, 1, H].
 
@@ -124,6 +128,10 @@ class DistilBertBody:
     def run(self, model: Model, hidden: Tensor, packing: Packing, start: int, stop: int) -> Tensor:
         """Run layers ``start`` to ``stop - 1`` on all tokens: [1, T, H] to [1, T, H]."""
         return _run(self.layers(model), hidden, packing, start, stop)
+
+    def finished(self, model: Model, hidden: Tensor) -> Tensor:
+        """The hidden states themselves, [1, T, H]: there is no further norm."""
+        return hidden
 
     def row_vectors(self, model: Model, hidden: Tensor, packing: Packing) -> Tensor:
         """Run the last layer for the first token of each row: [1, T, H] to [B, 1, H].
@@ -176,6 +184,11 @@ class ModernBertBody:
             rotation = rotations[layer.attention_type]
             hidden = layer(hidden, position_embeddings=rotation, packing=packing)
         return hidden
+
+    def finished(self, model: Model, hidden: Tensor) -> Tensor:
+        """The hidden states after the last norm, [1, T, H]."""
+        normed: Tensor = model.base_model.final_norm(hidden)
+        return normed
 
     def row_vectors(self, model: Model, hidden: Tensor, packing: Packing) -> Tensor:
         """Run the last layer and the last norm: [1, T, H] to [B, 1, H].

@@ -32,7 +32,7 @@ from warmstart.models.packed.architectures import why_not_packed
 from warmstart.models.packed.packed_runner import PackedRunner
 from warmstart.models.packed.packing import MAX_RECTANGLES, rows_of_similar_length
 from warmstart.models.packed.row_logits import for_rows
-from warmstart.models.packed.token_logits import DenseLogits
+from warmstart.models.packed.token_logits import DenseLogits, TokenAndRowLogits
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
 """Largest accepted difference of packed and padded logits, relative to their norm, by precision.
@@ -51,7 +51,8 @@ class Forward:
 
     Args:
         run: (model, batch) to logits: [B, C] for sequence classification, [A, C] for token
-            classification and question answering, ``TokenLogits`` for language models.
+            classification and question answering, ``TokenLogits`` for language models,
+            ``TokenAndRowLogits`` for both.
         path: Packed or padded, and the reason if padded, as a short text.
         packed: The runner; None if padded.
     """
@@ -114,26 +115,23 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
     """Run the model as Transformers documents it, on rectangles of rows of similar length.
 
     Args:
-        model: Any Transformers model whose output has logits (``output_logits``).
+        model: Any Transformers model whose output has logits (``output_logits``), or
+            ``prediction_logits`` and ``seq_relationship_logits``, for BERT's pretraining heads.
         head: Its head.
     """
-    pad_token_id = model.config.pad_token_id or 0
     reads = READS[head]
 
     def run(model: Any, batch: Batch) -> Any:
+        outputs, groups = _in_rectangles(model, batch, lambda part: model(**part))
         lengths = np.diff(batch.offsets)
-        most = MAX_RECTANGLES if batch.input_ids.device.type == "cpu" else 1
-        groups = rows_of_similar_length(lengths, most)
-        inputs = batch.padded(pad_token_id)
-        logits = []
-        for group in groups:
-            width = int(lengths[group].max())
-            rows = torch.from_numpy(group).to(batch.input_ids.device)
-            part = {name: values[rows, :width] for name, values in inputs.items()}  # [R, W]
-            logits.append(logits_of(model(**part)))
+        # Logits of rows are in the order of the rectangles: restore the order of the batch.
+        back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
+        if reads == "both":
+            tokens = _without_padding([one.prediction_logits for one in outputs], groups, lengths)
+            of_rows = torch.cat([one.seq_relationship_logits for one in outputs])[back]  # [B, C]
+            return TokenAndRowLogits(DenseLogits(tokens), of_rows)
+        logits = [logits_of(one) for one in outputs]
         if reads == "first":
-            # The logits are in the order of the rectangles: restore the order of the batch.
-            back = torch.from_numpy(np.argsort(np.concatenate(groups))).to(batch.input_ids.device)
             return torch.cat(logits)[back]  # [B, C]
         of_tokens = _without_padding(logits, groups, lengths)  # [T, C] or [T, V]
         if reads == "asked":
@@ -142,6 +140,37 @@ def padded_forward(model: PreTrainedModel, head: Head) -> Forward:
         return DenseLogits(of_tokens)
 
     return Forward(for_rows(run), "padded, in rectangles of similar length")
+
+
+def padded_states(model: PreTrainedModel, batch: Batch, layer: int) -> Tensor:
+    """Hidden states of all tokens, from Transformers' ``hidden_states``: [T, H].
+
+    Args:
+        model: Any Transformers model.
+        batch: On the model's device.
+        layer: Index into ``hidden_states``: 0 for the embeddings.
+    """
+    body: Any = model.base_model
+
+    def states(part: dict[str, Tensor]) -> Tensor:
+        found: Tensor = body(**part, output_hidden_states=True).hidden_states[layer]
+        return found
+
+    return _without_padding(*_in_rectangles(model, batch, states), np.diff(batch.offsets))
+
+
+def _in_rectangles(
+    model: Any, batch: Batch, output: Callable[[dict[str, Tensor]], Any]
+) -> tuple[list[Any], list[Ints]]:
+    """The outputs for rectangles of rows of similar length, [R, …] each, and their rows."""
+    lengths, device = np.diff(batch.offsets), batch.input_ids.device
+    groups = rows_of_similar_length(lengths, MAX_RECTANGLES if device.type == "cpu" else 1)
+    inputs = batch.padded(model.config.pad_token_id or 0)
+    outputs = []
+    for group in groups:
+        rows, width = torch.from_numpy(group).to(device), int(lengths[group].max())
+        outputs.append(output({name: values[rows, :width] for name, values in inputs.items()}))
+    return outputs, groups
 
 
 def two_rows(examples: Examples) -> Batch:
@@ -219,12 +248,15 @@ def _compared(
     """The logits to compare, without dropout: [B, C], [A, C], or [N, V] of evenly spaced tokens."""
     with evaluation_mode(model), autocast():
         logits = forward.run(model, batch)
-        if READS[head] != "every":
-            found: Tensor = logits
-            return found
+        if isinstance(logits, Tensor):
+            return logits
+        of_tokens = logits.of_tokens if isinstance(logits, TokenAndRowLogits) else logits
         step = batch.tokens // TRIED_TOKENS + 1
-        at: Tensor = logits.at(torch.arange(0, batch.tokens, step, device=batch.input_ids.device))
-        return at
+        at = torch.arange(0, batch.tokens, step, device=batch.input_ids.device)
+        found: Tensor = of_tokens.at(at)
+        if isinstance(logits, TokenAndRowLogits):
+            found = torch.cat([found.ravel(), logits.of_rows.float().ravel()])
+        return found
 
 
 def _without_padding(logits: list[Tensor], groups: list[Ints], lengths: Ints) -> Tensor:

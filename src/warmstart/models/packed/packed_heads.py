@@ -2,12 +2,14 @@
 
 Which tokens a head reads is in ``READS`` (``checkpoints.configuration``):
 
-- ``first`` (sequence classification): the vector of each row, [B, 1, H], to logits [B, C];
+- ``first`` (sequence classification, next sentence): the vector of each row, [B, 1, H], to logits
+  [B, C];
 - ``asked`` (token classification, question answering): the hidden states of some tokens, [A, H], to
   logits [A, C];
 - ``every`` (language models): hidden states [N, H] to [N, H], up to the output layer, which
   ``token_logits`` runs in chunks. Fill-mask needs 15 % of the tokens, and the output layer, with
-  one row per token of the vocabulary, costs as much as all layers of a small encoder together.
+  one row per token of the vocabulary, costs as much as all layers of a small encoder together;
+- ``both`` (BERT's pretraining): a head that reads every token and one that reads the first ones.
 
 Letters: B rows, A tokens in ``batch.asked``, N tokens with a target, H hidden width, C classes.
 
@@ -55,6 +57,12 @@ def modernbert_token_classifier(model: Model, states: Tensor) -> Tensor:
     """ModernBERT's head for tags or for answers, after the last norm of the body; [A, C]."""
     hidden = model.head(model.base_model.final_norm(states))
     logits: Tensor = model.classifier(model.drop(hidden))
+    return logits
+
+
+def next_sentence(model: Model, rows: Tensor) -> Tensor:
+    """BERT's next-sentence head: the body's pooler, a linear layer; [B, 2]."""
+    logits: Tensor = model.cls.seq_relationship(model.base_model.pooler(rows))
     return logits
 
 

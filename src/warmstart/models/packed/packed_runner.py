@@ -24,7 +24,7 @@ from warmstart.models.packed.dropout import Noise, use_fast_dropout, use_plain_d
 from warmstart.models.packed.packed_attention import PACKED, flash_serves
 from warmstart.models.packed.packed_heads import output_layer
 from warmstart.models.packed.packing import Packing, pack
-from warmstart.models.packed.token_logits import LazyLogits
+from warmstart.models.packed.token_logits import LazyLogits, TokenAndRowLogits
 
 
 class PackedRunner:
@@ -70,7 +70,7 @@ class PackedRunner:
 
     def logits(
         self, model: PreTrainedModel, batch: Batch, packing: Packing | None = None
-    ) -> Tensor | LazyLogits:
+    ) -> Tensor | LazyLogits | TokenAndRowLogits:
         """Logits of the tokens that the head reads.
 
         Args:
@@ -81,7 +81,7 @@ class PackedRunner:
         Returns:
             [B, C] for sequence classification, [A, C] for token classification and question
             answering (A tokens at ``batch.asked``), ``TokenLogits`` of all T tokens for language
-            models.
+            models; with BERT's pretraining heads both ``TokenLogits`` and [B, 2].
 
         Raises:
             ValueError: The model is another one; its attention would ignore the packing.
@@ -99,7 +99,12 @@ class PackedRunner:
         if self._reads == "asked":
             assert batch.asked is not None, "this head needs batch.asked"
             return head(hidden.index_select(0, batch.asked))  # [T, H] to [A, H]
-        return LazyLogits(hidden, head, output_layer(model))
+        of_tokens = LazyLogits(hidden, head, output_layer(model))
+        row_head = self._architecture.row_head
+        if row_head is None:
+            return of_tokens
+        first = torch.from_numpy(batch.offsets[:-1]).to(hidden.device)  # [B]
+        return TokenAndRowLogits(of_tokens, row_head(model, hidden[first][:, None]))
 
     def row_vectors(self, batch: Batch, packing: Packing | None = None) -> Tensor:
         """The vectors that a head with one vector per row reads: [B, H].
@@ -126,6 +131,19 @@ class PackedRunner:
             packing: As for ``logits``.
         """
         return self._run(batch, packing or self._pack(batch), layers)[0]  # [1, T, H] to [T, H]
+
+    def hidden_states(self, batch: Batch, layer: int) -> Tensor:
+        """Hidden states of all tokens as Transformers counts them: [T, H].
+
+        Args:
+            batch: As for ``logits``.
+            layer: Index into Transformers' ``hidden_states``: 0 for the embeddings; the last one
+                has passed the body's last norm.
+        """
+        hidden = self.states(batch, layer)
+        if layer < self._layers:
+            return hidden
+        return self._architecture.body.finished(self._model, hidden[None])[0]
 
     def runs_without_rectangles(self, device: torch.device) -> bool:
         """Whether flash attention supports rows of unequal length there, in the current precision.

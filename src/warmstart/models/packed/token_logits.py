@@ -124,6 +124,19 @@ class LazyLogits:
             return _logits(hidden, self.output.weight.to(hidden.dtype), self.output.bias)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenAndRowLogits:
+    """The logits of two heads: one for tokens, one for rows.
+
+    Args:
+        of_tokens: logits of the batch's T tokens.
+        of_rows: [B, C].
+    """
+
+    of_tokens: TokenLogits
+    of_rows: Tensor
+
+
 class SummedCrossEntropy(Function):
     """Summed cross-entropy of a linear layer's outputs, with gradients from the forward pass."""
 

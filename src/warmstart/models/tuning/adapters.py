@@ -29,7 +29,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from warmstart import errors
-from warmstart.models.checkpoints.configuration import Head, skeleton
+from warmstart.models.checkpoints.configuration import FILLS_MASKS, Head, skeleton
 from warmstart.models.tuning.new_rows import peft_names, train_new_rows, with_new_rows
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def refuse_unfit(setting: "LoraConfig", config: "PreTrainedConfig", head: Head, 
     """
     if find_spec("peft") is None:
         raise errors.transfer.peft_missing()
-    if setting.save == "adapter" and head == "masked-lm":
+    if setting.save == "adapter" and head in FILLS_MASKS:
         raise errors.transfer.adapter_without_head(task)
     adapted_modules(skeleton(config, head), setting)
 

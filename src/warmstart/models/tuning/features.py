@@ -82,7 +82,9 @@ def with_features(
 
     def fill(values: Floats32) -> None:
         with evaluation_mode(model), autocast():
-            _compute(values, windows, features_of, model.device, batch_tokens, by_row=by_row)
+            compute_features(
+                values, windows, features_of, model.device, batch_tokens, by_row=by_row
+            )
 
     if not cached or shape[0] * shape[1] * 4 < IN_MEMORY_BYTES:  # 4 bytes per float32
         values = np.empty(shape, dtype=np.float32)
@@ -125,7 +127,7 @@ def _shape(windows: Examples, model: PreTrainedModel, *, by_row: bool) -> tuple[
 
 
 @torch.no_grad()
-def _compute(
+def compute_features(
     values: Floats32,
     examples: Examples,
     features_of: Callable[[Batch], Tensor],
@@ -134,7 +136,16 @@ def _compute(
     *,
     by_row: bool,
 ) -> None:
-    """Fill ``values``: [N, H] if there is one vector per row, otherwise [T, H]."""
+    """Fill an array with one vector for each row, or for each token, the longest rows first.
+
+    Args:
+        values: Filled in place: [N, H] if there is one vector per row, otherwise [T, H].
+        examples: N rows with T tokens.
+        features_of: The vectors of a batch, in evaluation mode.
+        device: Device of the model.
+        batch_tokens: Number of tokens of a batch.
+        by_row: Whether there is one vector per row.
+    """
     for positions in evaluation_batches(examples.lengths, batch_tokens):
         batch = collate(examples, positions).to(device)
         tokens, _ = examples.tokens.places_of(positions)

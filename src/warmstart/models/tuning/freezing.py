@@ -18,7 +18,7 @@ from transformers.models.modernbert.modeling_modernbert import ModernBertAttenti
 
 from warmstart import errors
 from warmstart.errors.counts import counted
-from warmstart.models.checkpoints.configuration import Head
+from warmstart.models.checkpoints.configuration import FILLS_MASKS, Head
 from warmstart.models.packed.architectures import body_of, known_model_types
 
 BACKBONE = "backbone"
@@ -64,7 +64,7 @@ def frozen_part(setting: str, config: PreTrainedConfig, head: Head) -> Frozen:
     if config.model_type not in encoders:
         raise errors.transfer.cannot_freeze(config.model_type, encoders)
     if setting == BACKBONE:
-        if head == "masked-lm":
+        if head in FILLS_MASKS:
             raise errors.model.nothing_adapted(setting, config.num_hidden_layers)
         return Frozen(config.num_hidden_layers, backbone=True)
     digits = setting.rpartition(":")[2].lstrip("0") or "0"

@@ -5,7 +5,7 @@ Letters: N rows, D documents.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,10 @@ from warmstart.data.examples.token_targets import TokenBatchTargets
 from warmstart.data.examples.tokens import Bools, Floats, Ints
 from warmstart.tasks.predictions.row_order import in_row_order, joined_rows
 from warmstart.tasks.predictions.stored_rows import stored_rows
+
+if TYPE_CHECKING:
+    from warmstart.models.packed.token_logits import TokenLogits
+    from warmstart.tasks.task import PredictedRows
 
 DOCUMENTS_AT_ONCE = 64
 """Documents tokenised in one call; they may be long."""
@@ -117,6 +121,22 @@ class DocumentPredictions:
     def __iter__(self) -> Iterator[DocumentPrediction]:
         """Every row, one object at a time."""
         return map(self.__getitem__, range(len(self)))
+
+
+def masked_predictions(
+    logits: "TokenLogits", targets: TokenBatchTargets, batch: "PredictedRows"
+) -> DocumentPredictions:
+    """Cross-entropy and correct tokens of each row, summed over its masked tokens.
+
+    Args:
+        logits: logits of the batch's T tokens.
+        targets: the tokens behind masks.
+        batch: the rows.
+    """
+    nats, right = logits.losses(targets.ids)
+    values = {"nats": nats.double().cpu().numpy(), "correct": right.long().cpu().numpy()}
+    sums = summed_by_row(targets, batch.offsets, values)
+    return DocumentPredictions(batch.rows, sums, batch.truncated)
 
 
 def summed_by_row(

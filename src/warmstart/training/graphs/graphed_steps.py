@@ -71,6 +71,8 @@ def why_no_graphs(job: Job) -> str | None:
         return "the model does not run packed"
     if packed.reads != "first":
         return "tokens are predicted, not rows"
+    if job.train.sampled is not None:
+        return "each epoch pairs different segments"
     if job.train.tokens.window_offsets is not None:
         return "long rows are read in windows"
     targets = job.train.targets
