@@ -16,7 +16,7 @@ Source: Devlin et al. 2019, arXiv:1810.04805, section 4.2, and its code ``run_sq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from warmstart.data.answers.answer_targets import AnswerTargets, ContextWindows,
 from warmstart.data.answers.contexts import Contexts, contexts_of
 from warmstart.data.examples.long_texts import BATCH, encoded_bodies
 from warmstart.data.examples.overlap import overlap_of
+from warmstart.data.examples.segment_pairs import Frame, frame_of
 from warmstart.data.examples.targets import NO_LABEL
 from warmstart.data.examples.tokenise import CHUNK_ROWS, RowTokeniser, Tokenizer, control_in_text
 from warmstart.data.examples.tokens import Ints, Tokens
@@ -39,19 +40,6 @@ DEFAULT_OVERLAP = 128
 
 _LEAST_ROOM = 8
 """Smallest number of tokens of a context in a window."""
-
-
-class Frame(NamedTuple):
-    """The special tokens around a question and a context, with their type ids."""
-
-    before: list[tuple[int, int]]
-    between: list[tuple[int, int]]
-    after: list[tuple[int, int]]
-
-    @property
-    def size(self) -> int:
-        """Number of special tokens in a window."""
-        return len(self.before) + len(self.between) + len(self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +105,15 @@ def encode_questions(
     """
     control = control_in_text(tokenizer, data.control_tokens)
     tokeniser = RowTokeniser.of(tokenizer, control)
-    frame = frame_of(tokeniser)
-    room = max_tokens - frame.size
+    frame = frame_of(tokeniser.backend)
+    special = sum(map(len, frame.ids))
+    room = max_tokens - special
     if room < 2 * _LEAST_ROOM:
-        raise errors.answers.no_room_for_context(max_tokens, frame.size + 2 * _LEAST_ROOM)
+        raise errors.answers.no_room_for_context(max_tokens, special + 2 * _LEAST_ROOM)
     overlap = data.overlap_tokens
     if overlap is None:
         overlap = min(DEFAULT_OVERLAP, room // 3)
-    overlap = overlap_of(overlap, max_tokens, frame.size)
+    overlap = overlap_of(overlap, max_tokens, special)
     contexts = contexts_of(table, data)
     ids, source, bounds = _tokenised(tokeniser, contexts, table.rows)
     questions = _questions(tokeniser, table, data)
@@ -142,20 +131,6 @@ def encode_questions(
         long=int(many.sum()),
         lost=lost,
     )
-
-
-def frame_of(tokeniser: RowTokeniser) -> Frame:
-    """The special tokens that a tokenizer puts around a pair of texts.
-
-    Args:
-        tokeniser: the tokenizer.
-    """
-    found = tokeniser.backend.encode("a", "a")
-    sides = found.sequence_ids
-    special = list(zip(found.ids, found.type_ids, strict=True))
-    first, second = sides.index(0), sides.index(1)
-    stop, last = len(sides) - sides[::-1].index(0), len(sides) - sides[::-1].index(1)
-    return Frame(special[:first], special[stop:second], special[last:])
 
 
 def _tokenised(
@@ -235,7 +210,7 @@ def _windows(
     return ContextWindows(
         questions=questions,
         first=bounds[of_row][questions] + begin,
-        begins=len(frame.before) + lengths[questions] + len(frame.between),
+        begins=len(frame.ids[0]) + lengths[questions] + len(frame.ids[1]),
         counts=np.minimum(space[questions], total[questions] - begin),
     )
 
@@ -250,7 +225,7 @@ def _assembled(
     frame: Frame,
 ) -> tuple[Tokens, Ints]:
     """The token ids of every window, and how many of them the window before has already."""
-    before, between, after = (np.array([one[0] for one in part], np.int32) for part in frame)
+    before, between, after = (np.array(part, np.int32) for part in frame.ids)
     ids = FlatArray(np.int32)
     zipped = zip(
         windows.questions.tolist(), windows.first.tolist(), windows.counts.tolist(), strict=True
@@ -268,26 +243,22 @@ def _assembled(
         offsets,
         rows[windows.questions],
         full_lengths=lengths + (full - kept)[windows.questions],
-        token_type_ids=_types(windows, offsets, frame) if tokeniser.typed else None,
+        token_type_ids=_types(windows, frame) if tokeniser.typed else None,
     )
     framing = windows.begins + len(after) + (full - kept)[windows.questions]
     return tokens, np.where(again, framing + shared, 0)
 
 
-def _types(windows: ContextWindows, offsets: Ints, frame: Frame) -> Any:
+def _types(windows: ContextWindows, frame: Frame) -> Any:
     """The type id of every token: that of a question, of a context, or of a special token."""
-    types = np.zeros(offsets[-1], dtype=np.int8)
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
-    begins = np.repeat(windows.begins, np.diff(offsets))
-    stops = begins + np.repeat(windows.counts, np.diff(offsets))
-    types[(place >= begins) & (place < stops)] = 1
-    for index, (_, kind) in enumerate(frame.before):
-        types[place == index] = kind
-    for index, (_, kind) in enumerate(reversed(frame.between), start=1):
-        types[place == begins - index] = kind
-    for index, (_, kind) in enumerate(frame.after):
-        types[place == stops + index] = kind
-    return types
+    before, between, after = map(len, frame.ids)
+    questions = windows.begins - before - between
+    ones = np.ones_like(questions)
+    lengths = np.stack(
+        [before * ones, questions, between * ones, windows.counts, after * ones], axis=1
+    )
+    of_part = np.array([(types or [0])[0] for types in frame.types], np.int8)
+    return np.repeat(np.tile(of_part, len(questions)), lengths.ravel())
 
 
 def _targets(
