@@ -71,3 +71,10 @@ def test_a_context_without_words() -> None:
 def test_rare_words_weigh_more() -> None:
     assert WEIGHTS["lovelace"] > WEIGHTS["engine"] > 0
     assert WEIGHTS["unknown"] >= WEIGHTS["lovelace"]
+
+
+def test_a_repeated_word_counts_once() -> None:
+    context = "cat cat ran home. A red cat slept."
+    found = nearby_words("red cat", context, WordWeights.of([context]))
+    assert context[found.start : found.end] == "red cat"
+    assert found.score == 1

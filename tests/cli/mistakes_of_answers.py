@@ -67,7 +67,7 @@ ANSWERS = [
     bad_rows("an object without answers", "red house,16", '"{""a"": 1}",[16]',
              found=("rows.csv:2: the column 'answers' has",), expected=('"answer_start": …',),
              do=("--set data.answers=COLUMN",)),
-    bad_rows("no answer at all", "red house,", ",",
+    bad_rows("a row without an answer", "red house,16\n", ",16\n",
              found=("rows.csv:2: no label in the column 'answers'",), expected=("",),
              do=("--set data.missing=drop",)),
 ]  # fmt: skip

@@ -78,7 +78,8 @@ def test_the_best_of_several_references_counts() -> None:
 
 def test_a_reference_without_words_means_no_answer() -> None:
     """As in SQuAD's script, which leaves out such references."""
-    assert per_question(["", "the"], [["The"], []])["f1"].tolist() == [1, 1]
+    found = per_question(["", "the", ""], [["The"], [], ["The", "Paris"]])
+    assert found["f1"].tolist() == [1, 1, 0]
 
 
 def test_scores_by_answer_type() -> None:

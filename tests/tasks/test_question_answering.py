@@ -1,6 +1,7 @@
 """The task: its loss, its head, its facts, and long contexts in a whole run."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ from tests.answering_runs import answering_settings, articles
 from tests.tiny import tiny_checkpoint
 from warmstart import config_file
 from warmstart.config import ModelConfig
+from warmstart.data.answers.answer_targets import QuestionTokens
+from warmstart.data.answers.contexts import contexts_of
 from warmstart.data.examples.batches import Examples, collate
 from warmstart.devices.device import build_accelerator
 from warmstart.errors import ConfigError, DataError
 from warmstart.evaluation.evaluate import predict
-from warmstart.models.checkpoints.configuration import natural_head
+from warmstart.models.checkpoints.classifier_heads import head_in_words, is_new_head
+from warmstart.models.checkpoints.configuration import BORDERS, natural_head, with_labels
 from warmstart.models.checkpoints.load import find, span_finder
 from warmstart.models.packed.forward import forward_for, padded_forward
 from warmstart.preparation.prepare import Prepared, prepare
+from warmstart.serving.predictor import refuse_top_k
+from warmstart.tasks.predictions.answer_predictions import AnswerPredictions
 from warmstart.tasks.question_answering import QuestionAnswering
 
 
@@ -89,6 +95,10 @@ def test_a_checkpoint_that_answers_keeps_its_head(tmp_path: Path, architecture: 
     for name, value in trained.state_dict().items():
         assert torch.equal(value, other[name]), name
     assert AutoModelForQuestionAnswering.from_pretrained(tmp_path / "trained") is not None
+    new = with_labels(again.config, BORDERS, None)
+    said = head_in_words("it", again.config, new, "question-answering", again.weight_paths)
+    assert said == "it has a head that predicts answers in a context, which is kept"
+    assert not is_new_head(again.config, new, "question-answering", again.weight_paths)
 
 
 def test_a_classifier_of_many_labels_gets_a_new_head(tmp_path: Path) -> None:
@@ -109,6 +119,37 @@ def test_questions_without_an_answer_set_a_threshold(tmp_path: Path) -> None:
     task = prepared_run(tmp_path, unanswerable=0.5).task
     assert task.threshold == 0.0
     assert "always give an answer" in " ".join(task.usage().limits)
+
+
+def test_a_threshold_is_chosen_on_the_validation_rows(tmp_path: Path) -> None:
+    prepared = prepared_run(tmp_path, unanswerable=0.5, choose_threshold=True)
+    task, split = prepared.task, prepared.splits["validation"]
+    table = split.table
+    nothing = np.zeros(0, np.int32)
+    # One span for each question: the right one if it has an answer. No answer is less probable
+    # than the span everywhere, but closer to it for questions without one.
+    found = AnswerPredictions(
+        QuestionTokens(table.rows, contexts_of(table, prepared.config.data), nothing, nothing),
+        questions=np.arange(len(table)),
+        starts=np.array([int(split.labels.starts[n]) if k else 0 for n, k in _answers(split)]),
+        ends=np.array([int(split.labels.ends[n]) if k else 4 for n, k in _answers(split)]),
+        scores=np.full(len(table), -1.0),
+        asked=np.arange(len(table)),
+        no_answer=np.array([-9.0 if known else -2.0 for _, known in _answers(split)]),
+        truncated=np.zeros(len(table), np.bool_),
+        threshold=0.0,
+    )
+    assert 0 < task.score(found, split.labels).metrics["f1"].value < 1
+    chosen, sentence = task.with_threshold(found, split.labels, "f1")
+    assert chosen.threshold == pytest.approx(-4.5)  # in the middle of -8 and -1
+    assert chosen.score(chosen.repeated(found), split.labels).metrics["f1"].value == 1
+    assert "more than 0.0111 times as probable" in sentence
+
+
+def _answers(split: Any) -> list[tuple[int, bool]]:
+    """For each question the number of its first answer, and whether it has one."""
+    bounds = split.labels.bounds
+    return [(int(first), first < stop) for first, stop in pairwise(bounds)]
 
 
 def test_contexts_stay_in_one_split(tmp_path: Path) -> None:
@@ -195,6 +236,16 @@ def test_the_report_shows_certain_mistakes_with_their_context(tmp_path: Path) ->
     marked = [part.text for part in found.rows[0].text if part.kind]
     assert marked == ["red"]
     assert "".join(part.text for part in found.rows[0].text) == f"who? | {context}"
+
+
+@pytest.mark.parametrize("count", [0, 21])
+def test_only_the_answers_that_are_kept_can_be_shown(tmp_path: Path, count: int) -> None:
+    task = QuestionAnswering(answering_data(tmp_path))
+    refuse_top_k(task, 20)
+    with pytest.raises(ConfigError) as caught:
+        refuse_top_k(task, count)
+    assert caught.value.found == f"--top-k {count}, and a question has at most 20 answers"
+    assert caught.value.do == ("--top-k 20" if count else "--top-k 1")
 
 
 def answering_data(folder: Path) -> Any:

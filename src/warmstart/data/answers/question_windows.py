@@ -242,27 +242,22 @@ def _assembled(
         offsets,
         rows[windows.questions],
         full_lengths=lengths + (full - kept)[windows.questions],
-        token_type_ids=_types(windows, offsets, frame) if tokeniser.typed else None,
+        token_type_ids=_types(windows, frame) if tokeniser.typed else None,
     )
     framing = windows.begins + len(after) + (full - kept)[windows.questions]
     return tokens, np.where(again, framing + shared, 0)
 
 
-def _types(windows: ContextWindows, offsets: Ints, frame: PairFrame) -> Any:
+def _types(windows: ContextWindows, frame: PairFrame) -> Any:
     """The type id of every token: that of a question, of a context, or of a special token."""
-    before, question, between, context, after = frame.types
-    types = np.full(offsets[-1], question[0], dtype=np.int8)
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
-    begins = np.repeat(windows.begins, np.diff(offsets))
-    stops = begins + np.repeat(windows.counts, np.diff(offsets))
-    types[(place >= begins) & (place < stops)] = context[0]
-    for index, kind in enumerate(before):
-        types[place == index] = kind
-    for index, kind in enumerate(reversed(between), start=1):
-        types[place == begins - index] = kind
-    for index, kind in enumerate(after):
-        types[place == stops + index] = kind
-    return types
+    before, between, after = map(len, frame.ids)
+    questions = windows.begins - before - between
+    ones = np.ones_like(questions)
+    lengths = np.stack(
+        [before * ones, questions, between * ones, windows.counts, after * ones], axis=1
+    )
+    of_part = np.array([(types or [0])[0] for types in frame.types], np.int8)
+    return np.repeat(np.tile(of_part, len(questions)), lengths.ravel())
 
 
 def _targets(
