@@ -231,6 +231,7 @@ def test_the_report_shows_certain_mistakes_with_their_context(tmp_path: Path) ->
     pq.write_table(rows, path)
     found = QuestionAnswering(answering_data(tmp_path)).mistakes(path, 5)
     assert found.count == 2  # one prediction has a word of the answer
+    assert not found.all_marked  # the reference answers have a column
     assert [row.where for row in found.rows] == ["a.json:3", "a.json:2"]
     assert [row.label for row in found.rows] == ["Ada", "no answer"]
     marked = [part.text for part in found.rows[0].text if part.kind]

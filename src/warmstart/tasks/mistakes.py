@@ -61,6 +61,8 @@ class Mistakes:
         rows: worst first.
         count: total number of wrong rows.
         hint: where to look first; not shown for a model that has learned nothing.
+        all_marked: whether the marks in the texts show labels and predictions, so that these need
+            no columns of their own.
     """
 
     heading: str
@@ -69,6 +71,7 @@ class Mistakes:
     rows: tuple[Mistake, ...]
     count: int
     hint: str = ""
+    all_marked: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ def span_mistakes(path: Path, most: int) -> Mistakes:
         columns=("text", "annotated", "predicted", "wrong spans"),
         rows=tuple(_mistake(row) for row in rows),
         count=count,
+        all_marked=True,
     )
 
 
