@@ -291,6 +291,8 @@ def test_a_new_run_is_named_after_its_config_and_the_time(tmp_path: Path) -> Non
     for config, stem in (
         (tmp_path / "film reviews.yaml", "film reviews"),
         ("cola", "cola"),
+        (tmp_path / "films" / "config.yaml", "films"),  # of a run directory
+        ("glue/mrpc", "mrpc"),
         (data, "text-classification"),
         (loaded, "text-classification"),
     ):

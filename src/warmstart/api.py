@@ -386,5 +386,8 @@ def default_output(config: ConfigSource, settings: RunConfig) -> Path:
 
 
 def name_of(config: ConfigSource, settings: RunConfig) -> str:
-    """A short name of a config: that of its file or recipe, or its task."""
-    return Path(str(config)).stem if isinstance(config, str | Path) else settings.task
+    """A short name of a config: that of its file, recipe or run directory, or its task."""
+    if not isinstance(config, str | Path):
+        return settings.task
+    path = Path(str(config))
+    return path.parent.name or path.stem if path.name == "config.yaml" else path.stem

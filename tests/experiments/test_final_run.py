@@ -18,7 +18,7 @@ FEW = {"epochs": 2, "learning_rate": 1e-2}
 
 
 def test_the_final_run_has_all_rows_and_the_epochs_of_the_folds(tmp_path: Path) -> None:
-    config = settings(tmp_path, **FEW, early_stopping=1)
+    config = settings(tmp_path, **{**FEW, "early_stopping": 1, "retry": True})
     config["data"] |= {"split_seed": 7, "test": str(write_reviews(tmp_path / "test.csv", 30, 9))}
     config["export"] = {"onnx": True}
     found = made(tmp_path, config, final=True)

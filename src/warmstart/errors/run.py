@@ -70,7 +70,8 @@ def not_a_run(path: Path) -> RunError:
             found=f"{path} is an experiment of several runs",
             expected="the run directory of one of them",
             do=f"name one of the runs in {path}/trials"
-            + f", or the best: {path}/best" * path.joinpath("best").is_dir(),
+            + f", or the best: {path}/best" * path.joinpath("best").is_dir()
+            + f", or the final one: {path}/final" * path.joinpath("final").is_dir(),
         )
     is_inside = path.parent.joinpath("config.yaml").is_file()  # RUN/model, RUN/report.html
     return RunError(

@@ -176,7 +176,13 @@ def _changes(config: RunConfig) -> dict[str, Any]:
 
 
 ONLY_WITH_A_SHARE = ("data.stratify", "data.split_seed", "data.duplicates")
-OF_EVALUATIONS = ("train.best_metric", "train.early_stopping", "train.evaluations_per_epoch")
+OF_EVALUATIONS = (
+    "train.best_metric",
+    "train.early_stopping",
+    "train.evaluations_per_epoch",
+    "train.retry",
+    "train.extend",
+)
 """Settings that decide about the epochs of the folds, and in this way about the final run."""
 
 

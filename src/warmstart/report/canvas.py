@@ -32,16 +32,26 @@ def canvas(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
+CHARACTERS_PER_INCH = 14
+"""Characters of a legend that have room in an inch."""
+LEGEND_GAP = 6
+"""Room of a mark and the gaps beside it, in characters."""
+
+
 def legend_above(axes: Axes) -> None:
-    """Add a legend in one line above the axes, where it hides no data."""
+    """Add a legend above the axes, where it hides no data: in one line, or in several if long."""
     handles, names = axes.get_legend_handles_labels()
     if handles:
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        width = figure.get_figwidth() * CHARACTERS_PER_INCH
+        fits = sum(len(name) + LEGEND_GAP for name in names) <= width
         axes.legend(
             handles,
             names,
             loc="lower left",
             bbox_to_anchor=(0, 1.01),
-            ncols=len(handles),
+            ncols=len(handles) if fits else 1,
             handlelength=1.4,
             columnspacing=1.4,
             borderaxespad=0.2,

@@ -51,6 +51,8 @@ _SPACELESS = (
     (0xFF66, 0xFF9F),  # half-width Katakana
     (0x20000, 0x323AF),  # Chinese characters, extensions B to H
 )
+_LONGEST_WORD = 200
+"""Characters before a span among which the beginning of its first word is searched."""
 _JOINERS = "\u200c\u200d"
 """Zero-width non-joiner and joiner: inside words of Persian and of Indian languages."""
 
@@ -208,6 +210,28 @@ def character_spans(words: TextWords, spans: Spans) -> Spans:
     first = words.bounds[spans.rows] + spans.starts
     last = words.bounds[spans.rows] + spans.ends - 1
     return Spans(spans.rows, words.starts[first], words.ends[last], spans.types, spans.names)
+
+
+def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span extended to the whole words of which it has a part.
+
+    Args:
+        text: the text.
+        start: its first character.
+        end: the index after its last character.
+
+    >>> whole_words("Ada Lovelace, in 1843", 8, 12)  # lace
+    (4, 12)
+    """
+    begin = start
+    while begin > max(0, start - _LONGEST_WORD) and not text[begin - 1].isspace():
+        begin -= 1
+    for match in _pattern().finditer(text, begin):
+        if match.start() >= end:
+            break
+        if match.end() > start:
+            start, end = min(start, match.start()), max(end, match.end())
+    return start, end
 
 
 def _text_words(offsets: Sequence[Sequence[tuple[int, int]]], lengths: Sequence[int]) -> TextWords:

@@ -1,5 +1,7 @@
 """Answers that are spans of a context: the best one and the next best of each question.
 
+A span of tokens is extended to whole words: a tokenizer may cut a word into several tokens.
+
 The probability of a span is that of its first token times that of its last token, in a window; the
 probability of no answer is that of CLS as both, in the window where it is lowest.
 
@@ -19,6 +21,7 @@ import pyarrow as pa
 from warmstart.data.answers.answer_targets import ContextWindows, QuestionTokens
 from warmstart.data.answers.contexts import Contexts
 from warmstart.data.examples.tokens import Bools, Floats, Ints
+from warmstart.data.tags.alignment import whole_words
 from warmstart.tasks.predictions.numbers import log_softmax
 from warmstart.tasks.predictions.stored_rows import stored_numbers, stored_rows
 
@@ -256,18 +259,21 @@ class AnswerPredictions:
         stop = int(np.searchsorted(self.questions, question, side="right"))
         nothing = float(np.exp(self.no_answer[index]))
         none = Candidate("", None, None, nothing)
+        spans: dict[tuple[int, int], float] = {}  # the best candidate of equal ones comes first
+        for start, end, score in zip(
+            self.starts[first:stop].tolist(),
+            self.ends[first:stop].tolist(),
+            self.scores[first:stop].tolist(),
+            strict=True,
+        ):
+            spans.setdefault(whole_words(context, start, end), score)
         found = [
             Candidate(context[start:end], start, end, float(np.exp(score)))
-            for start, end, score in zip(
-                self.starts[first:stop].tolist(),
-                self.ends[first:stop].tolist(),
-                self.scores[first:stop],
-                strict=True,
-            )
+            for (start, end), score in spans.items()
         ]
         if self.threshold is not None and found:
             # No answer takes its place among the candidates, after the answers that it loses to.
-            difference = self.no_answer[index] - self.scores[first:stop]
+            difference = self.no_answer[index] - np.array(list(spans.values()))
             found.insert(int((difference <= self.threshold).sum()), none)
         found = found or [none]
         best = None if self.top is None else tuple(found[: self.top])
