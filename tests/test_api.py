@@ -193,7 +193,7 @@ def test_nothing_is_written_for_a_run_that_cannot_start(
         {"model": {"name": str(tmp_path / "no-model")}},
         {"data": {**config["data"], "text": "txet"}},
         {"train": {"precision": "float16", "device": "cpu"}},
-        {"train": {"best_metric": "f1"}},
+        {"train": {"best_metric": "f2"}},
     ):
         with pytest.raises(warmstart.WarmstartError):
             warmstart.train({**config, **wrong}, output=tmp_path / "run", progress=False)

@@ -69,9 +69,9 @@ def checks(content: Mapping[str, Any]) -> list[str]:
     if content["int8"]:
         int8 = content["int8"]["metric"]
         lines.append(
-            f"int8: {name} drops by {_number(int8['drop'])} [{_number(int8['low'])},"
-            f" {_number(int8['high'])}] on {counted(int8['rows'], 'row')}; accepted: at most"
-            f" {int8['max_drop']:g}"
+            f"int8: drop of {name} (negative: a rise) {_number(int8['drop'])} "
+            f"[{_number(int8['low'])}, {_number(int8['high'])}] on "
+            f"{counted(int8['rows'], 'row')}; accepted: at most {int8['max_drop']:g}"
         )
     if any(file.endswith(".data") for file in content["files"]):
         lines.append(

@@ -267,9 +267,7 @@ def _loss_note(content: ReportContent) -> str:
         return "One evaluation cannot show overfitting."
     start = content.overfits_after
     if start is None:
-        return (
-            "At the end, validation loss was still falling or unstable: no overfitting is marked."
-        )
+        return "Validation loss did not only rise at the end, so no overfitting is marked."
     return (
         f"Validation loss only rises after epoch {words.number(start.epoch)}: after that the "
         "model improves on its training rows only."

@@ -111,9 +111,9 @@ def _cause(
             "changes them less."
         )
         return [reason], [f"train.learning_rate={rate:g}"]
-    if _still_better_at_the_end(record.checks):
+    if better := _better_at_the_end(record.checks):
         epochs = max(int(record.start.get("epochs", 1)), 1)
-        reason = f"The validation score was best after the last of {counted(epochs, 'epoch')}."
+        reason = f"The validation {better} was best after the last of {counted(epochs, 'epoch')}."
         return [reason], [f"train.epochs={2 * epochs}"]
     messages = () if record.findings is None else record.findings.messages
     if any(ENGLISH_ONLY in message.text for message in messages):
@@ -175,6 +175,10 @@ def _nothing_learned(record: RunRecord) -> str:
     )
 
 
-def _still_better_at_the_end(checks: Sequence[Check]) -> bool:
-    """Whether the last of several evaluations gave the kept model."""
-    return len(checks) > 1 and checks[-1].best
+def _better_at_the_end(checks: Sequence[Check]) -> str:
+    """What was best at the last of several evaluations: the score or the loss; otherwise empty."""
+    if len(checks) < 2:
+        return ""
+    if checks[-1].best:
+        return "score"
+    return "loss" if all(checks[-1].loss < check.loss for check in checks[:-1]) else ""

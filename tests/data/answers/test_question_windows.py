@@ -93,7 +93,7 @@ def test_every_context_token_is_in_a_window_and_the_overlap_is_shared(tokenizer:
     assert (found.tokens.rows == 0).all()
     whole = len(tokenizer(ASKED, LONG)["input_ids"])
     assert found.targets.document_lengths(found.tokens).tolist() == [whole]
-    assert "1 of 1 context does not fit into one window" in found.notes()[0]
+    assert "1 of 1 question has a context that does not fit into one window" in found.notes()[0]
 
 
 def test_targets_are_the_tokens_of_the_answer(tokenizer: Any) -> None:

@@ -66,10 +66,11 @@ class EncodedQuestions:
         if self.long:
             rows = len(self.targets.source.rows)
             windows = len(self.tokens) - (rows - self.long)
-            have = form(self.long, "context does", "contexts do")
+            have = form(self.long, "has", "have")
             notes.append(
-                f"{self.long:,} of {rows:,} {have} not fit into one window, and became "
-                f"{windows:,} windows with overlap; the answer is the best span of all of them"
+                f"{self.long:,} of {counted(rows, 'question')} {have} a context that does not fit "
+                f"into one window: in all {windows:,} windows with overlap, and the answer is the "
+                "best span of all of them"
             )
         if self.cut:
             notes.append(
