@@ -105,7 +105,7 @@ def test_a_narrow_terminal_cuts_no_score(
     table = ran.err.partition("n = 20")[2]
     assert max(map(len, table.splitlines())) <= columns
     assert "…" not in table
-    assert table.count("[") == table.count("]") == 8
+    assert table.count("[") == table.count("]") == 9
 
 
 def test_a_narrow_terminal_keeps_the_names_of_the_splits(

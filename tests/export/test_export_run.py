@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
 @pytest.mark.parametrize(
     ("task", "int8", "expected"),
     [
-        ("fill-mask", False, "text-ranking, token-classification, text-generation"),
+        ("fill-mask", False, "token-classification, question-answering, text-generation"),
         ("text-generation", True, "one token that rounding changed"),
     ],
 )

@@ -134,7 +134,7 @@ def test_every_setting_of_the_data_that_decides_what_is_read_is_part_of_the_key(
         *("truncation", "long_documents", "overlap_tokens", "mask_share", "whole_words"),
         "duplicates",
         *("label_separator", "tag_scheme", "stratify", "split_seed", "allow_same_file"),
-        *("limit", "label_names", "control_tokens"),
+        *("limit", "label_names", "control_tokens", "max_answer_tokens"),
     }
     assert set(READING) | afterwards == DataConfig.model_fields.keys()
     assert not set(READING) & afterwards
@@ -246,10 +246,10 @@ def test_a_run_whose_splits_were_not_given_has_no_rows_to_repeat(tmp_path: Path)
 def test_the_key_of_a_read_file_contains_the_task(task: str, tmp_path: Path) -> None:
     """Two tasks clean one file differently, so they do not share the result of reading."""
     data = tmp_path / "rows.jsonl"
-    data.write_text(
-        '{"text": "a b. c.", "label": "x", "b": "c", "words": ["a"], "tags": ["O"]}\n' * 3
-    )
-    more = {"text_pair": "b"} if task == "text-ranking" else {}
+    answers = '"answers": [{"text": "c", "answer_start": 0}]'
+    row = f'{{"text": "a b. c.", "label": "x", "b": "c", {answers}, "words": ["a"], "tags": ["O"]}}'
+    data.write_text(f"{row}\n" * 3)
+    more = {"text_pair": "b"} if task in ("text-ranking", "question-answering") else {}
     config = config_file.load({"task": task, "data": {"train": str(data), **more}})
     other = config_file.load({"task": "text-generation", "data": {"train": str(data)}})
     workspace = Workspace()

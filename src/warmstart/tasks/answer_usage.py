@@ -3,6 +3,8 @@
 from warmstart.tasks.task import Usage
 
 _PYTHON = """\
+import re
+
 import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
@@ -16,7 +18,12 @@ scores = output.start_logits[0][:, None] + output.end_logits[0]  # [tokens, toke
 inside = torch.tensor([side == 1 for side in inputs.sequence_ids()])  # tokens of the context
 allowed = inside & inside[:, None] & torch.ones_like(scores).triu().tril({most} - 1).bool()
 start, end = divmod(scores.masked_fill(~allowed, -torch.inf).argmax().item(), len(scores))
-context[inputs.token_to_chars(start).start : inputs.token_to_chars(end).end]"""
+start, end = inputs.token_to_chars(start).start, inputs.token_to_chars(end).end
+one = "\\u3040-\\u30ff\\u3400-\\u9fff"  # each of these characters is a word
+words = [word.span() for word in re.finditer(rf"[{one}]|[^\\W{one}]+|\\S", context)]
+start = min(begin for begin, stop in words if stop > start)  # whole words
+end = max(stop for begin, stop in words if begin < end)
+context[start:end]"""
 
 
 def answer_usage(threshold: float | None, most_tokens: int) -> Usage:

@@ -101,7 +101,7 @@ def test_another_run_finds_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def not_again(*_: Any, **__: Any) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(features, "_compute", not_again)
+    monkeypatch.setattr(features, "compute_features", not_again)
     job = job_for_part(tmp_path, "backbone")
     computed = with_features_computed(job).train.computed
     assert computed is not None
@@ -180,7 +180,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(features, "_compute", fail)
+    monkeypatch.setattr(features, "compute_features", fail)
     with pytest.raises(KeyboardInterrupt):
         with_features_computed(job_for_part(tmp_path, "backbone"))
     left = [path.suffix for path in (tmp_path / "cache" / "features").iterdir()]
