@@ -270,6 +270,7 @@ def test_recipes(warmstart: Warmstart) -> None:
             "gpt2-bios",
             "gpt2-bios-offline",
             "wikiqa-offline",
+            "xquad-offline",
         ]
     }
     assert warmstart("recipes").out.startswith("btc-offline ")

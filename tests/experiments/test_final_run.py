@@ -8,7 +8,7 @@ import pytest
 import warmstart
 from tests.experiments.test_cross_validation import made
 from tests.runs_in_memory import settings, write_reviews
-from warmstart import errors
+from warmstart import config_file, errors
 from warmstart.experiments import cross_validation
 from warmstart.experiments.cross_validation import _epochs
 from warmstart.experiments.experiment_folder import ExperimentFolder, Outcome
@@ -100,7 +100,8 @@ def test_settings_that_need_validation_rows_are_refused(setting: str, tmp_path: 
     with pytest.raises(errors.ConfigError, match="no validation rows") as caught:
         made(tmp_path, config, final=True)
     advice = caught.value.do.partition(",")[0].removeprefix("--set ")
-    assert advice == f"train.{setting}=null"
+    assert advice == f"train.{setting}={'false' if setting == 'choose_threshold' else 'null'}"
+    config_file.load(config, [advice])
     assert not (tmp_path / "cv").exists()
 
 

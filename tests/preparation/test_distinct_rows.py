@@ -96,13 +96,33 @@ def test_rows_with_one_text_stay_in_one_split(
     assert sum(map(len, prepared.tables.values())) == 60
 
 
+def _with_rows_twice(path: Path) -> int:
+    """Write every row of a file again at its end; returns how many there were."""
+    content = path.read_text("utf-8")
+    if path.suffix == ".json":  # SQuAD's form
+        articles = json.loads(content)["data"]
+        path.write_text(json.dumps({"data": articles * 2}), "utf-8")
+        return sum(len(one["qas"]) for article in articles for one in article["paragraphs"])
+    rows = content if path.suffix == ".jsonl" else content.split("\n", 1)[1]
+    path.write_text(content + rows, "utf-8")
+    return len(rows.splitlines())
+
+
+def test_without_scored_rows_only_training_rows_are_compared(tmp_path: Path) -> None:
+    made = settings(tmp_path)
+    path = Path(made["data"]["train"])
+    count = _with_rows_twice(path)
+    made["data"] |= {"duplicates": "drop", "validation": "none"}
+    prepared = prepare(config_file.load(made))
+    assert len(prepared.tables["train"]) == count
+    assert prepared.dropped["train"] == {"repeated_text": count}
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_can_leave_repeated_rows_out(tmp_path: Path, task: str) -> None:
     made = CASES[task].settings(tmp_path)
     path = Path(made["data"]["train"])
-    content = path.read_text("utf-8")
-    rows = content if path.suffix == ".jsonl" else content.split("\n", 1)[1]
-    path.write_text(content + rows, "utf-8")
+    count = _with_rows_twice(path)
     made["data"]["duplicates"] = "drop"
     prepared = prepare(config_file.load(made))
     train, validation = (prepared.tables[name] for name in ("train", "validation"))
@@ -111,7 +131,7 @@ def test_every_task_can_leave_repeated_rows_out(tmp_path: Path, task: str) -> No
     assert dropped.get("scored_text", 0) + dropped["repeated_text"] > 0
     total = len(train) + len(validation) + sum(dropped.values())
     if not issubclass(TASKS[task], SamplesRows):  # these make several rows of a line
-        assert total == 2 * len(rows.splitlines())
+        assert total == 2 * count
     assert total == sum(file.rows for file in train.files)
     if task == "text-ranking":
         made["data"]["duplicates"] = "together"

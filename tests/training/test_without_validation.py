@@ -144,8 +144,8 @@ def test_an_export_is_compared_on_training_rows(tmp_path: Path) -> None:
     config = without_validation(settings(tmp_path))
     train_run(prepare(config_file.load(config)), tmp_path / "run")
     parity = api.load(tmp_path / "run").export()
-    assert parity["split"] == "train"
-    assert parity["rows"] == 120
+    assert parity["rows"]["split"] == "train"
+    assert parity["rows"]["compared"] == 120
 
 
 def test_folds_need_no_validation_rows(tmp_path: Path) -> None:

@@ -130,11 +130,23 @@ def _groups() -> Iterator[tuple[str, list[str]]]:
 
 
 GROUPS: Mapping[str, list[str]] = dict(_groups())
-OPTIONAL_GROUPS = frozenset(
-    group
-    for group, field in RunConfig.model_fields.items()
-    if group in GROUPS and field.default is None
-)
+
+
+def _is_group(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _may_be_null(group: str) -> bool:
+    """Whether a group, such as ``train.lora``, is null by default."""
+    model: Any = RunConfig
+    for part in group.split("."):
+        field = model.model_fields[part]
+        kinds = get_args(field.annotation) or (field.annotation,)
+        model = next((kind for kind in kinds if _is_group(kind)), None)
+    return bool(field.default is None)
+
+
+OPTIONAL_GROUPS = frozenset(filter(_may_be_null, GROUPS))
 """Groups that may be ``null``."""
 
 ELSEWHERE = {

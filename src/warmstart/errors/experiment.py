@@ -1,6 +1,6 @@
 """Error messages about experiments: their folder, their options, and trials that fail."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from warmstart.errors.base import ConfigError, Interrupted, RunError, UsageError
@@ -132,13 +132,18 @@ def nothing_to_choose_by(kind: str) -> ConfigError:
     )
 
 
-def final_without_validation(settings: Sequence[str]) -> ConfigError:
-    """Settings of a cross-validation that its final run, without validation rows, cannot have."""
+def final_without_validation(settings: Mapping[str, str]) -> ConfigError:
+    """Settings of a cross-validation that its final run, without validation rows, cannot have.
+
+    Args:
+        settings: the value that leaves each one out.
+    """
     named = " and ".join(settings)
     return ConfigError(
         found=f"{named} with --final, whose run has no validation rows",
         expected="settings that need no validation rows, for a run on all rows",
-        do=" ".join(f"--set {name}=null" for name in settings) + ", or without --final",
+        do=" ".join(f"--set {name}={value}" for name, value in settings.items())
+        + ", or without --final",
     )
 
 

@@ -188,12 +188,12 @@ OF_EVALUATIONS = (
 
 def _refuse_unfit_for_final(config: RunConfig) -> None:
     train = config.train
-    used = {
-        "train.choose_threshold": train.choose_threshold,
-        "train.calibrate": train.calibrate is not None,
-        "train.average": train.average is not None,
+    unfit = {
+        **({"train.choose_threshold": "false"} if train.choose_threshold else {}),
+        **({"train.calibrate": "null"} if train.calibrate is not None else {}),
+        **({"train.average": "null"} if train.average is not None else {}),
     }
-    if unfit := [name for name, is_used in used.items() if is_used]:
+    if unfit:
         raise errors.experiment.final_without_validation(unfit)
 
 

@@ -39,7 +39,7 @@ def distinct(
     ids = text_ids(tables, config.data.text_columns)
     of_train, scored = ids["train"], [rows for name, rows in ids.items() if name != "train"]
     repeated = of_train >= 0
-    in_scored = repeated & np.isin(of_train, np.concatenate(scored))
+    in_scored = repeated & np.isin(of_train, np.concatenate([np.zeros(0, np.int64), *scored]))
     unclear = ~in_scored & _has_several_labels(of_train, _label_codes(config, train))
     _, first = np.unique(of_train, return_index=True)
     later = repeated & ~np.isin(np.arange(len(train)), first) & ~in_scored & ~unclear

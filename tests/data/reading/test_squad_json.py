@@ -63,6 +63,8 @@ def test_questions_to_predict_need_no_answers(tmp_path: Path) -> None:
         (lambda q, p: q.update(answers="x"), "'answers' in a question of paragraph 1"),
         (lambda q, p: q["answers"][0].update(answer_start="4"), "is not a whole number"),
         (lambda q, p: q.update(is_impossible="no"), "'no', not true or false"),
+        (lambda q, p: q["answers"][0].update(answer_start=10**30), "is 1e+30"),
+        (lambda q, p: p.update(context="\ud83d Ada"), "has half of a UTF-16 surrogate pair"),
     ],
 )
 def test_another_form_is_refused_with_its_place(tmp_path: Path, change: Any, found: str) -> None:

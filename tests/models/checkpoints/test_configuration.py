@@ -60,7 +60,7 @@ def test_equal_configurations_share_a_model_that_describing_does_not_change(
 
 def test_every_head_has_a_class_and_reads_some_tokens() -> None:
     heads: tuple[Head, ...] = get_args(Head)
-    assert len(heads) == len(READS) == 4
+    assert len(heads) == len(READS) == 7
     assert len({auto_class(head) for head in heads}) == len(heads)
 
 

@@ -28,7 +28,8 @@ def test_heads_that_read_rows_have_a_last_layer_for_them_and_others_have_none() 
 def test_an_encoder_has_every_head_of_an_encoder(model_type: str) -> None:
     heads = {head for name, head in ARCHITECTURES if name == model_type}
     of_bert = {"next-sentence", "pretraining"} if model_type == "bert" else set()
-    assert heads == {"sequence-classification", "token-classification", "masked-lm"} | of_bert
+    of_all = {"sequence-classification", "token-classification", "question-answering", "masked-lm"}
+    assert heads == of_all | of_bert
 
 
 def test_known_model_types_are_encoders_and_decoders() -> None:

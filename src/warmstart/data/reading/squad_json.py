@@ -113,6 +113,8 @@ def _row(question: Any, context: str, title: str, where: str, path: str) -> dict
 def _answer(answer: Any, where: str, path: str) -> dict[str, Any]:
     place = f"an answer of {where}"
     start = _of(answer, "answer_start", int, place, path)
+    if abs(start) >= 2**63:
+        raise errors.answers.not_squad(path, f"'answer_start' of {place} is {start:.3g}")
     return {"text": _of(answer, "text", str, place, path), "answer_start": start}
 
 
@@ -125,4 +127,10 @@ def _of(content: Any, key: str, kind: type, where: str, path: str) -> Any:
         if value is not None:
             reason = f"{key!r} in {where} is not {names[kind]}"
         raise errors.answers.not_squad(path, reason)
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            reason = f"{key!r} in {where} has half of a UTF-16 surrogate pair"
+            raise errors.answers.not_squad(path, reason) from None
     return value
