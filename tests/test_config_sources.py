@@ -89,7 +89,7 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
         names[place : place + 1] = [f"{group}.{field}" for field in part.model_fields]
     assert list(table) == ["task", *names]
     assert all(setting.doc and setting.type for setting in table.values())
-    assert table["data.text"].doc == "Column with the text; for ranking, with the query."
+    assert table["data.text"].doc.startswith("Column with the text; for ranking, with the query;")
     assert table["model.max_tokens"].type == '"auto" or a whole number ≥ 3'
     assert table["train.learning_rate"].type == 'a number > 0 and < 1 or "auto"'
     assert table["train.learning_rate"].default == "auto"
