@@ -173,6 +173,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         texts = usable_texts(X, "text")
         labels = column_or_1d(y)
         check_consistent_length(texts, labels)
+        if any(label is None or label != label for label in labels.tolist()):
+            raise ValueError("y contains NaN or None: give every text a label")
         classes, codes = np.unique(labels, return_inverse=True)
         names = names_of_classes(classes)
         table = pa.table({"text": texts, "label": [names[code] for code in codes.tolist()]})

@@ -39,7 +39,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "negative": (("repeat", "--seeds", "-3"), "--seeds -3"),
     "one seed": (("repeat", "--seeds", "1"), "1 seed for repeat"),
     "a use of the seed": (("repeat", "--vary", "rows"), "--vary rows"),
-    "one fold": (("cross-validate", "--folds", "1"), "1 fold for cross-validate"),
+    "one fold": (("cross-validate", "--folds", "1"), "--folds 1"),
     "settings": (("repeat", "--resume", "--seeds", "3"), "--resume together with --seeds"),
     "folds": (("cross-validate", "--resume", "--folds", "3"), "--resume together with --folds"),
 }

@@ -91,7 +91,7 @@ def test_an_interrupted_one_continues_in_the_same_fold(
 
 def test_bad_options_are_refused(tmp_path: Path) -> None:
     for options, text in (
-        ({"folds": 1}, "1 fold"),
+        ({"folds": 1}, "--nested 1"),
         ({"trials": 0}, "0 trials"),
     ):
         with pytest.raises(errors.UsageError, match=text):

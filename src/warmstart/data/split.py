@@ -174,6 +174,8 @@ def codes(values: pa.ChunkedArray) -> Ints:
 def groups_of(table: Table, column: str) -> Ints:
     """Group of each row, from 0, int64 [N]."""
     values = table.column(column, "data.group")
+    if pa.types.is_nested(values.type):
+        raise errors.splits.group_of_lists(column)
     absent = blank(values)
     if absent.any():
         where = table.where(int(absent.argmax()))

@@ -219,12 +219,12 @@ def resume_with(path: Path, kind: str, others: Sequence[str]) -> UsageError:
     )
 
 
-def too_few_folds(count: int) -> UsageError:
-    """A cross-validation with fewer than two folds."""
+def too_few_folds(count: int, option: str = "--folds") -> UsageError:
+    """A cross-validation, or a search in folds, with fewer than two folds."""
     return UsageError(
-        found=f"{counted(count, 'fold')} for cross-validate",
-        expected="at least 2: one is held out, the others are for training",
-        do="--folds 5",
+        found=f"{option} {count}",
+        expected="at least 2 folds: one is held out, the others are for training",
+        do=f"{option} 5",
     )
 
 

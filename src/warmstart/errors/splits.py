@@ -158,3 +158,12 @@ def more_folds_than(folds: int, count: int, unit: str) -> DataError:
         f"at least one {unit} for each fold",
         f"use fewer folds: --folds {count}" if count > 1 else f"add {unit}s to the training file",
     )
+
+
+def group_of_lists(column: str) -> DataError:
+    """``data.group`` names a column with lists or objects."""
+    return DataError(
+        found=f"the column {column!r} (data.group) has lists or objects",
+        expected="one value in each row: rows with the same value stay together",
+        do="--set data.group=COLUMN with another column",
+    )

@@ -343,4 +343,9 @@ def _checked(plan: ExperimentPlan) -> Mapping[str, Any]:
     return options
 
 
-KIND = replace(_FOLDS, checked=_checked)
+def _typical(plan: ExperimentPlan) -> tuple[Trial, int]:
+    trial, count = _FOLDS.typical(plan)
+    return trial, count + bool(plan.options["final"])
+
+
+KIND = replace(_FOLDS, checked=_checked, typical=_typical)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from warmstart import errors
 from warmstart.data.reading.glue_folder import glue_split
 from warmstart.data.reading.sources import lacks_glue
 from warmstart.errors.counts import counted, form
@@ -41,11 +42,10 @@ def write_submission(
 
     Returns:
         ``{"files", "zip", "left_out", "notes"}``: the files that were written; those that were not,
-        each with the test file that is missing or the task that is not finished; sentences.
+        each with the reason, such as a test file that is missing or cannot be read; sentences.
 
     Raises:
         RunError: the folder cannot be written.
-        DataError: test rows cannot be read.
     """
     where = {} if folder is None else {"data.dir": folder}
     texts: dict[str, str] = {}
@@ -61,7 +61,11 @@ def write_submission(
                 left_out[file] = f"{part.files[0][0]} is missing"
             else:
                 run = found[task].best
-                table = run.predict_file(source, where)
+                try:
+                    table = run.predict_file(source, where)
+                except errors.DataError as problem:
+                    left_out[file] = problem.found
+                    continue
                 answers, filled = _answers(task, run, table)
                 texts[file] = _tsv(answers)
                 notes += _about_filled(file, filled)

@@ -79,7 +79,7 @@ def nested_search(
     """
     search.refuse_missing_optuna()
     if folds < 2:
-        raise errors.experiment.too_few_folds(folds)
+        raise errors.experiment.too_few_folds(folds, "--nested")
     if trials < 1:
         raise errors.search.too_few_trials(trials)
     options = {
