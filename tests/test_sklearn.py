@@ -211,6 +211,13 @@ def test_texts_and_labels_have_one_length(tiny: Path) -> None:
         quick(tiny).fit(TEXTS, LABELS[1:])
 
 
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_a_text_without_a_label_is_refused(tiny: Path, nothing: Any) -> None:
+    labels = np.array([*LABELS[1:], nothing], dtype=object)
+    with pytest.raises(ValueError, match="y contains NaN or None"):
+        quick(tiny).fit(TEXTS, labels)
+
+
 @pytest.mark.slow
 def test_a_classifier_in_a_cross_validation(tiny: Path) -> None:
     with warnings.catch_warnings():

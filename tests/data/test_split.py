@@ -162,6 +162,11 @@ def test_a_row_without_group_is_refused() -> None:
     assert "--set data.group=null" in error.value.do
 
 
+def test_a_column_of_lists_is_no_group() -> None:
+    with pytest.raises(DataError, match="'g' .data.group. has lists or objects"):
+        hold_out(table({"g": [["u"], ["v"]]}), 0.5, 0, group_by="g")
+
+
 def test_one_file_cannot_be_two_splits_unless_allowed() -> None:
     train = table({"y": ["a", "b"]}, sha256="aa")
     test = replace(table({"y": ["a", "b"]}, sha256="aa"), setting="data.test")

@@ -13,12 +13,12 @@ from warmstart import errors
 from warmstart.experiments import search_trials
 from warmstart.experiments.experiment_folder import ExperimentFolder
 
-SPACE = {"train.learning_rate": [1e-2, 2e-2]}
+SPACE = {"train.learning_rate": [5e-3, 1e-2]}
 
 
 def nested(folder: Path, **options: Any) -> warmstart.Experiment:
     """Two folds with two trials each; the config as it is learns nothing."""
-    config = settings(folder, epochs=3, learning_rate=1e-6)
+    config = settings(folder, epochs=6, batch_size=4, learning_rate=1e-6)
     given = {"folds": 2, "trials": 2, "sampler": "random", "pruner": "none", **options}
     output = folder / "nested"
     return warmstart.nested_search(config, space=SPACE, output=output, progress=False, **given)
@@ -92,7 +92,7 @@ def test_an_interrupted_one_continues_in_the_same_fold(
 def test_bad_options_are_refused(tmp_path: Path) -> None:
     for options, text in (
         ({"folds": 1}, "--nested 1"),
-        ({"trials": 0}, "0 trials"),
+        ({"trials": 0}, "--trials 0"),
     ):
         with pytest.raises(errors.UsageError, match=text):
             nested(tmp_path, **options)

@@ -91,7 +91,7 @@ def nearby_words(question: str, context: str, weights: WordWeights) -> Span:
     >>> context = "Anna likes Oslo. Bob, a baker, is in Paris."
     >>> found = nearby_words("Where is Bob?", context, weights)
     >>> context[found.start : found.end]
-    'a baker'
+    'likes Oslo'
     """
     words = _words(context[:MOST_CHARACTERS])
     sought = {word for word, _, _ in _words(question)}
