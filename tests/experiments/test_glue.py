@@ -1,6 +1,7 @@
 """``glue``: a ``repeat`` of each recipe, the official scores of all tasks, files for the server."""
 
 import json
+import shutil
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,9 @@ from tests.glue_files import NAMES, write_glue
 from tests.tiny import tiny_checkpoint
 from warmstart import errors
 from warmstart.experiments import glue as benchmark
+from warmstart.experiments.benchmark_folder import BenchmarkFolder
 from warmstart.experiments.glue import Glue
+from warmstart.experiments.glue_submission import write_submission
 from warmstart.experiments.glue_tasks import GLUE_TASKS, OFFICIAL, TEST_FILES
 from warmstart.runs.safe_files import locked_by
 
@@ -114,6 +117,18 @@ def test_the_submission_has_the_answers_of_the_best_run(found: Glue, folder: Pat
     assert answers[1] == Counter([answers[0], answers[2]]).most_common(1)[0][0]
     note = "CoLA.tsv: 1 row has no text and gets the most frequent answer."
     assert note in found.results["sentences"]
+
+
+def test_a_test_file_that_cannot_be_read_is_left_out(
+    found: Glue, folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "glue"
+    shutil.copytree(folder, copy)
+    (copy / "CoLA" / "test.tsv").write_text("")
+    content = write_submission(BenchmarkFolder(tmp_path), found.experiments, str(copy))
+    assert "CoLA/test.tsv" in content["left_out"]["CoLA.tsv"]
+    assert content["files"] == ["MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv"]
+    assert Path(content["zip"]).is_file()
 
 
 def test_a_finished_benchmark_is_not_trained_again(
