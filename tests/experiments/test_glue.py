@@ -18,7 +18,7 @@ from warmstart.experiments import glue as benchmark
 from warmstart.experiments.benchmark_folder import BenchmarkFolder
 from warmstart.experiments.glue import Glue
 from warmstart.experiments.glue_submission import write_submission
-from warmstart.experiments.glue_tasks import GLUE_TASKS, OFFICIAL, TEST_FILES
+from warmstart.experiments.glue_tasks import GLUE_TASKS, OFFICIAL, TEST_FILES, TEST_ROWS
 from warmstart.runs.safe_files import locked_by
 
 
@@ -117,6 +117,9 @@ def test_the_submission_has_the_answers_of_the_best_run(found: Glue, folder: Pat
     assert answers[1] == Counter([answers[0], answers[2]]).most_common(1)[0][0]
     note = "CoLA.tsv: 1 row has no text and gets the most frequent answer."
     assert note in found.results["sentences"]
+    few = "CoLA.tsv has 3 rows; the GLUE server needs 1,063."  # the folder is a small one
+    assert few in found.results["sentences"]
+    assert {*TEST_ROWS} == {file for files in TEST_FILES.values() for file, _ in files}
 
 
 def test_a_test_file_that_cannot_be_read_is_left_out(

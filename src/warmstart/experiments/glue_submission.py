@@ -21,7 +21,7 @@ from warmstart.data.reading.sources import lacks_glue
 from warmstart.errors.counts import counted, form
 from warmstart.experiments.benchmark_folder import BenchmarkFolder
 from warmstart.experiments.experiment import Experiment
-from warmstart.experiments.glue_tasks import NUMBERED, TEST_FILES
+from warmstart.experiments.glue_tasks import NUMBERED, TEST_FILES, TEST_ROWS
 from warmstart.run import Run
 from warmstart.runs.safe_files import write_atomically, write_folder
 from warmstart.tasks.capabilities import label_names_of
@@ -68,7 +68,7 @@ def write_submission(
                     continue
                 answers, filled = _answers(task, run, table)
                 texts[file] = _tsv(answers)
-                notes += _about_filled(file, filled)
+                notes += [*_about_filled(file, filled), *_about_rows(file, len(answers))]
     if left_out:
         reasons = "; ".join(f"{file} ({reason})" for file, reason in left_out.items())
         notes.append(f"The submission lacks {reasons}. The GLUE server needs all files.")
@@ -113,6 +113,13 @@ def _about_filled(file: str, filled: int) -> list[str]:
         return []
     do = form(filled, "has no text and gets", "have no text and get")
     return [f"{file}: {counted(filled, 'row')} {do} the most frequent answer."]
+
+
+def _about_rows(file: str, rows: int) -> list[str]:
+    """A sentence if the server needs another number of rows: the test file is not GLUE's."""
+    if rows == TEST_ROWS[file]:
+        return []
+    return [f"{file} has {counted(rows, 'row')}; the GLUE server needs {TEST_ROWS[file]:,}."]
 
 
 def _tsv(answers: Sequence[str]) -> str:

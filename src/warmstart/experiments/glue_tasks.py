@@ -90,3 +90,19 @@ def scored_splits(task: str, sources: Sequence[str]) -> list[GlueSplit]:
     """
     needed = [*sources, MISMATCHED_ROWS] if task == "mnli" else list(sources)
     return [part for part in map(glue_split, needed) if part is not None]
+
+
+TEST_ROWS: Mapping[str, int] = {
+    "CoLA.tsv": 1_063,
+    "SST-2.tsv": 1_821,
+    "MRPC.tsv": 1_725,
+    "STS-B.tsv": 1_379,
+    "QQP.tsv": 390_965,
+    "MNLI-m.tsv": 9_796,
+    "MNLI-mm.tsv": 9_847,
+    "QNLI.tsv": 5_463,
+    "RTE.tsv": 3_000,
+    "WNLI.tsv": 146,
+    "AX.tsv": 1_104,
+}
+"""Number of rows that the GLUE server expects in each file (TensorFlow Datasets, ``glue``)."""
