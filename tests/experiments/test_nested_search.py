@@ -97,7 +97,7 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
         with pytest.raises(errors.UsageError, match=text):
             nested(tmp_path, **options)
     config = {**settings(tmp_path), "export": {"onnx": True}}
-    with pytest.raises(errors.ConfigError, match="chooses no model"):
+    with pytest.raises(errors.ConfigError, match="search --nested chooses no model"):
         warmstart.nested_search(config, space=SPACE, output=tmp_path / "nested")
     with pytest.raises(errors.ConfigError, match=r"train\.rate"):
         warmstart.nested_search(

@@ -239,7 +239,8 @@ def new_experiment(
     given = settings.model_dump(exclude_unset=True)
     plan = ExperimentPlan(folder, kind.command, name, options, given)
     if settings.export.onnx and not kind.exports(plan):
-        raise errors.experiment.exports_nothing(kind.command)
+        nested = " --nested" if options.get("nested") else ""
+        raise errors.experiment.exports_nothing(f"{kind.command}{nested}")
     plan = replace(plan, options=kind.checked(plan))
     if progress:
         console = Console(stderr=True, markup=False, emoji=False, highlight=False)
