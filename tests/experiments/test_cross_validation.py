@@ -218,7 +218,7 @@ def test_a_sample_of_the_rows_is_divided(tmp_path: Path, config: dict[str, Any])
 
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
-    "one fold": ({"folds": 1}, "1 fold", "--folds 5"),
+    "one fold": ({"folds": 1}, "--folds 1", "--folds 5"),
     "no repeat": ({"repeats": 0}, "--repeats 0", "--repeats 1"),
     "more folds than rows of a label": ({"folds": 60}, "only 49 rows", "--folds 49"),
     "more folds than groups": ({"folds": 45, "group": "person"}, "40 groups", "--folds 40"),
