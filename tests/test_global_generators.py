@@ -2,8 +2,7 @@
 
 import pickle
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,10 @@ from warmstart.training.train_run import train_run
 Settings = Callable[..., dict[str, Any]]
 
 
-@contextmanager
-def unmoved() -> Iterator[None]:
-    """Fail if the block uses a global generator or seeds one."""
-    before = torch.get_rng_state(), pickle.dumps(np.random.get_state()), random.getstate()
-    yield
-    assert torch.equal(before[0], torch.get_rng_state())
-    assert before[1] == pickle.dumps(np.random.get_state())
-    assert before[2] == random.getstate()
+def states() -> tuple[bytes, bytes, bytes]:
+    """The states of PyTorch's, numpy's and Python's global generators."""
+    found = torch.get_rng_state().numpy(), np.random.get_state(), random.getstate()
+    return pickle.dumps(found[0]), pickle.dumps(found[1]), pickle.dumps(found[2])
 
 
 @pytest.fixture(autouse=True)
@@ -50,27 +45,29 @@ def with_dropout(folder: Path, **train: Any) -> dict[str, Any]:
 def test_train_and_what_follows_leave_the_generators_alone(made: Settings, tmp_path: Path) -> None:
     config = made(tmp_path, epochs=1)
     data = config["data"]["train"]
-    with unmoved():
-        run = warmstart.train(config, output=tmp_path / "run", progress=False)
-    with unmoved():
-        run.evaluate(data)
-    with unmoved():
-        if config.get("task") == "text-generation":
-            run.generate(["the cat"], temperature=1.0)
-            run.novelty(["the cat"])
-        else:
-            run.predict(["the [MASK] cat"])
+    before = states()
+    run = warmstart.train(config, output=tmp_path / "run", progress=False)
+    assert states() == before
+    run.evaluate(data)
+    assert states() == before
+    if config.get("task") == "text-generation":
+        run.generate(["the cat"], temperature=1.0)
+        run.novelty(["the cat"])
+    else:
+        run.predict(["the [MASK] cat"])
+    assert states() == before
 
 
 def test_new_weights_and_adapters_leave_the_generators_alone(tmp_path: Path) -> None:
     config = settings(tmp_path, epochs=1, lora={"rank": 2, "dropout": 0.1})
-    with unmoved():
-        warmstart.train(config, output=tmp_path / "adapters", progress=False)
+    before = states()
+    warmstart.train(config, output=tmp_path / "adapters", progress=False)
+    assert states() == before
     del config["model"], config["train"]["lora"]
     config["pretrain"] = {"architecture": "bert", "layers": 1, "hidden": 32, "heads": 2,
                           "vocabulary": 100, "context": 24}  # fmt: skip
-    with unmoved():
-        warmstart.pretrain(config, output=tmp_path / "new", progress=False)
+    warmstart.pretrain(config, output=tmp_path / "new", progress=False)
+    assert states() == before
 
 
 def test_a_run_that_is_stopped_leaves_the_generators_alone(tmp_path: Path) -> None:
@@ -80,5 +77,7 @@ def test_a_run_that_is_stopped_leaves_the_generators_alone(tmp_path: Path) -> No
         if event["event"] == "evaluation":
             raise Interrupted("stopped", "nothing", "nothing")
 
-    with unmoved(), pytest.raises(Interrupted):
+    before = states()
+    with pytest.raises(Interrupted):
         train_run(prepared, tmp_path / "run", listeners=[stop])
+    assert states() == before

@@ -4,7 +4,7 @@ import pytest
 
 from tests.cli.conftest import TERMINAL
 
-pytest.register_assert_rewrite("tests.contract.battery")
+pytest.register_assert_rewrite("tests.contract.battery", "tests.contract.expectations")
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import codecs
 import json
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,6 +72,20 @@ def write_predictions(found: FilePredictions, path: Path, *, overwrite: bool = F
     Args:
         found: the predictions.
         path: the file to write.
+        overwrite: as for ``write_output``.
+
+    Raises:
+        WarmstartError: as for ``write_output``.
+    """
+    write_output(path, partial(WRITERS[path.suffix], found), overwrite=overwrite)
+
+
+def write_output(path: Path, fill: Callable[[Path], None], *, overwrite: bool) -> None:
+    """Write a file of results that ``refuse_output`` has accepted.
+
+    Args:
+        path: the file to write.
+        fill: writes the content to another path.
         overwrite: whether an existing file is replaced; it is whole until the new one is.
 
     Raises:
@@ -79,7 +94,7 @@ def write_predictions(found: FilePredictions, path: Path, *, overwrite: bool = F
     """
 
     def write(temporary: Path) -> None:
-        WRITERS[path.suffix](found, temporary)
+        fill(temporary)
         if path.exists() and not overwrite:
             raise errors.command.output_exists(path)
 

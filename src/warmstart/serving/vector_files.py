@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet
 
-from warmstart import errors
-from warmstart.runs.safe_files import write_atomically
 from warmstart.serving.embedder import FileVectors
+from warmstart.serving.prediction_files import write_output
 
 
 def numbers_of(vector: np.ndarray[Any, np.dtype[np.float32]]) -> list[float]:
@@ -52,19 +52,12 @@ def write_vectors(found: FileVectors, path: Path, *, overwrite: bool = False) ->
     Args:
         found: the rows.
         path: the file to write.
-        overwrite: whether an existing file is replaced; it is whole until the new one is.
+        overwrite: as for ``write_output``.
 
     Raises:
-        ConfigError: another command has created the file in the meantime.
-        RunError: the file cannot be written.
+        WarmstartError: as for ``write_output``.
     """
-
-    def write(temporary: Path) -> None:
-        VECTOR_WRITERS[path.suffix](found, temporary)
-        if path.exists() and not overwrite:
-            raise errors.command.output_exists(path)
-
-    write_atomically(path, write)
+    write_output(path, partial(VECTOR_WRITERS[path.suffix], found), overwrite=overwrite)
 
 
 def _write_parquet(found: FileVectors, path: Path) -> None:
