@@ -105,4 +105,4 @@ TEST_ROWS: Mapping[str, int] = {
     "WNLI.tsv": 146,
     "AX.tsv": 1_104,
 }
-"""Number of rows that the GLUE server expects in each file (TensorFlow Datasets, ``glue``)."""
+"""Number of rows that the GLUE server expects in each file (data set card of ``nyu-mll/glue``)."""
